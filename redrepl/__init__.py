@@ -1,0 +1,66 @@
+"""redrepl: several plain Redis or Valkey servers as one replicated store for Python programs."""
+
+from redrepl.doors.administration import Administration
+from redrepl.doors.base import FoundRecord
+from redrepl.doors.cache import CacheStatistics, ReplicatedCache
+from redrepl.doors.coordinator import Coordinator
+from redrepl.edges.configuration import Configuration, load_configuration
+from redrepl.plans.verify import Mismatch, VerifyReport
+from redrepl.values.codec import Codec, JsonCodec
+from redrepl.values.errors import (
+    ClockSkew,
+    ConfigError,
+    NotAReplicatedRecord,
+    RedreplError,
+    RequestError,
+    Unavailable,
+    WriteNotConfirmed,
+    WriteRejected,
+)
+from redrepl.values.level import ConsistencyLevel
+from redrepl.values.preference import ReadPreference
+from redrepl.values.receipt import Outcome, WriteReceipt
+from redrepl.values.session import Session
+from redrepl.values.stamp import Stamp
+from redrepl.values.status import ClusterStatus, Condition, NodeStatus, ReplicationStats
+from redrepl.values.topology import Mode, Node, NodeRole, NodeState, Topology
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Administration",
+    "CacheStatistics",
+    "ClockSkew",
+    "ClusterStatus",
+    "Codec",
+    "Condition",
+    "ConfigError",
+    "Configuration",
+    "ConsistencyLevel",
+    "Coordinator",
+    "FoundRecord",
+    "JsonCodec",
+    "Mismatch",
+    "Mode",
+    "Node",
+    "NodeRole",
+    "NodeState",
+    "NodeStatus",
+    "NotAReplicatedRecord",
+    "Outcome",
+    "ReadPreference",
+    "RedreplError",
+    "ReplicatedCache",
+    "ReplicationStats",
+    "RequestError",
+    "Session",
+    "Stamp",
+    "Topology",
+    "Unavailable",
+    "VerifyReport",
+    "WriteNotConfirmed",
+    "WriteReceipt",
+    "WriteRejected",
+    "__version__",
+    "load_configuration",
+]

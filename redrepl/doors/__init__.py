@@ -1,0 +1,1 @@
+"""What programs use: thin objects over the plans."""

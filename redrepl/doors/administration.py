@@ -1,0 +1,196 @@
+"""The door for operators and workers: making a cluster, looking at it, bringing nodes up, proving equality."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self, TypeVar
+
+from redrepl.edges.admission import Purpose
+from redrepl.edges.cluster import endpoints_of, find_cluster, open_driver
+from redrepl.edges.configuration import Configuration
+from redrepl.edges.endpoint import Endpoint
+from redrepl.plans.bring_up import BringUpOrder, BroughtUp, bring_up
+from redrepl.plans.catch_up import trim_log
+from redrepl.plans.inspect import inspect_nodes
+from redrepl.plans.membership import Tolerances, change_topology, initialise
+from redrepl.plans.status import Expectations, cluster_status
+from redrepl.plans.steps import Steps
+from redrepl.plans.topology import newest_topology
+from redrepl.plans.upkeep import Retention, needs_bringing_up, trim_floor
+from redrepl.plans.verify import VerifyReport, verify
+from redrepl.plans.view import ClusterView
+from redrepl.values.effects import Plan, Progress
+from redrepl.values.errors import RequestError
+from redrepl.values.keys import KeyLayout
+from redrepl.values.report import NodeReport
+from redrepl.values.status import ClusterStatus
+from redrepl.values.topology import Member, Mode, NodeRole, Topology
+
+R = TypeVar("R")
+OnProgress = Callable[[Progress], None]
+
+BRING_UP_SECONDS = 60.0
+"""One call of `bring_up` stops between batches after this long, so that others get their turn."""
+
+
+class Administration:
+    """Upkeep of one cluster over connections of its own, which take nodes in any state. Not for reading or writing data.
+
+    Calls raise Unavailable where the nodes they need do not answer.
+    """
+
+    def __init__(self, configuration: Configuration) -> None:
+        self.configuration = configuration
+        self._layout = KeyLayout(configuration.cluster)
+        self._endpoints = list(configuration.endpoints)
+        self._driver = open_driver(configuration, self._endpoints, Purpose.MAINTAIN)
+        self._tolerances = Tolerances(configuration.max_age_seconds, configuration.max_skew_seconds)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._driver.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # Looking ------------------------------------------------------------------------------------------------
+
+    def find_members(self) -> Topology:
+        """The topology as the nodes know it; from then on all members are reached, configured or not."""
+        found = find_cluster(self.configuration)
+        self._reach(endpoints_of(found.topology, self.configuration, found.seed_of))
+        return found.topology
+
+    def inspect(self) -> tuple[Topology | None, dict[str, NodeReport | str]]:
+        """The newest topology and every known node's report."""
+        reports = self._run(inspect_nodes(self._layout, self._nodes, self._until()))
+        topology = newest_topology(reports)
+        if topology is not None and set(topology.ids) != set(self._nodes):
+            known = {endpoint.node: endpoint for endpoint in self._endpoints}
+            wanted = endpoints_of(topology, self.configuration)
+            self._reach([known.get(endpoint.node, endpoint) for endpoint in wanted])
+            reports = self._run(inspect_nodes(self._layout, self._nodes, self._until()))
+        return topology, reports
+
+    def status(self, look_at_keys: bool = True) -> ClusterStatus:
+        """Health, lag, statistics and the conditions of correctness."""
+        self.inspect()
+        options = self.configuration
+        expected = Expectations(options.level, options.healthy_within_seconds, options.required_readers)
+        return self._run(cluster_status(self._layout, self._nodes, expected, self._driver.now(), look_at_keys))
+
+    def verify(self, repair: bool = False, on_progress: OnProgress | None = None) -> VerifyReport:
+        """Compare every copy with the primary, record by record where digests differ; with ``repair``, make them equal."""
+        self.inspect()
+        return self._run(verify(self._layout, self._nodes, self._driver.now(), repair), on_progress)
+
+    # Changing ------------------------------------------------------------------------------------------------
+
+    def initialise(self) -> dict[str, str]:
+        """Write epoch 1 to the configured nodes; answers what happened on each. Doing it again changes nothing."""
+        topology = self.configuration.topology()
+        incarnations = {node: new_incarnation() for node in topology.ids}
+        return self._run(initialise(topology, incarnations, self._tolerances, self._until(5.0)))
+
+    def add_node(self, endpoint: Endpoint) -> dict[str, str]:
+        """Take a node in, syncing: the workers fill it. Answers what happened on each node."""
+        topology = self.find_members()
+        if endpoint.node in topology.ids:
+            raise RequestError(f"node {endpoint.node!r} is a member already")
+        role = NodeRole.PRIMARY if topology.mode is Mode.MULTI_PRIMARY else NodeRole.REPLICA
+        changed = topology.with_member(Member(endpoint.node, endpoint.url, role))
+        self._reach([*self._endpoints, endpoint])
+        return self._change(topology, changed)
+
+    def remove_node(self, node: str) -> dict[str, str]:
+        """Take a replica out of the cluster; its records stay on its server."""
+        topology = self.find_members()
+        if node not in topology.ids:
+            raise RequestError(f"node {node!r} is no member; members are {', '.join(topology.ids)}")
+        if node == topology.decider:
+            raise RequestError(f"node {node!r} is the primary and cannot be removed")
+        if len(topology.ids) == 1:
+            raise RequestError(f"node {node!r} is the last member")
+        return self._change(topology, topology.without_member(node))
+
+    def bring_up(
+        self,
+        node: str,
+        exactly: bool = False,
+        on_progress: OnProgress | None = None,
+        budget_seconds: float = BRING_UP_SECONDS,
+    ) -> BroughtUp:
+        """Bring one node up to what the others have; ``exactly``: by walking all keys, surplus ones included."""
+        now = self._driver.now()
+        order = BringUpOrder(new_incarnation(), self._tolerances, now, now + budget_seconds, exactly)
+        return self._run(bring_up(self._layout, self._nodes, node, order), on_progress)
+
+    def sync(self, node: str | None = None, on_progress: OnProgress | None = None) -> list[BroughtUp]:
+        """Bring one copy, or all but the primary, to the primary's state exactly."""
+        topology = self.find_members()
+        if node is not None and node not in topology.ids:
+            raise RequestError(f"node {node!r} is no member; members are {', '.join(topology.ids)}")
+        if node is not None and node == topology.decider:
+            raise RequestError(f"node {node!r} is the primary: the others are synced to it")
+        targets = [node] if node else [other for other in topology.ids if other != topology.decider]
+        return [self.bring_up(target, True, on_progress, budget_seconds=float("inf")) for target in targets]
+
+    def trim_logs(self, topology: Topology, reports: dict[str, NodeReport | str]) -> int:
+        """Cut what every member has confirmed from the change logs; answers how many entries went."""
+        options = self.configuration
+        retention = Retention(options.log_retention_seconds, options.log_retention_entries, options.log_cap_entries)
+        return sum(
+            self._trim(topology, report, reports, retention)
+            for report in reports.values()
+            if not isinstance(report, str)
+        )
+
+    def targets(self, topology: Topology, reports: dict[str, NodeReport | str]) -> list[str]:
+        """Nodes that need `bring_up`."""
+        return needs_bringing_up(topology, reports)
+
+    # Parts -----------------------------------------------------------------------------------------------------
+
+    def _trim(
+        self, topology: Topology, report: NodeReport, reports: dict[str, NodeReport | str], retention: Retention
+    ) -> int:
+        if not report.is_serving or report.epoch != topology.epoch:
+            return 0
+        floor = trim_floor(topology, report, reports, retention)
+        if floor is None and report.log.length <= retention.cap_entries:
+            return 0
+        steps = Steps(self._driver.now())
+        keep_from = floor or report.log_floor
+        return self._run(trim_log(ClusterView(topology), report.node, keep_from, retention.cap_entries, steps))
+
+    def _change(self, old: Topology, new: Topology) -> dict[str, str]:
+        done = self._run(change_topology(old, new, self._tolerances, new_incarnation(), self._until(5.0)))
+        kept = [endpoint for endpoint in self._endpoints if endpoint.node in new.ids]
+        self._reach(kept)
+        return done
+
+    @property
+    def _nodes(self) -> tuple[str, ...]:
+        return tuple(endpoint.node for endpoint in self._endpoints)
+
+    def _reach(self, endpoints: list[Endpoint]) -> None:
+        self._endpoints = endpoints
+        self._driver.set_endpoints(endpoints)
+
+    def _until(self, seconds: float | None = None) -> float:
+        return self._driver.now() + max(seconds or 0.0, self.configuration.timeout_seconds)
+
+    def _run(self, plan: Plan[R], on_progress: OnProgress | None = None) -> R:
+        return self._driver.run(plan, on_progress)
+
+
+def new_incarnation() -> str:
+    """A fresh id for a node's log."""
+    return secrets.token_hex(8)

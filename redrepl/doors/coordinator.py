@@ -1,0 +1,291 @@
+"""The blocking coordinator: a replicated store behind ordinary method calls."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from redrepl.doors.administration import Administration, OnProgress
+from redrepl.doors.base import CoordinatorBase, FoundRecord, K, Limits, V
+from redrepl.edges.admission import Purpose
+from redrepl.edges.clock import StampClock
+from redrepl.edges.cluster import cluster_clock, endpoints_of, find_cluster, open_driver
+from redrepl.edges.configuration import Configuration, load_configuration
+from redrepl.edges.endpoint import split_url
+from redrepl.edges.wake_ups import NoWakeUps, QueueWakeUps
+from redrepl.plans.bring_up import BroughtUp
+from redrepl.plans.scan import scan_names
+from redrepl.plans.verify import VerifyReport
+from redrepl.values.codec import Codec
+from redrepl.values.effects import Plan
+from redrepl.values.level import ConsistencyLevel, Level
+from redrepl.values.preference import ReadPreference
+from redrepl.values.receipt import WriteReceipt
+from redrepl.values.session import Session
+from redrepl.values.stamp import Stamp
+from redrepl.values.status import ClusterStatus, ReplicationStats
+from redrepl.values.topology import Node, NodeRole, Topology
+
+R = TypeVar("R")
+
+
+class Coordinator(CoordinatorBase[K, V]):
+    """Reads and writes a replicated store; safe to share between threads.
+
+    Keys are str or bytes and values bytes, unless codecs are given. Common arguments:
+
+    level: copies besides the primary that must confirm: a `ConsistencyLevel`, its name, or a count. Writes default to
+        the configuration's level, reads to ONE (one copy, see ``prefer``).
+    timeout_seconds: for the whole operation; default from the configuration.
+
+    Every operation raises RequestError for bad arguments before anything is sent. Writes return a receipt when the
+    required copies have confirmed; else they raise WriteNotConfirmed (outcome unknown) or WriteRejected (no effect),
+    both with the receipt. An unknown write is never sent again by itself with a new stamp: it cannot take effect twice.
+    """
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        *,
+        key_codec: Codec[K] | None = None,
+        value_codec: Codec[V] | None = None,
+        session: Session | None = None,
+    ) -> None:
+        found = find_cluster(configuration)
+        self._driver = open_driver(
+            configuration, endpoints_of(found.topology, configuration, found.seed_of), Purpose.SERVE
+        )
+        wake_ups = _wake_ups(configuration)
+        clock = StampClock(cluster_clock(found))
+        super().__init__(configuration, found.topology, self._driver, wake_ups, key_codec, value_codec, session, clock)
+        self._queue = wake_ups
+
+    @classmethod
+    def from_config(cls, path: str | os.PathLike[str] | None = None, **options: Any) -> Self:
+        """Open the cluster of a configuration file (default: REDREPL_CONFIG, then ./redrepl.toml)."""
+        return cls(load_configuration(path), **options)
+
+    @classmethod
+    def connect(cls, urls: Sequence[str], cluster: str, **options: Any) -> Self:
+        """Open a cluster from the urls of some of its nodes.
+
+        Options are those of the constructor and the fields of `Configuration`.
+        """
+        names = set(Configuration.__dataclass_fields__) - {"cluster", "endpoints", "roles"}
+        settings = {name: options.pop(name) for name in list(options) if name in names}
+        endpoints = tuple(split_url(f"seed-{number}", url) for number, url in enumerate(urls))
+        roles = (NodeRole.PRIMARY, *([NodeRole.REPLICA] * (len(endpoints) - 1)))
+        return cls(Configuration(cluster, endpoints, roles, **settings), **options)
+
+    def close(self) -> None:
+        """Close the connections; wake-ups not yet sent get a moment to leave."""
+        self._queue.close()
+        self._driver.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # The cluster ---------------------------------------------------------------------------------------------
+
+    def health(self) -> ClusterStatus:
+        """Every node's state and lag, the cluster's condition, and the conditions of correctness."""
+        with self._administration() as administration:
+            return administration.status()
+
+    def stats(self) -> ReplicationStats:
+        """Counts of replicas and data, and the largest lag."""
+        return self.health().stats
+
+    def nodes(self) -> list[Node]:
+        """The members with role, state and lag."""
+        now = time.time()
+        return [status.as_node(now) for status in self.health().nodes]
+
+    def sync(self, node: str | None = None, on_progress: OnProgress | None = None) -> list[BroughtUp]:
+        """Bring one replica, or all, to the primary's state exactly; waits until it is done."""
+        with self._administration() as administration:
+            return administration.sync(node, on_progress)
+
+    def verify(self, repair: bool = False, on_progress: OnProgress | None = None) -> VerifyReport:
+        """Compare every copy with the primary; with ``repair``, make them equal."""
+        with self._administration() as administration:
+            return administration.verify(repair, on_progress)
+
+    def _administration(self) -> Administration:
+        administration = Administration(self.configuration)
+        administration.find_members()
+        return administration
+
+    def _run(self, plan: Plan[R]) -> R:
+        return self._driver.run(plan)
+
+    def _adopt(self, topology: Topology) -> None:
+        super()._adopt(topology)
+        self._driver.set_endpoints(endpoints_of(topology, self.configuration))
+
+    # Writes --------------------------------------------------------------------------------------------------
+
+    def set(
+        self,
+        key: K | str | bytes,
+        value: V | bytes,
+        *,
+        ttl: float | None = None,
+        level: Level | None = None,
+        timeout_seconds: float | None = None,
+    ) -> WriteReceipt:
+        """Store a value. ``ttl`` in seconds: every copy forgets it at the same moment."""
+        return self._run(self._set(key, value, ttl, Limits(level, timeout_seconds)))
+
+    def delete(
+        self, key: K | str | bytes, *, level: Level | None = None, timeout_seconds: float | None = None
+    ) -> WriteReceipt:
+        """Delete a key: a write like any other, also where the key does not exist."""
+        return self._run(self._delete(key, Limits(level, timeout_seconds)))
+
+    def set_many(
+        self,
+        items: Mapping[Any, V | bytes],
+        *,
+        ttl: float | None = None,
+        level: Level | None = None,
+        timeout_seconds: float | None = None,
+    ) -> dict[Any, WriteReceipt]:
+        """Store many values, in chunks of one round trip each; a receipt per key.
+
+        The time-out is each chunk's. Where keys are not confirmed, WriteNotConfirmed carries the receipts so far.
+        """
+        return self._run(self._set_many(items, ttl, Limits(level, timeout_seconds)))
+
+    def delete_many(
+        self, keys: Iterable[K | str | bytes], *, level: Level | None = None, timeout_seconds: float | None = None
+    ) -> dict[Any, WriteReceipt]:
+        """Delete many keys as `set_many` stores them."""
+        return self._run(self._delete_many(keys, Limits(level, timeout_seconds)))
+
+    def add(
+        self,
+        key: K | str | bytes,
+        value: V | bytes,
+        *,
+        ttl: float | None = None,
+        level: Level | None = None,
+        timeout_seconds: float | None = None,
+    ) -> WriteReceipt:
+        """Store a value where the key reads as absent: ``receipt.applied`` says whether it did."""
+        return self._run(self._add(key, value, ttl, Limits(level, timeout_seconds)))
+
+    def compare_and_set(
+        self,
+        key: K | str | bytes,
+        value: V | bytes,
+        *,
+        expected: Stamp | None,
+        ttl: float | None = None,
+        level: Level | None = None,
+        timeout_seconds: float | None = None,
+    ) -> WriteReceipt:
+        """Store a value where the version ``expected`` still stands (None: where the key reads as absent).
+
+        ``receipt.applied`` says whether it did; if not, ``receipt.stamp`` is the version that stands.
+        """
+        return self._run(self._compare_and_set(key, value, expected, ttl, Limits(level, timeout_seconds)))
+
+    def increment(
+        self,
+        key: K | str | bytes,
+        amount: int = 1,
+        *,
+        level: Level | None = None,
+        timeout_seconds: float | None = None,
+    ) -> int:
+        """Add to a whole number, an absent key counting as 0, and answer the sum. A deadline that stands stays.
+
+        With several primaries, increments on different primaries at the same time are lost but for one.
+        """
+        return self._run(self._increment(key, amount, Limits(level, timeout_seconds)))
+
+    def expire(
+        self,
+        key: K | str | bytes,
+        ttl: float | None,
+        *,
+        level: Level | None = None,
+        timeout_seconds: float | None = None,
+    ) -> WriteReceipt:
+        """Give a value ``ttl`` more seconds from now, or no deadline with None; not applied where the key is absent."""
+        return self._run(self._expire(key, ttl, Limits(level, timeout_seconds)))
+
+    # Reads ---------------------------------------------------------------------------------------------------
+
+    def get(
+        self,
+        key: K | str | bytes,
+        *,
+        level: Level = ConsistencyLevel.ONE,
+        prefer: ReadPreference | str = ReadPreference.PRIMARY,
+        timeout_seconds: float | None = None,
+    ) -> V | None:
+        """The value, None where the key is absent, deleted or past its deadline.
+
+        At ONE one copy answers, chosen by ``prefer``. Above, the primary's record is confirmed by that many other
+        copies, and pushed to those that lack it; ``prefer`` then has no effect.
+        """
+        return self._run(self._get(key, level, prefer, timeout_seconds))
+
+    def get_record(
+        self,
+        key: K | str | bytes,
+        *,
+        level: Level = ConsistencyLevel.ONE,
+        prefer: ReadPreference | str = ReadPreference.PRIMARY,
+        timeout_seconds: float | None = None,
+    ) -> FoundRecord | None:
+        """The value with its version, deadline and the node that answered."""
+        return self._run(self._get_record(key, level, prefer, timeout_seconds))
+
+    def get_many(
+        self,
+        keys: Iterable[K | str | bytes],
+        *,
+        level: Level = ConsistencyLevel.ONE,
+        prefer: ReadPreference | str = ReadPreference.PRIMARY,
+        timeout_seconds: float | None = None,
+    ) -> dict[Any, V | None]:
+        """The values of many keys, None for those that are absent."""
+        return self._run(self._get_many(keys, level, prefer, timeout_seconds))
+
+    def ttl(
+        self, key: K | str | bytes, *, level: Level = ConsistencyLevel.ONE, timeout_seconds: float | None = None
+    ) -> float:
+        """Seconds the value has left; -1 if it has no deadline, -2 if the key is absent (as Redis answers)."""
+        return self._run(self._ttl(key, level, timeout_seconds))
+
+    def keys(self, prefix: str | bytes = b"", *, timeout_seconds: float | None = None) -> Iterator[bytes]:
+        """Keys that start with ``prefix`` and read as present on the primary, in no order; each once."""
+        order = self._order(Limits(ConsistencyLevel.ASYNC, timeout_seconds))
+        start, cursor, seen = prefix.encode() if isinstance(prefix, str) else prefix, b"0", set[bytes]()
+        while True:
+            until = self._driver.now() + order.until - order.started
+            now_millis = self._clock.physical.millis()
+            cursor, names = self._run(scan_names(self._view, order.home, start, cursor, now_millis, until))
+            for name in names:
+                if name not in seen:
+                    seen.add(name)
+                    yield self._view.layout.user_key(name)
+            if cursor == b"0":
+                return
+
+
+def _wake_ups(configuration: Configuration) -> QueueWakeUps | NoWakeUps:
+    if configuration.queue_url is None:
+        return NoWakeUps()
+    return QueueWakeUps(configuration.cluster, configuration.queue_url, configuration.queue)

@@ -1,0 +1,62 @@
+"""The check every connection passes when it is opened, before a script is loaded on the node.
+
+A restarted server has an empty script cache, so whoever would load the scripts again comes past here and notices the
+new run id: the node may have lost data and is not used until the workers have brought it up (protocol, section 6).
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import NamedTuple
+
+from redrepl.values.keys import KeyLayout
+
+MEMBER_FIELDS = (b"cluster", b"node", b"state", b"run_id")
+
+
+class Membership(NamedTuple):
+    """What a node says of itself when a connection is opened."""
+
+    cluster: str | None
+    node: str | None
+    state: str | None
+    run_id: str | None
+    actual_run_id: str
+
+
+class Purpose(Enum):
+    """What a connection is for: the data of an active member, the upkeep of any node, or finding out who is there."""
+
+    SERVE = "serve"
+    MAINTAIN = "maintain"
+    DISCOVER = "discover"
+
+
+class Admission(NamedTuple):
+    """Which nodes may be used, for what purpose."""
+
+    layout: KeyLayout
+    purpose: Purpose
+
+    def refusal(self, node: str, found: Membership) -> str | None:
+        """Why the node is not admitted, None if it is."""
+        if self.purpose is Purpose.DISCOVER:
+            return None
+        if found.cluster is None:
+            return self._refusal_of_stranger() if self.purpose is Purpose.SERVE else None
+        if found.cluster != self.layout.cluster or found.node != node:
+            return f"the server at this address is node {found.node!r} of cluster {found.cluster!r}, not {node!r}"
+        if self.purpose is not Purpose.SERVE:
+            return None
+        if found.run_id != found.actual_run_id:
+            return "restarted since it was admitted and may have lost data; the workers check it and bring it up"
+        if found.state != "active":
+            return f"is {found.state}: the workers are bringing it up"
+        return None
+
+    def _refusal_of_stranger(self) -> str:
+        cluster = self.layout.cluster
+        return (
+            f"holds no membership of cluster {cluster!r}: it came back empty or was never initialised; "
+            f"a replica is filled again by the workers, a primary is never (it would empty its replicas)"
+        )

@@ -1,0 +1,193 @@
+"""Reading `redrepl.toml` and the environment."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from redrepl.edges.endpoint import Endpoint, split_url
+from redrepl.values import limits
+from redrepl.values.errors import ConfigError, RequestError
+from redrepl.values.level import Level, parse_level
+from redrepl.values.topology import Member, Mode, NodeRole, Topology, check_members
+from redrepl.values.validation import check_name, check_timeout
+
+DEFAULT_FILE = "redrepl.toml"
+_NODE_KEYS = ("id", "url", "role", "username", "password_env", "password_file")
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """The settings of one cluster. Durations are in seconds.
+
+    level: default level of writes. timeout_seconds: one operation. queue_url: the Redis of the RQ queue; None: no
+    wake-ups, the workers' tick alone. required_readers: condition of correctness "read capacity": copies that must be
+    able to serve reads. The log_* settings are described in `redrepl.values.limits`.
+    """
+
+    cluster: str
+    endpoints: tuple[Endpoint, ...]
+    roles: tuple[NodeRole, ...]
+    mode: Mode = Mode.PRIMARY_REPLICA
+    level: Level = "quorum"
+    timeout_seconds: float = limits.DEFAULT_TIMEOUT_SECONDS
+    queue_url: str | None = field(default=None, repr=False)
+    queue: str = "redrepl"
+    home: str | None = None
+    tick_seconds: float = 1.0
+    healthy_within_seconds: float = limits.HEALTHY_WITHIN_SECONDS
+    required_readers: int = 1
+    max_age_seconds: float = limits.DEFAULT_MAX_AGE_SECONDS
+    max_skew_seconds: float = limits.DEFAULT_MAX_SKEW_SECONDS
+    log_retention_seconds: float = limits.LOG_RETENTION_SECONDS
+    log_retention_entries: int = limits.LOG_RETENTION_ENTRIES
+    log_cap_entries: int = limits.LOG_CAP_ENTRIES
+    origin: str = "arguments"
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    def topology(self) -> Topology:
+        """The topology of epoch 1 that `init` writes."""
+        return Topology(self.cluster, 1, self.mode, self.members)
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """The configured nodes."""
+        pairs = zip(self.endpoints, self.roles, strict=True)
+        return tuple(Member(endpoint.node, endpoint.url, role) for endpoint, role in pairs)
+
+
+_OPTIONS = {f.name: f for f in fields(Configuration) if f.name not in ("endpoints", "roles", "origin")}
+
+
+def load_configuration(
+    path: str | os.PathLike[str] | None = None, environment: Mapping[str, str] | None = None
+) -> Configuration:
+    """Read the file given, or the one REDREPL_CONFIG names, or ./redrepl.toml; then REDREPL_<OPTION> over it.
+
+    Raises ConfigError naming the file and the line or field.
+    """
+    environment = os.environ if environment is None else environment
+    file = Path(path or environment.get("REDREPL_CONFIG") or DEFAULT_FILE)
+    content = _read(file)
+    nodes = content.pop("nodes", None)
+    unknown = sorted(set(content) - set(_OPTIONS))
+    if unknown:
+        raise ConfigError(f"{file}: unknown option {unknown[0]!r}; known are {', '.join(_OPTIONS)} and [[nodes]]")
+    for name in _OPTIONS:
+        if (text := environment.get(f"REDREPL_{name.upper()}")) is not None:
+            content[name] = text
+    try:
+        return _build(content, nodes, environment, str(file))
+    except ConfigError as error:
+        raise ConfigError(f"{file}: {error.message}", error.evidence) from error
+    except RequestError as error:
+        raise ConfigError(f"{file}: {error.message}") from error
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        with file.open("rb") as stream:
+            return tomllib.load(stream)
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{file}: no such file; give --config, set REDREPL_CONFIG, or run `redrepl demo` without one"
+        ) from None
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: {error}") from error
+
+
+def _build(content: dict[str, Any], nodes: Any, environment: Mapping[str, str], origin: str) -> Configuration:
+    if "cluster" not in content:
+        raise ConfigError('cluster = "name" is missing')
+    if not isinstance(nodes, list) or not nodes or not all(isinstance(node, dict) for node in nodes):
+        raise ConfigError("no [[nodes]] are given")
+    endpoints, roles = [], []
+    for number, node in enumerate(nodes, 1):
+        endpoints.append(_endpoint(node, number, environment))
+        roles.append(_choice(f"nodes[{number}].role", NodeRole, node.get("role")))
+    options = {name: _convert(name, value) for name, value in content.items()}
+    return Configuration(endpoints=tuple(endpoints), roles=tuple(roles), origin=origin, **options)
+
+
+def _endpoint(node: dict[str, Any], number: int, environment: Mapping[str, str]) -> Endpoint:
+    where = f"nodes[{number}]"
+    unknown = sorted(set(node) - set(_NODE_KEYS))
+    if unknown:
+        raise ConfigError(f"{where}: unknown key {unknown[0]!r}; known are {', '.join(_NODE_KEYS)}")
+    for name in ("id", "url", "role"):
+        if name not in node:
+            raise ConfigError(f"{where}.{name} is missing")
+    for name, value in node.items():
+        if not isinstance(value, str):
+            raise ConfigError(f"{where}.{name} must be a string, not {value!r}")
+    endpoint = split_url(check_name(f"{where}.id", node["id"]), node["url"])
+    password = _password(where, node, environment)
+    return replace(endpoint, username=node.get("username", endpoint.username), password=password or endpoint.password)
+
+
+def _password(where: str, node: dict[str, str], environment: Mapping[str, str]) -> str | None:
+    if "password_env" in node:
+        if node["password_env"] not in environment:
+            raise ConfigError(f"{where}.password_env: the environment has no {node['password_env']}")
+        return environment[node["password_env"]]
+    if "password_file" in node:
+        try:
+            return Path(node["password_file"]).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ConfigError(f"{where}.password_file {node['password_file']}: {error.strerror}") from error
+    return environment.get("REDREPL_PASSWORD")
+
+
+def _choice(what: str, kind: Any, value: object) -> Any:
+    try:
+        return kind(value)
+    except ValueError:
+        allowed = ", ".join(repr(member.value) for member in kind)
+        raise ConfigError(f"{what} must be one of {allowed}, not {value!r}") from None
+
+
+def _convert(name: str, value: Any) -> Any:
+    """An option's value in its type; environment variables come as text."""
+    if name == "mode":
+        return _choice("mode", Mode, value)
+    if name == "level":
+        return value
+    wanted = type(_OPTIONS[name].default)
+    if wanted in (int, float) and isinstance(value, str):
+        try:
+            return wanted(value)
+        except ValueError:
+            raise ConfigError(f"{name} must be a number, not {value!r}") from None
+    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if wanted in (int, float) and type(value) is not wanted:
+        raise ConfigError(f"{name} must be a number, not {value!r}")
+    if wanted not in (int, float) and not isinstance(value, str):
+        raise ConfigError(f"{name} must be a string, not {value!r}")
+    return value
+
+
+def _check(configuration: Configuration) -> None:
+    check_name("cluster", configuration.cluster)
+    check_name("queue", configuration.queue)
+    check_timeout(configuration.timeout_seconds)
+    parse_level(configuration.level)
+    check_members(configuration.mode, configuration.members)
+    if configuration.home is not None and configuration.home not in [e.node for e in configuration.endpoints]:
+        raise ConfigError(f"home names no node: {configuration.home!r}")
+    for name, option in _OPTIONS.items():
+        value = getattr(configuration, name)
+        if isinstance(option.default, (int, float)) and not value > 0:
+            raise ConfigError(f"{name} must be more than 0, not {value!r}")
+    if configuration.timeout_seconds >= configuration.max_age_seconds:
+        raise ConfigError(f"timeout_seconds must be below max_age_seconds ({configuration.max_age_seconds:g})")
+    if configuration.queue_url is not None:
+        split_url("queue", configuration.queue_url)

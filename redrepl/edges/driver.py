@@ -1,0 +1,105 @@
+"""The blocking driver: runs plans for many threads, each on a channel of its own."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from redrepl.edges.admission import Admission
+from redrepl.edges.channel import Channel
+from redrepl.edges.endpoint import Endpoint
+from redrepl.edges.opening import NodeGate
+from redrepl.values import limits
+from redrepl.values.effects import Plan, Progress
+
+R = TypeVar("R")
+
+
+class BlockingDriver:
+    """Connections to the nodes of one cluster, shared by any number of threads."""
+
+    def __init__(
+        self,
+        endpoints: Iterable[Endpoint],
+        admission: Admission,
+        timeout_seconds: float = limits.DEFAULT_TIMEOUT_SECONDS,
+    ) -> None:
+        self._admission = admission
+        self._timeout_seconds = timeout_seconds
+        self._gates: dict[str, NodeGate] = {}
+        self._idle: list[Channel] = []
+        self._lock = threading.Lock()
+        self._closed = False
+        self.set_endpoints(endpoints)
+
+    def set_endpoints(self, endpoints: Iterable[Endpoint]) -> None:
+        """Take on new and changed addresses; channels opened before finish what they do on the old ones."""
+        wanted = {endpoint.node: endpoint for endpoint in endpoints}
+        kept = {node: gate for node, gate in self._gates.items() if wanted.get(node) == gate.endpoint}
+        if len(kept) == len(wanted) == len(self._gates):
+            return
+        gone = [gate for node, gate in self._gates.items() if node not in kept]
+        self._gates = {node: kept.get(node) or self._gate(endpoint) for node, endpoint in wanted.items()}
+        self._close_idle()
+        for gate in gone:
+            gate.close()
+
+    def now(self) -> float:
+        """The clock of deadlines, in seconds."""
+        return time.monotonic()
+
+    def run(self, plan: Plan[R], on_progress: Callable[[Progress], None] | None = None) -> R:
+        """Drive a plan to its end in this thread."""
+        channel = self._borrow()
+        try:
+            return channel.run(plan, on_progress)
+        finally:
+            self._give_back(channel)
+
+    def latency_seconds(self, node: str) -> float:
+        """A moving average of how long this node takes to answer; 0 before its first answer."""
+        gate = self._gates.get(node)
+        return gate.latency_seconds if gate else 0.0
+
+    def trouble(self, node: str) -> str | None:
+        """Why this node is out of use at the moment, None while nothing is known against it."""
+        gate = self._gates.get(node)
+        return gate.trouble if gate else f"no address is known for node {node!r}"
+
+    def close(self) -> None:
+        """Close every connection that no operation is using."""
+        self._closed = True
+        self._close_idle()
+        for gate in self._gates.values():
+            gate.close()
+
+    def _gate(self, endpoint: Endpoint) -> NodeGate:
+        return NodeGate(endpoint, self._admission, self._timeout_seconds)
+
+    def _borrow(self) -> Channel:
+        pid = os.getpid()
+        while self._idle:
+            try:
+                channel = self._idle.pop()
+            except IndexError:
+                break
+            if channel.pid == pid and channel.gates is self._gates:
+                return channel
+            channel.close()
+        return Channel(self._gates, self._timeout_seconds)
+
+    def _give_back(self, channel: Channel) -> None:
+        stale = channel.gates is not self._gates or self._closed
+        if stale or len(self._idle) >= limits.MAX_IDLE_CHANNELS:
+            channel.close()
+        else:
+            self._idle.append(channel)
+
+    def _close_idle(self) -> None:
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for channel in idle:
+            channel.close()

@@ -1,0 +1,72 @@
+"""Where a node is and how to log in. Passwords never enter the topology, messages or `repr`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection, parse_url
+
+from redrepl.values.errors import ConfigError
+
+_SCHEMES = {"valkey": "redis", "valkeys": "rediss", "redis": "redis", "rediss": "rediss", "unix": "unix"}
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A node's address and login. ``url`` is free of secrets."""
+
+    node: str
+    url: str
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+
+
+def redact(url: str) -> str:
+    """The url without its password."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    user = f"{parts.username}@" if parts.username else ""
+    return urlunsplit(parts._replace(netloc=user + parts.netloc.rpartition("@")[2]))
+
+
+def split_url(node: str, url: str) -> Endpoint:
+    """An endpoint from a url that may carry a login. Raises ConfigError for a url that is none of Redis or Valkey."""
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme not in _SCHEMES:
+        raise ConfigError(
+            f"node {node!r}: url must start with redis://, rediss://, valkey:// or unix://, not {redact(url)!r}"
+        )
+    try:
+        options = _parse(scheme, rest)
+    except ValueError as error:
+        raise ConfigError(f"node {node!r}: url {redact(url)!r} cannot be read: {error}") from error
+    parts = urlsplit(url)
+    bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    return Endpoint(node, bare, options.get("username"), options.get("password"))
+
+
+def _parse(scheme: str, rest: str) -> dict[str, Any]:
+    parsed: dict[str, Any] = dict(parse_url(f"{_SCHEMES[scheme]}://{rest}"))  # type: ignore[no-untyped-call]
+    return parsed
+
+
+def connection_options(endpoint: Endpoint) -> tuple[type[Any], dict[str, Any]]:
+    """The class and arguments of redis-py's connection for this endpoint."""
+    scheme, _, rest = endpoint.url.partition("://")
+    options = _parse(scheme, rest)
+    options.pop("connection_class", None)
+    options["username"], options["password"] = endpoint.username, endpoint.password
+    classes: dict[str, type[Any]] = {
+        "redis": Connection,
+        "rediss": SSLConnection,
+        "unix": UnixDomainSocketConnection,
+    }
+    return classes[_SCHEMES[scheme]], options
+
+
+def address(endpoint: Endpoint) -> str:
+    """Host and port, or the socket path, for messages."""
+    return urlsplit(endpoint.url).netloc or urlsplit(endpoint.url).path

@@ -1,0 +1,136 @@
+"""Waking the workers: a hint on an RQ queue that a node has something to catch up with.
+
+Losing every hint loses nothing: the changes stand in the nodes' logs and the workers look there at every tick.
+So hints are sent by a thread of their own, and a queue that is away slows no write.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from redrepl.edges.endpoint import address, connection_options, split_url
+from redrepl.values.jobs import BRING_UP, SLOTS, job_id
+
+if TYPE_CHECKING:
+    from rq import Queue
+
+PAUSE_SECONDS = 0.05
+"""Hints for a node closer together than this are one hint."""
+
+JOB_TIMEOUT_SECONDS = 120
+"""A job stops by itself well before: see redrepl_workers.jobs."""
+
+FAILURE_TTL_SECONDS = 60
+"""A failed job's hash blocks its id; the next tick tries again anyway."""
+
+_QUEUE_TIMEOUT_SECONDS = 2.0
+_CLOSE_SECONDS = 1.0
+_log = logging.getLogger("redrepl")
+
+
+class NoWakeUps:
+    """For clusters without a queue: the workers' tick does it all."""
+
+    def request(self, targets: Iterable[str]) -> None:
+        """Nothing to do."""
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+
+class QueueWakeUps:
+    """Sends wake-up jobs to an RQ queue, coalesced, from a daemon thread that lives while there are any."""
+
+    def __init__(self, cluster: str, queue_url: str, queue: str) -> None:
+        self._cluster = cluster
+        self._queue_url = queue_url
+        self._queue_name = queue
+        self._wanted: set[str] = set()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._queue: Queue | None = None
+        self._pid = os.getpid()
+
+    def request(self, targets: Iterable[str]) -> None:
+        """Wake the workers for these nodes soon. Returns at once."""
+        with self._lock:
+            self._wanted.update(targets)
+            if self._thread is None or self._pid != os.getpid():
+                self._pid = os.getpid()
+                self._thread = threading.Thread(target=self._send, name="redrepl-wake-ups", daemon=True)
+                self._thread.start()
+
+    def close(self) -> None:
+        """Give what is still wanted a moment to leave."""
+        thread = self._thread
+        if thread is not None:
+            thread.join(_CLOSE_SECONDS)
+
+    def _send(self) -> None:
+        while True:
+            with self._lock:
+                wanted, self._wanted = self._wanted, set()
+                if not wanted:
+                    self._thread = None
+                    return
+            try:
+                self._queue = self._queue or open_queue(self._queue_url, self._queue_name)
+                for node in sorted(wanted):
+                    enqueue_bring_up(self._queue, self._cluster, node)
+            except Exception as error:  # the queue is a hint: whatever is wrong with it must not reach a write
+                where = address(split_url("queue", self._queue_url))
+                _log.warning(
+                    "wake-up for %s not queued on %s: %s; the workers' tick will do it", sorted(wanted), where, error
+                )
+            time.sleep(PAUSE_SECONDS)
+
+
+def queue_connection(queue_url: str, socket_timeout: float | None = _QUEUE_TIMEOUT_SECONDS) -> Any:
+    """A redis-py client of its own for RQ, which changes the time-outs of what it is given."""
+    from redis import ConnectionPool, Redis
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    connection_class, options = connection_options(split_url("queue", queue_url))
+    options.update(
+        socket_timeout=socket_timeout, socket_connect_timeout=_QUEUE_TIMEOUT_SECONDS, retry=Retry(NoBackoff(), 0)
+    )
+    return Redis(connection_pool=ConnectionPool(connection_class=connection_class, **options))
+
+
+def open_queue(queue_url: str, queue: str) -> Queue:
+    """The RQ queue of a cluster, with the JSON serializer."""
+    from rq import Queue
+    from rq.serializers import JSONSerializer
+
+    return Queue(queue, connection=queue_connection(queue_url), serializer=JSONSerializer)
+
+
+def enqueue_bring_up(queue: Queue, cluster: str, node: str) -> bool:
+    """Queue a wake-up unless one waits already; answers whether one was added.
+
+    RQ takes an id as used while the job waits or runs, so two ids take turns.
+    """
+    from rq.exceptions import DuplicateJobError
+
+    for slot in range(SLOTS):
+        try:
+            queue.enqueue_call(
+                BRING_UP,
+                args=(cluster, node),
+                timeout=JOB_TIMEOUT_SECONDS,
+                result_ttl=0,
+                failure_ttl=FAILURE_TTL_SECONDS,
+                job_id=job_id(cluster, node, slot),
+                description=f"bring up {node} of {cluster}",
+                unique=True,
+            )
+        except DuplicateJobError:
+            continue
+        return True
+    return False

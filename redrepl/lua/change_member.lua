@@ -1,0 +1,12 @@
+-- Change a member's fields if its epoch, state and run id are still those the caller saw.
+-- Keys:      member hash, topology hash
+-- Arguments: expected epoch, expected state, expected run id, topology (JSON, '' leaves it), then field and value pairs
+-- Answers:   1, {'changed', epoch, state}
+
+local found = redis.call('HMGET', KEYS[1], 'epoch', 'state', 'run_id')
+if found[1] ~= ARGV[1] or found[2] ~= ARGV[2] or found[3] ~= ARGV[3] then
+  return {'changed', found[1] or '', found[2] or ''}
+end
+for index = 5, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[index], ARGV[index + 1]) end
+if ARGV[4] ~= '' then redis.call('HSET', KEYS[2], 'topology', ARGV[4]) end
+return 1

@@ -1,0 +1,43 @@
+-- Part: comparing and storing many records at once. Validate first, write last: an error keeps earlier writes.
+
+-- What stands under KEYS[first..]: a list of records or '' for absent; second result: the name of a foreign value.
+local function read_all(first)
+  local names = {}
+  for index = first, #KEYS do names[index - first + 1] = KEYS[index] end
+  if #names == 0 then return {}, nil end
+  local stored, missing = redis.call('MGET', unpack(names)), {}
+  for index, name in ipairs(names) do
+    if not stored[index] then
+      stored[index] = ABSENT
+      missing[#missing + 1] = name
+    elseif not is_record(stored[index]) then
+      return stored, name
+    end
+  end
+  -- MGET answers nil for a hash or list too.
+  if #missing > 0 and redis.call('EXISTS', unpack(missing)) > 0 then
+    for _, name in ipairs(missing) do
+      if redis.call('EXISTS', name) == 1 then return stored, name end
+    end
+  end
+  return stored, nil
+end
+
+-- Store pairs of name and record, and append them to the log as one entry.
+local function store_all(pairs_to_store, max_age)
+  if #pairs_to_store == 0 then return end
+  local plain, entry = {}, {}
+  for index = 1, #pairs_to_store, 2 do
+    local name, record = pairs_to_store[index], pairs_to_store[index + 1]
+    if string.sub(record, 24, 35) == NO_DEADLINE then
+      plain[#plain + 1] = name
+      plain[#plain + 1] = record
+    else
+      store(name, record, max_age)
+    end
+    entry[#entry + 1] = name
+    entry[#entry + 1] = string.sub(record, 1, 22)
+  end
+  if #plain > 0 then redis.call('MSET', unpack(plain)) end
+  redis.call('XADD', KEYS[2], '*', unpack(entry))
+end

@@ -1,0 +1,29 @@
+-- Part: the guard. Every script that touches data includes it and calls one of its functions first.
+-- Keys:      KEYS[1] is the member hash.
+-- Arguments: ARGV[1] is the epoch the caller acts in, in decimal.
+-- Answers:   {'refused', epoch, state} of this node where it does not admit the caller ('' where it is no member).
+
+local function read_member()
+  local found = redis.call('HMGET', KEYS[1], 'epoch', 'state', 'rule', 'restamp_writer', 'max_age_micros', 'max_skew_micros')
+  return {epoch = found[1], state = found[2], rule = found[3], restamp_writer = found[4],
+          max_age = tonumber(found[5]), max_skew = tonumber(found[6])}
+end
+
+local function refusal(member)
+  return {'refused', member.epoch or '', member.state or ''}
+end
+
+-- Clients are admitted by active members of their epoch alone.
+local function admits(member)
+  return member.epoch == ARGV[1] and member.state == 'active'
+end
+
+-- Catch-up also writes to members that are being brought up.
+local function admits_catch_up(member)
+  return member.epoch == ARGV[1] and (member.state == 'active' or member.state == 'syncing')
+end
+
+local function now_micros()
+  local time = redis.call('TIME')
+  return tonumber(time[1]) * 1000000 + tonumber(time[2])
+end

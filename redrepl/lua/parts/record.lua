@@ -1,0 +1,56 @@
+-- Part: reading, comparing and storing records. The header's layout stands in redrepl/values/record.py.
+-- Stamps are compared as numbers, half by half: Lua's string order follows the server's locale.
+
+local HEADER = '^%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x[vd]%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x|'
+local NO_DEADLINE = '000000000000'
+local ABSENT = ''
+
+local function is_record(stored)
+  return type(stored) == 'string' and string.find(stored, HEADER) ~= nil
+end
+
+local function micros_of(record)
+  return tonumber(string.sub(record, 1, 14), 16)
+end
+
+local function writer_of(record)
+  return tonumber(string.sub(record, 15, 22), 16)
+end
+
+-- 1 where the first record (or stamp) is later, 0 where both have the same stamp, -1 where it is earlier.
+local function compare(first, second)
+  if second == ABSENT then return 1 end
+  local difference = micros_of(first) - micros_of(second)
+  if difference == 0 then difference = writer_of(first) - writer_of(second) end
+  if difference > 0 then return 1 elseif difference < 0 then return -1 end
+  return 0
+end
+
+-- The stamp one later than the one that stands, with the id that only this node uses in this epoch.
+local function restamp(current, restamp_writer)
+  return string.format('%014x', micros_of(current) + 1) .. restamp_writer
+end
+
+local function is_past_deadline(record, now)
+  local deadline = string.sub(record, 24, 35)
+  return deadline ~= NO_DEADLINE and tonumber(deadline, 16) * 1000 <= now
+end
+
+local function is_live(record, now)
+  return record ~= ABSENT and string.sub(record, 23, 23) == 'v' and not is_past_deadline(record, now)
+end
+
+-- Native expiry only collects garbage: it comes max_age later than the deadline, so that the stamp still stands
+-- against writes in flight.
+local function store(key, record, max_age)
+  local deadline = string.sub(record, 24, 35)
+  if deadline == NO_DEADLINE then
+    redis.call('SET', key, record)
+  else
+    redis.call('SET', key, record, 'PXAT', string.format('%.0f', tonumber(deadline, 16) + max_age / 1000))
+  end
+end
+
+local function log_change(key, record)
+  redis.call('XADD', KEYS[2], '*', key, string.sub(record, 1, 22))
+end

@@ -1,0 +1,20 @@
+-- include: guard record
+-- Replace exactly one record by another, or remove it, although the other may be earlier: for records that the primary
+-- never took and no longer can (protocol, section 3).
+-- Keys:      member hash, change log, the user's key
+-- Arguments: epoch, stamp that must stand there ('' for nothing), record to store ('' to remove)
+-- Answers:   1, {'changed', stamp}, {'foreign', key}, {'refused', epoch, state}
+
+local member = read_member()
+if not admits_catch_up(member) then return refusal(member) end
+local stored = redis.pcall('GETRANGE', KEYS[3], 0, 39)
+if stored ~= ABSENT and not is_record(stored) then return {'foreign', KEYS[3]} end
+local current = string.sub(stored, 1, 22)
+if current ~= ARGV[2] then return {'changed', current} end
+if ARGV[3] == '' then
+  redis.call('DEL', KEYS[3])
+else
+  store(KEYS[3], ARGV[3], member.max_age)
+  log_change(KEYS[3], ARGV[3])
+end
+return 1

@@ -1,0 +1,245 @@
+"""Bringing one node up to what the others have: the one job of the workers, for every node and every state.
+
+- A node that lost its membership, restarted, or stayed behind in an older epoch is set to `syncing` first: the guard
+  then refuses clients, until it has everything again.
+- Its logs' sources are shipped from where its own marks stand, which roll back together with its data; where the log
+  does not reach back that far, all keys are walked.
+- The one primary takes nothing from replicas: their logs are checked for undecided records instead. If it restarted it
+  is readmitted only where it holds everything that its replicas' logs name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from redrepl.plans.catch_up import confirm, ship_log, starting_mark
+from redrepl.plans.copying import Copier
+from redrepl.plans.full_sync import full_sync
+from redrepl.plans.inspect import inspect_nodes
+from redrepl.plans.membership import Tolerances, change_call, enrol_call, epoch_fields
+from redrepl.plans.steps import Steps
+from redrepl.plans.topology import newest_topology
+from redrepl.plans.undecided import check_log, missing_on_primary
+from redrepl.plans.view import ClusterView
+from redrepl.values.effects import Plan
+from redrepl.values.errors import RedreplError, Unavailable
+from redrepl.values.keys import KeyLayout
+from redrepl.values.level import ConsistencyLevel
+from redrepl.values.report import Mark, NodeReport
+
+
+@dataclass(slots=True)
+class BroughtUp:
+    """What was done for a node. ``finished`` False: there is more to do, call again."""
+
+    node: str
+    entries: int = 0
+    records: int = 0
+    bytes: int = 0
+    full_syncs: int = 0
+    undecided_replaced: int = 0
+    activated: bool = False
+    finished: bool = True
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class BringUpOrder:
+    """How to go about it. ``incarnation``: a fresh random id for the node's log, used if it needs a new one.
+
+    stop_at: the driver's clock when to stop between batches. exactly: walk all keys even where the logs suffice.
+    """
+
+    incarnation: str
+    tolerances: Tolerances
+    started: float
+    stop_at: float
+    exactly: bool = False
+
+
+def bring_up(layout: KeyLayout, nodes: tuple[str, ...], target: str, order: BringUpOrder) -> Plan[BroughtUp]:
+    """Bring ``target`` up. Raises Unavailable where a node fails in the middle; running it again resumes."""
+    steps = Steps(order.started)
+    done = BroughtUp(target)
+    reports = yield from inspect_nodes(layout, nodes, steps.until)
+    topology = newest_topology(reports)
+    if topology is None or target not in topology.ids:
+        done.notes.append("is no member" if topology else "no member of the cluster answered")
+        return done
+    view = ClusterView(topology)
+    found = reports.get(target, "its address is not known")
+    if isinstance(found, str):
+        raise Unavailable(f"node {target!r} cannot be brought up", {target: found})
+    sources = _sources(view, reports, target)
+    if target == view.decider:
+        yield from _look_after_primary(view, found, sources, order, steps, done)
+    elif sources:
+        yield from _look_after_copy(view, found, sources, order, steps, done)
+    else:
+        done.notes.append("no node to bring it up from: none is active in this epoch")
+    return done
+
+
+def _sources(view: ClusterView, reports: dict[str, NodeReport | str], target: str) -> list[NodeReport]:
+    """Whose logs count for the target: active members of the epoch, as far as they answer."""
+    candidates = [reports.get(node) for node in view.topology.sources_of(target)]
+    return [r for r in candidates if isinstance(r, NodeReport) and r.is_serving and r.epoch == view.topology.epoch]
+
+
+def _look_after_copy(
+    view: ClusterView, target: NodeReport, sources: list[NodeReport], order: BringUpOrder, steps: Steps, done: BroughtUp
+) -> Plan[None]:
+    fresh = not target.member
+    if fresh or not target.is_serving or target.epoch != view.topology.epoch:
+        target = yield from _suspend(view, target, order, steps)
+        done.notes.append("was set to syncing")
+    for source in sources:
+        yield from _catch_up(view, source, target, order, steps, done, walk=fresh or order.exactly)
+        if not done.finished:
+            return
+    if target.state != "active":
+        yield from _activate(view, target, order, steps)
+        done.activated = True
+
+
+def _suspend(view: ClusterView, target: NodeReport, order: BringUpOrder, steps: Steps) -> Plan[NodeReport]:
+    """Set the node to `syncing` in this epoch, before anything is brought to it; answers its report after that."""
+    layout, topology, node = view.layout, view.topology, target.node
+    if not target.member:
+        others = [name for name in target.clusters if name != layout.cluster]
+        if others:
+            raise Unavailable(f"node {node!r} cannot be brought up", {node: f"belongs to cluster {others[0]!r}"})
+        call = enrol_call(topology, node, "syncing", target.run_id, order.incarnation, order.tolerances)
+    else:
+        # The run id stays the old one until the node is active again: whoever comes meanwhile sees a restart.
+        call = change_call(target, layout, {**epoch_fields(topology, node), "state": "syncing"}, topology)
+    answer = yield from steps.ask(node, call, "setting it to syncing")
+    if answer != 1:
+        raise Unavailable(f"node {node!r} changed while it was being looked at", {node: repr(answer)})
+    return (yield from _report(layout, node, steps))
+
+
+def _report(layout: KeyLayout, node: str, steps: Steps) -> Plan[NodeReport]:
+    report = (yield from inspect_nodes(layout, (node,), steps.until))[node]
+    if isinstance(report, str):
+        raise Unavailable(f"node {node!r} stopped answering", {node: report})
+    return report
+
+
+def _catch_up(
+    view: ClusterView,
+    source: NodeReport,
+    target: NodeReport,
+    order: BringUpOrder,
+    steps: Steps,
+    done: BroughtUp,
+    walk: bool,
+) -> Plan[None]:
+    mark = None if walk else starting_mark(source, target)
+    if mark is None:
+        synced = yield from full_sync(view, source, target.node, steps)
+        done.full_syncs += 1
+        done.records += synced.copied
+        done.undecided_replaced += synced.removed
+        mark = (yield from _report(view.layout, target.node, steps)).marks[source.node]
+    elif target.state != "active":
+        # It may have lost what was confirmed earlier: show the honest lag while it catches up.
+        yield from confirm(view, source.node, target.node, mark.position, steps, force=True)
+    caught_up = yield from ship_log(view, source, target.node, mark, steps, order.stop_at)
+    done.entries += caught_up.entries
+    done.records += caught_up.records
+    done.bytes += caught_up.bytes
+    done.finished = caught_up.finished
+
+
+def _activate(view: ClusterView, target: NodeReport, order: BringUpOrder, steps: Steps) -> Plan[None]:
+    """Admit clients again, if the server is still the one that was brought up."""
+    now = yield from _report(view.layout, target.node, steps)
+    if now.run_id != target.run_id or now.state != "syncing":
+        raise Unavailable(f"node {target.node!r} restarted while it was brought up", {target.node: "restarted"})
+    fields = {"state": "active", "run_id": now.run_id, "lineage": str(view.topology.epoch)}
+    if target.has_restarted:
+        # Ids of the log may be given again to other content: marks made in the old log count up to here only.
+        fields |= {"incarnation": order.incarnation, "previous_incarnation": now.incarnation}
+        fields |= {"previous_end": target.log.last_id}
+    answer = yield from steps.ask(target.node, change_call(now, view.layout, fields, None), "admitting it again")
+    if answer != 1:
+        raise Unavailable(f"node {target.node!r} changed while it was brought up", {target.node: repr(answer)})
+
+
+def _look_after_primary(
+    view: ClusterView,
+    primary: NodeReport,
+    replicas: list[NodeReport],
+    order: BringUpOrder,
+    steps: Steps,
+    done: BroughtUp,
+) -> Plan[None]:
+    if not primary.member:
+        raise RedreplError(
+            _EMPTY_PRIMARY.format(node=primary.node), {r.node: f"{r.log.added} changes in its log" for r in replicas}
+        )
+    if primary.has_restarted or primary.state != "active" or primary.epoch != view.topology.epoch:
+        yield from _readmit_primary(view, primary, replicas, order, steps)
+        done.activated = True
+        return
+    for replica in replicas:
+        mark = starting_mark(replica, primary)
+        if mark is None:
+            done.notes.append(
+                f"the log of {replica.node} was cut: `redrepl verify --repair` finds what is undecided there"
+            )
+            yield from _skip_cut_log(view, replica, primary, steps)
+            continue
+        checked = yield from check_log(view, replica, primary, mark, steps, order.stop_at)
+        done.entries += checked.entries
+        done.undecided_replaced += checked.records
+        done.finished = done.finished and checked.finished
+
+
+def _skip_cut_log(view: ClusterView, replica: NodeReport, primary: NodeReport, steps: Steps) -> Plan[None]:
+    """What was cut cannot be checked; go on from the log's end."""
+    marker = Copier(view, replica.node, primary.node, steps, primary.now_millis)
+    yield from marker.absorb((), (), Mark(replica.incarnation, replica.log.end))
+    yield from confirm(view, replica.node, primary.node, replica.log.end, steps, force=True)
+
+
+def _readmit_primary(
+    view: ClusterView, primary: NodeReport, replicas: list[NodeReport], order: BringUpOrder, steps: Steps
+) -> Plan[None]:
+    """A primary that restarted decides again only if it lost nothing that enough of its replicas have.
+
+    A committed QUORUM write stands on n // 2 replicas, so n - n // 2 of the others cannot all have missed it.
+    """
+    copies = len(view.ids)
+    needed = copies - 1 - ConsistencyLevel.QUORUM.required(copies - 1) + (1 if copies > 1 else 0)
+    if len(replicas) < needed:
+        answered = ", ".join(replica.node for replica in replicas) or "none"
+        text = f"primary {primary.node!r} restarted; {needed} replicas are needed to see whether it lost writes, active: {answered}"
+        raise Unavailable(text, {primary.node: "restarted"})
+    for replica in replicas:
+        mark = starting_mark(replica, primary)
+        missing = None if mark is None else (yield from missing_on_primary(view, replica, primary.node, mark, steps))
+        if missing != 0:
+            raise RedreplError(_BEHIND_PRIMARY.format(node=primary.node, replica=replica.node, count=_count(missing)))
+    now = yield from _report(view.layout, primary.node, steps)
+    fields = {"state": "active", "run_id": now.run_id, "incarnation": order.incarnation}
+    fields |= {"previous_incarnation": now.incarnation, "previous_end": primary.log.last_id}
+    if now.run_id != primary.run_id:
+        raise Unavailable(f"primary {primary.node!r} restarted again while it was checked", {primary.node: "restarted"})
+    yield from steps.ask(primary.node, change_call(now, view.layout, fields, None), "admitting it again")
+
+
+def _count(missing: int | None) -> str:
+    return "changes it cannot be compared with (the log was cut)" if missing is None else f"{missing} changed keys"
+
+
+_EMPTY_PRIMARY = (
+    "primary {node!r} came back empty, or is another server at its address: writes stay stopped, and it is not used to "
+    "bring up replicas, which would empty them. The replicas keep the data; restore the primary's data directory and "
+    "restart it"
+)
+_BEHIND_PRIMARY = (
+    "primary {node!r} restarted without {count} that replica {replica!r} holds: writes stay stopped, because they may "
+    "have been acknowledged. Restore the primary's newest data directory and restart it"
+)

@@ -1,0 +1,58 @@
+"""Asking nodes about themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from redrepl.plans.view import inspect_keys
+from redrepl.values.effects import DeadlinePassed, Exchange, Failure, PlainCommand, Plan, Reply, Request, ScriptCall
+from redrepl.values.errors import ConfigError
+from redrepl.values.keys import KeyLayout
+from redrepl.values.report import NodeReport, parse_report
+
+_INFORMATION = 0
+_INSPECTION = 1
+
+
+def inspect_nodes(layout: KeyLayout, nodes: Iterable[str], until: float) -> Plan[dict[str, NodeReport | str]]:
+    """Each node's report, or in words why there is none. Never raises for a node's failure."""
+    nodes = tuple(nodes)
+    found: dict[str, NodeReport | str] = dict.fromkeys(nodes, "no answer in time")
+    run_ids: dict[str, str] = {}
+    open_nodes = set(nodes)
+    effect = Exchange(_questions(layout, nodes), until)
+    while open_nodes:
+        event = yield effect
+        effect = Exchange((), until)
+        if isinstance(event, DeadlinePassed):
+            break
+        if isinstance(event, Failure):
+            found[event.node] = event.reason
+            open_nodes.discard(event.node)
+        elif isinstance(event, Reply) and event.tag == _INFORMATION:
+            run_ids[event.node] = run_id_in(event.content)
+        elif isinstance(event, Reply) and event.node in open_nodes:
+            found[event.node] = _read(event, run_ids.get(event.node, ""))
+            open_nodes.discard(event.node)
+    return found
+
+
+def run_id_in(information: bytes) -> str:
+    """The run id in the answer to INFO, '' where the server hides it."""
+    lines = (line for line in information.splitlines() if line.startswith(b"run_id:"))
+    return next(lines, b"run_id:")[7:].strip().decode()
+
+
+def _questions(layout: KeyLayout, nodes: tuple[str, ...]) -> tuple[Request, ...]:
+    # INFO first: replies of one node come in order, so the run id is known when the inspection arrives.
+    inspect = ScriptCall("inspect", inspect_keys(layout), ())
+    information = PlainCommand((b"INFO", b"server"))
+    pairs = ((Request(node, information, _INFORMATION), Request(node, inspect, _INSPECTION)) for node in nodes)
+    return tuple(request for pair in pairs for request in pair)
+
+
+def _read(event: Reply, run_id: str) -> NodeReport | str:
+    try:
+        return parse_report(event.node, event.content, run_id)
+    except (ConfigError, ValueError) as error:
+        return f"its bookkeeping cannot be read: {error}"

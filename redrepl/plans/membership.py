@@ -1,0 +1,188 @@
+"""Making a cluster, and changing who belongs to it. Every change is a new epoch, written to the primary first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from redrepl.plans.inspect import inspect_nodes
+from redrepl.plans.view import ask, expect_reply
+from redrepl.values import limits
+from redrepl.values.effects import Plan, ScriptCall
+from redrepl.values.errors import RedreplError, RequestError, Unavailable
+from redrepl.values.keys import CLUSTERS_KEY, KeyLayout
+from redrepl.values.report import NodeReport
+from redrepl.values.topology import Member, Topology
+
+RULE_DECIDE = "decide"
+RULE_FOLLOW = "follow"
+RULE_MERGE = "merge"
+
+
+class Tolerances(NamedTuple):
+    """How far clocks may differ. Stored on every member, so that all clients meet the same."""
+
+    max_age_seconds: float = limits.DEFAULT_MAX_AGE_SECONDS
+    max_skew_seconds: float = limits.DEFAULT_MAX_SKEW_SECONDS
+
+
+def rule_of(topology: Topology, node: str) -> str:
+    """How a node treats records: see `write.lua`."""
+    if topology.decider is None:
+        return RULE_MERGE
+    return RULE_DECIDE if node == topology.decider else RULE_FOLLOW
+
+
+def epoch_fields(topology: Topology, node: str) -> dict[str, str]:
+    """The member fields that follow from the topology."""
+    return {
+        "epoch": str(topology.epoch),
+        "rule": rule_of(topology, node),
+        "restamp_writer": f"{topology.restamp_writer(node):08x}",
+    }
+
+
+def enrol_call(
+    topology: Topology, node: str, state: str, run_id: str, incarnation: str, tolerances: Tolerances
+) -> ScriptCall:
+    """Make a node that is no member one, in this state."""
+    layout = KeyLayout(topology.cluster)
+    fields = {
+        **epoch_fields(topology, node),
+        "state": state,
+        "lineage": str(topology.epoch if state == "active" else 0),
+        "incarnation": incarnation,
+        "run_id": run_id,
+        "max_age_micros": f"{tolerances.max_age_seconds * 1e6:.0f}",
+        "max_skew_micros": f"{tolerances.max_skew_seconds * 1e6:.0f}",
+    }
+    del fields["epoch"]
+    head = (topology.cluster, node, str(topology.epoch), topology.encode())
+    flat = [text.encode() for text in head] + _flat(fields)
+    return ScriptCall("enrol", (layout.member, layout.topology, CLUSTERS_KEY), tuple(flat))
+
+
+def change_call(
+    report: NodeReport, layout: KeyLayout, fields: Mapping[str, str], topology: Topology | None
+) -> ScriptCall:
+    """Change a member's fields if it still is as reported."""
+    expected = (report.member.get("epoch", ""), report.state, report.member.get("run_id", ""))
+    head = [*expected, topology.encode() if topology else ""]
+    arguments = [text.encode() for text in head] + _flat(fields)
+    return ScriptCall("change_member", (layout.member, layout.topology), tuple(arguments))
+
+
+def _flat(fields: Mapping[str, str]) -> list[bytes]:
+    return [text.encode() for pair in fields.items() for text in pair]
+
+
+def initialise(
+    topology: Topology, incarnations: Mapping[str, str], tolerances: Tolerances, until: float
+) -> Plan[dict[str, str]]:
+    """Write epoch 1 to every node; answers 'created' or 'already a member' for each.
+
+    All nodes must be reachable and free: no other cluster, no records of this one. Running it again completes a run
+    that was cut off. Raises Unavailable or RequestError before anything is written.
+    """
+    layout = KeyLayout(topology.cluster)
+    reports = yield from inspect_nodes(layout, topology.ids, until)
+    missing = {node: report for node, report in reports.items() if isinstance(report, str)}
+    if missing:
+        raise Unavailable("a cluster is made when all its nodes can be reached", missing)
+    present = {node: report for node, report in reports.items() if isinstance(report, NodeReport)}
+    for node, report in present.items():
+        check_free(topology, node, report)
+    done = {}
+    for node, report in present.items():
+        call = enrol_call(topology, node, "active", report.run_id, incarnations[node], tolerances)
+        reply = expect_reply((yield ask(node, call, until)), node, "making it a member")
+        done[node] = "created" if reply.content == 1 else "already a member"
+        if reply.content != 1 and reply.content[0] == b"occupied":
+            raise _occupied(topology.cluster, node, reply.content[1].decode())
+    return done
+
+
+def check_free(topology: Topology, node: str, report: NodeReport) -> None:
+    """Raise RequestError unless the node is free, or already what this topology says."""
+    others = [name for name in report.clusters if name != topology.cluster]
+    if others:
+        raise _occupied(topology.cluster, node, others[0])
+    if report.member and (report.topology is None or not _is_same(report.topology, topology)):
+        there = report.topology.encode() if report.topology else "no readable topology"
+        raise RequestError(
+            f"node {node!r} is already a member of cluster {topology.cluster!r} with another topology (epoch "
+            f"{report.epoch}): {there}; change the members with `redrepl nodes`, or take the node out first"
+        )
+    if report.member and report.member.get("node") != node:
+        raise RequestError(f"the server of node {node!r} is node {report.member.get('node')!r} of this cluster")
+
+
+def _is_same(stored: Topology, wanted: Topology) -> bool:
+    """The same members in the same roles; urls may be written differently from where the command runs."""
+    roles = [(member.id, member.role) for member in stored.members]
+    return stored.mode is wanted.mode and roles == [(member.id, member.role) for member in wanted.members]
+
+
+def _occupied(cluster: str, node: str, found: str) -> RequestError:
+    return RequestError(
+        f"node {node!r} belongs to cluster {found!r} and cannot join {cluster!r}; use another server or database"
+    )
+
+
+def change_topology(
+    old: Topology, new: Topology, tolerances: Tolerances, incarnation: str, until: float
+) -> Plan[dict[str, str]]:
+    """Move the cluster to ``new``, which differs by one member; answers what happened on each node.
+
+    The primary moves first: from then on nothing commits in the old epoch. A node that is cut off meanwhile is
+    brought over by the workers. Raises Unavailable where the primaries cannot all be moved.
+    """
+    layout = KeyLayout(new.cluster)
+    everybody = tuple(dict.fromkeys((*old.primaries, *old.ids, *new.ids)))
+    reports = yield from inspect_nodes(layout, everybody, until)
+    done: dict[str, str] = {}
+    for node in everybody:
+        report = reports[node]
+        if isinstance(report, str):
+            if node in old.primaries or node not in old.ids:
+                raise Unavailable("the topology cannot be changed without this node", {node: report})
+            done[node] = f"left to the workers: {report}"
+        elif node not in new.ids:
+            done[node] = yield from _take_out(layout, node, until)
+        elif node not in old.ids:
+            done[node] = yield from _bring_in(new, node, report, tolerances, incarnation, until)
+        else:
+            done[node] = yield from _move(layout, new, node, report, until)
+    return done
+
+
+def _take_out(layout: KeyLayout, node: str, until: float) -> Plan[str]:
+    keys = (layout.member, layout.topology, CLUSTERS_KEY, layout.log, layout.cursors, layout.marks)
+    call = ScriptCall("leave", keys, (layout.cluster.encode(), node.encode()))
+    expect_reply((yield ask(node, call, until)), node, "taking it out")
+    return "taken out; its records stay until you delete them"
+
+
+def _bring_in(
+    new: Topology, node: str, report: NodeReport, tolerances: Tolerances, incarnation: str, until: float
+) -> Plan[str]:
+    check_free(new, node, report)
+    call = enrol_call(new, node, "syncing", report.run_id, incarnation, tolerances)
+    reply = expect_reply((yield ask(node, call, until)), node, "bringing it in")
+    if reply.content != 1 and reply.content[0] == b"occupied":
+        raise _occupied(new.cluster, node, reply.content[1].decode())
+    return "member, syncing: the workers fill it"
+
+
+def _move(layout: KeyLayout, new: Topology, node: str, report: NodeReport, until: float) -> Plan[str]:
+    if not report.member:
+        return "left to the workers: it came back empty"
+    fields = epoch_fields(new, node)
+    if report.state == "active":
+        fields["lineage"] = str(new.epoch)
+    reply = expect_reply(
+        (yield ask(node, change_call(report, layout, fields, new), until)), node, "moving it to the new epoch"
+    )
+    if reply.content != 1:
+        raise RedreplError(f"node {node!r} changed meanwhile; look at `redrepl status` and try again")
+    return f"moved to epoch {new.epoch}"

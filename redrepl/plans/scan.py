@@ -1,0 +1,54 @@
+"""Walking over a node's keys."""
+
+from __future__ import annotations
+
+from redrepl.plans.view import ClusterView, ask, check_admitted, expect_reply, foreign_value
+from redrepl.values import limits
+from redrepl.values.effects import PlainCommand, Plan, ScriptCall
+from redrepl.values.record import NO_DEADLINE
+
+SCAN_START = b"0"
+
+
+def scan_page(
+    view: ClusterView, node: str, cursor: bytes, until: float, prefix: bytes = b""
+) -> Plan[tuple[bytes, list[bytes]]]:
+    """One page of names of user keys; a name may come twice over a whole walk. Cursor `0` again: the walk is over."""
+    pattern = view.layout.pattern_for(prefix)
+    command = PlainCommand((b"SCAN", cursor, b"MATCH", pattern, b"COUNT", limits.SCAN_KEYS))
+    reply = expect_reply((yield ask(node, command, until)), node, "listing keys")
+    following, names = reply.content
+    return following, list(dict.fromkeys(names))
+
+
+def read_headers(
+    view: ClusterView, node: str, names: list[bytes], until: float, admit: bytes = b"catch-up"
+) -> Plan[list[bytes]]:
+    """The 35-byte headers under these names, b'' where nothing stands."""
+    if not names:
+        return []
+    call: ScriptCall = view.headers_call(names, admit)
+    content = expect_reply((yield ask(node, call, until)), node, "reading headers").content
+    check_admitted(content, node, view.epoch)
+    if content[0] == b"foreign":
+        raise foreign_value(view.layout, node, content[1])
+    headers: list[bytes] = content[1:]
+    return headers
+
+
+def header_is_live(header: bytes, now_millis: int) -> bool:
+    """Whether a header belongs to a value that reads as present."""
+    if header[22:23] != b"v":
+        return False
+    deadline = int(header[23:35], 16)
+    return deadline == NO_DEADLINE or deadline > now_millis
+
+
+def scan_names(
+    view: ClusterView, node: str, prefix: bytes, cursor: bytes, now_millis: int, until: float
+) -> Plan[tuple[bytes, list[bytes]]]:
+    """One page of names whose records read as present."""
+    following, names = yield from scan_page(view, node, cursor, until, prefix)
+    headers = yield from read_headers(view, node, names, until, b"active")
+    live = [name for name, header in zip(names, headers, strict=True) if header_is_live(header, now_millis)]
+    return following, live

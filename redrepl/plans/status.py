@@ -1,0 +1,229 @@
+"""Health, lag and statistics: asking all nodes, and what the answers mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from redrepl.plans.conditions import Contents, verdicts_on
+from redrepl.plans.inspect import inspect_nodes
+from redrepl.plans.scan import SCAN_START, header_is_live, read_headers, scan_page
+from redrepl.plans.steps import Steps
+from redrepl.plans.topology import newest_topology
+from redrepl.plans.view import ClusterView
+from redrepl.values import limits
+from redrepl.values.effects import Exchange, PlainCommand, Plan, Reply, Request
+from redrepl.values.errors import RedreplError, Unavailable
+from redrepl.values.keys import KeyLayout
+from redrepl.values.level import Level, required_copies
+from redrepl.values.report import NodeReport, id_order
+from redrepl.values.status import ClusterStatus, Condition, NodeStatus, ReplicationStats
+from redrepl.values.topology import Member, NodeState
+
+
+class Expectations(NamedTuple):
+    """What counts as healthy. ``level``: the default level of writes; ``required_readers``: copies able to serve."""
+
+    level: Level
+    healthy_within_seconds: float
+    required_readers: int
+
+
+class Lag(NamedTuple):
+    """Changes not confirmed, the age of the oldest of them, and of the last confirmation, in seconds."""
+
+    entries: int
+    seconds: float
+    sync_age_seconds: float | None
+
+
+@dataclass(slots=True)
+class Survey:
+    """What was found out about the nodes. ``totals``: keys of all kinds; ``contents``: headers by name, where walked."""
+
+    view: ClusterView
+    reports: dict[str, NodeReport | str]
+    ages: dict[tuple[str, str], float] = field(default_factory=dict)
+    totals: dict[str, int] = field(default_factory=dict)
+    contents: Contents = field(default_factory=dict)
+
+    def report(self, node: str) -> NodeReport | None:
+        """The node's report, None if it did not answer."""
+        found = self.reports.get(node)
+        return found if isinstance(found, NodeReport) else None
+
+
+def cluster_status(
+    layout: KeyLayout, nodes: tuple[str, ...], expected: Expectations, started: float, look_at_keys: bool = True
+) -> Plan[ClusterStatus]:
+    """The status. Raises Unavailable when no member answers."""
+    steps = Steps(started)
+    reports = yield from inspect_nodes(layout, nodes, steps.until)
+    topology = newest_topology(reports)
+    if topology is None:
+        evidence = {node: report if isinstance(report, str) else "is no member" for node, report in reports.items()}
+        raise Unavailable(f"no member of cluster {layout.cluster!r} answered", evidence)
+    survey = Survey(ClusterView(topology), reports)
+    survey.ages = yield from _ages(survey, steps)
+    if look_at_keys:
+        # The primary last: whatever a replica holds rightly, the primary then holds too.
+        order = sorted(topology.ids, key=lambda node: node == topology.decider)
+        for node in order:
+            yield from _walk(survey, node, steps)
+    statuses = tuple(_node_status(survey, member, expected) for member in topology.members)
+    return _assemble(survey, statuses, expected)
+
+
+def _ages(survey: Survey, steps: Steps) -> Plan[dict[tuple[str, str], float]]:
+    """For each lagging (source, target): seconds since its oldest unconfirmed change, by the source's clock."""
+    pairs = []
+    for target in survey.view.ids:
+        for source in _followed(survey.view, target):
+            report = survey.report(source)
+            if report is not None and report.lag_of(target):
+                pairs.append((report, target))
+    requests = []
+    for number, (report, target) in enumerate(pairs):
+        cursor = report.cursors.get(target)
+        after = b"(" + cursor.position.id.encode() if cursor else b"-"
+        command = PlainCommand((b"XRANGE", survey.view.layout.log, after, b"+", b"COUNT", 1))
+        requests.append(Request(report.node, command, number))
+    ages: dict[tuple[str, str], float] = {}
+    effect, open_count = Exchange(tuple(requests), steps.until), len(requests)
+    while open_count:
+        event = yield effect
+        effect = Exchange((), steps.until)
+        open_count -= 1
+        if isinstance(event, Reply) and event.content:
+            report, target = pairs[event.tag]
+            millis = id_order(event.content[0][0].decode())[0]
+            ages[report.node, target] = max(0.0, (report.now_millis - millis) / 1000)
+    return ages
+
+
+def _followed(view: ClusterView, target: str) -> tuple[str, ...]:
+    """Whose changes a node must have: nobody's where it is the one that decides."""
+    return () if target == view.decider else view.topology.sources_of(target)
+
+
+def _walk(survey: Survey, node: str, steps: Steps) -> Plan[None]:
+    """Count a node's keys, and note their headers where they are not too many."""
+    report, view = survey.report(node), survey.view
+    if report is None or not report.member or report.epoch != view.topology.epoch:
+        return
+    try:
+        total: int = yield from steps.ask(node, PlainCommand((b"DBSIZE",)), "counting keys")
+        survey.totals[node] = total
+        if total > limits.STATUS_SCAN_KEYS:
+            return
+        cursor, found = SCAN_START, dict[bytes, bytes]()
+        while True:
+            cursor, names = yield from scan_page(view, node, cursor, steps.until)
+            found.update(zip(names, (yield from read_headers(view, node, names, steps.until)), strict=True))
+            if cursor == SCAN_START:
+                survey.contents[node] = {n: h for n, h in found.items() if header_is_live(h, report.now_millis)}
+                return
+    except RedreplError:
+        # The node went away, or moved on, while it was being looked at: it is shown without a count.
+        survey.totals.pop(node, None)
+
+
+def _node_status(survey: Survey, member: Member, expected: Expectations) -> NodeStatus:
+    report = survey.report(member.id)
+    state, error = node_state(survey.view, member, survey.reports.get(member.id))
+    lag = lag_of(survey, member.id)
+    in_time = lag is None or lag.seconds <= expected.healthy_within_seconds
+    if error is None and lag is not None and not in_time:
+        error = f"its oldest missing change is {lag.seconds:.0f} s old; do workers run (`redrepl worker`)?"
+    content = survey.contents.get(member.id)
+    return NodeStatus(
+        id=member.id,
+        url=member.url,
+        role=member.role,
+        state=state,
+        healthy=state is NodeState.ACTIVE and in_time,
+        keys=survey.totals.get(member.id) if content is None else len(content),
+        keys_exact=content is not None,
+        lag_entries=lag.entries if lag else None,
+        lag_seconds=round(lag.seconds, 3) if lag else None,
+        sync_age_seconds=None if lag is None or lag.sync_age_seconds is None else round(lag.sync_age_seconds, 3),
+        log_entries=report.log.length if report else None,
+        error=error,
+    )
+
+
+def node_state(view: ClusterView, member: Member, report: NodeReport | str | None) -> tuple[NodeState, str | None]:
+    """A node's state, and in words what is wrong."""
+    if not isinstance(report, NodeReport):
+        return NodeState.INACTIVE, report or "was not asked"
+    if not report.member and member.id == view.decider:
+        text = "the primary came back empty: writes stay stopped; restore its data directory and restart it"
+        return NodeState.INACTIVE, text
+    if not report.member:
+        return NodeState.INACTIVE, "came back empty; the workers fill it"
+    if report.has_restarted:
+        return NodeState.SYNCING, "restarted; the workers look what it lost before it serves again"
+    if report.state == "syncing":
+        return NodeState.SYNCING, "is being brought up by the workers"
+    if report.epoch != view.topology.epoch:
+        return (
+            NodeState.SYNCING,
+            f"is in epoch {report.epoch}, the cluster in {view.topology.epoch}; the workers move it",
+        )
+    if report.state != "active":
+        return NodeState.INACTIVE, f"is {report.state}"
+    return NodeState.ACTIVE, None
+
+
+def lag_of(survey: Survey, target: str) -> Lag | None:
+    """How far a node is behind those it follows; None where none of them answers."""
+    followed = _followed(survey.view, target)
+    if not followed:
+        return Lag(0, 0.0, 0.0)
+    entries, ages, sync_ages = 0, [0.0], []
+    sources = [report for source in followed if (report := survey.report(source)) is not None and report.member]
+    if not sources:
+        return None
+    for source in sources:
+        behind = source.lag_of(target)
+        entries += behind
+        ages.append(survey.ages.get((source.node, target), 0.0))
+        if (cursor := source.cursors.get(target)) is not None:
+            sync_ages.append(max(0.0, (source.now_millis - cursor.at_millis) / 1000) if behind else 0.0)
+    return Lag(entries, max(ages), max(sync_ages, default=None))
+
+
+def _assemble(survey: Survey, statuses: tuple[NodeStatus, ...], expected: Expectations) -> ClusterStatus:
+    topology = survey.view.topology
+    reference = topology.primaries[0]
+    replicas = [status for status in statuses if status.id != reference]
+    active = [status for status in replicas if status.state is NodeState.ACTIVE]
+    stats = ReplicationStats(
+        total_replicas=len(replicas),
+        active_replicas=len(active),
+        synced_replicas=sum(1 for status in active if status.lag_entries == 0),
+        primary_data_count=next(status.keys for status in statuses if status.id == reference),
+        max_lag_entries=max((status.lag_entries or 0 for status in statuses), default=0),
+        max_lag_seconds=max((status.lag_seconds or 0.0 for status in statuses), default=0.0),
+    )
+    return ClusterStatus(
+        cluster=topology.cluster,
+        mode=topology.mode,
+        epoch=topology.epoch,
+        primary=topology.decider,
+        condition=condition_of(survey.view, statuses, expected),
+        nodes=statuses,
+        stats=stats,
+        verdicts=verdicts_on(survey.view, statuses, survey.contents, expected.required_readers),
+        problems=tuple(f"{status.id}: {status.error}" for status in statuses if status.error),
+    )
+
+
+def condition_of(view: ClusterView, statuses: tuple[NodeStatus, ...], expected: Expectations) -> Condition:
+    """Unavailable where a write at the default level could not be confirmed, degraded where anything is missing."""
+    active = {status.id for status in statuses if status.state is NodeState.ACTIVE}
+    homes = [view.decider] if view.decider else list(view.ids)
+    required = required_copies(expected.level, len(view.ids) - 1)
+    if not any(home in active for home in homes) or len(active) - 1 < required:
+        return Condition.UNAVAILABLE
+    return Condition.HEALTHY if all(status.healthy for status in statuses) else Condition.DEGRADED

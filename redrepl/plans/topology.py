@@ -1,0 +1,73 @@
+"""Reading which nodes form the cluster, from the nodes."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from redrepl.plans.inspect import inspect_nodes
+from redrepl.plans.view import ClusterView
+from redrepl.values.effects import DeadlinePassed, Exchange, Failure, PlainCommand, Plan, Reply, Request
+from redrepl.values.errors import Unavailable
+from redrepl.values.keys import KeyLayout
+from redrepl.values.report import NodeReport
+from redrepl.values.topology import Topology
+
+
+def read_topology(view: ClusterView, until: float) -> Plan[Topology]:
+    """The newest topology that a member knows. An older one does no harm: the guard refuses whoever acts on it."""
+    command = PlainCommand((b"HGET", view.layout.topology, b"topology"))
+    effect = Exchange(tuple(Request(node, command) for node in view.ids), until)
+    found: list[Topology] = []
+    failures: dict[str, str] = {}
+    answered = 0
+    while answered < len(view.ids):
+        event = yield effect
+        effect = Exchange((), until)
+        if isinstance(event, DeadlinePassed):
+            break
+        answered += 1
+        if isinstance(event, Failure):
+            failures[event.node] = event.reason
+        elif isinstance(event, Reply) and event.content is not None:
+            found.append(Topology.parse(event.content))
+        # A majority has answered: what it does not know was not completed.
+        if len(found) > len(view.ids) // 2:
+            break
+    if not found:
+        raise Unavailable("no member could tell the topology", failures)
+    return max(found, key=lambda topology: topology.epoch)
+
+
+def newest_topology(reports: dict[str, NodeReport | str]) -> Topology | None:
+    """The newest topology among node reports."""
+    known = [report.topology for report in reports.values() if isinstance(report, NodeReport) and report.topology]
+    return max(known, key=lambda topology: topology.epoch, default=None)
+
+
+class Discovery(NamedTuple):
+    """The topology, which seed reached which member, and how far the primary's clock is ahead (milliseconds, read once)."""
+
+    topology: Topology
+    seed_of: dict[str, str]
+    reports: dict[str, NodeReport | str]
+
+
+def discover(layout: KeyLayout, seeds: tuple[str, ...], until: float) -> Plan[Discovery]:
+    """Find the cluster behind some addresses. Raises Unavailable saying what each of them answered."""
+    reports = yield from inspect_nodes(layout, seeds, until)
+    topology = newest_topology(reports)
+    if topology is None:
+        evidence = {seed: report if isinstance(report, str) else _stranger(report) for seed, report in reports.items()}
+        raise Unavailable(
+            f"no member of cluster {layout.cluster!r} answered; is it initialised (`redrepl init`)?", evidence
+        )
+    members = {
+        report.member["node"]: seed
+        for seed, report in reports.items()
+        if isinstance(report, NodeReport) and report.member
+    }
+    return Discovery(topology, members, reports)
+
+
+def _stranger(report: NodeReport) -> str:
+    return f"belongs to cluster {', '.join(report.clusters)}" if report.clusters else "is no member of any cluster"

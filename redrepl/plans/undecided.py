@@ -1,0 +1,122 @@
+"""Records on a replica that the primary never took (protocol, section 3).
+
+A stamp that sits on a replica alone is undecided: it is never copied to the primary, which may still take it while the
+write is younger than max_age. After that it cannot any more, and the replica gets the primary's record instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from redrepl.plans.catch_up import PAGE_CHANGES, CaughtUp, confirm, next_count, positions_before, read_page
+from redrepl.plans.copying import Copier, stamp_in
+from redrepl.plans.scan import read_headers
+from redrepl.plans.steps import Steps
+from redrepl.plans.view import ClusterView, check_admitted
+from redrepl.values.effects import PlainCommand, Plan, ScriptCall
+from redrepl.values.record import NO_DEADLINE
+from redrepl.values.report import Mark, NodeReport
+from redrepl.values.stamp import Stamp
+
+
+_TIME = PlainCommand((b"TIME",))
+
+
+class Settled(NamedTuple):
+    """Names still too young to be judged, and how many undecided records were replaced."""
+
+    young: dict[bytes, Stamp]
+    replaced: int
+
+
+def max_age_micros(report: NodeReport) -> int:
+    """The age beyond which this primary takes no write."""
+    return int(report.member["max_age_micros"])
+
+
+def settle(
+    view: ClusterView, primary: NodeReport, replica: str, stamps: Mapping[bytes, Stamp], steps: Steps
+) -> Plan[Settled]:
+    """Replace, on the replica, those of these records that the primary does not have and no longer can take."""
+    names = list(stamps)
+    on_primary = yield from read_headers(view, primary.node, names, steps.until, b"active")
+    ahead = [n for n, header in zip(names, on_primary, strict=True) if stamp_in(header) < stamps[n]]
+    if not ahead:
+        return Settled({}, 0)
+    on_replica = yield from read_headers(view, replica, ahead, steps.until)
+    time = yield from steps.ask(primary.node, _TIME, "reading the clock")
+    now_micros = int(time[0]) * 1_000_000 + int(time[1])
+    oldest_open = now_micros - max_age_micros(primary)
+    young: dict[bytes, Stamp] = {}
+    replaced = 0
+    for name, header in zip(ahead, on_replica, strict=True):
+        if not header or _is_past_deadline(header, now_micros):
+            continue
+        if stamp_in(header).micros >= oldest_open:
+            young[name] = stamps[name]
+        else:
+            replaced += yield from _replace(view, primary.node, replica, name, stamp_in(header), steps)
+    return Settled(young, replaced)
+
+
+def _replace(view: ClusterView, primary: str, replica: str, name: bytes, found: Stamp, steps: Steps) -> Plan[int]:
+    content = yield from steps.ask(primary, view.read_call((name,)), "reading the primary's record")
+    check_admitted(content, primary, view.epoch)
+    record: bytes = content[1] or b""
+    if stamp_in(record) >= found:
+        return 0  # the primary has it after all: catch-up brings the rest
+    layout = view.layout
+    call = ScriptCall("replace", (layout.member, layout.log, name), (view.epoch, found.encode(), record))
+    answer = yield from steps.ask(replica, call, "replacing an undecided record")
+    check_admitted(answer, replica, view.epoch)
+    return 1 if answer == 1 else 0
+
+
+def check_log(
+    view: ClusterView, replica: NodeReport, primary: NodeReport, start: Mark, steps: Steps, stop_at: float
+) -> Plan[CaughtUp]:
+    """Go through a replica's log and settle what the primary does not have; stops before what is too young.
+
+    The mark on the primary and the cursor on the replica say how far that has been done.
+    """
+    position, count, replaced, finished = start.position, PAGE_CHANGES // 10, 0, True
+    marker = Copier(view, replica.node, primary.node, steps, primary.now_millis)
+    while True:
+        page = yield from read_page(view, replica.node, position, count, steps)
+        if not page.entries:
+            break
+        settled = yield from settle(view, primary, replica.node, page.newest, steps)
+        replaced += settled.replaced
+        reached = positions_before(page, list(settled.young), position) if settled.young else page.end
+        if reached != position:
+            position = reached
+            yield from marker.absorb((), (), Mark(start.incarnation, position))
+            yield from confirm(view, replica.node, primary.node, position, steps)
+        count = next_count(page)
+        if settled.young:
+            break
+        if steps.at >= stop_at:
+            finished = False
+            break
+    return CaughtUp(position.entries - start.position.entries, replaced, 0, finished)
+
+
+def missing_on_primary(view: ClusterView, replica: NodeReport, primary: str, start: Mark, steps: Steps) -> Plan[int]:
+    """How many keys the replica's log names with stamps that the primary does not hold. Changes nothing."""
+    position, count, missing = start.position, PAGE_CHANGES // 10, 0
+    while True:
+        page = yield from read_page(view, replica.node, position, count, steps)
+        if not page.entries:
+            return missing
+        copier = Copier(view, replica.node, primary, steps, replica.now_millis)
+        lacking = yield from copier.lacking(page.newest)
+        still_there = yield from read_headers(view, replica.node, lacking, steps.until)
+        now = replica.now_millis * 1000
+        missing += sum(1 for header in still_there if header and not _is_past_deadline(header, now))
+        position, count = page.end, next_count(page)
+
+
+def _is_past_deadline(header: bytes, now_micros: int) -> bool:
+    deadline = int(header[23:35], 16)
+    return deadline != NO_DEADLINE and deadline * 1000 <= now_micros

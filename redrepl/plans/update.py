@@ -1,0 +1,82 @@
+"""Changing a key depending on what it holds: decided on one node first, then brought to the others.
+
+The condition is checked where writes are decided, so this takes two round trips: no copy may get a record that the
+deciding node might turn down.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from redrepl.plans.read import read_confirmed
+from redrepl.plans.view import ClusterView
+from redrepl.plans.write import WriteOrder, raise_verdict, receipt, spread
+from redrepl.plans.tally import Tally
+from redrepl.values.effects import DeadlinePassed, Exchange, Failure, Plan, Reply, Request, ScriptCall
+from redrepl.values.errors import RequestError
+from redrepl.values.receipt import Outcome, WriteReceipt
+from redrepl.values.record import NO_DEADLINE, Record, parse_record
+from redrepl.values.stamp import NO_STAMP, Stamp
+
+
+class Update(NamedTuple):
+    """A conditional change; operations and operands are those of the script `update`."""
+
+    operation: bytes
+    stamp: Stamp
+    operand: bytes
+    deadline_millis: int = NO_DEADLINE
+
+
+class Updated(NamedTuple):
+    """The receipt, and the record that stands after it where it was applied."""
+
+    receipt: WriteReceipt
+    record: Record | None
+
+
+def update_one(
+    view: ClusterView, order: WriteOrder, user_key: str | bytes, key: bytes, update: Update
+) -> Plan[Updated]:
+    """Carry out an update. Raises as `write_one` does, and RequestError where the value cannot be incremented."""
+    layout = view.layout
+    deadline = b"%012x" % update.deadline_millis
+    arguments = (view.epoch, update.operation, update.stamp.encode(), deadline, update.operand)
+    call = ScriptCall("update", (layout.member, layout.log, layout.data(key)), arguments)
+    event = yield Exchange((Request(order.home, call),), order.until, order.home)
+    if not isinstance(event, Reply):
+        assert isinstance(event, (Failure, DeadlinePassed))
+        return Updated(_unanswered(view, order, user_key, update.stamp, event), None)
+    verdict, detail = event.content[0], event.content[1]
+    if verdict == b"ok":
+        record = parse_record(detail)
+        return Updated((yield from spread(view, order, user_key, key, record)), record)
+    if verdict == b"unmet":
+        return Updated((yield from _unmet(view, order, user_key, key, detail)), None)
+    if verdict == b"unfit":
+        raise RequestError(f"key {user_key!r} cannot be incremented: {detail.decode()}")
+    raise_verdict(view, order, order.home, event.content, layout.data(key))
+
+
+def _unmet(view: ClusterView, order: WriteOrder, user_key: str | bytes, key: bytes, found: bytes) -> Plan[WriteReceipt]:
+    """Nothing was changed. Saying so is a read: what stands must be confirmed like any read at this level."""
+    at = order.started
+    if order.required:
+        confirmed = yield from read_confirmed(view, order.home, (key,), order.required, order.until)
+        at = confirmed.at
+    tally = Tally(view.others[order.home], 0)
+    tally.decided = Stamp.parse(found) if found else NO_STAMP
+    answer = receipt(tally, order._replace(required=0), user_key, tally.decided, at)
+    return answer._replace(applied=False, pending=frozenset(), required=order.required)
+
+
+def _unanswered(
+    view: ClusterView, order: WriteOrder, user_key: str | bytes, stamp: Stamp, event: Failure | DeadlinePassed
+) -> WriteReceipt:
+    tally = Tally(view.others[order.home], order.required)
+    sent = not isinstance(event, Failure) or event.sent
+    tally.fails(order.home, event.reason if isinstance(event, Failure) else "no answer in time")
+    answer = receipt(tally, order, user_key, stamp, event.at)
+    nobody: frozenset[str] = frozenset()
+    outcome = Outcome.UNKNOWN if sent else Outcome.REJECTED
+    return answer._replace(outcome=outcome, pending=nobody)

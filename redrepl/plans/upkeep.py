@@ -1,0 +1,70 @@
+"""What the workers' tick decides from the nodes' reports: who needs to be brought up, and where logs may be cut."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from redrepl.plans.view import ClusterView
+from redrepl.values.report import LOG_START, NodeReport, id_order
+from redrepl.values.topology import Topology
+
+REPLICA_LOG_MARGIN_SECONDS = 60.0
+"""A replica's log is cut only where every copy confirmed the primary's log this much later: clocks differ a little."""
+
+
+class Retention(NamedTuple):
+    """How long confirmed entries stay, and how many unconfirmed ones a node keeps for a member that is away."""
+
+    seconds: float
+    entries: int
+    cap_entries: int
+
+
+def needs_bringing_up(topology: Topology, reports: dict[str, NodeReport | str]) -> list[str]:
+    """Reachable members that lack something, the primary first: the others need it."""
+    view = ClusterView(topology)
+    present = {node: report for node, report in reports.items() if isinstance(report, NodeReport)}
+    found = []
+    for node in sorted(topology.ids, key=lambda node: node != topology.decider):
+        report = present.get(node)
+        if report is None:
+            continue
+        lags = any(present[source].lag_of(node) for source in topology.sources_of(node) if source in present)
+        if lags or not report.is_serving or report.epoch != topology.epoch:
+            found.append(node)
+    return found if view.ids else []
+
+
+def trim_floor(
+    topology: Topology, report: NodeReport, reports: dict[str, NodeReport | str], retention: Retention
+) -> str | None:
+    """The first entry of a node's log to keep, None where nothing can be cut."""
+    readers = [
+        target for target in topology.ids if target != report.node and report.node in topology.sources_of(target)
+    ]
+    confirmed = [report.cursors[reader].position.id if reader in report.cursors else LOG_START for reader in readers]
+    floor = min(confirmed, key=id_order, default=report.log.last_id)
+    if report.log.length <= retention.entries:
+        floor = _earlier(floor, report.now_millis - retention.seconds * 1000)
+    if topology.decider is not None and report.node != topology.decider:
+        floor = _earlier(floor, _confirmed_everywhere_millis(topology, reports) - REPLICA_LOG_MARGIN_SECONDS * 1000)
+    return (
+        floor if id_order(floor) > max(id_order(report.log_floor), id_order(report.log.first_id or LOG_START)) else None
+    )
+
+
+def _earlier(stream_id: str, millis: float) -> str:
+    return min(stream_id, f"{max(0, int(millis))}-0", key=id_order)
+
+
+def _confirmed_everywhere_millis(topology: Topology, reports: dict[str, NodeReport | str]) -> float:
+    """Up to when, by the primary's clock, every replica has confirmed the primary's changes."""
+    primary = reports.get(topology.decider or "")
+    if not isinstance(primary, NodeReport):
+        return 0.0
+    times = [float(primary.now_millis)]
+    for replica in topology.others(primary.node):
+        if primary.lag_of(replica):
+            cursor = primary.cursors.get(replica)
+            times.append(float(id_order(cursor.position.id)[0]) if cursor else 0.0)
+    return min(times)

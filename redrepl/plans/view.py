@@ -1,0 +1,118 @@
+"""What every plan knows of the cluster: the topology, the key names, and what follows from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from redrepl.values.effects import Exchange, Failure, PlainCommand, Reply, Request, ScriptCall
+from redrepl.values.errors import NotAReplicatedRecord, RedreplError, Unavailable
+from redrepl.values.keys import CLUSTERS_KEY, KeyLayout
+from redrepl.values.record import Record, parse_record
+from redrepl.values.topology import Topology
+
+
+class EpochMoved(RedreplError):
+    """A node works in another epoch than the caller's topology: read the topology again and repeat."""
+
+
+class ClusterView:
+    """A topology with its key layout, made once per topology."""
+
+    def __init__(self, topology: Topology) -> None:
+        self.topology = topology
+        self.layout = KeyLayout(topology.cluster)
+        self.epoch = str(topology.epoch).encode()
+        self.ids = topology.ids
+        self.decider = topology.decider
+        self.others = {node: topology.others(node) for node in topology.ids}
+
+    def write_call(self, key: bytes, record: bytes) -> ScriptCall:
+        """Store one encoded record under a user's key."""
+        layout = self.layout
+        return ScriptCall("write", (layout.member, layout.log, layout.data_prefix + key), (self.epoch, record))
+
+    def write_many_call(self, keys: Sequence[bytes], records: Sequence[bytes]) -> ScriptCall:
+        """Store encoded records under as many users' keys."""
+        layout = self.layout
+        names = tuple(layout.data_prefix + key for key in keys)
+        return ScriptCall("write_many", (layout.member, layout.log, *names), (self.epoch, *records))
+
+    def read_call(self, names: Iterable[bytes]) -> ScriptCall:
+        """Records under these names on an active node."""
+        return ScriptCall("read_many", (self.layout.member, *names), (self.epoch,))
+
+    def headers_call(self, names: Iterable[bytes], admit: bytes = b"active") -> ScriptCall:
+        """Headers of the records under these names."""
+        return ScriptCall("headers", (self.layout.member, *names), (self.epoch, admit))
+
+    def inspect_call(self) -> ScriptCall:
+        """Everything about a node but its records."""
+        layout = self.layout
+        return ScriptCall("inspect", inspect_keys(layout), ())
+
+    def record_at(self, node: str, name: bytes, stored: bytes) -> Record:
+        """Read a stored record. Raises NotAReplicatedRecord naming key and node."""
+        try:
+            return parse_record(stored)
+        except ValueError as error:
+            raise foreign_value(self.layout, node, name) from error
+
+
+def inspect_keys(layout: KeyLayout) -> tuple[bytes, ...]:
+    """The keys of the `inspect` script."""
+    return (layout.member, layout.log, layout.cursors, layout.marks, layout.topology, CLUSTERS_KEY)
+
+
+def foreign_value(layout: KeyLayout, node: str, name: bytes) -> NotAReplicatedRecord:
+    """The error for a value that redrepl did not write."""
+    key = layout.user_key(name)
+    return NotAReplicatedRecord(
+        f"key {key!r} on node {node!r} holds a value that redrepl did not write (stored as {name!r}); it was left as it "
+        f"is: move or delete it there to use this key",
+        {node: "foreign value"},
+    )
+
+
+def ask(node: str, command: ScriptCall | PlainCommand, until: float, tag: int = 0) -> Exchange:
+    """An exchange with one node."""
+    return Exchange((Request(node, command, tag),), until)
+
+
+def expect_reply(event: object, node: str, doing: str) -> Reply:
+    """The reply in an event of an exchange with one node. Raises Unavailable saying what could not be done."""
+    if isinstance(event, Reply):
+        return event
+    reason = event.reason if isinstance(event, Failure) else "no answer in time"
+    raise Unavailable(f"{doing} failed on node {node!r}", {node: reason})
+
+
+def check_admitted(content: object, node: str, epoch: bytes) -> None:
+    """Raise for a script's refusal: EpochMoved where the node is in another epoch, else Unavailable."""
+    if not isinstance(content, list) or not content or content[0] != b"refused":
+        return
+    raise refusal_error(content, node, epoch)
+
+
+def refusal_error(content: list[bytes], node: str, epoch: bytes) -> RedreplError:
+    """The error for a script's refusal."""
+    found, state = content[1].decode(), content[2].decode()
+    if not found:
+        return Unavailable(f"node {node!r} holds no membership: it came back empty", {node: "no membership"})
+    evidence = {node: f"epoch {found}, {state}"}
+    if found.encode() != epoch:
+        return EpochMoved(f"node {node!r} is in epoch {found}, the caller in epoch {epoch.decode()}", evidence)
+    return Unavailable(f"node {node!r} is {state} and does not serve", evidence)
+
+
+def describe_refusal(content: list[bytes]) -> str:
+    """A verdict that stored nothing, in words."""
+    verdict = content[0]
+    if verdict == b"refused":
+        return f"refused: epoch {content[1].decode() or 'none'}, {content[2].decode() or 'no member'}"
+    if verdict == b"expired":
+        return f"refused: the write is older than the node accepts (its clock: {content[1].decode()} microseconds)"
+    if verdict == b"skewed":
+        return f"refused: the stamp is too far ahead of the node's clock ({content[1].decode()} microseconds)"
+    if verdict == b"foreign":
+        return f"holds a value that redrepl did not write under {content[1]!r}"
+    return f"unexpected answer {content!r}"

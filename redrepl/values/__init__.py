@@ -1,0 +1,1 @@
+"""Frozen values of redrepl: stamps, records, levels, topology, receipts, errors. Nothing here does I/O."""

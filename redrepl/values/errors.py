@@ -1,0 +1,79 @@
+"""The error family. Every error names what happened, where and what to do, and carries evidence per node."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from redrepl.values.receipt import WriteReceipt
+
+
+class RedreplError(Exception):
+    """Base of all redrepl errors.
+
+    ``evidence`` maps node ids to what each node answered or how it failed. All subclasses can be pickled.
+    """
+
+    def __init__(self, message: str, evidence: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.evidence: dict[str, str] = dict(evidence or {})
+
+    def __str__(self) -> str:
+        if not self.evidence:
+            return self.message
+        details = "; ".join(f"{node}: {what}" for node, what in sorted(self.evidence.items()))
+        return f"{self.message} ({details})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.message, self.evidence)
+
+
+class ConfigError(RedreplError):
+    """The configuration is wrong; the message names the file and the field or line."""
+
+
+class RequestError(RedreplError, ValueError):
+    """The caller's mistake: names the argument, what was given and what is allowed. Nothing was sent."""
+
+
+class Unavailable(RedreplError):
+    """The copies that the operation needs cannot be reached, or do not admit it."""
+
+
+class ClockSkew(RedreplError):
+    """A clock is further off than the cluster tolerates. A write that meets this has an unknown outcome."""
+
+
+class NotAReplicatedRecord(RedreplError):
+    """A key holds a value that redrepl did not write; it was left as it is."""
+
+
+class WriteFailure(RedreplError):
+    """A write that did not come out as asked; ``receipt`` tells which copies have it.
+
+    For a batch, ``receipt`` is the first that failed and ``receipts`` holds all of them.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        receipt: WriteReceipt,
+        evidence: Mapping[str, str] | None = None,
+        receipts: Sequence[WriteReceipt] = (),
+    ) -> None:
+        super().__init__(message, evidence if evidence is not None else receipt.failed)
+        self.receipt = receipt
+        self.receipts = tuple(receipts) or (receipt,)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.message, self.receipt, self.evidence, self.receipts)
+
+
+class WriteNotConfirmed(WriteFailure):
+    """Fewer copies than required confirmed in time. The outcome is unknown: the write may take effect or not."""
+
+
+class WriteRejected(WriteFailure):
+    """The write certainly had no effect: nothing was sent."""

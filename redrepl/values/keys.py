@@ -1,0 +1,44 @@
+"""Names of the keys a cluster uses on a node. All stand under one prefix; user keys in a space of their own."""
+
+from __future__ import annotations
+
+from typing import Final
+
+CLUSTERS_KEY: Final = b"redrepl:clusters"
+"""Hash on every node, outside all prefixes: which clusters live in this database, with the node's id in each."""
+
+
+class KeyLayout:
+    """The key names of one cluster. Strings under ``data_prefix`` are records and nothing else."""
+
+    def __init__(self, cluster: str) -> None:
+        prefix = cluster.encode() + b":"
+        self.cluster = cluster
+        self.data_prefix = prefix + b"k:"
+        self.log = prefix + b"m:log"
+        self.member = prefix + b"m:member"
+        self.cursors = prefix + b"m:cursors"
+        self.marks = prefix + b"m:marks"
+        self.topology = prefix + b"m:topology"
+
+    def data(self, key: bytes) -> bytes:
+        """The name under which a node stores the user's key."""
+        return self.data_prefix + key
+
+    def user_key(self, name: bytes) -> bytes:
+        """The user's key from the name on a node."""
+        return name[len(self.data_prefix) :]
+
+    @property
+    def data_pattern(self) -> bytes:
+        """A SCAN pattern that matches the names of all user keys."""
+        return self.data_prefix + b"*"
+
+    def pattern_for(self, key_prefix: bytes) -> bytes:
+        """A SCAN pattern for the user keys that start with ``key_prefix``, taken literally."""
+        escaped = bytearray()
+        for byte in key_prefix:
+            if byte in b"*?[]\\^":
+                escaped += b"\\"
+            escaped.append(byte)
+        return self.data_prefix + bytes(escaped) + b"*"

@@ -1,0 +1,83 @@
+"""Every limit of redrepl, in one place, with its unit and its reason."""
+
+from __future__ import annotations
+
+from typing import Final
+
+MAX_KEY_BYTES: Final = 32 * 1024
+"""A key is repeated in the change log and in every catch-up request, so it must stay small beside its value."""
+
+MAX_VALUE_BYTES: Final = 64 * 1024 * 1024
+"""A larger value would block a server for longer than an ordinary time-out while it is copied."""
+
+MAX_TTL_SECONDS: Final = 100 * 365 * 24 * 3600
+"""A longer life is a mistake in units; twelve hex digits of milliseconds would hold far more."""
+
+MIN_TTL_SECONDS: Final = 0.001
+"""Deadlines are kept in milliseconds."""
+
+MAX_TIMEOUT_SECONDS: Final = 25.0
+"""A client must stop counting answers before `DEFAULT_MAX_AGE_SECONDS`: later the primary refuses its write."""
+
+MAX_NODES: Final = 16
+"""Copies of one cluster. Each write goes to all of them."""
+
+MAX_NAME_CHARACTERS: Final = 64
+"""Cluster names and node ids stand in job ids and in key names."""
+
+MAX_MICROS: Final = (1 << 53) - 1
+"""Largest clock reading that Lua's doubles hold exactly (the year 2255)."""
+
+MAX_CLIENT_WRITER: Final = (1 << 31) - 1
+"""Writer ids of clients have the top bit clear; ids with which a primary restamps have it set."""
+
+MAX_EPOCH: Final = (1 << 19) - 1
+"""Epochs that fit a restamping writer id beside a node number."""
+
+DEFAULT_MAX_AGE_SECONDS: Final = 30.0
+"""A write older than this by the primary's clock is refused: it waited in a frozen server's socket."""
+
+DEFAULT_MAX_SKEW_SECONDS: Final = 5.0
+"""A stamp further ahead of a node's clock than this is refused."""
+
+DEFAULT_TIMEOUT_SECONDS: Final = 1.0
+"""Time for one operation."""
+
+BATCH_KEYS: Final = 500
+"""Keys in one script call: about a millisecond of a server's time, and far below Lua's 8,000 arguments."""
+
+BATCH_BYTES: Final = 1024 * 1024
+"""Bytes of records in one script call, unless a single record is larger."""
+
+SCAN_KEYS: Final = 1000
+"""COUNT hint of a SCAN."""
+
+MAX_UNSENT_BYTES: Final = 8 * 1024 * 1024
+"""Bytes waiting for a connection besides the request being sent; a node that lets more pile up counts as failed."""
+
+MAX_OUTSTANDING_REPLIES: Final = 10_000
+"""Replies still owed on one connection; beyond it the connection is closed and the node reported."""
+
+MAX_IDLE_CHANNELS: Final = 64
+"""Sets of connections kept open for later callers; each thread that is inside an operation uses one."""
+
+SESSION_KEYS: Final = 10_000
+"""Keys whose newest stamp a session remembers one by one; older ones are covered by one common floor."""
+
+STATUS_SCAN_KEYS: Final = 200_000
+"""Keys that `status` counts one by one; beyond it the count is the server's own and marked as inexact."""
+
+HEALTHY_WITHIN_SECONDS: Final = 30.0
+"""A copy is healthy while its oldest missing change is younger than this."""
+
+LOG_RETENTION_SECONDS: Final = 60.0
+"""Confirmed log entries are kept this long for members that restart with slightly older data."""
+
+LOG_RETENTION_ENTRIES: Final = 100_000
+"""At most this many confirmed entries are kept."""
+
+LOG_CAP_ENTRIES: Final = 1_000_000
+"""Log entries a node keeps for a member that is away; past it the log is cut and that member needs a full sync."""
+
+MAX_OPEN_DIGESTS: Final = 4096
+"""Ranges into which `verify` divides the keys."""

@@ -1,0 +1,138 @@
+"""What a node tells about itself: membership, change log, and how far logs have been confirmed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from redrepl.values.effects import Answer
+from redrepl.values.topology import Topology
+
+LOG_START = "0-0"
+
+
+class Position(NamedTuple):
+    """A place in a node's change log: a stream id, and how many entries were ever added up to it."""
+
+    id: str
+    entries: int
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """Comparable form of the id."""
+        return id_order(self.id)
+
+
+class Cursor(NamedTuple):
+    """Kept at the source: how far its log is confirmed on another node, and when that was noted (its clock)."""
+
+    position: Position
+    at_millis: int
+
+
+class Mark(NamedTuple):
+    """Kept at the target, moved in the same step as the data: how far another node's log is here."""
+
+    incarnation: str
+    position: Position
+
+
+class Log(NamedTuple):
+    """A node's change log. ``added`` counts all entries since it began, cut ones too."""
+
+    length: int
+    last_id: str
+    added: int
+    first_id: str
+
+    @property
+    def end(self) -> Position:
+        """The place of the newest entry."""
+        return Position(self.last_id, self.added)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeReport:
+    """One node's answer to `inspect`, with the run id that INFO gives. ``member`` is empty on a stranger."""
+
+    node: str
+    member: dict[str, str]
+    run_id: str
+    log: Log
+    cursors: dict[str, Cursor]
+    marks: dict[str, Mark]
+    topology: Topology | None
+    now_millis: int
+    clusters: dict[str, str]
+
+    @property
+    def epoch(self) -> int:
+        """The epoch the node works in, 0 for a stranger."""
+        return int(self.member.get("epoch", "0"))
+
+    @property
+    def state(self) -> str:
+        """The member's own word for its state, '' for a stranger."""
+        return self.member.get("state", "")
+
+    @property
+    def incarnation(self) -> str:
+        """Identifies this log: another one after every restart."""
+        return self.member.get("incarnation", "")
+
+    @property
+    def has_restarted(self) -> bool:
+        """Whether the server was started anew since the node was admitted."""
+        return bool(self.member) and self.member.get("run_id") != self.run_id
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether clients are admitted."""
+        return self.state == "active" and not self.has_restarted
+
+    @property
+    def log_floor(self) -> str:
+        """Entries before this id may have been cut."""
+        return self.member.get("log_floor", LOG_START)
+
+    def lag_of(self, target: str) -> int:
+        """Entries of this log that are not confirmed on another node."""
+        cursor = self.cursors.get(target)
+        return max(0, self.log.added - (cursor.position.entries if cursor else 0))
+
+
+def parse_report(node: str, answer: Answer, run_id: str) -> NodeReport:
+    """Read the answer of the script `inspect`."""
+    member, log, cursors, marks, topology, now, clusters = answer
+    return NodeReport(
+        node=node,
+        member=_pairs(member),
+        run_id=run_id,
+        log=Log(int(log[0]), log[1].decode(), int(log[2]), log[3].decode()),
+        cursors={name: _cursor(text) for name, text in _pairs(cursors).items()},
+        marks={name: _mark(text) for name, text in _pairs(marks).items()},
+        topology=Topology.parse(topology) if topology else None,
+        now_millis=int(now),
+        clusters=_pairs(clusters),
+    )
+
+
+def id_order(stream_id: str) -> tuple[int, int]:
+    """A stream id in comparable form."""
+    millis, _, sequence = stream_id.partition("-")
+    return int(millis), int(sequence or 0)
+
+
+def _pairs(flat: Sequence[bytes]) -> dict[str, str]:
+    return {flat[i].decode(): flat[i + 1].decode() for i in range(0, len(flat), 2)}
+
+
+def _cursor(text: str) -> Cursor:
+    stream_id, count, at_millis = text.split()
+    return Cursor(Position(stream_id, int(count)), int(at_millis))
+
+
+def _mark(text: str) -> Mark:
+    incarnation, stream_id, count = text.split()
+    return Mark(incarnation, Position(stream_id, int(count)))

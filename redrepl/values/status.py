@@ -1,0 +1,123 @@
+"""The state of a cluster as commands and programs see it: per node, as a whole, and against the pattern's conditions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from redrepl.values.topology import Mode, Node, NodeRole, NodeState
+
+SCHEMA_VERSION = 1
+
+
+class Condition(Enum):
+    """HEALTHY: all copies are up. DEGRADED: works, but a copy is missing or behind. UNAVAILABLE: the copies that the
+    default level requires are not there."""
+
+    HEALTHY = "healthy"
+    DEGRADED = "degraded"
+    UNAVAILABLE = "unavailable"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStatus:
+    """One node. Lag: what it has not confirmed of its sources' logs, and the age of the oldest such change.
+
+    keys: values that read as present, None where they were not counted. sync_age_seconds: since the last confirmation.
+    healthy: reachable, active, and its lag younger than the configured bound.
+    """
+
+    id: str
+    url: str
+    role: NodeRole
+    state: NodeState
+    healthy: bool
+    keys: int | None
+    keys_exact: bool
+    lag_entries: int | None
+    lag_seconds: float | None
+    sync_age_seconds: float | None
+    log_entries: int | None
+    error: str | None
+
+    def as_node(self, now_seconds: float) -> Node:
+        """The short public form."""
+        last_sync = None if self.sync_age_seconds is None else now_seconds - self.sync_age_seconds
+        return Node(self.id, self.url, self.role, self.state, self.lag_entries or 0, last_sync)
+
+    def as_json(self) -> dict[str, Any]:
+        """As `status --format json` gives it."""
+        return {
+            "id": self.id,
+            "url": self.url,
+            "role": self.role.value,
+            "state": self.state.value,
+            "healthy": self.healthy,
+            "keys": self.keys,
+            "keys_exact": self.keys_exact,
+            "lag_entries": self.lag_entries,
+            "lag_seconds": self.lag_seconds,
+            "sync_age_seconds": self.sync_age_seconds,
+            "log_entries": self.log_entries,
+            "error": self.error,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicationStats:
+    """Counts over the cluster. With several primaries the first is taken as reference and the others as replicas.
+
+    synced_replicas: active ones without lag. primary_data_count: values on the primary, None if it does not answer.
+    """
+
+    total_replicas: int
+    active_replicas: int
+    synced_replicas: int
+    primary_data_count: int | None
+    max_lag_entries: int
+    max_lag_seconds: float
+
+    def as_json(self) -> dict[str, Any]:
+        """As `status --format json` gives it."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One of the pattern's conditions for correct replication; ``holds`` is None where nothing can be said."""
+
+    name: str
+    holds: bool | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterStatus:
+    """Everything `status` shows."""
+
+    cluster: str
+    mode: Mode
+    epoch: int
+    primary: str | None
+    condition: Condition
+    nodes: tuple[NodeStatus, ...]
+    stats: ReplicationStats
+    verdicts: tuple[Verdict, ...]
+    problems: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """As `status --format json` gives it, without the queue."""
+        verdicts = [{"name": v.name, "holds": v.holds, "detail": v.detail} for v in self.verdicts]
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "cluster": self.cluster,
+            "mode": self.mode.value,
+            "epoch": self.epoch,
+            "primary": self.primary,
+            "condition": self.condition.value,
+            "nodes": [node.as_json() for node in self.nodes],
+            "stats": self.stats.as_json(),
+            "conditions": verdicts,
+            "problems": list(self.problems),
+        }

@@ -1,0 +1,166 @@
+"""Which nodes form a cluster, in which roles, in which epoch. Immutable; a change makes a new epoch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from redrepl.values import limits
+from redrepl.values.errors import ConfigError
+from redrepl.values.stamp import restamp_writer
+from redrepl.values.validation import check_name
+
+
+class Mode(Enum):
+    """One primary that decides, or several that merge."""
+
+    PRIMARY_REPLICA = "primary-replica"
+    MULTI_PRIMARY = "multi-primary"
+
+
+class NodeRole(Enum):
+    """PRIMARY takes writes for clients; REPLICA follows."""
+
+    PRIMARY = "primary"
+    REPLICA = "replica"
+
+
+class NodeState(Enum):
+    """ACTIVE serves and counts. SYNCING is being brought up and does neither. INACTIVE cannot be used: see its error."""
+
+    ACTIVE = "active"
+    INACTIVE = "inactive"
+    SYNCING = "syncing"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A node as the topology names it. ``url`` carries no password."""
+
+    id: str
+    url: str
+    role: NodeRole
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node as it was last seen.
+
+    lag: changes it has not confirmed yet, in log entries. last_sync: seconds since 1970 of the last confirmation,
+    None if there was none.
+    """
+
+    id: str
+    url: str
+    role: NodeRole
+    state: NodeState
+    lag: int
+    last_sync: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """The members of a cluster in one epoch."""
+
+    cluster: str
+    epoch: int
+    mode: Mode
+    members: tuple[Member, ...]
+
+    def __post_init__(self) -> None:
+        check_name("cluster", self.cluster)
+        if not 0 < self.epoch <= limits.MAX_EPOCH:
+            raise ConfigError(f"epoch must lie in 1..{limits.MAX_EPOCH}, not {self.epoch}")
+        check_members(self.mode, self.members)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Ids of all members, in order."""
+        return tuple(member.id for member in self.members)
+
+    @property
+    def primaries(self) -> tuple[str, ...]:
+        """Ids of the nodes that take writes for clients: one, or all with several primaries."""
+        return tuple(member.id for member in self.members if member.role is NodeRole.PRIMARY)
+
+    @property
+    def decider(self) -> str | None:
+        """The one node that decides the order of writes, None with several primaries."""
+        return self.primaries[0] if self.mode is Mode.PRIMARY_REPLICA else None
+
+    def member(self, node: str) -> Member:
+        """The member with this id. Raises KeyError."""
+        for member in self.members:
+            if member.id == node:
+                return member
+        raise KeyError(node)
+
+    def others(self, node: str) -> tuple[str, ...]:
+        """Ids of all members but this one."""
+        return tuple(other for other in self.ids if other != node)
+
+    def sources_of(self, target: str) -> tuple[str, ...]:
+        """Whose logs are read for ``target``: the primary's for a replica; everybody's for a primary."""
+        if self.decider is None or target == self.decider:
+            return self.others(target)
+        return (self.decider,)
+
+    def restamp_writer(self, node: str) -> int:
+        """The writer id with which ``node`` restamps in this epoch."""
+        return restamp_writer(self.epoch, self.ids.index(node))
+
+    def with_member(self, member: Member) -> Topology:
+        """The next epoch, with one more member."""
+        return replace(self, epoch=self.epoch + 1, members=(*self.members, member))
+
+    def without_member(self, node: str) -> Topology:
+        """The next epoch, without this member."""
+        kept = tuple(member for member in self.members if member.id != node)
+        return replace(self, epoch=self.epoch + 1, members=kept)
+
+    def encode(self) -> str:
+        """JSON, as it is stored on the nodes."""
+        members = [{"id": m.id, "url": m.url, "role": m.role.value} for m in self.members]
+        content = {"cluster": self.cluster, "epoch": self.epoch, "mode": self.mode.value, "members": members}
+        return json.dumps(content, separators=(",", ":"))
+
+    @classmethod
+    def parse(cls, text: str | bytes) -> Topology:
+        """Read what `encode` wrote. Raises ConfigError on anything else."""
+        try:
+            content = json.loads(text)
+            members = tuple(Member(m["id"], m["url"], NodeRole(m["role"])) for m in content["members"])
+            return cls(content["cluster"], content["epoch"], Mode(content["mode"]), members)
+        except (ValueError, KeyError, TypeError) as error:
+            raise ConfigError(f"stored topology cannot be read: {error}") from error
+
+
+def check_members(mode: Mode, members: Iterable[Member]) -> None:
+    """Raise ConfigError unless these members can form a cluster in this mode."""
+    members = tuple(members)
+    if not 0 < len(members) <= limits.MAX_NODES:
+        raise ConfigError(f"a cluster has 1 to {limits.MAX_NODES} nodes, not {len(members)}")
+    _check_unique(members)
+    primaries = [member.id for member in members if member.role is NodeRole.PRIMARY]
+    if not primaries:
+        raise ConfigError('no node has role = "primary"; exactly one needs it, or all of them in multi-primary mode')
+    if mode is Mode.PRIMARY_REPLICA and len(primaries) > 1:
+        raise ConfigError(f"primary-replica mode takes one primary, not {len(primaries)}: {', '.join(primaries)}")
+    if mode is Mode.MULTI_PRIMARY and len(primaries) < len(members):
+        replicas = ", ".join(member.id for member in members if member.role is NodeRole.REPLICA)
+        raise ConfigError(f'in multi-primary mode every node has role = "primary"; replicas given: {replicas}')
+
+
+def _check_unique(members: tuple[Member, ...]) -> None:
+    seen_ids: set[str] = set()
+    seen_urls: dict[str, str] = {}
+    for member in members:
+        check_name("node id", member.id)
+        if member.id in seen_ids:
+            raise ConfigError(f"node id {member.id!r} is given twice")
+        if member.url in seen_urls:
+            raise ConfigError(f"nodes {seen_urls[member.url]!r} and {member.id!r} have the same url {member.url}")
+        seen_ids.add(member.id)
+        seen_urls[member.url] = member.id
