@@ -170,11 +170,18 @@ class CoordinatorBase(Generic[K, V]):
 
     def _settle(self, receipt: WriteReceipt, reached_others: bool) -> WriteReceipt:
         """Wake the workers where a copy is behind; raise where the write is not committed."""
-        if receipt.failed or not reached_others:
-            self._wake_ups.request(receipt.failed or self._view.others[self._home()])
+        if not reached_others:
+            self._wake_ups.request(self._view.others[self._home()])
+        elif receipt.failed:
+            self._wake(receipt.failed)
         if receipt.outcome is not Outcome.COMMITTED:
             raise _failure(receipt, (receipt,))
         return receipt
+
+    def _wake(self, behind: Iterable[str]) -> None:
+        """Wake the workers for copies that answered but are behind; who cannot be reached is the tick's business."""
+        if reachable := [node for node in behind if self._base_driver.trouble(node) is None]:
+            self._wake_ups.request(reachable)
 
     # Writes --------------------------------------------------------------------------------------------------
 
@@ -224,11 +231,10 @@ class CoordinatorBase(Generic[K, V]):
         if not receipts:
             return receipts
         self._clock.observe(max(receipt.stamp.micros for receipt in receipts))
-        behind = {node for receipt in receipts for node in receipt.failed}
-        if not self._order(how).reach_others:
-            behind.update(self._view.others[self._home()])
-        if behind:
-            self._wake_ups.request(behind)
+        if self._order(how).reach_others:
+            self._wake({node for receipt in receipts for node in receipt.failed})
+        else:
+            self._wake_ups.request(self._view.others[self._home()])
         lost = [receipt for receipt in receipts if receipt.outcome is not Outcome.COMMITTED]
         if lost:
             raise _failure(lost[0], receipts)

@@ -54,6 +54,7 @@ class QueueWakeUps:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._queue: Queue | None = None
+        self._is_away = False
         self._pid = os.getpid()
 
     def request(self, targets: Iterable[str]) -> None:
@@ -82,12 +83,17 @@ class QueueWakeUps:
                 self._queue = self._queue or open_queue(self._queue_url, self._queue_name)
                 for node in sorted(wanted):
                     enqueue_bring_up(self._queue, self._cluster, node)
+                self._is_away = False
             except Exception as error:  # the queue is a hint: whatever is wrong with it must not reach a write
-                where = address(split_url("queue", self._queue_url))
-                _log.warning(
-                    "wake-up for %s not queued on %s: %s; the workers' tick will do it", sorted(wanted), where, error
-                )
+                self._note_away(error)
             time.sleep(PAUSE_SECONDS)
+
+    def _note_away(self, error: Exception) -> None:
+        """Say once that the queue is away, not with every hint."""
+        if not self._is_away:
+            where = address(split_url("queue", self._queue_url))
+            _log.warning("no wake-ups while the queue on %s is away (%s); the workers' tick does it all", where, error)
+        self._is_away = True
 
 
 def queue_connection(queue_url: str, socket_timeout: float | None = _QUEUE_TIMEOUT_SECONDS) -> Any:

@@ -192,7 +192,7 @@ class _Batch:
         """The deciding node failed: unknown, or rejected where nothing was sent at all."""
         failed = {**self.failed, event.node: event.reason}
         if not event.sent:
-            failed = {**{node: f"not sent: {event.node} cannot be used" for node in self.others}, **failed}
+            failed = {**dict.fromkeys(self.others, f"not sent: {event.node} cannot be used"), **failed}
         outcome = Outcome.UNKNOWN if event.sent else Outcome.REJECTED
         nobody: frozenset[str] = frozenset()
         pending = frozenset(node for node in self.others if event.sent and node not in failed)

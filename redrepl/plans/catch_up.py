@@ -33,21 +33,21 @@ def starting_mark(source: NodeReport, target: NodeReport) -> Mark | None:
     """Where the target may go on in the source's log; None where only a full sync will do.
 
     A mark counts only for the log it was made in: same incarnation (or the one before, up to where that ended), not cut
-    off since, and not beyond the log's end, which would mean that the source lost part of it.
+    off since, and not beyond the log's end, which would mean that the source lost part of it. Without such a mark a log
+    that is complete since its beginning can be read from there.
     """
     mark = target.marks.get(source.node)
-    if mark is None:
-        complete = source.log_floor == LOG_START
-        return Mark(source.incarnation, Position(LOG_START, 0)) if complete else None
-    if mark.incarnation != source.incarnation and not _continues(source, mark):
-        return None
-    if id_order(source.log_floor) <= mark.position.order <= id_order(source.log.last_id):
-        return Mark(source.incarnation, mark.position)
-    return None
+    if mark is not None and _is_of_this_log(source, mark):
+        if id_order(source.log_floor) <= mark.position.order <= id_order(source.log.last_id):
+            return Mark(source.incarnation, mark.position)
+    complete = source.log_floor == LOG_START
+    return Mark(source.incarnation, Position(LOG_START, 0)) if complete else None
 
 
-def _continues(source: NodeReport, mark: Mark) -> bool:
-    """Whether the source's log went on, without loss before the mark, when its incarnation changed."""
+def _is_of_this_log(source: NodeReport, mark: Mark) -> bool:
+    """Whether the log is the mark's, or went on from it without loss before the mark when its incarnation changed."""
+    if mark.incarnation == source.incarnation:
+        return True
     if source.member.get("previous_incarnation") != mark.incarnation:
         return False
     return mark.position.order <= id_order(source.member.get("previous_end", LOG_START))

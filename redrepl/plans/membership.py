@@ -12,11 +12,12 @@ from redrepl.values.effects import Plan, ScriptCall
 from redrepl.values.errors import RedreplError, RequestError, Unavailable
 from redrepl.values.keys import CLUSTERS_KEY, KeyLayout
 from redrepl.values.report import NodeReport
-from redrepl.values.topology import Member, Topology
+from redrepl.values.topology import Topology
 
 RULE_DECIDE = "decide"
 RULE_FOLLOW = "follow"
 RULE_MERGE = "merge"
+ABOVE_LOG_START = "0-1"
 
 
 class Tolerances(NamedTuple):
@@ -45,7 +46,11 @@ def epoch_fields(topology: Topology, node: str) -> dict[str, str]:
 def enrol_call(
     topology: Topology, node: str, state: str, run_id: str, incarnation: str, tolerances: Tolerances
 ) -> ScriptCall:
-    """Make a node that is no member one, in this state."""
+    """Make a node that is no member one, in this state.
+
+    A node that comes in syncing may hold records that its new log does not name. With several primaries nobody may
+    take that log for complete, so its floor is set above the beginning.
+    """
     layout = KeyLayout(topology.cluster)
     fields = {
         **epoch_fields(topology, node),
@@ -57,6 +62,8 @@ def enrol_call(
         "max_skew_micros": f"{tolerances.max_skew_seconds * 1e6:.0f}",
     }
     del fields["epoch"]
+    if state == "syncing" and topology.decider is None:
+        fields["log_floor"] = ABOVE_LOG_START
     head = (topology.cluster, node, str(topology.epoch), topology.encode())
     flat = [text.encode() for text in head] + _flat(fields)
     return ScriptCall("enrol", (layout.member, layout.topology, CLUSTERS_KEY), tuple(flat))

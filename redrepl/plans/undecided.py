@@ -19,7 +19,6 @@ from redrepl.values.record import NO_DEADLINE
 from redrepl.values.report import Mark, NodeReport
 from redrepl.values.stamp import Stamp
 
-
 _TIME = PlainCommand((b"TIME",))
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from redrepl.plans.read import read_confirmed
+from redrepl.plans.tally import Tally
 from redrepl.plans.view import ClusterView
 from redrepl.plans.write import WriteOrder, raise_verdict, receipt, spread
-from redrepl.plans.tally import Tally
 from redrepl.values.effects import DeadlinePassed, Exchange, Failure, Plan, Reply, Request, ScriptCall
 from redrepl.values.errors import RequestError
 from redrepl.values.receipt import Outcome, WriteReceipt

@@ -1,0 +1,81 @@
+"""The jobs of redrepl. Their dotted paths are part of the wire format (`redrepl.values.jobs`)."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+from redrepl.plans.bring_up import BroughtUp
+from redrepl.values.effects import Progress
+from redrepl.values.errors import RedreplError
+from redrepl_workers.context import WorkerContext, context_for
+from redrepl_workers.lease import LEASE_SECONDS, Lease, lease
+
+RENEW_SECONDS = LEASE_SECONDS / 3
+_log = logging.getLogger("redrepl.worker")
+
+
+class Stopping(Exception):
+    """The worker was asked to stop in the middle of a job; the next job goes on from where this one came."""
+
+
+def bring_up(cluster: str, node: str) -> str:
+    """Bring one node up to what the others have; answers in words what was done.
+
+    A node that fails in the middle is no failure of the job: the marks say where to go on, and the next tick does.
+    """
+    context = context_for(cluster)
+    return bring_up_with_lease(context, _queue_connection(), node)
+
+
+def bring_up_with_lease(context: WorkerContext, connection: Any | None, node: str) -> str:
+    """`bring_up` unless another worker is at it."""
+    with lease(connection, context.configuration.cluster, node) as held:
+        if held is None:
+            return f"{node}: another worker is at it"
+        try:
+            done = context.administration.bring_up(node, on_progress=_Watch(context, held))
+        except Stopping:
+            return f"{node}: stopped on request, to be continued"
+        except RedreplError as error:
+            _log.warning("bringing up %s: %s", node, error)
+            return f"{node}: {error}"
+    return _report(done)
+
+
+class _Watch:
+    """Called between batches: keeps the lease, and ends the job when the worker is to stop."""
+
+    def __init__(self, context: WorkerContext, held: Lease) -> None:
+        self._context = context
+        self._held = held
+        self._renewed_at = time.monotonic()
+
+    def __call__(self, progress: Progress) -> None:
+        if self._context.is_stopping():
+            raise Stopping(progress.stage)
+        if time.monotonic() - self._renewed_at > RENEW_SECONDS:
+            self._held.renew()
+            self._renewed_at = time.monotonic()
+
+
+def _report(done: BroughtUp) -> str:
+    parts = [f"{done.entries} log entries", f"{done.records} records"]
+    if done.full_syncs:
+        parts.append("full sync")
+    if done.undecided_replaced:
+        parts.append(f"{done.undecided_replaced} undecided records replaced")
+    if done.activated:
+        parts.append("admitted again")
+    text = f"{done.node}: {', '.join([*parts, *done.notes])}"
+    eventful = done.full_syncs or done.activated or done.undecided_replaced or done.notes
+    _log.log(logging.INFO if eventful or done.records else logging.DEBUG, "%s", text)
+    return text
+
+
+def _queue_connection() -> Any | None:
+    from rq import get_current_job
+
+    job = get_current_job()
+    return None if job is None else job.connection

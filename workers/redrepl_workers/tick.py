@@ -1,0 +1,96 @@
+"""The tick: at regular times, look which nodes lack something and see that they get it.
+
+It is the guarantee behind the wake-ups. Where the queue does not take a job, or takes none up, the tick does the work.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+from typing import Any
+
+from redrepl import Configuration
+from redrepl.edges.wake_ups import enqueue_bring_up, open_queue
+from redrepl.values.errors import RedreplError
+from redrepl_workers.context import WorkerContext
+from redrepl_workers.jobs import bring_up_with_lease
+
+PATIENCE_TICKS = 3
+"""A node whose jobs have been waiting or stuck for this many ticks is brought up by the tick itself."""
+
+_log = logging.getLogger("redrepl.worker")
+
+
+class Ticker:
+    """Looks at the nodes every ``tick_seconds``, in a thread of its own with connections of its own."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        self._stop = threading.Event()
+        self._context = WorkerContext(configuration, self._stop.is_set)
+        self._tick_seconds = configuration.tick_seconds
+        self._queue: Any | None = None
+        self._blocked: Counter[str] = Counter()
+        self._said: str | None = None
+        self._thread = threading.Thread(target=self._loop, name="redrepl-tick", daemon=True)
+
+    def start(self) -> None:
+        """Begin ticking."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop ticking, after the batch at hand."""
+        self._stop.set()
+        if self._thread.ident is not None:
+            self._thread.join(self._context.configuration.timeout_seconds + 5.0)
+        self._context.close()
+
+    def _loop(self) -> None:
+        while not self._stop.wait(self._tick_seconds):
+            try:
+                self.tick()
+                self._say(None)
+            except RedreplError as error:
+                self._say(str(error))
+            except Exception:
+                _log.exception("tick failed")
+
+    def _say(self, trouble: str | None) -> None:
+        """Log a trouble once, and its end."""
+        if trouble is not None and trouble != self._said:
+            _log.warning("tick: %s", trouble)
+        self._said = trouble
+
+    def tick(self) -> list[str]:
+        """Look once; answers the nodes that lack something."""
+        administration = self._context.administration
+        topology, reports = administration.inspect()
+        if topology is None:
+            return []
+        targets = administration.targets(topology, reports)
+        self._blocked = Counter({node: count for node, count in self._blocked.items() if node in targets})
+        for node in targets:
+            self._see_to(node)
+        administration.trim_logs(topology, reports)
+        return targets
+
+    def _see_to(self, node: str) -> None:
+        if self._enqueue(node):
+            self._blocked[node] = 0
+            return
+        self._blocked[node] += 1
+        if self._blocked[node] >= PATIENCE_TICKS or self._queue is None:
+            bring_up_with_lease(self._context, None if self._queue is None else self._queue.connection, node)
+
+    def _enqueue(self, node: str) -> bool:
+        """Whether the queue took a job. Without a queue, or where it does not answer, it did not."""
+        configuration = self._context.configuration
+        if configuration.queue_url is None:
+            return False
+        try:
+            self._queue = self._queue or open_queue(configuration.queue_url, configuration.queue)
+            return enqueue_bring_up(self._queue, configuration.cluster, node)
+        except Exception as error:  # whatever is wrong with the queue, the node is looked after
+            _log.debug("queue: %s", error)
+            self._queue = None
+            return False
