@@ -89,9 +89,7 @@ class ReplicatedCache:
         self._count(sets=1)
         return receipt
 
-    def set_many(
-        self, items: Mapping[str | bytes, Any], *, ttl: float | None = None
-    ) -> dict[str | bytes, WriteReceipt]:
+    def set_many(self, items: Mapping[Any, Any], *, ttl: float | None = None) -> dict[str | bytes, WriteReceipt]:
         """Keep many values, in few round trips."""
         names = {self._name(key): key for key in items}
         encoded = {name: self._encode(items[key]) for name, key in names.items()}

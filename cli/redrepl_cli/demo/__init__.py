@@ -1,0 +1,1 @@
+"""`redrepl demo`: the main job on real servers, measured while it happens."""

@@ -1,0 +1,92 @@
+"""The guard: who is refused by which script, and that a refusal changes nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from redrepl.values.stamp import Stamp
+from tests.scripts.harness import EPOCH, LAYOUT, Node, value
+
+STAMP = Stamp(1, 1)
+RECORD = value(STAMP).encode()
+CLIENT_CALLS: dict[str, tuple[list[bytes], tuple[bytes | int, ...]]] = {
+    "write": ([b"key"], (RECORD,)),
+    "write_many": ([b"key", b"other"], (RECORD, RECORD)),
+    "update": ([b"key"], (b"add", STAMP.encode(), b"0" * 12, b"payload")),
+    "read_many": ([b"key"], ()),
+    "headers": ([b"key"], (b"active",)),
+}
+CATCH_UP_CALLS: dict[str, tuple[list[bytes], tuple[bytes | int, ...]]] = {
+    "absorb": ([b"key"], (b"b", b"inc", b"1-0", 1, RECORD)),
+    "replace": ([b"key"], (b"", RECORD)),
+    "confirm": ([], (b"b", b"1-0", 1, b"1")),
+    "trim": ([], (b"1-0", 1)),
+    "headers": ([b"key"], (b"catch-up",)),
+}
+EVERY_CALL = [*CLIENT_CALLS.items(), *CATCH_UP_CALLS.items()]
+IDS = [f"{name}-{arguments[-1] if name == 'headers' else 'call'}" for name, (_, arguments) in EVERY_CALL]
+
+
+def _contents(node: Node) -> dict[bytes, object]:
+    return {name: node.client.dump(name) for name in sorted(node.client.keys("*"))}
+
+
+@pytest.mark.parametrize("call", EVERY_CALL, ids=IDS)
+def test_a_stranger_refuses_with_empty_epoch_and_state(
+    node: Node, call: tuple[str, tuple[list[bytes], tuple[bytes | int, ...]]]
+) -> None:
+    node.client.flushall()
+    script, (keys, arguments) = call
+    assert node.call(script, keys, EPOCH, *arguments) == [b"refused", b"", b""]
+    assert node.client.keys("*") == []
+
+
+@pytest.mark.parametrize("epoch", [b"6", b"8", b"70", b"07", b"", b"7.0"])
+@pytest.mark.parametrize("call", EVERY_CALL, ids=IDS)
+def test_another_epoch_is_refused(
+    node: Node, call: tuple[str, tuple[list[bytes], tuple[bytes | int, ...]]], epoch: bytes
+) -> None:
+    script, (keys, arguments) = call
+    before = _contents(node)
+    assert node.call(script, keys, epoch, *arguments) == [b"refused", b"7", b"active"]
+    assert _contents(node) == before
+
+
+@pytest.mark.parametrize("state", ["syncing", "fenced"])
+@pytest.mark.parametrize("script", list(CLIENT_CALLS))
+def test_clients_are_admitted_by_active_members_alone(node: Node, script: str, state: str) -> None:
+    node.enrol(state=state)
+    before = _contents(node)
+    keys, arguments = CLIENT_CALLS[script]
+    assert node.call(script, keys, EPOCH, *arguments) == [b"refused", b"7", state.encode()]
+    assert _contents(node) == before
+
+
+@pytest.mark.parametrize("script", list(CATCH_UP_CALLS))
+def test_catch_up_is_admitted_while_syncing_but_not_when_fenced(node: Node, script: str) -> None:
+    keys, arguments = CATCH_UP_CALLS[script]
+    node.enrol(state="fenced")
+    before = _contents(node)
+    assert node.call(script, keys, EPOCH, *arguments) == [b"refused", b"7", b"fenced"]
+    assert _contents(node) == before
+    node.enrol(state="syncing")
+    answer = node.call(script, keys, EPOCH, *arguments)
+    assert answer == 1 or answer[0] == b"ok"
+
+
+@pytest.mark.parametrize("rule", ["decide", "merge"])
+def test_updates_are_taken_where_clients_write(node: Node, rule: str) -> None:
+    node.enrol(rule=rule)
+    assert node.update(b"key", b"add", node.stamp())[0] == b"ok"
+
+
+def test_a_replica_takes_no_updates(node: Node) -> None:
+    node.enrol(rule="follow")
+    assert node.update(b"key", b"add", node.stamp()) == [b"refused", b"7", b"active"]
+    assert (node.stored(b"key"), node.log()) == (None, [])
+
+
+def test_a_member_of_another_cluster_is_a_stranger(node: Node) -> None:
+    """The guard reads the member hash of its own cluster's prefix alone."""
+    node.client.rename(LAYOUT.member, b"another:m:member")
+    assert node.write(b"key", value(node.stamp())) == [b"refused", b"", b""]

@@ -1,0 +1,67 @@
+"""`replace`: an exact compare-and-set that may go back in time."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.scripts.harness import EPOCH, Node, deleted, value
+
+
+def _replace(node: Node, expected: bytes, record: bytes) -> object:
+    return node.call("replace", [b"key"], EPOCH, expected, record)
+
+
+@pytest.mark.parametrize("state", ["active", "syncing"])
+def test_exactly_that_record_is_replaced_by_an_earlier_one(node: Node, state: str) -> None:
+    node.enrol(rule="follow", state=state)
+    undecided = node.put(b"key", value(node.stamp(-40), b"undecided"))
+    right = value(node.stamp(-90), b"right")
+    assert _replace(node, undecided.stamp.encode(), right.encode()) == 1
+    assert node.stored(b"key") == right.encode()
+    assert node.log() == [{b"key": right.stamp.encode()}]
+
+
+@pytest.mark.parametrize("distance", [-1, 1])
+def test_another_record_is_left_and_named(node: Node, distance: int) -> None:
+    standing = node.put(b"key", value(node.stamp(-40)))
+    expected = standing.stamp._replace(writer=standing.stamp.writer + distance)
+    answer = _replace(node, expected.encode(), value(node.stamp(-90)).encode())
+    assert answer == [b"changed", standing.stamp.encode()]
+    assert (node.stored(b"key"), node.log()) == (standing.encode(), [])
+
+
+def test_nothing_can_be_expected(node: Node) -> None:
+    record = deleted(node.stamp(-40))
+    assert _replace(node, record.stamp.encode(), record.encode()) == [b"changed", b""]
+    assert node.log() == []
+    assert _replace(node, b"", record.encode()) == 1
+    assert _replace(node, b"", record.encode()) == [b"changed", record.stamp.encode()]
+    assert (node.stored(b"key"), len(node.log())) == (record.encode(), 1)
+
+
+def test_a_record_can_be_removed(node: Node) -> None:
+    standing = node.put(b"key", value(node.stamp(-40)))
+    assert _replace(node, node.stamp(-50).encode(), b"") == [b"changed", standing.stamp.encode()]
+    assert _replace(node, standing.stamp.encode(), b"") == 1
+    assert node.stored(b"key") is None
+
+
+def test_removing_needs_no_log_entry(node: Node) -> None:
+    """Whoever read the log up to here finds nothing under the name, and the primary has the last word anyway."""
+    standing = node.put(b"key", value(node.stamp(-40)))
+    _replace(node, standing.stamp.encode(), b"")
+    assert node.log() == []
+
+
+def test_the_new_record_gets_its_native_expiry(node: Node) -> None:
+    standing = node.put(b"key", value(node.stamp(-40)))
+    record = value(node.stamp(-90), b"right", node.millis(60))
+    assert _replace(node, standing.stamp.encode(), record.encode()) == 1
+    assert node.expires_at_millis(b"key") == record.deadline_millis + 30_000
+
+
+def test_the_same_stamp_with_other_bytes_is_put_right(node: Node) -> None:
+    damaged = node.put(b"key", value(node.stamp(-40), b"damaged"))
+    right = damaged._replace(payload=b"right")
+    assert _replace(node, damaged.stamp.encode(), right.encode()) == 1
+    assert node.record(b"key") == right
