@@ -36,7 +36,7 @@ BRING_UP_SECONDS = 60.0
 
 
 class Administration:
-    """Upkeep of one cluster over connections of its own, which take nodes in any state. Not for reading or writing data.
+    """Upkeep of one cluster over connections of its own, which take nodes in any state. Not for reading or writing.
 
     Calls raise Unavailable where the nodes they need do not answer.
     """
@@ -87,7 +87,7 @@ class Administration:
         return self._run(cluster_status(self._layout, self._nodes, expected, self._driver.now(), look_at_keys))
 
     def verify(self, repair: bool = False, on_progress: OnProgress | None = None) -> VerifyReport:
-        """Compare every copy with the primary, record by record where digests differ; with ``repair``, make them equal."""
+        """Compare every copy with the primary, by record where digests differ; with ``repair``, make them equal."""
         self.inspect()
         return self._run(verify(self._layout, self._nodes, self._driver.now(), repair), on_progress)
 
@@ -128,6 +128,7 @@ class Administration:
         budget_seconds: float = BRING_UP_SECONDS,
     ) -> BroughtUp:
         """Bring one node up to what the others have; ``exactly``: by walking all keys, surplus ones included."""
+        self.inspect()
         now = self._driver.now()
         order = BringUpOrder(new_incarnation(), self._tolerances, now, now + budget_seconds, exactly)
         return self._run(bring_up(self._layout, self._nodes, node, order), on_progress)

@@ -20,7 +20,7 @@ from redrepl.plans.view import ClusterView, EpochMoved
 from redrepl.plans.write import WriteOrder, write_one
 from redrepl.values import limits
 from redrepl.values.codec import Codec
-from redrepl.values.effects import Plan
+from redrepl.values.effects import Exchange, Plan
 from redrepl.values.errors import RequestError, Unavailable, WriteNotConfirmed, WriteRejected
 from redrepl.values.level import ConsistencyLevel, Level, parse_level, required_copies
 from redrepl.values.preference import ReadPreference, candidates, parse_preference
@@ -37,6 +37,9 @@ R = TypeVar("R")
 
 NO_TTL = -1.0
 NO_KEY = -2.0
+
+BETWEEN_EPOCHS_SECONDS = 0.02
+"""Pause before the topology is read again while a change of members is under way."""
 
 
 class FoundRecord(NamedTuple):
@@ -165,8 +168,24 @@ class CoordinatorBase(Generic[K, V]):
                 known = self._view.topology.epoch
                 self._adopt((yield from read_topology(self._view, order.until)))
                 if self._view.topology.epoch == known:
-                    raise Unavailable(f"the cluster is between epochs: {moved.message}", moved.evidence) from moved
+                    # Between epochs: the primary moves first, the others a moment later.
+                    yield Exchange((), min(order.until, self._base_driver.now() + BETWEEN_EPOCHS_SECONDS))
+                    if self._base_driver.now() >= order.until:
+                        raise Unavailable(f"the cluster is between epochs: {moved.message}", moved.evidence) from moved
                 order = order._replace(home=self._home())
+
+    def _deciding(
+        self, order: WriteOrder, build: Callable[[ClusterView, WriteOrder], Plan[R]], is_rejected: Callable[[R], bool]
+    ) -> Plan[R]:
+        """`_following` for writes: where nothing could be sent to one of several primaries, go to the next."""
+        tried: set[str] = set()
+        while True:
+            result = yield from self._following(order, build)
+            tried.add(order.home)
+            home = self._home()
+            if self._view.decider is not None or home in tried or not is_rejected(result):
+                return result
+            order = order._replace(home=home)
 
     def _settle(self, receipt: WriteReceipt, reached_others: bool) -> WriteReceipt:
         """Wake the workers where a copy is behind; raise where the write is not committed."""
@@ -188,7 +207,9 @@ class CoordinatorBase(Generic[K, V]):
     def _write(self, key: K | str | bytes, record: Record, how: Limits) -> Plan[WriteReceipt]:
         raw, order = self._key(key), self._order(how)
         user_key = self._receipt_key(key)
-        receipt = yield from self._following(order, lambda view, order: write_one(view, order, user_key, raw, record))
+        receipt = yield from self._deciding(
+            order, lambda view, order: write_one(view, order, user_key, raw, record), _is_rejected
+        )
         self._clock.observe(receipt.stamp.micros)
         self.session.note(raw, receipt.stamp)
         return self._settle(receipt, order.reach_others)
@@ -222,10 +243,15 @@ class CoordinatorBase(Generic[K, V]):
         receipts: list[WriteReceipt] = []
         for chunk in chunks(batch):
             order = self._order(how)
-            receipts += yield from self._following(order, lambda view, order, c=chunk: write_many(view, order, c))  # type: ignore[misc]
+            receipts += yield from self._write_chunk(chunk, order)
             for item, receipt in zip(chunk, receipts[-len(chunk) :], strict=True):
                 self.session.note(item.key, receipt.stamp)
         return self._settle_batch(receipts, how)
+
+    def _write_chunk(self, chunk: Sequence[Item], order: WriteOrder) -> Plan[list[WriteReceipt]]:
+        return self._deciding(
+            order, lambda view, order: write_many(view, order, chunk), lambda receipts: _is_rejected(receipts[0])
+        )
 
     def _settle_batch(self, receipts: list[WriteReceipt], how: Limits) -> list[WriteReceipt]:
         if not receipts:
@@ -246,7 +272,11 @@ class CoordinatorBase(Generic[K, V]):
         raw, order = self._key(key), self._order(how)
         user_key = self._receipt_key(key)
         update = Update(operation, self._clock.next(), operand, deadline)
-        updated = yield from self._following(order, lambda view, order: update_one(view, order, user_key, raw, update))
+        updated = yield from self._deciding(
+            order,
+            lambda view, order: update_one(view, order, user_key, raw, update),
+            lambda updated: _is_rejected(updated.receipt),
+        )
         self._clock.observe(updated.receipt.stamp.micros)
         self.session.note(raw, updated.receipt.stamp)
         self._settle(updated.receipt, order.reach_others or not updated.receipt.applied)
@@ -307,6 +337,7 @@ class CoordinatorBase(Generic[K, V]):
             found = (yield from self._confirmed([raw], required, order))[0]
         if found.record is not None:
             self.session.note(raw, found.record.stamp)
+            self._clock.observe(found.record.stamp.micros)
         return found
 
     def _confirmed(self, keys: Sequence[bytes], required: int, order: WriteOrder) -> Plan[list[Found]]:
@@ -356,6 +387,7 @@ class CoordinatorBase(Generic[K, V]):
             for key, raw, (record, _) in zip(unique[start:], part, found, strict=False):
                 if record is not None:
                     self.session.note(raw, record.stamp)
+                    self._clock.observe(record.stamp.micros)
                 values[key] = None if record is None else self._live_value(record)
         return values
 
@@ -381,6 +413,10 @@ class CoordinatorBase(Generic[K, V]):
         raise Unavailable(f"no copy could answer the read of {len(keys)} keys", failures)
 
 
+def _is_rejected(receipt: WriteReceipt) -> bool:
+    return receipt.outcome is Outcome.REJECTED
+
+
 def _check_distinct(batch: Sequence[Item]) -> None:
     """One batch holds a key once: "a" and b"a" are the same key on a node."""
     seen: set[bytes] = set()
@@ -396,6 +432,7 @@ def _failure(receipt: WriteReceipt, receipts: Sequence[WriteReceipt]) -> WriteNo
     if receipt.outcome is Outcome.REJECTED:
         return WriteRejected(f"{what} was rejected: nothing was sent", receipt, receipts=receipts)
     held = ", ".join(sorted(receipt.acked)) or "no copy"
-    text = f"{what} is not confirmed: {receipt.required} other copies required; confirmed by {held}; the outcome is unknown"
-    evidence = {**dict.fromkeys(receipt.pending, "no answer in time"), **receipt.failed}
+    needed = f"needs {receipt.required} {'copy' if receipt.required == 1 else 'copies'} besides the primary"
+    text = f"{what} is not confirmed: it {needed}, confirmed by {held}; the outcome is unknown"
+    evidence = {**dict.fromkeys(receipt.pending, "no answer yet"), **receipt.failed}
     return WriteNotConfirmed(text, receipt, evidence, receipts)

@@ -54,7 +54,6 @@ class Channel:
     """Drives one plan at a time over its connections."""
 
     def __init__(self, gates: Mapping[str, NodeGate], stall_seconds: float) -> None:
-        self.pid = os.getpid()
         self.gates = gates
         self._stall_seconds = stall_seconds
         self._connections: dict[str, NodeConnection] = {}
@@ -271,7 +270,7 @@ class Channel:
             self._send_when_open(lost, encode(lost.command), now)
 
     def _drop(self, connection: NodeConnection, reason: str, pause: bool = False) -> None:
-        """Close a connection and fail what this run still waits for on it; with ``pause`` leave the node alone a while."""
+        """Close a connection and fail what this run waits for on it; with ``pause`` leave the node alone a while."""
         now = time.monotonic()
         if self._connections.get(connection.node) is connection:
             del self._connections[connection.node]

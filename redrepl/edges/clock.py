@@ -6,6 +6,7 @@ import secrets
 import threading
 import time
 
+from redrepl.edges.forking import renew_after_fork
 from redrepl.values import limits
 from redrepl.values.stamp import HybridClock, Stamp
 
@@ -25,12 +26,24 @@ class SystemClock:
         return self.micros() // 1000
 
 
+def _new_writer() -> int:
+    return 1 + secrets.randbelow(limits.MAX_CLIENT_WRITER)
+
+
 class StampClock:
     """Hands out stamps to many threads."""
 
     def __init__(self, physical: SystemClock | None = None, writer: int | None = None) -> None:
         self.physical = physical or SystemClock()
-        self._hybrid = HybridClock(writer or 1 + secrets.randbelow(limits.MAX_CLIENT_WRITER))
+        self._hybrid = HybridClock(writer or _new_writer())
+        self._lock = threading.Lock()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """A child is another writer."""
+        last_micros = self._hybrid.last_micros
+        self._hybrid = HybridClock(_new_writer())
+        self._hybrid.observe(last_micros)
         self._lock = threading.Lock()
 
     def next(self) -> Stamp:

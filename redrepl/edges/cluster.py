@@ -39,7 +39,7 @@ def endpoints_of(
     endpoints = []
     for member in topology.members:
         known = configured.get((seed_of or {}).get(member.id, member.id))
-        if known is None or (seed_of is None and known.url != member.url and member.id not in configured):
+        if known is None:
             endpoints.append(Endpoint(member.id, member.url, login.username, login.password))
         else:
             endpoints.append(Endpoint(member.id, known.url, known.username, known.password))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -11,6 +10,7 @@ from typing import TypeVar
 from redrepl.edges.admission import Admission
 from redrepl.edges.channel import Channel
 from redrepl.edges.endpoint import Endpoint
+from redrepl.edges.forking import renew_after_fork
 from redrepl.edges.opening import NodeGate
 from redrepl.values import limits
 from redrepl.values.effects import Plan, Progress
@@ -34,6 +34,13 @@ class BlockingDriver:
         self._lock = threading.Lock()
         self._closed = False
         self.set_endpoints(endpoints)
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """A child opens connections of its own; the parent's stay untouched."""
+        self._lock = threading.Lock()
+        self._idle = []
+        self._gates = {node: self._gate(gate.endpoint) for node, gate in self._gates.items()}
 
     def set_endpoints(self, endpoints: Iterable[Endpoint]) -> None:
         """Take on new and changed addresses; channels opened before finish what they do on the old ones."""
@@ -80,13 +87,12 @@ class BlockingDriver:
         return NodeGate(endpoint, self._admission, self._timeout_seconds)
 
     def _borrow(self) -> Channel:
-        pid = os.getpid()
         while self._idle:
             try:
                 channel = self._idle.pop()
             except IndexError:
                 break
-            if channel.pid == pid and channel.gates is self._gates:
+            if channel.gates is self._gates:
                 return channel
             channel.close()
         return Channel(self._gates, self._timeout_seconds)

@@ -7,13 +7,13 @@ So hints are sent by a thread of their own, and a queue that is away slows no wr
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from redrepl.edges.endpoint import address, connection_options, split_url
+from redrepl.edges.forking import renew_after_fork
 from redrepl.values.jobs import BRING_UP, SLOTS, job_id
 
 if TYPE_CHECKING:
@@ -55,14 +55,20 @@ class QueueWakeUps:
         self._thread: threading.Thread | None = None
         self._queue: Queue | None = None
         self._is_away = False
-        self._pid = os.getpid()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """A child sends its own hints over its own connection."""
+        self._wanted = set()
+        self._lock = threading.Lock()
+        self._thread = None
+        self._queue = None
 
     def request(self, targets: Iterable[str]) -> None:
         """Wake the workers for these nodes soon. Returns at once."""
         with self._lock:
             self._wanted.update(targets)
-            if self._thread is None or self._pid != os.getpid():
-                self._pid = os.getpid()
+            if self._thread is None:
                 self._thread = threading.Thread(target=self._send, name="redrepl-wake-ups", daemon=True)
                 self._thread.start()
 

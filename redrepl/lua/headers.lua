@@ -1,15 +1,16 @@
--- include: guard
--- Read the headers of records: stamp, kind and deadline (35 bytes), '' where nothing stands.
+-- include: guard record
+-- Read the headers of records: stamp, kind and deadline (35 bytes), '' where nothing stands, 'foreign' where something
+-- stands that redrepl did not write.
 -- Keys:      member hash, the users' keys
 -- Arguments: epoch, whom to admit: 'active' members alone, or 'catch-up': syncing ones too
--- Answers:   {'ok', header, ...}, {'foreign', key}, {'refused', epoch, state}
+-- Answers:   {'ok', header, ...}, {'refused', epoch, state}
 
 local member = read_member()
 if not (admits(member) or (ARGV[2] == 'catch-up' and admits_catch_up(member))) then return refusal(member) end
 local answer = {'ok'}
 for index = 2, #KEYS do
-  local header = redis.pcall('GETRANGE', KEYS[index], 0, 34)
-  if type(header) ~= 'string' then return {'foreign', KEYS[index]} end
-  answer[index] = header
+  local header = redis.pcall('GETRANGE', KEYS[index], 0, 39)
+  if header ~= ABSENT and not is_record(header) then header = 'foreign' end
+  answer[index] = string.sub(header, 1, 35)
 end
 return answer

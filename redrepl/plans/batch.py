@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from redrepl.plans.view import ClusterView, describe_refusal
-from redrepl.plans.write import SECOND_ROUND, WriteOrder, raise_verdict
+from redrepl.plans.write import SECOND_ROUND, WriteOrder, verdict_error
 from redrepl.values import limits
 from redrepl.values.effects import Answer, DeadlinePassed, Exchange, Failure, Plan, Reply, Request
 from redrepl.values.receipt import Outcome, WriteReceipt
@@ -91,7 +91,7 @@ class _Batch:
         if content == 1:
             return
         if content[0] != b"some":
-            raise_verdict(self.view, self.order, self.order.home, content, content[1])
+            raise verdict_error(self.view, self.order, self.order.home, content, content[1])
         for index, verdict, stamp in _exceptions(content):
             if verdict == b"ok":
                 self.second_position[index] = len(self.restamped)

@@ -35,7 +35,7 @@ class BroughtUp:
     node: str
     entries: int = 0
     records: int = 0
-    bytes: int = 0
+    payload_bytes: int = 0
     full_syncs: int = 0
     undecided_replaced: int = 0
     activated: bool = False
@@ -148,8 +148,11 @@ def _catch_up(
     caught_up = yield from ship_log(view, source, target.node, mark, steps, order.stop_at)
     done.entries += caught_up.entries
     done.records += caught_up.records
-    done.bytes += caught_up.bytes
+    done.payload_bytes += caught_up.payload_bytes
     done.finished = caught_up.finished
+    if caught_up.foreign:
+        names = ", ".join(repr(view.layout.user_key(name)) for name in caught_up.foreign[:3])
+        done.notes.append(f"{len(caught_up.foreign)} keys left as they are, redrepl did not write them: {names}")
 
 
 def _activate(view: ClusterView, target: NodeReport, order: BringUpOrder, steps: Steps) -> Plan[None]:
@@ -215,7 +218,8 @@ def _readmit_primary(
     needed = copies - 1 - ConsistencyLevel.QUORUM.required(copies - 1) + (1 if copies > 1 else 0)
     if len(replicas) < needed:
         answered = ", ".join(replica.node for replica in replicas) or "none"
-        text = f"primary {primary.node!r} restarted; {needed} replicas are needed to see whether it lost writes, active: {answered}"
+        needs = f"{needed} replicas are needed to see whether it lost writes, active: {answered}"
+        text = f"primary {primary.node!r} restarted; {needs}"
         raise Unavailable(text, {primary.node: "restarted"})
     for replica in replicas:
         mark = starting_mark(replica, primary)

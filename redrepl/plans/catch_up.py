@@ -37,11 +37,15 @@ def starting_mark(source: NodeReport, target: NodeReport) -> Mark | None:
     that is complete since its beginning can be read from there.
     """
     mark = target.marks.get(source.node)
-    if mark is not None and _is_of_this_log(source, mark):
-        if id_order(source.log_floor) <= mark.position.order <= id_order(source.log.last_id):
-            return Mark(source.incarnation, mark.position)
+    if mark is not None and _is_of_this_log(source, mark) and _is_within(source, mark):
+        return Mark(source.incarnation, mark.position)
     complete = source.log_floor == LOG_START
     return Mark(source.incarnation, Position(LOG_START, 0)) if complete else None
+
+
+def _is_within(source: NodeReport, mark: Mark) -> bool:
+    """Whether the log still has everything after the mark, and reaches as far as the mark."""
+    return id_order(source.log_floor) <= mark.position.order <= id_order(source.log.last_id)
 
 
 def _is_of_this_log(source: NodeReport, mark: Mark) -> bool:
@@ -73,12 +77,15 @@ def next_count(page: Page) -> int:
 
 
 class CaughtUp(NamedTuple):
-    """What a catch-up did. ``finished``: the log's end was reached."""
+    """What a catch-up did. ``finished``: the log's end was reached. ``foreign``: names left as they are, because
+    something stands there that redrepl did not write.
+    """
 
     entries: int
     records: int
-    bytes: int
+    payload_bytes: int
     finished: bool
+    foreign: tuple[bytes, ...] = ()
 
 
 def ship_log(
@@ -102,7 +109,9 @@ def ship_log(
             break
     if position == start.position:
         yield from confirm(view, source.node, target, position, steps)
-    return CaughtUp(position.entries - start.position.entries, copier.records, copier.bytes, finished)
+    return CaughtUp(
+        position.entries - start.position.entries, copier.records, copier.bytes, finished, tuple(copier.foreign)
+    )
 
 
 def confirm(

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from redrepl.plans.scan import read_headers
+from redrepl.plans.scan import FOREIGN, read_headers
 from redrepl.plans.steps import Steps
 from redrepl.plans.view import ClusterView, check_admitted, foreign_value
 from redrepl.values import limits
 from redrepl.values.effects import Plan, ScriptCall
-from redrepl.values.record import tombstone
+from redrepl.values.record import is_record, tombstone
 from redrepl.values.report import Mark
 from redrepl.values.stamp import NO_STAMP, STAMP_BYTES, Stamp
+
+UNTOUCHABLE = Stamp((1 << 56) - 1, (1 << 32) - 1)
+"""Stands for a value that redrepl did not write: no record is later."""
 
 _FIRST_SLICE = 32
 """Keys in the first slice, before the size of the records is known."""
@@ -28,6 +31,7 @@ class Copier:
         self.now_millis = now_millis
         self.records = 0
         self.bytes = 0
+        self.foreign: list[bytes] = []
         self._slice = _FIRST_SLICE
 
     def copy(self, wanted: Mapping[bytes, Stamp], mark: Mark | None = None) -> Plan[None]:
@@ -38,7 +42,7 @@ class Copier:
             names = lacking[start : start + self._slice]
             start += len(names)
             records = yield from self._read(names, wanted)
-            yield from self.absorb(names, records, mark if start >= len(lacking) else None)
+            yield from self.absorb(tuple(records), tuple(records.values()), mark if start >= len(lacking) else None)
         if not lacking and mark is not None:
             yield from self.absorb((), (), mark)
 
@@ -50,18 +54,25 @@ class Copier:
             page = names[start : start + limits.SCAN_KEYS]
             headers = yield from read_headers(self.view, self.target, page, self.steps.until)
             lacking += [name for name, header in zip(page, headers, strict=True) if stamp_in(header) < wanted[name]]
+            self.foreign += [name for name, header in zip(page, headers, strict=True) if header == FOREIGN]
         return lacking
 
-    def _read(self, names: Sequence[bytes], wanted: Mapping[bytes, Stamp]) -> Plan[list[bytes]]:
+    def _read(self, names: Sequence[bytes], wanted: Mapping[bytes, Stamp]) -> Plan[dict[bytes, bytes]]:
+        """What stands on the source now, by name. What redrepl did not write is left out and noted."""
         call = self.view.read_call(names)
         content = yield from self.steps.ask(self.source, call, "reading records to copy")
         check_admitted(content, self.source, self.view.epoch)
-        pairs = zip(names, content[1:], strict=True)
-        # Gone although the log names it: expired or evicted. The target must not keep an older value.
-        gone = self.now_millis
-        records = [tombstone(wanted[name], gone).encode() if found is None else found for name, found in pairs]
-        size = sum(map(len, records))
-        self._slice = max(1, min(limits.BATCH_KEYS, limits.BATCH_BYTES * len(records) // max(1, size)))
+        records: dict[bytes, bytes] = {}
+        for name, found in zip(names, content[1:], strict=True):
+            if found is None:
+                # Gone although the log names it: expired or evicted. The target must not keep an older value.
+                records[name] = tombstone(wanted[name], self.now_millis).encode()
+            elif is_record(found):
+                records[name] = found
+            else:
+                self.foreign.append(name)
+        size = sum(map(len, records.values()))
+        self._slice = max(1, min(limits.BATCH_KEYS, limits.BATCH_BYTES * max(1, len(records)) // max(1, size)))
         self.bytes += size
         return records
 
@@ -80,5 +91,7 @@ class Copier:
 
 
 def stamp_in(header: bytes) -> Stamp:
-    """The stamp at the start of a header; the earliest of all for nothing."""
+    """The stamp at the start of a header; the earliest for nothing, the latest for what must not be overwritten."""
+    if header == FOREIGN:
+        return UNTOUCHABLE
     return Stamp.parse(header[:STAMP_BYTES]) if header else NO_STAMP

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from redrepl.plans.catch_up import confirm
 from redrepl.plans.copying import Copier, stamp_in
-from redrepl.plans.scan import SCAN_START, read_headers, scan_page
+from redrepl.plans.scan import FOREIGN, SCAN_START, read_headers, scan_page
 from redrepl.plans.steps import Steps
 from redrepl.plans.undecided import max_age_micros, settle
 from redrepl.plans.view import ClusterView
@@ -38,8 +38,8 @@ def full_sync(view: ClusterView, source: NodeReport, target: str, steps: Steps) 
     while True:
         cursor, names = yield from _page(view, source.node, cursor, steps)
         headers = yield from read_headers(view, source.node, names, steps.until, b"active")
-        wanted = {name: stamp_in(header) for name, header in zip(names, headers, strict=True) if header}
-        yield from copier.copy(wanted)
+        pairs = zip(names, headers, strict=True)
+        yield from copier.copy({name: stamp_in(header) for name, header in pairs if header not in (b"", FOREIGN)})
         keys += len(names)
         yield Progress(f"copy {source.node} to {target}", keys, max(keys, total))
         if cursor == SCAN_START:
@@ -60,7 +60,8 @@ def _take_away(view: ClusterView, source: NodeReport, target: str, steps: Steps)
     while True:
         cursor, names = yield from _page(view, target, cursor, steps)
         headers = yield from read_headers(view, target, names, steps.until)
-        found = {name: stamp_in(header) for name, header in zip(names, headers, strict=True) if header}
+        pairs = zip(names, headers, strict=True)
+        found = {name: stamp_in(header) for name, header in pairs if header not in (b"", FOREIGN)}
         settled = yield from settle(view, source, target, found, steps)
         removed += settled.replaced
         young.update(settled.young)

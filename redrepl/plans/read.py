@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from redrepl.plans.scan import FOREIGN
 from redrepl.plans.view import ClusterView, ask, check_admitted, expect_reply, foreign_value
 from redrepl.values.effects import (
     DeadlinePassed,
@@ -69,7 +70,7 @@ def read_many_from(view: ClusterView, keys: Sequence[bytes], node: str, until: f
 
 
 class Confirmed(NamedTuple):
-    """Records that enough copies hold, in the order of the keys; ``repaired`` counts records pushed to lagging copies."""
+    """Records that enough copies hold, in the order of the keys; ``repaired``: records pushed to lagging copies."""
 
     records: list[Record | None]
     node: str
@@ -143,8 +144,8 @@ class _ConfirmedRead:
         node, content = reply.node, reply.content
         if isinstance(content, list) and content[0] in (b"refused", b"foreign"):
             self.failed[node] = content[0].decode()
-            if content[0] == b"foreign":
-                raise foreign_value(self.view.layout, node, content[1])
+        elif isinstance(content, list) and FOREIGN in content and node != self.home:
+            self.failed[node] = "holds a value that redrepl did not write"
         elif reply.tag == _RECORDS:
             self._take_records(node, content[1:])
         elif reply.tag == _HEADERS:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from redrepl.plans.view import ClusterView, ask, check_admitted, expect_reply, foreign_value
+from redrepl.plans.view import ClusterView, ask, check_admitted, expect_reply
 from redrepl.values import limits
 from redrepl.values.effects import PlainCommand, Plan, ScriptCall
 from redrepl.values.record import NO_DEADLINE
 
 SCAN_START = b"0"
+FOREIGN = b"foreign"
 
 
 def scan_page(
@@ -24,14 +25,12 @@ def scan_page(
 def read_headers(
     view: ClusterView, node: str, names: list[bytes], until: float, admit: bytes = b"catch-up"
 ) -> Plan[list[bytes]]:
-    """The 35-byte headers under these names, b'' where nothing stands."""
+    """The 35-byte headers under these names, b'' where nothing stands, FOREIGN where no record does."""
     if not names:
         return []
     call: ScriptCall = view.headers_call(names, admit)
     content = expect_reply((yield ask(node, call, until)), node, "reading headers").content
     check_admitted(content, node, view.epoch)
-    if content[0] == b"foreign":
-        raise foreign_value(view.layout, node, content[1])
     headers: list[bytes] = content[1:]
     return headers
 

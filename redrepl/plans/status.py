@@ -39,7 +39,7 @@ class Lag(NamedTuple):
 
 @dataclass(slots=True)
 class Survey:
-    """What was found out about the nodes. ``totals``: keys of all kinds; ``contents``: headers by name, where walked."""
+    """What was found out about the nodes. totals: keys of all kinds; contents: headers by name, where walked."""
 
     view: ClusterView
     reports: dict[str, NodeReport | str]

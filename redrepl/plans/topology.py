@@ -45,7 +45,7 @@ def newest_topology(reports: dict[str, NodeReport | str]) -> Topology | None:
 
 
 class Discovery(NamedTuple):
-    """The topology, which seed reached which member, and how far the primary's clock is ahead (milliseconds, read once)."""
+    """The topology, which seed reached which member, and what each seed answered."""
 
     topology: Topology
     seed_of: dict[str, str]

@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 from redrepl.plans.catch_up import PAGE_CHANGES, CaughtUp, confirm, next_count, positions_before, read_page
 from redrepl.plans.copying import Copier, stamp_in
-from redrepl.plans.scan import read_headers
+from redrepl.plans.scan import FOREIGN, read_headers
 from redrepl.plans.steps import Steps
 from redrepl.plans.view import ClusterView, check_admitted
 from redrepl.values.effects import PlainCommand, Plan, ScriptCall
-from redrepl.values.record import NO_DEADLINE
+from redrepl.values.record import NO_DEADLINE, is_record
 from redrepl.values.report import Mark, NodeReport
 from redrepl.values.stamp import Stamp
 
@@ -50,7 +50,7 @@ def settle(
     young: dict[bytes, Stamp] = {}
     replaced = 0
     for name, header in zip(ahead, on_replica, strict=True):
-        if not header or _is_past_deadline(header, now_micros):
+        if header in (b"", FOREIGN) or _is_past_deadline(header, now_micros):
             continue
         if stamp_in(header).micros >= oldest_open:
             young[name] = stamps[name]
@@ -63,7 +63,7 @@ def _replace(view: ClusterView, primary: str, replica: str, name: bytes, found: 
     content = yield from steps.ask(primary, view.read_call((name,)), "reading the primary's record")
     check_admitted(content, primary, view.epoch)
     record: bytes = content[1] or b""
-    if stamp_in(record) >= found:
+    if stamp_in(record if is_record(record) else FOREIGN if record else b"") >= found:
         return 0  # the primary has it after all: catch-up brings the rest
     layout = view.layout
     call = ScriptCall("replace", (layout.member, layout.log, name), (view.epoch, found.encode(), record))
@@ -112,7 +112,7 @@ def missing_on_primary(view: ClusterView, replica: NodeReport, primary: str, sta
         lacking = yield from copier.lacking(page.newest)
         still_there = yield from read_headers(view, replica.node, lacking, steps.until)
         now = replica.now_millis * 1000
-        missing += sum(1 for header in still_there if header and not _is_past_deadline(header, now))
+        missing += sum(1 for h in still_there if h not in (b"", FOREIGN) and not _is_past_deadline(h, now))
         position, count = page.end, next_count(page)
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from redrepl.plans.read import read_confirmed
 from redrepl.plans.tally import Tally
 from redrepl.plans.view import ClusterView
-from redrepl.plans.write import WriteOrder, raise_verdict, receipt, spread
+from redrepl.plans.write import WriteOrder, receipt, spread, verdict_error
 from redrepl.values.effects import DeadlinePassed, Exchange, Failure, Plan, Reply, Request, ScriptCall
 from redrepl.values.errors import RequestError
 from redrepl.values.receipt import Outcome, WriteReceipt
@@ -55,7 +55,7 @@ def update_one(
         return Updated((yield from _unmet(view, order, user_key, key, detail)), None)
     if verdict == b"unfit":
         raise RequestError(f"key {user_key!r} cannot be incremented: {detail.decode()}")
-    raise_verdict(view, order, order.home, event.content, layout.data(key))
+    raise verdict_error(view, order, order.home, event.content, layout.data(key))
 
 
 def _unmet(view: ClusterView, order: WriteOrder, user_key: str | bytes, key: bytes, found: bytes) -> Plan[WriteReceipt]:

@@ -59,7 +59,7 @@ class Mismatch(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class VerifyReport:
-    """Whether all copies are equal. ``unreachable``: members that could not be compared, which is no equality either."""
+    """Whether all copies are equal. ``unreachable``: members that could not be compared: no equality either."""
 
     consistent: bool
     keys_checked: int
@@ -80,7 +80,7 @@ class VerifyReport:
 
 
 def verify(layout: KeyLayout, nodes: tuple[str, ...], started: float, repair: bool = False) -> Plan[VerifyReport]:
-    """Compare all members with the primary (or the first of several). Raises Unavailable if that one does not answer."""
+    """Compare all members with the primary (or the first of several). Raises Unavailable if that one is away."""
     steps = Steps(started)
     reports = yield from inspect_nodes(layout, nodes, steps.until)
     topology = newest_topology(reports)

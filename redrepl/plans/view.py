@@ -67,8 +67,8 @@ def foreign_value(layout: KeyLayout, node: str, name: bytes) -> NotAReplicatedRe
     """The error for a value that redrepl did not write."""
     key = layout.user_key(name)
     return NotAReplicatedRecord(
-        f"key {key!r} on node {node!r} holds a value that redrepl did not write (stored as {name!r}); it was left as it "
-        f"is: move or delete it there to use this key",
+        f"key {key!r} on node {node!r} holds a value that redrepl did not write (stored as {name!r}); it was left "
+        f"as it is: move or delete it there to use this key",
         {node: "foreign value"},
     )
 

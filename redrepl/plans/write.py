@@ -6,12 +6,12 @@ then that record is sent to the others, the rare second round trip.
 
 from __future__ import annotations
 
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
 from redrepl.plans.tally import Standing, Tally
 from redrepl.plans.view import ClusterView, describe_refusal, foreign_value, refusal_error
 from redrepl.values.effects import Answer, DeadlinePassed, Exchange, Failure, Plan, Reply, Request, ScriptCall
-from redrepl.values.errors import ClockSkew
+from redrepl.values.errors import ClockSkew, RedreplError
 from redrepl.values.receipt import Outcome, WriteReceipt
 from redrepl.values.record import Record
 from redrepl.values.stamp import STAMP_BYTES, Stamp
@@ -58,6 +58,9 @@ def write_one(
                 note_answer(tally, node, content, record.stamp)
             elif content == 1:
                 tally.decided = record.stamp
+            elif is_closed(content, view.epoch):
+                tally.fails(node, describe_refusal(content))
+                return _turned_down(tally, order, user_key, record.stamp, event)
             else:
                 decided = decided_stamp(view, order, node, content, call)
                 if view.decider is None:
@@ -123,21 +126,32 @@ def decided_stamp(view: ClusterView, order: WriteOrder, node: str, content: list
     """The stamp that stands on the deciding node after `write`; raises for verdicts that stored nothing."""
     if content[0] in (b"ok", b"has"):
         return Stamp.parse(content[1][:STAMP_BYTES])
-    raise_verdict(view, order, node, content, call.keys[-1])
+    raise verdict_error(view, order, node, content, call.keys[-1])
 
 
-def raise_verdict(view: ClusterView, order: WriteOrder, node: str, content: list[bytes], name: bytes) -> NoReturn:
-    """Raise the error for a verdict of the deciding node that stored nothing."""
+def verdict_error(view: ClusterView, order: WriteOrder, node: str, content: list[bytes], name: bytes) -> RedreplError:
+    """The error for a verdict of the deciding node that stored nothing."""
     if content[0] == b"refused":
-        raise refusal_error(content, node, view.epoch)
+        return refusal_error(content, node, view.epoch)
     if content[0] == b"foreign":
-        raise foreign_value(view.layout, node, name)
+        return foreign_value(view.layout, node, name)
     reached = "it may still take effect" if order.reach_others else "it had no effect"
-    raise ClockSkew(
-        f"node {node!r} {describe_refusal(content)}: the outcome of this write is unknown, {reached}; compare the clocks "
-        f"of this machine and the node, and do not repeat it with an earlier stamp",
+    return ClockSkew(
+        f"node {node!r} {describe_refusal(content)}: the outcome of this write is unknown, {reached}; compare the "
+        f"clocks of this machine and the node, and do not repeat it with an earlier stamp",
         {node: describe_refusal(content)},
     )
+
+
+def is_closed(content: list[bytes], epoch: bytes) -> bool:
+    """Whether the deciding node refused in the caller's own epoch: it is no member, or does not serve."""
+    return content[0] == b"refused" and content[1] in (b"", epoch)
+
+
+def _turned_down(tally: Tally, order: WriteOrder, key: str | bytes, stamp: Stamp, event: Reply) -> WriteReceipt:
+    """The deciding node stored nothing. What was sent to others may be there, undecided."""
+    answer = receipt(tally, order, key, stamp, event.at)
+    return answer if order.reach_others else answer._replace(outcome=Outcome.REJECTED, pending=frozenset())
 
 
 def receipt(tally: Tally, order: WriteOrder, key: str | bytes, proposed: Stamp, at: float) -> WriteReceipt:

@@ -65,6 +65,11 @@ def tombstone(stamp: Stamp, deadline_millis: int = NO_DEADLINE) -> Record:
     return Record(stamp, TOMBSTONE, deadline_millis, b"")
 
 
+def is_record(stored: bytes) -> bool:
+    """Whether redrepl wrote this."""
+    return _HEADER.match(stored) is not None
+
+
 def parse_record(stored: bytes) -> Record:
     """Read what a node stores. Raises ValueError if redrepl did not write it."""
     if _HEADER.match(stored) is None:

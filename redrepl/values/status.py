@@ -1,4 +1,4 @@
-"""The state of a cluster as commands and programs see it: per node, as a whole, and against the pattern's conditions."""
+"""The state of a cluster as commands and programs see it: per node, as a whole, and by the pattern's conditions."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class NodeRole(Enum):
 
 
 class NodeState(Enum):
-    """ACTIVE serves and counts. SYNCING is being brought up and does neither. INACTIVE cannot be used: see its error."""
+    """ACTIVE serves and counts. SYNCING is being brought up and does neither. INACTIVE cannot be used."""
 
     ACTIVE = "active"
     INACTIVE = "inactive"
