@@ -191,7 +191,7 @@ class CoordinatorBase(Generic[K, V]):
         """Wake the workers where a copy is behind; raise where the write is not committed."""
         if not reached_others:
             self._wake_ups.request(self._view.others[self._home()])
-        elif receipt.failed:
+        elif receipt.failed and receipt.outcome is not Outcome.REJECTED:
             self._wake(receipt.failed)
         if receipt.outcome is not Outcome.COMMITTED:
             raise _failure(receipt, (receipt,))
@@ -258,7 +258,8 @@ class CoordinatorBase(Generic[K, V]):
             return receipts
         self._clock.observe(max(receipt.stamp.micros for receipt in receipts))
         if self._order(how).reach_others:
-            self._wake({node for receipt in receipts for node in receipt.failed})
+            sent = (receipt for receipt in receipts if receipt.outcome is not Outcome.REJECTED)
+            self._wake({node for receipt in sent for node in receipt.failed})
         else:
             self._wake_ups.request(self._view.others[self._home()])
         lost = [receipt for receipt in receipts if receipt.outcome is not Outcome.COMMITTED]

@@ -102,14 +102,18 @@ class Channel:
         os.close(self._bell_write)
 
     def _begin(self) -> None:
+        self._abandon()
+        if self._used_at and time.monotonic() - self._used_at > IDLE_CHECK_SECONDS:
+            self._poll(0.0)
+
+    def _abandon(self) -> None:
+        """Nothing that is owed from before is wanted any more."""
         self._run += 1
         self._events.clear()
         self._retried.clear()
         self._held = None
         if self._waiting:
             self._stop_waiting()
-        if self._used_at and time.monotonic() - self._used_at > IDLE_CHECK_SECONDS:
-            self._poll(0.0)
 
     def _stop_waiting(self) -> None:
         for node in self._waiting:
@@ -117,6 +121,8 @@ class Channel:
         self._waiting.clear()
 
     def _exchange(self, effect: Exchange) -> Event:
+        if effect.fresh:
+            self._abandon()
         if effect.requests:
             self._start(effect)
         events = self._events

@@ -130,7 +130,9 @@ def _describe(endpoint: Endpoint, error: Exception, timeout_seconds: float) -> s
         return f"{address(endpoint)} refused the login: {text}"
     if "Timeout" in type(error).__name__ or isinstance(error, TimeoutError):
         return f"{address(endpoint)} did not answer within {timeout_seconds:g} s"
-    return f"{address(endpoint)}: {text}"
+    if isinstance(error.__cause__ or error.__context__, ConnectionRefusedError):
+        return f"{address(endpoint)} refuses connections: no server runs there"
+    return text if address(endpoint) in text else f"{address(endpoint)}: {text}"
 
 
 def _membership(connection: Any, admission: Admission) -> Membership:

@@ -83,7 +83,8 @@ class _Batch:
         keys = [item.key for item in self.items]
         call = self.view.write_many_call(keys, [item.record.encode() for item in self.items])
         targets = (self.order.home, *self.others) if self.order.reach_others else (self.order.home,)
-        return Exchange(tuple(Request(node, call) for node in targets), self.order.until, self.order.home)
+        requests = tuple(Request(node, call) for node in targets)
+        return Exchange(requests, self.order.until, self.order.home, fresh=True)
 
     def take_decision(self, content: Answer) -> None:
         """The deciding node's answer."""

@@ -17,14 +17,14 @@ from redrepl.plans.copying import Copier
 from redrepl.plans.full_sync import full_sync
 from redrepl.plans.inspect import inspect_nodes
 from redrepl.plans.membership import Tolerances, change_call, enrol_call, epoch_fields
+from redrepl.plans.reinstate import Reports, reinstate
 from redrepl.plans.steps import Steps
 from redrepl.plans.topology import newest_topology
-from redrepl.plans.undecided import check_log, missing_on_primary
+from redrepl.plans.undecided import check_log
 from redrepl.plans.view import ClusterView
 from redrepl.values.effects import Plan
 from redrepl.values.errors import RedreplError, Unavailable
 from redrepl.values.keys import KeyLayout
-from redrepl.values.level import ConsistencyLevel
 from redrepl.values.report import Mark, NodeReport
 
 
@@ -72,7 +72,7 @@ def bring_up(layout: KeyLayout, nodes: tuple[str, ...], target: str, order: Brin
         raise Unavailable(f"node {target!r} cannot be brought up", {target: found})
     sources = _sources(view, reports, target)
     if target == view.decider:
-        yield from _look_after_primary(view, found, sources, order, steps, done)
+        yield from _look_after_primary(view, found, reports, sources, order, steps, done)
     elif sources:
         yield from _look_after_copy(view, found, sources, order, steps, done)
     else:
@@ -80,7 +80,7 @@ def bring_up(layout: KeyLayout, nodes: tuple[str, ...], target: str, order: Brin
     return done
 
 
-def _sources(view: ClusterView, reports: dict[str, NodeReport | str], target: str) -> list[NodeReport]:
+def _sources(view: ClusterView, reports: Reports, target: str) -> list[NodeReport]:
     """Whose logs count for the target: active members of the epoch, as far as they answer."""
     candidates = [reports.get(node) for node in view.topology.sources_of(target)]
     return [r for r in candidates if isinstance(r, NodeReport) and r.is_serving and r.epoch == view.topology.epoch]
@@ -89,6 +89,9 @@ def _sources(view: ClusterView, reports: dict[str, NodeReport | str], target: st
 def _look_after_copy(
     view: ClusterView, target: NodeReport, sources: list[NodeReport], order: BringUpOrder, steps: Steps, done: BroughtUp
 ) -> Plan[None]:
+    if target.epoch > view.topology.epoch:
+        done.notes.append("a change of epoch is under way")
+        return
     fresh = not target.member
     if fresh or not target.is_serving or target.epoch != view.topology.epoch:
         target = yield from _suspend(view, target, order, steps)
@@ -173,6 +176,7 @@ def _activate(view: ClusterView, target: NodeReport, order: BringUpOrder, steps:
 def _look_after_primary(
     view: ClusterView,
     primary: NodeReport,
+    reports: Reports,
     replicas: list[NodeReport],
     order: BringUpOrder,
     steps: Steps,
@@ -183,8 +187,10 @@ def _look_after_primary(
             _EMPTY_PRIMARY.format(node=primary.node), {r.node: f"{r.log.added} changes in its log" for r in replicas}
         )
     if primary.has_restarted or primary.state != "active" or primary.epoch != view.topology.epoch:
-        yield from _readmit_primary(view, primary, replicas, order, steps)
+        reinstated = yield from reinstate(view, primary, reports, order.incarnation, steps)
+        done.records += reinstated.records
         done.activated = True
+        done.notes += reinstated.notes
         return
     for replica in replicas:
         mark = starting_mark(replica, primary)
@@ -207,43 +213,8 @@ def _skip_cut_log(view: ClusterView, replica: NodeReport, primary: NodeReport, s
     yield from confirm(view, replica.node, primary.node, replica.log.end, steps, force=True)
 
 
-def _readmit_primary(
-    view: ClusterView, primary: NodeReport, replicas: list[NodeReport], order: BringUpOrder, steps: Steps
-) -> Plan[None]:
-    """A primary that restarted decides again only if it lost nothing that enough of its replicas have.
-
-    A committed QUORUM write stands on n // 2 replicas, so n - n // 2 of the others cannot all have missed it.
-    """
-    copies = len(view.ids)
-    needed = copies - 1 - ConsistencyLevel.QUORUM.required(copies - 1) + (1 if copies > 1 else 0)
-    if len(replicas) < needed:
-        answered = ", ".join(replica.node for replica in replicas) or "none"
-        needs = f"{needed} replicas are needed to see whether it lost writes, active: {answered}"
-        text = f"primary {primary.node!r} restarted; {needs}"
-        raise Unavailable(text, {primary.node: "restarted"})
-    for replica in replicas:
-        mark = starting_mark(replica, primary)
-        missing = None if mark is None else (yield from missing_on_primary(view, replica, primary.node, mark, steps))
-        if missing != 0:
-            raise RedreplError(_BEHIND_PRIMARY.format(node=primary.node, replica=replica.node, count=_count(missing)))
-    now = yield from _report(view.layout, primary.node, steps)
-    fields = {"state": "active", "run_id": now.run_id, "incarnation": order.incarnation}
-    fields |= {"previous_incarnation": now.incarnation, "previous_end": primary.log.last_id}
-    if now.run_id != primary.run_id:
-        raise Unavailable(f"primary {primary.node!r} restarted again while it was checked", {primary.node: "restarted"})
-    yield from steps.ask(primary.node, change_call(now, view.layout, fields, None), "admitting it again")
-
-
-def _count(missing: int | None) -> str:
-    return "changes it cannot be compared with (the log was cut)" if missing is None else f"{missing} changed keys"
-
-
 _EMPTY_PRIMARY = (
     "primary {node!r} came back empty, or is another server at its address: writes stay stopped, and it is not used to "
     "bring up replicas, which would empty them. The replicas keep the data; restore the primary's data directory and "
     "restart it"
-)
-_BEHIND_PRIMARY = (
-    "primary {node!r} restarted without {count} that replica {replica!r} holds: writes stay stopped, because they may "
-    "have been acknowledged. Restore the primary's newest data directory and restart it"
 )

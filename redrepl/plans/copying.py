@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from redrepl.plans.scan import FOREIGN, read_headers
 from redrepl.plans.steps import Steps
-from redrepl.plans.view import ClusterView, check_admitted, foreign_value
+from redrepl.plans.view import ON_ACTIVE, ClusterView, check_admitted, foreign_value
 from redrepl.values import limits
 from redrepl.values.effects import Plan, ScriptCall
 from redrepl.values.record import is_record, tombstone
@@ -23,7 +23,10 @@ _FIRST_SLICE = 32
 class Copier:
     """Copies records from a source to a target in slices of bounded bytes, and counts them."""
 
-    def __init__(self, view: ClusterView, source: str, target: str, steps: Steps, now_millis: int) -> None:
+    def __init__(
+        self, view: ClusterView, source: str, target: str, steps: Steps, now_millis: int, where: bytes = ON_ACTIVE
+    ) -> None:
+        self.where = where
         self.view = view
         self.source = source
         self.target = target
@@ -59,7 +62,7 @@ class Copier:
 
     def _read(self, names: Sequence[bytes], wanted: Mapping[bytes, Stamp]) -> Plan[dict[bytes, bytes]]:
         """What stands on the source now, by name. What redrepl did not write is left out and noted."""
-        call = self.view.read_call(names)
+        call = self.view.read_call(names, self.where)
         content = yield from self.steps.ask(self.source, call, "reading records to copy")
         check_admitted(content, self.source, self.view.epoch)
         records: dict[bytes, bytes] = {}

@@ -14,7 +14,7 @@ from redrepl.plans.copying import Copier, stamp_in
 from redrepl.plans.scan import FOREIGN, SCAN_START, read_headers, scan_page
 from redrepl.plans.steps import Steps
 from redrepl.plans.undecided import max_age_micros, settle
-from redrepl.plans.view import ClusterView
+from redrepl.plans.view import ON_ACTIVE, ClusterView
 from redrepl.values.effects import PlainCommand, Plan, Progress
 from redrepl.values.report import Mark, NodeReport
 from redrepl.values.stamp import Stamp
@@ -37,7 +37,7 @@ def full_sync(view: ClusterView, source: NodeReport, target: str, steps: Steps) 
     cursor, keys = SCAN_START, 0
     while True:
         cursor, names = yield from _page(view, source.node, cursor, steps)
-        headers = yield from read_headers(view, source.node, names, steps.until, b"active")
+        headers = yield from read_headers(view, source.node, names, steps.until, ON_ACTIVE)
         pairs = zip(names, headers, strict=True)
         yield from copier.copy({name: stamp_in(header) for name, header in pairs if header not in (b"", FOREIGN)})
         keys += len(names)

@@ -20,7 +20,7 @@ def inspect_nodes(layout: KeyLayout, nodes: Iterable[str], until: float) -> Plan
     found: dict[str, NodeReport | str] = dict.fromkeys(nodes, "no answer in time")
     run_ids: dict[str, str] = {}
     open_nodes = set(nodes)
-    effect = Exchange(_questions(layout, nodes), until)
+    effect = Exchange(_questions(layout, nodes), until, fresh=True)
     while open_nodes:
         event = yield effect
         effect = Exchange((), until)

@@ -46,9 +46,7 @@ def read_one(
     failures: dict[str, str] = {}
     for number, node in enumerate(candidates):
         share = (until - started) / (len(candidates) - number)
-        event = yield Exchange((Request(node, command, number),), min(until, started + share))
-        while isinstance(event, Reply) and event.tag != number:
-            event = yield Exchange((), min(until, started + share))
+        event = yield ask(node, command, min(until, started + share))
         assert event is not None
         started = event.at
         if type(event) is Reply:
@@ -125,7 +123,7 @@ class _ConfirmedRead:
         requests = [Request(self.home, self.view.read_call(self.names), _RECORDS)]
         if self.required:
             requests += [Request(node, headers, _HEADERS) for node in self.view.others[self.home]]
-        return Exchange(tuple(requests), until)
+        return Exchange(tuple(requests), until, fresh=True)
 
     def take(self, event: Event) -> None:
         """Take in an answer or a failure."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from redrepl.plans.view import ClusterView, ask, check_admitted, expect_reply
+from redrepl.plans.view import FOR_UPKEEP, ON_ACTIVE, ClusterView, ask, check_admitted, expect_reply
 from redrepl.values import limits
 from redrepl.values.effects import PlainCommand, Plan, ScriptCall
 from redrepl.values.record import NO_DEADLINE
@@ -23,12 +23,12 @@ def scan_page(
 
 
 def read_headers(
-    view: ClusterView, node: str, names: list[bytes], until: float, admit: bytes = b"catch-up"
+    view: ClusterView, node: str, names: list[bytes], until: float, where: bytes = FOR_UPKEEP
 ) -> Plan[list[bytes]]:
     """The 35-byte headers under these names, b'' where nothing stands, FOREIGN where no record does."""
     if not names:
         return []
-    call: ScriptCall = view.headers_call(names, admit)
+    call: ScriptCall = view.headers_call(names, where)
     content = expect_reply((yield ask(node, call, until)), node, "reading headers").content
     check_admitted(content, node, view.epoch)
     headers: list[bytes] = content[1:]
@@ -48,6 +48,6 @@ def scan_names(
 ) -> Plan[tuple[bytes, list[bytes]]]:
     """One page of names whose records read as present."""
     following, names = yield from scan_page(view, node, cursor, until, prefix)
-    headers = yield from read_headers(view, node, names, until, b"active")
+    headers = yield from read_headers(view, node, names, until, ON_ACTIVE)
     live = [name for name, header in zip(names, headers, strict=True) if header_is_live(header, now_millis)]
     return following, live

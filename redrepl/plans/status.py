@@ -89,7 +89,7 @@ def _ages(survey: Survey, steps: Steps) -> Plan[dict[tuple[str, str], float]]:
         command = PlainCommand((b"XRANGE", survey.view.layout.log, after, b"+", b"COUNT", 1))
         requests.append(Request(report.node, command, number))
     ages: dict[tuple[str, str], float] = {}
-    effect, open_count = Exchange(tuple(requests), steps.until), len(requests)
+    effect, open_count = Exchange(tuple(requests), steps.until, fresh=True), len(requests)
     while open_count:
         event = yield effect
         effect = Exchange((), steps.until)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from redrepl.plans.view import expect_reply
-from redrepl.values.effects import Answer, Command, DeadlinePassed, Exchange, Plan, Request
+from redrepl.plans.view import ask, expect_reply
+from redrepl.values.effects import Answer, Command, DeadlinePassed, Exchange, Plan
 
 STEP_SECONDS = 5.0
 """One request of upkeep; a node that takes longer is left for the next time."""
@@ -24,7 +24,7 @@ class Steps:
 
     def ask(self, node: str, command: Command, doing: str) -> Plan[Answer]:
         """One node's answer. Raises Unavailable naming what could not be done."""
-        reply = expect_reply((yield Exchange((Request(node, command),), self.until)), node, doing)
+        reply = expect_reply((yield ask(node, command, self.until)), node, doing)
         self.at = reply.at
         return reply.content
 

@@ -16,7 +16,7 @@ from redrepl.values.topology import Topology
 def read_topology(view: ClusterView, until: float) -> Plan[Topology]:
     """The newest topology that a member knows. An older one does no harm: the guard refuses whoever acts on it."""
     command = PlainCommand((b"HGET", view.layout.topology, b"topology"))
-    effect = Exchange(tuple(Request(node, command) for node in view.ids), until)
+    effect = Exchange(tuple(Request(node, command) for node in view.ids), until, fresh=True)
     found: list[Topology] = []
     failures: dict[str, str] = {}
     answered = 0

@@ -13,7 +13,7 @@ from redrepl.plans.catch_up import PAGE_CHANGES, CaughtUp, confirm, next_count, 
 from redrepl.plans.copying import Copier, stamp_in
 from redrepl.plans.scan import FOREIGN, read_headers
 from redrepl.plans.steps import Steps
-from redrepl.plans.view import ClusterView, check_admitted
+from redrepl.plans.view import ON_ACTIVE, ClusterView, check_admitted
 from redrepl.values.effects import PlainCommand, Plan, ScriptCall
 from redrepl.values.record import NO_DEADLINE, is_record
 from redrepl.values.report import Mark, NodeReport
@@ -39,7 +39,7 @@ def settle(
 ) -> Plan[Settled]:
     """Replace, on the replica, those of these records that the primary does not have and no longer can take."""
     names = list(stamps)
-    on_primary = yield from read_headers(view, primary.node, names, steps.until, b"active")
+    on_primary = yield from read_headers(view, primary.node, names, steps.until, ON_ACTIVE)
     ahead = [n for n, header in zip(names, on_primary, strict=True) if stamp_in(header) < stamps[n]]
     if not ahead:
         return Settled({}, 0)

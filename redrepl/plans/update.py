@@ -43,7 +43,7 @@ def update_one(
     deadline = b"%012x" % update.deadline_millis
     arguments = (view.epoch, update.operation, update.stamp.encode(), deadline, update.operand)
     call = ScriptCall("update", (layout.member, layout.log, layout.data(key)), arguments)
-    event = yield Exchange((Request(order.home, call),), order.until, order.home)
+    event = yield Exchange((Request(order.home, call),), order.until, order.home, fresh=True)
     if not isinstance(event, Reply):
         assert isinstance(event, (Failure, DeadlinePassed))
         return Updated(_unanswered(view, order, user_key, update.stamp, event), None)

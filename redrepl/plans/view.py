@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from redrepl.values.effects import Exchange, Failure, PlainCommand, Reply, Request, ScriptCall
+from redrepl.values.effects import Command, Exchange, Failure, Reply, Request, ScriptCall
 from redrepl.values.errors import NotAReplicatedRecord, RedreplError, Unavailable
 from redrepl.values.keys import CLUSTERS_KEY, KeyLayout
 from redrepl.values.record import Record, parse_record
 from redrepl.values.topology import Topology
+
+ON_ACTIVE = b"active"
+FOR_UPKEEP = b"upkeep"
+"""Where records may be read: on active members alone, or for upkeep on syncing and fenced ones too."""
 
 
 class EpochMoved(RedreplError):
@@ -37,13 +41,13 @@ class ClusterView:
         names = tuple(layout.data_prefix + key for key in keys)
         return ScriptCall("write_many", (layout.member, layout.log, *names), (self.epoch, *records))
 
-    def read_call(self, names: Iterable[bytes]) -> ScriptCall:
-        """Records under these names on an active node."""
-        return ScriptCall("read_many", (self.layout.member, *names), (self.epoch,))
+    def read_call(self, names: Iterable[bytes], where: bytes = ON_ACTIVE) -> ScriptCall:
+        """Records under these names."""
+        return ScriptCall("read_many", (self.layout.member, *names), (self.epoch, where))
 
-    def headers_call(self, names: Iterable[bytes], admit: bytes = b"active") -> ScriptCall:
+    def headers_call(self, names: Iterable[bytes], where: bytes = ON_ACTIVE) -> ScriptCall:
         """Headers of the records under these names."""
-        return ScriptCall("headers", (self.layout.member, *names), (self.epoch, admit))
+        return ScriptCall("headers", (self.layout.member, *names), (self.epoch, where))
 
     def inspect_call(self) -> ScriptCall:
         """Everything about a node but its records."""
@@ -73,9 +77,9 @@ def foreign_value(layout: KeyLayout, node: str, name: bytes) -> NotAReplicatedRe
     )
 
 
-def ask(node: str, command: ScriptCall | PlainCommand, until: float, tag: int = 0) -> Exchange:
-    """An exchange with one node."""
-    return Exchange((Request(node, command, tag),), until)
+def ask(node: str, command: Command, until: float) -> Exchange:
+    """A question to one node."""
+    return Exchange((Request(node, command),), until, fresh=True)
 
 
 def expect_reply(event: object, node: str, doing: str) -> Reply:

@@ -44,18 +44,18 @@ def write_one(
     NotAReplicatedRecord, Unavailable.
     """
     home, until = order.home, order.until
-    others = view.others[home]
+    others, proposed = view.others[home], record.stamp
     call = view.write_call(key, record.encode())
     targets = (home, *others) if order.reach_others else (home,)
     tally = Tally(others, order.required)
-    effect = Exchange(tuple([Request(node, call) for node in targets]), until, home)
+    effect = Exchange(tuple([Request(node, call) for node in targets]), until, home, fresh=True)
     while True:
         event = yield effect
         effect = Exchange((), until)
         if type(event) is Reply:
             node, content = event.node, event.content
             if node != home:
-                note_answer(tally, node, content, record.stamp)
+                note_answer(tally, node, content, proposed if event.tag == FIRST_ROUND else record.stamp)
             elif content == 1:
                 tally.decided = record.stamp
             elif is_closed(content, view.epoch):

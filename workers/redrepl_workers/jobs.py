@@ -69,8 +69,8 @@ def _report(done: BroughtUp) -> str:
     if done.activated:
         parts.append("admitted again")
     text = f"{done.node}: {', '.join([*parts, *done.notes])}"
-    eventful = done.full_syncs or done.activated or done.undecided_replaced or done.notes
-    _log.log(logging.INFO if eventful or done.records else logging.DEBUG, "%s", text)
+    eventful = done.full_syncs or done.activated or done.undecided_replaced or done.records
+    _log.log(logging.INFO if eventful else logging.DEBUG, "%s", text)
     return text
 
 

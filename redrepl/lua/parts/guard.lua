@@ -23,6 +23,11 @@ local function admits_catch_up(member)
   return member.epoch == ARGV[1] and (member.state == 'active' or member.state == 'syncing')
 end
 
+-- A fenced member changes no more, and may be read by whoever fenced it.
+local function admits_reading(member)
+  return admits_catch_up(member) or (member.epoch == ARGV[1] and member.state == 'fenced')
+end
+
 local function now_micros()
   local time = redis.call('TIME')
   return tonumber(time[1]) * 1000000 + tonumber(time[2])

@@ -1,0 +1,142 @@
+"""Putting a primary that restarted back to work, without losing what was acknowledged (protocol, sections 5 and 6).
+
+Where it holds everything that the logs of enough replicas name, it goes on in its epoch. Else it missed something:
+writes under way when it died, or writes it lost with its last second of persistence. Nobody can tell these apart, so
+they are rolled forward in a new epoch: first the replicas are fenced, so that no write of the old epoch can come any
+more (not even one that waits in a socket), then the primary takes what their logs name beyond its own marks, then the
+new epoch begins.
+
+Every step changes a member only if it still is as it was seen; whoever is second stops, and whoever comes after a run
+that died starts over with a higher epoch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+from redrepl.plans.catch_up import PAGE_CHANGES, next_count, read_page, starting_mark
+from redrepl.plans.copying import Copier
+from redrepl.plans.inspect import inspect_nodes
+from redrepl.plans.membership import change_call, epoch_fields
+from redrepl.plans.steps import Steps
+from redrepl.plans.undecided import missing_on_primary
+from redrepl.plans.view import FOR_UPKEEP, ClusterView
+from redrepl.values.effects import Plan
+from redrepl.values.errors import RedreplError, Unavailable
+from redrepl.values.level import ConsistencyLevel
+from redrepl.values.report import Mark, NodeReport
+from redrepl.values.topology import Topology
+
+Reports: TypeAlias = dict[str, NodeReport | str]
+
+
+@dataclass(slots=True)
+class Reinstated:
+    """What it took. ``records``: rolled forward from replicas."""
+
+    records: int = 0
+    notes: list[str] = field(default_factory=list)
+
+
+def reinstate(
+    view: ClusterView, primary: NodeReport, reports: Reports, incarnation: str, steps: Steps
+) -> Plan[Reinstated]:
+    """Admit the primary again. Raises Unavailable where too few replicas can bear witness."""
+    witnesses = _witnesses(view, primary, reports)
+    if (yield from _is_complete(view, primary, witnesses, steps)):
+        yield from _admit(view, primary, incarnation, None, steps)
+        return Reinstated(notes=["lost nothing"])
+    epoch = 1 + max(report.epoch for report in [primary, *witnesses])
+    topology = replace(view.topology, epoch=epoch)
+    fenced: list[NodeReport] = []
+    for witness in witnesses:
+        fenced += [(yield from _fence(view, witness, topology, "fenced", steps))]
+    primary = yield from _fence(view, primary, topology, "syncing", steps)
+    new_view, done = ClusterView(topology), Reinstated()
+    for witness in fenced:
+        done.records += yield from _roll_forward(new_view, witness, primary, steps)
+    yield from _admit(new_view, primary, incarnation, topology, steps)
+    done.notes.append(f"took up {done.records} records from its replicas, in the new epoch {epoch}")
+    return done
+
+
+def _witnesses(view: ClusterView, primary: NodeReport, reports: Reports) -> list[NodeReport]:
+    """Replicas that lost nothing themselves, of the highest lineage.
+
+    A committed QUORUM write stands on n // 2 of n - 1 replicas, so n - n // 2 of them cannot all have missed it.
+    """
+    copies = len(view.ids)
+    others = [reports.get(node) for node in view.others[primary.node]]
+    sound = [r for r in others if isinstance(r, NodeReport) and not r.has_restarted and r.state in ("active", "fenced")]
+    lineage = max((int(report.member.get("lineage", "0")) for report in sound), default=0)
+    sound = [report for report in sound if int(report.member.get("lineage", "0")) == lineage]
+    needed = copies - ConsistencyLevel.QUORUM.required(copies - 1) if copies > 1 else 0
+    if len(sound) < needed:
+        names = ", ".join(report.node for report in sound) or "none"
+        text = f"primary {primary.node!r} restarted; {needed} replicas are needed to see what it lost, usable: {names}"
+        evidence = {node: report for node, report in reports.items() if isinstance(report, str)}
+        raise Unavailable(text, {primary.node: "restarted", **evidence})
+    return sound
+
+
+def _is_complete(view: ClusterView, primary: NodeReport, witnesses: list[NodeReport], steps: Steps) -> Plan[bool]:
+    """Whether the primary, in its old epoch, holds all that the witnesses' logs name."""
+    epoch = view.topology.epoch
+    if (
+        primary.epoch != epoch
+        or primary.state != "active"
+        or any(w.epoch != epoch or not w.is_serving for w in witnesses)
+    ):
+        return False
+    for witness in witnesses:
+        mark = starting_mark(witness, primary)
+        if mark is None or (yield from missing_on_primary(view, witness, primary.node, mark, steps)):
+            return False
+    return True
+
+
+def _fence(view: ClusterView, report: NodeReport, topology: Topology, state: str, steps: Steps) -> Plan[NodeReport]:
+    """Move a member to the new epoch, in which it serves nobody yet; answers its report after that."""
+    fields = {**epoch_fields(topology, report.node), "state": state}
+    call = change_call(report, view.layout, fields, None)
+    answer = yield from steps.ask(report.node, call, "fencing it")
+    if answer != 1:
+        raise Unavailable(f"node {report.node!r} changed meanwhile", {report.node: repr(answer)})
+    now = (yield from inspect_nodes(view.layout, (report.node,), steps.until))[report.node]
+    if isinstance(now, str) or now.run_id != report.run_id:
+        raise Unavailable(f"node {report.node!r} went away while it was fenced", {report.node: "restarted or silent"})
+    return now
+
+
+def _roll_forward(view: ClusterView, witness: NodeReport, primary: NodeReport, steps: Steps) -> Plan[int]:
+    """Take up what a fenced replica's log names beyond the primary's mark."""
+    mark = starting_mark(witness, primary)
+    if mark is None:
+        raise RedreplError(
+            f"primary {primary.node!r} is too far behind: the log of {witness.node!r} was cut since. Restore a newer "
+            f"data directory of the primary and restart it; the replicas keep the data"
+        )
+    copier = Copier(view, witness.node, primary.node, steps, primary.now_millis, FOR_UPKEEP)
+    position, count = mark.position, PAGE_CHANGES // 10
+    while True:
+        page = yield from read_page(view, witness.node, position, count, steps)
+        if not page.entries:
+            return copier.records
+        yield from copier.copy(page.newest, Mark(mark.incarnation, page.end))
+        position, count = page.end, next_count(page)
+
+
+def _admit(
+    view: ClusterView, primary: NodeReport, incarnation: str, topology: Topology | None, steps: Steps
+) -> Plan[None]:
+    now = (yield from inspect_nodes(view.layout, (primary.node,), steps.until))[primary.node]
+    if isinstance(now, str) or now.run_id != primary.run_id:
+        raise Unavailable(f"primary {primary.node!r} restarted meanwhile", {primary.node: "restarted"})
+    fields = {"state": "active", "run_id": now.run_id, "lineage": str(view.topology.epoch)}
+    if primary.has_restarted:
+        fields |= {"incarnation": incarnation, "previous_incarnation": now.incarnation}
+        fields |= {"previous_end": primary.log.last_id}
+    answer = yield from steps.ask(primary.node, change_call(now, view.layout, fields, topology), "admitting it again")
+    if answer != 1:
+        raise Unavailable(f"primary {primary.node!r} changed while it was checked", {primary.node: repr(answer)})
