@@ -152,7 +152,15 @@ class CoordinatorBase(Generic[K, V]):
         required = required_copies(level, len(self._view.ids) - 1)
         timeout = self._default_timeout_seconds if how.timeout_seconds is None else check_timeout(how.timeout_seconds)
         started = self._base_driver.now()
-        return WriteOrder(self._home(), required, level is not ConsistencyLevel.ASYNC, started, started + timeout)
+        reach_others = level is not ConsistencyLevel.ASYNC
+        return WriteOrder(self._home(), required, reach_others, started, started + timeout, level)
+
+    def _renewed(self, order: WriteOrder) -> WriteOrder:
+        """The order in the topology as it is now: its home, and what its level requires there."""
+        required = order.required
+        if order.level is not None:
+            required = required_copies(order.level, len(self._view.ids) - 1)
+        return order._replace(home=self._home(), required=required)
 
     def _following(self, order: WriteOrder, build: Callable[[ClusterView, WriteOrder], Plan[R]]) -> Plan[R]:
         """Carry out a plan in the current epoch, reading the topology again where the epoch has moved.
@@ -172,7 +180,7 @@ class CoordinatorBase(Generic[K, V]):
                     yield Exchange((), min(order.until, self._base_driver.now() + BETWEEN_EPOCHS_SECONDS))
                     if self._base_driver.now() >= order.until:
                         raise Unavailable(f"the cluster is between epochs: {moved.message}", moved.evidence) from moved
-                order = order._replace(home=self._home())
+                order = self._renewed(order)
 
     def _deciding(
         self, order: WriteOrder, build: Callable[[ClusterView, WriteOrder], Plan[R]], is_rejected: Callable[[R], bool]
@@ -210,9 +218,14 @@ class CoordinatorBase(Generic[K, V]):
         receipt = yield from self._deciding(
             order, lambda view, order: write_one(view, order, user_key, raw, record), _is_rejected
         )
-        self._clock.observe(receipt.stamp.micros)
-        self.session.note(raw, receipt.stamp)
+        self._note(raw, receipt)
         return self._settle(receipt, order.reach_others)
+
+    def _note(self, key: bytes, receipt: WriteReceipt) -> None:
+        """What is committed belongs to this session's past, and to its clock's."""
+        self._clock.observe(receipt.stamp.micros)
+        if receipt.outcome is Outcome.COMMITTED:
+            self.session.note(key, receipt.stamp)
 
     def _set(self, key: K | str | bytes, value: V | bytes, ttl: float | None, how: Limits) -> Plan[WriteReceipt]:
         payload, deadline = self._value(value), self._deadline(ttl)
@@ -245,7 +258,7 @@ class CoordinatorBase(Generic[K, V]):
             order = self._order(how)
             receipts += yield from self._write_chunk(chunk, order)
             for item, receipt in zip(chunk, receipts[-len(chunk) :], strict=True):
-                self.session.note(item.key, receipt.stamp)
+                self._note(item.key, receipt)
         return self._settle_batch(receipts, how)
 
     def _write_chunk(self, chunk: Sequence[Item], order: WriteOrder) -> Plan[list[WriteReceipt]]:
@@ -256,7 +269,6 @@ class CoordinatorBase(Generic[K, V]):
     def _settle_batch(self, receipts: list[WriteReceipt], how: Limits) -> list[WriteReceipt]:
         if not receipts:
             return receipts
-        self._clock.observe(max(receipt.stamp.micros for receipt in receipts))
         if self._order(how).reach_others:
             sent = (receipt for receipt in receipts if receipt.outcome is not Outcome.REJECTED)
             self._wake({node for receipt in sent for node in receipt.failed})
@@ -278,8 +290,7 @@ class CoordinatorBase(Generic[K, V]):
             lambda view, order: update_one(view, order, user_key, raw, update),
             lambda updated: _is_rejected(updated.receipt),
         )
-        self._clock.observe(updated.receipt.stamp.micros)
-        self.session.note(raw, updated.receipt.stamp)
+        self._note(raw, updated.receipt)
         self._settle(updated.receipt, order.reach_others or not updated.receipt.applied)
         return updated
 
@@ -308,13 +319,6 @@ class CoordinatorBase(Generic[K, V]):
 
     # Reads ---------------------------------------------------------------------------------------------------
 
-    def _read_required(self, level: Level) -> int | None:
-        """Other copies that must confirm a read; None: read one copy."""
-        parsed = parse_level(level)
-        if parsed in (ConsistencyLevel.ONE, ConsistencyLevel.ASYNC):
-            return None
-        return required_copies(parsed, len(self._view.ids) - 1)
-
     def _candidates(self, prefer: ReadPreference | str) -> tuple[str, ...]:
         preference, home = parse_preference(prefer), self._home()
         if preference is ReadPreference.PRIMARY:
@@ -328,22 +332,21 @@ class CoordinatorBase(Generic[K, V]):
     def _record(
         self, key: K | str | bytes, level: Level, prefer: ReadPreference | str, timeout_seconds: float | None
     ) -> Plan[Found]:
-        raw, required = self._key(key), self._read_required(level)
-        order = self._order(Limits(ConsistencyLevel.ASYNC, timeout_seconds))
-        if required is None:
+        raw, order = self._key(key), self._order(Limits(level, timeout_seconds))
+        if _reads_one(order):
             nodes, at_least = self._candidates(prefer), self.session.at_least(raw)
             found = yield from read_one(self._view, raw, nodes, at_least, order.started, order.until)
         else:
             parse_preference(prefer)
-            found = (yield from self._confirmed([raw], required, order))[0]
+            found = (yield from self._confirmed([raw], order))[0]
         if found.record is not None:
             self.session.note(raw, found.record.stamp)
             self._clock.observe(found.record.stamp.micros)
         return found
 
-    def _confirmed(self, keys: Sequence[bytes], required: int, order: WriteOrder) -> Plan[list[Found]]:
+    def _confirmed(self, keys: Sequence[bytes], order: WriteOrder) -> Plan[list[Found]]:
         confirmed = yield from self._following(
-            order, lambda view, order: read_confirmed(view, order.home, keys, required, order.until)
+            order, lambda view, order: read_confirmed(view, order.home, keys, order.required, order.until)
         )
         return [Found(record, confirmed.node) for record in confirmed.records]
 
@@ -376,15 +379,15 @@ class CoordinatorBase(Generic[K, V]):
         self, keys: Iterable[K | str | bytes], level: Level, prefer: ReadPreference | str, timeout_seconds: float | None
     ) -> Plan[dict[Any, V | None]]:
         unique = list(dict.fromkeys(keys))
-        raw_keys, required = [self._key(key) for key in unique], self._read_required(level)
+        raw_keys = [self._key(key) for key in unique]
         values: dict[Any, V | None] = {}
         for start in range(0, len(unique), limits.BATCH_KEYS):
             part = raw_keys[start : start + limits.BATCH_KEYS]
-            order = self._order(Limits(ConsistencyLevel.ASYNC, timeout_seconds))
-            if required is None:
+            order = self._order(Limits(level, timeout_seconds))
+            if _reads_one(order):
                 found = yield from self._read_part(part, self._candidates(prefer), order)
             else:
-                found = yield from self._confirmed(part, required, order)
+                found = yield from self._confirmed(part, order)
             for key, raw, (record, _) in zip(unique[start:], part, found, strict=False):
                 if record is not None:
                     self.session.note(raw, record.stamp)
@@ -412,6 +415,11 @@ class CoordinatorBase(Generic[K, V]):
             if len(found) == len(keys):
                 return [found[key] for key in keys]
         raise Unavailable(f"no copy could answer the read of {len(keys)} keys", failures)
+
+
+def _reads_one(order: WriteOrder) -> bool:
+    """Whether a read at this level asks one copy only."""
+    return order.level in (ConsistencyLevel.ONE, ConsistencyLevel.ASYNC)
 
 
 def _is_rejected(receipt: WriteReceipt) -> bool:

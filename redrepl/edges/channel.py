@@ -144,8 +144,8 @@ class Channel:
             (gate, requests), self._held = self._held, None
             self._fail_gate(gate, self.gates[gate].trouble or late, requests)
         for node, requests_waiting in self._waiting.items():
-            reason = self.gates[node].trouble or late
-            self._events.extend(Failure(node, request.tag, reason, False, now) for request in requests_waiting)
+            reason, again = self.gates[node].trouble or late, node in self._retried
+            self._events.extend(Failure(node, request.tag, reason, again, now) for request in requests_waiting)
         self._stop_waiting()
 
     def _start(self, effect: Exchange) -> None:
@@ -175,12 +175,14 @@ class Channel:
                 self._send(connection, request, data, now)
 
     def _send_when_open(self, request: Request, data: bytes, now: float) -> None:
-        if self._reach(request.node):
-            self._send(self._connections[request.node], request, data, now)
-        elif request.node in self._waiting:
+        if request.node in self._waiting:
+            # Also where the connection is there by now: what waits for it goes first.
             self._waiting[request.node].append(request)
+        elif self._reach(request.node):
+            self._send(self._connections[request.node], request, data, now)
         elif (trouble := self._ask(request.node)) is not None:
-            self._events.append(Failure(request.node, request.tag, trouble, False, now))
+            again = request.node in self._retried
+            self._events.append(Failure(request.node, request.tag, trouble, again, now))
         else:
             self._waiting[request.node].append(request)
 
@@ -317,7 +319,8 @@ class Channel:
                 self._fail_gate(node, trouble, requests)
         for request in waiting:
             if trouble is not None:
-                self._events.append(Failure(node, request.tag, trouble, False, now))
+                # Sent for the second time, it counts as sent: the other copies have it since the first.
+                self._events.append(Failure(node, request.tag, trouble, node in self._retried, now))
             else:
                 self._send(self._connections[node], request, encode(request.command), now)
 

@@ -143,6 +143,8 @@ def _password(where: str, node: dict[str, str], environment: Mapping[str, str]) 
             return Path(node["password_file"]).read_text(encoding="utf-8").strip()
         except OSError as error:
             raise ConfigError(f"{where}.password_file {node['password_file']}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"{where}.password_file {node['password_file']}: is no UTF-8 text") from error
     return environment.get("REDREPL_PASSWORD")
 
 

@@ -105,8 +105,6 @@ def open_connection(endpoint: Endpoint, admission: Admission, timeout_seconds: f
         retry=Retry(NoBackoff(), 0),
         socket_timeout=timeout_seconds,
         socket_connect_timeout=timeout_seconds,
-        lib_name=None,
-        lib_version=None,
     )
     connection: Any = connection_class(**options)
     try:

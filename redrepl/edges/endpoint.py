@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection, parse_url
 
@@ -23,13 +24,20 @@ class Endpoint:
     password: str | None = field(default=None, repr=False)
 
 
+_LOGIN = re.compile(r"(?P<start>^|//)(?P<user>[^:@/?#]*):[^/?#]*@")
+_SECRET_OPTIONS = ("username", "password")
+
+
 def redact(url: str) -> str:
-    """The url without its password."""
+    """The url without its password, also where it cannot be read as a url."""
+    hidden = _LOGIN.sub(lambda found: found["start"] + (f"{found['user']}@" if found["user"] else ""), url)
+    return re.sub(r"([?&])password=[^&#]*", r"\1password=***", hidden)
+
+
+def _without_login(url: str) -> str:
     parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    user = f"{parts.username}@" if parts.username else ""
-    return urlunsplit(parts._replace(netloc=user + parts.netloc.rpartition("@")[2]))
+    options = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] not in _SECRET_OPTIONS]
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=urlencode(options)))
 
 
 def split_url(node: str, url: str) -> Endpoint:
@@ -43,9 +51,7 @@ def split_url(node: str, url: str) -> Endpoint:
         options = _parse(scheme, rest)
     except ValueError as error:
         raise ConfigError(f"node {node!r}: url {redact(url)!r} cannot be read: {error}") from error
-    parts = urlsplit(url)
-    bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-    return Endpoint(node, bare, options.get("username"), options.get("password"))
+    return Endpoint(node, _without_login(url), options.get("username"), options.get("password"))
 
 
 def _parse(scheme: str, rest: str) -> dict[str, Any]:

@@ -9,8 +9,6 @@ local member = read_member()
 if not (admits(member) or (ARGV[2] == 'upkeep' and admits_reading(member))) then return refusal(member) end
 local answer = {'ok'}
 for index = 2, #KEYS do
-  local header = redis.pcall('GETRANGE', KEYS[index], 0, 39)
-  if header ~= ABSENT and not is_record(header) then header = 'foreign' end
-  answer[index] = string.sub(header, 1, 35)
+  answer[index] = string.sub(peek(KEYS[index]) or 'foreign', 1, 35)
 end
 return answer

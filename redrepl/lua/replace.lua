@@ -7,14 +7,14 @@
 
 local member = read_member()
 if not admits_catch_up(member) then return refusal(member) end
-local stored = redis.pcall('GETRANGE', KEYS[3], 0, 39)
-if stored ~= ABSENT and not is_record(stored) then return {'foreign', KEYS[3]} end
+local stored = peek(KEYS[3])
+if not stored then return {'foreign', KEYS[3]} end
 local current = string.sub(stored, 1, 22)
 if current ~= ARGV[2] then return {'changed', current} end
 if ARGV[3] == '' then
   redis.call('DEL', KEYS[3])
 else
-  store(KEYS[3], ARGV[3], member.max_age)
   log_change(KEYS[3], ARGV[3])
+  store(KEYS[3], ARGV[3], member.max_age)
 end
 return 1

@@ -17,8 +17,11 @@ local member = read_member()
 if not admits(member) or member.rule == 'follow' then return refusal(member) end
 local key, operation, stamp, deadline, operand = KEYS[3], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local stored = redis.pcall('GET', key)
-if stored == false then stored = ABSENT end
-if stored ~= ABSENT and not is_record(stored) then return {'foreign', key} end
+if stored == false then
+  stored = ABSENT
+elseif not is_record(stored) then
+  return {'foreign', key}
+end
 local now, micros = now_micros(), micros_of(stamp)
 if micros > now + member.max_skew then return {'skewed', string.format('%.0f', now)} end
 if micros < now - member.max_age then return {'expired', string.format('%.0f', now)} end
@@ -44,8 +47,10 @@ elseif operation == 'increment' then
     deadline = string.sub(stored, 24, 35)
   end
   if not string.find(held, '^%-?%d+$') or #held > 17 then return {'unfit', 'the value is not a whole number'} end
-  local sum = tonumber(held) + tonumber(operand)
-  if sum >= LARGEST or sum <= -LARGEST then return {'unfit', 'the sum leaves the range of 2^53'} end
+  -- Beyond 2^53 Lua's numbers are not exact.
+  local number = tonumber(held)
+  local sum = number + tonumber(operand)
+  if math.abs(number) >= LARGEST or math.abs(sum) >= LARGEST then return {'unfit', 'the sum leaves the range of 2^53'} end
   payload = string.format('%.0f', sum)
 else
   return {'unfit', 'unknown operation ' .. operation}
@@ -53,6 +58,6 @@ end
 
 if compare(stamp, stored) <= 0 then stamp = restamp(stored, member.restamp_writer) end
 local record = stamp .. 'v' .. deadline .. '0000|' .. payload
-store(key, record, member.max_age)
 log_change(key, record)
+store(key, record, member.max_age)
 return {'ok', record}

@@ -16,8 +16,8 @@
 local member = read_member()
 if not admits(member) then return refusal(member) end
 local key, record = KEYS[3], ARGV[2]
-local stored = redis.pcall('GETRANGE', key, 0, 39)
-if stored ~= ABSENT and not is_record(stored) then return {'foreign', key} end
+local stored = peek(key)
+if not stored then return {'foreign', key} end
 local now, micros = now_micros(), micros_of(record)
 if micros > now + member.max_skew then return {'skewed', string.format('%.0f', now)} end
 local order = compare(record, stored)
@@ -29,7 +29,7 @@ elseif micros < now - member.max_age then
 elseif order < 0 then
   record = restamp(stored, member.restamp_writer) .. string.sub(record, 23)
 end
-store(key, record, member.max_age)
 log_change(key, record)
+store(key, record, member.max_age)
 if order > 0 then return 1 end
 return {'ok', string.sub(record, 1, 22)}

@@ -96,6 +96,9 @@ def read_confirmed(view: ClusterView, home: str, keys: Sequence[bytes], required
         elif reading.records is not None:
             effect = Exchange(reading.repairs(), until)
             if reading.is_confirmed():
+                if effect.requests:
+                    # Enough copies hold it; the others get it too, and nobody is waited for.
+                    yield effect._replace(until=event.at)
                 return Confirmed(reading.records, reading.source, reading.repaired, event.at)
         if reading.is_lost():
             raise reading.unconfirmed("cannot be confirmed")
@@ -113,7 +116,7 @@ class _ConfirmedRead:
         self.records: list[Record | None] | None = None
         self.held: dict[str, list[Stamp]] = {}
         self.failed: dict[str, str] = {}
-        self.repairing: set[str] = set()
+        self.repairing: dict[str, list[Stamp]] = {}
         self.repaired = 0
         self._fetching = False
 
@@ -132,27 +135,35 @@ class _ConfirmedRead:
                 raise Unavailable(
                     f"node {self.home!r} could not answer the read", {self.home: event.reason, **self.failed}
                 )
-            self.failed[event.node] = event.reason
+            self._lose(event.node, event.reason)
         elif isinstance(event, Reply):
             if event.node == self.home:
                 check_admitted(event.content, event.node, self.view.epoch)
             self._take_reply(event)
 
+    def _lose(self, node: str, reason: str) -> None:
+        """A copy that fails counts no more; if its record was being fetched, what else is known must do."""
+        self.failed[node] = reason
+        self.held.pop(node, None)
+        if self._fetching and node == self.source:
+            self._fetching, self.source = False, self.home
+
     def _take_reply(self, reply: Reply) -> None:
         node, content = reply.node, reply.content
         if isinstance(content, list) and content[0] in (b"refused", b"foreign"):
-            self.failed[node] = content[0].decode()
+            self._lose(node, content[0].decode())
         elif isinstance(content, list) and FOREIGN in content and node != self.home:
-            self.failed[node] = "holds a value that redrepl did not write"
+            self._lose(node, "holds a value that redrepl did not write")
         elif reply.tag == _RECORDS:
             self._take_records(node, content[1:])
         elif reply.tag == _HEADERS:
             self.held[node] = [Stamp.parse(header[:STAMP_BYTES]) if header else NO_STAMP for header in content[1:]]
         elif content == 1 or all(verdict in (b"ok", b"has") for verdict in content[2::3]):
-            # A repaired copy now holds these stamps or later ones.
-            self.held[node] = [max(pair) for pair in zip(self.held[node], self._wanted(), strict=True)]
+            # A repaired copy now holds what was pushed, or later.
+            pushed = self.repairing.pop(node)
+            self.held[node] = [max(pair) for pair in zip(self.held[node], pushed, strict=True)]
         else:
-            self.failed[node] = "refused the repair"
+            self._lose(node, "refused the repair")
 
     def _take_records(self, node: str, stored: list[bytes | None]) -> None:
         pairs = zip(self.names, stored, strict=True)
@@ -186,10 +197,10 @@ class _ConfirmedRead:
     def repairs(self) -> tuple[Request, ...]:
         """Pushes of the records that copies lack, each copy once."""
         requests = []
-        for node in self.held.keys() - self.repairing:
+        for node in self.held.keys() - self.repairing.keys():
             lacking = self._lacking(node)
             if lacking and not self._fetching:
-                self.repairing.add(node)
+                self.repairing[node] = self._wanted()
                 self.repaired += len(lacking)
                 requests.append(Request(node, self._push(lacking), _REPAIR))
         return tuple(requests)

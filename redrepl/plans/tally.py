@@ -18,7 +18,7 @@ class Standing(Enum):
 class Tally:
     """Which of the other copies hold at least the decided stamp."""
 
-    __slots__ = ("applied", "decided", "failed", "held", "others", "required")
+    __slots__ = ("applied", "decided", "failed", "held", "others", "required", "waiting")
 
     def __init__(self, others: tuple[str, ...], required: int) -> None:
         self.others = others
@@ -27,6 +27,7 @@ class Tally:
         self.applied = True
         self.held: dict[str, Stamp] = {}
         self.failed: dict[str, str] = {}
+        self.waiting: dict[str, str] = {}
 
     def holds(self, node: str, stamp: Stamp) -> None:
         """A copy says that this stamp, or a later one, stands there."""
@@ -36,6 +37,14 @@ class Tally:
     def fails(self, node: str, reason: str) -> None:
         """A copy refused or could not be reached."""
         self.failed[node] = reason
+
+    def waits(self, node: str, reason: str) -> None:
+        """A copy refused for now and is going to be asked again."""
+        self.waiting[node] = reason
+
+    def reasons(self) -> dict[str, str]:
+        """Why copies have not confirmed, where they said so."""
+        return {**self.waiting, **self.failed} if self.waiting else self.failed
 
     def acked(self) -> list[str]:
         """Other copies that hold at least the decided stamp."""

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from redrepl.plans.read import read_confirmed
 from redrepl.plans.tally import Tally
-from redrepl.plans.view import ClusterView
-from redrepl.plans.write import WriteOrder, receipt, spread, verdict_error
+from redrepl.plans.view import ClusterView, describe_refusal
+from redrepl.plans.write import WriteOrder, is_closed, receipt, spread_decided, verdict_error
 from redrepl.values.effects import DeadlinePassed, Exchange, Failure, Plan, Reply, Request, ScriptCall
 from redrepl.values.errors import RequestError
 from redrepl.values.receipt import Outcome, WriteReceipt
@@ -47,20 +47,23 @@ def update_one(
     if not isinstance(event, Reply):
         assert isinstance(event, (Failure, DeadlinePassed))
         return Updated(_unanswered(view, order, user_key, update.stamp, event), None)
+    if is_closed(event.content, view.epoch):
+        return Updated(_turned_down(view, order, user_key, update.stamp, event), None)
     verdict, detail = event.content[0], event.content[1]
     if verdict == b"ok":
         record = parse_record(detail)
-        return Updated((yield from spread(view, order, user_key, key, record)), record)
+        return Updated((yield from spread_decided(view, order, user_key, key, record, event.at)), record)
     if verdict == b"unmet":
-        return Updated((yield from _unmet(view, order, user_key, key, detail)), None)
+        return Updated((yield from _unmet(view, order, user_key, key, event)), None)
     if verdict == b"unfit":
         raise RequestError(f"key {user_key!r} cannot be incremented: {detail.decode()}")
-    raise verdict_error(view, order, order.home, event.content, layout.data(key))
+    # Nobody else was asked: what the deciding node turned down has no effect, now or later.
+    raise verdict_error(view, order._replace(reach_others=False), order.home, event.content, layout.data(key))
 
 
-def _unmet(view: ClusterView, order: WriteOrder, user_key: str | bytes, key: bytes, found: bytes) -> Plan[WriteReceipt]:
+def _unmet(view: ClusterView, order: WriteOrder, user_key: str | bytes, key: bytes, reply: Reply) -> Plan[WriteReceipt]:
     """Nothing was changed. Saying so is a read: what stands must be confirmed like any read at this level."""
-    at = order.started
+    found, at = reply.content[1], reply.at
     if order.required:
         confirmed = yield from read_confirmed(view, order.home, (key,), order.required, order.until)
         at = confirmed.at
@@ -68,6 +71,13 @@ def _unmet(view: ClusterView, order: WriteOrder, user_key: str | bytes, key: byt
     tally.decided = Stamp.parse(found) if found else NO_STAMP
     answer = receipt(tally, order._replace(required=0), user_key, tally.decided, at)
     return answer._replace(applied=False, pending=frozenset(), required=order.required)
+
+
+def _turned_down(
+    view: ClusterView, order: WriteOrder, user_key: str | bytes, stamp: Stamp, reply: Reply
+) -> WriteReceipt:
+    reason = describe_refusal(reply.content)
+    return _unanswered(view, order, user_key, stamp, Failure(reply.node, reply.tag, reason, False, reply.at))
 
 
 def _unanswered(

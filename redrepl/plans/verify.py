@@ -160,7 +160,7 @@ def _add_digests(
     for index in range(0, len(content), 3):
         number, count, amount = int(content[index]), content[index + 1], int(content[index + 2])
         known_count, known_amount = sums.get(number, (0, 0))
-        sums[number] = (known_count + count, (known_amount + amount) % (1 << 53))
+        sums[number] = (known_count + count, (known_amount + amount) % (1 << 52))
 
 
 def _differing(first: dict[int, tuple[int, int]], second: dict[int, tuple[int, int]]) -> set[int]:

@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 from redrepl.plans.tally import Standing, Tally
 from redrepl.plans.view import ClusterView, describe_refusal, foreign_value, refusal_error
-from redrepl.values.effects import Answer, DeadlinePassed, Exchange, Failure, Plan, Reply, Request, ScriptCall
+from redrepl.values.effects import Exchange, Failure, Plan, Reply, Request
 from redrepl.values.errors import ClockSkew, RedreplError
+from redrepl.values.level import ConsistencyLevel
 from redrepl.values.receipt import Outcome, WriteReceipt
 from redrepl.values.record import Record
 from redrepl.values.stamp import STAMP_BYTES, Stamp
@@ -19,13 +20,16 @@ from redrepl.values.stamp import STAMP_BYTES, Stamp
 FIRST_ROUND = 0
 SECOND_ROUND = 1
 
+RESEND_SECONDS = 0.02
+"""Pause before a copy that has not come to the epoch yet is sent the record again."""
+
 
 class WriteOrder(NamedTuple):
     """How a write is to be carried out.
 
     home: the node that decides (the primary, or the one of several primaries that this client uses).
     required: other copies that must confirm. reach_others: False at ASYNC, where the workers bring it to the others.
-    started, until: the driver's clock, seconds.
+    started, until: the driver's clock, seconds. level: what ``required`` follows from when the topology changes.
     """
 
     home: str
@@ -33,6 +37,7 @@ class WriteOrder(NamedTuple):
     reach_others: bool
     started: float
     until: float
+    level: ConsistencyLevel | int | None = None
 
 
 def write_one(
@@ -41,92 +46,127 @@ def write_one(
     """Write one record; answers the receipt whatever the outcome.
 
     Raises EpochMoved (nothing happened on the deciding node: repeat with the same record), ClockSkew,
-    NotAReplicatedRecord, Unavailable.
+    NotAReplicatedRecord.
     """
-    home, until = order.home, order.until
-    others, proposed = view.others[home], record.stamp
-    call = view.write_call(key, record.encode())
-    targets = (home, *others) if order.reach_others else (home,)
-    tally = Tally(others, order.required)
-    effect = Exchange(tuple([Request(node, call) for node in targets]), until, home, fresh=True)
+    spread = _Spread(view, order, user_key, key, record)
+    event = yield spread.opening()
     while True:
-        event = yield effect
-        effect = Exchange((), until)
-        if type(event) is Reply:
-            node, content = event.node, event.content
-            if node != home:
-                note_answer(tally, node, content, proposed if event.tag == FIRST_ROUND else record.stamp)
-            elif content == 1:
-                tally.decided = record.stamp
-            elif is_closed(content, view.epoch):
-                tally.fails(node, describe_refusal(content))
-                return _turned_down(tally, order, user_key, record.stamp, event)
-            else:
-                decided = decided_stamp(view, order, node, content, call)
-                if view.decider is None:
-                    tally.applied = False  # a later write of another primary stands: this one has lost already
-                else:
-                    record = record._replace(stamp=decided)
-                    effect = replicate(view, order, key, record)
-                tally.decided = record.stamp
+        assert event is not None
+        if type(event) is Reply and event.node == order.home:
+            if (turned_down := spread.take_decision(event)) is not None:
+                return turned_down
+        elif type(event) is Failure and event.node == order.home:
+            return spread.undecided(event)
+        elif type(event) is Reply:
+            spread.take_answer(event)
         elif type(event) is Failure:
-            tally.fails(event.node, event.reason)
-            if event.node == home:
-                return _undecided(tally, order, user_key, record.stamp, event)
-        else:
-            assert type(event) is DeadlinePassed
-            return receipt(tally, order, user_key, record.stamp, event.at)
-        if effect.requests:
-            continue
-        if tally.standing() is not Standing.PENDING:
-            return receipt(tally, order, user_key, record.stamp, event.at)
+            spread.tally.fails(event.node, event.reason)
+        effect = spread.next_exchange(event.at)
+        if effect is None:
+            return receipt(spread.tally, order, user_key, spread.record.stamp, event.at)
+        event = yield effect
 
 
-def spread(
-    view: ClusterView, order: WriteOrder, user_key: str | bytes, key: bytes, record: Record
+def spread_decided(
+    view: ClusterView, order: WriteOrder, user_key: str | bytes, key: bytes, record: Record, at: float
 ) -> Plan[WriteReceipt]:
     """Bring a record that the deciding node has stored to the other copies."""
-    tally = Tally(view.others[order.home], order.required)
-    tally.decided = record.stamp
-    effect = replicate(view, order, key, record)
-    at = order.started
-    while effect.requests or tally.standing() is Standing.PENDING:
+    spread = _Spread(view, order, user_key, key, record)
+    spread.tally.decided = record.stamp
+    spread.due = view.others[order.home] if order.reach_others else ()
+    while (effect := spread.next_exchange(at)) is not None:
         event = yield effect
-        effect = Exchange((), order.until)
         assert event is not None
         at = event.at
         if type(event) is Reply:
-            note_answer(tally, event.node, event.content, record.stamp)
+            spread.take_answer(event)
         elif type(event) is Failure:
-            tally.fails(event.node, event.reason)
+            spread.tally.fails(event.node, event.reason)
+    return receipt(spread.tally, order, user_key, record.stamp, at)
+
+
+class _Spread:
+    """One record on its way to all copies. ``due``: copies that it must be sent to (again)."""
+
+    __slots__ = ("_call", "_key", "_order", "_proposed", "_resend_at", "_user_key", "_view", "due", "record", "tally")
+
+    def __init__(self, view: ClusterView, order: WriteOrder, user_key: str | bytes, key: bytes, record: Record) -> None:
+        self.tally = Tally(view.others[order.home], order.required)
+        self.record = record
+        self.due: tuple[str, ...] = ()
+        self._view = view
+        self._order = order
+        self._user_key = user_key
+        self._key = key
+        self._proposed = record.stamp
+        self._call = view.write_call(key, record.encode())
+        self._resend_at = 0.0
+
+    def opening(self) -> Exchange:
+        """The record to all copies at once; at ASYNC to the deciding one alone."""
+        order, call = self._order, self._call
+        targets = (order.home, *self.tally.others) if order.reach_others else (order.home,)
+        return Exchange(tuple([Request(node, call) for node in targets]), order.until, order.home, True)
+
+    def take_decision(self, reply: Reply) -> WriteReceipt | None:
+        """The deciding node's answer; a receipt where it stored nothing. Raises what `write_one` raises."""
+        content, view = reply.content, self._view
+        if content == 1:
+            self.tally.decided = self._proposed
+        elif is_closed(content, view.epoch):
+            self.tally.fails(reply.node, describe_refusal(content))
+            return _turned_down(self.tally, self._order, self._user_key, self._proposed, reply.at)
+        elif content[0] not in (b"ok", b"has"):
+            raise verdict_error(view, self._order, reply.node, content, self._call.keys[-1])
+        elif view.decider is None:
+            self.tally.applied = False  # a later write of another primary stands: this one has lost already
+            self.tally.decided = self._proposed
         else:
-            break
-    return receipt(tally, order, user_key, record.stamp, at)
+            self.record = self.record._replace(stamp=Stamp.parse(content[1][:STAMP_BYTES]))
+            self.tally.decided = self.record.stamp
+            self.due = self.tally.others if self._order.reach_others else ()
+            self._call = view.write_call(self._key, self.record.encode())
+        return None
 
+    def take_answer(self, reply: Reply) -> None:
+        """What another copy answered to `write`."""
+        content, tally = reply.content, self.tally
+        if content == 1:
+            tally.holds(reply.node, self._proposed if reply.tag == FIRST_ROUND else self.record.stamp)
+        elif content[0] in (b"ok", b"has"):
+            tally.holds(reply.node, Stamp.parse(content[1]))
+        elif is_behind(content, self._view.epoch):
+            tally.waits(reply.node, describe_refusal(content))
+            self._resend_at = reply.at + RESEND_SECONDS
+        else:
+            tally.fails(reply.node, describe_refusal(content))
 
-def replicate(view: ClusterView, order: WriteOrder, key: bytes, record: Record) -> Exchange:
-    """Send a decided record to the other copies; nobody at ASYNC."""
-    if not order.reach_others:
-        return Exchange((), order.until)
-    call = view.write_call(key, record.encode())
-    return Exchange(tuple([Request(node, call, SECOND_ROUND) for node in view.others[order.home]]), order.until)
+    def next_exchange(self, at: float) -> Exchange | None:
+        """What to send or wait for next; None when the receipt can be given."""
+        order, tally = self._order, self.tally
+        pending = tally.standing() is Standing.PENDING and at < order.until
+        due, self.due = self.due, ()
+        if pending and tally.waiting and at >= self._resend_at:
+            due = (*due, *tally.waiting)
+            tally.waiting.clear()
+        requests = tuple([Request(node, self._call, SECOND_ROUND) for node in due])
+        if not pending:
+            # Enough is known. What is still to be sent is sent, and nobody is waited for.
+            return Exchange(requests, at) if requests else None
+        return Exchange(requests, min(order.until, self._resend_at) if tally.waiting else order.until)
 
-
-def note_answer(tally: Tally, node: str, content: Answer, sent: Stamp) -> None:
-    """Take in what another copy answered to `write`."""
-    if content == 1:
-        tally.holds(node, sent)
-    elif content[0] in (b"ok", b"has"):
-        tally.holds(node, Stamp.parse(content[1]))
-    else:
-        tally.fails(node, describe_refusal(content))
-
-
-def decided_stamp(view: ClusterView, order: WriteOrder, node: str, content: list[bytes], call: ScriptCall) -> Stamp:
-    """The stamp that stands on the deciding node after `write`; raises for verdicts that stored nothing."""
-    if content[0] in (b"ok", b"has"):
-        return Stamp.parse(content[1][:STAMP_BYTES])
-    raise verdict_error(view, order, node, content, call.keys[-1])
+    def undecided(self, event: Failure) -> WriteReceipt:
+        """The deciding node failed: unknown, or rejected where nothing was sent at all."""
+        order, tally = self._order, self.tally
+        tally.fails(event.node, event.reason)
+        answer = receipt(tally, order, self._user_key, self._proposed, event.at)
+        if event.sent or tally.held:
+            return answer
+        # The deciding node was the gate: it could not be reached, so nothing left for the other copies either.
+        nobody: frozenset[str] = frozenset()
+        failed = {node: answer.failed.get(node, f"not sent: {order.home} cannot be used") for node in tally.others}
+        failed[order.home] = event.reason
+        return answer._replace(outcome=Outcome.REJECTED, acked=nobody, pending=nobody, failed=failed)
 
 
 def verdict_error(view: ClusterView, order: WriteOrder, node: str, content: list[bytes], name: bytes) -> RedreplError:
@@ -148,9 +188,14 @@ def is_closed(content: list[bytes], epoch: bytes) -> bool:
     return content[0] == b"refused" and content[1] in (b"", epoch)
 
 
-def _turned_down(tally: Tally, order: WriteOrder, key: str | bytes, stamp: Stamp, event: Reply) -> WriteReceipt:
+def is_behind(content: list[bytes], epoch: bytes) -> bool:
+    """Whether a copy refused because it has not come to the caller's epoch yet; it will in a moment."""
+    return content[0] == b"refused" and content[2] == b"active" and int(content[1]) < int(epoch)
+
+
+def _turned_down(tally: Tally, order: WriteOrder, key: str | bytes, stamp: Stamp, at: float) -> WriteReceipt:
     """The deciding node stored nothing. What was sent to others may be there, undecided."""
-    answer = receipt(tally, order, key, stamp, event.at)
+    answer = receipt(tally, order, key, stamp, at)
     return answer if order.reach_others else answer._replace(outcome=Outcome.REJECTED, pending=frozenset())
 
 
@@ -160,7 +205,7 @@ def receipt(tally: Tally, order: WriteOrder, key: str | bytes, proposed: Stamp, 
     acked = tally.acked()
     committed = decided is not None and len(acked) >= order.required
     holders = frozenset(acked) if decided is None else frozenset((order.home, *acked))
-    failed = {node: reason for node, reason in tally.failed.items() if node not in holders}
+    failed = {node: reason for node, reason in tally.reasons().items() if node not in holders}
     everybody = frozenset((order.home, *tally.others))
     return WriteReceipt(
         key,
@@ -173,14 +218,3 @@ def receipt(tally: Tally, order: WriteOrder, key: str | bytes, proposed: Stamp, 
         order.required,
         at - order.started,
     )
-
-
-def _undecided(tally: Tally, order: WriteOrder, key: str | bytes, stamp: Stamp, event: Failure) -> WriteReceipt:
-    answer = receipt(tally, order, key, stamp, event.at)
-    if event.sent:
-        return answer
-    # The deciding node was the gate: it could not be reached, so nothing left for the other copies either.
-    nobody: frozenset[str] = frozenset()
-    failed = {node: answer.failed.get(node, f"not sent: {order.home} cannot be used") for node in tally.others}
-    failed[order.home] = event.reason
-    return answer._replace(outcome=Outcome.REJECTED, acked=nobody, pending=nobody, failed=failed)

@@ -42,7 +42,7 @@ def parse_level(level: Level) -> ConsistencyLevel | int:
         return level
     if isinstance(level, str):
         text = level.strip().lower()
-        if text.lstrip("-").isdigit():
+        if text.removeprefix("-").isascii() and text.removeprefix("-").isdecimal():
             return int(text)
         if text in ConsistencyLevel._value2member_map_:
             return ConsistencyLevel(text)

@@ -12,6 +12,7 @@ from redrepl.values import limits
 from redrepl.values.errors import ClockSkew
 
 STAMP_BYTES = 22
+_HEXADECIMAL = frozenset("0123456789abcdef")
 _RESTAMP_BIT = 1 << 31
 _NODE_BITS = 12
 
@@ -32,9 +33,10 @@ class Stamp(NamedTuple):
     @classmethod
     def parse(cls, text: bytes | str) -> Stamp:
         """Read 22 hexadecimal digits. Raises ValueError on anything else."""
-        if len(text) != STAMP_BYTES:
+        digits = text if isinstance(text, str) else text.decode("ascii", "replace")
+        if len(digits) != STAMP_BYTES or not _HEXADECIMAL.issuperset(digits):
             raise ValueError(f"a stamp has {STAMP_BYTES} hexadecimal digits, not {text!r}")
-        return cls(int(text[:14], 16), int(text[14:], 16))
+        return cls(int(digits[:14], 16), int(digits[14:], 16))
 
 
 NO_STAMP = Stamp(0, 0)

@@ -23,21 +23,23 @@ local function read_all(first)
   return stored, nil
 end
 
--- Store pairs of name and record, and append them to the log as one entry.
+-- Append pairs of name and record to the log as one entry, and store them. The log comes first: it can fail (its key may
+-- hold something else), and then nothing is stored; storing cannot fail after it.
 local function store_all(pairs_to_store, max_age)
   if #pairs_to_store == 0 then return end
-  local plain, entry = {}, {}
+  local plain, entry, expiring = {}, {}, {}
   for index = 1, #pairs_to_store, 2 do
     local name, record = pairs_to_store[index], pairs_to_store[index + 1]
     if string.sub(record, 24, 35) == NO_DEADLINE then
       plain[#plain + 1] = name
       plain[#plain + 1] = record
     else
-      store(name, record, max_age)
+      expiring[#expiring + 1] = {name, record}
     end
     entry[#entry + 1] = name
     entry[#entry + 1] = string.sub(record, 1, 22)
   end
-  if #plain > 0 then redis.call('MSET', unpack(plain)) end
   redis.call('XADD', KEYS[2], '*', unpack(entry))
+  if #plain > 0 then redis.call('MSET', unpack(plain)) end
+  for _, pair in ipairs(expiring) do store(pair[1], pair[2], max_age) end
 end

@@ -1,12 +1,39 @@
 -- Part: reading, comparing and storing records. The header's layout stands in redrepl/values/record.py.
 -- Stamps are compared as numbers, half by half: Lua's string order follows the server's locale.
 
-local HEADER = '^%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x[vd]%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x%x|'
+local NO_DIGIT = '[^0-9a-f]'
 local NO_DEADLINE = '000000000000'
 local ABSENT = ''
 
+local NO_CAUSAL_PART = '0000'
+
+-- 22 digits of the stamp, the kind, 12 digits of the deadline, 4 digits of the causal part's length, a bar.
+local function is_header(stored)
+  local kind = string.byte(stored, 23)
+  return (kind == 118 or kind == 100) and string.byte(stored, 40) == 124
+    and not string.find(string.sub(stored, 1, 22), NO_DIGIT) and not string.find(string.sub(stored, 24, 39), NO_DIGIT)
+end
+
+local function whole_header_bytes(header)
+  return 40 + tonumber(string.sub(header, 36, 39), 16)
+end
+
 local function is_record(stored)
-  return type(stored) == 'string' and string.find(stored, HEADER) ~= nil
+  return type(stored) == 'string' and is_header(stored) and #stored >= whole_header_bytes(stored)
+end
+
+-- The header of the record under a key, ABSENT where nothing stands, nil where redrepl did not write what stands.
+local function peek(key)
+  local stored = redis.pcall('GETRANGE', key, 0, 39)
+  if stored == '' then
+    -- An empty string answers like nothing at all.
+    if redis.call('EXISTS', key) == 1 then return nil end
+    return ABSENT
+  end
+  if type(stored) ~= 'string' or not is_header(stored) then return nil end
+  if string.sub(stored, 36, 39) == NO_CAUSAL_PART then return stored end
+  if redis.call('STRLEN', key) < whole_header_bytes(stored) then return nil end
+  return stored
 end
 
 local function micros_of(record)
@@ -51,6 +78,7 @@ local function store(key, record, max_age)
   end
 end
 
+-- Called before `store`: appending can fail (the log's key may hold something else), storing cannot.
 local function log_change(key, record)
   redis.call('XADD', KEYS[2], '*', key, string.sub(record, 1, 22))
 end
