@@ -189,6 +189,8 @@ def _check(configuration: Configuration) -> None:
         value = getattr(configuration, name)
         if isinstance(option.default, (int, float)) and not value > 0:
             raise ConfigError(f"{name} must be more than 0, not {value!r}")
+        if value == float("inf"):
+            raise ConfigError(f"{name} must be finite, not {value!r}")
     if configuration.timeout_seconds >= configuration.max_age_seconds:
         raise ConfigError(f"timeout_seconds must be below max_age_seconds ({configuration.max_age_seconds:g})")
     if configuration.queue_url is not None:

@@ -74,7 +74,7 @@ class BlockingDriver:
     def trouble(self, node: str) -> str | None:
         """Why this node is out of use at the moment, None while nothing is known against it."""
         gate = self._gates.get(node)
-        return gate.trouble if gate else f"no address is known for node {node!r}"
+        return gate.current_trouble() if gate else f"no address is known for node {node!r}"
 
     def close(self) -> None:
         """Close every connection that no operation is using."""

@@ -19,6 +19,10 @@ LAST_RETRY_SECONDS = 0.5
 """Pause after a failed opening; doubles up to the last. A node that returns is in use again within it."""
 
 
+def _nobody() -> None:
+    """Waits for a connection that is opened to see whether a node is back."""
+
+
 class NodeGate:
     """All channels' access to one node: fresh connections, and what is wrong with the node while something is."""
 
@@ -66,6 +70,13 @@ class NodeGate:
         """The caller behind ``wake`` no longer waits; what is opened for it goes to whoever comes next."""
         with self._lock:
             self._wanted = [other for other in self._wanted if other != wake]
+
+    def current_trouble(self) -> str | None:
+        """What is known against the node; looks in the background whether it is over, once the pause is."""
+        trouble = self.trouble
+        if trouble is not None and time.monotonic() >= self._retry_at:
+            self.request(_nobody)
+        return trouble
 
     def report(self, trouble: str, pause: bool) -> None:
         """A connection failed in use: open anew, with ``pause`` after a moment."""

@@ -96,6 +96,9 @@ def _look_after_copy(
     if fresh or not target.is_serving or target.epoch != view.topology.epoch:
         target = yield from _suspend(view, target, order, steps)
         done.notes.append("was set to syncing")
+        # What it must have before it serves again is what the sources have now that it takes no writes any more.
+        again = yield from inspect_nodes(view.layout, [source.node for source in sources], steps.until)
+        sources = _sources(view, again, target.node)
     for source in sources:
         yield from _catch_up(view, source, target, order, steps, done, walk=fresh or order.exactly)
         if not done.finished:

@@ -91,7 +91,10 @@ class CaughtUp(NamedTuple):
 def ship_log(
     view: ClusterView, source: NodeReport, target: str, start: Mark, steps: Steps, stop_at: float
 ) -> Plan[CaughtUp]:
-    """Ship what the log names after ``start``, until its end or until ``stop_at`` (driver's clock)."""
+    """Ship what the log names after ``start``, until where it ended in the report, or until ``stop_at``.
+
+    What came after the report is the next call's: under steady writes the end would move on for ever.
+    """
     copier = Copier(view, source.node, target, steps, source.now_millis)
     position, count = start.position, PAGE_CHANGES // 10
     total = max(0, source.log.added - position.entries)
@@ -104,8 +107,8 @@ def ship_log(
         position, count = page.end, next_count(page)
         yield from confirm(view, source.node, target, position, steps)
         yield Progress(f"{source.node} to {target}", position.entries - start.position.entries, total)
-        if steps.at >= stop_at:
-            finished = False
+        finished = position.entries >= source.log.added
+        if finished or steps.at >= stop_at:
             break
     if position == start.position:
         yield from confirm(view, source.node, target, position, steps)

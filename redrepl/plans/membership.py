@@ -147,12 +147,16 @@ def change_topology(
     layout = KeyLayout(new.cluster)
     everybody = tuple(dict.fromkeys((*old.primaries, *old.ids, *new.ids)))
     reports = yield from inspect_nodes(layout, everybody, until)
+    for node in everybody:
+        report = reports[node]
+        if isinstance(report, str) and (node in old.primaries or node not in old.ids):
+            raise Unavailable("the topology cannot be changed without this node", {node: report})
+        if isinstance(report, NodeReport) and node not in old.ids:
+            check_free(new, node, report)
     done: dict[str, str] = {}
     for node in everybody:
         report = reports[node]
         if isinstance(report, str):
-            if node in old.primaries or node not in old.ids:
-                raise Unavailable("the topology cannot be changed without this node", {node: report})
             done[node] = f"left to the workers: {report}"
         elif node not in new.ids:
             done[node] = yield from _take_out(layout, node, until)
@@ -173,7 +177,6 @@ def _take_out(layout: KeyLayout, node: str, until: float) -> Plan[str]:
 def _bring_in(
     new: Topology, node: str, report: NodeReport, tolerances: Tolerances, incarnation: str, until: float
 ) -> Plan[str]:
-    check_free(new, node, report)
     call = enrol_call(new, node, "syncing", report.run_id, incarnation, tolerances)
     reply = expect_reply((yield ask(node, call, until)), node, "bringing it in")
     if reply.content != 1 and reply.content[0] == b"occupied":

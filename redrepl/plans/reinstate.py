@@ -1,10 +1,9 @@
 """Putting a primary that restarted back to work, without losing what was acknowledged (protocol, sections 5 and 6).
 
-Where it holds everything that the logs of enough replicas name, it goes on in its epoch. Else it missed something:
-writes under way when it died, or writes it lost with its last second of persistence. Nobody can tell these apart, so
-they are rolled forward in a new epoch: first the replicas are fenced, so that no write of the old epoch can come any
-more (not even one that waits in a socket), then the primary takes what their logs name beyond its own marks, then the
-new epoch begins.
+It may have missed something: writes under way when it died, or writes it lost with its last second of persistence.
+Nobody can tell these apart, so they are rolled forward in a new epoch. First the replicas are fenced, so that no write
+of the old epoch can come any more, not even one that waits in a socket: a replica would acknowledge it although the
+primary lost it. Then the primary takes what their logs name beyond its own marks, and then the new epoch begins.
 
 Every step changes a member only if it still is as it was seen; whoever is second stops, and whoever comes after a run
 that died starts over with a higher epoch.
@@ -20,7 +19,6 @@ from redrepl.plans.copying import Copier
 from redrepl.plans.inspect import inspect_nodes
 from redrepl.plans.membership import change_call, epoch_fields
 from redrepl.plans.steps import Steps
-from redrepl.plans.undecided import missing_on_primary
 from redrepl.plans.view import FOR_UPKEEP, ClusterView
 from redrepl.values.effects import Plan
 from redrepl.values.errors import RedreplError, Unavailable
@@ -44,9 +42,6 @@ def reinstate(
 ) -> Plan[Reinstated]:
     """Admit the primary again. Raises Unavailable where too few replicas can bear witness."""
     witnesses = _witnesses(view, primary, reports)
-    if (yield from _is_complete(view, primary, witnesses, steps)):
-        yield from _admit(view, primary, incarnation, None, steps)
-        return Reinstated(notes=["lost nothing"])
     epoch = 1 + max(report.epoch for report in [primary, *witnesses])
     topology = replace(view.topology, epoch=epoch)
     fenced: list[NodeReport] = []
@@ -80,22 +75,6 @@ def _witnesses(view: ClusterView, primary: NodeReport, reports: Reports) -> list
     return sound
 
 
-def _is_complete(view: ClusterView, primary: NodeReport, witnesses: list[NodeReport], steps: Steps) -> Plan[bool]:
-    """Whether the primary, in its old epoch, holds all that the witnesses' logs name."""
-    epoch = view.topology.epoch
-    if (
-        primary.epoch != epoch
-        or primary.state != "active"
-        or any(w.epoch != epoch or not w.is_serving for w in witnesses)
-    ):
-        return False
-    for witness in witnesses:
-        mark = starting_mark(witness, primary)
-        if mark is None or (yield from missing_on_primary(view, witness, primary.node, mark, steps)):
-            return False
-    return True
-
-
 def _fence(view: ClusterView, report: NodeReport, topology: Topology, state: str, steps: Steps) -> Plan[NodeReport]:
     """Move a member to the new epoch, in which it serves nobody yet; answers its report after that."""
     fields = {**epoch_fields(topology, report.node), "state": state}
@@ -127,9 +106,7 @@ def _roll_forward(view: ClusterView, witness: NodeReport, primary: NodeReport, s
         position, count = page.end, next_count(page)
 
 
-def _admit(
-    view: ClusterView, primary: NodeReport, incarnation: str, topology: Topology | None, steps: Steps
-) -> Plan[None]:
+def _admit(view: ClusterView, primary: NodeReport, incarnation: str, topology: Topology, steps: Steps) -> Plan[None]:
     now = (yield from inspect_nodes(view.layout, (primary.node,), steps.until))[primary.node]
     if isinstance(now, str) or now.run_id != primary.run_id:
         raise Unavailable(f"primary {primary.node!r} restarted meanwhile", {primary.node: "restarted"})

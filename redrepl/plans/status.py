@@ -13,7 +13,7 @@ from redrepl.plans.topology import newest_topology
 from redrepl.plans.view import ClusterView
 from redrepl.values import limits
 from redrepl.values.effects import Exchange, PlainCommand, Plan, Reply, Request
-from redrepl.values.errors import RedreplError, Unavailable
+from redrepl.values.errors import RedreplError, RequestError, Unavailable
 from redrepl.values.keys import KeyLayout
 from redrepl.values.level import Level, required_copies
 from redrepl.values.report import NodeReport, id_order
@@ -223,7 +223,10 @@ def condition_of(view: ClusterView, statuses: tuple[NodeStatus, ...], expected: 
     """Unavailable where a write at the default level could not be confirmed, degraded where anything is missing."""
     active = {status.id for status in statuses if status.state is NodeState.ACTIVE}
     homes = [view.decider] if view.decider else list(view.ids)
-    required = required_copies(expected.level, len(view.ids) - 1)
+    try:
+        required = required_copies(expected.level, len(view.ids) - 1)
+    except RequestError:
+        return Condition.UNAVAILABLE  # the level is a count of copies that this cluster does not have
     if not any(home in active for home in homes) or len(active) - 1 < required:
         return Condition.UNAVAILABLE
     return Condition.HEALTHY if all(status.healthy for status in statuses) else Condition.DEGRADED

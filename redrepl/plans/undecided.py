@@ -101,21 +101,6 @@ def check_log(
     return CaughtUp(position.entries - start.position.entries, replaced, 0, finished)
 
 
-def missing_on_primary(view: ClusterView, replica: NodeReport, primary: str, start: Mark, steps: Steps) -> Plan[int]:
-    """How many keys the replica's log names with stamps that the primary does not hold. Changes nothing."""
-    position, count, missing = start.position, PAGE_CHANGES // 10, 0
-    while True:
-        page = yield from read_page(view, replica.node, position, count, steps)
-        if not page.entries:
-            return missing
-        copier = Copier(view, replica.node, primary, steps, replica.now_millis)
-        lacking = yield from copier.lacking(page.newest)
-        still_there = yield from read_headers(view, replica.node, lacking, steps.until)
-        now = replica.now_millis * 1000
-        missing += sum(1 for h in still_there if h not in (b"", FOREIGN) and not _is_past_deadline(h, now))
-        position, count = page.end, next_count(page)
-
-
 def _is_past_deadline(header: bytes, now_micros: int) -> bool:
     deadline = int(header[23:35], 16)
     return deadline != NO_DEADLINE and deadline * 1000 <= now_micros

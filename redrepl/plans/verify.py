@@ -17,7 +17,7 @@ from redrepl.plans.scan import SCAN_START, scan_page
 from redrepl.plans.steps import Steps
 from redrepl.plans.topology import newest_topology
 from redrepl.plans.undecided import settle
-from redrepl.plans.view import ClusterView
+from redrepl.plans.view import ClusterView, check_admitted
 from redrepl.values import limits
 from redrepl.values.effects import PlainCommand, Plan, Progress, ScriptCall
 from redrepl.values.errors import Unavailable
@@ -208,15 +208,20 @@ class _Comparison:
         different = []
         for start in range(0, len(names), limits.BATCH_KEYS):
             page = names[start : start + limits.BATCH_KEYS]
-            command = PlainCommand((b"MGET", *page))
-            theirs = yield from self.steps.ask(self.node, command, "comparing records")
-            ours = yield from self.steps.ask(self.reference.node, command, "comparing records")
+            theirs = yield from self._read(self.node, page)
+            ours = yield from self._read(self.reference.node, page)
             for name, own, other in zip(page, ours, theirs, strict=True):
                 mismatch = self._mismatch(name, own, other)
                 if mismatch is not None:
                     self.mismatches[name] = mismatch
                     different.append(name)
         return different
+
+    def _read(self, node: str, names: Sequence[bytes]) -> Plan[list[bytes | None]]:
+        content = yield from self.steps.ask(node, self.view.read_call(names), "comparing records")
+        check_admitted(content, node, self.view.epoch)
+        found: list[bytes | None] = content[1:]
+        return found
 
     def _mismatch(self, name: bytes, own: bytes | None, other: bytes | None) -> Mismatch | None:
         first, second = self._standing(own), self._standing(other)

@@ -60,7 +60,7 @@ def write_one(
         elif type(event) is Reply:
             spread.take_answer(event)
         elif type(event) is Failure:
-            spread.tally.fails(event.node, event.reason)
+            spread.take_failure(event)
         effect = spread.next_exchange(event.at)
         if effect is None:
             return receipt(spread.tally, order, user_key, spread.record.stamp, event.at)
@@ -73,7 +73,7 @@ def spread_decided(
     """Bring a record that the deciding node has stored to the other copies."""
     spread = _Spread(view, order, user_key, key, record)
     spread.tally.decided = record.stamp
-    spread.due = view.others[order.home] if order.reach_others else ()
+    spread.begin_second_round()
     while (effect := spread.next_exchange(at)) is not None:
         event = yield effect
         assert event is not None
@@ -81,14 +81,26 @@ def spread_decided(
         if type(event) is Reply:
             spread.take_answer(event)
         elif type(event) is Failure:
-            spread.tally.fails(event.node, event.reason)
+            spread.take_failure(event)
     return receipt(spread.tally, order, user_key, record.stamp, at)
 
 
 class _Spread:
     """One record on its way to all copies. ``due``: copies that it must be sent to (again)."""
 
-    __slots__ = ("_call", "_key", "_order", "_proposed", "_resend_at", "_user_key", "_view", "due", "record", "tally")
+    __slots__ = (
+        "_call",
+        "_key",
+        "_order",
+        "_proposed",
+        "_resend_at",
+        "_round",
+        "_user_key",
+        "_view",
+        "due",
+        "record",
+        "tally",
+    )
 
     def __init__(self, view: ClusterView, order: WriteOrder, user_key: str | bytes, key: bytes, record: Record) -> None:
         self.tally = Tally(view.others[order.home], order.required)
@@ -101,6 +113,7 @@ class _Spread:
         self._proposed = record.stamp
         self._call = view.write_call(key, record.encode())
         self._resend_at = 0.0
+        self._round = FIRST_ROUND
 
     def opening(self) -> Exchange:
         """The record to all copies at once; at ASYNC to the deciding one alone."""
@@ -124,9 +137,16 @@ class _Spread:
         else:
             self.record = self.record._replace(stamp=Stamp.parse(content[1][:STAMP_BYTES]))
             self.tally.decided = self.record.stamp
-            self.due = self.tally.others if self._order.reach_others else ()
             self._call = view.write_call(self._key, self.record.encode())
+            self.begin_second_round()
         return None
+
+    def begin_second_round(self) -> None:
+        """Everybody gets the decided record, and another chance with it."""
+        self._round = SECOND_ROUND
+        self.due = self.tally.others if self._order.reach_others else ()
+        self.tally.failed.clear()
+        self.tally.waiting.clear()
 
     def take_answer(self, reply: Reply) -> None:
         """What another copy answered to `write`."""
@@ -141,6 +161,11 @@ class _Spread:
         else:
             tally.fails(reply.node, describe_refusal(content))
 
+    def take_failure(self, event: Failure) -> None:
+        """A copy that could not be reached; what was sent in an earlier round no longer matters."""
+        if event.tag == self._round:
+            self.tally.fails(event.node, event.reason)
+
     def next_exchange(self, at: float) -> Exchange | None:
         """What to send or wait for next; None when the receipt can be given."""
         order, tally = self._order, self.tally
@@ -149,7 +174,7 @@ class _Spread:
         if pending and tally.waiting and at >= self._resend_at:
             due = (*due, *tally.waiting)
             tally.waiting.clear()
-        requests = tuple([Request(node, self._call, SECOND_ROUND) for node in due])
+        requests = tuple([Request(node, self._call, self._round) for node in due])
         if not pending:
             # Enough is known. What is still to be sent is sent, and nobody is waited for.
             return Exchange(requests, at) if requests else None

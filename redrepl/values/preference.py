@@ -23,7 +23,7 @@ def parse_preference(prefer: ReadPreference | str) -> ReadPreference:
     """A preference from a member or its name in any case. Raises RequestError."""
     if isinstance(prefer, ReadPreference):
         return prefer
-    text = prefer.strip().lower().replace("-", "_") if isinstance(prefer, str) else prefer
+    text = prefer.strip().lower().replace("-", "_") if isinstance(prefer, str) else ""
     if text in ReadPreference._value2member_map_:
         return ReadPreference(text)
     allowed = ", ".join(member.value for member in ReadPreference)

@@ -21,6 +21,8 @@ class Session:
     def __init__(self, seen: Mapping[bytes, Stamp] | None = None, floor: Stamp = NO_STAMP) -> None:
         self._seen: dict[bytes, Stamp] = dict(seen or {})
         self._floor = floor
+        while len(self._seen) > limits.SESSION_KEYS:
+            self._forget_oldest()
 
     def note(self, key: bytes, stamp: Stamp) -> None:
         """Remember a stamp that was written or read."""

@@ -13,7 +13,7 @@ CLIENT_CALLS: dict[str, tuple[list[bytes], tuple[bytes | int, ...]]] = {
     "write": ([b"key"], (RECORD,)),
     "write_many": ([b"key", b"other"], (RECORD, RECORD)),
     "update": ([b"key"], (b"add", STAMP.encode(), b"0" * 12, b"payload")),
-    "read_many": ([b"key"], ()),
+    "read_many": ([b"key"], (b"active",)),
     "headers": ([b"key"], (b"active",)),
 }
 CATCH_UP_CALLS: dict[str, tuple[list[bytes], tuple[bytes | int, ...]]] = {
@@ -21,10 +21,13 @@ CATCH_UP_CALLS: dict[str, tuple[list[bytes], tuple[bytes | int, ...]]] = {
     "replace": ([b"key"], (b"", RECORD)),
     "confirm": ([], (b"b", b"1-0", 1, b"1")),
     "trim": ([], (b"1-0", 1)),
-    "headers": ([b"key"], (b"catch-up",)),
 }
-EVERY_CALL = [*CLIENT_CALLS.items(), *CATCH_UP_CALLS.items()]
-IDS = [f"{name}-{arguments[-1] if name == 'headers' else 'call'}" for name, (_, arguments) in EVERY_CALL]
+UPKEEP_READS: dict[str, tuple[list[bytes], tuple[bytes | int, ...]]] = {
+    "read_many": ([b"key"], (b"upkeep",)),
+    "headers": ([b"key"], (b"upkeep",)),
+}
+EVERY_CALL = [*CLIENT_CALLS.items(), *CATCH_UP_CALLS.items(), *UPKEEP_READS.items()]
+IDS = [*CLIENT_CALLS, *CATCH_UP_CALLS, *(f"{name} for upkeep" for name in UPKEEP_READS)]
 
 
 def _contents(node: Node) -> dict[bytes, object]:
@@ -72,6 +75,21 @@ def test_catch_up_is_admitted_while_syncing_but_not_when_fenced(node: Node, scri
     node.enrol(state="syncing")
     answer = node.call(script, keys, EPOCH, *arguments)
     assert answer == 1 or answer[0] == b"ok"
+
+
+@pytest.mark.parametrize("state", ["active", "syncing", "fenced"])
+@pytest.mark.parametrize("script", list(UPKEEP_READS))
+def test_upkeep_reads_on_members_in_any_state(node: Node, script: str, state: str) -> None:
+    node.enrol(state=state)
+    keys, arguments = UPKEEP_READS[script]
+    assert node.call(script, keys, EPOCH, *arguments)[0] == b"ok"
+
+
+@pytest.mark.parametrize("script", list(UPKEEP_READS))
+def test_a_state_that_is_none_is_read_by_nobody(node: Node, script: str) -> None:
+    node.enrol(state="gone")
+    keys, arguments = UPKEEP_READS[script]
+    assert node.call(script, keys, EPOCH, *arguments) == [b"refused", b"7", b"gone"]
 
 
 @pytest.mark.parametrize("rule", ["decide", "merge"])

@@ -1,6 +1,6 @@
 """The availability formulas against counting every combination of copies that are up."""
 
-from itertools import product
+from itertools import pairwise, product
 from math import fsum, isclose, prod
 
 import pytest
@@ -58,7 +58,7 @@ def test_the_distribution_is_one(availabilities: list[float]) -> None:
 @given(copies)
 def test_a_stricter_level_is_never_more_available(availabilities: list[float]) -> None:
     found = [level.write_availability for level in plan_availability(availabilities).levels]
-    assert all(later <= earlier + 1e-12 for earlier, later in zip(found, found[1:], strict=False))
+    assert all(later <= earlier + 1e-12 for earlier, later in pairwise(found))
 
 
 @given(st.integers(1, 16))

@@ -1,0 +1,118 @@
+"""`confirm` and `trim`: how far a log is confirmed elsewhere, and what of it is cut."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.scripts.harness import EPOCH, LAYOUT, Node, value
+
+
+def _confirm(node: Node, place: bytes, count: int, force: bytes = b"0", target: bytes = b"b") -> object:
+    return node.call("confirm", [], EPOCH, target, place, count, force)
+
+
+def _cursor(node: Node, target: bytes = b"b") -> list[bytes]:
+    text: bytes = node.client.hget(LAYOUT.cursors, target)
+    return text.split()
+
+
+@pytest.mark.parametrize("state", ["active", "syncing"])
+def test_a_cursor_carries_place_count_and_time(node: Node, state: str) -> None:
+    node.enrol(state=state)
+    before = node.now_micros() // 1000
+    assert _confirm(node, b"5-0", 12) == 1
+    place, count, at_millis = _cursor(node)
+    assert (place, count) == (b"5-0", b"12")
+    assert before <= int(at_millis) <= node.now_micros() // 1000 + 1
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "moves"),
+    [
+        (b"5-0", b"6-0", True),
+        (b"5-9", b"5-10", True),
+        (b"9-0", b"10-0", True),
+        (b"5-0", b"5-0", True),
+        (b"6-0", b"5-9", False),
+        (b"5-10", b"5-9", False),
+        (b"10-0", b"9-9", False),
+    ],
+)
+def test_a_cursor_moves_forward_only(node: Node, first: bytes, second: bytes, moves: bool) -> None:
+    _confirm(node, first, 1)
+    assert _confirm(node, second, 2) == (1 if moves else 0)
+    assert _cursor(node)[:2] == ([second, b"2"] if moves else [first, b"1"])
+
+
+def test_a_cursor_moves_back_when_forced(node: Node) -> None:
+    _confirm(node, b"6-0", 9)
+    assert _confirm(node, b"5-0", 8, b"1") == 1
+    assert _cursor(node)[:2] == [b"5-0", b"8"]
+
+
+def test_every_target_has_its_own_cursor(node: Node) -> None:
+    _confirm(node, b"6-0", 9, target=b"b")
+    assert _confirm(node, b"5-0", 8, target=b"c") == 1
+    assert (_cursor(node, b"b")[0], _cursor(node, b"c")[0]) == (b"6-0", b"5-0")
+
+
+def _fill(node: Node, entries: int) -> list[bytes]:
+    for number in range(entries):
+        node.write(b"key-%d" % number, value(node.stamp()))
+    return [stream_id for stream_id, _ in node.client.xrange(LAYOUT.log)]
+
+
+def _floor(node: Node) -> bytes | None:
+    found: bytes | None = node.client.hget(LAYOUT.member, "log_floor")
+    return found
+
+
+@pytest.mark.parametrize("state", ["active", "syncing"])
+def test_trimming_sets_the_floor_and_keeps_everything_from_it(node: Node, state: str) -> None:
+    ids = _fill(node, 5)
+    node.enrol(state=state)
+    answer = node.call("trim", [], EPOCH, ids[3], 1000)
+    left = [stream_id for stream_id, _ in node.client.xrange(LAYOUT.log)]
+    assert answer == [b"ok", 5 - len(left)]
+    assert left[-2:] == ids[3:]
+    assert _floor(node) == ids[3]
+
+
+@pytest.mark.parametrize("entries", [1000])
+def test_trimming_cuts_a_long_log(node: Node, entries: int) -> None:
+    ids = _fill(node, entries)
+    verdict, removed = node.call("trim", [], EPOCH, ids[-1], 10_000)
+    left = [stream_id for stream_id, _ in node.client.xrange(LAYOUT.log)]
+    assert verdict == b"ok"
+    assert entries - len(left) == removed
+    assert removed >= entries - 200
+    assert left == ids[removed:]
+
+
+def test_the_floor_never_comes_down(node: Node) -> None:
+    ids = _fill(node, 5)
+    node.call("trim", [], EPOCH, ids[3], 1000)
+    assert node.call("trim", [], EPOCH, ids[1], 1000) == [b"ok", 0]
+    assert _floor(node) == ids[3]
+
+
+def test_the_cap_cuts_what_nobody_confirmed_and_raises_the_floor(node: Node) -> None:
+    ids = _fill(node, 1000)
+    verdict, removed = node.call("trim", [], EPOCH, b"0-0", 100)
+    left = [stream_id for stream_id, _ in node.client.xrange(LAYOUT.log)]
+    assert verdict == b"ok"
+    assert (removed, left) == (1000 - len(left), ids[removed:])
+    assert 100 <= len(left) <= 300
+    assert _floor(node) == left[0]
+
+
+def test_below_the_cap_nothing_is_cut(node: Node) -> None:
+    ids = _fill(node, 5)
+    assert node.call("trim", [], EPOCH, b"0-0", 5) == [b"ok", 0]
+    assert [stream_id for stream_id, _ in node.client.xrange(LAYOUT.log)] == ids
+    assert _floor(node) == b"0-0"
+
+
+def test_trimming_an_empty_log_is_no_error(node: Node) -> None:
+    assert node.call("trim", [], EPOCH, b"5-0", 10) == [b"ok", 0]
+    assert _floor(node) == b"5-0"

@@ -1,0 +1,132 @@
+"""The rules of style and structure, each on the text of one file. A finding is 'line: what'."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+MAX_FUNCTION_LINES = 60
+MAX_FILE_LINES = 500
+BANNED_WORDS = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
+IMPURE = frozenset(
+    ("redis", "hiredis", "rq", "asyncio", "threading", "time", "random", "socket", "select", "os", "secrets")
+)
+ALLOWED_LAYERS = {
+    "redrepl.values": ("redrepl.values",),
+    "redrepl.plans": ("redrepl.values", "redrepl.plans"),
+    "redrepl.edges": ("redrepl.values", "redrepl.edges", "redrepl.plans.inspect", "redrepl.plans.topology"),
+    "redrepl.doors": ("redrepl",),
+}
+LUA_SECTIONS = ("-- Keys:", "-- Arguments:", "-- Answers:")
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def _functions(tree: ast.AST) -> Iterator[Function]:
+    return (node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)))
+
+
+def long_functions(source: str) -> list[str]:
+    """Functions of more lines than a reader takes in at once."""
+    lengths = [(node, (node.end_lineno or node.lineno) - node.lineno + 1) for node in _functions(ast.parse(source))]
+    return [
+        f"{node.lineno}: {node.name} has {length} lines, allowed {MAX_FUNCTION_LINES}"
+        for node, length in lengths
+        if length > MAX_FUNCTION_LINES
+    ]
+
+
+def long_file(source: str) -> list[str]:
+    """A file of too many lines."""
+    length = len(source.splitlines())
+    return [f"{length}: the file has {length} lines, allowed {MAX_FILE_LINES}"] if length > MAX_FILE_LINES else []
+
+
+def banned_words(source: str) -> list[str]:
+    """Promises in the source that nobody keeps."""
+    lines = enumerate(source.splitlines(), 1)
+    return [f"{number}: {match[0]}" for number, line in lines if (match := BANNED_WORDS.search(line))]
+
+
+def prints(source: str) -> list[str]:
+    """Calls of print."""
+    calls = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call))
+    return [f"{call.lineno}: print" for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"]
+
+
+def imports(source: str, module: str, is_package: bool = False) -> list[tuple[int, str]]:
+    """Every imported module by its full name, wherever the import stands; `from a import b` gives a.b too."""
+    found = []
+    package = module.split(".") if is_package else module.split(".")[:-1]
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found += [(node.lineno, alias.name) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            origin = ".".join([*base, *([node.module] if node.module else [])])
+            found += [(node.lineno, f"{origin}.{alias.name}") for alias in node.names]
+    return found
+
+
+def dynamic_imports(source: str) -> list[str]:
+    """Imports that a reader of import statements would not see."""
+    names = (node for node in ast.walk(ast.parse(source)) if isinstance(node, (ast.Name, ast.Attribute)))
+    spelled = ((node.lineno, node.id if isinstance(node, ast.Name) else node.attr) for node in names)
+    return [f"{line}: {name}" for line, name in spelled if name in ("__import__", "import_module")]
+
+
+def impure_imports(source: str, module: str) -> list[str]:
+    """Values and plans import nothing that has clocks, randomness or I/O."""
+    if not module.startswith(("redrepl.values", "redrepl.plans")):
+        return []
+    found = [(line, name) for line, name in imports(source, module) if name.split(".")[0] in IMPURE]
+    return [f"{line}: imports {name}" for line, name in found] + dynamic_imports(source)
+
+
+def wrong_direction(source: str, module: str) -> list[str]:
+    """Imports against the direction in which the folders depend on each other."""
+    layer = ".".join(module.split(".")[:2])
+    if layer not in ALLOWED_LAYERS:
+        return []
+    own = ((line, name) for line, name in imports(source, module) if name.split(".")[0] == "redrepl")
+    return [
+        f"{line}: {module} must not import {name}"
+        for line, name in own
+        if not any(name == allowed or name.startswith(f"{allowed}.") for allowed in ALLOWED_LAYERS[layer])
+    ]
+
+
+def missing_docstrings(source: str) -> list[str]:
+    """Public modules, classes, functions and methods without a docstring."""
+    tree = ast.parse(source)
+    found = [] if ast.get_docstring(tree) else ["1: the module"]
+    return found + [f"{node.lineno}: {node.name}" for node in _public(tree) if not ast.get_docstring(node)]
+
+
+def _public(parent: ast.Module | ast.ClassDef) -> Iterator[ast.ClassDef | Function]:
+    for node in parent.body:
+        if isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) and not node.name.startswith("_"):
+            yield node
+            if isinstance(node, ast.ClassDef):
+                yield from _public(node)
+
+
+def lua_header(source: str, is_part: bool = False) -> list[str]:
+    """A script begins with comments: the parts it includes, what it does, its keys, arguments and answers."""
+    head = []
+    for line in source.splitlines():
+        if not line.startswith("--"):
+            break
+        head.append(line)
+    found = [] if head else ["1: no header"]
+    text = [line for line in head if not line.startswith(("-- include:", *LUA_SECTIONS))]
+    if not text:
+        found.append("1: the header does not say what the script does")
+    if is_part:
+        return found if text and text[0].startswith("-- Part:") else [*found, "1: a part begins with '-- Part:'"]
+    return found + [f"1: no {section!r} in the header" for section in LUA_SECTIONS if not _has(head, section)]
+
+
+def _has(head: list[str], section: str) -> bool:
+    return any(line.startswith(section) and line.removeprefix(section).strip() for line in head)

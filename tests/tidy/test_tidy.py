@@ -1,0 +1,166 @@
+"""The style and the structure of the source, held by looking at every file. Each rule is shown to be able to fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.tidy import rules
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = ("redrepl", "cli/redrepl_cli", "workers/redrepl_workers")
+PYTHON = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
+LIBRARY = [path for path in PYTHON if path.is_relative_to(ROOT / "redrepl")]
+LUA = sorted((ROOT / "redrepl/lua").rglob("*.lua"))
+
+Rule = Callable[[str], list[str]]
+ON_TEXT: dict[str, Rule] = {
+    "functions are short": rules.long_functions,
+    "files are short": rules.long_file,
+    "no promises": rules.banned_words,
+    "nothing prints": rules.prints,
+}
+
+
+def _module(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def _findings(paths: list[Path], rule: Callable[[str, Path], list[str]]) -> list[str]:
+    assert paths, "nothing was looked at"
+    return [f"{path.relative_to(ROOT)}:{finding}" for path in paths for finding in rule(path.read_text("utf-8"), path)]
+
+
+@pytest.mark.parametrize("name", list(ON_TEXT))
+def test_every_source_file_is_tidy(name: str) -> None:
+    assert _findings(PYTHON, lambda source, _: ON_TEXT[name](source)) == []
+
+
+def test_scripts_make_no_promises_and_are_short() -> None:
+    assert _findings(LUA, lambda source, _: rules.banned_words(source) + rules.long_file(source)) == []
+
+
+def test_values_and_plans_have_no_clocks_randomness_or_input() -> None:
+    assert _findings(LIBRARY, lambda source, path: rules.impure_imports(source, _module(path))) == []
+
+
+def test_folders_depend_on_each_other_in_one_direction() -> None:
+    assert _findings(LIBRARY, lambda source, path: rules.wrong_direction(source, _module(path))) == []
+
+
+def test_everything_public_is_described() -> None:
+    assert _findings(LIBRARY, lambda source, _: rules.missing_docstrings(source)) == []
+
+
+def test_every_script_has_its_header() -> None:
+    assert _findings(LUA, lambda source, path: rules.lua_header(source, path.parent.name == "parts")) == []
+
+
+def test_all_folders_are_looked_at() -> None:
+    modules = {_module(path) for path in PYTHON}
+    assert {"redrepl", "redrepl.values.stamp", "redrepl.plans.write", "redrepl.edges.driver"} <= modules
+    assert any(module.startswith("cli.redrepl_cli") for module in modules)
+    assert any(module.startswith("workers.redrepl_workers") for module in modules)
+    assert {"write", "absorb", "guard"} <= {path.stem for path in LUA}
+
+
+# Each rule finds what is planted, and leaves what is allowed. ------------------------------------------------
+
+
+def _function(lines: int) -> str:
+    return "def f():\n" + "    x = 1\n" * (lines - 1)
+
+
+@pytest.mark.parametrize(
+    ("rule", "bad", "good"),
+    [
+        (rules.long_functions, _function(61), _function(60)),
+        (rules.long_functions, "class C:\n    async " + _function(61).replace("\n    ", "\n        "), _function(2)),
+        (rules.long_file, "x = 1\n" * 501, "x = 1\n" * 500),
+        (rules.banned_words, "x = 1  # TODO later\n", "x = 1  # todos los dias, HACKNEY\n"),
+        (rules.banned_words, '"""FIXME"""\n', '"""fixme"""\n'),
+        (rules.banned_words, "-- XXX\n", "-- xxx\n"),
+        (rules.banned_words, "HACK = 1\n", "HACKS = 1\n"),
+        (rules.prints, "def f():\n    print('x')\n", "blueprint('x')\nx.print('y')\n# print('z')\n"),
+        (rules.missing_docstrings, "x = 1\n", '"""Module."""\n'),
+        (rules.missing_docstrings, '"""M."""\ndef f(): ...\n', '"""M."""\ndef _f(): ...\n'),
+        (rules.missing_docstrings, '"""M."""\nclass C: ...\n', '"""M."""\nclass _C:\n    def f(self): ...\n'),
+        (
+            rules.missing_docstrings,
+            '"""M."""\nclass C:\n    """C."""\n    async def f(self): ...\n',
+            '"""M."""\nclass C:\n    """C."""\n    def __init__(self): ...\n',
+        ),
+    ],
+)
+def test_a_rule_finds_what_it_is_for(rule: Rule, bad: str, good: str) -> None:
+    assert len(rule(bad)) == 1
+    assert rule(good) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "line"),
+    [
+        *(("redrepl.values.x", f"import {name}") for name in sorted(rules.IMPURE)),
+        ("redrepl.plans.x", "from time import monotonic"),
+        ("redrepl.plans.x", "import os.path as p"),
+        ("redrepl.plans.x", "def f():\n    import asyncio"),
+        ("redrepl.plans.x", "if TYPE_CHECKING:\n    import redis"),
+        ("redrepl.values.x", "x = __import__('time')"),
+        ("redrepl.values.x", "importlib.import_module('time')"),
+    ],
+)
+def test_an_impure_import_is_found(module: str, line: str) -> None:
+    assert len(rules.impure_imports(f"{line}\n", module)) == 1
+
+
+@pytest.mark.parametrize(
+    ("module", "line"),
+    [
+        ("redrepl.edges.x", "import time"),
+        ("redrepl.values.x", "import json, timeit"),
+        ("redrepl.plans.x", "from redrepl.plans.time import x"),
+    ],
+)
+def test_a_pure_import_is_left(module: str, line: str) -> None:
+    assert rules.impure_imports(f"{line}\n", module) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "line", "findings"),
+    [
+        ("redrepl.values.x", "from redrepl.plans.write import y", 1),
+        ("redrepl.values.x", "from redrepl.edges import clock", 1),
+        ("redrepl.values.x", "from redrepl import plans", 1),
+        ("redrepl.values.x", "from ..plans import write", 1),
+        ("redrepl.values.x", "from . import stamp", 0),
+        ("redrepl.values.x", "from redrepl.values.stamp import Stamp", 0),
+        ("redrepl.plans.x", "from redrepl.edges.clock import y", 1),
+        ("redrepl.plans.x", "import redrepl.doors.base", 1),
+        ("redrepl.plans.x", "from redrepl.values import limits", 0),
+        ("redrepl.plans.x", "from redrepl.plans.view import ClusterView", 0),
+        ("redrepl.edges.x", "from redrepl.plans.write import y", 1),
+        ("redrepl.edges.x", "from redrepl.doors.base import y", 1),
+        ("redrepl.edges.x", "def f():\n    from redrepl.doors import base", 1),
+        ("redrepl.edges.x", "from redrepl.plans.inspect import run_id_in", 0),
+        ("redrepl.edges.x", "from redrepl.plans.topology import discover", 0),
+        ("redrepl.edges.x", "from redrepl.plans.topologyx import y", 1),
+        ("redrepl.doors.x", "from redrepl.plans.write import y", 0),
+    ],
+)
+def test_an_import_against_the_direction_is_found(module: str, line: str, findings: int) -> None:
+    assert len(rules.wrong_direction(f"{line}\n", module)) == findings
+
+
+HEADER = "-- include: guard\n-- Does it.\n-- Keys:      a\n-- Arguments: none\n-- Answers:   1\n"
+
+
+def test_a_script_without_its_header_is_found() -> None:
+    assert rules.lua_header(f"{HEADER}return 1\n") == []
+    assert len(rules.lua_header(f"local x = 1\n{HEADER}return 1\n")) == 5
+    assert len(rules.lua_header(HEADER.replace("-- Does it.\n", ""))) == 1
+    assert len(rules.lua_header(HEADER.replace("Keys:      a", "Keys:"))) == 1
+    assert len(rules.lua_header(HEADER.replace("-- Answers:   1", "-- 1"))) == 1
+    assert rules.lua_header("-- Part: some.\nlocal x = 1\n", is_part=True) == []
+    assert len(rules.lua_header("-- Some.\nlocal x = 1\n", is_part=True)) == 1

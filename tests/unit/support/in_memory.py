@@ -1,0 +1,153 @@
+"""A cluster in memory: plans run against fakeredis nodes, with a clock that stands still until somebody waits."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, TypeVar
+
+import fakeredis
+
+from redrepl.edges.scripts import all_scripts
+from redrepl.plans.bring_up import BringUpOrder, BroughtUp, bring_up
+from redrepl.plans.inspect import inspect_nodes
+from redrepl.plans.membership import Tolerances, initialise
+from redrepl.plans.view import ClusterView
+from redrepl.values.effects import (
+    Command,
+    DeadlinePassed,
+    Event,
+    Exchange,
+    Failure,
+    Plan,
+    Reply,
+    Request,
+    ScriptCall,
+)
+from redrepl.values.keys import KeyLayout
+from redrepl.values.record import Record, parse_record, value_record
+from redrepl.values.report import NodeReport
+from redrepl.values.stamp import Stamp
+from redrepl.values.topology import Mode, Topology
+from tests.unit.support.by_hand import topology
+
+R = TypeVar("R")
+SECOND = 1_000_000
+MAX_AGE_SECONDS = 30.0
+
+
+class Nodes:
+    """Servers a, b, c ... of one cluster. A node in ``down`` answers nothing."""
+
+    def __init__(self, copies: int, mode: Mode = Mode.PRIMARY_REPLICA) -> None:
+        self.layout = KeyLayout("shop")
+        self.first = topology(copies, mode, epoch=1)
+        self.down: set[str] = set()
+        self.at = 100.0
+        self._incarnations = 0
+        self._clients = {node: self._new_client() for node in self.first.ids}
+        self._runs = dict.fromkeys(self.first.ids, 1)
+        self.run(initialise(self.first, {n: f"inc-{n}" for n in self.first.ids}, Tolerances(), self.at + 5))
+
+    def run(self, plan: Plan[R]) -> R:
+        """Drive a plan to its end."""
+        events: deque[Event] = deque()
+        try:
+            effect = next(plan)
+            while True:
+                if not isinstance(effect, Exchange):
+                    effect = plan.send(None)
+                    continue
+                if effect.fresh:
+                    events.clear()
+                events.extend(self._event(request) for request in effect.requests)
+                if not events:
+                    self.at = max(self.at, effect.until)
+                    events.append(DeadlinePassed(self.at))
+                effect = plan.send(events.popleft())
+        except StopIteration as end:
+            result: R = end.value
+            return result
+
+    def send(self, node: str, command: Command) -> Any:
+        """What a node answers, as it comes over the wire."""
+        client = self._clients[node]
+        if isinstance(command, ScriptCall):
+            sha = all_scripts()[command.script].sha.decode()
+            return client.execute_command("EVALSHA", sha, len(command.keys), *command.keys, *command.arguments)
+        if command.arguments[0] == b"INFO":
+            return b"# Server\r\nrun_id:run-%d\r\n" % self._runs[node]
+        return client.execute_command(*command.arguments)
+
+    def client(self, node: str) -> Any:
+        """The bare server, to do things behind the cluster's back."""
+        return self._clients[node]
+
+    def restart(self, node: str) -> None:
+        """The server comes back with its data and another run id."""
+        self._runs[node] += 1
+
+    def lose_everything(self, node: str) -> None:
+        """The server comes back empty."""
+        self.client(node).flushall()
+        self.restart(node)
+
+    def report(self, node: str) -> NodeReport:
+        """What a node tells about itself."""
+        found = self.run(inspect_nodes(self.layout, (node,), self.at + 5))[node]
+        assert isinstance(found, NodeReport), found
+        return found
+
+    def view(self) -> ClusterView:
+        """The view of the newest topology."""
+        known = [self.report(node).topology for node in self.first.ids if node not in self.down]
+        newest: Topology = max((t for t in known if t is not None), key=lambda t: t.epoch)
+        return ClusterView(newest)
+
+    def bring_up(self, node: str, exactly: bool = False) -> BroughtUp:
+        """One run of the workers' job."""
+        self._incarnations += 1
+        until = self.at + 60
+        order = BringUpOrder(f"inc-{self._incarnations}", Tolerances(), self.at, until, exactly)
+        return self.run(bring_up(self.layout, self.first.ids, node, order))
+
+    def write(self, nodes: str, key: bytes, record: Record) -> None:
+        """A write that arrives at these nodes alone."""
+        call = self.view().write_call(key, record.encode())
+        for node in nodes:
+            assert self.send(node, call) == 1
+
+    def put(self, node: str, key: bytes, record: Record) -> None:
+        """Let a record and its log entry stand on a node, as if it had been written long ago."""
+        client = self.client(node)
+        client.execute_command("SET", self.layout.data(key), record.encode())
+        client.execute_command("XADD", self.layout.log, "*", self.layout.data(key), record.stamp.encode())
+
+    def record(self, node: str, key: bytes) -> Record | None:
+        """What stands on a node."""
+        found = self.client(node).execute_command("GET", self.layout.data(key))
+        return None if found is None else parse_record(found)
+
+    def contents(self, node: str) -> dict[bytes, Record]:
+        """All records of a node."""
+        names = self.client(node).execute_command("KEYS", self.layout.data_pattern)
+        found = {self.layout.user_key(name): self.record(node, self.layout.user_key(name)) for name in names}
+        return {key: record for key, record in found.items() if record is not None}
+
+    def value(self, payload: bytes, seconds_ago: float = 0.0, writer: int = 1) -> Record:
+        """A record with a stamp so long before the servers' present."""
+        seconds, micros = self.client("a").execute_command("TIME")
+        return value_record(Stamp(int(seconds) * SECOND + int(micros) - int(seconds_ago * SECOND), writer), payload)
+
+    def _event(self, request: Request) -> Event:
+        self.at += 0.001
+        if request.node in self.down or request.node not in self._clients:
+            return Failure(request.node, request.tag, "down", False, self.at)
+        return Reply(request.node, request.tag, self.send(request.node, request.command), self.at)
+
+    def _new_client(self) -> Any:
+        client: Any = fakeredis.FakeRedis(server=fakeredis.FakeServer(version=(7,)), protocol=2)
+        for script in all_scripts().values():
+            if script.name != "digest":
+                client.script_load(script.source)
+        client.response_callbacks.clear()
+        return client

@@ -1,0 +1,191 @@
+"""Plans that ask several nodes about themselves, and one node after another."""
+
+from __future__ import annotations
+
+import pytest
+
+from redrepl.plans.inspect import inspect_nodes, run_id_in
+from redrepl.plans.membership import Tolerances, initialise, rule_of
+from redrepl.plans.steps import Steps
+from redrepl.plans.topology import discover, newest_topology, read_topology
+from redrepl.plans.view import ClusterView, EpochMoved, check_admitted
+from redrepl.values.effects import PlainCommand, ScriptCall
+from redrepl.values.errors import RequestError, Unavailable
+from redrepl.values.keys import KeyLayout
+from redrepl.values.report import NodeReport
+from redrepl.values.topology import Mode, Topology
+from tests.unit.support.by_hand import START, UNTIL, ByHand, topology, view
+from tests.unit.support.reports import report, stranger
+
+LAYOUT = KeyLayout("shop")
+INFO, INSPECTION = 0, 1
+STRANGER: list[object] = [[], [0, b"0-0", 0, b""], [], [], b"", b"1000", []]
+
+
+def _answer(node: str, cluster: Topology, **clusters: str) -> list[object]:
+    member = [b"cluster", b"shop", b"node", node.encode(), b"epoch", b"%d" % cluster.epoch, b"state", b"active"]
+    names = [text.encode() for pair in (clusters or {"shop": node}).items() for text in pair]
+    return [[*member, b"run_id", b"run-1"], [0, b"0-0", 0, b""], [], [], cluster.encode().encode(), b"1000", names]
+
+
+def test_every_node_is_asked_for_its_run_id_and_then_for_all() -> None:
+    plan: ByHand[dict[str, NodeReport | str]] = ByHand(inspect_nodes(LAYOUT, ("a", "b", "c"), UNTIL))
+    assert [(request.node, request.tag) for request in plan.sent] == [(n, t) for n in "abc" for t in (INFO, INSPECTION)]
+    plan.replies("b", b"# Server\r\nrun_id:run-1\r\nother:1\r\n").replies("b", _answer("b", topology(3)), INSPECTION)
+    plan.fails("a", "down")
+    found = plan.times_out().result
+    assert (found["a"], found["c"]) == ("down", "no answer in time")
+    seen = found["b"]
+    assert isinstance(seen, NodeReport)
+    assert (seen.run_id, seen.is_serving, seen.topology) == ("run-1", True, topology(3))
+
+
+def test_bookkeeping_that_cannot_be_read_is_told() -> None:
+    plan = ByHand(inspect_nodes(LAYOUT, ("a",), UNTIL)).replies("a", b"run_id:1\r\n")
+    broken = [*STRANGER[:4], b"{", *STRANGER[5:]]
+    assert "cannot be read" in str(plan.replies("a", broken, INSPECTION).result["a"])
+
+
+def test_nobody_to_ask() -> None:
+    assert ByHand(inspect_nodes(LAYOUT, (), UNTIL)).result == {}
+
+
+@pytest.mark.parametrize(
+    ("information", "run_id"),
+    [(b"run_id:abc\r\n", "abc"), (b"redis_version:7\r\nrun_id:abc\r\nx:1", "abc"), (b"", ""), (b"xrun_id:abc", "")],
+)
+def test_the_run_id_in_the_information(information: bytes, run_id: str) -> None:
+    assert run_id_in(information) == run_id
+
+
+def test_the_newest_topology_of_a_majority() -> None:
+    old, new = topology(5, epoch=7), topology(5, epoch=8)
+    plan: ByHand[Topology] = ByHand(read_topology(view(5), UNTIL))
+    assert plan.targets() == list("abcde")
+    plan.replies("a", old.encode().encode()).replies("b", new.encode().encode()).replies("c", None).fails("d")
+    assert plan.replies("e", old.encode().encode()).result == new
+
+
+def test_the_newest_topology_of_whoever_answers() -> None:
+    plan: ByHand[Topology] = ByHand(read_topology(view(3), UNTIL)).replies("b", topology(3).encode().encode())
+    assert plan.times_out().result == topology(3)
+    with pytest.raises(Unavailable):
+        ByHand(read_topology(view(2), UNTIL)).fails("a", "down").replies("b", None)
+
+
+def test_the_newest_of_some_reports() -> None:
+    assert newest_topology({"a": "down", "b": stranger("b")}) is None
+    assert newest_topology({"a": "down", "b": report("b")}) == topology(3)
+
+
+def test_a_cluster_is_found_behind_any_of_its_addresses() -> None:
+    plan = ByHand(discover(LAYOUT, ("seed-0", "seed-1"), UNTIL)).fails("seed-0", "down")
+    plan.replies("seed-1", b"run_id:run-1\r\n").replies("seed-1", _answer("b", topology(3)), INSPECTION)
+    assert (plan.result.topology, plan.result.seed_of) == (topology(3), {"b": "seed-1"})
+
+
+def test_where_no_cluster_is_found_every_address_tells() -> None:
+    plan = ByHand(discover(LAYOUT, ("x", "y", "z"), UNTIL)).fails("x", "down")
+    for seed, clusters in (("y", []), ("z", [b"bakery", b"q"])):
+        plan.replies(seed, b"run_id:1\r\n")
+        if seed == "y":
+            plan.replies(seed, [*STRANGER[:6], clusters], INSPECTION)
+    with pytest.raises(Unavailable, match="redrepl init") as caught:
+        plan.replies("z", [*STRANGER[:6], [b"bakery", b"q"]], INSPECTION)
+    evidence = {"x": "down", "y": "is no member of any cluster", "z": "belongs to cluster bakery"}
+    assert caught.value.evidence == evidence
+
+
+def test_a_step_is_a_question_of_its_own() -> None:
+    steps = Steps(START, 5.0)
+    plan = ByHand(steps.ask("a", PlainCommand((b"PING",)), "greeting"))
+    assert (plan.exchange.until, plan.exchange.fresh) == (START + 5.0, True)
+    assert plan.replies("a", b"PONG").result == b"PONG"
+    assert steps.until == plan.at + 5.0
+    for reason in ("down", "no answer in time"):
+        plan = ByHand(steps.ask("a", PlainCommand((b"PING",)), "greeting"))
+        with pytest.raises(Unavailable, match="greeting failed on node 'a'") as caught:
+            plan.fails("a", "down") if reason == "down" else plan.times_out()
+        assert caught.value.evidence == {"a": reason}
+
+
+def test_resting_lets_time_pass() -> None:
+    steps = Steps(START, 5.0)
+    plan = ByHand(steps.rest(2.0))
+    assert (plan.sent, plan.exchange.until) == ((), START + 2.0)
+    assert plan.times_out().is_done
+    assert steps.at == START + 2.0
+
+
+def test_a_refusal_tells_an_epoch_that_moved_from_a_node_that_does_not_serve() -> None:
+    check_admitted(1, "a", b"7")
+    check_admitted([b"ok"], "a", b"7")
+    with pytest.raises(EpochMoved, match="epoch 8, the caller in epoch 7"):
+        check_admitted([b"refused", b"8", b"active"], "a", b"7")
+    with pytest.raises(Unavailable, match="is syncing"):
+        check_admitted([b"refused", b"7", b"syncing"], "a", b"7")
+    with pytest.raises(Unavailable, match="came back empty"):
+        check_admitted([b"refused", b"", b""], "a", b"7")
+
+
+def test_every_node_has_the_rule_of_its_role() -> None:
+    assert [rule_of(topology(3), node) for node in "abc"] == ["decide", "follow", "follow"]
+    assert [rule_of(topology(2, Mode.MULTI_PRIMARY), node) for node in "ab"] == ["merge", "merge"]
+
+
+def _initialise() -> ByHand[dict[str, str]]:
+    return ByHand(initialise(topology(2, epoch=1), {"a": "i-a", "b": "i-b"}, Tolerances(30.0, 5.0), UNTIL))
+
+
+def test_a_cluster_is_made_on_free_nodes() -> None:
+    plan = _initialise()
+    for node in "ab":
+        plan.replies(node, b"run_id:run-%s\r\n" % node.encode()).replies(node, STRANGER, INSPECTION)
+    calls = []
+    for node in "ab":
+        assert plan.targets() == [node]
+        command = plan.sent[0].command
+        assert isinstance(command, ScriptCall)
+        calls.append(command)
+        plan.replies(node, 1)
+    assert plan.result == {"a": "created", "b": "created"}
+    for node, rule, writer, call in zip("ab", ("decide", "follow"), ("80001000", "80001001"), calls, strict=True):
+        head, flat = call.arguments[:4], [str(a, "ascii") for a in call.arguments[4:] if isinstance(a, bytes)]
+        assert head == (b"shop", node.encode(), b"1", topology(2, epoch=1).encode().encode())
+        assert dict(zip(flat[::2], flat[1::2], strict=True)) == {
+            "rule": rule,
+            "restamp_writer": writer,
+            "state": "active",
+            "lineage": "1",
+            "incarnation": f"i-{node}",
+            "run_id": f"run-{node}",
+            "max_age_micros": "30000000",
+            "max_skew_micros": "5000000",
+        }
+
+
+def test_a_cluster_is_not_made_where_a_node_is_away_or_taken() -> None:
+    plan = _initialise().replies("a", b"run_id:1\r\n").replies("a", STRANGER, INSPECTION)
+    with pytest.raises(Unavailable) as caught:
+        plan.fails("b", "down")
+    assert caught.value.evidence == {"b": "down"}
+    for taken, said in (
+        ([*STRANGER[:6], [b"bakery", b"x"]], "belongs to cluster 'bakery'"),
+        (_answer("b", topology(3, epoch=2)), "another topology"),
+        (_answer("a", topology(2, epoch=1)), "is node 'a'"),
+    ):
+        plan = _initialise().replies("a", b"run_id:1\r\n").replies("a", STRANGER, INSPECTION)
+        with pytest.raises(RequestError, match=said):
+            plan.replies("b", b"run_id:1\r\n").replies("b", taken, INSPECTION)
+        assert "enrol" not in [r.command.script for r in plan.everything if isinstance(r.command, ScriptCall)]
+
+
+def test_the_calls_of_a_view_name_the_keys_of_its_cluster() -> None:
+    cluster = ClusterView(topology(3))
+    assert cluster.write_call(b"k", b"r") == ScriptCall(
+        "write", (b"shop:m:member", b"shop:m:log", b"shop:k:k"), (b"7", b"r")
+    )
+    assert cluster.write_many_call([b"x", b"y"], [b"r", b"s"]) == ScriptCall(
+        "write_many", (b"shop:m:member", b"shop:m:log", b"shop:k:x", b"shop:k:y"), (b"7", b"r", b"s")
+    )
+    assert (cluster.decider, cluster.others["b"]) == ("a", ("a", "c"))

@@ -1,0 +1,150 @@
+"""What a coordinator's operations do when the cluster has moved on meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from redrepl.doors.base import CoordinatorBase, Limits
+from redrepl.edges.clock import StampClock, SystemClock
+from redrepl.edges.configuration import Configuration
+from redrepl.edges.endpoint import Endpoint
+from redrepl.values.errors import Unavailable, WriteNotConfirmed, WriteRejected
+from redrepl.values.receipt import Outcome, WriteReceipt
+from redrepl.values.record import value_record
+from redrepl.values.stamp import NO_STAMP, Stamp
+from redrepl.values.topology import Mode, Topology
+from tests.unit.support.by_hand import START, ByHand, topology
+
+
+class StillClock(SystemClock):
+    """A physical clock that stands still."""
+
+    def micros(self) -> int:
+        return 5_000
+
+
+class Surroundings:
+    """A driver and a queue that only take notes."""
+
+    def __init__(self) -> None:
+        self.at = START
+        self.woken: list[set[str]] = []
+
+    def now(self) -> float:
+        return self.at
+
+    def latency_seconds(self, node: str) -> float:
+        return 0.0 if node else 1.0
+
+    def trouble(self, node: str) -> str | None:
+        return None if node else "has no name"
+
+    def request(self, targets: Iterable[str]) -> None:
+        self.woken.append(set(targets))
+
+
+def _coordinator(cluster: Topology, level: str) -> tuple[CoordinatorBase[bytes, bytes], Surroundings]:
+    endpoints = tuple(Endpoint(member.id, member.url) for member in cluster.members)
+    roles = tuple(member.role for member in cluster.members)
+    around = Surroundings()
+    configuration = Configuration("shop", endpoints, roles, mode=cluster.mode, level=level)
+    clock = StampClock(StillClock(), 9)
+    base: CoordinatorBase[bytes, bytes] = CoordinatorBase(configuration, cluster, around, around, clock=clock)
+    return base, around
+
+
+def _set(base: CoordinatorBase[bytes, bytes]) -> ByHand[WriteReceipt]:
+    return ByHand(base._set(b"key", b"value", None, Limits(None, None)))
+
+
+def _moves(write: ByHand[Any], old: Topology, new: Topology) -> None:
+    """The primary says that the epoch has moved, and a majority of the old members tell the new topology."""
+    write.replies("a", [b"refused", b"%d" % new.epoch, b"active"])
+    assert set(write.targets()) == set(old.ids)
+    for node in old.ids[: len(old.ids) // 2 + 1]:
+        write.replies(node, new.encode().encode())
+
+
+def test_a_write_follows_the_epoch_with_the_same_record() -> None:
+    old, new = topology(3, epoch=7), topology(3, epoch=8)
+    base, _ = _coordinator(old, "quorum")
+    write = _set(base)
+    first = write.sent[0].command.arguments
+    _moves(write, old, new)
+    assert write.targets() == ["a", "b", "c"]
+    assert write.sent[0].command.arguments == (b"8", *first[1:])
+    receipt = write.replies("a", 1).replies("c", 1).result
+    assert (receipt.outcome, set(receipt.acked)) == (Outcome.COMMITTED, {"a", "c"})
+    assert base.topology.epoch == 8
+
+
+@pytest.mark.parametrize(("level", "copies", "required"), [("quorum", 5, 2), ("all", 4, 3), ("quorum", 4, 2)])
+def test_a_level_means_the_cluster_that_the_write_goes_to(level: str, copies: int, required: int) -> None:
+    old, new = topology(3, epoch=7), topology(copies, epoch=8)
+    write = _set(_coordinator(old, level)[0])
+    _moves(write, old, new)
+    write.replies("a", 1)
+    others = iter("bcde")
+    while not write.is_done:
+        write.replies(next(others), 1)
+    assert (write.result.required, len(write.result.acked) - 1) == (required, required)
+
+
+def test_all_means_all_that_are_left() -> None:
+    old, new = topology(3, epoch=7), topology(2, epoch=8)
+    write = _set(_coordinator(old, "all")[0])
+    _moves(write, old, new)
+    assert write.replies("a", 1).replies("b", 1).result.outcome is Outcome.COMMITTED
+
+
+def test_an_unconfirmed_write_raises_with_its_receipt_and_wakes_the_workers() -> None:
+    base, around = _coordinator(topology(3), "all")
+    write = _set(base).replies("a", 1).replies("b", 1)
+    with pytest.raises(WriteNotConfirmed, match="unknown") as caught:
+        write.fails("c", "down")
+    assert caught.value.receipt.outcome is Outcome.UNKNOWN
+    assert caught.value.evidence == {"c": "down"}
+    assert around.woken == [{"c"}]
+
+
+def test_a_rejected_write_raises_and_wakes_nobody() -> None:
+    base, around = _coordinator(topology(3), "quorum")
+    with pytest.raises(WriteRejected, match="nothing was sent"):
+        _set(base).fails("a", "down", sent=False)
+    assert around.woken == []
+
+
+def test_a_write_that_went_nowhere_leaves_no_trace_in_the_session() -> None:
+    base, _ = _coordinator(topology(1, Mode.MULTI_PRIMARY), "quorum")
+    with pytest.raises(WriteRejected):
+        _set(base).fails("a", "down", sent=False)
+    assert base.session.at_least(b"key") == NO_STAMP
+
+
+def test_a_session_asks_for_what_it_wrote() -> None:
+    base, _ = _coordinator(topology(3), "quorum")
+    stamp = _set(base).replies("a", 1).replies("b", 1).result.stamp
+    older = value_record(Stamp(1, 1), b"older")
+    read = ByHand(base._get(b"key", "one", "replica", None))
+    first = read.targets()
+    read.replies(first[0], older.encode())
+    assert read.targets() != first, "the next copy is asked"
+    assert read.replies(read.targets()[0], value_record(stamp, b"value").encode()).result == b"value"
+
+
+def test_between_epochs_the_topology_is_read_again_until_the_deadline() -> None:
+    old = topology(3, epoch=7)
+    base, around = _coordinator(old, "quorum")
+    write = _set(base)
+    write.replies("a", [b"refused", b"8", b"active"])
+    write.replies("a", old.encode().encode())
+    around.at = write.at + 0.01
+    write.replies("b", old.encode().encode())
+    assert write.sent == ()
+    assert write.exchange.until == pytest.approx(around.at + 0.02)
+    around.at = START + 1.0
+    with pytest.raises(Unavailable, match="between epochs"):
+        write.times_out()

@@ -1,0 +1,105 @@
+"""Where a catch-up may go on in a log, and how a page of it is read."""
+
+from __future__ import annotations
+
+import pytest
+
+from redrepl.plans.catch_up import Page, next_count, positions_before, read_page, starting_mark
+from redrepl.plans.steps import Steps
+from redrepl.values.report import Log, Mark, Position, id_order
+from redrepl.values.stamp import Stamp
+from tests.unit.support.by_hand import START, ByHand, view
+from tests.unit.support.reports import report
+
+LOG = Log(50, "100-0", 80, "40-0")
+FROM_START = Mark("inc-1", Position("0-0", 0))
+
+
+def _mark(place: str, incarnation: str = "inc-1", **source: str) -> Mark | None:
+    target = report("b", marks={"a": (incarnation, place, 60)})
+    return starting_mark(report("a", log=LOG, member=source), target)
+
+
+@pytest.mark.parametrize("place", ["40-0", "41-7", "99-9", "100-0"])
+def test_a_mark_within_the_log_is_where_to_go_on(place: str) -> None:
+    assert _mark(place, log_floor="40-0") == Mark("inc-1", Position(place, 60))
+
+
+@pytest.mark.parametrize("place", ["0-0", "39-9", "9-0"])
+def test_a_mark_before_the_floor_needs_a_full_sync(place: str) -> None:
+    assert _mark(place, log_floor="40-0") is None
+
+
+@pytest.mark.parametrize("place", ["100-1", "101-0", "1000-0"])
+def test_a_mark_beyond_the_end_means_that_the_source_lost_some(place: str) -> None:
+    assert _mark(place, log_floor="40-0") is None
+
+
+@pytest.mark.parametrize("incarnation", ["inc-1", "inc-0", "other"])
+def test_a_complete_log_can_be_read_from_its_start(incarnation: str) -> None:
+    assert _mark("101-0", incarnation) == FROM_START
+    assert starting_mark(report("a", log=LOG), report("b")) == FROM_START
+
+
+def test_without_a_mark_a_cut_log_needs_a_full_sync() -> None:
+    assert starting_mark(report("a", log=LOG, log_floor="40-0"), report("b")) is None
+
+
+def test_a_mark_of_another_log_is_worth_nothing() -> None:
+    assert _mark("50-0", "other", log_floor="40-0") is None
+    assert _mark("50-0", "other", log_floor="40-0", previous_incarnation="inc-0", previous_end="90-0") is None
+
+
+@pytest.mark.parametrize(
+    ("place", "counts"), [("50-0", True), ("90-0", True), ("90-1", False), ("91-0", False), ("39-0", False)]
+)
+def test_a_mark_of_the_log_before_counts_up_to_where_that_ended(place: str, counts: bool) -> None:
+    found = _mark(place, "inc-0", log_floor="40-0", previous_incarnation="inc-0", previous_end="90-0")
+    assert found == (Mark("inc-1", Position(place, 60)) if counts else None)
+
+
+def test_marks_of_other_sources_do_not_matter() -> None:
+    target = report("b", marks={"c": ("inc-1", "50-0", 60)})
+    assert starting_mark(report("a", log=LOG, log_floor="40-0"), target) is None
+
+
+@pytest.mark.parametrize(("first", "second"), [("9-0", "10-0"), ("5-9", "5-10"), ("0-0", "0-1"), ("5", "5-1")])
+def test_stream_ids_are_ordered_as_numbers(first: str, second: str) -> None:
+    assert id_order(first) < id_order(second)
+    assert Position(first, 9).order < Position(second, 1).order
+
+
+def _page(*entries: tuple[bytes, list[bytes]]) -> Page:
+    plan: ByHand[Page] = ByHand(read_page(view(2), "a", Position("5-0", 10), 100, Steps(START)))
+    assert plan.sent[0].command.arguments == (b"XRANGE", b"shop:m:log", b"(5-0", b"+", b"COUNT", 100)
+    return plan.replies("a", [list(entry) for entry in entries]).result
+
+
+def test_a_page_holds_the_newest_stamp_of_each_name() -> None:
+    stamps = [Stamp(number, 1).encode() for number in (5, 9, 7, 3)]
+    page = _page((b"6-0", [b"x", stamps[0], b"y", stamps[3]]), (b"7-0", [b"x", stamps[1]]), (b"7-1", [b"x", stamps[2]]))
+    assert page.newest == {b"x": Stamp(9, 1), b"y": Stamp(3, 1)}
+    assert (page.end, page.changes) == (Position("7-1", 13), 4)
+
+
+def test_an_empty_page_stays_where_it_is() -> None:
+    page = _page()
+    assert (page.newest, page.end, page.changes) == ({}, Position("5-0", 10), 0)
+
+
+@pytest.mark.parametrize(
+    ("changes_per_entry", "entries", "expected"), [(1, 100, 1000), (10, 100, 100), (500, 2, 2), (5000, 1, 1)]
+)
+def test_the_next_page_has_about_a_thousand_changes(changes_per_entry: int, entries: int, expected: int) -> None:
+    page = Page({}, [(b"1-0", [b"x", b"s"] * changes_per_entry)] * entries, Position("1-0", 1))
+    assert next_count(page) == expected
+    assert next_count(Page({}, [], Position("1-0", 1))) == 1
+
+
+def test_the_place_before_a_name_is_the_last_entry_without_it() -> None:
+    entries = [(b"6-0", [b"x", b"s"]), (b"7-0", [b"y", b"s", b"z", b"s"]), (b"8-0", [b"x", b"s"])]
+    page, start = Page({}, entries, Position("8-0", 13)), Position("5-0", 10)
+    assert positions_before(page, [b"z"], start) == Position("6-0", 11)
+    assert positions_before(page, [b"x"], start) == start
+    assert positions_before(page, [b"other"], start) == page.end
+    assert positions_before(page, [b"y", b"x"], start) == start

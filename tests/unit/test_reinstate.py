@@ -1,0 +1,117 @@
+"""A primary that restarted: nothing acknowledged is lost, whatever it lost itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from redrepl.plans.write import write_one
+from redrepl.values.errors import Unavailable
+from redrepl.values.receipt import Outcome
+from redrepl.values.record import parse_record
+from tests.unit.support.by_hand import ByHand, order
+from tests.unit.support.in_memory import Nodes
+
+
+@pytest.fixture
+def nodes() -> Nodes:
+    """A primary a and replicas b and c, all of which hold one key."""
+    cluster = Nodes(3)
+    cluster.write("abc", b"key", cluster.value(b"first"))
+    for node in "abc":
+        cluster.bring_up(node)
+    return cluster
+
+
+def _lose(nodes: Nodes, key: bytes) -> None:
+    """The primary crashes and comes back without its last change."""
+    nodes.restart("a")
+    client = nodes.client("a")
+    client.execute_command("DEL", nodes.layout.data(key))
+    last = client.execute_command("XREVRANGE", nodes.layout.log, "+", "-", "COUNT", 1)[0][0]
+    client.execute_command("XDEL", nodes.layout.log, last)
+
+
+def test_a_primary_that_lost_nothing_serves_again(nodes: Nodes) -> None:
+    before = nodes.contents("a")
+    nodes.restart("a")
+    assert not nodes.report("a").is_serving
+    assert nodes.bring_up("a").activated
+    for node in "bca":
+        nodes.bring_up(node)
+    assert nodes.report("a").is_serving
+    assert [nodes.contents(node) for node in "abc"] == [before] * 3
+
+
+@pytest.mark.parametrize("holder", ["b", "c", "bc"])
+def test_a_change_that_the_primary_lost_is_rolled_forward_in_a_new_epoch(nodes: Nodes, holder: str) -> None:
+    committed = nodes.value(b"committed")
+    nodes.write(f"a{holder}", b"last", committed)
+    _lose(nodes, b"last")
+    done = nodes.bring_up("a")
+    assert (done.activated, done.records) == (True, 1)
+    assert nodes.record("a", b"last") == committed
+    report = nodes.report("a")
+    assert (report.epoch, report.is_serving, report.member["lineage"]) == (2, True, "2")
+    for node in "bca":
+        nodes.bring_up(node)
+    assert [nodes.record(node, b"last") for node in "abc"] == [committed] * 3
+    assert [nodes.report(node).epoch for node in "abc"] == [2, 2, 2]
+    assert all(nodes.report(node).is_serving for node in "abc")
+
+
+def test_writes_of_the_old_epoch_come_no_more(nodes: Nodes) -> None:
+    nodes.write("ab", b"last", nodes.value(b"committed"))
+    late = nodes.view().write_call(b"late", nodes.value(b"late").encode())
+    _lose(nodes, b"last")
+    nodes.bring_up("a")
+    assert [nodes.send(node, late)[0] for node in "abc"] == [b"refused"] * 3
+    assert [nodes.record(node, b"late") for node in "abc"] == [None] * 3
+
+
+@pytest.mark.parametrize("away", ["b", "c"])
+def test_with_too_few_witnesses_the_primary_stays_out(nodes: Nodes, away: str) -> None:
+    nodes.write(f"a{away}", b"last", nodes.value(b"committed"))
+    _lose(nodes, b"last")
+    nodes.down.add(away)
+    with pytest.raises(Unavailable, match="2 replicas are needed"):
+        nodes.bring_up("a")
+    assert not nodes.report("a").is_serving
+    nodes.down.clear()
+    nodes.bring_up("a")
+    assert nodes.record("a", b"last") is not None
+
+
+def test_a_witness_that_restarted_does_not_count(nodes: Nodes) -> None:
+    nodes.restart("a")
+    nodes.restart("b")
+    with pytest.raises(Unavailable, match="usable: c"):
+        nodes.bring_up("a")
+
+
+def test_a_run_that_died_is_taken_up_by_the_next(nodes: Nodes) -> None:
+    nodes.write("abc", b"last", nodes.value(b"committed"))
+    _lose(nodes, b"last")
+    nodes.client("b").execute_command("HSET", nodes.layout.member, "epoch", "2", "state", "fenced")
+    assert nodes.bring_up("b").notes == ["no node to bring it up from: none is active in this epoch"]
+    nodes.bring_up("a")
+    assert (nodes.report("a").epoch, nodes.report("a").is_serving) == (3, True)
+    for node in "bca":
+        nodes.bring_up(node)
+    assert [nodes.report(node).epoch for node in "abc"] == [3, 3, 3]
+    assert [nodes.contents(node) for node in "bc"] == [nodes.contents("a")] * 2
+
+
+def test_what_a_client_counts_as_committed_is_on_the_primary_after_its_restart(nodes: Nodes) -> None:
+    """The primary's answer came, it lost the write in the crash, and the replica's share of it arrives afterwards."""
+    record = nodes.value(b"committed")
+    write = ByHand(write_one(nodes.view(), order(1), "last", b"last", record))
+    requests = {request.node: request for request in write.sent}
+    write.replies("a", nodes.send("a", requests["a"].command))
+    _lose(nodes, b"last")
+    nodes.bring_up("a")
+    assert nodes.report("a").is_serving
+    write.replies("b", nodes.send("b", requests["b"].command))
+    if not write.is_done:
+        write.times_out()
+    stored = nodes.client("a").execute_command("GET", nodes.layout.data(b"last"))
+    assert write.result.outcome is not Outcome.COMMITTED or (stored is not None and parse_record(stored) == record)

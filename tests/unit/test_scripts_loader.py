@@ -1,0 +1,79 @@
+"""The scripts as servers get them."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import fakeredis
+import pytest
+
+import redrepl
+from redrepl.edges.scripts import all_scripts
+
+FOLDER = Path(redrepl.__file__).parent / "lua"
+NAMES = sorted(path.stem for path in FOLDER.glob("*.lua"))
+
+
+def _included(name: str) -> list[str]:
+    first = (FOLDER / f"{name}.lua").read_text(encoding="utf-8").splitlines()[0]
+    return first.removeprefix("-- include:").split() if first.startswith("-- include:") else []
+
+
+def test_every_file_is_a_script() -> None:
+    assert list(all_scripts()) == NAMES
+    assert {"write", "write_many", "update", "absorb", "inspect"} <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_part_that_is_included_exists_and_comes_first(name: str) -> None:
+    source = all_scripts()[name].source
+    places = []
+    for part in _included(name):
+        text = (FOLDER / "parts" / f"{part}.lua").read_text(encoding="utf-8")
+        code = next(line for line in text.splitlines() if line.startswith("local"))
+        places.append(source.index(code))
+    assert places == sorted(places)
+    assert "local member" not in source or source.index("local member") > max(places, default=-1)
+
+
+def test_every_part_is_included_by_somebody() -> None:
+    assert {part for name in NAMES for part in _included(name)} == {path.stem for path in FOLDER.glob("parts/*.lua")}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_digest_is_the_one_that_a_server_computes(name: str) -> None:
+    script = all_scripts()[name]
+    assert script.sha == hashlib.sha1(script.source.encode(), usedforsecurity=False).hexdigest().encode()
+    assert fakeredis.FakeRedis(version=(7,)).script_load(script.source) == script.sha.decode()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_comments_stay_at_home_and_code_does_not(name: str) -> None:
+    lines = all_scripts()[name].source.splitlines()
+    assert lines
+    assert not [line for line in lines if not line.strip() or line.lstrip().startswith("--")]
+    texts = [FOLDER / "parts" / f"{part}.lua" for part in _included(name)] + [FOLDER / f"{name}.lua"]
+    code = [
+        line
+        for text in texts
+        for line in text.read_text(encoding="utf-8").splitlines()
+        if line.strip() and not line.lstrip().startswith("--")
+    ]
+    assert lines == code
+
+
+def test_no_two_scripts_are_the_same() -> None:
+    assert len({script.sha for script in all_scripts().values()}) == len(NAMES)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in NAMES if name not in ("inspect", "enrol", "change_member", "leave", "digest")]
+)
+def test_every_script_that_touches_data_reads_the_member_first(name: str) -> None:
+    assert "guard" in _included(name)
+    own = (FOLDER / f"{name}.lua").read_text(encoding="utf-8")
+    code = [line for line in own.splitlines() if line.strip() and not line.startswith("--")]
+    code = [line for line in code if not line.startswith("local LARGEST")]
+    assert code[0] == "local member = read_member()"
+    assert "return refusal(member)" in code[1]

@@ -1,0 +1,97 @@
+"""Passwords: where they come from, and that they show nowhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from redrepl.edges.configuration import Configuration, load_configuration
+from redrepl.edges.endpoint import redact, split_url
+from redrepl.values.errors import ConfigError
+
+SECRET = "s3cr3t-word"
+
+
+def _load(tmp_path: Path, *lines: str, url: str = "redis://h:1/0", **environment: str) -> Configuration:
+    file = tmp_path / "redrepl.toml"
+    node = ["[[nodes]]", 'id = "a"', f'url = "{url}"', 'role = "primary"', *lines]
+    file.write_text("\n".join(['cluster = "shop"', *node]), encoding="utf-8")
+    return load_configuration(file, environment)
+
+
+def test_a_password_from_the_environment(tmp_path: Path) -> None:
+    found = _load(tmp_path, 'password_env = "MINE"', 'username = "ada"', MINE=SECRET, REDREPL_PASSWORD="other")
+    assert (found.endpoints[0].username, found.endpoints[0].password) == ("ada", SECRET)
+    with pytest.raises(ConfigError, match=r"nodes\[1\]\.password_env: the environment has no MINE"):
+        _load(tmp_path, 'password_env = "MINE"')
+
+
+def test_a_password_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text(f"{SECRET}\n")
+    found = _load(tmp_path, f'password_file = "{tmp_path / "secret"}"')
+    assert found.endpoints[0].password == SECRET
+    with pytest.raises(ConfigError, match=r"nodes\[1\]\.password_file .*missing: No such file"):
+        _load(tmp_path, f'password_file = "{tmp_path / "missing"}"')
+
+
+def test_a_password_file_of_other_bytes(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="password_file"):
+        _load(tmp_path, f'password_file = "{tmp_path / "secret"}"')
+
+
+def test_one_password_for_all_nodes(tmp_path: Path) -> None:
+    assert _load(tmp_path, REDREPL_PASSWORD=SECRET).endpoints[0].password == SECRET
+
+
+def test_a_password_in_the_url_goes_to_the_login_alone(tmp_path: Path) -> None:
+    found = _load(tmp_path, url=f"redis://ada:{SECRET}@h:1/0")
+    endpoint = found.endpoints[0]
+    assert (endpoint.url, endpoint.username, endpoint.password) == ("redis://h:1/0", "ada", SECRET)
+    assert _load(tmp_path, url=f"redis://:{SECRET}@h:1/0", REDREPL_PASSWORD="other").endpoints[0].password == "other"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"redis://ada:{SECRET}@h:1/0",
+        f"rediss://:{SECRET}@h:1/0",
+        f"unix://ada:{SECRET}@/tmp/socket",
+        f"redis://h:1/0?password={SECRET}",
+    ],
+)
+def test_a_secret_shows_nowhere(tmp_path: Path, url: str) -> None:
+    found = _load(tmp_path, url=url, REDREPL_QUEUE_URL=url)
+    assert found.endpoints[0].password == SECRET
+    for shown in (repr(found), str(found), repr(found.members), found.topology().encode(), redact(url)):
+        assert SECRET not in shown
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"http://ada:{SECRET}@h:1/0",
+        f"redis://ada:{SECRET}@h:port/0",
+        f"ada:{SECRET}@h:1",
+        f"redis://ada:{SECRET}@[::1/0",
+    ],
+)
+def test_a_wrong_url_is_named_without_its_secret(url: str) -> None:
+    with pytest.raises(ConfigError, match="node 'a'") as caught:
+        split_url("a", url)
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://h:1/0", "redis://h:1/0"),
+        ("redis://ada@h:1/0", "redis://ada@h:1/0"),
+        ("redis://ada:x@h:1/0", "redis://ada@h:1/0"),
+        ("redis://:x@h:1/0", "redis://h:1/0"),
+        ("redis://ada:x%40y@h:1/0", "redis://ada@h:1/0"),
+    ],
+)
+def test_what_is_shown_of_a_url(url: str, shown: str) -> None:
+    assert redact(url) == shown
