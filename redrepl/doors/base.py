@@ -6,6 +6,7 @@ operation goes on within its own deadline.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
@@ -37,6 +38,9 @@ R = TypeVar("R")
 
 NO_TTL = -1.0
 NO_KEY = -2.0
+
+TOPOLOGY_SECONDS = 2.0
+"""How long a program that only reads replicas may miss a change of members."""
 
 BETWEEN_EPOCHS_SECONDS = 0.02
 """Pause before the topology is read again while a change of members is under way."""
@@ -105,6 +109,7 @@ class CoordinatorBase(Generic[K, V]):
         self._value_codec = value_codec
         self._clock = clock or StampClock()
         self._turns = itertools.count()
+        self._topology_read_at = driver.now()
         self._default_level = configuration.level
         self._default_timeout_seconds = configuration.timeout_seconds
 
@@ -239,7 +244,7 @@ class CoordinatorBase(Generic[K, V]):
     ) -> Plan[dict[Any, WriteReceipt]]:
         deadline = self._deadline(ttl)
         batch = [
-            Item(self._receipt_key(key), self._key(key), value_record(self._clock.next(), self._value(value), deadline))
+            Item(self._receipt_key(key), self._key(key), value_record(NO_STAMP, self._value(value), deadline))
             for key, value in items.items()
         ]
         receipts = yield from self._write_batch(batch, how)
@@ -247,7 +252,7 @@ class CoordinatorBase(Generic[K, V]):
 
     def _delete_many(self, keys: Iterable[K | str | bytes], how: Limits) -> Plan[dict[Any, WriteReceipt]]:
         unique = list(dict.fromkeys(keys))
-        batch = [Item(self._receipt_key(key), self._key(key), tombstone(self._clock.next())) for key in unique]
+        batch = [Item(self._receipt_key(key), self._key(key), tombstone(NO_STAMP)) for key in unique]
         receipts = yield from self._write_batch(batch, how)
         return dict(zip(unique, receipts, strict=True))
 
@@ -255,8 +260,9 @@ class CoordinatorBase(Generic[K, V]):
         _check_distinct(batch)
         receipts: list[WriteReceipt] = []
         for chunk in chunks(batch):
-            order = self._order(how)
-            receipts += yield from self._write_chunk(chunk, order)
+            # Each chunk is stamped when it leaves: the primary refuses what is too old.
+            stamped = [item._replace(record=item.record._replace(stamp=self._clock.next())) for item in chunk]
+            receipts += yield from self._write_chunk(stamped, self._order(how))
             for item, receipt in zip(chunk, receipts[-len(chunk) :], strict=True):
                 self._note(item.key, receipt)
         return self._settle_batch(receipts, how)
@@ -319,6 +325,17 @@ class CoordinatorBase(Generic[K, V]):
 
     # Reads ---------------------------------------------------------------------------------------------------
 
+    def _follow_topology(self, prefer: ReadPreference | str) -> Plan[None]:
+        """Reads of replicas meet no guard: look from time to time whether the replicas still are members."""
+        now = self._base_driver.now()
+        if prefer is ReadPreference.PRIMARY or now < self._topology_read_at + TOPOLOGY_SECONDS:
+            return
+        self._topology_read_at = now
+        with contextlib.suppress(Unavailable):  # nobody to ask: the read itself will say so
+            topology = yield from read_topology(self._view, now + self._default_timeout_seconds)
+            if topology.epoch > self._view.topology.epoch:
+                self._adopt(topology)
+
     def _candidates(self, prefer: ReadPreference | str) -> tuple[str, ...]:
         preference, home = parse_preference(prefer), self._home()
         if preference is ReadPreference.PRIMARY:
@@ -332,6 +349,7 @@ class CoordinatorBase(Generic[K, V]):
     def _record(
         self, key: K | str | bytes, level: Level, prefer: ReadPreference | str, timeout_seconds: float | None
     ) -> Plan[Found]:
+        yield from self._follow_topology(prefer)
         raw, order = self._key(key), self._order(Limits(level, timeout_seconds))
         if _reads_one(order):
             nodes, at_least = self._candidates(prefer), self.session.at_least(raw)
@@ -378,6 +396,7 @@ class CoordinatorBase(Generic[K, V]):
     def _get_many(
         self, keys: Iterable[K | str | bytes], level: Level, prefer: ReadPreference | str, timeout_seconds: float | None
     ) -> Plan[dict[Any, V | None]]:
+        yield from self._follow_topology(prefer)
         unique = list(dict.fromkeys(keys))
         raw_keys = [self._key(key) for key in unique]
         values: dict[Any, V | None] = {}

@@ -44,7 +44,8 @@ class Admission(NamedTuple):
             return None
         if found.cluster is None:
             return self._refusal_of_stranger() if self.purpose is Purpose.SERVE else None
-        if found.cluster != self.layout.cluster or found.node != node:
+        is_other = found.cluster != self.layout.cluster
+        if is_other or (found.node != node and self.purpose is Purpose.SERVE):
             return f"the server at this address is node {found.node!r} of cluster {found.cluster!r}, not {node!r}"
         if self.purpose is not Purpose.SERVE:
             return None

@@ -53,8 +53,9 @@ def encode(command: Command) -> bytes:
 class Channel:
     """Drives one plan at a time over its connections."""
 
-    def __init__(self, gates: Mapping[str, NodeGate], stall_seconds: float) -> None:
-        self.gates = gates
+    def __init__(self, current_gates: Callable[[], Mapping[str, NodeGate]], stall_seconds: float) -> None:
+        self._current_gates = current_gates
+        self.gates = current_gates()
         self._stall_seconds = stall_seconds
         self._connections: dict[str, NodeConnection] = {}
         self._by_fileno: dict[int, NodeConnection] = {}
@@ -114,10 +115,20 @@ class Channel:
         self._held = None
         if self._waiting:
             self._stop_waiting()
+        if self._current_gates() is not self.gates:
+            self._follow_gates()
+
+    def _follow_gates(self) -> None:
+        """The members changed: let go of connections to nodes that are gone or have moved."""
+        before, self.gates = self.gates, self._current_gates()
+        for node, connection in list(self._connections.items()):
+            if self.gates.get(node) is not before.get(node):
+                self._let_go(connection)
 
     def _stop_waiting(self) -> None:
         for node in self._waiting:
-            self.gates[node].forget(self._ring)
+            if node in self.gates:
+                self.gates[node].forget(self._ring)
         self._waiting.clear()
 
     def _exchange(self, effect: Exchange) -> Event:
@@ -280,16 +291,20 @@ class Channel:
     def _drop(self, connection: NodeConnection, reason: str, pause: bool = False) -> None:
         """Close a connection and fail what this run waits for on it; with ``pause`` leave the node alone a while."""
         now = time.monotonic()
-        if self._connections.get(connection.node) is connection:
-            del self._connections[connection.node]
-            del self._by_fileno[connection.fileno]
-            self._poller.unregister(connection.fileno)
-        self.gates[connection.node].report(reason, pause)
-        connection.close()
+        if connection.node in self.gates:
+            self.gates[connection.node].report(reason, pause)
+        self._let_go(connection)
         for run, request, _ in connection.owed:
             if run == self._run:
                 self._events.append(Failure(request.node, request.tag, reason, True, now))
         connection.owed.clear()
+
+    def _let_go(self, connection: NodeConnection) -> None:
+        if self._connections.get(connection.node) is connection:
+            del self._connections[connection.node]
+            del self._by_fileno[connection.fileno]
+            self._poller.unregister(connection.fileno)
+        connection.close()
 
     def _ring(self) -> None:
         """Called by opening threads: something to take, or a failure to report."""

@@ -109,10 +109,10 @@ def open_connection(endpoint: Endpoint, admission: Admission, timeout_seconds: f
     connection: Any = connection_class(**options)
     try:
         connection.connect()
-        found = _membership(connection, admission)
+        found, known = _introduce(connection, admission)
         if (reason := admission.refusal(endpoint.node, found)) is not None:
             raise NodeUnusable(f"{address(endpoint)} {reason}")
-        _load_scripts(connection)
+        _load_scripts(connection, known)
         # redis-py has no public way to hand its socket over; the versions are pinned and a test holds this line.
         sock, connection._sock = connection._sock, None
         return NodeConnection(endpoint.node, sock, found.actual_run_id)
@@ -133,11 +133,15 @@ def _describe(endpoint: Endpoint, error: Exception, timeout_seconds: float) -> s
     return text if address(endpoint) in text else f"{address(endpoint)}: {text}"
 
 
-def _membership(connection: Any, admission: Admission) -> Membership:
+def _introduce(connection: Any, admission: Admission) -> tuple[Membership, list[int]]:
+    """Ask who the node is and which scripts it has, in one round trip."""
+    scripts = all_scripts().values()
     connection.send_command("HMGET", admission.layout.member, *MEMBER_FIELDS)
-    cluster, node, state, run_id = [None if value is None else value.decode() for value in connection.read_response()]
     connection.send_command("INFO", "server")
-    return Membership(cluster, node, state, run_id, _run_id(connection.read_response()))
+    connection.send_command("SCRIPT", "EXISTS", *(script.sha for script in scripts))
+    fields, information, known = (connection.read_response() for _ in range(3))
+    cluster, node, state, run_id = [None if value is None else value.decode() for value in fields]
+    return Membership(cluster, node, state, run_id, _run_id(information)), known
 
 
 def _run_id(information: bytes) -> str:
@@ -146,12 +150,10 @@ def _run_id(information: bytes) -> str:
     return run_id
 
 
-def _load_scripts(connection: Any) -> None:
-    scripts = list(all_scripts().values())
-    connection.send_command("SCRIPT", "EXISTS", *(script.sha for script in scripts))
-    known = connection.read_response()
-    for script, exists in zip(scripts, known, strict=True):
-        if not exists:
-            connection.send_command("SCRIPT", "LOAD", script.source)
-            if connection.read_response() != script.sha:
-                raise NodeUnusable(f"script {script.name} was not loaded as it was sent")
+def _load_scripts(connection: Any, known: list[int]) -> None:
+    missing = [script for script, exists in zip(all_scripts().values(), known, strict=True) if not exists]
+    for script in missing:
+        connection.send_command("SCRIPT", "LOAD", script.source)
+    for script in missing:
+        if connection.read_response() != script.sha:
+            raise NodeUnusable(f"script {script.name} was not loaded as it was sent")

@@ -43,14 +43,13 @@ class BlockingDriver:
         self._gates = {node: self._gate(gate.endpoint) for node, gate in self._gates.items()}
 
     def set_endpoints(self, endpoints: Iterable[Endpoint]) -> None:
-        """Take on new and changed addresses; channels opened before finish what they do on the old ones."""
+        """Take on new and changed addresses; what is under way finishes the question it is at on the old ones."""
         wanted = {endpoint.node: endpoint for endpoint in endpoints}
         kept = {node: gate for node, gate in self._gates.items() if wanted.get(node) == gate.endpoint}
         if len(kept) == len(wanted) == len(self._gates):
             return
         gone = [gate for node, gate in self._gates.items() if node not in kept]
         self._gates = {node: kept.get(node) or self._gate(endpoint) for node, endpoint in wanted.items()}
-        self._close_idle()
         for gate in gone:
             gate.close()
 
@@ -92,14 +91,11 @@ class BlockingDriver:
                 channel = self._idle.pop()
             except IndexError:
                 break
-            if channel.gates is self._gates:
-                return channel
-            channel.close()
-        return Channel(self._gates, self._timeout_seconds)
+            return channel
+        return Channel(lambda: self._gates, self._timeout_seconds)
 
     def _give_back(self, channel: Channel) -> None:
-        stale = channel.gates is not self._gates or self._closed
-        if stale or len(self._idle) >= limits.MAX_IDLE_CHANNELS:
+        if self._closed or len(self._idle) >= limits.MAX_IDLE_CHANNELS:
             channel.close()
         else:
             self._idle.append(channel)

@@ -15,8 +15,12 @@ from redrepl.edges.connection import NodeConnection, NodeUnusable, open_connecti
 from redrepl.edges.endpoint import Endpoint
 
 FIRST_RETRY_SECONDS = 0.02
-LAST_RETRY_SECONDS = 0.5
-"""Pause after a failed opening; doubles up to the last. A node that returns is in use again within it."""
+LAST_RETRY_SECONDS = 0.05
+LAST_RETRY_OF_SILENT_SECONDS = 0.5
+"""Pause after a failed opening; doubles up to the last. A node that returns is in use again within it.
+
+A node that answers, be it with a refusal, costs a millisecond to ask; a silent one holds a thread for the time-out.
+"""
 
 
 def _nobody() -> None:
@@ -33,7 +37,7 @@ class NodeGate:
         self.latency_seconds = 0.0
         self.trouble: str | None = None
         self.failed_opening: str | None = None
-        self._retry_at = 0.0
+        self._retry_at = self._asked_at = 0.0
         self._pause_seconds = FIRST_RETRY_SECONDS
         self._fresh: list[NodeConnection] = []
         self._wanted: list[Callable[[], None]] = []
@@ -97,10 +101,13 @@ class NodeGate:
     def _note(self, trouble: str) -> None:
         self.trouble = trouble
         self._retry_at = time.monotonic() + self._pause_seconds
-        self._pause_seconds = min(2 * self._pause_seconds, LAST_RETRY_SECONDS)
+        is_silent = time.monotonic() - self._asked_at >= self.timeout_seconds
+        longest = LAST_RETRY_OF_SILENT_SECONDS if is_silent else LAST_RETRY_SECONDS
+        self._pause_seconds = min(2 * self._pause_seconds, longest)
 
     def _open_wanted(self) -> None:
         while True:
+            self._asked_at = time.monotonic()
             try:
                 connection, trouble = open_connection(self.endpoint, self.admission, self.timeout_seconds), None
             except NodeUnusable as error:

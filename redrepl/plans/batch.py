@@ -8,6 +8,7 @@ from typing import NamedTuple
 from redrepl.plans.view import ClusterView, describe_refusal
 from redrepl.plans.write import (
     FIRST_ROUND,
+    GRACE_SECONDS,
     RESEND_SECONDS,
     SECOND_ROUND,
     WriteOrder,
@@ -55,7 +56,7 @@ def write_many(view: ClusterView, order: WriteOrder, items: Sequence[Item]) -> P
         if isinstance(event, Failure):
             if event.node == order.home:
                 return batch.undecided(event)
-            batch.failed[event.tag][event.node] = event.reason
+            batch.take_failure(event)
         elif isinstance(event, Reply) and event.node == order.home:
             if event.content != 1 and is_closed(event.content, view.epoch):
                 return batch.turned_down(event)
@@ -151,6 +152,14 @@ class _Batch:
             for index, verdict, stamp in _exceptions(content):
                 lacking[index] = Stamp.parse(stamp) if verdict in (b"ok", b"has") else None
         self.held[reply.tag][reply.node] = lacking
+
+    def take_failure(self, event: Failure) -> None:
+        """A copy that could not be reached; one that is not connected gets another chance soon."""
+        if not event.sent and event.at < self.order.started + GRACE_SECONDS:
+            self.waiting[event.node, event.tag] = event.reason
+            self.resend_at = event.at + RESEND_SECONDS
+        else:
+            self.failed[event.tag][event.node] = event.reason
 
     def _holders(self, index: int) -> list[str]:
         """Other copies that hold at least the decided stamp of one item."""

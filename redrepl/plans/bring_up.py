@@ -16,7 +16,7 @@ from redrepl.plans.catch_up import confirm, ship_log, starting_mark
 from redrepl.plans.copying import Copier
 from redrepl.plans.full_sync import full_sync
 from redrepl.plans.inspect import inspect_nodes
-from redrepl.plans.membership import Tolerances, change_call, enrol_call, epoch_fields
+from redrepl.plans.membership import Tolerances, change_call, enrol_call, epoch_fields, leave_call
 from redrepl.plans.reinstate import Reports, reinstate
 from redrepl.plans.steps import Steps
 from redrepl.plans.topology import newest_topology
@@ -71,6 +71,8 @@ def bring_up(layout: KeyLayout, nodes: tuple[str, ...], target: str, order: Brin
     if isinstance(found, str):
         raise Unavailable(f"node {target!r} cannot be brought up", {target: found})
     sources = _sources(view, reports, target)
+    if found.member and not found.is_itself:
+        found = yield from _expose(view, found, reports, steps)
     if target == view.decider:
         yield from _look_after_primary(view, found, reports, sources, order, steps, done)
     elif sources:
@@ -106,6 +108,21 @@ def _look_after_copy(
     if target.state != "active":
         yield from _activate(view, target, order, steps)
         done.activated = True
+
+
+def _expose(view: ClusterView, copy: NodeReport, reports: Reports, steps: Steps) -> Plan[NodeReport]:
+    """A server that holds another node's membership: a copy of its data, if that node is alive somewhere else.
+
+    Then its bookkeeping is dropped, and it is brought up like one that came back without. Else the address may be
+    wrong, and nothing is touched.
+    """
+    claimed = copy.member.get("node", "")
+    original = reports.get(claimed)
+    if isinstance(original, str) or original is None or not original.is_serving or original.run_id == copy.run_id:
+        what = f"the server at its address says it is node {claimed!r}; look at the addresses"
+        raise Unavailable(f"node {copy.node!r} cannot be brought up", {copy.node: what})
+    yield from steps.ask(copy.node, leave_call(view.layout, claimed), "dropping another node's bookkeeping")
+    return (yield from _report(view.layout, copy.node, steps))
 
 
 def _suspend(view: ClusterView, target: NodeReport, order: BringUpOrder, steps: Steps) -> Plan[NodeReport]:

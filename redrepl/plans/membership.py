@@ -111,6 +111,9 @@ def initialise(
 
 def check_free(topology: Topology, node: str, report: NodeReport) -> None:
     """Raise RequestError unless the node is free, or already what this topology says."""
+    if report.member and report.member.get("node") != node:
+        there = f"is node {report.member.get('node')!r} of cluster {topology.cluster!r}"
+        raise RequestError(f"the server at the address of node {node!r} {there}, not {node!r}")
     others = [name for name in report.clusters if name != topology.cluster]
     if others:
         raise _occupied(topology.cluster, node, others[0])
@@ -120,8 +123,6 @@ def check_free(topology: Topology, node: str, report: NodeReport) -> None:
             f"node {node!r} is already a member of cluster {topology.cluster!r} with another topology (epoch "
             f"{report.epoch}): {there}; change the members with `redrepl nodes`, or take the node out first"
         )
-    if report.member and report.member.get("node") != node:
-        raise RequestError(f"the server of node {node!r} is node {report.member.get('node')!r} of this cluster")
 
 
 def _is_same(stored: Topology, wanted: Topology) -> bool:
@@ -167,10 +168,14 @@ def change_topology(
     return done
 
 
-def _take_out(layout: KeyLayout, node: str, until: float) -> Plan[str]:
+def leave_call(layout: KeyLayout, node: str) -> ScriptCall:
+    """Drop a server's bookkeeping as this node; its records stay."""
     keys = (layout.member, layout.topology, CLUSTERS_KEY, layout.log, layout.cursors, layout.marks)
-    call = ScriptCall("leave", keys, (layout.cluster.encode(), node.encode()))
-    expect_reply((yield ask(node, call, until)), node, "taking it out")
+    return ScriptCall("leave", keys, (layout.cluster.encode(), node.encode()))
+
+
+def _take_out(layout: KeyLayout, node: str, until: float) -> Plan[str]:
+    expect_reply((yield ask(node, leave_call(layout, node), until)), node, "taking it out")
     return "taken out; its records stay until you delete them"
 
 

@@ -161,6 +161,8 @@ def node_state(view: ClusterView, member: Member, report: NodeReport | str | Non
         return NodeState.INACTIVE, text
     if not report.member:
         return NodeState.INACTIVE, "came back empty; the workers fill it"
+    if not report.is_itself:
+        return NodeState.INACTIVE, f"the server at its address is node {report.member.get('node')!r}, or has its data"
     if report.has_restarted:
         return NodeState.SYNCING, "restarted; the workers look what it lost before it serves again"
     if report.state == "syncing":

@@ -98,6 +98,8 @@ def check_log(
         if steps.at >= stop_at:
             finished = False
             break
+    if position == start.position:
+        yield from confirm(view, replica.node, primary.node, position, steps)
     return CaughtUp(position.entries - start.position.entries, replaced, 0, finished)
 
 

@@ -21,7 +21,10 @@ FIRST_ROUND = 0
 SECOND_ROUND = 1
 
 RESEND_SECONDS = 0.02
-"""Pause before a copy that has not come to the epoch yet is sent the record again."""
+"""Pause before a copy that has not come to the epoch yet, or is not connected, is sent the record again."""
+
+GRACE_SECONDS = 0.1
+"""How long a write that needs a copy waits for a connection to it: one that just came back is reached within this."""
 
 
 class WriteOrder(NamedTuple):
@@ -163,7 +166,12 @@ class _Spread:
 
     def take_failure(self, event: Failure) -> None:
         """A copy that could not be reached; what was sent in an earlier round no longer matters."""
-        if event.tag == self._round:
+        if event.tag != self._round:
+            return
+        if not event.sent and event.at < self._order.started + GRACE_SECONDS:
+            self.tally.waits(event.node, event.reason)
+            self._resend_at = event.at + RESEND_SECONDS
+        else:
             self.tally.fails(event.node, event.reason)
 
     def next_exchange(self, at: float) -> Exchange | None:

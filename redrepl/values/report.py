@@ -89,7 +89,12 @@ class NodeReport:
     @property
     def is_serving(self) -> bool:
         """Whether clients are admitted."""
-        return self.state == "active" and not self.has_restarted
+        return self.state == "active" and not self.has_restarted and self.is_itself
+
+    @property
+    def is_itself(self) -> bool:
+        """Whether the server at this node's address is this node, and not another one or a copy of its data."""
+        return self.member.get("node") == self.node
 
     @property
     def log_floor(self) -> str:

@@ -13,6 +13,7 @@ from redrepl_workers.context import WorkerContext, context_for
 from redrepl_workers.lease import LEASE_SECONDS, Lease, lease
 
 RENEW_SECONDS = LEASE_SECONDS / 3
+_warned: dict[str, str] = {}
 _log = logging.getLogger("redrepl.worker")
 
 
@@ -39,9 +40,17 @@ def bring_up_with_lease(context: WorkerContext, connection: Any | None, node: st
         except Stopping:
             return f"{node}: stopped on request, to be continued"
         except RedreplError as error:
-            _log.warning("bringing up %s: %s", node, error)
+            _warn_once(node, str(error))
             return f"{node}: {error}"
+    _warned.pop(node, None)
     return _report(done)
+
+
+def _warn_once(node: str, text: str) -> None:
+    """The same trouble comes back at every tick; it is said once."""
+    if _warned.get(node) != text:
+        _warned[node] = text
+        _log.warning("bringing up %s: %s", node, text)
 
 
 class _Watch:

@@ -1,0 +1,110 @@
+"""Clients whose clocks are off."""
+
+from __future__ import annotations
+
+import pytest
+
+from redrepl import ClockSkew, Outcome, WriteNotConfirmed
+from tests.servers.conftest import MakeCluster
+from tests.servers.support.cluster import Cluster, Store
+
+HOUR_MICROS = 3_600_000_000
+
+
+def skewed(cluster: Cluster, micros: int) -> Store:
+    """A coordinator whose clock is off after it was opened: opening sets it by the primary's."""
+    store = cluster.open()
+    store._clock.physical.offset_micros += micros
+    return store
+
+
+@pytest.mark.parametrize("before", [None, b"old"], ids=["absent key", "over a value"])
+@pytest.mark.parametrize("level", ["async", "quorum", "all"])
+def test_a_clock_far_ahead_is_refused_without_effect(cluster: Cluster, level: str, before: bytes | None) -> None:
+    if before is not None:
+        cluster.open().set("key", before, level="all")
+    contents = cluster.assert_identical()
+    with pytest.raises(ClockSkew, match="too far ahead"):
+        skewed(cluster, HOUR_MICROS).set("key", b"new", level=level)
+    assert cluster.assert_identical() == contents
+
+
+@pytest.mark.parametrize("before", [None, b"old"], ids=["absent key", "over a value"])
+@pytest.mark.parametrize("level", ["async", "quorum", "all"])
+def test_a_clock_far_behind_is_refused_and_leaves_nothing(cluster: Cluster, level: str, before: bytes | None) -> None:
+    if before is not None:
+        cluster.open().set("key", before, level="all")
+    contents = cluster.assert_identical()
+    with pytest.raises(ClockSkew, match="older than the node accepts"):
+        skewed(cluster, -HOUR_MICROS).set("key", b"new", level=level)
+    assert cluster.raw("a").records() == contents
+    cluster.settle()
+    assert cluster.assert_identical() == contents
+
+
+@pytest.mark.parametrize("micros", [HOUR_MICROS, -HOUR_MICROS])
+def test_a_batch_with_a_clock_far_off_is_not_confirmed(cluster: Cluster, micros: int) -> None:
+    cluster.open().set("kept", b"old", level="all")
+    contents = cluster.assert_identical()
+    with pytest.raises((ClockSkew, WriteNotConfirmed)):
+        skewed(cluster, micros).set_many({"kept": b"new", "absent": b"new"})
+    cluster.settle()
+    assert cluster.assert_identical() == contents
+
+
+def test_updates_with_a_clock_far_off_are_refused_without_effect(cluster: Cluster) -> None:
+    cluster.open().set("count", b"1", level="all")
+    contents = cluster.assert_identical()
+    for micros in (HOUR_MICROS, -HOUR_MICROS):
+        with pytest.raises(ClockSkew):
+            skewed(cluster, micros).increment("count")
+        with pytest.raises(ClockSkew):
+            skewed(cluster, micros).add("absent", b"v")
+    assert cluster.assert_identical() == contents
+
+
+@pytest.mark.parametrize("level", ["async", "quorum", "all"])
+def test_with_clocks_a_little_off_the_later_write_wins_everywhere(make_cluster: MakeCluster, level: str) -> None:
+    cluster = make_cluster()
+    stores = [skewed(cluster, micros) for micros in (0, 1_500_000, -1_500_000)]
+    for round_number in range(30):
+        store = stores[round_number % 3]
+        for key in ("set", "many"):
+            value = f"{key}-{round_number}".encode()
+            if key == "set":
+                receipt = store.set(key, value, level=level)
+            else:
+                receipt = store.set_many({key: value}, level=level)[key]
+            assert receipt.outcome is Outcome.COMMITTED
+            assert {each.get(key) for each in stores} == {value}
+        if round_number % 4 == 0:
+            store.delete("set", level=level)
+            assert {each.get("set") for each in stores} == {None}
+    cluster.settle()
+    assert cluster.values_everywhere() == {b"set": b"set-29", b"many": b"many-29"}
+
+
+def test_a_later_delete_from_a_clock_behind_stands(cluster: Cluster) -> None:
+    skewed(cluster, 2_000_000).set("key", b"v", level="all")
+    receipt = skewed(cluster, -2_000_000).delete("key", level="all")
+    assert receipt.acked == {"a", "b", "c"}
+    assert cluster.values_everywhere() == {}
+
+
+def test_opening_sets_the_clock_by_the_primary(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    import time
+
+    real = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: real() + HOUR_MICROS * 1000)
+    store = cluster.open()
+    assert store.set("key", b"v", ttl=100, level="all").outcome is Outcome.COMMITTED
+    assert 95 < store.ttl("key") <= 100
+
+
+def test_a_batch_that_takes_longer_than_max_age_is_written(make_cluster: MakeCluster) -> None:
+    cluster = make_cluster(timeout_seconds=1.0, max_age_seconds=1.2)
+    proxy, store = cluster.proxied("a")
+    proxy.delay(0.1)
+    receipts = store.set_many({f"key-{number}": b"v" for number in range(5000)})
+    assert len(receipts) == 5000
+    assert {receipt.outcome for receipt in receipts.values()} == {Outcome.COMMITTED}

@@ -1,0 +1,54 @@
+"""Connections that open slowly or in a bad moment mix nothing up."""
+
+from __future__ import annotations
+
+import pytest
+
+from redrepl import Administration
+from redrepl.edges.opening import NodeGate
+from tests.servers.support.cluster import Cluster
+from tests.support.waiting import wait_until
+
+
+def test_a_connection_that_opens_at_once_keeps_the_order_of_questions(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # On a busy machine the opening thread may be done before the caller goes on to its second question.
+    ask = NodeGate.request
+
+    def opens_at_once(gate: NodeGate, wake: object) -> str | None:
+        trouble = ask(gate, wake)  # type: ignore[arg-type]
+        wait_until(lambda: gate._thread is None)
+        return trouble
+
+    monkeypatch.setattr(NodeGate, "request", opens_at_once)
+    with Administration(cluster.configuration()) as administration:
+        _, reports = administration.inspect()
+    restarted = {node: isinstance(report, str) or report.has_restarted for node, report in reports.items()}
+    assert restarted == {"a": False, "b": False, "c": False}
+
+
+def test_a_silent_node_does_not_keep_another_from_being_brought_up(cluster: Cluster) -> None:
+    store = cluster.open()
+    store.set("key", b"v", level="all")
+    proxy = cluster.proxy("c")
+    proxy.blackhole()
+    cluster["b"].restart(empty=True)
+    with Administration(cluster.configuration({"c": proxy.url()})) as administration:
+        done = administration.bring_up("b")
+    assert done.activated
+    assert cluster.raw("b").values() == {b"key": b"v"}
+
+
+def test_a_late_answer_is_not_taken_for_the_answer_to_another_question(cluster: Cluster) -> None:
+    proxy, store = cluster.proxied("b")
+    for number in range(20):
+        store.set(f"key-{number}", b"v%d" % number, level="all")
+    for number in range(20):
+        proxy.blackhole()
+        # b's share of the time runs out, c or a answers; then b's answer arrives, to the next read.
+        assert store.get(f"key-{number}", prefer="replica", timeout_seconds=0.15) == b"v%d" % number
+        proxy.heal()
+        follower = (number + 1) % 20
+        assert store.get(f"key-{follower}", prefer="replica") == b"v%d" % follower
+        assert store.get_many([f"key-{number}"], prefer="replica") == {f"key-{number}": b"v%d" % number}

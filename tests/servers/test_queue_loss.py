@@ -1,0 +1,138 @@
+"""The queue is a hint: losing it, or a worker in the middle of a job, loses nothing and repeats nothing harmful."""
+
+from __future__ import annotations
+
+import pytest
+
+from redrepl.plans.copying import Copier
+from tests.servers.conftest import MakeCluster
+from tests.servers.support.cluster import Cluster, Store
+from tests.support.clients import connect
+from tests.support.waiting import wait_until
+
+KEYS = 20_000
+DELETED = 3
+
+
+def outage(cluster: Cluster, store: Store) -> None:
+    """Much to catch up with on b, deletes included."""
+    store.set_many({f"key-{number}": b"old" for number in range(0, KEYS, 7)})
+    cluster.settle()
+    cluster["b"].kill()
+    for start in range(0, KEYS, 1000):
+        store.set_many({f"key-{number}": b"new" * 20 for number in range(start, start + 1000)})
+    store.delete_many([f"key-{number}" for number in range(0, KEYS, DELETED)])
+    cluster["b"].start()
+
+
+def expect_done(cluster: Cluster) -> None:
+    cluster.wait_settled()
+    values = cluster.values_everywhere()
+    assert len(values) == KEYS - len(range(0, KEYS, DELETED))
+    assert set(values.values()) == {b"new" * 20}
+
+
+def wait_for_progress(cluster: Cluster) -> None:
+    """Some of the catch-up is done, and not all."""
+    with cluster.raw("b").client as client:
+        start = client.dbsize()
+        wait_until(lambda: client.dbsize() > start + 200, 30, "the catch-up is under way")
+
+
+def test_a_worker_killed_in_the_middle_of_a_job_is_taken_over(make_cluster: MakeCluster) -> None:
+    cluster = make_cluster(queue=True)
+    outage(cluster, cluster.open())
+    first = cluster.worker()
+    wait_for_progress(cluster)
+    first.kill()
+    assert cluster.lacking(), "the job was in the middle"
+    cluster.worker()
+    expect_done(cluster)
+
+
+def test_a_flushed_queue_costs_nothing(make_cluster: MakeCluster) -> None:
+    cluster = make_cluster(queue=True)
+    outage(cluster, cluster.open())
+    cluster.worker()
+    assert cluster.queue is not None
+    with connect(cluster.queue) as client:
+        wait_for_progress(cluster)
+        client.flushall()
+    expect_done(cluster)
+    store = cluster.open()
+    store.set("after", b"1", level="async")
+    wait_until(lambda: cluster.raw("b").stored("after") and cluster.raw("c").stored("after"), 30, "work goes on")
+
+
+@pytest.mark.parametrize("fault", ["kill", "freeze"])
+def test_without_the_queue_the_tick_does_it_all(make_cluster: MakeCluster, fault: str) -> None:
+    cluster = make_cluster(queue=True)
+    store = cluster.open()
+    outage(cluster, store)
+    cluster.worker()
+    wait_for_progress(cluster)
+    assert cluster.queue is not None
+    getattr(cluster.queue, fault)()
+    store.set("key-1", b"new" * 20, level="async")
+    expect_done(cluster)
+
+
+def test_a_queue_that_comes_back_is_used_again(make_cluster: MakeCluster) -> None:
+    cluster = make_cluster(queue=True)
+    store = cluster.open()
+    cluster.worker()
+    assert cluster.queue is not None
+    cluster.queue.kill()
+    store.set("during", b"1", level="async")
+    cluster.wait_settled()
+    cluster.queue.start()
+    store.set("after", b"1", level="async")
+    cluster.wait_settled()
+    with connect(cluster.queue) as client:
+        wait_until(lambda: client.smembers("rq:workers"), 30, "the worker is registered again")
+    assert cluster.values_everywhere().keys() == {b"during", b"after"}
+
+
+def test_two_workers_at_once_do_no_harm(make_cluster: MakeCluster) -> None:
+    cluster = make_cluster(queue=True)
+    outage(cluster, cluster.open())
+    cluster.worker()
+    cluster.worker()
+    expect_done(cluster)
+
+
+def test_two_bring_ups_of_one_node_at_once_do_no_harm(make_cluster: MakeCluster) -> None:
+    # Without a queue there is no lease: the two tickers really work against each other.
+    cluster = make_cluster()
+    outage(cluster, cluster.open())
+    cluster.ticker()
+    cluster.ticker()
+    expect_done(cluster)
+
+
+def test_a_worker_asked_to_stop_ends_with_0_and_another_goes_on(make_cluster: MakeCluster) -> None:
+    cluster = make_cluster(queue=True)
+    outage(cluster, cluster.open())
+    worker = cluster.worker()
+    wait_for_progress(cluster)
+    assert worker.stop() == 0
+    cluster.worker()
+    expect_done(cluster)
+
+
+def test_a_worker_that_dies_before_it_copied_has_moved_no_mark(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = cluster.open()
+    store.set_many({f"key-{number}": b"v" for number in range(100)}, level="async")
+    with monkeypatch.context() as patch:
+        patch.setattr(Copier, "copy", _die)
+        for node in "bc":
+            with pytest.raises(RuntimeError, match="killed"):
+                cluster.bring_up(node)
+    cluster.settle()
+    assert len(cluster.assert_identical()) == 100
+
+
+def _die(*_: object) -> None:
+    raise RuntimeError("killed")

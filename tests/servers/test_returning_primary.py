@@ -1,0 +1,166 @@
+"""A primary that comes back: with its data it is admitted again, with less than its replicas have it is not."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from redrepl import RedreplError, Unavailable, WriteRejected
+from redrepl.values.errors import WriteFailure
+from tests.servers.support.cluster import Cluster
+from tests.support.waiting import wait_until
+
+KEYS = 300
+
+
+def fill(cluster: Cluster, payload: bytes) -> dict[bytes, bytes]:
+    store = cluster.open()
+    store.set_many({f"key-{number}": payload for number in range(KEYS)}, level="all")
+    store.delete("key-0", level="all")
+    return cluster.assert_identical()
+
+
+def test_an_empty_primary_stops_writes_and_keeps_the_replicas_data(cluster: Cluster) -> None:
+    before = fill(cluster, b"v")
+    store = cluster.open()
+    cluster["a"].restart(empty=True)
+    cluster.ticker()
+    for client in (store, cluster.open()):
+        with pytest.raises(WriteRejected, match=r"a: .*came back empty"):
+            client.set("key-1", b"new")
+    # The workers have looked at it by now, more than once.
+    with pytest.raises(RedreplError, match=r"primary 'a' came back empty"):
+        cluster.bring_up("a")
+    for node in "bc":
+        cluster.bring_up(node)
+        assert cluster.raw(node).records() == before
+    assert store.get("key-2", prefer="replica") == b"v"
+
+
+def test_after_a_rejected_write_the_replicas_can_still_be_read(cluster: Cluster) -> None:
+    fill(cluster, b"v")
+    store = cluster.open()
+    cluster["a"].restart(empty=True)
+    with pytest.raises(WriteRejected):
+        store.set("key-1", b"new")
+    assert store.get("key-1", prefer="replica") == b"v"
+
+
+def test_an_empty_primary_does_not_fill_a_replica_that_restarts(cluster: Cluster) -> None:
+    before = fill(cluster, b"v")
+    cluster["a"].restart(empty=True)
+    cluster["b"].restart()
+    for _ in range(2):
+        done = cluster.bring_up("b")
+        assert done.notes == ["no node to bring it up from: none is active in this epoch"]
+        assert not done.activated
+    assert cluster.raw("b").records() == before
+    assert cluster.raw("c").records() == before
+
+
+def test_a_restarted_primary_decides_nothing_before_it_was_checked(cluster: Cluster) -> None:
+    before = fill(cluster, b"v")
+    store = cluster.open()
+    cluster["a"].restart()
+    for client in (store, cluster.open()):
+        with pytest.raises(WriteRejected, match="restarted"):
+            client.set("key-1", b"new")
+    assert cluster.assert_identical() == before
+
+
+def test_a_primary_that_restarts_with_its_data_is_admitted_by_the_workers(cluster: Cluster) -> None:
+    before = fill(cluster, b"v")
+    store = cluster.open()
+    store.set("async", b"1", level="async")
+    cluster["a"].kill()
+    cluster["a"].start()
+    cluster.ticker()
+    wait_until(lambda: store.set("after", b"1"), 20, "writes go on")
+    cluster.wait_settled()
+    assert cluster.assert_identical().keys() == {*before, b"async", b"after"}
+
+
+def test_a_primary_with_older_data_decides_nothing_until_it_has_everything_again(cluster: Cluster) -> None:
+    fill(cluster, b"old")
+    snapshot = cluster["a"].snapshot_directory()
+    before = fill(cluster, b"new")
+    store = cluster.open()
+    cluster["a"].restore_directory(snapshot)
+    cluster["a"].start()
+    with pytest.raises(WriteRejected, match=r"a: .*restarted"):
+        store.set("key-1", b"newest")
+    with pytest.raises(Unavailable, match="restarted"):
+        store.get("key-1")
+    for node in "bc":
+        assert cluster.raw(node).records() == before
+    cluster.settle()
+    assert cluster.assert_identical() == before
+    assert store.set("key-1", b"newest", level="all").acked == {"a", "b", "c"}
+    assert store.topology.epoch == 2, "what was under way in the old epoch can no longer come"
+
+
+def test_a_primary_with_older_data_says_what_it_took_up(cluster: Cluster) -> None:
+    fill(cluster, b"old")
+    snapshot = cluster["a"].snapshot_directory()
+    fill(cluster, b"new")
+    cluster["a"].restore_directory(snapshot)
+    cluster["a"].start()
+    done = cluster.bring_up("a")
+    assert done.activated
+    assert done.records >= KEYS
+    assert done.notes == [f"took up {done.records} records from its replicas, in the new epoch 2"]
+
+
+def test_with_a_replica_missing_too_a_primary_with_older_data_is_not_admitted(cluster: Cluster) -> None:
+    fill(cluster, b"old")
+    snapshot = cluster["a"].snapshot_directory()
+    before = fill(cluster, b"new")
+    cluster["b"].restart(empty=True)
+    cluster["a"].restore_directory(snapshot)
+    cluster["a"].start()
+    cluster.ticker()
+    with pytest.raises(
+        Unavailable, match="primary 'a' restarted; 2 replicas are needed to see what it lost, usable: c"
+    ):
+        cluster.bring_up("a")
+    with pytest.raises(WriteRejected, match="a: "):
+        cluster.open().set("key-1", b"newest")
+    assert cluster.raw("c").records() == before
+
+
+def test_a_restarted_primary_waits_for_enough_replicas_to_compare_with(cluster: Cluster) -> None:
+    before = fill(cluster, b"v")
+    cluster["b"].kill()
+    cluster["a"].restart()
+    with pytest.raises(Unavailable, match="2 replicas are needed to see what it lost, usable: c"):
+        cluster.bring_up("a")
+    assert cluster.raw("c").records() == before
+
+
+def test_a_primary_killed_in_the_middle_of_writes_is_admitted_again(cluster: Cluster) -> None:
+    store = cluster.open()
+    stop = threading.Event()
+
+    def write(thread: int) -> None:
+        number = 0
+        while not stop.is_set():
+            number += 1
+            try:
+                store.set(f"{thread}-{number % 50}", b"%d" % number)
+            except WriteFailure:
+                continue
+
+    threads = [threading.Thread(target=write, args=(thread,)) for thread in range(4)]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: len(cluster.raw("a").records()) == 200, message="all keys are written")
+    cluster["a"].kill()
+    stop.set()
+    for thread in threads:
+        thread.join()
+    cluster["a"].start()
+    cluster.ticker()
+    wait_until(lambda: store.set("after", b"1"), 10, "writes go on")
+    cluster.wait_settled()
+    cluster.assert_identical()
