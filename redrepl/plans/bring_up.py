@@ -18,6 +18,7 @@ from redrepl.plans.full_sync import full_sync
 from redrepl.plans.inspect import inspect_nodes
 from redrepl.plans.membership import Tolerances, change_call, enrol_call, epoch_fields, leave_call
 from redrepl.plans.reinstate import Reports, reinstate
+from redrepl.plans.restarts import restarted_together
 from redrepl.plans.steps import Steps
 from redrepl.plans.topology import newest_topology
 from redrepl.plans.undecided import check_log
@@ -84,8 +85,14 @@ def bring_up(layout: KeyLayout, nodes: tuple[str, ...], target: str, order: Brin
 
 def _sources(view: ClusterView, reports: Reports, target: str) -> list[NodeReport]:
     """Whose logs count for the target: active members of the epoch, as far as they answer."""
-    candidates = [reports.get(node) for node in view.topology.sources_of(target)]
-    return [r for r in candidates if isinstance(r, NodeReport) and r.is_serving and r.epoch == view.topology.epoch]
+    names = view.topology.sources_of(target)
+    candidates = [reports.get(node) for node in names]
+    found = [r for r in candidates if isinstance(r, NodeReport) and r.is_serving and r.epoch == view.topology.epoch]
+    if found or view.decider is not None:
+        return found
+    # Several primaries that all restarted: each has what it had, and they give it to each other.
+    together = restarted_together(view, reports)
+    return [r for r in together if r.node in names and r.state == "active" and r.epoch == view.topology.epoch]
 
 
 def _look_after_copy(
@@ -99,8 +106,7 @@ def _look_after_copy(
         target = yield from _suspend(view, target, order, steps)
         done.notes.append("was set to syncing")
         # What it must have before it serves again is what the sources have now that it takes no writes any more.
-        again = yield from inspect_nodes(view.layout, [source.node for source in sources], steps.until)
-        sources = _sources(view, again, target.node)
+        sources = _sources(view, (yield from inspect_nodes(view.layout, view.ids, steps.until)), target.node)
     for source in sources:
         yield from _catch_up(view, source, target, order, steps, done, walk=fresh or order.exactly)
         if not done.finished:

@@ -41,7 +41,7 @@ def full_sync(view: ClusterView, source: NodeReport, target: str, steps: Steps) 
         pairs = zip(names, headers, strict=True)
         yield from copier.copy({name: stamp_in(header) for name, header in pairs if header not in (b"", FOREIGN)})
         keys += len(names)
-        yield Progress(f"copy {source.node} to {target}", keys, max(keys, total))
+        yield Progress(f"copy {source.node} to {target}", keys, keys if cursor == SCAN_START else max(keys, total))
         if cursor == SCAN_START:
             break
     removed = 0 if view.decider is None else (yield from _take_away(view, source, target, steps))

@@ -52,6 +52,8 @@ def _questions(layout: KeyLayout, nodes: tuple[str, ...]) -> tuple[Request, ...]
 
 
 def _read(event: Reply, run_id: str) -> NodeReport | str:
+    if not run_id:
+        return "INFO names no run_id: restarts of this server could not be noticed"
     try:
         return parse_report(event.node, event.content, run_id)
     except (ConfigError, ValueError) as error:

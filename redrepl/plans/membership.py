@@ -158,7 +158,8 @@ def change_topology(
     for node in everybody:
         report = reports[node]
         if isinstance(report, str):
-            done[node] = f"left to the workers: {report}"
+            left = "left to the workers" if node in new.ids else "away: empty it before it is used again"
+            done[node] = f"{left}: {report}"
         elif node not in new.ids:
             done[node] = yield from _take_out(layout, node, until)
         elif node not in old.ids:

@@ -18,6 +18,7 @@ from redrepl.plans.catch_up import PAGE_CHANGES, next_count, read_page, starting
 from redrepl.plans.copying import Copier
 from redrepl.plans.inspect import inspect_nodes
 from redrepl.plans.membership import change_call, epoch_fields
+from redrepl.plans.restarts import restarted_together
 from redrepl.plans.steps import Steps
 from redrepl.plans.view import FOR_UPKEEP, ClusterView
 from redrepl.values.effects import Plan
@@ -64,6 +65,9 @@ def _witnesses(view: ClusterView, primary: NodeReport, reports: Reports) -> list
     copies = len(view.ids)
     others = [reports.get(node) for node in view.others[primary.node]]
     sound = [r for r in others if isinstance(r, NodeReport) and not r.has_restarted and r.state in ("active", "fenced")]
+    if not sound:
+        together = restarted_together(view, reports)
+        sound = [r for r in together if r.node != primary.node and r.state in ("active", "fenced")]
     lineage = max((int(report.member.get("lineage", "0")) for report in sound), default=0)
     sound = [report for report in sound if int(report.member.get("lineage", "0")) == lineage]
     needed = copies - ConsistencyLevel.QUORUM.required(copies - 1) if copies > 1 else 0

@@ -132,7 +132,9 @@ def _node_status(survey: Survey, member: Member, expected: Expectations) -> Node
     report = survey.report(member.id)
     state, error = node_state(survey.view, member, survey.reports.get(member.id))
     lag = lag_of(survey, member.id)
-    in_time = lag is None or lag.seconds <= expected.healthy_within_seconds
+    in_time = lag is not None and lag.seconds <= expected.healthy_within_seconds
+    if error is None and lag is None:
+        error = "its lag is not known: nobody whom it follows answers"
     if error is None and lag is not None and not in_time:
         error = f"its oldest missing change is {lag.seconds:.0f} s old; do workers run (`redrepl worker`)?"
     content = survey.contents.get(member.id)

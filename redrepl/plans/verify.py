@@ -147,7 +147,7 @@ def _digest(view: ClusterView, node: str, now_millis: int, steps: Steps) -> Plan
         seen.update(fresh)
         for start in range(0, len(fresh), limits.BATCH_KEYS):
             yield from _add_digests(node, fresh[start : start + limits.BATCH_KEYS], now_millis, sums, steps)
-        yield Progress(f"digest {node}", len(seen), max(total, len(seen)))
+        yield Progress(f"digest {node}", len(seen), len(seen) if cursor == SCAN_START else max(total, len(seen)))
         if cursor == SCAN_START:
             return sums
 

@@ -1,0 +1,162 @@
+"""`redrepl nodes list|add|remove`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import click
+
+from redrepl import Administration, ConfigError, NodeState, RequestError, Topology, Unavailable
+from redrepl.edges.endpoint import Endpoint, split_url
+from redrepl.plans.status import node_state
+from redrepl.plans.view import ClusterView
+from redrepl.values.report import NodeReport
+from redrepl.values.status import SCHEMA_VERSION
+from redrepl.values.validation import check_name
+from redrepl_cli.confirmation import confirm, require_terminal_or_yes
+from redrepl_cli.exit_codes import ExitCode
+from redrepl_cli.options import Invocation, common_options, yes_option
+from redrepl_cli.output import plain_table, say, write, write_json
+from redrepl_cli.text import printable, shown_url
+
+Reports = Mapping[str, NodeReport | str]
+
+
+@click.group
+def nodes() -> None:
+    """List, add and remove the nodes of the cluster."""
+
+
+@nodes.command("list")
+@common_options
+def list_nodes(invocation: Invocation) -> ExitCode:
+    """Show the members, as the nodes themselves know them.
+
+    Exit code 3 where a member is not active; `redrepl status` says more.
+
+    \b
+    Example: redrepl nodes list --format json
+    """
+    configuration = invocation.configuration()
+    with Administration(configuration) as administration:
+        topology, reports = administration.inspect()
+    if topology is None:
+        evidence = {node: report if isinstance(report, str) else "is no member" for node, report in reports.items()}
+        raise Unavailable(f"no member of cluster {configuration.cluster!r} answered", evidence)
+    rows = _rows(topology, reports)
+    if invocation.as_json:
+        head = {"schema_version": SCHEMA_VERSION, "cluster": topology.cluster, "mode": topology.mode.value}
+        write_json({**head, "epoch": topology.epoch, "primary": topology.decider, "nodes": rows})
+    else:
+        columns = ["id", "role", "state", "epoch", "url"]
+        write(plain_table(columns, [[row[column] for column in columns] for row in rows]))
+        for row in rows:
+            if row["error"]:
+                say(f"  {row['id']}: {printable(row['error'])}")
+    active = all(row["state"] == NodeState.ACTIVE.value for row in rows)
+    return ExitCode.DONE if active else ExitCode.DEGRADED
+
+
+def _rows(topology: Topology, reports: Reports) -> list[dict[str, Any]]:
+    view, rows = ClusterView(topology), []
+    for member in topology.members:
+        report = reports.get(member.id)
+        state, error = node_state(view, member, report)
+        epoch = report.epoch if isinstance(report, NodeReport) and report.member else None
+        row = {"id": member.id, "url": shown_url(member.url), "role": member.role.value, "state": state.value}
+        rows.append({**row, "epoch": epoch, "error": error})
+    return rows
+
+
+@nodes.command("add")
+@click.argument("node", metavar="ID")
+@click.argument("url")
+@click.option("--username", metavar="NAME", help="Login of the node [default: that of the first configured node].")
+@click.option("--password-env", metavar="VARIABLE", help="Environment variable that holds the node's password.")
+@common_options
+def add(invocation: Invocation, node: str, url: str, username: str | None, password_env: str | None) -> None:
+    """Take a server in as a node: as a replica, or as one more primary in multi-primary mode.
+
+    It must be free of other clusters. The workers fill it; until then it is syncing. Passwords come from the
+    environment, never from the command line.
+
+    \b
+    Example: redrepl nodes add d redis://10.0.0.4:6379/0 --password-env NODE_D_PASSWORD
+    """
+    configuration = invocation.configuration()
+    endpoint = _endpoint(node, url, username, password_env)
+    if username is None and password_env is None:
+        first = configuration.endpoints[0]
+        endpoint = replace(endpoint, username=first.username, password=first.password)
+    with Administration(configuration) as administration:
+        done = administration.add_node(endpoint)
+        role = administration.find_members().member(node).role.value
+    _show_done(invocation, done)
+    say(f"\nadd it to {configuration.origin}, so that it is found while others are away:\n")
+    say(_as_toml(endpoint, role, password_env))
+
+
+def _endpoint(node: str, url: str, username: str | None, password_env: str | None) -> Endpoint:
+    try:
+        endpoint = split_url(check_name("node id", node), url)
+    except ConfigError as error:
+        raise RequestError(error.message) from error
+    if endpoint.password is not None:
+        raise RequestError("the url must carry no password: command lines are visible to others; use --password-env")
+    password = None
+    if password_env is not None:
+        password = os.environ.get(password_env)
+        if password is None:
+            raise RequestError(f"--password-env: the environment has no {password_env}")
+    return replace(endpoint, username=username or endpoint.username, password=password)
+
+
+def _as_toml(endpoint: Endpoint, role: str, password_env: str | None) -> str:
+    pairs = {"id": endpoint.node, "url": endpoint.url, "role": role}
+    if endpoint.username:
+        pairs["username"] = endpoint.username
+    if password_env:
+        pairs["password_env"] = password_env
+    return "\n".join(["[[nodes]]", *(f'{name} = "{value}"' for name, value in pairs.items())])
+
+
+@nodes.command("remove")
+@click.argument("node", metavar="ID")
+@yes_option
+@common_options
+def remove(invocation: Invocation, node: str, yes: bool) -> None:
+    """Take a replica out of the cluster. Its records stay on its server; the primary cannot be removed.
+
+    \b
+    Example: redrepl nodes remove c --yes
+    """
+    what = f"removing node {node!r}"
+    require_terminal_or_yes(yes, what)
+    with Administration(invocation.configuration()) as administration:
+        topology = administration.find_members()
+        if node in topology.ids and node != topology.decider:
+            confirm(yes, what, _removal_text(topology, node))
+        done = administration.remove_node(node)
+    _show_done(invocation, done)
+    say(f"\nnode {node!r} is out; delete its [[nodes]] entry from the configuration")
+
+
+def _removal_text(topology: Topology, node: str) -> str:
+    left = ", ".join(topology.others(node)) or "none"
+    url = shown_url(topology.member(node).url)
+    return (
+        f"node {node!r} ({url}) leaves cluster {topology.cluster!r}, epoch {topology.epoch} -> {topology.epoch + 1}\n"
+        f"copies left: {left}\n"
+        "its records stay on its server, but no longer follow the cluster"
+    )
+
+
+def _show_done(invocation: Invocation, done: Mapping[str, str]) -> None:
+    if invocation.as_json:
+        found = [{"id": node, "result": result} for node, result in done.items()]
+        write_json({"schema_version": SCHEMA_VERSION, "nodes": found})
+    else:
+        write(plain_table(["node", "result"], list(done.items())))

@@ -1,0 +1,127 @@
+"""The one place where errors become text and exit codes: what happened, where, and what to do."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import click
+
+from redrepl_cli.exit_codes import ExitCode
+from redrepl_cli.output import say
+
+
+class CommandFailed(Exception):
+    """A command cannot go on; ``advice`` says what to do."""
+
+    def __init__(
+        self,
+        message: str,
+        exit_code: ExitCode,
+        advice: str | None = None,
+        evidence: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.exit_code = exit_code
+        self.advice = advice
+        self.evidence = dict(evidence or {})
+
+
+class Description(NamedTuple):
+    """What the person is told about an error."""
+
+    exit_code: ExitCode
+    message: str
+    evidence: Mapping[str, str]
+    advice: str | None
+
+
+def report(error: BaseException, debug: bool) -> ExitCode:
+    """Tell the person about an error on standard error; answers the exit code."""
+    if isinstance(error, (KeyboardInterrupt, EOFError, click.Abort)):
+        say("\nstopped")
+        return ExitCode.INTERRUPTED
+    if isinstance(error, BrokenPipeError):
+        silence_output()
+        return ExitCode.BROKEN_PIPE
+    if debug or os.environ.get("REDREPL_DEBUG", "0") not in ("", "0"):
+        say("".join(traceback.format_exception(error)).rstrip())
+    found = describe(error)
+    show(found.message, found.evidence, found.advice)
+    return found.exit_code
+
+
+def show(message: str, evidence: Mapping[str, str], advice: str | None) -> None:
+    """An error's text: the message, then per node what is known, then the advice."""
+    from redrepl_cli.text import printable
+
+    say(f"error: {printable(message, keep=chr(10))}")
+    for node, what in sorted(evidence.items()):
+        say(f"  {node}: {printable(what)}")
+    if advice:
+        say(f"try: {advice}")
+
+
+def describe(error: BaseException) -> Description:
+    """What to say about an error, by its kind."""
+    if isinstance(error, CommandFailed):
+        return Description(error.exit_code, error.message, error.evidence, error.advice)
+    if _is_from("redrepl.values.errors", error):
+        return _describe_library_error(error)
+    if _is_from("redrepl.embedded.errors", error):
+        return Description(ExitCode.ERROR, str(error), {}, None)
+    if _is_from("redis.exceptions", error):
+        return Description(ExitCode.UNAVAILABLE, f"the queue's Redis: {error}", {}, "check queue_url and that it runs")
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("redrepl"):
+        return Description(ExitCode.ERROR, f"this installation of redrepl lacks {error.name}", {}, "reinstall redrepl")
+    if isinstance(error, OSError):
+        return Description(ExitCode.ERROR, str(error), {}, None)
+    advice = "run it again with --debug and report what it shows: this is a mistake in redrepl"
+    return Description(ExitCode.ERROR, f"unexpected {type(error).__name__}: {error}", {}, advice)
+
+
+def _is_from(module: str, error: BaseException) -> bool:
+    """Whether the error, or what it derives from, is defined in this module; imports nothing."""
+    return any(kind.__module__ == module for kind in type(error).__mro__)
+
+
+def _describe_library_error(error: BaseException) -> Description:
+    from redrepl.values import errors
+
+    assert isinstance(error, errors.RedreplError)
+    code, advice = ExitCode.ERROR, None
+    if isinstance(error, errors.RequestError):
+        code = ExitCode.USAGE
+    elif isinstance(error, errors.WriteRejected):
+        code, advice = ExitCode.UNAVAILABLE, "`redrepl status` shows which nodes are missing; the write had no effect"
+    elif isinstance(error, errors.WriteFailure):
+        code, advice = (
+            ExitCode.UNAVAILABLE,
+            "`redrepl get` shows what stands, `redrepl status` which copies are missing",
+        )
+    elif isinstance(error, errors.Unavailable):
+        code, advice = ExitCode.UNAVAILABLE, _unavailable_advice(error)
+    elif isinstance(error, errors.ClockSkew):
+        advice = "synchronise the clocks of the machines (NTP), then look with `redrepl get` what stands"
+    return Description(code, error.message, error.evidence, advice)
+
+
+def _unavailable_advice(error: BaseException) -> str:
+    evidence = getattr(error, "evidence", {})
+    if evidence and all("no member" in what for what in evidence.values()):
+        return "`redrepl init` makes the configured nodes a cluster; or check the cluster's name in the configuration"
+    if any("login" in what or "NOAUTH" in what for what in evidence.values()):
+        return "give the nodes password_env or password_file in the configuration, or set REDREPL_PASSWORD"
+    return "check that the servers run and that their addresses are right: `redrepl config check --connect`"
+
+
+def silence_output() -> None:
+    """After the reader of a pipe went away: what is still buffered must not complain at the end."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):
+        return  # not a real file: there is nothing to complain

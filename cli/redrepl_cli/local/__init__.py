@@ -1,0 +1,1 @@
+"""The local cluster that `redrepl up` runs."""

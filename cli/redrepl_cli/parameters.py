@@ -1,0 +1,56 @@
+"""Kinds of arguments that several commands take."""
+
+from __future__ import annotations
+
+import click
+from click.shell_completion import CompletionItem
+
+
+class LevelType(click.ParamType[str]):
+    """A consistency level: async, one, quorum, all or a count of other copies; kept as text."""
+
+    name = "level"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Refuse anything else before a node is asked; whether a count fits, the cluster decides."""
+        from redrepl.values.errors import RequestError
+        from redrepl.values.level import parse_level
+
+        try:
+            parse_level(value)
+        except RequestError as error:
+            self.fail(error.message, param, ctx)
+        return value
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG002
+        """The names."""
+        names = ("async", "one", "quorum", "all")
+        return [CompletionItem(name) for name in names if name.startswith(incomplete.lower())]
+
+
+class ProbabilityType(click.ParamType[float]):
+    """A probability, as 0.999 or as 99.9%."""
+
+    name = "probability"
+
+    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read either form and check the range."""
+        text = str(value).strip()
+        try:
+            found = float(text[:-1]) / 100 if text.endswith("%") else float(text)
+        except ValueError:
+            self.fail(f"{value!r} is neither a number such as 0.999 nor a percentage such as 99.9%", param, ctx)
+        if not 0.0 <= found <= 1.0:
+            self.fail(f"{value!r} does not lie in 0..1 (or 0%..100%)", param, ctx)
+        return found
+
+
+LEVEL = LevelType()
+PROBABILITY = ProbabilityType()
+
+level_option = click.option(
+    "--level",
+    type=LEVEL,
+    metavar="LEVEL",
+    help="Copies that must confirm: async, one, quorum, all, or a count of others.",
+)

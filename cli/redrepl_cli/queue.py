@@ -1,0 +1,104 @@
+"""What the workers' queue tells: counts for `status`, jobs for `jobs`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from redrepl import Configuration
+from redrepl.edges.endpoint import address, split_url
+from redrepl.edges.wake_ups import open_queue
+from redrepl.values.jobs import BRING_UP
+
+if TYPE_CHECKING:
+    from rq import Queue
+    from rq.job import Job
+
+NO_QUEUE = "no queue_url is configured: the workers' tick does it all"
+
+
+@dataclass(frozen=True, slots=True)
+class QueueStatistics:
+    """Jobs that wait and that failed, and workers that listen; None where the queue was not reached: see ``error``."""
+
+    pending: int | None = None
+    failed: int | None = None
+    workers: int | None = None
+    error: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """As `status --format json` gives it."""
+        counts = {"pending": self.pending, "failed": self.failed, "workers": self.workers}
+        return counts if self.error is None else {**counts, "error": self.error}
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedJob:
+    """A job of this cluster. ``state``: queued, started or failed. ``error``: the last line of what went wrong."""
+
+    id: str
+    node: str
+    state: str
+    enqueued_at: str | None
+    error: str | None
+
+    def as_json(self) -> dict[str, Any]:
+        """As `jobs --format json` gives it."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+def queue_statistics(configuration: Configuration) -> QueueStatistics:
+    """The counts. Never raises: a queue that is away is no reason to hide how the nodes are."""
+    if configuration.queue_url is None:
+        return QueueStatistics(error=NO_QUEUE)
+    from rq import Worker
+    from rq.registry import FailedJobRegistry
+
+    try:
+        queue = open_queue(configuration.queue_url, configuration.queue)
+        # Entries of workers that died stay in RQ's set; only those whose own key still stands are alive.
+        workers = Worker.all(queue=queue, serializer=queue.serializer)
+        return QueueStatistics(queue.count, FailedJobRegistry(queue=queue).count, len(workers))
+    except Exception as error:  # redis-py, RQ and the address each have their own
+        where = address(split_url("queue", configuration.queue_url))
+        return QueueStatistics(error=f"{where}: {error}")
+
+
+def cluster_jobs(configuration: Configuration, failed_only: bool) -> list[QueuedJob]:
+    """This cluster's jobs. Raises redis errors where the queue does not answer."""
+    assert configuration.queue_url is not None
+    queue = open_queue(configuration.queue_url, configuration.queue)
+    found = []
+    for state, ids in _ids_by_state(queue, failed_only):
+        found += [_described(job, state) for job in _ours(queue, ids, configuration.cluster)]
+    return found
+
+
+def _ids_by_state(queue: Queue, failed_only: bool) -> Iterable[tuple[str, list[str]]]:
+    from rq.registry import FailedJobRegistry, StartedJobRegistry
+
+    if not failed_only:
+        # RQ's own clean-up would move jobs about; looking changes nothing.
+        yield "started", StartedJobRegistry(queue=queue).get_job_ids(cleanup=False)
+        yield "queued", queue.get_job_ids()
+    yield "failed", FailedJobRegistry(queue=queue).get_job_ids(cleanup=False)
+
+
+def _ours(queue: Queue, ids: list[str], cluster: str) -> list[Job]:
+    from rq.job import Job
+
+    fetched = Job.fetch_many(ids, connection=queue.connection, serializer=queue.serializer)
+    return [job for job in fetched if job is not None and job.func_name == BRING_UP and job.args[0] == cluster]
+
+
+def _described(job: Job, state: str) -> QueuedJob:
+    enqueued_at = job.enqueued_at.isoformat() if job.enqueued_at else None
+    return QueuedJob(job.id, str(job.args[1]), state, enqueued_at, _error_tail(job) if state == "failed" else None)
+
+
+def _error_tail(job: Job) -> str | None:
+    result = job.latest_result()
+    text = (result.exc_string if result is not None else None) or ""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else None

@@ -1,0 +1,64 @@
+"""A configuration without its passwords."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from enum import Enum
+from typing import Any
+
+from redrepl import Configuration
+from redrepl.edges.endpoint import Endpoint
+from redrepl.values.status import SCHEMA_VERSION
+from redrepl_cli.text import shown_url
+
+NOT_SETTINGS = ("endpoints", "roles", "origin")
+
+
+def configuration_json(configuration: Configuration) -> dict[str, Any]:
+    """The settings as JSON gives them; of a password only whether there is one."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "file": configuration.origin,
+        **settings(configuration),
+        "nodes": [
+            {**_node(endpoint, role.value), "password_set": endpoint.password is not None}
+            for endpoint, role in zip(configuration.endpoints, configuration.roles, strict=True)
+        ],
+    }
+
+
+def settings(configuration: Configuration) -> dict[str, Any]:
+    """The options by name, in plain values."""
+    found: dict[str, Any] = {}
+    for option in fields(configuration):
+        value = getattr(configuration, option.name)
+        if option.name in NOT_SETTINGS:
+            continue
+        if option.name == "queue_url" and value is not None:
+            value = shown_url(value)
+        found[option.name] = value.value if isinstance(value, Enum) else value
+    return found
+
+
+def configuration_toml(configuration: Configuration) -> str:
+    """The settings as a file would hold them."""
+    lines = [f"# in effect, from {configuration.origin} and the environment"]
+    for name, value in settings(configuration).items():
+        lines.append(f"# {name} is not set" if value is None else f"{name} = {_toml(value)}")
+    for endpoint, role in zip(configuration.endpoints, configuration.roles, strict=True):
+        lines += ["", "[[nodes]]"]
+        lines += [
+            f"{name} = {_toml(value)}" for name, value in _node(endpoint, role.value).items() if value is not None
+        ]
+        lines += ["# a password is set; it is not shown"] if endpoint.password is not None else []
+    return "\n".join(lines)
+
+
+def _node(endpoint: Endpoint, role: str) -> dict[str, str | None]:
+    return {"id": endpoint.node, "url": shown_url(endpoint.url), "role": role, "username": endpoint.username}
+
+
+def _toml(value: object) -> str:
+    """Strings and numbers are written in TOML as in JSON."""
+    return json.dumps(value, ensure_ascii=False)

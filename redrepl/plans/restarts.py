@@ -1,0 +1,47 @@
+"""When every member restarted at once: whether they can be taken at their word (protocol, section 6).
+
+Usually a node that restarted is brought up from members that did not. After a power cut or a planned stop of everything
+there are none, and nothing better than the copies at hand will come. They are taken together if all of them are there,
+each with its membership, and none shows that it lost data: no log may end before a mark that another member has of it.
+"""
+
+from __future__ import annotations
+
+from redrepl.plans.view import ClusterView
+from redrepl.values.errors import Unavailable
+from redrepl.values.report import NodeReport, id_order
+
+
+def restarted_together(view: ClusterView, reports: dict[str, NodeReport | str]) -> list[NodeReport]:
+    """All members, where all restarted and can be taken at their word; nobody where a member serves.
+
+    Raises Unavailable saying what is missing.
+    """
+    members = {node: reports.get(node, "its address is not known") for node in view.ids}
+    if any(isinstance(report, NodeReport) and report.is_serving for report in members.values()):
+        return []
+    missing: dict[str, str] = {}
+    found: list[NodeReport] = []
+    for node, report in members.items():
+        if isinstance(report, str):
+            missing[node] = report
+        elif not report.is_itself:
+            missing[node] = "came back without its membership"
+        else:
+            found.append(report)
+    if missing:
+        raise Unavailable("no member serves, and to start again from their data all of them are needed", missing)
+    if lost := {report.node: what for report in found if (what := _loss(report, found))}:
+        raise Unavailable("no member serves, and some lost data; restore their newest data directories", lost)
+    return found
+
+
+def _loss(report: NodeReport, others: list[NodeReport]) -> str | None:
+    """Whether another member has seen more of this node's log than there is."""
+    for other in others:
+        mark = other.marks.get(report.node)
+        if mark is None or mark.incarnation != report.incarnation:
+            continue
+        if mark.position.order > id_order(report.log.last_id):
+            return f"its log ends before what {other.node} has seen of it"
+    return None

@@ -1,0 +1,105 @@
+"""`redrepl jobs` and `redrepl worker`."""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+import pytest
+from rq.job import Job
+from rq.registry import FailedJobRegistry, StartedJobRegistry
+from rq.results import Result
+
+from redrepl.edges.wake_ups import enqueue_bring_up, open_queue
+from redrepl.values.jobs import job_id
+from redrepl_cli.exit_codes import ExitCode
+from tests.cli.conftest import Invoke
+from tests.cli.support.clusters import CLUSTER, CliCluster, write_configuration
+from tests.cli.support.programs import start
+from tests.cli.support.results import json_of
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.servers
+
+
+@pytest.fixture
+def queue(cluster: CliCluster) -> Any:
+    """The cluster's queue with a job in each state, and others that are not this cluster's."""
+    queue = open_queue(cluster.queue.url, "redrepl")
+    for name, node in ((CLUSTER, "a"), (CLUSTER, "b"), (CLUSTER, "c"), ("other", "x")):
+        assert enqueue_bring_up(queue, name, node)
+    queue.enqueue("operator.add", 1, 2)
+    failed, started = (Job.fetch(job_id(CLUSTER, n, 0), queue.connection, queue.serializer) for n in ("b", "c"))
+    for job in (failed, started):
+        queue.remove(job)
+    FailedJobRegistry(queue=queue).add(failed, ttl=60)
+    Result.create_failure(failed, 60, "Traceback ...\nValueError: boom\n")
+    queue.connection.zadd(StartedJobRegistry(queue=queue).key, {f"{started.id}:execution": 1e12})
+    return queue
+
+
+@pytest.mark.usefixtures("queue")
+def test_jobs_of_this_cluster_by_state(cluster: CliCluster, invoke: Invoke) -> None:
+    config = ("--config", str(cluster.file))
+    found = json_of(invoke("jobs", "--format", "json", *config))
+    assert (found["cluster"], found["queue"]) == (CLUSTER, "redrepl")
+    assert [(j["node"], j["state"], j["error"]) for j in found["jobs"]] == [
+        ("c", "started", None),
+        ("a", "queued", None),
+        ("b", "failed", "ValueError: boom"),
+    ]
+    assert all(job["id"].startswith(f"redrepl-{CLUSTER}-") and job["enqueued_at"] for job in found["jobs"])
+    result = invoke("jobs", "--failed", *config)
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert len(lines) == 2
+    assert lines[1].endswith("ValueError: boom")
+
+
+@pytest.mark.usefixtures("queue")
+def test_status_counts_the_queue(cluster: CliCluster, invoke: Invoke) -> None:
+    found = json_of(invoke("status", "--format", "json", "--config", str(cluster.file)))
+    assert found["queue"] == {"pending": 3, "failed": 1, "workers": 0}
+
+
+def test_no_jobs(shared_cluster: CliCluster, invoke: Invoke) -> None:
+    result = invoke("jobs", "--config", str(shared_cluster.file))
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "no jobs\n")
+
+
+def test_no_queue(cluster: CliCluster, invoke: Invoke) -> None:
+    cluster.queue.kill()
+    result = invoke("jobs", "--config", str(cluster.file))
+    assert result.exit_code == ExitCode.UNAVAILABLE
+    assert "the queue's Redis" in result.stderr
+    write_configuration(cluster.file, cluster.servers.urls, None)
+    result = invoke("jobs", "--config", str(cluster.file))
+    assert result.exit_code == ExitCode.ERROR
+    assert "no queue_url is configured" in result.stderr
+
+
+def test_a_burst_brings_up_a_node_that_came_back_empty(cluster: CliCluster, invoke: Invoke) -> None:
+    cluster.set_everywhere(x="1")
+    cluster["b"].restart(empty=True)
+    assert invoke("status", "--config", str(cluster.file)).exit_code == ExitCode.DEGRADED
+    process = start(["worker", "--burst"], cluster.file)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert invoke("status", "--config", str(cluster.file)).exit_code == 0
+    assert invoke("verify", "--config", str(cluster.file)).exit_code == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_worker_listens_until_a_signal(number: signal.Signals, cluster: CliCluster, invoke: Invoke) -> None:
+    process = start(["worker"], cluster.file)
+
+    def workers() -> int:
+        found: int = json_of(invoke("status", "--format", "json", "--config", str(cluster.file)))["queue"]["workers"]
+        return found
+
+    wait_until(lambda: workers() == 1)
+    process.send_signal(number)
+    _, messages = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "Traceback" not in messages
+    assert workers() == 0
