@@ -8,7 +8,7 @@ from typing import NamedTuple
 from redrepl.plans.inspect import inspect_nodes
 from redrepl.plans.view import ask, expect_reply
 from redrepl.values import limits
-from redrepl.values.effects import Plan, ScriptCall
+from redrepl.values.effects import PlainCommand, Plan, ScriptCall
 from redrepl.values.errors import RedreplError, RequestError, Unavailable
 from redrepl.values.keys import CLUSTERS_KEY, KeyLayout
 from redrepl.values.report import NodeReport
@@ -99,6 +99,10 @@ def initialise(
     present = {node: report for node, report in reports.items() if isinstance(report, NodeReport)}
     for node, report in present.items():
         check_free(topology, node, report)
+    strangers = [node for node, report in present.items() if not report.member]
+    _check_not_at_work(topology, strangers, present)
+    for node in strangers:
+        yield from _check_no_records(layout, node, until)
     done = {}
     for node, report in present.items():
         call = enrol_call(topology, node, "active", report.run_id, incarnations[node], tolerances)
@@ -107,6 +111,35 @@ def initialise(
         if reply.content != 1 and reply.content[0] == b"occupied":
             raise _occupied(topology.cluster, node, reply.content[1].decode())
     return done
+
+
+def _check_not_at_work(topology: Topology, strangers: list[str], reports: Mapping[str, NodeReport]) -> None:
+    """A cluster that has taken writes is never completed by `init`: a member that came back empty is no new one.
+
+    Made an active member again, an empty primary would count as the truth.
+    """
+    at_work = [node for node, report in reports.items() if report.member and (report.log.added or report.epoch > 1)]
+    if strangers and at_work:
+        names, workers = ", ".join(strangers), "replicas are filled by the workers (`redrepl worker`)"
+        raise RequestError(
+            f"cluster {topology.cluster!r} is at work on {', '.join(at_work)}; {names} came back without its membership "
+            f"and is not made anew: {workers}, and for a primary restore its data directory"
+        )
+
+
+def _check_no_records(layout: KeyLayout, node: str, until: float) -> Plan[None]:
+    """A node with records but without membership lost its bookkeeping, and may hold more or less than the others."""
+    cursor = b"0"
+    while True:
+        command = PlainCommand((b"SCAN", cursor, b"MATCH", layout.data_pattern, b"COUNT", limits.SCAN_KEYS))
+        cursor, names = expect_reply((yield ask(node, command, until)), node, "looking for records").content
+        if names:
+            raise RequestError(
+                f"node {node!r} holds records of cluster {layout.cluster!r} (such as {layout.user_key(names[0])!r}) but "
+                f"no membership; delete the keys {layout.data_prefix.decode()}* there, or choose another cluster name"
+            )
+        if cursor == b"0":
+            return
 
 
 def check_free(topology: Topology, node: str, report: NodeReport) -> None:

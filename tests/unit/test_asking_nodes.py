@@ -141,6 +141,9 @@ def test_a_cluster_is_made_on_free_nodes() -> None:
     plan = _initialise()
     for node in "ab":
         plan.replies(node, b"run_id:run-%s\r\n" % node.encode()).replies(node, STRANGER, INSPECTION)
+    for node in "ab":
+        assert plan.targets() == [node], "each is searched for records first"
+        plan.replies(node, [b"7", []]).replies(node, [b"0", []])
     calls = []
     for node in "ab":
         assert plan.targets() == [node]
