@@ -122,7 +122,7 @@ def _check_not_at_work(topology: Topology, strangers: list[str], reports: Mappin
     if strangers and at_work:
         names, workers = ", ".join(strangers), "replicas are filled by the workers (`redrepl worker`)"
         raise RequestError(
-            f"cluster {topology.cluster!r} is at work on {', '.join(at_work)}; {names} came back without its membership "
+            f"cluster {topology.cluster!r} is at work on {', '.join(at_work)}; {names} came back without membership "
             f"and is not made anew: {workers}, and for a primary restore its data directory"
         )
 
@@ -135,7 +135,7 @@ def _check_no_records(layout: KeyLayout, node: str, until: float) -> Plan[None]:
         cursor, names = expect_reply((yield ask(node, command, until)), node, "looking for records").content
         if names:
             raise RequestError(
-                f"node {node!r} holds records of cluster {layout.cluster!r} (such as {layout.user_key(names[0])!r}) but "
+                f"node {node!r} holds records of cluster {layout.cluster!r} (as {layout.user_key(names[0])!r}) but "
                 f"no membership; delete the keys {layout.data_prefix.decode()}* there, or choose another cluster name"
             )
         if cursor == b"0":

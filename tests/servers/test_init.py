@@ -33,7 +33,7 @@ def test_a_run_that_was_cut_off_is_completed(cluster: Cluster) -> None:
 def test_a_member_that_came_back_empty_is_not_made_anew(cluster: Cluster, node: str) -> None:
     cluster.open().set("key", b"v", level="all")
     cluster[node].restart(empty=True)
-    with pytest.raises(RequestError, match=f"at work on .*; {node} came back without its membership"):
+    with pytest.raises(RequestError, match=f"at work on .*; {node} came back without membership"):
         cluster.administration.initialise()
     assert cluster.raw(node).member() == {}
 
