@@ -15,11 +15,12 @@ from redrepl.edges.connection import NodeConnection, NodeUnusable, open_connecti
 from redrepl.edges.endpoint import Endpoint
 
 FIRST_RETRY_SECONDS = 0.02
-LAST_RETRY_SECONDS = 0.05
+LAST_RETRY_SECONDS = 0.2
 LAST_RETRY_OF_SILENT_SECONDS = 0.5
 """Pause after a failed opening; doubles up to the last. A node that returns is in use again within it.
 
-A node that answers, be it with a refusal, costs a millisecond to ask; a silent one holds a thread for the time-out.
+A node that answers, be it with a refusal, costs a millisecond to ask, and many programs ask; a silent one holds a
+thread for the time-out.
 """
 
 

@@ -23,8 +23,9 @@ SECOND_ROUND = 1
 RESEND_SECONDS = 0.02
 """Pause before a copy that has not come to the epoch yet, or is not connected, is sent the record again."""
 
-GRACE_SECONDS = 0.1
-"""How long a write that needs a copy waits for a connection to it: one that just came back is reached within this."""
+GRACE_SECONDS = 0.3
+"""How long a write that needs a copy waits for a connection to it; longer than the pause between tries to connect, so
+that a copy that just came back is reached."""
 
 
 class WriteOrder(NamedTuple):
