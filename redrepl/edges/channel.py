@@ -223,7 +223,7 @@ class Channel:
             self._poll(0.0)  # the answers may have been here all along: nobody used this channel meanwhile
             if not connection.owed or connection.node not in self._connections:
                 return connection.node not in self._connections
-        self._drop(connection, f"has owed {len(connection.owed)} answers for {owed_for:.1f} s", pause=True)
+        self._drop(connection, f"has not answered for {owed_for:.1f} s", pause=True)
         return True
 
     def _send(self, connection: NodeConnection, request: Request, data: bytes, now: float) -> None:

@@ -57,4 +57,4 @@ def _read(event: Reply, run_id: str) -> NodeReport | str:
     try:
         return parse_report(event.node, event.content, run_id)
     except (ConfigError, ValueError) as error:
-        return f"its bookkeeping cannot be read: {error}"
+        return f"its bookkeeping (the keys <cluster>:m:*) cannot be read, something else wrote there: {error}"

@@ -15,14 +15,15 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from redrepl.plans.catch_up import PAGE_CHANGES, next_count, read_page, starting_mark
-from redrepl.plans.copying import Copier
+from redrepl.plans.copying import Copier, stamp_in
 from redrepl.plans.inspect import inspect_nodes
 from redrepl.plans.membership import change_call, epoch_fields
 from redrepl.plans.restarts import restarted_together
+from redrepl.plans.scan import FOREIGN, SCAN_START, read_headers, scan_page
 from redrepl.plans.steps import Steps
 from redrepl.plans.view import FOR_UPKEEP, ClusterView
 from redrepl.values.effects import Plan
-from redrepl.values.errors import RedreplError, Unavailable
+from redrepl.values.errors import Unavailable
 from redrepl.values.level import ConsistencyLevel
 from redrepl.values.report import Mark, NodeReport
 from redrepl.values.topology import Topology
@@ -93,14 +94,12 @@ def _fence(view: ClusterView, report: NodeReport, topology: Topology, state: str
 
 
 def _roll_forward(view: ClusterView, witness: NodeReport, primary: NodeReport, steps: Steps) -> Plan[int]:
-    """Take up what a fenced replica's log names beyond the primary's mark."""
+    """Take up what a fenced replica's log names beyond the primary's mark, or all it has where that was cut."""
+    copier = Copier(view, witness.node, primary.node, steps, primary.now_millis, FOR_UPKEEP)
     mark = starting_mark(witness, primary)
     if mark is None:
-        raise RedreplError(
-            f"primary {primary.node!r} is too far behind: the log of {witness.node!r} was cut since. Restore a newer "
-            f"data directory of the primary and restart it; the replicas keep the data"
-        )
-    copier = Copier(view, witness.node, primary.node, steps, primary.now_millis, FOR_UPKEEP)
+        yield from _take_all(view, witness, copier, steps)
+        return copier.records
     position, count = mark.position, PAGE_CHANGES // 10
     while True:
         page = yield from read_page(view, witness.node, position, count, steps)
@@ -108,6 +107,19 @@ def _roll_forward(view: ClusterView, witness: NodeReport, primary: NodeReport, s
             return copier.records
         yield from copier.copy(page.newest, Mark(mark.incarnation, page.end))
         position, count = page.end, next_count(page)
+
+
+def _take_all(view: ClusterView, witness: NodeReport, copier: Copier, steps: Steps) -> Plan[None]:
+    """Walk over all keys of a fenced replica. The later stamp wins, so nothing of the primary's is undone."""
+    cursor = SCAN_START
+    while True:
+        cursor, names = yield from scan_page(view, witness.node, cursor, steps.until)
+        headers = yield from read_headers(view, witness.node, names, steps.until)
+        pairs = zip(names, headers, strict=True)
+        yield from copier.copy({name: stamp_in(header) for name, header in pairs if header not in (b"", FOREIGN)})
+        if cursor == SCAN_START:
+            break
+    yield from copier.absorb((), (), Mark(witness.incarnation, witness.log.end))
 
 
 def _admit(view: ClusterView, primary: NodeReport, incarnation: str, topology: Topology, steps: Steps) -> Plan[None]:

@@ -107,6 +107,8 @@ def verify(layout: KeyLayout, nodes: tuple[str, ...], started: float, repair: bo
             names = yield from comparison.still_differing(names)
         found += [comparison.mismatches[name] for name in names]
     keys = sum(count for count, _ in digests[reference].values())
+    # A foreign value on the primary comes up in the comparison with every copy.
+    found = list(dict.fromkeys(found))
     return VerifyReport(not found and not unreachable, keys, tuple(found), repaired, unreachable)
 
 
@@ -239,7 +241,8 @@ class _Comparison:
         elif first.stamp != second.stamp:
             kind = "behind" if second.stamp < first.stamp else "ahead"
         key = self.view.layout.user_key(name)
-        return Mismatch(key, self.node, kind, _stamp_text(first), _stamp_text(second))
+        node = self.reference.node if _is_foreign(own) else self.node
+        return Mismatch(key, node, kind, _stamp_text(first), _stamp_text(second))
 
     def _standing(self, stored: bytes | None) -> Record | None:
         if stored is None or _is_foreign(stored):

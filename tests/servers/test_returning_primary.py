@@ -8,6 +8,7 @@ import pytest
 
 from redrepl import RedreplError, Unavailable, WriteRejected
 from redrepl.values.errors import WriteFailure
+from tests.servers.conftest import MakeCluster
 from tests.servers.support.cluster import Cluster
 from tests.support.waiting import wait_until
 
@@ -110,6 +111,27 @@ def test_a_primary_with_older_data_says_what_it_took_up(cluster: Cluster) -> Non
     assert done.activated
     assert done.records >= KEYS
     assert done.notes == [f"took up {done.records} records from its replicas, in the new epoch 2"]
+
+
+def test_a_primary_much_older_than_the_logs_reach_takes_everything_from_its_replicas(
+    make_cluster: MakeCluster,
+) -> None:
+    cluster = make_cluster(log_cap_entries=200)
+    fill(cluster, b"old")
+    cluster.settle()
+    snapshot = cluster["a"].snapshot_directory()
+    store = cluster.open()
+    for number in range(1500):
+        store.set(f"later-{number % 400}", b"%d" % number, level="all")
+    before = cluster.assert_identical()
+    topology, reports = cluster.administration.inspect()
+    assert topology is not None
+    assert cluster.administration.trim_logs(topology, reports) > 1000
+    cluster["a"].restore_directory(snapshot)
+    cluster["a"].start()
+    cluster.settle()
+    assert cluster.assert_identical() == before
+    assert store.set("after", b"v", level="all").acked == {"a", "b", "c"}
 
 
 def test_with_a_replica_missing_too_a_primary_with_older_data_is_not_admitted(cluster: Cluster) -> None:
