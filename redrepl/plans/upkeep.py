@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from redrepl.plans.view import ClusterView
 from redrepl.values.report import LOG_START, NodeReport, id_order
 from redrepl.values.topology import Topology
 
@@ -22,7 +21,6 @@ class Retention(NamedTuple):
 
 def needs_bringing_up(topology: Topology, reports: dict[str, NodeReport | str]) -> list[str]:
     """Reachable members that lack something, the primary first: the others need it."""
-    view = ClusterView(topology)
     present = {node: report for node, report in reports.items() if isinstance(report, NodeReport)}
     found = []
     for node in sorted(topology.ids, key=lambda node: node != topology.decider):
@@ -32,7 +30,7 @@ def needs_bringing_up(topology: Topology, reports: dict[str, NodeReport | str]) 
         lags = any(present[source].lag_of(node) for source in topology.sources_of(node) if source in present)
         if lags or not report.is_serving or report.epoch != topology.epoch:
             found.append(node)
-    return found if view.ids else []
+    return found
 
 
 def trim_floor(

@@ -49,11 +49,6 @@ class ClusterView:
         """Headers of the records under these names."""
         return ScriptCall("headers", (self.layout.member, *names), (self.epoch, where))
 
-    def inspect_call(self) -> ScriptCall:
-        """Everything about a node but its records."""
-        layout = self.layout
-        return ScriptCall("inspect", inspect_keys(layout), ())
-
     def record_at(self, node: str, name: bytes, stored: bytes) -> Record:
         """Read a stored record. Raises NotAReplicatedRecord naming key and node."""
         try:

@@ -78,6 +78,3 @@ LOG_RETENTION_ENTRIES: Final = 100_000
 
 LOG_CAP_ENTRIES: Final = 1_000_000
 """Log entries a node keeps for a member that is away; past it the log is cut and that member needs a full sync."""
-
-MAX_OPEN_DIGESTS: Final = 4096
-"""Ranges into which `verify` divides the keys."""
