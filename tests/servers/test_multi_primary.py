@@ -7,11 +7,11 @@ from typing import NamedTuple
 import pytest
 
 from redrepl import Mode, Outcome, WriteReceipt
+from redrepl.embedded.proxy import TcpProxy
 from redrepl.values.record import parse_record
 from redrepl.values.stamp import Stamp
 from tests.servers.conftest import MakeCluster
 from tests.servers.support.cluster import Cluster, Store
-from tests.support.proxy import TcpProxy
 from tests.support.waiting import wait_until
 
 KEYS = [f"key-{number}" for number in range(200)]

@@ -8,10 +8,10 @@ import pytest
 
 from redrepl import Outcome
 from redrepl.embedded import EmbeddedServer, ServerBinary
+from redrepl.embedded.proxy import TcpProxy
 from tests.servers.conftest import MakeCluster
 from tests.servers.support.cluster import TIMEOUT_SECONDS, Cluster, Store
 from tests.servers.support.writers import Writers
-from tests.support.proxy import TcpProxy
 
 SCHEDULING_SECONDS = 2.0
 """Slack of a loaded machine on top of an operation's own time-out."""

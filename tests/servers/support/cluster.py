@@ -11,11 +11,11 @@ from typing import Any, TypeAlias
 from redrepl import Administration, Configuration, Coordinator, Mode, NodeRole, NodeState, Session, load_configuration
 from redrepl.embedded import EmbeddedCluster, EmbeddedServer, ServerBinary
 from redrepl.embedded.configuration import Persistence
+from redrepl.embedded.proxy import TcpProxy
 from redrepl.plans.bring_up import BroughtUp
 from redrepl_workers.tick import Ticker
 from tests.servers.support.processes import Child, start_worker, start_writer
 from tests.servers.support.raw import RawNode
-from tests.support.proxy import TcpProxy
 from tests.support.waiting import wait_until
 
 Store: TypeAlias = Coordinator[Any, bytes]

@@ -1,4 +1,4 @@
-"""A killable TCP proxy: the fault injector between a client and a server."""
+"""A TCP proxy that cuts, swallows and delays: the network between a client and an embedded server."""
 
 import asyncio
 import contextlib
@@ -10,11 +10,10 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
+from redrepl.embedded.configuration import LOOPBACK_ADDRESS
 from redrepl.embedded.ports import ReservedPort
 
 T = TypeVar("T")
-
-HOST = "127.0.0.1"
 
 CHUNK_BYTES = 64 * 1024
 """One read; redis-py reads and writes pieces of the same size."""
@@ -68,7 +67,10 @@ class TcpProxy:
     """Passes TCP connections on to `target_host`:`target_port` until told otherwise.
 
     Listens on 127.0.0.1, on a port it keeps until `close()`, also while it is cut. Every order has taken effect
-    when its method returns. Calls come from the test's thread; the work is done in a thread of its own.
+    when its method returns. Calls come from the owner's thread; the work is done in a thread of its own. Both share
+    the interpreter's lock: to measure delays, run it in another process.
+
+    Raises `OSError` when no port can be had.
     """
 
     def __init__(self, target_host: str, target_port: int) -> None:
@@ -90,7 +92,7 @@ class TcpProxy:
         """`template`, usually the target's own address, with the host and port of the proxy."""
         parts = urlsplit(template)
         user, at, _ = parts.netloc.rpartition("@")
-        return parts._replace(netloc=f"{user}{at}{HOST}:{self.port}").geturl()
+        return parts._replace(netloc=f"{user}{at}{LOOPBACK_ADDRESS}:{self.port}").geturl()
 
     @property
     def connection_count(self) -> int:
@@ -158,7 +160,7 @@ class TcpProxy:
 
     async def _listen(self) -> None:
         if self._listener is None:
-            self._listener = await asyncio.start_server(self._accept, HOST, self.port, reuse_address=True)
+            self._listener = await asyncio.start_server(self._accept, LOOPBACK_ADDRESS, self.port, reuse_address=True)
 
     async def _reset_connections(self) -> None:
         tasks = list(self._connections)

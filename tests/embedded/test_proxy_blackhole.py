@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from redrepl.embedded.proxy import TcpProxy
 from tests.support.echo import SILENCE_SECONDS, EchoServer, connect, exchange, is_broken, is_silent, receive
-from tests.support.proxy import TcpProxy
 from tests.support.waiting import wait_until
 
 

@@ -13,8 +13,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from redrepl.embedded import EmbeddedServer
+from redrepl.embedded.proxy import TcpProxy
 from tests.support.echo import EchoServer, connect, exchange, is_broken, receive
-from tests.support.proxy import TcpProxy
 from tests.support.waiting import wait_until
 
 

@@ -1,0 +1,1 @@
+"""The groups: which subjects take turns with each other, and on what."""

@@ -1,0 +1,66 @@
+"""Which groups a run measures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+
+from redrepl_cli.bench.groups import batch, concurrent, copies, distance, faults, single
+from redrepl_cli.bench.subjects import Group
+
+MEMORY = "memory"
+"""The name of the group that looks at memory instead of time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """``memory_operations`` 0: memory is not looked at."""
+
+    groups: tuple[Group, ...] = ()
+    memory_operations: int = 0
+
+    @property
+    def names(self) -> list[str]:
+        """Everything in it, as group/subject."""
+        found = [f"{group.name}/{spec.name}" for group in self.groups for spec in group.specs]
+        return ([f"{MEMORY}/coordinator"] if self.memory_operations else []) + found
+
+    def only(self, patterns: Sequence[str]) -> Suite:
+        """What one of the patterns names, with what it is compared with."""
+        kept = {name for name in self.names if any(_fits(name, pattern) for pattern in patterns)}
+        groups = (_reduced(group, kept) for group in self.groups)
+        memory = self.memory_operations if f"{MEMORY}/coordinator" in kept else 0
+        return Suite(tuple(group for group in groups if group.specs), memory)
+
+
+def _fits(name: str, pattern: str) -> bool:
+    """Patterns with *, ? or [ match the whole name, others a part of it; case does not matter."""
+    name, pattern = name.lower(), pattern.lower()
+    return fnmatchcase(name, pattern) if set(pattern) & set("*?[") else pattern in name
+
+
+def _reduced(group: Group, kept: Iterable[str]) -> Group:
+    wanted = {spec.name for spec in group.specs if f"{group.name}/{spec.name}" in kept}
+    pending = set(wanted)
+    while pending:
+        pending = {base for spec in group.specs if spec.name in pending for base in spec.baselines} - wanted
+        wanted |= pending
+    return replace(group, specs=tuple(spec for spec in group.specs if spec.name in wanted))
+
+
+SUITES = {
+    "basic": Suite((single.LEVELS, batch.BATCHES)),
+    "peers": Suite(
+        (
+            single.WITH_WAITS,
+            batch.WITH_WAIT,
+            concurrent.ASYNCIO,
+            copies.COPIES,
+            faults.FAULTS,
+            distance.DISTANCE,
+        ),
+        memory_operations=100_000,
+    ),
+    "memory": Suite(memory_operations=1_000_000),
+}
