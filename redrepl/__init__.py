@@ -1,9 +1,12 @@
 """redrepl: several plain Redis or Valkey servers as one replicated store for Python programs."""
 
 from redrepl.doors.administration import Administration
+from redrepl.doors.async_coordinator import AsyncCoordinator
 from redrepl.doors.base import FoundRecord
+from redrepl.doors.batch import AsyncBatch, Batch
 from redrepl.doors.cache import CacheStatistics, ReplicatedCache
 from redrepl.doors.coordinator import Coordinator
+from redrepl.doors.transaction import AsyncTransaction, Transaction
 from redrepl.edges.configuration import Configuration, load_configuration
 from redrepl.plans.verify import Mismatch, VerifyReport
 from redrepl.values.codec import Codec, JsonCodec
@@ -13,6 +16,7 @@ from redrepl.values.errors import (
     NotAReplicatedRecord,
     RedreplError,
     RequestError,
+    TransactionConflict,
     Unavailable,
     WriteNotConfirmed,
     WriteRejected,
@@ -29,6 +33,10 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Administration",
+    "AsyncBatch",
+    "AsyncCoordinator",
+    "AsyncTransaction",
+    "Batch",
     "CacheStatistics",
     "ClockSkew",
     "ClusterStatus",
@@ -56,6 +64,8 @@ __all__ = [
     "Session",
     "Stamp",
     "Topology",
+    "Transaction",
+    "TransactionConflict",
     "Unavailable",
     "VerifyReport",
     "WriteNotConfirmed",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from redrepl.doors.administration import Administration, OnProgress
 from redrepl.doors.base import CoordinatorBase, FoundRecord, K, Limits, V
+from redrepl.doors.batch import Batch
+from redrepl.doors.transaction import Transaction, run_transactions
 from redrepl.edges.admission import Purpose
 from redrepl.edges.clock import StampClock
 from redrepl.edges.cluster import cluster_clock, endpoints_of, find_cluster, open_driver
@@ -17,8 +19,8 @@ from redrepl.edges.configuration import Configuration, load_configuration
 from redrepl.edges.endpoint import split_url
 from redrepl.edges.wake_ups import NoWakeUps, QueueWakeUps
 from redrepl.plans.bring_up import BroughtUp
-from redrepl.plans.scan import scan_names
 from redrepl.plans.verify import VerifyReport
+from redrepl.values import limits
 from redrepl.values.codec import Codec
 from redrepl.values.effects import Plan
 from redrepl.values.level import ConsistencyLevel, Level
@@ -58,7 +60,7 @@ class Coordinator(CoordinatorBase[K, V]):
         self._driver = open_driver(
             configuration, endpoints_of(found.topology, configuration, found.seed_of), Purpose.SERVE
         )
-        wake_ups = _wake_ups(configuration)
+        wake_ups = wake_ups_of(configuration)
         clock = StampClock(cluster_clock(found))
         super().__init__(configuration, found.topology, self._driver, wake_ups, key_codec, value_codec, session, clock)
         self._queue = wake_ups
@@ -74,11 +76,8 @@ class Coordinator(CoordinatorBase[K, V]):
 
         Options are those of the constructor and the fields of `Configuration`.
         """
-        names = set(Configuration.__dataclass_fields__) - {"cluster", "endpoints", "roles"}
-        settings = {name: options.pop(name) for name in list(options) if name in names}
-        endpoints = tuple(split_url(f"seed-{number}", url) for number, url in enumerate(urls))
-        roles = (NodeRole.PRIMARY, *([NodeRole.REPLICA] * (len(endpoints) - 1)))
-        return cls(Configuration(cluster, endpoints, roles, **settings), **options)
+        configuration, others = configuration_of(urls, cluster, options)
+        return cls(configuration, **others)
 
     def close(self) -> None:
         """Close the connections; wake-ups not yet sent get a moment to leave."""
@@ -224,6 +223,30 @@ class Coordinator(CoordinatorBase[K, V]):
         """Give a value ``ttl`` more seconds from now, or no deadline with None; not applied where the key is absent."""
         return self._run(self._expire(key, ttl, Limits(level, timeout_seconds)))
 
+    def batch(self, level: Level | None = None, timeout_seconds: float | None = None) -> Batch[K, V]:
+        """Queue operations of any kind and send them in few round trips, each key on its own; see `Batch`."""
+        return Batch(self, self._run, level, timeout_seconds)
+
+    def transaction(self, level: Level | None = None, timeout_seconds: float | None = None) -> Transaction[K, V]:
+        """Several writes, all or none, if what was read still stands; see `Transaction`."""
+        return Transaction(self, self._run, level, timeout_seconds)
+
+    def transact(
+        self,
+        function: Callable[[Transaction[K, V]], R],
+        attempts: int = limits.TRANSACTION_ATTEMPTS,
+        *,
+        level: Level | None = None,
+        timeout_seconds: float | None = None,
+    ) -> R:
+        """Call ``function`` with a transaction and commit it; answers what the function answered.
+
+        On a conflict both are repeated with a new transaction, ``attempts`` times in all; then TransactionConflict is
+        raised. The function may be called several times, so it should do nothing else. Other errors end it at once: an
+        unknown outcome is not repeated.
+        """
+        return run_transactions(lambda: self.transaction(level, timeout_seconds), function, attempts, self._run)
+
     # Reads ---------------------------------------------------------------------------------------------------
 
     def get(
@@ -260,7 +283,11 @@ class Coordinator(CoordinatorBase[K, V]):
         prefer: ReadPreference | str = ReadPreference.PRIMARY,
         timeout_seconds: float | None = None,
     ) -> dict[Any, V | None]:
-        """The values of many keys, None for those that are absent."""
+        """The values of many keys, None for those that are absent.
+
+        At ONE with ``prefer`` REPLICA or NEAREST the keys are divided among the replicas, or the copies near by, and
+        asked for at once; what one does not answer in time, or has older than this session has seen, others are asked.
+        """
         return self._run(self._get_many(keys, level, prefer, timeout_seconds))
 
     def ttl(
@@ -271,12 +298,9 @@ class Coordinator(CoordinatorBase[K, V]):
 
     def keys(self, prefix: str | bytes = b"", *, timeout_seconds: float | None = None) -> Iterator[bytes]:
         """Keys that start with ``prefix`` and read as present on the primary, in no order; each once."""
-        order = self._order(Limits(ConsistencyLevel.ASYNC, timeout_seconds))
         start, cursor, seen = prefix.encode() if isinstance(prefix, str) else prefix, b"0", set[bytes]()
         while True:
-            until = self._driver.now() + order.until - order.started
-            now_millis = self._clock.physical.millis()
-            cursor, names = self._run(scan_names(self._view, order.home, start, cursor, now_millis, until))
+            cursor, names = self._run(self._keys_page(start, cursor, timeout_seconds))
             for name in names:
                 if name not in seen:
                     seen.add(name)
@@ -285,7 +309,20 @@ class Coordinator(CoordinatorBase[K, V]):
                 return
 
 
-def _wake_ups(configuration: Configuration) -> QueueWakeUps | NoWakeUps:
+def configuration_of(
+    urls: Sequence[str], cluster: str, options: Mapping[str, Any]
+) -> tuple[Configuration, dict[str, Any]]:
+    """The configuration that urls and options name, and the options that are none of its fields."""
+    names = set(Configuration.__dataclass_fields__) - {"cluster", "endpoints", "roles"}
+    settings = {name: value for name, value in options.items() if name in names}
+    endpoints = tuple(split_url(f"seed-{number}", url) for number, url in enumerate(urls))
+    roles = (NodeRole.PRIMARY, *([NodeRole.REPLICA] * (len(endpoints) - 1)))
+    others = {name: value for name, value in options.items() if name not in names}
+    return Configuration(cluster, endpoints, roles, **settings), others
+
+
+def wake_ups_of(configuration: Configuration) -> QueueWakeUps | NoWakeUps:
+    """Where this configuration's workers are woken."""
     if configuration.queue_url is None:
         return NoWakeUps()
     return QueueWakeUps(configuration.cluster, configuration.queue_url, configuration.queue)

@@ -6,10 +6,11 @@ they come from whichever node, and answers that may be left for later.
 
 from __future__ import annotations
 
+import select
 import socket
 import ssl
 from collections import deque
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import hiredis
 from redis.backoff import NoBackoff
@@ -22,6 +23,12 @@ from redrepl.edges.scripts import all_scripts
 from redrepl.plans.inspect import run_id_in
 from redrepl.values.effects import Request
 
+if TYPE_CHECKING:
+    from redrepl.edges.switchboard import Run
+
+Owed: TypeAlias = "tuple[Run, Request, float]"
+"""A reply that is still owed on a connection: who asked, what, and when it was sent."""
+
 _RECEIVE_BYTES = 65536
 _WOULD_BLOCK = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
@@ -30,27 +37,23 @@ class NodeUnusable(Exception):
     """A node could not be reached or does not admit us; the text says why."""
 
 
-class Owed(NamedTuple):
-    """A reply that is still owed on a connection."""
-
-    run: int
-    request: Request
-    sent_at: float
-
-
 class NodeConnection:
     """A socket that does not block, with its parser and the replies it owes, in order."""
 
-    __slots__ = ("_received", "_sock", "fileno", "node", "owed", "run_id", "unsent")
+    __slots__ = ("_is_tls", "_received", "_sock", "fileno", "is_closed", "node", "owed", "poller", "run_id", "unsent")
 
     def __init__(self, node: str, sock: socket.socket, run_id: str) -> None:
         sock.setblocking(False)
         self.node = node
         self.run_id = run_id
         self.fileno = sock.fileno()
+        self.poller = select.poll()
+        self.poller.register(self.fileno, select.POLLIN)
         self.owed: deque[Owed] = deque()
         self.unsent = bytearray()
+        self.is_closed = False
         self._sock = sock
+        self._is_tls = isinstance(sock, ssl.SSLSocket)
         self._received = hiredis.Reader()
 
     def send(self, data: bytes) -> None:
@@ -85,15 +88,17 @@ class NodeConnection:
             if not data:
                 raise ConnectionResetError("the node closed the connection")
             received.feed(data)
-            if len(data) < _RECEIVE_BYTES and not isinstance(self._sock, ssl.SSLSocket):
+            if len(data) < _RECEIVE_BYTES and not self._is_tls:
                 break
         replies = []
-        while (reply := received.gets()) is not False:
+        gets = received.gets
+        while (reply := gets()) is not False:
             replies.append(reply)
         return replies
 
     def close(self) -> None:
         """Close the socket at once."""
+        self.is_closed = True
         self._sock.close()
 
 

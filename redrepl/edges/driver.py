@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from redrepl.edges.admission import Admission
-from redrepl.edges.channel import Channel
+from redrepl.edges.admission import Admission, Purpose
+from redrepl.edges.channel import Channel, UpkeepChannel
+from redrepl.edges.driver_base import DriverBase
 from redrepl.edges.endpoint import Endpoint
-from redrepl.edges.forking import renew_after_fork
-from redrepl.edges.opening import NodeGate
 from redrepl.values import limits
 from redrepl.values.effects import Plan, Progress
 
 R = TypeVar("R")
 
 
-class BlockingDriver:
+class BlockingDriver(DriverBase):
     """Connections to the nodes of one cluster, shared by any number of threads."""
 
     def __init__(
@@ -27,35 +25,15 @@ class BlockingDriver:
         admission: Admission,
         timeout_seconds: float = limits.DEFAULT_TIMEOUT_SECONDS,
     ) -> None:
-        self._admission = admission
-        self._timeout_seconds = timeout_seconds
-        self._gates: dict[str, NodeGate] = {}
         self._idle: list[Channel] = []
         self._lock = threading.Lock()
-        self._closed = False
-        self.set_endpoints(endpoints)
-        renew_after_fork(self)
+        super().__init__(endpoints, admission, timeout_seconds)
 
     def after_fork(self) -> None:
         """A child opens connections of its own; the parent's stay untouched."""
         self._lock = threading.Lock()
         self._idle = []
-        self._gates = {node: self._gate(gate.endpoint) for node, gate in self._gates.items()}
-
-    def set_endpoints(self, endpoints: Iterable[Endpoint]) -> None:
-        """Take on new and changed addresses; what is under way finishes the question it is at on the old ones."""
-        wanted = {endpoint.node: endpoint for endpoint in endpoints}
-        kept = {node: gate for node, gate in self._gates.items() if wanted.get(node) == gate.endpoint}
-        if len(kept) == len(wanted) == len(self._gates):
-            return
-        gone = [gate for node, gate in self._gates.items() if node not in kept]
-        self._gates = {node: kept.get(node) or self._gate(endpoint) for node, endpoint in wanted.items()}
-        for gate in gone:
-            gate.close()
-
-    def now(self) -> float:
-        """The clock of deadlines, in seconds."""
-        return time.monotonic()
+        super().after_fork()
 
     def run(self, plan: Plan[R], on_progress: Callable[[Progress], None] | None = None) -> R:
         """Drive a plan to its end in this thread."""
@@ -65,25 +43,10 @@ class BlockingDriver:
         finally:
             self._give_back(channel)
 
-    def latency_seconds(self, node: str) -> float:
-        """A moving average of how long this node takes to answer; 0 before its first answer."""
-        gate = self._gates.get(node)
-        return gate.latency_seconds if gate else 0.0
-
-    def trouble(self, node: str) -> str | None:
-        """Why this node is out of use at the moment, None while nothing is known against it."""
-        gate = self._gates.get(node)
-        return gate.current_trouble() if gate else f"no address is known for node {node!r}"
-
     def close(self) -> None:
         """Close every connection that no operation is using."""
-        self._closed = True
+        self._close_gates()
         self._close_idle()
-        for gate in self._gates.values():
-            gate.close()
-
-    def _gate(self, endpoint: Endpoint) -> NodeGate:
-        return NodeGate(endpoint, self._admission, self._timeout_seconds)
 
     def _borrow(self) -> Channel:
         while self._idle:
@@ -92,7 +55,8 @@ class BlockingDriver:
             except IndexError:
                 break
             return channel
-        return Channel(lambda: self._gates, self._timeout_seconds)
+        kind = UpkeepChannel if self._admission.purpose is Purpose.MAINTAIN else Channel
+        return kind(lambda: self._gates, self._timeout_seconds)
 
     def _give_back(self, channel: Channel) -> None:
         if self._closed or len(self._idle) >= limits.MAX_IDLE_CHANNELS:

@@ -9,21 +9,18 @@
 local member = read_member()
 if not admits_catch_up(member) then return refusal(member) end
 local source, incarnation, id, count = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local stored, foreign = read_all(4)
+local standing, foreign = read_standing(4)
 if foreign then return {'foreign', foreign} end
-local taken = {}
-for index = 1, #stored do
-  local record = ARGV[index + 5]
-  if compare(record, stored[index]) > 0 then
-    taken[#taken + 1] = KEYS[index + 3]
-    taken[#taken + 1] = record
-  end
+
+local function judge(proposed, stands)
+  if compare(proposed, stands) > 0 then return proposed end
 end
-store_all(taken, member.max_age)
+
+local taken = store_taken(standing, 4, 6, member.max_age, judge)
 if id ~= '' then
   local known_incarnation, known_id = string.match(redis.call('HGET', KEYS[3], source) or '', '^(%S+) (%S+) ')
   if known_incarnation ~= incarnation or is_later_id(id, known_id) then
     redis.call('HSET', KEYS[3], source, incarnation .. ' ' .. id .. ' ' .. count)
   end
 end
-return {'ok', #taken / 2}
+return {'ok', taken}

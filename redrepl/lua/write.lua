@@ -1,4 +1,3 @@
--- include: guard record
 -- Store one record if the node's rule takes it, and append it to the change log, in one step.
 -- The member's rule says which role the node plays: 'decide' (the one primary: restamps, refuses what is too old),
 -- 'follow' (a replica) or 'merge' (one of several primaries); the last two keep the later stamp. The same bytes go to
@@ -13,12 +12,38 @@
 --            {'foreign', key}      redrepl did not write what stands there; nothing stored
 --            {'refused', epoch, state}
 
+local call, sub, number, find = redis.call, string.sub, tonumber, string.find
+local key, record = KEYS[3], ARGV[2]
+local found = call('HMGET', KEYS[1], 'epoch', 'state', 'max_age_micros', 'max_skew_micros')
+local stored = redis.pcall('GETRANGE', key, 0, 39)
+local time = call('TIME')
+local now, micros = number(time[1]) * 1000000 + number(time[2]), number(sub(record, 1, 14), 16)
+
+-- Nearly every write is this one, on every copy: a later value without a deadline, in time, over a value or nothing.
+-- Whatever is not plainly that takes the long way below, which alone knows the rules. The parts come after the short way,
+-- because making their functions costs a third of it.
+if found[1] == ARGV[1] and found[2] == 'active' and sub(record, 24, 35) == '000000000000'
+   and micros >= now - found[3] and micros <= now + found[4] then
+  local is_later
+  if stored == '' then
+    is_later = call('EXISTS', key) == 0
+  else
+    is_later = type(stored) == 'string' and #stored == 40 and string.byte(stored, 23) == 118
+      and find(stored, '^[0-9a-f]+v[0-9a-f]+0000|$') ~= nil and micros > number(sub(stored, 1, 14), 16)
+  end
+  if is_later then
+    call('XADD', KEYS[2], '*', key, sub(record, 1, 22))
+    call('SET', key, record)
+    return 1
+  end
+end
+
+-- include: guard record
+
 local member = read_member()
 if not admits(member) then return refusal(member) end
-local key, record = KEYS[3], ARGV[2]
-local stored = peek(key)
+stored = peek(key)
 if not stored then return {'foreign', key} end
-local now, micros = now_micros(), micros_of(record)
 if micros > now + member.max_skew then return {'skewed', string.format('%.0f', now)} end
 local order = compare(record, stored)
 if order == 0 then return 1 end

@@ -10,39 +10,23 @@
 
 local member = read_member()
 if not admits(member) then return refusal(member) end
-local stored, foreign = read_all(3)
+local standing, foreign = read_standing(3)
 if foreign then return {'foreign', foreign} end
-local now, exceptions, taken = now_micros(), {'some'}, {}
-local now_text = string.format('%.0f', now)
+local decides, now = member.rule == 'decide', now_micros()
+local now_text, latest, oldest = string.format('%.0f', now), now + member.max_skew, now - member.max_age
 
-local function except(index, verdict, stamp)
-  exceptions[#exceptions + 1] = index - 1
-  exceptions[#exceptions + 1] = verdict
-  exceptions[#exceptions + 1] = stamp
+-- The order of the questions is that of write.lua.
+local function judge(proposed, stands)
+  local micros, order = micros_of(proposed), compare(proposed, stands)
+  if micros > latest then return nil, 'skewed', now_text end
+  if order == 0 then return nil end
+  if decides and micros < oldest then return nil, 'expired', now_text end
+  if order > 0 then return proposed end
+  if not decides then return nil, 'has', string.sub(stands, 1, 22) end
+  local stamp = restamp(stands, member.restamp_writer)
+  return stamp, 'ok', stamp
 end
 
-for index = 1, #stored do
-  local record, micros = ARGV[index + 1], micros_of(ARGV[index + 1])
-  local order = compare(record, stored[index])
-  local take = order ~= 0
-  if micros > now + member.max_skew then
-    except(index, 'skewed', now_text)
-    take = false
-  elseif order < 0 and member.rule ~= 'decide' then
-    except(index, 'has', string.sub(stored[index], 1, 22))
-    take = false
-  elseif order ~= 0 and member.rule == 'decide' and micros < now - member.max_age then
-    except(index, 'expired', now_text)
-    take = false
-  elseif order < 0 then
-    record = restamp(stored[index], member.restamp_writer) .. string.sub(record, 23)
-    except(index, 'ok', string.sub(record, 1, 22))
-  end
-  if take then
-    taken[#taken + 1] = KEYS[index + 2]
-    taken[#taken + 1] = record
-  end
-end
-store_all(taken, member.max_age)
-if #exceptions == 1 then return 1 end
-return exceptions
+local _, exceptions = store_taken(standing, 3, 2, member.max_age, judge)
+if #exceptions == 0 then return 1 end
+return {'some', unpack(exceptions)}

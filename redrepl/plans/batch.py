@@ -1,11 +1,18 @@
-"""Writing many keys in one round trip: one script call and one log entry per node and chunk."""
+"""Writing many keys: one script call and one log entry per node and chunk, and several chunks on their way at once.
+
+The records of a chunk carry one stamp: it names one record *of a key*, and a batch holds each key once. Their header is
+then made, checked and compared once for all of them, by the client and by every node, which halves what a chunk costs.
+"""
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from itertools import accumulate, repeat
+from operator import add
 from typing import NamedTuple
 
-from redrepl.plans.view import ClusterView, describe_refusal
+from redrepl.plans.view import ClusterView, EpochMoved, describe_refusal
 from redrepl.plans.write import (
     FIRST_ROUND,
     GRACE_SECONDS,
@@ -17,10 +24,15 @@ from redrepl.plans.write import (
     verdict_error,
 )
 from redrepl.values import limits
-from redrepl.values.effects import Answer, Exchange, Failure, Plan, Reply, Request
+from redrepl.values.effects import Answer, DeadlinePassed, Exchange, Failure, Plan, Reply, Request
 from redrepl.values.receipt import Outcome, WriteReceipt
 from redrepl.values.record import Record
-from redrepl.values.stamp import Stamp
+from redrepl.values.stamp import STAMP_BYTES, Stamp
+
+CHUNKS_IN_FLIGHT = 3
+"""Chunks on their way at once: nodes have work while the client makes the next chunk ready, and no socket fills up."""
+
+_ROUNDS = 2
 
 
 class Item(NamedTuple):
@@ -31,57 +43,183 @@ class Item(NamedTuple):
     record: Record
 
 
-def chunks(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
-    """Cut a batch into pieces of at most BATCH_KEYS keys and BATCH_BYTES bytes (a single record may be larger)."""
-    start, size = 0, 0
-    for index, item in enumerate(items):
-        weight = len(item.record.payload) + len(item.key)
-        if index > start and (index - start >= limits.BATCH_KEYS or size + weight > limits.BATCH_BYTES):
-            yield items[start:index]
-            start, size = index, 0
-        size += weight
-    if start < len(items):
-        yield items[start:]
+class Draft(NamedTuple):
+    """A batch before it is stamped, in columns: keys as the caller gave them, as bytes (all different), payloads."""
+
+    user_keys: Sequence[str | bytes]
+    keys: Sequence[bytes]
+    payloads: Sequence[bytes]
+    kind: bytes
+    deadline_millis: int
+
+    def parts(self) -> Iterator[slice]:
+        """Cuts into at most BATCH_KEYS keys and BATCH_BYTES bytes (a single record may be larger)."""
+        ends = list(accumulate(map(add, map(len, self.keys), map(len, self.payloads))))
+        start, before = 0, 0
+        while start < len(ends):
+            stop = min(start + limits.BATCH_KEYS, bisect_right(ends, before + limits.BATCH_BYTES, start))
+            stop = max(stop, start + 1)
+            yield slice(start, stop)
+            start, before = stop, ends[stop - 1]
+
+    def leave(self, part: slice, stamp: Stamp, order: WriteOrder) -> Chunk:
+        """The chunk that this part makes."""
+        header = Record(stamp, self.kind, self.deadline_millis, b"").encode()
+        records = [header + payload for payload in self.payloads[part]]
+        return Chunk(self.user_keys[part], self.keys[part], [stamp] * len(records), records, order)
+
+
+class Chunk(NamedTuple):
+    """Keys as the caller gave them and as bytes, stamps, and records as nodes store them; and how to write them."""
+
+    user_keys: Sequence[str | bytes]
+    keys: Sequence[bytes]
+    stamps: Sequence[Stamp]
+    records: Sequence[bytes]
+    order: WriteOrder
+
+
+class Written(NamedTuple):
+    """A chunk and its receipts; None where the deciding node is in another epoch and stored nothing: write it again."""
+
+    chunk: Chunk
+    receipts: list[WriteReceipt] | None
 
 
 def write_many(view: ClusterView, order: WriteOrder, items: Sequence[Item]) -> Plan[list[WriteReceipt]]:
-    """Write one chunk; answers a receipt for each item. Raises as `write_one` does."""
-    batch = _Batch(view, order, items)
-    effect: Exchange | None = batch.opening()
-    at = order.started
-    while effect is not None:
-        event = yield effect
-        assert event is not None
-        at = event.at
-        if isinstance(event, Failure):
-            if event.node == order.home:
-                return batch.undecided(event)
-            batch.take_failure(event)
-        elif isinstance(event, Reply) and event.node == order.home:
-            if event.content != 1 and is_closed(event.content, view.epoch):
-                return batch.turned_down(event)
-            batch.take_decision(event.content)
-        elif isinstance(event, Reply):
-            batch.take_answer(event)
-        effect = batch.next_exchange(at)
-    return batch.receipts(at)
+    """Write records in one chunk; answers a receipt for each. Raises as `write_one` does."""
+    records = [item.record for item in items]
+    keys = [item.key for item in items]
+    encoded, stamps = [record.encode() for record in records], [record.stamp for record in records]
+    return write_chunk(view, Chunk([item.user_key for item in items], keys, stamps, encoded, order))
+
+
+def write_chunk(view: ClusterView, chunk: Chunk) -> Plan[list[WriteReceipt]]:
+    """Write one chunk; answers a receipt for each key. Raises as `write_one` does."""
+    flight = _Flight(view, iter((chunk,)))
+    yield from flight.run()
+    if flight.moved is not None:
+        raise flight.moved
+    written = flight.written()[0].receipts
+    assert written is not None
+    return written
+
+
+def write_chunks(view: ClusterView, leaving: Iterator[Chunk]) -> Plan[list[Written]]:
+    """Write chunks in this order, each taken from ``leaving`` at the moment it is sent.
+
+    Where the epoch has moved no more are taken, and those under way are seen to their end. Raises what `write_one`
+    raises except EpochMoved; chunks that are under way then may take effect or not.
+    """
+    flight = _Flight(view, leaving)
+    yield from flight.run()
+    return flight.written()
+
+
+class _Flight:
+    """Chunks on their way. The tag of a request tells its chunk and round.
+
+    The next chunk leaves when somebody has answered the newest: the connection to the deciding node is there then, and
+    nothing more is sent to nodes that are all silent.
+    """
+
+    def __init__(self, view: ClusterView, leaving: Iterator[Chunk]) -> None:
+        self.moved: EpochMoved | None = None
+        self._view = view
+        self._leaving: Iterator[Chunk] | None = leaving
+        self._chunks: list[Chunk] = []
+        self._receipts: dict[int, list[WriteReceipt]] = {}
+        self._flying: dict[int, _Batch] = {}
+        self._newest_is_answered = True
+
+    def run(self) -> Plan[None]:
+        """Until every chunk that left has its receipts, or is known to have to leave again."""
+        at = 0.0
+        while (effect := self._next_exchange(at)) is not None:
+            event = yield effect
+            assert event is not None
+            at = event.at
+            self._take(event)
+
+    def written(self) -> list[Written]:
+        """What became of the chunks that left, in that order."""
+        return [Written(chunk, self._receipts.get(number)) for number, chunk in enumerate(self._chunks)]
+
+    def _next_exchange(self, at: float) -> Exchange | None:
+        requests: list[Request] = []
+        for number, batch in list(self._flying.items()):
+            requests += batch.due_requests(at)
+            if not batch.is_pending(at):
+                self._land(number, batch.receipts(at))
+        if requests:
+            # What is sent again goes alone, and not behind the gate of a chunk that leaves. Where all have landed
+            # nobody is waited for.
+            return Exchange(tuple(requests), self._until() if self._flying else at)
+        launched = self._launch()
+        if launched is not None:
+            first = len(self._chunks) == 1
+            return Exchange(launched.opening(), self._until(), launched.chunk.order.home, fresh=first)
+        return Exchange((), self._until()) if self._flying else None
+
+    def _launch(self) -> _Batch | None:
+        if self._leaving is None or not self._newest_is_answered or len(self._flying) >= CHUNKS_IN_FLIGHT:
+            return None
+        chunk = next(self._leaving, None)
+        if chunk is None:
+            self._leaving = None
+            return None
+        number = len(self._chunks)
+        self._chunks.append(chunk)
+        self._flying[number] = batch = _Batch(self._view, chunk, number * _ROUNDS)
+        self._newest_is_answered = False
+        return batch
+
+    def _land(self, number: int, receipts: list[WriteReceipt]) -> None:
+        self._receipts[number] = receipts
+        del self._flying[number]
+        self._newest_is_answered |= number == len(self._chunks) - 1
+
+    def _until(self) -> float:
+        return min(batch.until for batch in self._flying.values())
+
+    def _take(self, event: Reply | Failure | DeadlinePassed) -> None:
+        if isinstance(event, DeadlinePassed):
+            return
+        number = event.tag // _ROUNDS
+        self._newest_is_answered |= number == len(self._chunks) - 1
+        batch = self._flying.get(number)
+        if batch is None:
+            return
+        try:
+            receipts = batch.take(event)
+        except EpochMoved as moved:
+            self.moved = self.moved or moved
+            self._leaving = None
+            del self._flying[number]
+            return
+        if receipts is not None:
+            self._land(number, receipts)
 
 
 class _Batch:
-    """Which copies hold which items of one chunk.
+    """Which copies hold which keys of one chunk, told by their place in it.
 
-    ``acks`` maps the other copies that answered to the indexes they do not hold with the decided stamp.
+    held: the other copies that answered in a round, each with the keys that it does not hold as they were sent (by
+        place in that round) and the stamp that stands there instead, None where it refused the key.
+    restamped: what the deciding node gave later stamps; ``second_position`` is their place in the second round.
+    until: when to look at it again if nothing happens.
     """
 
-    def __init__(self, view: ClusterView, order: WriteOrder, items: Sequence[Item]) -> None:
+    def __init__(self, view: ClusterView, chunk: Chunk, first_tag: int) -> None:
         self.view = view
-        self.order = order
-        self.items = items
-        self.others = view.others[order.home]
-        keys = [item.key for item in items]
-        self._calls = {FIRST_ROUND: view.write_many_call(keys, [item.record.encode() for item in items])}
+        self.chunk = chunk
+        self.order = chunk.order
+        self.others = view.others[chunk.order.home]
+        self.until = chunk.order.until
+        self._first_tag = first_tag
+        self._calls = {FIRST_ROUND: view.write_many_call(chunk.keys, chunk.records)}
         self.due: list[tuple[str, int]] = []
-        self.decided: list[Stamp] | None = None
+        self.decided = False
         self.restamped: dict[int, Stamp] = {}
         self.second_position: dict[int, int] = {}
         self.superseded: set[int] = set()
@@ -91,29 +229,45 @@ class _Batch:
         self.waiting: dict[tuple[str, int], str] = {}
         self.resend_at = 0.0
 
-    def opening(self) -> Exchange:
-        """The chunk to all nodes at once; at ASYNC to the deciding one alone."""
-        call = self._calls[FIRST_ROUND]
+    def opening(self) -> tuple[Request, ...]:
+        """The chunk for all nodes at once; at ASYNC for the deciding one alone."""
         targets = (self.order.home, *self.others) if self.order.reach_others else (self.order.home,)
-        requests = tuple(Request(node, call) for node in targets)
-        return Exchange(requests, self.order.until, self.order.home, fresh=True)
+        return tuple([self._request(node, FIRST_ROUND) for node in targets])
 
-    def next_exchange(self, at: float) -> Exchange | None:
-        """What to send or wait for next; None when the receipts can be given."""
-        pending = at < self.order.until and not self.is_done()
+    def _request(self, node: str, turn: int) -> Request:
+        return Request(node, self._calls[turn], self._first_tag + turn)
+
+    def take(self, event: Reply | Failure) -> list[WriteReceipt] | None:
+        """What a node answered; receipts where it ended the chunk. Raises what `write_one` raises."""
+        if event.node != self.order.home:
+            if isinstance(event, Reply):
+                self._take_answer(event)
+            else:
+                self._take_failure(event)
+            return None
+        if isinstance(event, Failure):
+            return self._undecided(event)
+        if event.content != 1 and is_closed(event.content, self.view.epoch):
+            return self._turned_down(event)
+        self._take_decision(event.content)
+        return None
+
+    def is_pending(self, at: float) -> bool:
+        """Whether waiting may still change something."""
+        return at < self.order.until and not self._is_done()
+
+    def due_requests(self, at: float) -> list[Request]:
+        """What is to be sent now, once; also where nobody is waited for any more."""
         due, self.due = self.due, []
-        if pending and self.waiting and at >= self.resend_at:
+        if self.waiting and at >= self.resend_at and self.is_pending(at):
             due += list(self.waiting)
             self.waiting.clear()
-        requests = tuple(Request(node, self._calls[tag], tag) for node, tag in due)
-        if not pending:
-            # Enough is known. What is still to be sent is sent, and nobody is waited for.
-            return Exchange(requests, at) if requests else None
-        return Exchange(requests, min(self.order.until, self.resend_at) if self.waiting else self.order.until)
+        self.until = min(self.order.until, self.resend_at) if self.waiting else self.order.until
+        return [self._request(node, turn) for node, turn in due]
 
-    def take_decision(self, content: Answer) -> None:
+    def _take_decision(self, content: Answer) -> None:
         """The deciding node's answer."""
-        self.decided = [item.record.stamp for item in self.items]
+        self.decided = True
         if content == 1:
             return
         if content[0] != b"some":
@@ -121,7 +275,7 @@ class _Batch:
         for index, verdict, stamp in _exceptions(content):
             if verdict == b"ok":
                 self.second_position[index] = len(self.restamped)
-                self.decided[index] = self.restamped[index] = Stamp.parse(stamp)
+                self.restamped[index] = Stamp.parse(stamp)
             elif verdict == b"has":
                 self.superseded.add(index)
             else:
@@ -132,115 +286,119 @@ class _Batch:
         """What the deciding node gave later stamps goes to the others again."""
         if not self.restamped or not self.order.reach_others:
             return
-        records = [self.items[i].record._replace(stamp=stamp).encode() for i, stamp in self.restamped.items()]
-        keys = [self.items[i].key for i in self.restamped]
+        records = [stamp.encode() + self.chunk.records[i][STAMP_BYTES:] for i, stamp in self.restamped.items()]
+        keys = [self.chunk.keys[i] for i in self.restamped]
         self._calls[SECOND_ROUND] = self.view.write_many_call(keys, records)
         self.due = [(node, SECOND_ROUND) for node in self.others]
 
-    def take_answer(self, reply: Reply) -> None:
-        """Another copy's answer: which items it does not hold as they were sent."""
-        content = reply.content
+    def _take_answer(self, reply: Reply) -> None:
+        """Another copy's answer: which keys it does not hold as they were sent."""
+        content, turn = reply.content, reply.tag - self._first_tag
         if content != 1 and content[0] != b"some":
             if is_behind(content, self.view.epoch):
-                self.waiting[reply.node, reply.tag] = describe_refusal(content)
+                self.waiting[reply.node, turn] = describe_refusal(content)
                 self.resend_at = reply.at + RESEND_SECONDS
             else:
-                self.failed[reply.tag][reply.node] = describe_refusal(content)
+                self.failed[turn][reply.node] = describe_refusal(content)
             return
         lacking: dict[int, Stamp | None] = {}
         if content != 1:
             for index, verdict, stamp in _exceptions(content):
                 lacking[index] = Stamp.parse(stamp) if verdict in (b"ok", b"has") else None
-        self.held[reply.tag][reply.node] = lacking
+        self.held[turn][reply.node] = lacking
 
-    def take_failure(self, event: Failure) -> None:
+    def _take_failure(self, event: Failure) -> None:
         """A copy that could not be reached; one that is not connected gets another chance soon."""
+        turn = event.tag - self._first_tag
         if not event.sent and event.at < self.order.started + GRACE_SECONDS:
-            self.waiting[event.node, event.tag] = event.reason
+            self.waiting[event.node, turn] = event.reason
             self.resend_at = event.at + RESEND_SECONDS
         else:
-            self.failed[event.tag][event.node] = event.reason
+            self.failed[turn][event.node] = event.reason
+
+    def _stamp_of(self, index: int) -> Stamp:
+        """As decided, or as proposed while nothing is decided."""
+        return self.restamped.get(index) or self.chunk.stamps[index]
 
     def _holders(self, index: int) -> list[str]:
-        """Other copies that hold at least the decided stamp of one item."""
-        assert self.decided is not None
-        tag, position = 0, index
+        """Other copies that hold at least the decided stamp of one key."""
+        turn, position, decided = FIRST_ROUND, index, self._stamp_of(index)
         if index in self.restamped:
-            tag, position = SECOND_ROUND, self.second_position[index]
-        decided = self.decided[index]
+            turn, position = SECOND_ROUND, self.second_position[index]
         holders = []
-        for node, lacking in self.held[tag].items():
+        for node, lacking in self.held[turn].items():
             stamp = lacking.get(position, decided)
             if stamp is not None and stamp >= decided:
                 holders.append(node)
         return holders
 
-    def is_done(self) -> bool:
-        """Whether every item is confirmed, or can no longer be."""
-        if self.decided is None:
+    def _is_done(self) -> bool:
+        """Whether every key is confirmed, or can no longer be."""
+        if not self.decided:
             return False
-        rounds = [FIRST_ROUND] if len(self.restamped) < len(self.items) else []
+        rounds = [FIRST_ROUND] if len(self.restamped) < len(self.chunk.keys) else []
         rounds += [SECOND_ROUND] if self.restamped and self.order.reach_others else []
-        return all(self._is_round_done(tag) for tag in rounds)
+        return all(self._is_round_done(turn) for turn in rounds)
 
-    def _is_round_done(self, tag: int) -> bool:
-        held, failed, required = self.held[tag], self.failed[tag], self.order.required
+    def _is_round_done(self, turn: int) -> bool:
+        held, failed, required = self.held[turn], self.failed[turn], self.order.required
         if len(held) + len(failed) >= len(self.others) or len(self.others) - len(failed) < required:
             return True
         if len(held) < required:
             return False
-        return all(len(self._holders(index)) >= required for index in self._uncertain(tag))
+        return all(len(self._holders(index)) >= required for index in self._uncertain(turn))
 
-    def _uncertain(self, tag: int) -> set[int]:
-        """Items of a round that some answer made an exception of; all others are held wherever there was an answer."""
-        positions = {position for lacking in self.held[tag].values() for position in lacking}
-        if tag == FIRST_ROUND:
+    def _uncertain(self, turn: int) -> set[int]:
+        """Keys of a round that some answer made an exception of; all others are held wherever there was an answer."""
+        positions = {position for lacking in self.held[turn].values() for position in lacking}
+        if turn == FIRST_ROUND:
             return positions - self.restamped.keys()
         names = list(self.restamped)
         return {names[position] for position in positions}
 
     def receipts(self, at: float) -> list[WriteReceipt]:
-        """A receipt for each item."""
-        everybody = frozenset((self.order.home, *self.others))
-        elapsed = at - self.order.started
-        uncertain = self._uncertain(FIRST_ROUND) | self.restamped.keys()
-        common = self._receipt_parts(next((i for i in range(len(self.items)) if i not in uncertain), 0))
-        receipts = []
-        for index, item in enumerate(self.items):
-            acked, failed = self._receipt_parts(index) if index in uncertain else common
-            refused = index in self.refused
-            holders = frozenset(acked) if refused or self.decided is None else acked | {self.order.home}
-            if refused:
-                failed = {**failed, self.order.home: self.refused[index]}
-            committed = self.decided is not None and not refused and len(acked) >= self.order.required
-            receipts.append(
-                WriteReceipt(
-                    item.user_key,
-                    self.decided[index] if self.decided else item.record.stamp,
-                    Outcome.COMMITTED if committed else Outcome.UNKNOWN,
-                    self.decided is not None and not refused and index not in self.superseded,
-                    holders,
-                    everybody - holders - frozenset(failed),
-                    failed,
-                    self.order.required,
-                    elapsed,
-                )
-            )
+        """A receipt for each key; those that are no exception anywhere share all but key and stamp."""
+        special = self._uncertain(FIRST_ROUND) | self.restamped.keys() | self.refused.keys() | self.superseded
+        ordinary = next((index for index in range(len(self.chunk.keys)) if index not in special), None)
+        if ordinary is None:
+            return [self._receipt(index, at) for index in range(len(self.chunk.keys))]
+        receipts = self._alike(self._receipt(ordinary, at))
+        for index in special:
+            receipts[index] = self._receipt(index, at)
         return receipts
 
-    def _receipt_parts(self, index: int) -> tuple[frozenset[str], dict[str, str]]:
-        acked = frozenset(self._holders(index)) if self.decided is not None else frozenset()
-        tag = SECOND_ROUND if index in self.restamped and self.order.reach_others else FIRST_ROUND
-        waiting = {node: reason for (node, round_tag), reason in self.waiting.items() if round_tag == tag}
-        failed = {**waiting, **self.failed[tag]}
-        return acked, {node: reason for node, reason in failed.items() if node not in acked}
+    def _receipt(self, index: int, at: float) -> WriteReceipt:
+        order, refused = self.order, index in self.refused
+        acked = frozenset(self._holders(index)) if self.decided else frozenset()
+        failed = self._failures(index, acked)
+        holders = acked | {order.home} if self.decided and not refused else acked
+        if refused:
+            failed[order.home] = self.refused[index]
+        committed = self.decided and not refused and len(acked) >= order.required
+        return WriteReceipt(
+            self.chunk.user_keys[index],
+            self._stamp_of(index),
+            Outcome.COMMITTED if committed else Outcome.UNKNOWN,
+            self.decided and not refused and index not in self.superseded,
+            holders,
+            frozenset((order.home, *self.others)) - holders - frozenset(failed),
+            failed,
+            order.required,
+            at - order.started,
+        )
 
-    def turned_down(self, reply: Reply) -> list[WriteReceipt]:
+    def _failures(self, index: int, acked: frozenset[str]) -> dict[str, str]:
+        turn = SECOND_ROUND if index in self.restamped and self.order.reach_others else FIRST_ROUND
+        waiting = {node: reason for (node, tried), reason in self.waiting.items() if tried == turn}
+        failed = {**waiting, **self.failed[turn]}
+        return {node: reason for node, reason in failed.items() if node not in acked}
+
+    def _turned_down(self, reply: Reply) -> list[WriteReceipt]:
         """The deciding node stored nothing; what was sent to others may be there, undecided."""
         reason = describe_refusal(reply.content)
-        return self.undecided(Failure(reply.node, reply.tag, reason, self.order.reach_others, reply.at))
+        return self._undecided(Failure(reply.node, reply.tag, reason, self.order.reach_others, reply.at))
 
-    def undecided(self, event: Failure) -> list[WriteReceipt]:
+    def _undecided(self, event: Failure) -> list[WriteReceipt]:
         """The deciding node failed: unknown, or rejected where nothing was sent at all."""
         failed = {**self.failed[FIRST_ROUND], event.node: event.reason}
         sent = event.sent or bool(self.held[FIRST_ROUND])
@@ -249,12 +407,23 @@ class _Batch:
         outcome = Outcome.UNKNOWN if sent else Outcome.REJECTED
         nobody: frozenset[str] = frozenset()
         pending = frozenset(node for node in self.others if sent and node not in failed)
-        elapsed = event.at - self.order.started
-        required = self.order.required
-        return [
-            WriteReceipt(item.user_key, item.record.stamp, outcome, False, nobody, pending, failed, required, elapsed)
-            for item in self.items
-        ]
+        like = WriteReceipt(
+            self.chunk.user_keys[0],
+            self.chunk.stamps[0],
+            outcome,
+            False,
+            nobody,
+            pending,
+            failed,
+            self.order.required,
+            event.at - self.order.started,
+        )
+        return self._alike(like)
+
+    def _alike(self, like: WriteReceipt) -> list[WriteReceipt]:
+        """A receipt for each key: its own key and stamp, and all else as in this one."""
+        rows = zip(self.chunk.user_keys, self.chunk.stamps, *map(repeat, like[2:]), strict=False)
+        return list(map(WriteReceipt._make, rows))
 
 
 def _exceptions(content: list[bytes | int]) -> Iterator[tuple[int, bytes, bytes]]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
+from operator import itemgetter
 from typing import NamedTuple
 
 from redrepl.plans.copying import Copier
+from redrepl.plans.lanes import Lanes
 from redrepl.plans.steps import Steps
 from redrepl.plans.view import ClusterView, check_admitted
 from redrepl.values.effects import PlainCommand, Plan, Progress, ScriptCall
@@ -15,18 +18,28 @@ from redrepl.values.stamp import Stamp
 PAGE_CHANGES = 1000
 """Changes to read from a log at a time. An entry of a batch holds many, so the number of entries follows."""
 
+FIRST_PAGE_ENTRIES = 10
+"""Entries in the first page, before it is known how many changes an entry holds."""
+
+_fields_of = itemgetter(1)
+
 
 class Page(NamedTuple):
-    """A stretch of a change log: the newest stamp of each name, the entries read, and the place after them."""
+    """A stretch of a change log: the newest stamp of each name as written there, the entries, the place after them."""
 
-    newest: dict[bytes, Stamp]
+    stamps: dict[bytes, bytes]
     entries: list[tuple[bytes, list[bytes]]]
     end: Position
 
     @property
+    def newest(self) -> dict[bytes, Stamp]:
+        """The newest stamp of each name."""
+        return {name: Stamp.parse(stamp) for name, stamp in self.stamps.items()}
+
+    @property
     def changes(self) -> int:
         """Changes in the page, several of one key counted each."""
-        return sum(len(fields) // 2 for _, fields in self.entries)
+        return sum(map(len, map(_fields_of, self.entries))) // 2
 
 
 def starting_mark(source: NodeReport, target: NodeReport) -> Mark | None:
@@ -59,16 +72,22 @@ def _is_of_this_log(source: NodeReport, mark: Mark) -> bool:
 
 def read_page(view: ClusterView, node: str, after: Position, count: int, steps: Steps) -> Plan[Page]:
     """The next entries of a node's log."""
-    command = PlainCommand((b"XRANGE", view.layout.log, b"(" + after.id.encode(), b"+", b"COUNT", count))
-    entries = yield from steps.ask(node, command, "reading the change log")
-    newest: dict[bytes, Stamp] = {}
-    for _, fields in entries:
-        for index in range(0, len(fields), 2):
-            stamp = Stamp.parse(fields[index + 1])
-            if stamp > newest.get(fields[index], stamp) or fields[index] not in newest:
-                newest[fields[index]] = stamp
+    return _page_of((yield from steps.ask(node, _page_command(view, after, count), "reading the change log")), after)
+
+
+def _page_of(entries: list[tuple[bytes, list[bytes]]], after: Position) -> Page:
+    flat = list(chain.from_iterable(map(_fields_of, entries)))
+    stamps: dict[bytes, bytes] = {}
+    for name, stamp in zip(flat[::2], flat[1::2], strict=True):
+        # Of one length and case, they compare as the stamps do.
+        if stamp > stamps.get(name, b""):
+            stamps[name] = stamp
     end = Position(entries[-1][0].decode(), after.entries + len(entries)) if entries else after
-    return Page(newest, entries, end)
+    return Page(stamps, entries, end)
+
+
+def _page_command(view: ClusterView, after: Position, count: int) -> PlainCommand:
+    return PlainCommand((b"XRANGE", view.layout.log, b"(" + after.id.encode(), b"+", b"COUNT", count))
 
 
 def next_count(page: Page) -> int:
@@ -93,38 +112,75 @@ def ship_log(
 ) -> Plan[CaughtUp]:
     """Ship what the log names after ``start``, until where it ended in the report, or until ``stop_at``.
 
-    What came after the report is the next call's: under steady writes the end would move on for ever.
+    What came after the report is the next call's: under steady writes the end would move on for ever. While the target
+    stores one page, the next is read.
     """
     copier = Copier(view, source.node, target, steps, source.now_millis)
-    position, count = start.position, PAGE_CHANGES // 10
-    total = max(0, source.log.added - position.entries)
+    confirming = _Confirming(view, source.node, target, copier.lanes, start.position)
+    position, coming = start.position, _ask_for_page(view, copier, start.position, FIRST_PAGE_ENTRIES)
     while True:
-        page = yield from read_page(view, source.node, position, count, steps)
-        if not page.entries:
-            finished = True
+        page = _page_of((yield from copier.lanes.answer(coming)), position)
+        position = page.end
+        finished = not page.entries or position.entries >= source.log.added
+        is_last = finished or steps.at >= stop_at
+        if not is_last:
+            coming = _ask_for_page(view, copier, position, next_count(page))
+        if page.entries:
+            yield from copier.send(page.stamps, Mark(start.incarnation, position))
+        if is_last:
+            yield from copier.settle()
+        yield from confirming.follow(copier.stored)
+        shipped = confirming.reached.entries - start.position.entries
+        yield Progress(f"{source.node} to {target}", shipped, max(0, source.log.added - start.position.entries))
+        if is_last:
             break
-        yield from copier.copy(page.newest, Mark(start.incarnation, page.end))
-        position, count = page.end, next_count(page)
-        yield from confirm(view, source.node, target, position, steps)
-        yield Progress(f"{source.node} to {target}", position.entries - start.position.entries, total)
-        finished = position.entries >= source.log.added
-        if finished or steps.at >= stop_at:
-            break
-    if position == start.position:
-        yield from confirm(view, source.node, target, position, steps)
-    return CaughtUp(
-        position.entries - start.position.entries, copier.records, copier.bytes, finished, tuple(copier.foreign)
-    )
+    yield from confirming.settle()
+    return CaughtUp(shipped, copier.records, copier.bytes, finished, tuple(copier.foreign))
+
+
+def _ask_for_page(view: ClusterView, copier: Copier, after: Position, count: int) -> int:
+    return copier.lanes.start(copier.source, _page_command(view, after, count), "reading the change log")
+
+
+class _Confirming:
+    """Notes on the source what is on the target, without waiting each time. ``reached``: the last place noted."""
+
+    def __init__(self, view: ClusterView, source: str, target: str, lanes: Lanes, start: Position) -> None:
+        self.reached = start
+        self._view = view
+        self._source = source
+        self._target = target
+        self._lanes = lanes
+        self._ticket: int | None = None
+
+    def follow(self, stored: Position | None) -> Plan[None]:
+        """Note a place that the target has answered for, unless it is noted already."""
+        if self._ticket is not None and stored in (None, self.reached):
+            return
+        yield from self.settle()
+        self.reached = stored or self.reached
+        call = _confirm_call(self._view, self._target, self.reached, force=False)
+        self._ticket = self._lanes.start(self._source, call, "noting what is confirmed")
+
+    def settle(self) -> Plan[None]:
+        """Wait for the answer to the last note. Raises for a refusal."""
+        if self._ticket is not None:
+            ticket, self._ticket = self._ticket, None
+            check_admitted((yield from self._lanes.answer(ticket)), self._source, self._view.epoch)
 
 
 def confirm(
     view: ClusterView, source: str, target: str, position: Position, steps: Steps, force: bool = False
 ) -> Plan[None]:
     """Note on the source that its log is on the target up to here."""
+    call = _confirm_call(view, target, position, force)
+    check_admitted((yield from steps.ask(source, call, "noting what is confirmed")), source, view.epoch)
+
+
+def _confirm_call(view: ClusterView, target: str, position: Position, force: bool) -> ScriptCall:
     layout = view.layout
     arguments = (view.epoch, target.encode(), position.id.encode(), position.entries, b"1" if force else b"0")
-    call = ScriptCall("confirm", (layout.member, layout.cursors), arguments)
-    check_admitted((yield from steps.ask(source, call, "noting what is confirmed")), source, view.epoch)
+    return ScriptCall("confirm", (layout.member, layout.cursors), arguments)
 
 
 def trim_log(view: ClusterView, node: str, keep_from: str, cap_entries: int, steps: Steps) -> Plan[int]:

@@ -1,27 +1,54 @@
-"""Moving records from one node to another: read what stands there now, and let the later stamp win."""
+"""Moving records from one node to another: read what stands there now, and let the later stamp win.
+
+Stamps are compared as they are written, 22 digits of the same case: bytes then compare as the stamps do.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
-from redrepl.plans.scan import FOREIGN, read_headers
+from redrepl.plans.lanes import Lanes
+from redrepl.plans.scan import FOREIGN
 from redrepl.plans.steps import Steps
-from redrepl.plans.view import ON_ACTIVE, ClusterView, check_admitted, foreign_value
+from redrepl.plans.view import FOR_UPKEEP, ON_ACTIVE, ClusterView, check_admitted, foreign_value
 from redrepl.values import limits
-from redrepl.values.effects import Plan, ScriptCall
+from redrepl.values.effects import Answer, Plan, ScriptCall
 from redrepl.values.record import is_record, tombstone
-from redrepl.values.report import Mark
+from redrepl.values.report import Mark, Position
 from redrepl.values.stamp import NO_STAMP, STAMP_BYTES, Stamp
 
 UNTOUCHABLE = Stamp((1 << 56) - 1, (1 << 32) - 1)
 """Stands for a value that redrepl did not write: no record is later."""
 
+MOSTLY_LACKING = 0.9
+"""Where the target lacked this share of what was looked at last, it is not asked first: it compares by itself."""
+
+REMEMBERED_NAMES = 20_000
+"""Names of records sent lately: a key that is written all the time is sent once, for the newest of its stamps."""
+
 _FIRST_SLICE = 32
 """Keys in the first slice, before the size of the records is known."""
 
 
+class _Slice(NamedTuple):
+    """Records under way to the target, and the mark that moves with them."""
+
+    names: Sequence[bytes]
+    records: Sequence[bytes]
+    mark: Mark | None
+    ticket: int
+
+
 class Copier:
-    """Copies records from a source to a target in slices of bounded bytes, and counts them."""
+    """Copies records from a source to a target in slices of bounded bytes, and counts them.
+
+    While the target stores a slice the next one is read. One at a time is under way to the target: a mark never leaves
+    before everything that it stands for has been stored.
+
+    records, bytes: what was new on the target, and what was sent. foreign: names left as they are.
+    stored: the last mark that the target has answered for.
+    """
 
     def __init__(
         self, view: ClusterView, source: str, target: str, steps: Steps, now_millis: int, where: bytes = ON_ACTIVE
@@ -30,67 +57,143 @@ class Copier:
         self.view = view
         self.source = source
         self.target = target
-        self.steps = steps
         self.now_millis = now_millis
+        self.lanes = Lanes(steps)
         self.records = 0
         self.bytes = 0
         self.foreign: list[bytes] = []
-        self._slice = _FIRST_SLICE
+        self.stored: Position | None = None
+        self._slice_keys = _FIRST_SLICE
+        self._asks_first = True
+        self._under_way: _Slice | None = None
+        self._sent: dict[bytes, bytes] = {}
+        self._sent_before: dict[bytes, bytes] = {}
 
     def copy(self, wanted: Mapping[bytes, Stamp], mark: Mark | None = None) -> Plan[None]:
         """Bring the target to at least these stamps. The mark moves with the last record, never before it."""
-        lacking = yield from self.lacking(wanted)
+        yield from self.send({name: stamp.encode() for name, stamp in wanted.items()}, mark)
+        yield from self.settle()
+
+    def send(self, wanted: Mapping[bytes, bytes], mark: Mark | None = None) -> Plan[None]:
+        """`copy` for encoded stamps; the last slice may still be under way afterwards: `settle` waits for it."""
+        names = self._not_sent_yet(wanted)
+        if self._asks_first and names:
+            asked = len(names)
+            names = yield from self._lacking(names, wanted)
+            self._asks_first = len(names) < MOSTLY_LACKING * asked
         start = 0
-        while start < len(lacking):
-            names = lacking[start : start + self._slice]
-            start += len(names)
-            records = yield from self._read(names, wanted)
-            yield from self.absorb(tuple(records), tuple(records.values()), mark if start >= len(lacking) else None)
-        if not lacking and mark is not None:
-            yield from self.absorb((), (), mark)
+        while start < len(names):
+            part = names[start : start + self._slice_keys]
+            start += len(part)
+            found, records = yield from self._read(part, wanted)
+            yield from self._store(found, records, mark if start >= len(names) else None)
+        if not names and mark is not None:
+            yield from self._store((), (), mark)
 
-    def lacking(self, wanted: Mapping[bytes, Stamp]) -> Plan[list[bytes]]:
-        """Names of records that stand on the target with an earlier stamp, or not at all."""
-        names = list(wanted)
-        lacking = []
-        for start in range(0, len(names), limits.SCAN_KEYS):
-            page = names[start : start + limits.SCAN_KEYS]
-            headers = yield from read_headers(self.view, self.target, page, self.steps.until)
-            lacking += [name for name, header in zip(page, headers, strict=True) if stamp_in(header) < wanted[name]]
-            self.foreign += [name for name, header in zip(page, headers, strict=True) if header == FOREIGN]
-        return lacking
-
-    def _read(self, names: Sequence[bytes], wanted: Mapping[bytes, Stamp]) -> Plan[dict[bytes, bytes]]:
-        """What stands on the source now, by name. What redrepl did not write is left out and noted."""
-        call = self.view.read_call(names, self.where)
-        content = yield from self.steps.ask(self.source, call, "reading records to copy")
-        check_admitted(content, self.source, self.view.epoch)
-        records: dict[bytes, bytes] = {}
-        for name, found in zip(names, content[1:], strict=True):
-            if found is None:
-                # Gone although the log names it: expired or evicted. The target must not keep an older value.
-                records[name] = tombstone(wanted[name], self.now_millis).encode()
-            elif is_record(found):
-                records[name] = found
-            else:
-                self.foreign.append(name)
-        size = sum(map(len, records.values()))
-        self._slice = max(1, min(limits.BATCH_KEYS, limits.BATCH_BYTES * max(1, len(records)) // max(1, size)))
-        self.bytes += size
-        return records
+    def settle(self) -> Plan[None]:
+        """Wait until the target has answered for everything that was sent."""
+        if self._under_way is None:
+            return
+        (names, records, mark, ticket), self._under_way = self._under_way, None
+        content = yield from self.lanes.answer(ticket)
+        check_admitted(content, self.target, self.view.epoch)
+        if content[0] == b"foreign":
+            content = yield from self._store_around(names, records, mark)
+        self.records += content[1]
+        if content[1] < MOSTLY_LACKING * len(names):
+            self._asks_first = True
+        if mark is not None:
+            self.stored = mark.position
 
     def absorb(self, names: Sequence[bytes], records: Sequence[bytes], mark: Mark | None) -> Plan[None]:
         """Store records on the target unless later ones stand there, and move the mark."""
-        layout, view = self.view.layout, self.view
-        arguments: list[bytes | int] = [view.epoch, self.source.encode(), b"", b"", 0]
+        yield from self._store(names, records, mark)
+        yield from self.settle()
+
+    def _not_sent_yet(self, wanted: Mapping[bytes, bytes]) -> list[bytes]:
+        """What was read for an earlier stamp was sent as it stood then, which may have been this one."""
+        sent, before = self._sent, self._sent_before
+        if sent.keys().isdisjoint(wanted) and before.keys().isdisjoint(wanted):
+            return list(wanted)
+        return [name for name, stamp in wanted.items() if sent.get(name, b"") < stamp and before.get(name, b"") < stamp]
+
+    def _remember(self, names: Iterable[bytes], records: Sequence[bytes]) -> None:
+        if len(self._sent) >= REMEMBERED_NAMES:
+            self._sent, self._sent_before = {}, self._sent
+        self._sent.update(zip(names, [record[:STAMP_BYTES] for record in records], strict=True))
+
+    def _lacking(self, names: Sequence[bytes], wanted: Mapping[bytes, bytes]) -> Plan[list[bytes]]:
+        """Names of records that stand on the target with an earlier stamp, or not at all."""
+        lacking = []
+        for start in range(0, len(names), limits.SCAN_KEYS):
+            page = names[start : start + limits.SCAN_KEYS]
+            call = self.view.headers_call(page, FOR_UPKEEP)
+            content = yield from self.lanes.ask(self.target, call, "reading headers")
+            check_admitted(content, self.target, self.view.epoch)
+            for name, header in zip(page, content[1:], strict=True):
+                if header == FOREIGN:
+                    self.foreign.append(name)
+                elif header[:STAMP_BYTES] < wanted[name]:
+                    lacking.append(name)
+        return lacking
+
+    def _read(
+        self, names: Sequence[bytes], wanted: Mapping[bytes, bytes]
+    ) -> Plan[tuple[Sequence[bytes], Sequence[bytes]]]:
+        """Names and records as they stand on the source now. What redrepl did not write is left out and noted."""
+        call = self.view.read_call(names, self.where)
+        content = yield from self.lanes.ask(self.source, call, "reading records to copy")
+        check_admitted(content, self.source, self.view.epoch)
+        records: Sequence[bytes] = content[1:]
+        if None in records or not all(map(is_record, records)):
+            names, records = self._sort_out(names, records, wanted)
+        size = sum(map(len, records))
+        self._slice_keys = max(1, min(limits.BATCH_KEYS, limits.BATCH_BYTES * max(1, len(records)) // max(1, size)))
+        self.bytes += size
+        self._remember(names, records)
+        return names, records
+
+    def _sort_out(
+        self, names: Sequence[bytes], found: Sequence[bytes | None], wanted: Mapping[bytes, bytes]
+    ) -> tuple[list[bytes], list[bytes]]:
+        records: dict[bytes, bytes] = {}
+        for name, stored in zip(names, found, strict=True):
+            if stored is None:
+                # Gone although the log names it: expired or evicted. The target must not keep an older value.
+                records[name] = tombstone(Stamp.parse(wanted[name]), self.now_millis).encode()
+            elif is_record(stored):
+                records[name] = stored
+            else:
+                self.foreign.append(name)
+        return list(records), list(records.values())
+
+    def _store(self, names: Sequence[bytes], records: Sequence[bytes], mark: Mark | None) -> Plan[None]:
+        """Have a slice stored, once everything before it is."""
+        yield from self.settle()
+        ticket = self.lanes.start(self.target, self._absorb_call(names, records, mark), "storing copied records")
+        self._under_way = _Slice(names, records, mark, ticket)
+
+    def _store_around(self, names: Sequence[bytes], records: Sequence[bytes], mark: Mark | None) -> Plan[Answer]:
+        """Store the rest of a slice of which nothing was stored, because redrepl did not write what stands there.
+
+        Raises NotAReplicatedRecord where such a value comes up meanwhile.
+        """
+        stamps = [record[:STAMP_BYTES] for record in records]
+        lacking = set((yield from self._lacking(names, dict(zip(names, stamps, strict=True)))))
+        rest = [(name, record) for name, record in zip(names, records, strict=True) if name in lacking]
+        call = self._absorb_call([name for name, _ in rest], [record for _, record in rest], mark)
+        content = yield from self.lanes.ask(self.target, call, "storing copied records")
+        check_admitted(content, self.target, self.view.epoch)
+        if content[0] == b"foreign":
+            raise foreign_value(self.view.layout, self.target, content[1])
+        return content
+
+    def _absorb_call(self, names: Sequence[bytes], records: Sequence[bytes], mark: Mark | None) -> ScriptCall:
+        layout = self.view.layout
+        arguments: list[bytes | int] = [self.view.epoch, self.source.encode(), b"", b"", 0]
         if mark is not None:
             arguments[2:] = [mark.incarnation.encode(), mark.position.id.encode(), mark.position.entries]
-        call = ScriptCall("absorb", (layout.member, layout.log, layout.marks, *names), (*arguments, *records))
-        content = yield from self.steps.ask(self.target, call, "storing copied records")
-        check_admitted(content, self.target, view.epoch)
-        if content[0] == b"foreign":
-            raise foreign_value(layout, self.target, content[1])
-        self.records += content[1]
+        return ScriptCall("absorb", (layout.member, layout.log, layout.marks, *names), (*arguments, *records))
 
 
 def stamp_in(header: bytes) -> Stamp:

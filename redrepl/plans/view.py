@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from redrepl.values.effects import Command, Exchange, Failure, Reply, Request, ScriptCall
 from redrepl.values.errors import NotAReplicatedRecord, RedreplError, Unavailable
 from redrepl.values.keys import CLUSTERS_KEY, KeyLayout
+from redrepl.values.level import ConsistencyLevel, Level, parse_level, required_copies
 from redrepl.values.record import Record, parse_record
 from redrepl.values.topology import Topology
 
@@ -29,6 +31,21 @@ class ClusterView:
         self.ids = topology.ids
         self.decider = topology.decider
         self.others = {node: topology.others(node) for node in topology.ids}
+        self.everybody = frozenset(topology.ids)
+        self.from_home = {node: (node, *self.others[node]) for node in topology.ids}
+        self._levels = {
+            name: (level, level.required(len(self.ids) - 1))
+            for level in ConsistencyLevel
+            for name in (level, level.value, level.name)
+        }
+
+    def resolve_level(self, level: Level) -> tuple[ConsistencyLevel | int, int]:
+        """A level, and how many other copies must confirm at it. Raises RequestError as `required_copies` does."""
+        known = self._levels.get(level) if isinstance(level, (ConsistencyLevel, str)) else None
+        if known is not None:
+            return known
+        parsed = parse_level(level)
+        return parsed, required_copies(parsed, len(self.ids) - 1)
 
     def write_call(self, key: bytes, record: bytes) -> ScriptCall:
         """Store one encoded record under a user's key."""
@@ -103,15 +120,33 @@ def refusal_error(content: list[bytes], node: str, epoch: bytes) -> RedreplError
     return Unavailable(f"node {node!r} is {state} and does not serve", evidence)
 
 
+_TOO_OLD = "refused: the write is older than the node accepts"
+_TOO_FAR_AHEAD = "refused: the stamp is too far ahead of the node's clock"
+
+
+def is_clock_refusal(reason: str) -> bool:
+    """Whether a reason that `describe_refusal` gave is about the clocks."""
+    return reason.startswith((_TOO_OLD, _TOO_FAR_AHEAD))
+
+
+def epoch_in_refusal(reason: str) -> int:
+    """The epoch of an active member that refused, from a reason that `describe_refusal` gave; else 0.
+
+    An active member refuses nobody but callers of other epochs.
+    """
+    found = re.fullmatch(r"refused: epoch (\d+), active", reason)
+    return int(found[1]) if found else 0
+
+
 def describe_refusal(content: list[bytes]) -> str:
     """A verdict that stored nothing, in words."""
     verdict = content[0]
     if verdict == b"refused":
         return f"refused: epoch {content[1].decode() or 'none'}, {content[2].decode() or 'no member'}"
     if verdict == b"expired":
-        return f"refused: the write is older than the node accepts (its clock: {content[1].decode()} microseconds)"
+        return f"{_TOO_OLD} (its clock: {content[1].decode()} microseconds)"
     if verdict == b"skewed":
-        return f"refused: the stamp is too far ahead of the node's clock ({content[1].decode()} microseconds)"
+        return f"{_TOO_FAR_AHEAD} ({content[1].decode()} microseconds)"
     if verdict == b"foreign":
         return f"holds a value that redrepl did not write under {content[1]!r}"
     return f"unexpected answer {content!r}"

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from redrepl.plans.tally import Standing, Tally
 from redrepl.plans.view import ClusterView, describe_refusal, foreign_value, refusal_error
-from redrepl.values.effects import Exchange, Failure, Plan, Reply, Request
+from redrepl.values.effects import Event, Exchange, Failure, Plan, Reply, Request, ScriptCall
 from redrepl.values.errors import ClockSkew, RedreplError
 from redrepl.values.level import ConsistencyLevel
 from redrepl.values.receipt import Outcome, WriteReceipt
@@ -52,14 +52,34 @@ def write_one(
     Raises EpochMoved (nothing happened on the deciding node: repeat with the same record), ClockSkew,
     NotAReplicatedRecord.
     """
-    spread = _Spread(view, order, user_key, key, record)
-    event = yield spread.opening()
+    home, call, stamp = order.home, view.write_call(key, record.encode()), record.stamp
+    targets = view.from_home[home] if order.reach_others else (home,)
+    event = yield Exchange(tuple([Request(node, call) for node in targets]), order.until, home, True)
+    holders: list[str] = []
+    wait: Exchange | None = None
+    # Nearly every write ends here: all copies answer that the record stands as it was sent.
+    while type(event) is Reply and event.content == 1:
+        holders.append(event.node)
+        if len(holders) > order.required and home in holders:
+            acked = frozenset(holders)
+            pending, elapsed = view.everybody - acked, event.at - order.started
+            return WriteReceipt(user_key, stamp, Outcome.COMMITTED, True, acked, pending, {}, order.required, elapsed)
+        wait = wait or Exchange((), order.until)
+        event = yield wait
+    assert event is not None
+    return (yield from _go_on(_Spread(view, order, user_key, key, record, call), holders, event))
+
+
+def _go_on(spread: _Spread, holders: list[str], event: Event) -> Plan[WriteReceipt]:
+    """The rest of a write of which ``holders`` hold the record as it was sent, when something else happens."""
+    spread.hold(holders)
+    home = spread.order.home
     while True:
         assert event is not None
-        if type(event) is Reply and event.node == order.home:
+        if type(event) is Reply and event.node == home:
             if (turned_down := spread.take_decision(event)) is not None:
                 return turned_down
-        elif type(event) is Failure and event.node == order.home:
+        elif type(event) is Failure and event.node == home:
             return spread.undecided(event)
         elif type(event) is Reply:
             spread.take_answer(event)
@@ -67,7 +87,7 @@ def write_one(
             spread.take_failure(event)
         effect = spread.next_exchange(event.at)
         if effect is None:
-            return receipt(spread.tally, order, user_key, spread.record.stamp, event.at)
+            return spread.receipt(event.at)
         event = yield effect
 
 
@@ -75,7 +95,7 @@ def spread_decided(
     view: ClusterView, order: WriteOrder, user_key: str | bytes, key: bytes, record: Record, at: float
 ) -> Plan[WriteReceipt]:
     """Bring a record that the deciding node has stored to the other copies."""
-    spread = _Spread(view, order, user_key, key, record)
+    spread = _Spread(view, order, user_key, key, record, view.write_call(key, record.encode()))
     spread.tally.decided = record.stamp
     spread.begin_second_round()
     while (effect := spread.next_exchange(at)) is not None:
@@ -86,7 +106,7 @@ def spread_decided(
             spread.take_answer(event)
         elif type(event) is Failure:
             spread.take_failure(event)
-    return receipt(spread.tally, order, user_key, record.stamp, at)
+    return spread.receipt(at)
 
 
 class _Spread:
@@ -95,35 +115,49 @@ class _Spread:
     __slots__ = (
         "_call",
         "_key",
-        "_order",
         "_proposed",
         "_resend_at",
         "_round",
         "_user_key",
         "_view",
         "due",
+        "order",
         "record",
         "tally",
     )
 
-    def __init__(self, view: ClusterView, order: WriteOrder, user_key: str | bytes, key: bytes, record: Record) -> None:
+    def __init__(
+        self,
+        view: ClusterView,
+        order: WriteOrder,
+        user_key: str | bytes,
+        key: bytes,
+        record: Record,
+        call: ScriptCall,
+    ) -> None:
         self.tally = Tally(view.others[order.home], order.required)
         self.record = record
         self.due: tuple[str, ...] = ()
         self._view = view
-        self._order = order
+        self.order = order
         self._user_key = user_key
         self._key = key
         self._proposed = record.stamp
-        self._call = view.write_call(key, record.encode())
+        self._call = call
         self._resend_at = 0.0
         self._round = FIRST_ROUND
 
-    def opening(self) -> Exchange:
-        """The record to all copies at once; at ASYNC to the deciding one alone."""
-        order, call = self._order, self._call
-        targets = (order.home, *self.tally.others) if order.reach_others else (order.home,)
-        return Exchange(tuple([Request(node, call) for node in targets]), order.until, order.home, True)
+    def hold(self, holders: list[str]) -> None:
+        """These nodes, the deciding one perhaps among them, hold the record as it was sent."""
+        for node in holders:
+            if node == self.order.home:
+                self.tally.decided = self._proposed
+            else:
+                self.tally.holds(node, self._proposed)
+
+    def receipt(self, at: float) -> WriteReceipt:
+        """The receipt as far as is known."""
+        return receipt(self.tally, self.order, self._user_key, self.record.stamp, at)
 
     def take_decision(self, reply: Reply) -> WriteReceipt | None:
         """The deciding node's answer; a receipt where it stored nothing. Raises what `write_one` raises."""
@@ -132,9 +166,9 @@ class _Spread:
             self.tally.decided = self._proposed
         elif is_closed(content, view.epoch):
             self.tally.fails(reply.node, describe_refusal(content))
-            return _turned_down(self.tally, self._order, self._user_key, self._proposed, reply.at)
+            return _turned_down(self.tally, self.order, self._user_key, self._proposed, reply.at)
         elif content[0] not in (b"ok", b"has"):
-            raise verdict_error(view, self._order, reply.node, content, self._call.keys[-1])
+            raise verdict_error(view, self.order, reply.node, content, self._call.keys[-1])
         elif view.decider is None:
             self.tally.applied = False  # a later write of another primary stands: this one has lost already
             self.tally.decided = self._proposed
@@ -148,7 +182,7 @@ class _Spread:
     def begin_second_round(self) -> None:
         """Everybody gets the decided record, and another chance with it."""
         self._round = SECOND_ROUND
-        self.due = self.tally.others if self._order.reach_others else ()
+        self.due = self.tally.others if self.order.reach_others else ()
         self.tally.failed.clear()
         self.tally.waiting.clear()
 
@@ -169,7 +203,7 @@ class _Spread:
         """A copy that could not be reached; what was sent in an earlier round no longer matters."""
         if event.tag != self._round:
             return
-        if not event.sent and event.at < self._order.started + GRACE_SECONDS:
+        if not event.sent and event.at < self.order.started + GRACE_SECONDS:
             self.tally.waits(event.node, event.reason)
             self._resend_at = event.at + RESEND_SECONDS
         else:
@@ -177,7 +211,7 @@ class _Spread:
 
     def next_exchange(self, at: float) -> Exchange | None:
         """What to send or wait for next; None when the receipt can be given."""
-        order, tally = self._order, self.tally
+        order, tally = self.order, self.tally
         pending = tally.standing() is Standing.PENDING and at < order.until
         due, self.due = self.due, ()
         if pending and tally.waiting and at >= self._resend_at:
@@ -191,7 +225,7 @@ class _Spread:
 
     def undecided(self, event: Failure) -> WriteReceipt:
         """The deciding node failed: unknown, or rejected where nothing was sent at all."""
-        order, tally = self._order, self.tally
+        order, tally = self.order, self.tally
         tally.fails(event.node, event.reason)
         answer = receipt(tally, order, self._user_key, self._proposed, event.at)
         if event.sent or tally.held:
@@ -209,11 +243,16 @@ def verdict_error(view: ClusterView, order: WriteOrder, node: str, content: list
         return refusal_error(content, node, view.epoch)
     if content[0] == b"foreign":
         return foreign_value(view.layout, node, name)
-    reached = "it may still take effect" if order.reach_others else "it had no effect"
+    return clock_error(node, describe_refusal(content), order.reach_others)
+
+
+def clock_error(node: str, refusal: str, reached_others: bool) -> ClockSkew:
+    """The error for a write that the deciding node refused by its clock; ``refusal`` as `describe_refusal` says it."""
+    reached = "it may still take effect" if reached_others else "it had no effect"
     return ClockSkew(
-        f"node {node!r} {describe_refusal(content)}: the outcome of this write is unknown, {reached}; compare the "
-        f"clocks of this machine and the node, and do not repeat it with an earlier stamp",
-        {node: describe_refusal(content)},
+        f"node {node!r} {refusal}: the outcome of this write is unknown, {reached}; compare the clocks of this machine "
+        f"and the node, and do not repeat it with an earlier stamp",
+        {node: refusal},
     )
 
 

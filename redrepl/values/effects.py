@@ -41,7 +41,8 @@ class Request(NamedTuple):
 class Exchange(NamedTuple):
     """Send ``requests`` and wait for the next event until ``until`` (the driver's monotonic clock, seconds).
 
-    ``gate`` names the node without which nothing is sent: if it cannot be reached, none of the requests leave.
+    ``gate`` names the node without which nothing is sent: if it cannot be reached, none of the requests leave. A
+    driver may report nothing else before its answer.
     ``fresh`` begins a new question: replies still owed to earlier requests of the plan are no longer wanted and never
     come back as events. Every first exchange of a question is fresh, so that plans can be put together.
     """

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from redrepl.values.receipt import WriteReceipt
+    from redrepl.values.stamp import Stamp
 
 
 class RedreplError(Exception):
@@ -77,3 +78,23 @@ class WriteNotConfirmed(WriteFailure):
 
 class WriteRejected(WriteFailure):
     """The write certainly had no effect: nothing was sent."""
+
+
+class TransactionConflict(RedreplError):
+    """Something that a transaction had seen or expected no longer holds: nothing was written, on any copy.
+
+    ``standing`` maps the keys in question, as the caller gave them (encoded where a key codec is used), to the stamps
+    that stand; None where nothing does. Read again and repeat; `Coordinator.transact` does that by itself.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        standing: Mapping[str | bytes, Stamp | None],
+        evidence: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message, evidence)
+        self.standing = dict(standing)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.message, self.standing, self.evidence)

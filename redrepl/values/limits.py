@@ -49,6 +49,12 @@ BATCH_KEYS: Final = 500
 BATCH_BYTES: Final = 1024 * 1024
 """Bytes of records in one script call, unless a single record is larger."""
 
+TRANSACTION_BYTES: Final = 8 * 1024 * 1024
+"""Bytes of keys and values in one transaction: no other client is served while the server carries it out."""
+
+TRANSACTION_ATTEMPTS: Final = 20
+"""Times that a transaction is tried before its conflict is raised; with growing pauses that is about a second."""
+
 SCAN_KEYS: Final = 1000
 """COUNT hint of a SCAN."""
 
@@ -60,6 +66,10 @@ MAX_OUTSTANDING_REPLIES: Final = 10_000
 
 MAX_IDLE_CHANNELS: Final = 64
 """Sets of connections kept open for later callers; each thread that is inside an operation uses one."""
+
+MAX_CONCURRENT_OPERATIONS: Final = 1_000
+"""Operations of one event loop that are under way at the same time; more tasks wait for their turn in order. Enough to
+keep every server busy, and few enough that none times out because of the others."""
 
 SESSION_KEYS: Final = 10_000
 """Keys whose newest stamp a session remembers one by one; older ones are covered by one common floor."""

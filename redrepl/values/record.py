@@ -23,6 +23,8 @@ HEADER_BYTES = 40
 VALUE = b"v"
 TOMBSTONE = b"d"
 NO_DEADLINE = 0
+_PLAIN = b"0000000000000000|"
+"""The end of most headers: no deadline and no causal part."""
 _HEADER = re.compile(rb"[0-9a-f]{22}[vd][0-9a-f]{16}\|")
 
 
@@ -74,13 +76,10 @@ def parse_record(stored: bytes) -> Record:
     """Read what a node stores. Raises ValueError if redrepl did not write it."""
     if _HEADER.match(stored) is None:
         raise ValueError(f"not a record: {stored[:HEADER_BYTES]!r}")
+    stamp = Stamp(int(stored[:14], 16), int(stored[14:STAMP_BYTES], 16))
+    if stored[23:HEADER_BYTES] == _PLAIN:
+        return Record(stamp, stored[22:23], NO_DEADLINE, stored[HEADER_BYTES:])
     start = HEADER_BYTES + int(stored[35:39], 16)
     if len(stored) < start:
         raise ValueError(f"record cut off in its causal part: {stored[:HEADER_BYTES]!r}")
-    return Record(
-        Stamp.parse(stored[:STAMP_BYTES]),
-        stored[22:23],
-        int(stored[23:35], 16),
-        stored[start:],
-        stored[HEADER_BYTES:start],
-    )
+    return Record(stamp, stored[22:23], int(stored[23:35], 16), stored[start:], stored[HEADER_BYTES:start])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
+from itertools import islice
 
 from redrepl.values import limits
 from redrepl.values.errors import RequestError
@@ -54,7 +55,7 @@ class Session:
             raise RequestError(f"session token cannot be read: {error}") from error
 
     def _forget_oldest(self) -> None:
-        # Another thread may forget at the same moment; then there is nothing left to do here.
-        key = next(iter(self._seen), None)
-        stamp = self._seen.pop(key, NO_STAMP) if key is not None else NO_STAMP
-        self._floor = max(self._floor, stamp)
+        # Some at a time: to find its oldest key, a dict goes over the places of all that were taken out before it.
+        # Another thread may forget the same ones at the same moment; then there is less left to do here.
+        oldest = list(islice(self._seen, 1 + limits.SESSION_KEYS // 20))
+        self._floor = max(self._floor, *(self._seen.pop(key, NO_STAMP) for key in oldest))

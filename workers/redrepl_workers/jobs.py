@@ -18,7 +18,7 @@ _log = logging.getLogger("redrepl.worker")
 
 
 class Stopping(Exception):
-    """The worker was asked to stop in the middle of a job; the next job goes on from where this one came."""
+    """This job ends in the middle, for the reason given; whoever is next goes on from where it came."""
 
 
 def bring_up(cluster: str, node: str) -> str:
@@ -37,8 +37,8 @@ def bring_up_with_lease(context: WorkerContext, connection: Any | None, node: st
             return f"{node}: another worker is at it"
         try:
             done = context.administration.bring_up(node, on_progress=_Watch(context, held))
-        except Stopping:
-            return f"{node}: stopped on request, to be continued"
+        except Stopping as reason:
+            return f"{node}: {reason}, to be continued"
         except RedreplError as error:
             _warn_once(node, str(error))
             return f"{node}: {error}"
@@ -54,18 +54,19 @@ def _warn_once(node: str, text: str) -> None:
 
 
 class _Watch:
-    """Called between batches: keeps the lease, and ends the job when the worker is to stop."""
+    """Called between batches: keeps the lease, and ends the job when the worker is to stop or the lease is lost."""
 
     def __init__(self, context: WorkerContext, held: Lease) -> None:
         self._context = context
         self._held = held
         self._renewed_at = time.monotonic()
 
-    def __call__(self, progress: Progress) -> None:
+    def __call__(self, _: Progress) -> None:
         if self._context.is_stopping():
-            raise Stopping(progress.stage)
+            raise Stopping("stopped on request")
         if time.monotonic() - self._renewed_at > RENEW_SECONDS:
-            self._held.renew()
+            if not self._held.renew():
+                raise Stopping("another worker took it over")
             self._renewed_at = time.monotonic()
 
 

@@ -13,7 +13,12 @@ LEASE_SECONDS = 15.0
 """A worker that dies holds others up for at most this long."""
 
 _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
-_RENEW = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end return 0"
+_RENEW = """
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1
+"""
 
 
 class Lease:
@@ -24,10 +29,12 @@ class Lease:
         self._key = key
         self._token = token
 
-    def renew(self) -> None:
-        """Hold it for another LEASE_SECONDS."""
-        with suppress(RedisError):  # without the queue there is nobody to keep out
-            self._connection.eval(_RENEW, 1, self._key, self._token, int(LEASE_SECONDS * 1000))
+    def renew(self) -> bool:
+        """Hold it for another LEASE_SECONDS; False where it had run out and another worker holds it by now."""
+        try:
+            return bool(self._connection.eval(_RENEW, 1, self._key, self._token, int(LEASE_SECONDS * 1000)))
+        except RedisError:  # without the queue there is nobody to keep out
+            return True
 
     def release(self) -> None:
         """Let others go on."""
@@ -59,8 +66,9 @@ class _NoLease(Lease):
     def __init__(self) -> None:
         super().__init__(None, "", "")
 
-    def renew(self) -> None:
+    def renew(self) -> bool:
         """Nothing to hold."""
+        return True
 
     def release(self) -> None:
         """Nothing to let go."""

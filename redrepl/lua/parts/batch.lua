@@ -1,45 +1,79 @@
 -- Part: comparing and storing many records at once. Validate first, write last: an error keeps earlier writes.
+-- Records of one batch have equal headers but for the rare exception, and so have the records that they replace. What
+-- follows from a header is therefore worked out anew only where it differs from the one before.
 
--- What stands under KEYS[first..]: a list of records or '' for absent; second result: the name of a foreign value.
-local function read_all(first)
-  local names = {}
-  for index = first, #KEYS do names[index - first + 1] = KEYS[index] end
-  if #names == 0 then return {}, nil end
-  local stored, missing = redis.call('MGET', unpack(names)), {}
-  for index, name in ipairs(names) do
-    if not stored[index] then
-      stored[index] = ABSENT
-      missing[#missing + 1] = name
-    elseif not is_record(stored[index]) then
-      return stored, name
-    end
+-- Names in one MGET. Of what it answers only the headers are kept, so that large values never stand in memory together.
+local PIECE = 100
+
+-- Whether something stands under one of these names, none of which MGET found: a hash or list answers nil too.
+local function first_that_exists(names)
+  if #names == 0 or redis.call('EXISTS', unpack(names)) == 0 then return nil end
+  for _, name in ipairs(names) do
+    if redis.call('EXISTS', name) == 1 then return name end
   end
-  -- MGET answers nil for a hash or list too.
-  if #missing > 0 and redis.call('EXISTS', unpack(missing)) > 0 then
-    for _, name in ipairs(missing) do
-      if redis.call('EXISTS', name) == 1 then return stored, name end
-    end
-  end
-  return stored, nil
 end
 
--- Append pairs of name and record to the log as one entry, and store them. The log comes first: it can fail (its key may
--- hold something else), and then nothing is stored; storing cannot fail after it.
-local function store_all(pairs_to_store, max_age)
-  if #pairs_to_store == 0 then return end
-  local plain, entry, expiring = {}, {}, {}
-  for index = 1, #pairs_to_store, 2 do
-    local name, record = pairs_to_store[index], pairs_to_store[index + 1]
-    if string.sub(record, 24, 35) == NO_DEADLINE then
-      plain[#plain + 1] = name
-      plain[#plain + 1] = record
-    else
-      expiring[#expiring + 1] = {name, record}
+-- The headers under KEYS[first..], ABSENT for nothing; nil and the name where redrepl did not write what stands.
+local function read_standing(first)
+  local headers, missing, sound = {}, {}, nil
+  for from = first, #KEYS, PIECE do
+    local stored = redis.call('MGET', unpack(KEYS, from, math.min(from + PIECE - 1, #KEYS)))
+    for index = 1, #stored do
+      local record, place = stored[index], from + index - 1
+      if record then
+        local header = string.sub(record, 1, 40)
+        if header ~= sound then
+          if not is_record(record) then return nil, KEYS[place] end
+          -- A causal part could be cut off in one record and whole in the next.
+          sound = string.sub(header, 36, 39) == NO_CAUSAL_PART and header or nil
+        end
+        headers[place - first + 1] = header
+      else
+        headers[place - first + 1] = ABSENT
+        missing[#missing + 1] = KEYS[place]
+      end
     end
-    entry[#entry + 1] = name
-    entry[#entry + 1] = string.sub(record, 1, 22)
   end
-  redis.call('XADD', KEYS[2], '*', unpack(entry))
+  local foreign = first_that_exists(missing)
+  if foreign then return nil, foreign end
+  return headers
+end
+
+-- Go over the records in ARGV[first..] beside the headers that stand, and store those that are taken, as one log entry.
+-- `judge(stamp, standing)` answers the stamp to store the record with (nil: it is not taken), and a verdict to report
+-- with a text. Answers how many were taken, and a flat list of index (from 0), verdict and text.
+-- The log comes first: it can fail (its key may hold something else), and then nothing is stored; storing cannot after it.
+local function store_taken(standing, first_key, first_record, max_age, judge)
+  local entry, plain, expiring, reported = {}, {}, {}, {}
+  local last_header, last_standing, last_deadline, stamp, verdict, text, expiry, restamped
+  for index = 1, #standing do
+    local name, record, stands = KEYS[first_key + index - 1], ARGV[first_record + index - 1], standing[index]
+    local header = string.sub(record, 1, 40)
+    if header ~= last_header or stands ~= last_standing then
+      local proposed, deadline = string.sub(header, 1, 22), string.sub(header, 24, 35)
+      stamp, verdict, text = judge(proposed, stands)
+      restamped = stamp ~= proposed
+      if deadline ~= last_deadline then expiry = native_expiry(header, max_age) end
+      last_header, last_standing, last_deadline = header, stands, deadline
+    end
+    if verdict then
+      local count = #reported
+      reported[count + 1], reported[count + 2], reported[count + 3] = index - 1, verdict, text
+    end
+    if stamp then
+      if restamped then record = stamp .. string.sub(record, 23) end
+      local count = #entry
+      entry[count + 1], entry[count + 2] = name, stamp
+      if expiry then
+        expiring[#expiring + 1] = {name, record, expiry}
+      else
+        count = #plain
+        plain[count + 1], plain[count + 2] = name, record
+      end
+    end
+  end
+  if #entry > 0 then redis.call('XADD', KEYS[2], '*', unpack(entry)) end
   if #plain > 0 then redis.call('MSET', unpack(plain)) end
-  for _, pair in ipairs(expiring) do store(pair[1], pair[2], max_age) end
+  for _, each in ipairs(expiring) do redis.call('SET', each[1], each[2], 'PXAT', each[3]) end
+  return #entry / 2, reported
 end

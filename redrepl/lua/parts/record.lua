@@ -1,17 +1,21 @@
 -- Part: reading, comparing and storing records. The header's layout stands in redrepl/values/record.py.
 -- Stamps are compared as numbers, half by half: Lua's string order follows the server's locale.
 
-local NO_DIGIT = '[^0-9a-f]'
 local NO_DEADLINE = '000000000000'
 local ABSENT = ''
 
 local NO_CAUSAL_PART = '0000'
 
+-- A header from its beginning to the bar, by its kind. The letter of a tombstone is a digit too.
+local HEADER_OF_KIND = {[118] = '^[0-9a-f]*v[0-9a-f]*|', [100] = '^[0-9a-f]*|'}
+
 -- 22 digits of the stamp, the kind, 12 digits of the deadline, 4 digits of the causal part's length, a bar.
+-- The bar at byte 40 is no digit: matching goes no further, however long the value is.
 local function is_header(stored)
-  local kind = string.byte(stored, 23)
-  return (kind == 118 or kind == 100) and string.byte(stored, 40) == 124
-    and not string.find(string.sub(stored, 1, 22), NO_DIGIT) and not string.find(string.sub(stored, 24, 39), NO_DIGIT)
+  local pattern = HEADER_OF_KIND[string.byte(stored, 23)]
+  if not pattern or string.byte(stored, 40) ~= 124 then return false end
+  local _, last = string.find(stored, pattern)
+  return last == 40
 end
 
 local function whole_header_bytes(header)
@@ -19,7 +23,8 @@ local function whole_header_bytes(header)
 end
 
 local function is_record(stored)
-  return type(stored) == 'string' and is_header(stored) and #stored >= whole_header_bytes(stored)
+  if type(stored) ~= 'string' or not is_header(stored) then return false end
+  return string.sub(stored, 36, 39) == NO_CAUSAL_PART or #stored >= whole_header_bytes(stored)
 end
 
 -- The header of the record under a key, ABSENT where nothing stands, nil where redrepl did not write what stands.
@@ -67,14 +72,20 @@ local function is_live(record, now)
   return record ~= ABSENT and string.sub(record, 23, 23) == 'v' and not is_past_deadline(record, now)
 end
 
--- Native expiry only collects garbage: it comes max_age later than the deadline, so that the stamp still stands
--- against writes in flight.
-local function store(key, record, max_age)
+-- When the server may drop a record (milliseconds, as text), nil for never. Native expiry only collects garbage: it comes
+-- max_age later than the deadline, so that the stamp still stands against writes in flight.
+local function native_expiry(record, max_age)
   local deadline = string.sub(record, 24, 35)
-  if deadline == NO_DEADLINE then
-    redis.call('SET', key, record)
+  if deadline == NO_DEADLINE then return nil end
+  return string.format('%.0f', tonumber(deadline, 16) + max_age / 1000)
+end
+
+local function store(key, record, max_age)
+  local expiry = native_expiry(record, max_age)
+  if expiry then
+    redis.call('SET', key, record, 'PXAT', expiry)
   else
-    redis.call('SET', key, record, 'PXAT', string.format('%.0f', tonumber(deadline, 16) + max_age / 1000))
+    redis.call('SET', key, record)
   end
 end
 

@@ -1,0 +1,358 @@
+"""The asyncio coordinator: the same plans, names, receipts and errors as the blocking one, with ``await``."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from redrepl.doors.administration import Administration, OnProgress
+from redrepl.doors.base import CoordinatorBase, FoundRecord, K, Limits, PendingWrite, V
+from redrepl.doors.batch import AsyncBatch
+from redrepl.doors.coordinator import configuration_of, wake_ups_of
+from redrepl.doors.transaction import AsyncTransaction, run_async_transactions
+from redrepl.edges.admission import Admission, Purpose
+from redrepl.edges.async_driver import AsyncDriver
+from redrepl.edges.clock import StampClock
+from redrepl.edges.cluster import cluster_clock, endpoints_of, find_cluster
+from redrepl.edges.configuration import Configuration, load_configuration
+from redrepl.edges.wake_ups import NoWakeUps, QueueWakeUps
+from redrepl.edges.write_groups import WriteGroups
+from redrepl.plans.bring_up import BroughtUp
+from redrepl.plans.verify import VerifyReport
+from redrepl.values import limits
+from redrepl.values.codec import Codec
+from redrepl.values.effects import Plan
+from redrepl.values.errors import RequestError
+from redrepl.values.keys import KeyLayout
+from redrepl.values.level import ConsistencyLevel, Level
+from redrepl.values.preference import ReadPreference
+from redrepl.values.receipt import WriteReceipt
+from redrepl.values.record import NO_DEADLINE, TOMBSTONE, VALUE
+from redrepl.values.session import Session
+from redrepl.values.stamp import Stamp
+from redrepl.values.status import ClusterStatus, ReplicationStats
+from redrepl.values.topology import Node, Topology
+
+R = TypeVar("R")
+
+
+class AsyncCoordinator(CoordinatorBase[K, V]):
+    """Reads and writes a replicated store from the tasks of an event loop.
+
+    Any number of tasks share it, over one connection per node; what they ask in one turn of the loop leaves together.
+    Operations mean what they mean in `Coordinator`, take the same arguments and raise the same errors. It opens with
+    the first of ``async with``, ``await`` and an operation, and then raises what opening raises::
+
+        async with AsyncCoordinator.from_config("redrepl.toml") as store:
+            await store.set("user:1", b"ada")
+
+    A task that is cancelled in the middle of a write leaves that write's outcome unknown, as a time-out does. One
+    coordinator serves one event loop at a time.
+    """
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        *,
+        key_codec: Codec[K] | None = None,
+        value_codec: Codec[V] | None = None,
+        session: Session | None = None,
+    ) -> None:
+        self.configuration = configuration
+        self.session = session or Session()
+        self._codecs = (key_codec, value_codec)
+        self._driver: AsyncDriver | None = None
+        self._queue: QueueWakeUps | NoWakeUps | None = None
+        self._write_groups: WriteGroups[PendingWrite, Limits] | None = None
+        self._opening: asyncio.Lock | None = None
+        self._is_closed = False
+
+    @classmethod
+    def from_config(cls, path: str | os.PathLike[str] | None = None, **options: Any) -> Self:
+        """As `Coordinator.from_config`; may be awaited or entered with ``async with``."""
+        return cls(load_configuration(path), **options)
+
+    @classmethod
+    def connect(cls, urls: Sequence[str], cluster: str, **options: Any) -> Self:
+        """As `Coordinator.connect`; may be awaited or entered with ``async with``."""
+        configuration, others = configuration_of(urls, cluster, options)
+        return cls(configuration, **others)
+
+    async def open(self) -> Self:
+        """Find the cluster, unless that was done already. Raises Unavailable where no node answers."""
+        if self._is_closed:
+            raise RequestError("this coordinator is closed")
+        self._opening = self._opening or asyncio.Lock()
+        async with self._opening:
+            if self._driver is None:
+                await self._open()
+        return self
+
+    async def close(self) -> None:
+        """Close the connections; wake-ups not yet sent get a moment to leave."""
+        self._is_closed = True
+        if self._driver is not None:
+            self._driver.close()
+        if self._queue is not None:
+            await asyncio.to_thread(self._queue.close)
+
+    async def aclose(self) -> None:
+        """As `close`, by the name that redis-py gives it."""
+        await self.close()
+
+    def __await__(self) -> Generator[Any, None, Self]:
+        return self.open().__await__()
+
+    async def __aenter__(self) -> Self:
+        return await self.open()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    @property
+    def topology(self) -> Topology:
+        """The members, roles and epoch as last read. Raises RequestError before the coordinator is open."""
+        if self._driver is None:
+            raise RequestError("this coordinator is not open yet: await it, or enter it with async with")
+        return super().topology
+
+    async def _open(self) -> None:
+        configuration, (key_codec, value_codec) = self.configuration, self._codecs
+        found = await asyncio.to_thread(find_cluster, configuration)
+        endpoints = endpoints_of(found.topology, configuration, found.seed_of)
+        admission = Admission(KeyLayout(configuration.cluster), Purpose.SERVE)
+        driver = AsyncDriver(endpoints, admission, configuration.timeout_seconds)
+        self._queue = wake_ups_of(configuration)
+        clock = StampClock(cluster_clock(found))
+        super().__init__(
+            configuration, found.topology, driver, self._queue, key_codec, value_codec, self.session, clock
+        )
+        self._driver = driver
+
+    async def _opened(self) -> AsyncDriver:
+        if self._driver is None or self._is_closed:
+            await self.open()
+        assert self._driver is not None, "open has set it"
+        return self._driver
+
+    async def _run(self, plan: Plan[R]) -> R:
+        return await (await self._opened()).run(plan)
+
+    def _adopt(self, topology: Topology) -> None:
+        super()._adopt(topology)
+        if self._driver is not None:
+            self._driver.set_endpoints(endpoints_of(topology, self.configuration))
+
+    async def _write_grouped(
+        self, key: K | str | bytes, kind: bytes, payload: bytes, deadline_millis: int, how: Limits
+    ) -> WriteReceipt:
+        """A write that leaves together with those that other tasks make in this turn of the loop."""
+        raw = self._key(key)
+        user_key = key if isinstance(key, (str, bytes)) else raw
+        level, timeout_seconds = how
+        if level is not None:
+            how = Limits(self._view.resolve_level(level)[0], timeout_seconds)
+        return await self._groups().add(PendingWrite(user_key, raw, kind, payload, deadline_millis), how)
+
+    def _groups(self) -> WriteGroups[PendingWrite, Limits]:
+        assert self._driver is not None, "it is open"
+        board = self._driver.board()
+        if self._write_groups is None or self._write_groups.board is not board:
+            self._write_groups = WriteGroups(board, self._write_group)
+        return self._write_groups
+
+    # The cluster ---------------------------------------------------------------------------------------------
+
+    async def health(self) -> ClusterStatus:
+        """As `Coordinator.health`. This and the other operations on the whole cluster run in a thread."""
+        return await asyncio.to_thread(self._administer, Administration.status)
+
+    async def stats(self) -> ReplicationStats:
+        """As `Coordinator.stats`."""
+        return (await self.health()).stats
+
+    async def nodes(self) -> list[Node]:
+        """As `Coordinator.nodes`."""
+        now = time.time()
+        return [status.as_node(now) for status in (await self.health()).nodes]
+
+    async def sync(self, node: str | None = None, on_progress: OnProgress | None = None) -> list[BroughtUp]:
+        """As `Coordinator.sync`; ``on_progress`` is called in another thread. Cancelled, the work goes on there."""
+        return await asyncio.to_thread(self._administer, Administration.sync, node, on_progress)
+
+    async def verify(self, repair: bool = False, on_progress: OnProgress | None = None) -> VerifyReport:
+        """As `Coordinator.verify`; ``on_progress`` is called in another thread. Cancelled, the work goes on there."""
+        return await asyncio.to_thread(self._administer, Administration.verify, repair, on_progress)
+
+    def _administer(self, operation: Any, *arguments: Any) -> Any:
+        with Administration(self.configuration) as administration:
+            administration.find_members()
+            return operation(administration, *arguments)
+
+    # Writes --------------------------------------------------------------------------------------------------
+
+    async def set(
+        self,
+        key: K | str | bytes,
+        value: V | bytes,
+        *,
+        ttl: float | None = None,
+        level: Level | None = None,
+        timeout_seconds: float | None = None,
+    ) -> WriteReceipt:
+        """As `Coordinator.set`."""
+        await self._opened()
+        payload, deadline = self._value(value), self._deadline(ttl)
+        return await self._write_grouped(key, VALUE, payload, deadline, Limits(level, timeout_seconds))
+
+    async def delete(
+        self, key: K | str | bytes, *, level: Level | None = None, timeout_seconds: float | None = None
+    ) -> WriteReceipt:
+        """As `Coordinator.delete`."""
+        await self._opened()
+        return await self._write_grouped(key, TOMBSTONE, b"", NO_DEADLINE, Limits(level, timeout_seconds))
+
+    async def set_many(
+        self,
+        items: Mapping[Any, V | bytes],
+        *,
+        ttl: float | None = None,
+        level: Level | None = None,
+        timeout_seconds: float | None = None,
+    ) -> dict[Any, WriteReceipt]:
+        """As `Coordinator.set_many`."""
+        return await self._run(self._set_many(items, ttl, Limits(level, timeout_seconds)))
+
+    async def delete_many(
+        self, keys: Iterable[K | str | bytes], *, level: Level | None = None, timeout_seconds: float | None = None
+    ) -> dict[Any, WriteReceipt]:
+        """As `Coordinator.delete_many`."""
+        return await self._run(self._delete_many(keys, Limits(level, timeout_seconds)))
+
+    async def add(
+        self,
+        key: K | str | bytes,
+        value: V | bytes,
+        *,
+        ttl: float | None = None,
+        level: Level | None = None,
+        timeout_seconds: float | None = None,
+    ) -> WriteReceipt:
+        """As `Coordinator.add`."""
+        return await self._run(self._add(key, value, ttl, Limits(level, timeout_seconds)))
+
+    async def compare_and_set(
+        self,
+        key: K | str | bytes,
+        value: V | bytes,
+        *,
+        expected: Stamp | None,
+        ttl: float | None = None,
+        level: Level | None = None,
+        timeout_seconds: float | None = None,
+    ) -> WriteReceipt:
+        """As `Coordinator.compare_and_set`."""
+        return await self._run(self._compare_and_set(key, value, expected, ttl, Limits(level, timeout_seconds)))
+
+    async def increment(
+        self,
+        key: K | str | bytes,
+        amount: int = 1,
+        *,
+        level: Level | None = None,
+        timeout_seconds: float | None = None,
+    ) -> int:
+        """As `Coordinator.increment`."""
+        return await self._run(self._increment(key, amount, Limits(level, timeout_seconds)))
+
+    async def expire(
+        self,
+        key: K | str | bytes,
+        ttl: float | None,
+        *,
+        level: Level | None = None,
+        timeout_seconds: float | None = None,
+    ) -> WriteReceipt:
+        """As `Coordinator.expire`."""
+        return await self._run(self._expire(key, ttl, Limits(level, timeout_seconds)))
+
+    def batch(self, level: Level | None = None, timeout_seconds: float | None = None) -> AsyncBatch[K, V]:
+        """As `Coordinator.batch`, with ``async with`` and an awaited `execute`. The coordinator must be open."""
+        return AsyncBatch(self, self._run, level, timeout_seconds)
+
+    def transaction(self, level: Level | None = None, timeout_seconds: float | None = None) -> AsyncTransaction[K, V]:
+        """As `Coordinator.transaction`, with ``async with`` and awaited reads. The coordinator must be open."""
+        return AsyncTransaction(self, self._run, level, timeout_seconds)
+
+    async def transact(
+        self,
+        function: Callable[[AsyncTransaction[K, V]], Awaitable[R]],
+        attempts: int = limits.TRANSACTION_ATTEMPTS,
+        *,
+        level: Level | None = None,
+        timeout_seconds: float | None = None,
+    ) -> R:
+        """As `Coordinator.transact`, with an asynchronous function."""
+        await self._opened()
+        return await run_async_transactions(
+            lambda: self.transaction(level, timeout_seconds), function, attempts, self._run
+        )
+
+    # Reads ---------------------------------------------------------------------------------------------------
+
+    async def get(
+        self,
+        key: K | str | bytes,
+        *,
+        level: Level = ConsistencyLevel.ONE,
+        prefer: ReadPreference | str = ReadPreference.PRIMARY,
+        timeout_seconds: float | None = None,
+    ) -> V | None:
+        """As `Coordinator.get`."""
+        return await self._run(self._get(key, level, prefer, timeout_seconds))
+
+    async def get_record(
+        self,
+        key: K | str | bytes,
+        *,
+        level: Level = ConsistencyLevel.ONE,
+        prefer: ReadPreference | str = ReadPreference.PRIMARY,
+        timeout_seconds: float | None = None,
+    ) -> FoundRecord | None:
+        """As `Coordinator.get_record`."""
+        return await self._run(self._get_record(key, level, prefer, timeout_seconds))
+
+    async def get_many(
+        self,
+        keys: Iterable[K | str | bytes],
+        *,
+        level: Level = ConsistencyLevel.ONE,
+        prefer: ReadPreference | str = ReadPreference.PRIMARY,
+        timeout_seconds: float | None = None,
+    ) -> dict[Any, V | None]:
+        """As `Coordinator.get_many`."""
+        return await self._run(self._get_many(keys, level, prefer, timeout_seconds))
+
+    async def ttl(
+        self, key: K | str | bytes, *, level: Level = ConsistencyLevel.ONE, timeout_seconds: float | None = None
+    ) -> float:
+        """As `Coordinator.ttl`."""
+        return await self._run(self._ttl(key, level, timeout_seconds))
+
+    async def keys(self, prefix: str | bytes = b"", *, timeout_seconds: float | None = None) -> AsyncIterator[bytes]:
+        """As `Coordinator.keys`, with ``async for``."""
+        start, cursor, seen = prefix.encode() if isinstance(prefix, str) else prefix, b"0", set[bytes]()
+        while True:
+            cursor, names = await self._run(self._keys_page(start, cursor, timeout_seconds))
+            for name in names:
+                if name not in seen:
+                    seen.add(name)
+                    yield self._view.layout.user_key(name)
+            if cursor == b"0":
+                return

@@ -1,0 +1,280 @@
+"""Batches: many operations of any kind in few round trips, each key on its own."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Sequence
+from types import TracebackType
+from typing import Any, Generic, Protocol, Self, TypeVar
+
+from redrepl.doors.base import CoordinatorBase, K, Limits, V
+from redrepl.doors.queueing import OperationQueue
+from redrepl.plans.batch import Item, write_many
+from redrepl.plans.batch_builder import Kind, kind_of, parts
+from redrepl.plans.transaction import Changed, change_each
+from redrepl.plans.write import WriteOrder
+from redrepl.values.effects import Plan
+from redrepl.values.errors import (
+    RedreplError,
+    RequestError,
+    Unavailable,
+    WriteFailure,
+    WriteNotConfirmed,
+    WriteRejected,
+)
+from redrepl.values.level import ConsistencyLevel, Level
+from redrepl.values.operation import COMPARE, GET, INCREMENT, SET, Operation
+from redrepl.values.preference import ReadPreference
+from redrepl.values.receipt import Outcome, WriteReceipt
+from redrepl.values.record import tombstone, value_record
+from redrepl.values.stamp import NO_STAMP, Stamp
+
+R = TypeVar("R")
+
+
+class Run(Protocol):
+    """How the blocking coordinator runs a plan."""
+
+    def __call__(self, plan: Plan[R]) -> R:
+        """The plan's result."""
+        ...
+
+
+class AsyncRun(Protocol):
+    """How the asyncio coordinator runs a plan."""
+
+    def __call__(self, plan: Plan[R]) -> Awaitable[R]:
+        """The plan's result."""
+        ...
+
+
+class BatchBase(OperationQueue[K, V]):
+    """What both forms of a batch share.
+
+    `execute()` answers the results in the order of the operations: a WriteReceipt for a write, the value or None for
+    `get`, the sum for `increment`. Operations take effect in the order given; a `get` sees what the batch wrote to its
+    key before. Neighbouring operations of one kind share their round trips, so a batch is quickest with few changes of
+    kind: `set` and `delete`; `get`, from the primary alone (level ONE); and those with a condition.
+
+    Nothing is atomic: each key is on its own. The batch ends with the first part that is not confirmed or fails; what
+    follows is not sent. The error that is raised (WriteNotConfirmed or WriteRejected with the receipts of all writes,
+    or what else a coordinator raises) leaves in ``results`` what is known of each operation: its result; for a write
+    without one, a receipt whose outcome says whether it may take effect; or the error that it met. Nothing is ever
+    sent again by itself.
+
+    ``timeout_seconds`` is each round trip's. With several primaries, conditions are decided on this client's own.
+    """
+
+    def __init__(self, store: CoordinatorBase[K, V], level: Level | None, timeout_seconds: float | None) -> None:
+        super().__init__(store, level, timeout_seconds)
+        self.results: list[Any] = []
+
+    def get(self, key: K | str | bytes) -> Self:
+        """Read a value from the primary, as a read at level ONE."""
+        return self._queue(key, GET)
+
+    def compare_and_set(
+        self, key: K | str | bytes, value: V | bytes, expected: Stamp | None, ttl: float | None = None
+    ) -> Self:
+        """Store a value where the version ``expected`` still stands (None: where the key reads as absent)."""
+        if expected is None:
+            return self.add(key, value, ttl)
+        if not isinstance(expected, Stamp):
+            raise RequestError(f"expected must be a Stamp (of a receipt or a record) or None, not {expected!r}")
+        return self._queue(key, COMPARE, expected.encode() + self._store._value(value), ttl)
+
+    def discard(self) -> None:
+        """Forget what is queued."""
+        self._operations = []
+
+    def _plan(self) -> Plan[list[Any]]:
+        """Carry out what is queued. Whatever comes of it, the queue is empty then."""
+        operations, self._operations = self._operations, []
+        execution = _Execution(self._store, self._how, operations)
+        self.results = execution.results
+        return execution.plan()
+
+
+class Batch(BatchBase[K, V]):
+    """A batch of the blocking coordinator; made by `Coordinator.batch`.
+
+    As a context manager it executes what is queued when the block ends, and discards it if the block raises.
+    """
+
+    def __init__(
+        self, store: CoordinatorBase[K, V], run: Run, level: Level | None, timeout_seconds: float | None
+    ) -> None:
+        super().__init__(store, level, timeout_seconds)
+        self._run = run
+
+    def execute(self) -> list[Any]:
+        """Send what is queued; see the class for results and errors. The batch can be used again."""
+        return self._run(self._plan())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self.discard()
+        elif len(self):
+            self.execute()
+
+
+class AsyncBatch(BatchBase[K, V]):
+    """A batch of the asyncio coordinator; made by `AsyncCoordinator.batch`. As `Batch`, with ``async with``."""
+
+    def __init__(
+        self, store: CoordinatorBase[K, V], run: AsyncRun, level: Level | None, timeout_seconds: float | None
+    ) -> None:
+        super().__init__(store, level, timeout_seconds)
+        self._run = run
+
+    async def execute(self) -> list[Any]:
+        """Send what is queued; see the class for results and errors. The batch can be used again."""
+        return await self._run(self._plan())
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self.discard()
+        elif len(self):
+            await self.execute()
+
+
+class _Execution(Generic[K, V]):
+    """A batch on its way, and what is known of each of its operations at any moment.
+
+    ``_open``: indexes of operations that have no result yet.
+    """
+
+    def __init__(self, store: CoordinatorBase[K, V], how: Limits, operations: Sequence[Operation]) -> None:
+        self._store = store
+        self._how = how
+        self._operations = operations
+        self._receipts: dict[int, WriteReceipt] = {}
+        self._open = set(range(len(operations)))
+        self.results: list[Any] = [None] * len(operations)
+        self._assume(range(len(operations)), Outcome.REJECTED, "not sent")
+
+    def plan(self) -> Plan[list[Any]]:
+        """All parts in order, up to the first that fails."""
+        carry_out = {Kind.WRITE: self._write, Kind.READ: self._read, Kind.CHANGE: self._change}
+        for part in parts(self._operations):
+            indexes = range(part.start, part.end)
+            self._assume(indexes, Outcome.UNKNOWN, "no answer")
+            try:
+                yield from carry_out[part.kind](indexes)
+            except WriteFailure as failure:
+                raise self._with_all_receipts(failure) from failure
+            except RedreplError as error:
+                for index in self._open.intersection(indexes):
+                    self.results[index] = error
+                raise
+        return self.results
+
+    def _write(self, indexes: range) -> Plan[None]:
+        store, order = self._store, self._store._order(self._how)
+        stamp, now_millis = store._clock.next(), store._clock.physical.millis()
+        items = [_item(self._operations[index], stamp, now_millis) for index in indexes]
+        receipts = yield from store._deciding(
+            order,
+            lambda view, order: write_many(view, order, items),
+            lambda receipts: all(receipt.outcome is Outcome.REJECTED for receipt in receipts),
+        )
+        for index, receipt in zip(indexes, receipts, strict=True):
+            store._note(self._operations[index].key, receipt)
+            self._keep(index, receipt, receipt)
+        store._settle_batch(receipts, self._how)
+
+    def _read(self, indexes: range) -> Plan[None]:
+        order = self._store._order(Limits(ConsistencyLevel.ONE, self._how.timeout_seconds))
+        keys = [self._operations[index].key for index in indexes]
+        records = yield from self._store._read_part(keys, ReadPreference.PRIMARY, order)
+        for index, record in zip(indexes, records, strict=True):
+            self._keep(index, None if record is None else self._store._live_value(record))
+
+    def _change(self, indexes: range) -> Plan[None]:
+        store, order = self._store, self._store._order(self._how)
+        now_millis = store._clock.physical.millis()
+        leaving = [self._operations[index].leaving(store._clock.next(), now_millis) for index in indexes]
+        changed = yield from store._deciding(order, lambda view, order: change_each(view, order, leaving), _is_rejected)
+        for index, each in zip(indexes, changed, strict=True):
+            self._keep_changed(index, each)
+        errors: list[RedreplError] = [each.error for each in changed if each.error]
+        errors += yield from self._confirm_unmet(indexes, changed, store._renewed(order))
+        store._settle_batch([each.receipt for each in changed if not (each.error or _is_unmet(each))], self._how)
+        if errors:
+            raise errors[0]
+
+    def _confirm_unmet(self, indexes: range, changed: Sequence[Changed], order: WriteOrder) -> Plan[list[RedreplError]]:
+        """Saying that a condition does not hold is a read: what stands is confirmed like any read at this level."""
+        unmet = [index for index, each in zip(indexes, changed, strict=True) if _is_unmet(each)]
+        if not (unmet and order.required):
+            return []
+        keys = list(dict.fromkeys(self._operations[index].key for index in unmet))
+        try:
+            yield from self._store._confirmed(keys, order)
+        except RedreplError as error:
+            for index in unmet:
+                self.results[index] = error
+            return [error]
+        return []
+
+    def _keep_changed(self, index: int, changed: Changed) -> None:
+        operation, receipt, record = self._operations[index], changed.receipt, changed.record
+        self._store._note(operation.key, receipt)
+        result: Any = changed.error or receipt
+        if operation.name == INCREMENT and record is not None and receipt.outcome is Outcome.COMMITTED:
+            result = int(record.payload)
+        self._keep(index, result, receipt)
+
+    def _keep(self, index: int, result: Any, receipt: WriteReceipt | None = None) -> None:
+        self.results[index] = result
+        self._open.discard(index)
+        if receipt is not None:
+            self._receipts[index] = receipt
+
+    def _assume(self, indexes: range, outcome: Outcome, why: str) -> None:
+        """What is to be said of these operations if nothing more is heard of them."""
+        order, nobody = self._store._order(self._how), frozenset[str]()
+        for index in indexes:
+            operation = self._operations[index]
+            if kind_of(operation) is Kind.READ:
+                self.results[index] = Unavailable(f"key {operation.user_key!r} was not read", {order.home: why})
+                continue
+            self.results[index] = self._receipts[index] = WriteReceipt(
+                operation.user_key, NO_STAMP, outcome, False, nobody, nobody, {order.home: why}, order.required, 0.0
+            )
+
+    def _with_all_receipts(self, failure: WriteFailure) -> WriteFailure:
+        """The failure of a part as that of the batch: rejected only where no write has an unknown outcome."""
+        receipts = [receipt for _, receipt in sorted(self._receipts.items())]
+        unknown = next((receipt for receipt in receipts if receipt.outcome is Outcome.UNKNOWN), None)
+        text = f"a batch of {len(self._operations)} operations ended early: {failure.message}"
+        kind = WriteRejected if unknown is None else WriteNotConfirmed
+        return kind(text, unknown or failure.receipt, failure.evidence, receipts)
+
+
+def _item(operation: Operation, stamp: Stamp, now_millis: int) -> Item:
+    """What the batch plan writes. The keys of a part differ, so they may share a stamp."""
+    if operation.name == SET:
+        record = value_record(stamp, operation.operand, operation.deadline_at(now_millis))
+    else:
+        record = tombstone(stamp)
+    return Item(operation.user_key, operation.key, record)
+
+
+def _is_unmet(changed: Changed) -> bool:
+    """Whether the condition did not hold: told and nothing changed."""
+    return changed.record is None and changed.error is None and changed.receipt.outcome is Outcome.COMMITTED
+
+
+def _is_rejected(changed: Sequence[Changed]) -> bool:
+    """Whether the deciding node could not be asked at all."""
+    return all(each.error is None and each.receipt.outcome is Outcome.REJECTED for each in changed)

@@ -1,0 +1,181 @@
+"""What every operation stands on: the state of a coordinator, the arguments as values, and following the cluster.
+
+A plan follows the cluster by itself: where a node says that the epoch has moved, the topology is read again and the
+operation goes on within its own deadline.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable
+from typing import Generic, NamedTuple, Protocol, TypeVar, cast
+
+from redrepl.edges.clock import StampClock
+from redrepl.edges.configuration import Configuration
+from redrepl.plans.topology import read_topology
+from redrepl.plans.view import ClusterView, EpochMoved
+from redrepl.plans.write import WriteOrder
+from redrepl.values.codec import Codec
+from redrepl.values.effects import Exchange, Plan
+from redrepl.values.errors import (
+    Unavailable,
+)
+from redrepl.values.level import ConsistencyLevel, Level, required_copies
+from redrepl.values.record import NO_DEADLINE
+from redrepl.values.session import Session
+from redrepl.values.topology import Topology
+from redrepl.values.validation import check_key, check_timeout, check_ttl, check_value
+
+K = TypeVar("K")
+V = TypeVar("V")
+R = TypeVar("R")
+
+BETWEEN_EPOCHS_SECONDS = 0.02
+"""Pause before the topology is read again while a change of members is under way."""
+
+
+class Driver(Protocol):
+    """What the shared part needs to know of a driver."""
+
+    def now(self) -> float:
+        """The clock of deadlines."""
+        ...
+
+    def latency_seconds(self, node: str) -> float:
+        """How fast a node answers."""
+        ...
+
+    def trouble(self, node: str) -> str | None:
+        """What is known against a node."""
+        ...
+
+
+class WakeUps(Protocol):
+    """Where to say that a copy has something to catch up with. Never blocks."""
+
+    def request(self, targets: Iterable[str]) -> None:
+        """Wake the workers for these nodes."""
+        ...
+
+
+class Limits(NamedTuple):
+    """How one operation is to be carried out; None means the coordinator's default."""
+
+    level: Level | None
+    timeout_seconds: float | None
+
+
+class PendingWrite(NamedTuple):
+    """One write before it is stamped: the key as the caller gave it and as bytes, and what to store."""
+
+    user_key: str | bytes
+    key: bytes
+    kind: bytes
+    payload: bytes
+    deadline_millis: int
+
+
+class Foundation(Generic[K, V]):
+    """State and plans of a coordinator. See `redrepl.doors.coordinator` for the operations' meaning."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        topology: Topology,
+        driver: Driver,
+        wake_ups: WakeUps,
+        key_codec: Codec[K] | None = None,
+        value_codec: Codec[V] | None = None,
+        session: Session | None = None,
+        clock: StampClock | None = None,
+    ) -> None:
+        self.configuration = configuration
+        self.session = session or Session()
+        self._view = ClusterView(topology)
+        self._base_driver = driver
+        self._wake_ups = wake_ups
+        self._key_codec = key_codec
+        self._value_codec = value_codec
+        self._clock = clock or StampClock()
+        self._turns = itertools.count()
+        self._topology_read_at = driver.now()
+        self._default_level = configuration.level
+        self._default_timeout_seconds = configuration.timeout_seconds
+
+    @property
+    def topology(self) -> Topology:
+        """The members, roles and epoch as last read."""
+        return self._view.topology
+
+    def _adopt(self, topology: Topology) -> None:
+        self._view = ClusterView(topology)
+
+    def _key(self, key: K | str | bytes) -> bytes:
+        if self._key_codec is not None:
+            return check_key(self._key_codec.encode(cast(K, key)))
+        return check_key(key)
+
+    def _value(self, value: V | bytes) -> bytes:
+        if self._value_codec is not None:
+            return check_value(self._value_codec.encode(cast(V, value)))
+        return check_value(value)
+
+    def _decoded(self, payload: bytes) -> V:
+        return self._value_codec.decode(payload) if self._value_codec is not None else cast(V, payload)
+
+    def _receipt_key(self, key: K | str | bytes) -> str | bytes:
+        return key if isinstance(key, (str, bytes)) else self._key(key)
+
+    def _deadline(self, ttl: float | None) -> int:
+        millis = check_ttl(ttl)
+        return NO_DEADLINE if millis is None else self._clock.physical.millis() + millis
+
+    def _home(self) -> str:
+        """The node that takes this client's writes."""
+        view = self._view
+        if view.decider is not None:
+            return view.decider
+        preferred = [self.configuration.home] if self.configuration.home in view.ids else []
+        order = [*preferred, *(node for node in view.ids if node not in preferred)]
+        return next((node for node in order if self._base_driver.trouble(node) is None), order[0])
+
+    def _order(self, how: Limits) -> WriteOrder:
+        level, required = self._view.resolve_level(self._default_level if how.level is None else how.level)
+        timeout = self._timeout(how.timeout_seconds)
+        started = self._base_driver.now()
+        reach_others = level is not ConsistencyLevel.ASYNC
+        return WriteOrder(self._home(), required, reach_others, started, started + timeout, level)
+
+    def _timeout(self, timeout_seconds: float | None) -> float:
+        return self._default_timeout_seconds if timeout_seconds is None else check_timeout(timeout_seconds)
+
+    def _renewed(self, order: WriteOrder) -> WriteOrder:
+        """The order in the topology as it is now: its home, and what its level requires there."""
+        required = order.required
+        if order.level is not None:
+            required = required_copies(order.level, len(self._view.ids) - 1)
+        return order._replace(home=self._home(), required=required)
+
+    def _following(self, order: WriteOrder, build: Callable[[ClusterView, WriteOrder], Plan[R]]) -> Plan[R]:
+        """Carry out a plan in the current epoch, reading the topology again where the epoch has moved.
+
+        Safe for writes: whoever says that the epoch has moved stored nothing, and the record keeps its stamp.
+        """
+        while True:
+            try:
+                return (yield from build(self._view, order))
+            except EpochMoved as moved:
+                order = yield from self._follow(order, moved)
+
+    def _follow(self, order: WriteOrder, moved: EpochMoved) -> Plan[WriteOrder]:
+        """Read the topology again; answers the order as it is in the new epoch."""
+        if self._base_driver.now() >= order.until:
+            raise moved
+        known = self._view.topology.epoch
+        self._adopt((yield from read_topology(self._view, order.until)))
+        if self._view.topology.epoch == known:
+            # Between epochs: the primary moves first, the others a moment later.
+            yield Exchange((), min(order.until, self._base_driver.now() + BETWEEN_EPOCHS_SECONDS))
+            if self._base_driver.now() >= order.until:
+                raise Unavailable(f"the cluster is between epochs: {moved.message}", moved.evidence) from moved
+        return self._renewed(order)

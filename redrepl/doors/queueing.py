@@ -1,0 +1,64 @@
+"""Queueing operations: what batches and transactions share. Bad input is refused here, before anything is sent."""
+
+from __future__ import annotations
+
+from typing import Generic, Self
+
+from redrepl.doors.base import CoordinatorBase, K, Limits, V
+from redrepl.values.level import Level, required_copies
+from redrepl.values.operation import ADD, DELETE, EXPIRE, INCREMENT, SET, Operation
+from redrepl.values.validation import check_integer, check_timeout, check_ttl
+
+
+class OperationQueue(Generic[K, V]):
+    """Operations that wait. Methods mean what the coordinator's mean; a ``ttl`` (seconds) begins when they leave.
+
+    Belongs to one thread or task. Raises RequestError for bad arguments.
+    """
+
+    def __init__(self, store: CoordinatorBase[K, V], level: Level | None, timeout_seconds: float | None) -> None:
+        self._store = store
+        self._how = Limits(level, timeout_seconds)
+        self._operations: list[Operation] = []
+        # Refused now and not when it is sent; an asyncio coordinator that is not open yet says so too.
+        others = len(store.topology.ids) - 1
+        required_copies(store._default_level if level is None else level, others)
+        if timeout_seconds is not None:
+            check_timeout(timeout_seconds)
+
+    def __len__(self) -> int:
+        """Operations that wait."""
+        return len(self._operations)
+
+    def __bool__(self) -> bool:
+        """True, also while nothing waits: this is no container."""
+        return True
+
+    def set(self, key: K | str | bytes, value: V | bytes, ttl: float | None = None) -> Self:
+        """Store a value."""
+        return self._queue(key, SET, self._store._value(value), ttl)
+
+    def delete(self, key: K | str | bytes) -> Self:
+        """Delete a key."""
+        return self._queue(key, DELETE)
+
+    def add(self, key: K | str | bytes, value: V | bytes, ttl: float | None = None) -> Self:
+        """Store a value where the key reads as absent."""
+        return self._queue(key, ADD, self._store._value(value), ttl)
+
+    def increment(self, key: K | str | bytes, amount: int = 1) -> Self:
+        """Add to a whole number, an absent key counting as 0. A deadline that stands stays."""
+        return self._queue(key, INCREMENT, b"%d" % check_integer("amount", amount))
+
+    def expire(self, key: K | str | bytes, ttl: float | None) -> Self:
+        """Give a value ``ttl`` more seconds, or no deadline with None."""
+        return self._queue(key, EXPIRE, b"", ttl)
+
+    def _queue(self, key: K | str | bytes, name: bytes, operand: bytes = b"", ttl: float | None = None) -> Self:
+        store = self._store
+        operation = Operation(key, store._receipt_key(key), store._key(key), name, operand, check_ttl(ttl))
+        self._take(operation)
+        return self
+
+    def _take(self, operation: Operation) -> None:
+        self._operations.append(operation)

@@ -1,0 +1,167 @@
+"""The operations that read, each as one plan."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from redrepl.doors.foundation import Foundation, K, Limits, V
+from redrepl.plans.read import Found, read_confirmed, read_decider, read_many_from, read_one, width_of
+from redrepl.plans.scan import scan_names
+from redrepl.plans.topology import read_topology
+from redrepl.plans.write import WriteOrder
+from redrepl.values import limits
+from redrepl.values.effects import Plan
+from redrepl.values.errors import (
+    Unavailable,
+)
+from redrepl.values.level import ConsistencyLevel, Level
+from redrepl.values.preference import ReadPreference, candidates, parse_preference
+from redrepl.values.record import NO_DEADLINE, VALUE, Record
+from redrepl.values.stamp import Stamp
+
+NO_TTL = -1.0
+NO_KEY = -2.0
+
+TOPOLOGY_SECONDS = 2.0
+"""How long a program that only reads replicas may miss a change of members."""
+
+
+class FoundRecord(NamedTuple):
+    """A live value with its version. ``expires_at``: seconds since 1970, None for never."""
+
+    value: Any
+    stamp: Stamp
+    expires_at: float | None
+    node: str
+
+
+class Reads(Foundation[K, V]):
+    """Plans of reads from one copy, and of those that others confirm."""
+
+    def _is_topology_old(self, prefer: ReadPreference | str) -> bool:
+        """Reads of replicas meet no guard: whether it is time to look if the replicas still are members."""
+        if prefer is ReadPreference.PRIMARY:
+            return False
+        return self._base_driver.now() >= self._topology_read_at + TOPOLOGY_SECONDS
+
+    def _renew_topology(self) -> Plan[None]:
+        now = self._topology_read_at = self._base_driver.now()
+        with contextlib.suppress(Unavailable):  # nobody to ask: the read itself will say so
+            topology = yield from read_topology(self._view, now + self._default_timeout_seconds)
+            if topology.epoch > self._view.topology.epoch:
+                self._adopt(topology)
+
+    def _candidates(self, prefer: ReadPreference | str) -> tuple[str, ...]:
+        preference, home = parse_preference(prefer), self._home()
+        if preference is ReadPreference.PRIMARY:
+            return (home,) if self._view.decider else (home, *self._view.others[home])
+        driver = self._base_driver
+        found = candidates(preference, home, self._view.others[home], next(self._turns), driver.latency_seconds)
+        if preference is ReadPreference.PRIMARY_PREFERRED:
+            return found
+        return tuple(sorted(found, key=lambda node: driver.trouble(node) is not None))
+
+    def _record(
+        self, key: K | str | bytes, level: Level, prefer: ReadPreference | str, timeout_seconds: float | None
+    ) -> Plan[Found]:
+        if self._is_topology_old(prefer):
+            yield from self._renew_topology()
+        raw, order = self._key(key), self._order(Limits(level, timeout_seconds))
+        if _reads_one(order):
+            nodes, at_least = self._candidates(prefer), self.session.at_least(raw)
+            found = yield from read_one(self._view, raw, nodes, at_least, order.started, order.until)
+        else:
+            parse_preference(prefer)
+            found = (yield from self._confirmed([raw], order))[0]
+        if found.record is not None:
+            self.session.note(raw, found.record.stamp)
+            self._clock.observe(found.record.stamp.micros)
+        return found
+
+    def _confirmed(self, keys: Sequence[bytes], order: WriteOrder) -> Plan[list[Found]]:
+        confirmed = yield from self._following(
+            order, lambda view, order: read_confirmed(view, order.home, keys, order.required, order.until)
+        )
+        return [Found(record, confirmed.node) for record in confirmed.records]
+
+    def _get(
+        self, key: K | str | bytes, level: Level, prefer: ReadPreference | str, timeout_seconds: float | None
+    ) -> Plan[V | None]:
+        if level is ConsistencyLevel.ONE and prefer is ReadPreference.PRIMARY and self._view.decider is not None:
+            # Nearly every read: no layer more than needed around it.
+            raw = self._key(key)
+            record = yield from read_decider(self._view, raw, self._base_driver.now() + self._timeout(timeout_seconds))
+            if record is None:
+                return None
+            self.session.note(raw, record.stamp)
+            self._clock.observe(record.stamp.micros)
+        else:
+            record = (yield from self._record(key, level, prefer, timeout_seconds)).record
+        return None if record is None else self._live_value(record)
+
+    def _live_value(self, record: Record) -> V | None:
+        if record.deadline_millis == NO_DEADLINE:
+            return self._decoded(record.payload) if record.kind == VALUE else None
+        return self._decoded(record.payload) if record.is_live(self._clock.physical.millis()) else None
+
+    def _get_record(
+        self, key: K | str | bytes, level: Level, prefer: ReadPreference | str, timeout_seconds: float | None
+    ) -> Plan[FoundRecord | None]:
+        record, node = yield from self._record(key, level, prefer, timeout_seconds)
+        if record is None or not record.is_live(self._clock.physical.millis()):
+            return None
+        expires_at = record.deadline_millis / 1000 if record.deadline_millis else None
+        return FoundRecord(self._decoded(record.payload), record.stamp, expires_at, node)
+
+    def _ttl(self, key: K | str | bytes, level: Level, timeout_seconds: float | None) -> Plan[float]:
+        record = (yield from self._record(key, level, ReadPreference.PRIMARY, timeout_seconds)).record
+        now = self._clock.physical.millis()
+        if record is None or not record.is_live(now):
+            return NO_KEY
+        return (record.deadline_millis - now) / 1000 if record.deadline_millis else NO_TTL
+
+    def _keys_page(self, start: bytes, cursor: bytes, timeout_seconds: float | None) -> Plan[tuple[bytes, list[bytes]]]:
+        """The next names of keys that start with this and read as present on the primary, and where to go on."""
+        order = self._order(Limits(ConsistencyLevel.ASYNC, timeout_seconds))
+        now_millis = self._clock.physical.millis()
+        return (yield from scan_names(self._view, order.home, start, cursor, now_millis, order.until))
+
+    def _get_many(
+        self, keys: Iterable[K | str | bytes], level: Level, prefer: ReadPreference | str, timeout_seconds: float | None
+    ) -> Plan[dict[Any, V | None]]:
+        if self._is_topology_old(prefer):
+            yield from self._renew_topology()
+        unique = list(dict.fromkeys(keys))
+        raw_keys = [self._key(key) for key in unique]
+        values: dict[Any, V | None] = {}
+        for start in range(0, len(unique), limits.BATCH_KEYS):
+            part = raw_keys[start : start + limits.BATCH_KEYS]
+            records = yield from self._read_part(part, prefer, self._order(Limits(level, timeout_seconds)))
+            for key, record in zip(unique[start:], records, strict=False):
+                values[key] = None if record is None else self._live_value(record)
+        return values
+
+    def _read_part(
+        self, keys: Sequence[bytes], prefer: ReadPreference | str, order: WriteOrder
+    ) -> Plan[list[Record | None]]:
+        """The records of many keys, None where nothing stands; at ONE from the copies that ``prefer`` names."""
+        preference = parse_preference(prefer)
+        if _reads_one(order):
+            nodes, at_least = self._candidates(preference), [self.session.at_least(key) for key in keys]
+            driver = self._base_driver
+            width = width_of(preference, nodes, len(keys), self._home(), driver.trouble, driver.latency_seconds)
+            found = yield from read_many_from(self._view, keys, nodes, at_least, order.started, order.until, width)
+        else:
+            found = yield from self._confirmed(keys, order)
+        for key, (record, _) in zip(keys, found, strict=True):
+            if record is not None:
+                self.session.note(key, record.stamp)
+                self._clock.observe(record.stamp.micros)
+        return [record for record, _ in found]
+
+
+def _reads_one(order: WriteOrder) -> bool:
+    """Whether a read at this level asks one copy only."""
+    return order.level in (ConsistencyLevel.ONE, ConsistencyLevel.ASYNC)

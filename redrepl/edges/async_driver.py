@@ -1,0 +1,69 @@
+"""The asyncio driver: runs the plans of any number of tasks over one connection per node."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import TypeVar
+
+from redrepl.edges.admission import Admission
+from redrepl.edges.driver_base import DriverBase
+from redrepl.edges.endpoint import Endpoint
+from redrepl.edges.loop_board import LoopBoard, carry_out
+from redrepl.values import limits
+from redrepl.values.effects import Plan
+from redrepl.values.errors import RequestError
+
+R = TypeVar("R")
+
+
+class AsyncDriver(DriverBase):
+    """Connections to the nodes of one cluster, for the tasks of one event loop.
+
+    It goes along to another loop where the first has ended (one `asyncio.run` after the other). Tasks beyond
+    MAX_CONCURRENT_OPERATIONS wait for their turn; an operation's time-out begins with its turn.
+    """
+
+    def __init__(
+        self,
+        endpoints: Iterable[Endpoint],
+        admission: Admission,
+        timeout_seconds: float = limits.DEFAULT_TIMEOUT_SECONDS,
+    ) -> None:
+        self._board: LoopBoard | None = None
+        self._turns = asyncio.Semaphore(limits.MAX_CONCURRENT_OPERATIONS)
+        super().__init__(endpoints, admission, timeout_seconds)
+
+    def after_fork(self) -> None:
+        """A child opens connections of its own. The parent's loop must not notice: its sockets are only let go."""
+        self._board = None
+        super().after_fork()
+
+    async def run(self, plan: Plan[R]) -> R:
+        """Drive a plan to its end in this task. Raises RequestError in a loop beside the one that is in use."""
+        board = self.board()
+        async with self._turns:
+            return await carry_out(board, plan)
+
+    def board(self) -> LoopBoard:
+        """The connections of the running loop. Raises RequestError in a loop beside the one that is in use."""
+        board = self._board
+        if board is None or board.loop is not asyncio.get_running_loop():
+            board = self._open_board(board)
+        return board
+
+    def close(self) -> None:
+        """Close every connection. What is under way learns that its connections are lost."""
+        self._close_gates()
+        if self._board is not None:
+            self._board.close()
+
+    def _open_board(self, before: LoopBoard | None) -> LoopBoard:
+        if before is not None:
+            if before.loop.is_running():
+                raise RequestError("this coordinator is in use in another event loop: open one for each loop")
+            before.close()
+            self._turns = asyncio.Semaphore(limits.MAX_CONCURRENT_OPERATIONS)
+        board = LoopBoard(asyncio.get_running_loop(), lambda: self._gates, self._timeout_seconds)
+        self._board = board
+        return board

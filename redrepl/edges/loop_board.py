@@ -1,0 +1,291 @@
+"""The connections of one event loop, and the plans of its tasks over them.
+
+All tasks share one connection per node. Requests made in one turn of the loop leave in one write. Replies are matched
+to who asked by their order on the connection: a task that is cancelled or late can neither take nor leave an answer
+that belongs to another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, TypeVar
+
+from redrepl.edges.connection import NodeConnection
+from redrepl.edges.opening import NodeGate
+from redrepl.edges.switchboard import Run, Switchboard
+from redrepl.values.effects import DeadlinePassed, Event, Exchange, Plan, Request
+
+R = TypeVar("R")
+
+
+class LoopBoard(Switchboard):
+    """A switchboard that an event loop reads and writes."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        current_gates: Callable[[], Mapping[str, NodeGate]],
+        stall_seconds: float,
+    ) -> None:
+        super().__init__(current_gates, stall_seconds)
+        self.loop = loop
+        self.in_flight = 0
+        self._unsent: list[NodeConnection] = []
+        self._ready: deque[Operation[Any]] = deque()
+        self._is_stepping = False
+
+    def wake(self, operation: Operation[Any]) -> None:
+        """Something has come for this operation: have it go on, before the loop turns where that is possible."""
+        self._ready.append(operation)
+        if not self._is_stepping:
+            self._step_soon()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no operation is under way."""
+        return self.in_flight == 0
+
+    def close(self) -> None:
+        """Close all connections. What is under way learns that they are lost."""
+        self.close_connections()
+
+    def _watch(self, connection: NodeConnection) -> None:
+        self.loop.add_reader(connection.fileno, self._readable, connection)
+
+    def _unwatch(self, connection: NodeConnection) -> None:
+        if not self.loop.is_closed():
+            self.loop.remove_reader(connection.fileno)
+            self.loop.remove_writer(connection.fileno)
+
+    def _send(self, run: Run, connection: NodeConnection, request: Request, data: bytes, now: float) -> None:
+        connection.owed.append((run, request, now))
+        unsent = connection.unsent
+        if unsent:
+            unsent += data
+        elif self.in_flight == 1:
+            self._send_now(connection, data)
+        else:
+            if not self._unsent:
+                self.loop.call_soon(self.flush)
+            self._unsent.append(connection)
+            unsent += data
+
+    def _send_now(self, connection: NodeConnection, data: bytes) -> None:
+        """Nobody else is here whose requests could leave together with these."""
+        try:
+            connection.send(data)
+        except OSError as error:
+            self._drop(connection, f"connection lost: {error}")
+            return
+        if connection.unsent:
+            self.loop.add_writer(connection.fileno, self._writable, connection)
+
+    def flush(self) -> None:
+        """Have what was asked in this turn leave."""
+        connections, self._unsent = self._unsent, []
+        for connection in connections:
+            if self._flush(connection):
+                self.loop.add_writer(connection.fileno, self._writable, connection)
+
+    def _flush(self, connection: NodeConnection) -> bool:
+        """Send what the socket takes; answers whether something is left."""
+        if connection.is_closed:
+            return False
+        try:
+            connection.flush()
+        except OSError as error:
+            self._drop(connection, f"connection lost: {error}")
+            return False
+        return bool(connection.unsent)
+
+    def _writable(self, connection: NodeConnection) -> None:
+        if not self._flush(connection) and not connection.is_closed:
+            self.loop.remove_writer(connection.fileno)
+
+    def _readable(self, connection: NodeConnection) -> None:
+        is_stepping, self._is_stepping = self._is_stepping, True
+        self.receive(connection)
+        if not is_stepping:
+            self._step()
+
+    def _step(self) -> None:
+        """Let every operation for which something has come go on."""
+        try:
+            while self._ready:
+                self._ready.popleft().step()
+        finally:
+            self._is_stepping = False
+            if self._ready:  # one failed in a way that nobody foresaw: the others must not wait for ever
+                self._step_soon()
+
+    def _step_soon(self) -> None:
+        self._is_stepping = True
+        self.loop.call_soon(self._step)
+
+    def _ring(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            self.loop.call_soon_threadsafe(self.answer_bell)
+
+
+class _Question(Run):
+    """A run whose operation wants to know when something happens."""
+
+    __slots__ = ("_operation",)
+
+    def __init__(self, operation: Operation[Any]) -> None:
+        super().__init__()
+        self._operation = operation
+
+    def put(self, event: Event) -> None:
+        """Something happened."""
+        self.events.append(event)
+        self._operation.has_news()
+
+
+class Operation(Generic[R]):
+    """One plan. It goes on inside the loop's callbacks; who waits for it is told once, when it has come to its end.
+
+    error: what the plan raised, None while it has raised nothing. result: what it answered.
+    """
+
+    __slots__ = (
+        "_board",
+        "_has_news",
+        "_is_over",
+        "_on_end",
+        "_plan",
+        "_run",
+        "_timer",
+        "_timer_at",
+        "_until",
+        "error",
+        "result",
+    )
+
+    def __init__(self, board: LoopBoard, plan: Plan[R], on_end: Callable[[Operation[R]], None]) -> None:
+        self.result: R
+        self.error: BaseException | None = None
+        self._board = board
+        self._plan = plan
+        self._on_end = on_end
+        self._run: Run = _Question(self)
+        self._timer: asyncio.TimerHandle | None = None
+        self._until = self._timer_at = 0.0
+        self._has_news = self._is_over = False
+
+    def begin(self) -> None:
+        """Let the plan start. Where it comes to its end at once, that is told before this returns."""
+        self._board.in_flight += 1
+        self._advance(None)
+
+    def abandon(self) -> None:
+        """Nobody waits any more: no answers are wanted, and no end is told."""
+        if not self._is_over:
+            self._end()
+            self._plan.close()
+
+    def has_news(self) -> None:
+        """An event was put on the run."""
+        if not self._has_news:
+            self._has_news = True
+            self._board.wake(self)
+
+    def step(self) -> None:
+        """Give the plan what has come, unless it has taken it already."""
+        self._has_news = False
+        if not self._is_over and self._run.events:
+            self._advance(self._run.events.popleft())
+
+    def _advance(self, event: Event) -> None:
+        """Let the plan go on until it waits, or ends."""
+        plan = self._plan
+        try:
+            while True:
+                effect = plan.send(event)
+                if type(effect) is not Exchange:
+                    event = None
+                elif self._has_to_wait(effect):
+                    return
+                else:
+                    event = self._next_event()
+        except StopIteration as end:
+            self.result = end.value
+        except BaseException as error:  # whatever it is, it belongs to who waits and not to the loop
+            self.error = error
+        self._end()
+        self._on_end(self)
+
+    def _has_to_wait(self, effect: Exchange) -> bool:
+        """Send what is to be sent; answers whether nothing has happened yet and there is time left."""
+        if effect.fresh:
+            self._begin_question()
+        if effect.requests:
+            self._board.start(self._run, effect)
+        if self._run.events:
+            return False
+        left = effect.until - time.monotonic()
+        if left > 0:
+            self._wake_at(effect.until, left)
+        return left > 0
+
+    def _begin_question(self) -> None:
+        self._board.follow_gates()
+        self._run.is_live = False
+        self._run = _Question(self)
+
+    def _next_event(self) -> Event:
+        events = self._run.events
+        if not events:
+            self._board.give_up(self._run)
+        return events.popleft() if events else DeadlinePassed(time.monotonic())
+
+    def _wake_at(self, until: float, left: float) -> None:
+        """Have `_late` called then. Most plans end long before and keep one deadline: a timer that is set is kept."""
+        self._until = until
+        if self._timer is not None:
+            if self._timer_at <= until:
+                return
+            self._timer.cancel()
+        self._timer_at = until
+        self._timer = self._board.loop.call_later(left, self._late)
+
+    def _late(self) -> None:
+        self._timer = None
+        if self._is_over:
+            return
+        left = self._until - time.monotonic()
+        if left > 0:
+            self._wake_at(self._until, left)
+        else:
+            self._advance(self._next_event())
+
+    def _end(self) -> None:
+        self._is_over = True
+        self._board.in_flight -= 1
+        self._run.is_live = False
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+async def carry_out(board: LoopBoard, plan: Plan[R]) -> R:
+    """Run a plan to its end in this task and answer its result."""
+    future: asyncio.Future[R] = board.loop.create_future()
+    operation = Operation(board, plan, lambda ended: _pass_on(ended, future))
+    operation.begin()
+    try:
+        return await future
+    finally:
+        operation.abandon()
+
+
+def _pass_on(ended: Operation[R], future: asyncio.Future[R]) -> None:
+    if future.done():
+        return
+    if ended.error is None:
+        future.set_result(ended.result)
+    else:
+        future.set_exception(ended.error)

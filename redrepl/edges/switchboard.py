@@ -1,0 +1,330 @@
+"""Connections to all nodes and what is owed on them: what the blocking and the asyncio driver share.
+
+Replies come in the order in which requests left, and each is matched by that order to the run that asked, never to
+whoever happens to wait. A reply that nobody wants any more is read and dropped. A connection whose oldest debt is too
+old is closed and its node reported.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+import hiredis
+
+from redrepl.edges.connection import NodeConnection
+from redrepl.edges.opening import NodeGate
+from redrepl.edges.scripts import script_sha
+from redrepl.values import limits
+from redrepl.values.effects import Command, Event, Exchange, Failure, Reply, Request, ScriptCall
+
+MAX_WAITING = 64
+"""Requests that are kept for a node while a connection to it is opened, beside those that somebody still waits for."""
+
+MAX_RETRIES = 3
+"""How often a request is sent again because the node lacks the script; a connection that was opened and left in store
+just before the scripts went is met once."""
+
+_NOWHERE: Mapping[str, int] = {}
+Waiting: TypeAlias = "tuple[Run, Request]"
+
+
+class Run:
+    """One question of one plan, and what has happened to it. ``retried``: nodes that were sent to again, how often."""
+
+    __slots__ = ("events", "is_live", "retried")
+
+    def __init__(self) -> None:
+        self.events: deque[Event] = deque()
+        self.is_live = True
+        self.retried = _NOWHERE
+
+    def put(self, event: Event) -> None:
+        """Something happened."""
+        self.events.append(event)
+
+
+def encode(command: Command) -> bytes:
+    """The bytes of a command as a server reads them."""
+    if type(command) is ScriptCall:
+        keys = command.keys
+        parts: tuple[bytes | int, ...] = (
+            b"EVALSHA",
+            script_sha(command.script),
+            len(keys),
+            *keys,
+            *command.arguments,
+        )
+    else:
+        parts = command.arguments
+    packed: bytes = hiredis.pack_command(parts)  # type: ignore[arg-type]  # takes any mix of bytes and int
+    return packed
+
+
+class Switchboard(ABC):
+    """One connection to each node. Who uses it reads from them, and says how data leaves and how it is woken."""
+
+    def __init__(self, current_gates: Callable[[], Mapping[str, NodeGate]], stall_seconds: float) -> None:
+        self._current_gates = current_gates
+        self.gates = current_gates()
+        self._stall_seconds = stall_seconds
+        self._connections: dict[str, NodeConnection] = {}
+        self._retired: set[NodeConnection] = set()
+        self._waiting: dict[str, list[Waiting]] = {}
+        self._shut: dict[str, str] = {}
+        self._held: dict[str, list[tuple[Run, tuple[Request, ...]]]] = {}
+        self._closed = False
+
+    @abstractmethod
+    def _watch(self, connection: NodeConnection) -> None:
+        """From now on, `receive` is to be called when this connection has something to read."""
+
+    @abstractmethod
+    def _unwatch(self, connection: NodeConnection) -> None:
+        """No longer."""
+
+    @abstractmethod
+    def _send(self, run: Run, connection: NodeConnection, request: Request, data: bytes, now: float) -> None:
+        """Note what is owed, and have these bytes leave; drop the connection where it turns out to be gone."""
+
+    @abstractmethod
+    def _ring(self) -> None:
+        """Called by opening threads: have `answer_bell` called, there is something to take or a failure to report."""
+
+    def _objection(self, connection: NodeConnection) -> str | None:  # noqa: ARG002  # for who has one
+        """Why a new connection is not to be used for what is under way; then its node is not, for the time being."""
+        return None
+
+    # Asking --------------------------------------------------------------------------------------------------
+
+    def start(self, run: Run, effect: Exchange) -> None:
+        """Send the requests of an exchange, or keep them until there is a connection; failures go to the run."""
+        gate = effect.gate
+        if gate is not None and gate not in self._connections and not self._reach(gate):
+            trouble = self._ask(gate)
+            if trouble is None:
+                self._held.setdefault(gate, []).append((run, effect.requests))
+            else:
+                self._fail_gate(run, gate, trouble, effect.requests)
+            return
+        self._send_all(run, effect.requests)
+
+    def give_up(self, run: Run) -> None:
+        """The deadline passed: what waits for a connection was never sent, and the plan should know."""
+        now, late = time.monotonic(), "no connection within the time-out"
+        for gate, held in self._held.items():
+            for requests in [requests for owner, requests in held if owner is run]:
+                self._fail_gate(run, gate, self.gates[gate].trouble or late, requests)
+            held[:] = [entry for entry in held if entry[0] is not run]
+        for node, waiting in self._waiting.items():
+            reason, again = self.gates[node].trouble or late, node in run.retried
+            for request in [request for owner, request in waiting if owner is run]:
+                run.put(Failure(node, request.tag, reason, again, now))
+            waiting[:] = [entry for entry in waiting if entry[0] is not run]
+
+    def follow_gates(self) -> None:
+        """Where the members changed: what goes to nodes that are gone or have moved finishes on the old connection."""
+        gates = self._current_gates()
+        if gates is self.gates:
+            return
+        before, self.gates = self.gates, gates
+        for node, connection in list(self._connections.items()):
+            if gates.get(node) is not before.get(node):
+                self._retire(connection)
+        for node in [node for node in {*self._waiting, *self._held} if node not in gates]:
+            self._resume(node, f"no address is known for node {node!r}")
+
+    def _send_all(self, run: Run, requests: tuple[Request, ...]) -> None:
+        encoded, data = None, b""
+        now = time.monotonic()
+        connections = self._connections
+        for request in requests:
+            if request.command is not encoded:
+                encoded = request.command
+                data = encode(encoded)
+            connection = connections.get(request.node)
+            if connection is None or (
+                (owed := connection.owed)
+                and (now - owed[0][2] > self._stall_seconds or len(owed) >= limits.MAX_OUTSTANDING_REPLIES)
+                and self._is_stalled(connection)
+            ):
+                self._send_when_open(run, request, data, now)
+            else:
+                self._send(run, connection, request, data, now)
+
+    def _send_when_open(self, run: Run, request: Request, data: bytes, now: float) -> None:
+        node = request.node
+        if node in self._waiting:
+            # Also where the connection is there by now: what waits for it goes first.
+            self._wait(run, request)
+        elif self._reach(node):
+            self._send(run, self._connections[node], request, data, now)
+        elif (trouble := self._ask(node)) is not None:
+            run.put(Failure(node, request.tag, trouble, node in run.retried, now))
+        else:
+            self._wait(run, request)
+
+    def _wait(self, run: Run, request: Request) -> None:
+        waiting = self._waiting[request.node]
+        if len(waiting) >= MAX_WAITING:  # a node that opens no connection for long: the workers bring it what it missed
+            waiting[:] = [entry for entry in waiting if entry[0].is_live]
+        waiting.append((run, request))
+
+    def _is_stalled(self, connection: NodeConnection) -> bool:
+        """Whether a connection that owes too long or too much cannot be used any more; then it is closed."""
+        self.receive(connection)  # the answers may have been here all along: nobody looked meanwhile
+        if self._connections.get(connection.node) is not connection:
+            return True
+        if not connection.owed or self._is_within_bounds(connection, now := time.monotonic()):
+            return False
+        # It may be back: a new connection tells at once, and a silent node is left alone after that.
+        self._drop(connection, f"has not answered for {now - connection.owed[0][2]:.1f} s")
+        return True
+
+    def _is_within_bounds(self, connection: NodeConnection, now: float) -> bool:
+        owed = connection.owed
+        return now - owed[0][2] <= self._stall_seconds and len(owed) < limits.MAX_OUTSTANDING_REPLIES
+
+    # Opening -------------------------------------------------------------------------------------------------
+
+    def _reach(self, node: str) -> bool:
+        """Take over a connection that is open already, if there is one."""
+        connection = self.gates[node].take() if node in self.gates else None
+        if connection is None:
+            return False
+        if (objection := self._objection(connection)) is not None:
+            self._shut[node] = objection
+            connection.close()
+            return False
+        self._connections[node] = connection
+        self._watch(connection)
+        return True
+
+    def _ask(self, node: str) -> str | None:
+        """Have a connection opened; the reason where it cannot be at the moment."""
+        if node not in self.gates:
+            return f"no address is known for node {node!r}"
+        if node in self._shut:
+            return self._shut[node]
+        trouble = self.gates[node].request(self._ring)
+        if trouble is None:
+            self._waiting.setdefault(node, [])
+        return trouble
+
+    def answer_bell(self) -> None:
+        """Take connections that were opened, and report what could not be."""
+        for node in list(self._waiting):
+            trouble = None if self._reach(node) else self._shut.get(node) or self.gates[node].failed_opening
+            if trouble is None and node not in self._connections:
+                trouble = self.gates[node].request(self._ring)  # another caller was quicker to take it
+            if trouble is not None or node in self._connections:
+                self._resume(node, trouble)
+
+    def _resume(self, node: str, trouble: str | None) -> None:
+        """Go on with what waited for a connection to a node: there is one, or else trouble."""
+        now = time.monotonic()
+        waiting = self._waiting.pop(node, [])
+        for run, requests in self._held.pop(node, []):
+            if run.is_live and trouble is None:
+                self._send_all(run, requests)
+            elif run.is_live:
+                self._fail_gate(run, node, trouble or "", requests)
+        for run, request in waiting:
+            if trouble is None:
+                # Also where enough was known without it: the receipt named this copy as one that gets it.
+                self._send_again(run, request, now)
+            elif run.is_live:
+                # Sent for the second time, it counts as sent: the other copies have it since the first.
+                run.put(Failure(node, request.tag, trouble, node in run.retried, now))
+
+    def _send_again(self, run: Run, request: Request, now: float) -> None:
+        data, connection = encode(request.command), self._connections.get(request.node)
+        if connection is not None:
+            self._send(run, connection, request, data, now)
+        else:
+            self._send_when_open(run, request, data, now)
+
+    def _fail_gate(self, run: Run, gate: str, trouble: str, requests: tuple[Request, ...]) -> None:
+        now = time.monotonic()
+        for request in requests:
+            reason = trouble if request.node == gate else f"not sent: {gate} cannot be used"
+            run.put(Failure(request.node, request.tag, reason, False, now))
+
+    # Answers -------------------------------------------------------------------------------------------------
+
+    def receive(self, connection: NodeConnection) -> None:
+        """Read what has come on a connection and hand it to those who asked; close it where it is lost."""
+        try:
+            replies = connection.receive()
+        except (OSError, hiredis.ProtocolError) as error:
+            self._drop(connection, f"connection lost: {error}")
+            return
+        owed, now, gate = connection.owed, time.monotonic(), self.gates.get(connection.node)
+        for content in replies:
+            if not owed:
+                self._drop(connection, "answered what nobody asked")
+                return
+            run, request, sent_at = owed.popleft()
+            if not run.is_live:
+                continue
+            if isinstance(content, hiredis.ReplyError):
+                self._deliver_error(connection, run, request, str(content), now)
+                continue
+            if gate is not None:
+                gate.latency_seconds += (now - sent_at - gate.latency_seconds) * 0.1
+            run.put(Reply(request.node, request.tag, content, now))
+        if not owed and connection in self._retired:
+            self._let_go(connection)
+
+    def _deliver_error(self, connection: NodeConnection, run: Run, request: Request, text: str, now: float) -> None:
+        """An error reply. NOSCRIPT certainly did nothing: open anew, which checks the node, and send once more.
+
+        What left after it on the old connection may have been carried out, so its own answer is waited for.
+        """
+        tries = run.retried.get(request.node, 0)
+        if not text.startswith("NOSCRIPT") or tries >= MAX_RETRIES:
+            run.put(Failure(request.node, request.tag, text, True, now))
+            return
+        run.retried = {**run.retried, request.node: tries + 1}
+        if self._connections.get(connection.node) is connection:
+            self.gates[connection.node].report("lost its scripts: restarted or flushed", pause=False)
+            self._retire(connection)
+        self._send_when_open(run, request, encode(request.command), now)
+
+    def _retire(self, connection: NodeConnection) -> None:
+        """Use a connection no more. It is read until it owes nothing, or for as long as it may stay silent."""
+        del self._connections[connection.node]
+        self._retired.add(connection)
+        now = time.monotonic()
+        for retired in list(self._retired):
+            if not retired.owed or not self._is_within_bounds(retired, now):
+                self._drop(retired, "has not answered")
+
+    def _drop(self, connection: NodeConnection, reason: str, pause: bool = False) -> None:
+        """Close a connection and fail what is waited for on it; with ``pause`` leave the node alone a while."""
+        now = time.monotonic()
+        if self._connections.get(connection.node) is connection and not self._closed:
+            self.gates[connection.node].report(reason, pause)
+        self._let_go(connection)
+        owed = list(connection.owed)
+        connection.owed.clear()
+        for run, request, _ in owed:
+            if run.is_live:
+                run.put(Failure(request.node, request.tag, reason, True, now))
+
+    def _let_go(self, connection: NodeConnection) -> None:
+        if self._connections.get(connection.node) is connection:
+            del self._connections[connection.node]
+        self._retired.discard(connection)
+        if not connection.is_closed:
+            self._unwatch(connection)
+            connection.close()
+
+    def close_connections(self) -> None:
+        """Close all connections; what was still waited for on them counts as lost."""
+        self._closed = True
+        for connection in [*self._connections.values(), *self._retired]:
+            self._drop(connection, "the coordinator was closed")

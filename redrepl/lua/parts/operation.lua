@@ -1,0 +1,56 @@
+-- Part: what one operation makes of the record that stands, and whether an expectation holds of it. Changes nothing.
+
+-- Beyond 2^53 Lua's numbers are not exact.
+local LARGEST = 9007199254740992
+local NEEDS_PAYLOAD = {increment = true, expire = true}
+
+local function payload_of(record)
+  return string.sub(record, whole_header_bytes(record) + 1)
+end
+
+-- Whether the record with this stamp stands; '' expects a key that reads as absent.
+local function is_as_expected(stored, expected, now)
+  if expected == '' then return not is_live(stored, now) end
+  return string.sub(stored, 1, 22) == expected and not is_past_deadline(stored, now)
+end
+
+-- The sum as text; nil and the reason where it cannot be formed exactly.
+local function add_exactly(held, amount)
+  if not string.find(held, '^%-?%d+$') or #held > 17 then return nil, 'the value is not a whole number' end
+  local number = tonumber(held)
+  local sum = number + tonumber(amount)
+  if math.abs(number) >= LARGEST or math.abs(sum) >= LARGEST then return nil, 'the sum leaves the range of 2^53' end
+  return string.format('%.0f', sum), nil
+end
+
+-- Kind, deadline and payload of the record that the operation makes of what stands (whole where NEEDS_PAYLOAD says so,
+-- else its header is enough); nil, verdict and detail where it makes none.
+local function outcome_of(operation, stored, deadline, operand, now)
+  local live, current = is_live(stored, now), string.sub(stored, 1, 22)
+  if operation == 'set' then return 'v', deadline, operand end
+  if operation == 'delete' then return 'd', NO_DEADLINE, '' end
+  if operation == 'add' then
+    if live then return nil, 'unmet', current end
+    return 'v', deadline, operand
+  elseif operation == 'compare' then
+    if not is_as_expected(stored, string.sub(operand, 1, 22), now) then return nil, 'unmet', current end
+    return 'v', deadline, string.sub(operand, 23)
+  elseif operation == 'expire' then
+    if not live then return nil, 'unmet', current end
+    return 'v', deadline, payload_of(stored)
+  elseif operation == 'increment' then
+    local sum, why = add_exactly(live and payload_of(stored) or '0', operand)
+    if not sum then return nil, 'unfit', why end
+    return 'v', live and string.sub(stored, 24, 35) or deadline, sum
+  end
+  return nil, 'unfit', 'unknown operation ' .. operation
+end
+
+-- 'ok' and the record to store, later than what stands; 'unmet' and the stamp that stands ('' for nothing); 'unfit'
+-- and why.
+local function carry_out(operation, stored, stamp, deadline, operand, now, restamp_writer)
+  local kind, new_deadline, payload = outcome_of(operation, stored, deadline, operand, now)
+  if not kind then return new_deadline, payload end
+  if compare(stamp, stored) <= 0 then stamp = restamp(stored, restamp_writer) end
+  return 'ok', stamp .. kind .. new_deadline .. NO_CAUSAL_PART .. '|' .. payload
+end

@@ -1,0 +1,67 @@
+"""Several requests of background work on their way at once: while one node works, the next thing is made ready."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from redrepl.plans.steps import Steps
+from redrepl.values.effects import Answer, Command, Event, Exchange, Failure, Plan, Reply, Request
+from redrepl.values.errors import Unavailable
+
+
+class _Started(NamedTuple):
+    """A request whose answer has not been taken yet."""
+
+    request: Request
+    doing: str
+
+
+class Lanes:
+    """Requests that are started at once and whose answers are taken later, each by its ticket.
+
+    A node answers its requests in the order in which they were started. While any is under way, nothing else may be
+    asked through `Steps`: a fresh question makes all answers before it unwanted.
+    """
+
+    def __init__(self, steps: Steps) -> None:
+        self._steps = steps
+        self._tickets = 0
+        self._unsent: list[Request] = []
+        self._started: dict[int, _Started] = {}
+        self._answers: dict[int, Answer] = {}
+
+    def start(self, node: str, command: Command, doing: str) -> int:
+        """Have a request sent at the next opportunity; answers its ticket."""
+        self._tickets += 1
+        request = Request(node, command, self._tickets)
+        self._unsent.append(request)
+        self._started[self._tickets] = _Started(request, doing)
+        return self._tickets
+
+    def answer(self, ticket: int) -> Plan[Answer]:
+        """The answer to one request. Raises Unavailable where it, or any other under way, could not be carried out."""
+        while self._unsent or ticket not in self._answers:
+            requests, self._unsent = tuple(self._unsent), []
+            is_first = len(requests) == len(self._started)
+            until = self._steps.at if ticket in self._answers else self._steps.until
+            self._take((yield Exchange(requests, until, fresh=is_first)), ticket)
+        del self._started[ticket]
+        return self._answers.pop(ticket)
+
+    def ask(self, node: str, command: Command, doing: str) -> Plan[Answer]:
+        """Start a request and wait for its answer."""
+        return self.answer(self.start(node, command, doing))
+
+    def _take(self, event: Event, ticket: int) -> None:
+        assert event is not None
+        self._steps.at = event.at
+        if isinstance(event, Reply):
+            self._answers[event.tag] = event.content
+        elif isinstance(event, Failure):
+            raise self._failure(event.tag, event.reason)
+        elif ticket not in self._answers:
+            raise self._failure(ticket, "no answer in time")
+
+    def _failure(self, ticket: int, reason: str) -> Unavailable:
+        (node, _, _), doing = self._started[ticket]
+        return Unavailable(f"{doing} failed on node {node!r}", {node: reason})
