@@ -35,6 +35,9 @@ class Mutant(NamedTuple):
 
 
 SERVERS = "tests/servers"
+BATCHES = f"{SERVERS}/test_batch_and_transaction.py"
+
+ASYNCIO = f"{SERVERS}/test_asyncio.py"
 
 MUTANTS = (
     Mutant(
@@ -47,13 +50,26 @@ MUTANTS = (
         quick=True,
     ),
     Mutant(
+        name="the short way through write without a guard",
+        file="redrepl/lua/write.lua",
+        old="if found[1] == ARGV[1] and found[2] == 'active' and ",
+        new="if ",
+        killer=f"{SERVERS}/test_membership.py::test_writes_of_an_old_epoch_are_refused_everywhere",
+        evidence="b'refused'",
+    ),
+    Mutant(
+        name="the short way through write replaces later records",
+        file="redrepl/lua/write.lua",
+        old=" and micros > number(sub(stored, 1, 14), 16)\n",
+        new="\n",
+        killer="tests/scripts/test_write.py::test_a_rule_takes_or_keeps",
+        evidence="assert ",
+    ),
+    Mutant(
         name="delete removes the record",
         file="redrepl/lua/write.lua",
-        old="store(key, record, member.max_age)\n",
-        new=(
-            "if string.sub(record, 23, 23) == 'v' then store(key, record, member.max_age)\n"
-            "else redis.call('DEL', key) end\n"
-        ),
+        old="    call('SET', key, record)\n",
+        new="    if sub(record, 23, 23) == 'v' then call('SET', key, record) else call('DEL', key) end\n",
         killer=f"{SERVERS}/test_client_killed.py::test_an_older_write_that_arrives_late_does_not_undo_a_delete[b]",
         evidence="assert ",
         quick=True,
@@ -61,7 +77,7 @@ MUTANTS = (
     Mutant(
         name="no log entry",
         file="redrepl/lua/write.lua",
-        old="log_change(key, record)\n",
+        old="    call('XADD', KEYS[2], '*', key, sub(record, 1, 22))\n",
         new="",
         killer=f"{SERVERS}/test_client_killed.py::test_a_write_that_reached_the_primary_alone_reaches_every_copy",
         evidence="differ in 1 keys",
@@ -70,11 +86,12 @@ MUTANTS = (
     Mutant(
         name="the mark moves before the data",
         file="redrepl/plans/catch_up.py",
-        old="        yield from copier.copy(page.newest, Mark(start.incarnation, page.end))\n",
+        old="            yield from copier.send(page.stamps, Mark(start.incarnation, position))\n",
         new=(
-            "        yield from copier.absorb((), (), Mark(start.incarnation, page.end))\n"
-            "        yield from confirm(view, source.node, target, page.end, steps)\n"
-            "        yield from copier.copy(page.newest, None)\n"
+            "            yield from copier.absorb((), (), Mark(start.incarnation, position))\n"
+            "            yield from confirming.follow(copier.stored)\n"
+            "            yield from confirming.settle()\n"
+            "            yield from copier.send(page.stamps, None)\n"
         ),
         killer=f"{SERVERS}/test_queue_loss.py::test_a_worker_that_dies_before_it_copied_has_moved_no_mark",
         evidence="differ in 100 keys",
@@ -114,16 +131,16 @@ MUTANTS = (
     ),
     Mutant(
         name="no deadline in the record",
-        file="redrepl/doors/base.py",
-        old="value_record(self._clock.next(), payload, deadline)",
-        new="value_record(self._clock.next(), payload)",
+        file="redrepl/doors/writes.py",
+        old="VALUE, self._value(value), self._deadline(ttl), how)",
+        new="VALUE, self._value(value), NO_DEADLINE, how)",
         killer=f"{SERVERS}/test_returning_values.py::test_a_record_past_its_deadline_reads_as_absent_on_every_copy_at_once",
         evidence="the deadline passes: not met",
     ),
     Mutant(
         name="no native expiry",
         file="redrepl/lua/parts/record.lua",
-        old=", 'PXAT', string.format('%.0f', tonumber(deadline, 16) + max_age / 1000))",
+        old=", 'PXAT', expiry)",
         new=")",
         killer=f"{SERVERS}/test_returning_values.py::test_every_copy_forgets_at_the_same_deadline",
         evidence="native expiry only collects garbage",
@@ -131,7 +148,7 @@ MUTANTS = (
     Mutant(
         name="a key that is gone at the source is not shipped",
         file="redrepl/plans/copying.py",
-        old="tombstone(wanted[name], self.now_millis)",
+        old="tombstone(Stamp.parse(wanted[name]), self.now_millis)",
         new="tombstone(NO_STAMP, self.now_millis)",
         killer=f"{SERVERS}/test_returning_values.py::test_a_key_that_expired_for_good_while_the_replica_was_away_stays_away[with_its_data]",
         evidence="not in",
@@ -171,8 +188,8 @@ MUTANTS = (
     Mutant(
         name="several primaries keep what came first",
         file="redrepl/lua/absorb.lua",
-        old="  if compare(record, stored[index]) > 0 then\n",
-        new="  if stored[index] == ABSENT then\n",
+        old="  if compare(proposed, stands) > 0 then return proposed end\n",
+        new="  if stands == ABSENT then return proposed end\n",
         killer=f"{SERVERS}/test_multi_primary.py::test_primaries_cut_from_each_other_agree_on_the_later_stamp",
         evidence="assert ",
     ),
@@ -199,5 +216,128 @@ MUTANTS = (
         new="            return replicas\n",
         killer=f"{SERVERS}/test_replica_outage.py::test_a_replica_that_is_down_when_the_client_starts_fails_no_write",
         evidence="WriteNotConfirmed",
+    ),
+    Mutant(
+        name="a transaction forgets what it has read",
+        file="redrepl/lua/transact.lua",
+        old="  if not is_as_expected(found[index], ARGV[place + 1], now) then report_conflict(index) end\n",
+        new="",
+        killer=f"{BATCHES}::test_concurrent_increments_by_reading_and_writing_lose_nothing",
+        evidence="b'150'",
+        quick=True,
+    ),
+    Mutant(
+        name="a transaction stores what it can",
+        file="redrepl/lua/transact.lua",
+        old="    if is_unit and verdict == 'unmet' then report_conflict(index) end\n",
+        new="",
+        killer=f"{BATCHES}::test_one_operation_that_cannot_be_carried_out_stops_all",
+        evidence="DID NOT RAISE",
+        quick=True,
+    ),
+    Mutant(
+        name="a transaction is several log entries",
+        file="redrepl/lua/transact.lua",
+        old="if #entry > 0 then redis.call('XADD', KEYS[2], '*', unpack(entry)) end\n",
+        new="for place = 1, #entry, 2 do redis.call('XADD', KEYS[2], '*', entry[place], entry[place + 1]) end\n",
+        killer=f"{BATCHES}::test_a_transaction_is_one_entry_of_the_same_stamps_on_every_copy",
+        evidence="assert [{",
+    ),
+    Mutant(
+        name="a transaction that waited in a frozen primary takes effect",
+        file="redrepl/lua/transact.lua",
+        old="  if micros < now - member.max_age then return {'expired', string.format('%.0f', now)} end\n",
+        new="",
+        killer=f"{BATCHES}::test_a_frozen_primary_leaves_a_transaction_unknown_and_takes_it_whole_or_not_at_all[late]",
+        evidence="assert {",
+    ),
+    Mutant(
+        name="a transaction is committed key by key",
+        file="redrepl/plans/transaction.py",
+        old="    committed = len(holders - {order.home}) >= order.required\n",
+        new="    committed = all(receipt.outcome is Outcome.COMMITTED for receipt in receipts.values())\n",
+        killer="tests/unit/test_transaction.py::test_copies_that_hold_a_part_each_do_not_make_it_committed",
+        evidence="assert {",
+    ),
+    Mutant(
+        name="a transaction with an unknown outcome is repeated",
+        file="redrepl/doors/transaction.py",
+        old="                transaction.commit()\n        except TransactionConflict:\n",
+        new="                transaction.commit()\n        except Exception:\n",
+        killer=(
+            "tests/unit/test_transaction.py"
+            "::test_an_answer_of_the_primary_that_is_lost_leaves_it_unknown_and_it_is_not_repeated"
+        ),
+        evidence="assert ",
+    ),
+    Mutant(
+        name="a batch goes on after a part that failed",
+        file="redrepl/doors/batch.py",
+        old="                raise self._with_all_receipts(failure) from failure\n",
+        new="                error = self._with_all_receipts(failure)\n",
+        killer=f"{BATCHES}::test_a_batch_with_a_replica_down",
+        evidence="DID NOT RAISE",
+    ),
+    Mutant(
+        name="a batch takes a key twice in one call",
+        file="redrepl/plans/batch_builder.py",
+        old="        is_repeated = kind is Kind.WRITE and operation.key in keys\n",
+        new="        is_repeated = False\n",
+        killer="tests/unit/test_batch_builder.py::test_operations_on_one_key_take_effect_in_the_order_given",
+        evidence="assert ",
+    ),
+    Mutant(
+        name="what a dead replica was asked for is asked for nowhere else",
+        file="redrepl/plans/read.py",
+        old="            if index not in self._found and left:\n",
+        new="            if False:\n",
+        killer=f"{BATCHES}::test_what_a_dead_replica_was_asked_for_comes_from_elsewhere[replica-kill]",
+        evidence="Unavailable",
+    ),
+    Mutant(
+        name="replicas answer a session with its past among many keys",
+        file="redrepl/plans/read.py",
+        old="            if node == view.decider or _stamp_of(record) >= self._at_least[index]:\n",
+        new="            if True:\n",
+        killer=f"{BATCHES}::test_a_session_never_reads_its_past_among_many_keys",
+        evidence="b'new'",
+        quick=True,
+    ),
+    Mutant(
+        name="a debt that nobody wants paid is forgotten",
+        file="redrepl/edges/switchboard.py",
+        old="            run, request, sent_at = owed.popleft()\n",
+        new=(
+            "            while len(owed) > 1 and not owed[0][0].is_live:\n"
+            "                owed.popleft()\n"
+            "            run, request, sent_at = owed.popleft()\n"
+        ),
+        killer=f"{ASYNCIO}::test_cancelled_and_late_tasks_leave_no_answer_to_others[asyncio]",
+        evidence="Error",
+    ),
+    Mutant(
+        name="one copy's confirmation counts for all levels of a group",
+        file="redrepl/edges/write_groups.py",
+        old="        group = self._open.get(how)\n",
+        new="        group = next(iter(self._open.values()), None)\n",
+        killer=f"{ASYNCIO}::test_writes_of_one_turn_have_outcomes_of_their_own[asyncio]",
+        evidence="Error",
+        quick=True,
+    ),
+    Mutant(
+        name="upkeep goes on with a node that restarted in between",
+        file="redrepl/edges/driver.py",
+        old="UpkeepChannel if self._admission.purpose is Purpose.MAINTAIN else Channel",
+        new="Channel",
+        killer=f"{SERVERS}/test_connections.py::test_upkeep_does_not_go_on_with_a_node_that_restarted_in_between",
+        evidence="restarted meanwhile",
+    ),
+    Mutant(
+        name="a write taken just before the epoch moved counts without being looked up",
+        file="redrepl/doors/writes.py",
+        old="    if receipt.outcome is not Outcome.UNKNOWN or record is None or record.stamp < receipt.stamp:\n",
+        new="    if receipt.outcome is not Outcome.UNKNOWN:\n",
+        killer="tests/unit/test_following_epochs.py::test_a_write_lost_between_epochs_stays_unknown",
+        evidence="DID NOT RAISE",
     ),
 )

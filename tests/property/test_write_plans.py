@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from redrepl.plans.batch import Item, write_many
+from redrepl.plans.batch import Chunk, Item, Written, write_chunks, write_many
 from redrepl.plans.write import write_one
 from redrepl.values.effects import Request, ScriptCall
 from redrepl.values.errors import ClockSkew
@@ -91,7 +92,7 @@ class Play:
     def _choose(self, count: int) -> int:
         return next(self._choices, 0) % count
 
-    def run(self, plan: ByHand[list[WriteReceipt]] | ByHand[WriteReceipt]) -> None:
+    def run(self, plan: ByHand[list[WriteReceipt]] | ByHand[WriteReceipt] | ByHand[list[Written]]) -> None:
         """Until the plan has its result; requests arrive, answers come back or not, in any order."""
         flying = list(plan.sent)
         seen = len(plan.everything)
@@ -154,6 +155,37 @@ def test_a_committed_batch_stands_on_the_copies_that_its_level_requires(case: Ca
     play.run(plan)
     for item, receipt in zip(ITEMS, plan.result, strict=True):
         play.check(item.key, receipt)
+
+
+def _one_by_one(case: Case) -> Iterator[Chunk]:
+    for item in ITEMS:
+        record = item.record
+        yield Chunk([item.user_key], [item.key], [record.stamp], [record.encode()], order(case.required))
+
+
+@settings(max_examples=250)
+@given(cases(behind=True))
+def test_committed_chunks_stand_on_the_copies_that_their_level_requires(case: Case) -> None:
+    play = Play(case)
+    plan = ByHand(write_chunks(view(case.copies), _one_by_one(case)))
+    play.run(plan)
+    assert [written.chunk.keys for written in plan.result] == [[item.key] for item in ITEMS]
+    for item, written in zip(ITEMS, plan.result, strict=True):
+        assert written.receipts is not None, "the deciding node is never behind here"
+        play.check(item.key, written.receipts[0])
+
+
+@settings(max_examples=200)
+@given(cases(losses=False))
+def test_chunks_on_their_way_together_are_decided_as_one_after_the_other(case: Case) -> None:
+    together = ByHand(write_chunks(view(case.copies), _one_by_one(case)))
+    Play(case).run(together)
+    for item, written in zip(ITEMS, together.result, strict=True):
+        alone = ByHand(write_many(view(case.copies), order(case.required), [item]))
+        Play(case).run(alone)
+        assert written.receipts is not None
+        found, expected = written.receipts[0], alone.result[0]
+        assert (found.key, found.stamp, found.outcome) == (expected.key, expected.stamp, expected.outcome)
 
 
 RESENT_BEFORE_THE_RESTAMP = Case(

@@ -28,6 +28,7 @@ _FIRST_KEYS: dict[str, tuple[bytes, ...]] = {
     "leave": (LAYOUT.member, LAYOUT.topology, CLUSTERS_KEY, LAYOUT.log, LAYOUT.cursors, LAYOUT.marks),
     "read_many": (LAYOUT.member,),
     "replace": (LAYOUT.member, LAYOUT.log),
+    "transact": (LAYOUT.member, LAYOUT.log),
     "trim": (LAYOUT.member, LAYOUT.log),
     "update": (LAYOUT.member, LAYOUT.log),
     "write": (LAYOUT.member, LAYOUT.log),

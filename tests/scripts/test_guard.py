@@ -13,6 +13,7 @@ CLIENT_CALLS: dict[str, tuple[list[bytes], tuple[bytes | int, ...]]] = {
     "write": ([b"key"], (RECORD,)),
     "write_many": ([b"key", b"other"], (RECORD, RECORD)),
     "update": ([b"key"], (b"add", STAMP.encode(), b"0" * 12, b"payload")),
+    "transact": ([b"key"], (b"unit", 1000, 0, 0, b"set", STAMP.encode(), b"0" * 12, b"payload")),
     "read_many": ([b"key"], (b"active",)),
     "headers": ([b"key"], (b"active",)),
 }

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from redrepl import Administration
+from redrepl import Administration, Unavailable
+from redrepl.edges.admission import Purpose
+from redrepl.edges.cluster import open_driver
 from redrepl.edges.opening import NodeGate
+from redrepl.plans.steps import Steps
+from redrepl.values.effects import PlainCommand, Plan
 from tests.servers.support.cluster import Cluster
 from tests.support.waiting import wait_until
 
@@ -52,3 +58,36 @@ def test_a_late_answer_is_not_taken_for_the_answer_to_another_question(cluster: 
         follower = (number + 1) % 20
         assert store.get(f"key-{follower}", prefer="replica") == b"v%d" % follower
         assert store.get_many([f"key-{number}"], prefer="replica") == {f"key-{number}": b"v%d" % number}
+
+
+def test_upkeep_does_not_go_on_with_a_node_that_restarted_in_between(cluster: Cluster) -> None:
+    # What it said before the restart, its mark above all, may be more than it holds now.
+    def restart_in_between() -> Plan[list[object]]:
+        answers: list[object] = []
+        for number in range(3):
+            if number == 1:
+                cluster["b"].kill()
+                cluster["b"].start()
+            steps = Steps(time.monotonic())
+            try:
+                answers.append((yield from steps.ask("b", PlainCommand((b"PING",)), "asking")))
+            except Unavailable as error:
+                answers.append(error.evidence["b"])
+        return answers
+
+    configuration = cluster.configuration()
+    for purpose, expected in ((Purpose.MAINTAIN, "restarted meanwhile"), (Purpose.DISCOVER, None)):
+        driver = open_driver(configuration, list(configuration.endpoints), purpose)
+        first, *later = driver.run(restart_in_between())
+        assert first == b"PONG"
+        if expected is None:
+            assert later[-1] == b"PONG"
+        else:
+            assert expected in str(later[-1])
+        assert driver.run(ping("b")) == b"PONG"
+        driver.close()
+
+
+def ping(node: str) -> Plan[object]:
+    """One question to one node."""
+    return (yield from Steps(time.monotonic()).ask(node, PlainCommand((b"PING",)), "asking"))

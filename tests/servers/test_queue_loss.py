@@ -126,7 +126,7 @@ def test_a_worker_that_dies_before_it_copied_has_moved_no_mark(
     store = cluster.open()
     store.set_many({f"key-{number}": b"v" for number in range(100)}, level="async")
     with monkeypatch.context() as patch:
-        patch.setattr(Copier, "copy", _die)
+        patch.setattr(Copier, "send", _die)
         for node in "bc":
             with pytest.raises(RuntimeError, match="killed"):
                 cluster.bring_up(node)

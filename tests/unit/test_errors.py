@@ -33,7 +33,7 @@ def _all_classes(base: type[errors.RedreplError]) -> set[type[errors.RedreplErro
 
 def test_no_class_is_left_out() -> None:
     ours = {found for found in _all_classes(errors.RedreplError) if found.__module__ == errors.__name__}
-    assert ours | {EpochMoved} == set(PLAIN) | set(WRITES)
+    assert ours | {EpochMoved} == set(PLAIN) | set(WRITES) | {errors.TransactionConflict}
 
 
 @pytest.mark.parametrize("kind", PLAIN)
@@ -53,6 +53,15 @@ def test_failed_writes_come_through_pickle_with_their_receipts(kind: type[errors
     assert type(copy) is kind
     assert (copy.receipt, copy.receipts, copy.evidence) == (RECEIPT, (RECEIPT, OTHER), {"b": "no answer"})
     assert str(copy) == str(error) == "not confirmed (b: no answer)"
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_conflicts_come_through_pickle_with_what_stands(protocol: int) -> None:
+    error = errors.TransactionConflict("changed", {"x": Stamp(5, 1), b"y": None}, {"a": "conflict"})
+    copy = pickle.loads(pickle.dumps(error, protocol))
+    assert type(copy) is errors.TransactionConflict
+    assert (copy.standing, copy.evidence) == ({"x": Stamp(5, 1), b"y": None}, {"a": "conflict"})
+    assert str(copy) == str(error) == "changed (a: conflict)"
 
 
 def test_a_failed_write_tells_by_itself_why_copies_failed() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,12 +12,13 @@ from redrepl.doors.base import CoordinatorBase, Limits
 from redrepl.edges.clock import StampClock, SystemClock
 from redrepl.edges.configuration import Configuration
 from redrepl.edges.endpoint import Endpoint
+from redrepl.values.effects import ScriptCall
 from redrepl.values.errors import Unavailable, WriteNotConfirmed, WriteRejected
 from redrepl.values.receipt import Outcome, WriteReceipt
 from redrepl.values.record import value_record
 from redrepl.values.stamp import NO_STAMP, Stamp
-from redrepl.values.topology import Mode, Topology
-from tests.unit.support.by_hand import START, ByHand, topology
+from redrepl.values.topology import Mode, NodeRole, Topology
+from tests.unit.support.by_hand import START, ByHand, copies_of, topology
 
 
 class StillClock(SystemClock):
@@ -148,3 +150,54 @@ def test_between_epochs_the_topology_is_read_again_until_the_deadline() -> None:
     around.at = START + 1.0
     with pytest.raises(Unavailable, match="between epochs"):
         write.times_out()
+
+
+def _taken_before_the_move(old: Topology, new: Topology) -> ByHand[WriteReceipt]:
+    """The primary took the write in the old epoch; the others refused it in the new one, and tell of that."""
+    write = _set(_coordinator(old, "quorum")[0])
+    write.replies("a", 1)
+    for node in ("b", "c"):
+        write.replies(node, [b"refused", b"8", b"active"])
+    assert write.scripts() == []
+    for node in ("a", "b"):
+        write.replies(node, new.encode().encode())
+    return write
+
+
+def test_a_write_taken_just_before_the_epoch_moved_is_confirmed_by_a_read_in_the_new_one() -> None:
+    write = _taken_before_the_move(topology(3, epoch=7), topology(3, epoch=8))
+    assert write.scripts() == ["read_many", "headers", "headers"]
+    record = value_record(Stamp(5_000, 9), b"value").encode()
+    write.replies("c", [b"ok", b""], tag=1)
+    write.replies("a", [b"ok", record])
+    assert write.scripts() == ["write_many"], "c lacks it and gets it"
+    receipt = write.replies("b", [b"ok", record[:35]], tag=1).result
+    assert (receipt.outcome, receipt.stamp) == (Outcome.COMMITTED, Stamp(5_000, 9))
+    assert copies_of(receipt) == ({"a", "b"}, {"c"}, {})
+    commands = [request.command for request in write.everything if request.node == "a"]
+    scripts = [command.script for command in commands if isinstance(command, ScriptCall)]
+    assert scripts == ["write", "read_many"], "what it took is never sent to it again"
+
+
+def test_a_write_that_was_overwritten_meanwhile_is_confirmed_too() -> None:
+    write = _taken_before_the_move(topology(3, epoch=7), topology(3, epoch=8))
+    later = value_record(Stamp(6_000, 4), b"later").encode()
+    receipt = write.replies("a", [b"ok", later]).replies("c", [b"ok", later[:35]], tag=1).result
+    assert (receipt.outcome, receipt.stamp) == (Outcome.COMMITTED, Stamp(5_000, 9))
+
+
+@pytest.mark.parametrize("standing", [None, value_record(Stamp(4_000, 1), b"older").encode()], ids=["nothing", "older"])
+def test_a_write_lost_between_epochs_stays_unknown(standing: bytes | None) -> None:
+    write = _taken_before_the_move(topology(3, epoch=7), topology(3, epoch=8))
+    write.replies("a", [b"ok", standing])
+    with pytest.raises(WriteNotConfirmed, match="unknown") as caught:
+        write.replies("b", [b"ok", (standing or b"")[:35]], tag=1)
+    assert caught.value.receipt.failed == dict.fromkeys("bc", "refused: epoch 8, active")
+
+
+def test_a_write_taken_by_a_node_that_decides_no_more_stays_unknown() -> None:
+    old, new = topology(3, epoch=7), topology(3, epoch=8)
+    roles = {"a": NodeRole.REPLICA, "b": NodeRole.PRIMARY, "c": NodeRole.REPLICA}
+    members = tuple(replace(member, role=roles[member.id]) for member in new.members)
+    with pytest.raises(WriteNotConfirmed, match="unknown"):
+        _taken_before_the_move(old, replace(new, members=members))

@@ -89,22 +89,125 @@ def test_foreign_values_are_told_from_failures() -> None:
         _start("b", "a").fails("b", "WRONGTYPE Operation against a key")
 
 
-def _many(node: str = "a") -> ByHand[list[Found]]:
-    return ByHand(read_many_from(view(3), [b"x", b"y"], node, UNTIL))
+# Many keys ---------------------------------------------------------------------------------------------------------
+
+KEYS = [b"k%d" % number for number in range(6)]
+RECORDS = [value_record(Stamp(1000 + number, 1), b"%d" % number) for number in range(6)]
+ENCODED = [record.encode() for record in RECORDS]
+
+
+def _many(
+    *nodes: str, width: int = 1, at_least: Stamp = NO_STAMP, mode: Mode = Mode.PRIMARY_REPLICA
+) -> ByHand[list[Found]]:
+    return ByHand(
+        read_many_from(view(3, mode), KEYS, nodes, [at_least] * len(KEYS), START, UNTIL, width),
+    )
+
+
+def _asked(read: ByHand[list[Found]]) -> dict[str, list[bytes]]:
+    """Who was asked for what in the last exchange."""
+    return {request.node: [bytes(name)[7:] for name in request.command.arguments[1:]] for request in read.sent}
 
 
 def test_many_keys_are_one_command() -> None:
-    read = _many()
-    assert read.sent[0].command.arguments == (b"MGET", b"shop:k:x", b"shop:k:y")
-    assert read.replies("a", [None, RECORD.encode()]).result == [Found(None, "a"), Found(RECORD, "a")]
+    read = _many("a")
+    assert read.sent[0].command.arguments == (b"MGET", *(b"shop:k:" + key for key in KEYS))
+    found = read.replies("a", [None, *ENCODED[1:]]).result
+    assert found == [Found(None, "a"), *(Found(record, "a") for record in RECORDS[1:])]
 
 
-def test_many_keys_from_a_node_that_fails() -> None:
-    for read, reason in ((_many(), "down"), (_many(), "no answer in time")):
-        with pytest.raises(Unavailable) as caught:
-            read.fails("a", "down") if reason == "down" else read.times_out()
-        assert caught.value.evidence == {"a": reason}
+@pytest.mark.parametrize("reason", ["down", "no answer in time"])
+def test_many_keys_from_a_node_that_fails(reason: str) -> None:
+    read = _many("a")
+    with pytest.raises(Unavailable, match="6 of 6 keys") as caught:
+        read.fails("a", "down") if reason == "down" else read.times_out()
+    assert caught.value.evidence == {"a": reason}
 
 
 def test_many_keys_are_not_taken_from_a_copy_asked_earlier() -> None:
-    assert _many().exchange.fresh
+    assert _many("a").exchange.fresh
+
+
+def test_many_keys_are_divided_and_asked_at_once() -> None:
+    read = _many("b", "c", "a", width=2)
+    assert _asked(read) == {"b": KEYS[:3], "c": KEYS[3:]}
+    read.replies("c", ENCODED[3:], tag=1)
+    assert not read.is_done
+    found = read.replies("b", ENCODED[:3]).result
+    assert found == [Found(record, "b" if number < 3 else "c") for number, record in enumerate(RECORDS)]
+
+
+@pytest.mark.parametrize(("width", "parts"), [(3, [2, 2, 2]), (9, [2, 2, 2])])
+def test_parts_are_equal(width: int, parts: list[int]) -> None:
+    read = _many("b", "c", "a", width=width)
+    assert [len(names) for names in _asked(read).values()] == parts
+
+
+def test_few_keys_make_few_requests() -> None:
+    read = ByHand(read_many_from(view(3), KEYS[:1], ("b", "c"), [NO_STAMP], START, UNTIL, 2))
+    assert [len(names) for names in _asked(read).values()] == [1]
+
+
+def test_what_a_node_that_fails_was_asked_for_is_asked_for_elsewhere() -> None:
+    read = _many("b", "c", "a", width=2).fails("b", "down")
+    assert _asked(read) == {"c": KEYS[:3]}
+    assert not read.exchange.fresh, "the other part still is awaited"
+    read.replies("c", ENCODED[3:], tag=1).fails("c", "also down", tag=2)
+    assert _asked(read) == {"a": KEYS[:3]}
+    assert [each.node for each in read.replies("a", ENCODED[:3], tag=3).result] == ["a"] * 3 + ["c"] * 3
+
+
+def test_a_silent_node_gets_its_share_of_the_time_and_may_still_answer() -> None:
+    read = _many("b", "c", "a", width=2)
+    assert read.exchange.until == pytest.approx(START + 1 / 3)
+    read.replies("c", ENCODED[3:], tag=1).times_out()
+    assert _asked(read) == {"c": KEYS[:3]}
+    found = read.replies("b", ENCODED[:3]).result
+    assert [each.node for each in found] == ["b"] * 3 + ["c"] * 3
+
+
+def test_the_last_node_has_all_the_time_that_is_left() -> None:
+    read = _many("b", "c", "a", width=2).fails("b").fails("c", tag=1).fails("c", tag=2)
+    assert read.exchange.until == pytest.approx(UNTIL)
+
+
+def test_only_what_lags_behind_this_session_is_asked_for_elsewhere() -> None:
+    at_least = Stamp(1001, 1)
+    read = _many("b", "c", "a", width=2, at_least=at_least).replies("b", [None, *ENCODED[1:3]])
+    assert _asked(read) == {"c": KEYS[:1]}
+    read.replies("c", ENCODED[3:], tag=1).replies("c", ENCODED[:1], tag=2)
+    assert _asked(read) == {"a": KEYS[:1]}
+    found = read.replies("a", [None], tag=3).result
+    assert found[0] == Found(None, "a"), "the primary cannot lag"
+    assert [each.node for each in found] == ["a", "b", "b", "c", "c", "c"]
+
+
+def test_a_node_that_lags_for_one_key_may_answer_for_another() -> None:
+    at_least = Stamp(1001, 1)
+    read = _many("b", "c", "a", width=2, at_least=at_least).replies("b", ENCODED[:3])
+    read.fails("c", "down", tag=1)
+    assert _asked(read) == {"b": KEYS[3:]}
+
+
+def test_with_several_primaries_no_answer_may_lag() -> None:
+    read = _many("a", at_least=LATER, mode=Mode.MULTI_PRIMARY)
+    with pytest.raises(Unavailable, match="6 of 6 keys") as caught:
+        read.replies("a", ENCODED)
+    assert "session" in caught.value.evidence["a"]
+
+
+def test_without_anybody_left_it_ends_at_once_and_with_silent_ones_at_the_deadline() -> None:
+    failed = _many("b", "c", width=2).fails("b", "down").fails("c", "down", tag=1)
+    with pytest.raises(Unavailable):
+        failed.fails("c", "down", tag=2)
+    assert failed.at < UNTIL
+    silent = _many("b", "c", width=1).times_out().fails("c", "down", tag=1)
+    assert silent.exchange.until == pytest.approx(UNTIL)
+    with pytest.raises(Unavailable) as caught:
+        silent.times_out()
+    assert caught.value.evidence == {"b": "no answer in time", "c": "down"}
+
+
+def test_a_foreign_value_among_many_is_told() -> None:
+    with pytest.raises(NotAReplicatedRecord, match="'b'"):
+        _many("b").replies("b", [*ENCODED[:5], b"foreign"])

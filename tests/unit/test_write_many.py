@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
-from redrepl.plans.batch import Item, chunks, write_many
+from redrepl.plans.batch import CHUNKS_IN_FLIGHT, Chunk, Draft, Item, Written, write_chunks, write_many
 from redrepl.plans.view import EpochMoved
 from redrepl.values import limits
 from redrepl.values.effects import ScriptCall
 from redrepl.values.errors import NotAReplicatedRecord
 from redrepl.values.receipt import Outcome, WriteReceipt
-from redrepl.values.record import parse_record, value_record
+from redrepl.values.record import VALUE, parse_record, value_record
 from redrepl.values.stamp import Stamp
 from redrepl.values.topology import Mode
 from tests.unit.support.by_hand import ByHand, copies_of, order, view
@@ -152,20 +154,132 @@ def test_a_failure_in_the_second_round_leaves_the_first_to_go_on() -> None:
     assert _outcomes(batch.replies("c", 1)) == [UNKNOWN, COMMITTED, COMMITTED]
 
 
-def _items(count: int, payload: bytes) -> list[Item]:
-    return [Item(str(i), b"%d" % i, value_record(Stamp(i, 1), payload)) for i in range(count)]
+# Cutting -----------------------------------------------------------------------------------------------------------
+
+
+def _draft(count: int, payload: bytes) -> Draft:
+    keys = [b"%d" % number for number in range(count)]
+    return Draft(keys, keys, [payload] * count, VALUE, 0)
 
 
 @pytest.mark.parametrize("count", [0, 1, 499, 500, 501, 1234])
-def test_chunks_are_as_long_as_allowed(count: int) -> None:
-    items = _items(count, b"x")
-    pieces = list(chunks(items))
-    assert [item for piece in pieces for item in piece] == items
-    assert [len(piece) for piece in pieces[:-1]] == [limits.BATCH_KEYS] * (len(pieces) - 1)
-    assert all(0 < len(piece) <= limits.BATCH_KEYS for piece in pieces)
+def test_parts_are_as_long_as_allowed(count: int) -> None:
+    parts = list(_draft(count, b"x").parts())
+    assert [number for part in parts for number in range(count)[part]] == list(range(count))
+    lengths = [part.stop - part.start for part in parts]
+    assert lengths[:-1] == [limits.BATCH_KEYS] * (len(parts) - 1)
+    assert all(0 < length <= limits.BATCH_KEYS for length in lengths)
 
 
-def test_chunks_are_as_large_as_allowed() -> None:
-    pieces = list(chunks(_items(10, b"x" * (limits.BATCH_BYTES // 3))))
-    assert [len(piece) for piece in pieces] == [2, 2, 2, 2, 2]
-    assert [len(piece) for piece in chunks(_items(3, b"x" * (limits.BATCH_BYTES + 1)))] == [1, 1, 1]
+def test_parts_are_as_large_as_allowed() -> None:
+    def lengths(count: int, payload_bytes: int) -> list[int]:
+        return [part.stop - part.start for part in _draft(count, b"x" * payload_bytes).parts()]
+
+    assert lengths(10, limits.BATCH_BYTES // 3) == [2, 2, 2, 2, 2]
+    assert lengths(4, limits.BATCH_BYTES // 2 - 1) == [2, 2]
+    assert lengths(3, limits.BATCH_BYTES + 1) == [1, 1, 1]
+
+
+def test_a_chunk_carries_one_stamp() -> None:
+    draft = Draft(["x", "y"], [b"x", b"y"], [b"1", b"2"], VALUE, 77)
+    chunk = draft.leave(slice(0, 2), Stamp(1000, 1), order(1))
+    assert [parse_record(record) for record in chunk.records] == [
+        value_record(Stamp(1000, 1), payload, 77) for payload in (b"1", b"2")
+    ]
+    assert (chunk.user_keys, chunk.keys, chunk.stamps) == (["x", "y"], [b"x", b"y"], [Stamp(1000, 1)] * 2)
+
+
+# Several on their way ----------------------------------------------------------------------------------------------
+
+
+class Leaving:
+    """Chunks of one key each, counted as they are taken. Tags of chunk n: 2n, and 2n + 1 in its second round."""
+
+    def __init__(self, count: int) -> None:
+        self.left = 0
+        self._count = count
+
+    def __iter__(self) -> Iterator[Chunk]:
+        while self.left < self._count:
+            self.left += 1
+            key = b"%d" % self.left
+            yield Draft([key], [key], [b"v"], VALUE, 0).leave(slice(0, 1), Stamp(self.left, 1), order(1))
+
+
+def _fly(count: int) -> tuple[Leaving, ByHand[list[Written]]]:
+    leaving = Leaving(count)
+    return leaving, ByHand(write_chunks(view(3), iter(leaving)))
+
+
+def test_the_next_chunk_leaves_when_somebody_answered_the_newest() -> None:
+    leaving, batch = _fly(3)
+    assert (leaving.left, batch.targets(), batch.exchange.fresh) == (1, ["a", "b", "c"], True)
+    batch.replies("c", 1)
+    assert (leaving.left, batch.targets(), batch.exchange.gate) == (2, ["a", "b", "c"], "a")
+    assert not batch.exchange.fresh, "the answers to the first are still wanted"
+    batch.replies("b", 1)
+    assert (leaving.left, batch.sent) == (2, ()), "that was an answer to the first"
+    batch.replies("a", 1)
+    assert leaving.left == 2, "and so was this, which committed it"
+    batch.replies("a", 1, tag=2).replies("b", 1, tag=2)
+    assert leaving.left == 3
+    batch.replies("a", 1, tag=4).replies("c", 1, tag=4)
+    assert [_outcome(written) for written in batch.result] == [COMMITTED] * 3
+    assert [written.chunk.keys for written in batch.result] == [[b"1"], [b"2"], [b"3"]]
+
+
+def _outcome(written: Written) -> Outcome | None:
+    return written.receipts[0].outcome if written.receipts else None
+
+
+def test_only_so_many_are_on_their_way_at_once() -> None:
+    leaving, batch = _fly(CHUNKS_IN_FLIGHT + 2)
+    for number in range(CHUNKS_IN_FLIGHT):
+        batch.replies("c", 1, tag=2 * number)
+    assert leaving.left == CHUNKS_IN_FLIGHT
+    batch.replies("a", 1)
+    assert leaving.left == CHUNKS_IN_FLIGHT + 1
+
+
+def test_where_the_epoch_moved_no_more_leave_and_those_under_way_land() -> None:
+    leaving, batch = _fly(5)
+    batch.replies("b", 1).replies("b", 1, tag=2)
+    batch.replies("a", [b"refused", b"8", b"active"])
+    assert not batch.is_done
+    batch.replies("a", 1, tag=2).replies("a", [b"refused", b"8", b"active"], tag=4)
+    assert leaving.left == 3
+    assert [_outcome(written) for written in batch.result] == [None, COMMITTED, None]
+
+
+def test_what_is_restamped_goes_again_while_the_next_is_on_its_way() -> None:
+    _, batch = _fly(2)
+    batch.replies("b", 1).replies("a", [b"some", 0, b"ok", RESTAMPS[0].encode()])
+    assert [(request.node, request.tag) for request in batch.sent] == [("b", 1), ("c", 1)]
+    assert batch.exchange.gate is None
+    batch.replies("a", 1, tag=2).replies("c", 1, tag=2).replies("c", 1, tag=1)
+    receipts = [written.receipts[0] for written in batch.result if written.receipts]
+    assert [(receipt.stamp, receipt.outcome) for receipt in receipts] == [
+        (RESTAMPS[0], COMMITTED),
+        (Stamp(2, 1), COMMITTED),
+    ]
+    assert receipts[0].acked == {"a", "c"}
+
+
+def test_a_chunk_that_could_not_leave_does_not_hold_the_next_up() -> None:
+    leaving, batch = _fly(2)
+    batch.fails("a", "down", sent=False)
+    assert leaving.left == 2
+    batch.replies("a", 1, tag=2).replies("b", 1, tag=2)
+    assert [_outcome(written) for written in batch.result] == [REJECTED, COMMITTED]
+
+
+def test_each_chunk_times_out_by_itself() -> None:
+    _, batch = _fly(2)
+    batch.replies("b", 1).replies("b", 1, tag=2).replies("a", 1)
+    assert [_outcome(written) for written in batch.times_out().result] == [COMMITTED, UNKNOWN]
+
+
+def test_errors_come_through() -> None:
+    _, batch = _fly(2)
+    with pytest.raises(NotAReplicatedRecord):
+        batch.replies("b", 1).replies("a", [b"foreign", b"shop:k:1"])
