@@ -75,11 +75,11 @@ def test_servers_of_yours_are_measured_and_left_as_they_were(
     cluster.set_everywhere(mine="stays")
     pids = {name: server.pid for name, server in cluster.servers.servers.items()}
     found = json_of(invoke("bench", "--suite", "peers", "--config", str(cluster.file), *SMALL, "--format", "json"))
-    assert {each["group"] for each in found["results"]} == {"single", "batch", "asyncio"}
+    assert {each["group"] for each in found["results"]} == {"single", "batch", "catch-up", "asyncio"}
     assert found["servers"].startswith("configured ")
     assert found["memory"]["different_keys"] == 1000
     missing = {each["group"] for each in found["not_measured"]}
-    assert missing == {"single", "batch", "copies", "faults", "delay"}
+    assert missing == {"single", "batch", "catch-up", "copies", "faults", "delay"}
     assert all("--config" in each["reason"] for each in found["not_measured"])
     assert leftovers(cluster) == []
     assert {name: server.pid for name, server in cluster.servers.servers.items()} == pids

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
-from redrepl_cli.bench.groups import batch, concurrent, copies, distance, faults, single
+from redrepl_cli.bench.groups import batch, catching_up, concurrent, copies, distance, faults, single
 from redrepl_cli.bench.subjects import Group
 
 MEMORY = "memory"
@@ -55,6 +55,7 @@ SUITES = {
         (
             single.WITH_WAITS,
             batch.WITH_WAIT,
+            catching_up.CATCHING_UP,
             concurrent.ASYNCIO,
             copies.COPIES,
             faults.FAULTS,

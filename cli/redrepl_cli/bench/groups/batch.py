@@ -16,7 +16,8 @@ MGET = "redis-py mget"
 GETS = "redis-py pipeline of gets"
 
 
-def _pipeline(stage: Stage) -> TakeTurn:
+def pipeline_of_sets(stage: Stage) -> TakeTurn:
+    """redis-py's way to store many keys on one server."""
     client, value, names = stage.use(plain), stage.settings.value, list(map(plain_key, batch_keys()))
 
     def call(_number: int) -> None:
@@ -71,7 +72,7 @@ def _get_many(stage: Stage) -> TakeTurn:
 
 _RATE = Unit.KEYS_PER_SECOND
 _SPECS = (
-    Spec(PIPELINE, _pipeline, (), _RATE, SHARE),
+    Spec(PIPELINE, pipeline_of_sets, (), _RATE, SHARE),
     Spec(MGET, _mget, (), _RATE, SHARE),
     Spec(GETS, _pipeline_of_gets, (MGET,), _RATE, SHARE),
     Spec("redrepl set_many QUORUM", _set_many, (PIPELINE,), _RATE, SHARE),
