@@ -8,6 +8,7 @@ with the load. A write that comes alone leaves at once, as a single one.
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections import deque
 from collections.abc import Callable, Hashable
 from functools import partial
@@ -16,6 +17,7 @@ from typing import Generic, Protocol, TypeAlias, TypeVar
 from redrepl.edges.loop_board import LoopBoard, Operation
 from redrepl.values import limits
 from redrepl.values.effects import Plan
+from redrepl.values.errors import RedreplError
 from redrepl.values.receipt import WriteReceipt
 
 GROUPS_IN_FLIGHT = 3
@@ -51,23 +53,27 @@ W = TypeVar("W", bound=Pending)
 class _Group(Generic[W, H]):
     """Writes of different keys, all in one manner, and who waits for each."""
 
-    __slots__ = ("futures", "how", "size", "writes")
+    __slots__ = ("entries", "how", "size")
 
     def __init__(self, how: H) -> None:
         self.how = how
-        self.writes: dict[bytes, W] = {}
-        self.futures: list[asyncio.Future[WriteReceipt]] = []
+        self.entries: dict[bytes, tuple[W, asyncio.Future[WriteReceipt]]] = {}
         self.size = 0
 
     def takes(self, write: W) -> bool:
         """Whether one more fits."""
-        if write.key in self.writes or len(self.writes) >= limits.BATCH_KEYS:
+        if write.key in self.entries or len(self.entries) >= limits.BATCH_KEYS:
             return False
-        return not self.writes or self.size + len(write.key) + len(write.payload) <= limits.BATCH_BYTES
+        return not self.entries or self.size + len(write.key) + len(write.payload) <= limits.BATCH_BYTES
+
+    def leave(self) -> list[W]:
+        """What is to be written; a write whose task was cancelled before it left is none."""
+        self.entries = {key: entry for key, entry in self.entries.items() if not entry[1].done()}
+        return [write for write, _ in self.entries.values()]
 
     def settle(self, results: list[Result]) -> None:
         """Tell everybody who still waits."""
-        for future, result in zip(self.futures, results, strict=True):
+        for (_, future), result in zip(self.entries.values(), results, strict=True):
             if future.done():
                 continue
             if isinstance(result, Exception):
@@ -88,7 +94,7 @@ class WriteGroups(Generic[W, H]):
         self._open: dict[H, _Group[W, H]] = {}
         self._leaving: deque[_Group[W, H]] = deque()
         self._in_flight = 0
-        self._is_called = False
+        self._is_called = self._is_starting = False
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, write: W, how: H) -> asyncio.Future[WriteReceipt]:
@@ -99,8 +105,7 @@ class WriteGroups(Generic[W, H]):
                 self._leaving.append(group)
             group = self._open[how] = _Group(how)
         future = self.board.loop.create_future()
-        group.writes[write.key] = write
-        group.futures.append(future)
+        group.entries[write.key] = (write, future)
         group.size += len(write.key) + len(write.payload)
         if not self._is_called:
             self._call_at_end_of_turn()
@@ -126,18 +131,30 @@ class WriteGroups(Generic[W, H]):
         self._start(MAX_GROUPS_IN_FLIGHT)
 
     def _start(self, most: int) -> None:
-        while self._leaving and self._in_flight < most:
-            group = self._leaving.popleft()
-            self._in_flight += 1
-            plan = self._make_plan(list(group.writes.values()), group.how)
-            Operation(self.board, plan, partial(self._ended, group)).begin()
+        if self._is_starting:
+            return  # a group that ended at once: the loop below goes on
+        self._is_starting = True
+        try:
+            while self._leaving and self._in_flight < most:
+                group = self._leaving.popleft()
+                if writes := group.leave():
+                    self._in_flight += 1
+                    Operation(self.board, self._make_plan(writes, group.how), partial(self._ended, group)).begin()
+        finally:
+            self._is_starting = False
         self.board.flush()
 
     def _ended(self, group: _Group[W, H], operation: Operation[list[Result]]) -> None:
         self._in_flight -= 1
-        if operation.error is not None:
-            error = operation.error
-            group.settle([error if isinstance(error, Exception) else RuntimeError(repr(error))] * len(group.futures))
-        else:
+        if operation.error is None:
             group.settle(operation.result)
+        else:
+            group.settle([_own(operation.error) for _ in group.entries])
         self._start(GROUPS_IN_FLIGHT)
+
+
+def _own(error: BaseException) -> Exception:
+    """The error of one task; tasks that share one would write into each other's traceback."""
+    if isinstance(error, RedreplError):
+        return copy.copy(error)
+    return error if isinstance(error, Exception) else RuntimeError(repr(error))

@@ -279,6 +279,38 @@ def test_more_tasks_than_may_be_under_way_take_turns(cluster: Cluster, run: Call
     assert len(cluster.raw("a").values()) == count
 
 
+def test_many_writes_of_one_key_in_one_turn_with_a_dead_primary(cluster: Cluster, run: Callable[..., Any]) -> None:
+    async def work() -> None:
+        async with store_of(cluster, timeout_seconds=0.5) as store:
+            await asyncio.gather(*[store.set("hot", b"%d" % n) for n in range(2000)])
+            assert await store.get("hot", level="quorum") is not None
+            await in_thread(cluster["a"].kill)
+            results = await asyncio.gather(*[store.set("hot", b"v") for _ in range(5000)], return_exceptions=True)
+            assert {type(result) for result in results} <= {WriteNotConfirmed, WriteRejected}
+            assert len({id(result) for result in results}) == len(results), "an error of its own for each"
+
+    run(work())
+
+
+def test_a_write_whose_task_is_cancelled_before_it_leaves_is_not_sent(
+    cluster: Cluster, run: Callable[..., Any]
+) -> None:
+    async def work() -> None:
+        async with store_of(cluster) as store:
+            first = asyncio.create_task(store.set("first", b"v"))  # leaves at once
+            others = [asyncio.create_task(store.set(f"k{number}", b"v")) for number in range(10)]
+            await asyncio.sleep(0)
+            for task in others[:5]:
+                task.cancel()
+            results: list[Any] = await asyncio.gather(first, *others, return_exceptions=True)
+            assert [isinstance(result, asyncio.CancelledError) for result in results] == [False] + [True] * 5 + [
+                False
+            ] * 5
+            assert sorted(await all_keys(store)) == sorted([b"first", *[b"k%d" % number for number in range(5, 10)]])
+
+    run(work())
+
+
 def test_lost_connections_and_scripts_are_replaced_under_load(cluster: Cluster, run: Callable[..., Any]) -> None:
     async def work() -> None:
         async with store_of(cluster) as store:
