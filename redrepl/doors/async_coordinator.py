@@ -67,8 +67,8 @@ class AsyncCoordinator(CoordinatorBase[K, V]):
         self._codecs = (key_codec, value_codec)
         self._driver: AsyncDriver | None = None
         self._queue: QueueWakeUps | NoWakeUps | None = None
-        self._write_groups: WriteGroups[PendingWrite, Limits] | None = None
-        self._opening: asyncio.Lock | None = None
+        self._write_groups: dict[ConsistencyLevel | int, WriteGroups[PendingWrite, Limits]] = {}
+        self._opening: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
         self._is_closed = False
 
     @classmethod
@@ -86,8 +86,10 @@ class AsyncCoordinator(CoordinatorBase[K, V]):
         """Find the cluster, unless that was done already. Raises Unavailable where no node answers."""
         if self._is_closed:
             raise RequestError("this coordinator is closed")
-        self._opening = self._opening or asyncio.Lock()
-        async with self._opening:
+        loop = asyncio.get_running_loop()
+        if self._opening is None or self._opening[0] is not loop:
+            self._opening = (loop, asyncio.Lock())
+        async with self._opening[1]:
             if self._driver is None:
                 await self._open()
         return self
@@ -125,6 +127,8 @@ class AsyncCoordinator(CoordinatorBase[K, V]):
     async def _open(self) -> None:
         configuration, (key_codec, value_codec) = self.configuration, self._codecs
         found = await asyncio.to_thread(find_cluster, configuration)
+        if self._is_closed:
+            raise RequestError("this coordinator was closed while it was opened")
         endpoints = endpoints_of(found.topology, configuration, found.seed_of)
         admission = Admission(KeyLayout(configuration.cluster), Purpose.SERVE)
         driver = AsyncDriver(endpoints, admission, configuration.timeout_seconds)
@@ -155,17 +159,16 @@ class AsyncCoordinator(CoordinatorBase[K, V]):
         """A write that leaves together with those that other tasks make in this turn of the loop."""
         raw = self._key(key)
         user_key = key if isinstance(key, (str, bytes)) else raw
-        level, timeout_seconds = how
-        if level is not None:
-            how = Limits(self._view.resolve_level(level)[0], timeout_seconds)
-        return await self._groups().add(PendingWrite(user_key, raw, kind, payload, deadline_millis), how)
+        level = self._view.resolve_level(self._default_level if how.level is None else how.level)[0]
+        how = Limits(level, self._timeout(how.timeout_seconds))
+        return await self._groups(level).add(PendingWrite(user_key, raw, kind, payload, deadline_millis), how)
 
-    def _groups(self) -> WriteGroups[PendingWrite, Limits]:
+    def _groups(self, level: ConsistencyLevel | int) -> WriteGroups[PendingWrite, Limits]:
         assert self._driver is not None, "it is open"
-        board = self._driver.board()
-        if self._write_groups is None or self._write_groups.board is not board:
-            self._write_groups = WriteGroups(board, self._write_group)
-        return self._write_groups
+        board, groups = self._driver.board(), self._write_groups.get(level)
+        if groups is None or groups.board is not board:
+            groups = self._write_groups[level] = WriteGroups(board, self._write_group)
+        return groups
 
     # The cluster ---------------------------------------------------------------------------------------------
 

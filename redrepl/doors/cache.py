@@ -55,6 +55,8 @@ class ReplicatedCache:
         level: Level | None = None,
         prefer: ReadPreference | str = ReadPreference.PRIMARY,
     ) -> None:
+        if not isinstance(coordinator, Coordinator):
+            raise RequestError(f"ReplicatedCache needs a Coordinator, not {type(coordinator).__name__}")
         if values not in ("json", "bytes"):
             raise RequestError(f'values must be "json" or "bytes", not {values!r}')
         if not namespace or _SEPARATOR in namespace:

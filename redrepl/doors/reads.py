@@ -20,6 +20,7 @@ from redrepl.values.level import ConsistencyLevel, Level
 from redrepl.values.preference import ReadPreference, candidates, parse_preference
 from redrepl.values.record import NO_DEADLINE, VALUE, Record
 from redrepl.values.stamp import Stamp
+from redrepl.values.validation import check_keys
 
 NO_TTL = -1.0
 NO_KEY = -2.0
@@ -133,7 +134,7 @@ class Reads(Foundation[K, V]):
     ) -> Plan[dict[Any, V | None]]:
         if self._is_topology_old(prefer):
             yield from self._renew_topology()
-        unique = list(dict.fromkeys(keys))
+        unique = list(dict.fromkeys(check_keys(keys)))
         raw_keys = [self._key(key) for key in unique]
         values: dict[Any, V | None] = {}
         for start in range(0, len(unique), limits.BATCH_KEYS):

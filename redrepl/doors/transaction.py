@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import random
 from collections.abc import Awaitable, Callable
 from types import TracebackType
@@ -264,9 +265,15 @@ def run_transactions(
 ) -> R:
     """Call ``function`` with a new transaction and commit, again where that meets a conflict; answers its result."""
     left = _check_attempts(attempts)
+    if not callable(function):
+        raise RequestError(f"function must be a function that takes a transaction, not {type(function).__name__}")
     while True:
         transaction = begin()
         answer = function(transaction)
+        if inspect.isawaitable(answer):
+            if inspect.iscoroutine(answer):
+                answer.close()
+            raise RequestError("function is asynchronous: use AsyncCoordinator, or a plain function")
         left -= 1
         try:
             if not transaction.is_over:
@@ -287,9 +294,14 @@ async def run_async_transactions(
 ) -> R:
     """As `run_transactions`."""
     left = _check_attempts(attempts)
+    if not callable(function):
+        raise RequestError(f"function must be an asynchronous function, not {type(function).__name__}")
     while True:
         transaction = begin()
-        answer = await function(transaction)
+        coming = function(transaction)
+        if not inspect.isawaitable(coming):
+            raise RequestError("function must be asynchronous (async def), not a plain function")
+        answer = await coming
         left -= 1
         try:
             if not transaction.is_over:

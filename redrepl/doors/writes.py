@@ -24,7 +24,7 @@ from redrepl.values.errors import (
 from redrepl.values.receipt import Outcome, WriteReceipt
 from redrepl.values.record import NO_DEADLINE, TOMBSTONE, VALUE, Record
 from redrepl.values.stamp import Stamp
-from redrepl.values.validation import check_integer, check_key, check_value
+from redrepl.values.validation import check_integer, check_key, check_keys, check_value
 
 
 class Writes(Foundation[K, V]):
@@ -48,7 +48,8 @@ class Writes(Foundation[K, V]):
         except EpochMoved as moved:
             order = yield from self._follow(order, moved)
         if receipt is None or (receipt.outcome is Outcome.REJECTED and self._home() != order.home):
-            receipt = yield from self._write_again(order, user_key, raw, record, (order.home,) if receipt else ())
+            again = yield from self._write_again(order, user_key, raw, record, (order.home,) if receipt else ())
+            receipt = again if receipt or not order.reach_others else _unsure(again)
         if receipt.outcome is Outcome.UNKNOWN:
             (receipt,) = yield from self._confirm_after_move(order, (raw,), (receipt,))
         self._note(raw, receipt)
@@ -77,11 +78,11 @@ class Writes(Foundation[K, V]):
         user_keys, keys = [write.user_key for write in writes], [write.key for write in writes]
         chunk = Chunk(user_keys, keys, [stamp] * len(writes), [record.encode() for record in records], order)
         try:
-            receipts = yield from self._write_chunk(chunk)
+            ((_, first),) = yield from write_chunks(self._view, iter((chunk,)))
+            receipts = yield from self._see_through(chunk, first)
         except NotAReplicatedRecord:
             # The deciding node stored nothing, because of one key. With the stamps they have, the others stand alone.
             return (yield from self._write_one_by_one(chunk, records))
-        receipts = yield from self._confirm_after_move(order, keys, receipts)
         self._note_chunk(chunk, receipts)
         return self._settle_group(receipts, order)
 
@@ -124,6 +125,8 @@ class Writes(Foundation[K, V]):
     def _set_many(
         self, items: Mapping[Any, V | bytes], ttl: float | None, how: Limits
     ) -> Plan[dict[Any, WriteReceipt]]:
+        if not isinstance(items, Mapping):
+            raise RequestError(f"items must be a mapping of keys to values, not {type(items).__name__}")
         keys = self._keys(items)
         values = list(map(check_value if self._value_codec is None else self._value, items.values()))
         draft = Draft(self._receipt_keys(items, keys), keys, values, VALUE, self._deadline(ttl))
@@ -131,7 +134,7 @@ class Writes(Foundation[K, V]):
         return dict(zip(items, receipts, strict=True))
 
     def _delete_many(self, keys: Iterable[K | str | bytes], how: Limits) -> Plan[dict[Any, WriteReceipt]]:
-        unique = list(dict.fromkeys(keys))
+        unique = list(dict.fromkeys(check_keys(keys)))
         encoded = self._keys(unique)
         draft = Draft(self._receipt_keys(unique, encoded), encoded, [b""] * len(unique), TOMBSTONE, NO_DEADLINE)
         receipts = yield from self._write_batch(draft, how)
@@ -218,10 +221,9 @@ class Writes(Foundation[K, V]):
         while parts:
             view = self._view
             for chunk, found in (yield from write_chunks(view, self._leaving(view, draft, parts, how))):
-                if found is None or (_is_rejected(found[0]) and self._home() != chunk.order.home):
-                    found = yield from self._write_chunk(chunk, (chunk.order.home,) if found else ())
-                self._note_chunk(chunk, found)
-                receipts += found
+                done = yield from self._see_through(chunk, found)
+                self._note_chunk(chunk, done)
+                receipts += done
         return self._settle_batch(receipts, how)
 
     def _leaving(self, view: ClusterView, draft: Draft, parts: deque[slice], how: Limits) -> Iterator[Chunk]:
@@ -234,6 +236,13 @@ class Writes(Foundation[K, V]):
             if self._view is not view:
                 return
             yield draft.leave(parts.popleft(), self._clock.next(), order)
+
+    def _see_through(self, chunk: Chunk, receipts: list[WriteReceipt] | None) -> Plan[list[WriteReceipt]]:
+        """The receipts of a chunk that left once; it leaves again where the deciding node had nothing to do with it."""
+        if receipts is None or (_is_rejected(receipts[0]) and self._home() != chunk.order.home):
+            again = yield from self._write_chunk(chunk, (chunk.order.home,) if receipts else ())
+            receipts = again if receipts or not chunk.order.reach_others else list(map(_unsure, again))
+        return (yield from self._confirm_after_move(chunk.order, chunk.keys, receipts))
 
     def _write_chunk(self, chunk: Chunk, tried: tuple[str, ...] = ()) -> Plan[list[WriteReceipt]]:
         """A chunk that nobody has stored, with its stamp, in the epoch that is now; not on homes that were tried."""
@@ -318,6 +327,11 @@ def _confirmed_later(
     return receipt._replace(
         outcome=Outcome.COMMITTED, acked=holders, pending=everybody - holders, failed={}, elapsed=elapsed
     )
+
+
+def _unsure(receipt: WriteReceipt) -> WriteReceipt:
+    """The receipt of a second attempt, after one in another epoch: other copies may hold the record since then."""
+    return receipt._replace(outcome=Outcome.UNKNOWN) if receipt.outcome is Outcome.REJECTED else receipt
 
 
 def _is_rejected(receipt: WriteReceipt) -> bool:

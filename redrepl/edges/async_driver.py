@@ -31,7 +31,7 @@ class AsyncDriver(DriverBase):
         timeout_seconds: float = limits.DEFAULT_TIMEOUT_SECONDS,
     ) -> None:
         self._board: LoopBoard | None = None
-        self._turns = asyncio.Semaphore(limits.MAX_CONCURRENT_OPERATIONS)
+        self._turns = _new_turns()
         super().__init__(endpoints, admission, timeout_seconds)
 
     def after_fork(self) -> None:
@@ -63,7 +63,11 @@ class AsyncDriver(DriverBase):
             if before.loop.is_running():
                 raise RequestError("this coordinator is in use in another event loop: open one for each loop")
             before.close()
-            self._turns = asyncio.Semaphore(limits.MAX_CONCURRENT_OPERATIONS)
+        self._turns = _new_turns()  # the old ones belong to another loop, or to the parent of a fork
         board = LoopBoard(asyncio.get_running_loop(), lambda: self._gates, self._timeout_seconds)
         self._board = board
         return board
+
+
+def _new_turns() -> asyncio.Semaphore:
+    return asyncio.Semaphore(limits.MAX_CONCURRENT_OPERATIONS)

@@ -30,6 +30,7 @@ Owed: TypeAlias = "tuple[Run, Request, float]"
 """A reply that is still owed on a connection: who asked, what, and when it was sent."""
 
 _RECEIVE_BYTES = 65536
+_TURN_BYTES = 1024 * 1024
 _WOULD_BLOCK = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
@@ -78,23 +79,26 @@ class NodeConnection:
             return
 
     def receive(self) -> list[Any]:
-        """All whole replies that have arrived; errors as values. Raises OSError when the connection is gone."""
-        received = self._received
+        """Whole replies that have arrived; errors as values. Raises OSError when the connection is gone."""
+        received, gets = self._received, self._received.gets
+        replies: list[Any] = []
+        taken = 0
         while True:
             try:
                 data = self._sock.recv(_RECEIVE_BYTES)
             except _WOULD_BLOCK:
-                break
+                return replies
             if not data:
+                if replies:
+                    return replies  # the end is met again next time
                 raise ConnectionResetError("the node closed the connection")
             received.feed(data)
-            if len(data) < _RECEIVE_BYTES and not self._is_tls:
-                break
-        replies = []
-        gets = received.gets
-        while (reply := gets()) is not False:
-            replies.append(reply)
-        return replies
+            while (reply := gets()) is not False:
+                replies.append(reply)
+            taken += len(data)
+            # The rest of a flood waits, so that others get their turn. TLS is read dry: what it holds shows nowhere.
+            if (len(data) < _RECEIVE_BYTES or taken >= _TURN_BYTES) and not self._is_tls:
+                return replies
 
     def close(self) -> None:
         """Close the socket at once."""

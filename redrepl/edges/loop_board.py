@@ -22,6 +22,10 @@ from redrepl.values.effects import DeadlinePassed, Event, Exchange, Plan, Reques
 R = TypeVar("R")
 
 
+MAX_UNSENT_BYTES = 256 * 1024 * 1024
+"""Bytes of all tasks that wait for one connection; a node that lets more pile up counts as failed."""
+
+
 class LoopBoard(Switchboard):
     """A switchboard that an event loop reads and writes."""
 
@@ -66,6 +70,8 @@ class LoopBoard(Switchboard):
         unsent = connection.unsent
         if unsent:
             unsent += data
+            if len(unsent) > MAX_UNSENT_BYTES + len(data):
+                self._drop(connection, f"takes no more data: {len(unsent)} bytes wait", pause=True)
         elif self.in_flight == 1:
             self._send_now(connection, data)
         else:
@@ -91,6 +97,14 @@ class LoopBoard(Switchboard):
             if self._flush(connection):
                 self.loop.add_writer(connection.fileno, self._writable, connection)
 
+    def look(self) -> None:
+        """Send what waits for the turn's end, and take what has come, without waiting for the loop to notice."""
+        self.flush()
+        self.answer_bell()
+        for connection in list(self._connections.values()):
+            if connection.owed:
+                self.receive(connection)
+
     def _flush(self, connection: NodeConnection) -> bool:
         """Send what the socket takes; answers whether something is left."""
         if connection.is_closed:
@@ -107,9 +121,13 @@ class LoopBoard(Switchboard):
             self.loop.remove_writer(connection.fileno)
 
     def _readable(self, connection: NodeConnection) -> None:
-        is_stepping, self._is_stepping = self._is_stepping, True
-        self.receive(connection)
-        if not is_stepping:
+        if self._is_stepping:
+            self.receive(connection)
+            return
+        self._is_stepping = True
+        try:
+            self.receive(connection)
+        finally:
             self._step()
 
     def _step(self) -> None:
@@ -123,8 +141,9 @@ class LoopBoard(Switchboard):
                 self._step_soon()
 
     def _step_soon(self) -> None:
-        self._is_stepping = True
-        self.loop.call_soon(self._step)
+        if not self.loop.is_closed():  # else nobody is left who could be told
+            self._is_stepping = True
+            self.loop.call_soon(self._step)
 
     def _ring(self) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
@@ -240,6 +259,8 @@ class Operation(Generic[R]):
     def _next_event(self) -> Event:
         events = self._run.events
         if not events:
+            # The loop may have been busy elsewhere: what has come by now still counts.
+            self._board.look()
             self._board.give_up(self._run)
         return events.popleft() if events else DeadlinePassed(time.monotonic())
 

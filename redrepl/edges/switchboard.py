@@ -103,6 +103,10 @@ class Switchboard(ABC):
     def start(self, run: Run, effect: Exchange) -> None:
         """Send the requests of an exchange, or keep them until there is a connection; failures go to the run."""
         gate = effect.gate
+        standing = None if gate is None else self._connections.get(gate)
+        if standing is not None and standing.owed and not self._is_within_bounds(standing, time.monotonic()):
+            # A gate that turns out to be silent keeps the others from being sent to, like one that is away.
+            self._is_stalled(standing)
         if gate is not None and gate not in self._connections and not self._reach(gate):
             trouble = self._ask(gate)
             if trouble is None:

@@ -83,7 +83,8 @@ class _Group(Generic[W, H]):
 
 
 class WriteGroups(Generic[W, H]):
-    """Collects writes by the manner ``how`` in which they are to be carried out, and sends them.
+    """Collects writes by the manner ``how`` in which they are to be carried out, and sends them. Those that need a copy
+    which is silent must not keep others from leaving, so every level has a collection of its own.
 
     make_plan: the plan that writes a list of different keys in one manner; it answers a receipt or an error for each.
     """
@@ -123,8 +124,6 @@ class WriteGroups(Generic[W, H]):
         self._leaving.extend(self._open.values())
         self._open.clear()
         self._start(GROUPS_IN_FLIGHT)
-        if self._leaving and self._timer is None:
-            self._timer = self.board.loop.call_later(HOLD_SECONDS, self._held_long_enough)
 
     def _held_long_enough(self) -> None:
         self._timer = None
@@ -143,6 +142,8 @@ class WriteGroups(Generic[W, H]):
         finally:
             self._is_starting = False
         self.board.flush()
+        if self._leaving and self._timer is None and self._in_flight < MAX_GROUPS_IN_FLIGHT:
+            self._timer = self.board.loop.call_later(HOLD_SECONDS, self._held_long_enough)
 
     def _ended(self, group: _Group[W, H], operation: Operation[list[Result]]) -> None:
         self._in_flight -= 1

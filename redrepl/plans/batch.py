@@ -134,22 +134,24 @@ class _Flight:
 
     def run(self) -> Plan[None]:
         """Until every chunk that left has its receipts, or is known to have to leave again."""
-        at = 0.0
-        while (effect := self._next_exchange(at)) is not None:
+        at = passed = 0.0
+        while (effect := self._next_exchange(at, passed)) is not None:
             event = yield effect
             assert event is not None
             at = event.at
+            if isinstance(event, DeadlinePassed):
+                passed = at  # until then nothing more is there; an answer that merely comes late still counts
             self._take(event)
 
     def written(self) -> list[Written]:
         """What became of the chunks that left, in that order."""
         return [Written(chunk, self._receipts.get(number)) for number, chunk in enumerate(self._chunks)]
 
-    def _next_exchange(self, at: float) -> Exchange | None:
+    def _next_exchange(self, at: float, passed: float) -> Exchange | None:
         requests: list[Request] = []
         for number, batch in list(self._flying.items()):
             requests += batch.due_requests(at)
-            if not batch.is_pending(at):
+            if not batch.is_pending(passed):
                 self._land(number, batch.receipts(at))
         if requests:
             # What is sent again goes alone, and not behind the gate of a chunk that leaves. Where all have landed
@@ -252,9 +254,9 @@ class _Batch:
         self._take_decision(event.content)
         return None
 
-    def is_pending(self, at: float) -> bool:
-        """Whether waiting may still change something."""
-        return at < self.order.until and not self._is_done()
+    def is_pending(self, passed: float) -> bool:
+        """Whether waiting may still change something; ``passed``: up to when everything that happened is known."""
+        return passed < self.order.until and not self._is_done()
 
     def due_requests(self, at: float) -> list[Request]:
         """What is to be sent now, once; also where nobody is waited for any more."""

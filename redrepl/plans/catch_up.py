@@ -11,7 +11,8 @@ from redrepl.plans.copying import Copier
 from redrepl.plans.lanes import Lanes
 from redrepl.plans.steps import Steps
 from redrepl.plans.view import ClusterView, check_admitted
-from redrepl.values.effects import PlainCommand, Plan, Progress, ScriptCall
+from redrepl.values.effects import Answer, Plan, Progress, ScriptCall
+from redrepl.values.errors import Unavailable
 from redrepl.values.report import LOG_START, Mark, NodeReport, Position, id_order
 from redrepl.values.stamp import Stamp
 
@@ -57,8 +58,14 @@ def starting_mark(source: NodeReport, target: NodeReport) -> Mark | None:
 
 
 def _is_within(source: NodeReport, mark: Mark) -> bool:
-    """Whether the log still has everything after the mark, and reaches as far as the mark."""
-    return id_order(source.log_floor) <= mark.position.order <= id_order(source.log.last_id)
+    """Whether the log still has everything after the mark, and reaches as far as the mark.
+
+    A mark at the log's end that counts fewer entries than the log has ever had stepped over some.
+    """
+    last = id_order(source.log.last_id)
+    if mark.position.order == last and mark.position.entries < source.log.added:
+        return False
+    return id_order(source.log_floor) <= mark.position.order <= last
 
 
 def _is_of_this_log(source: NodeReport, mark: Mark) -> bool:
@@ -71,11 +78,16 @@ def _is_of_this_log(source: NodeReport, mark: Mark) -> bool:
 
 
 def read_page(view: ClusterView, node: str, after: Position, count: int, steps: Steps) -> Plan[Page]:
-    """The next entries of a node's log."""
-    return _page_of((yield from steps.ask(node, _page_command(view, after, count), "reading the change log")), after)
+    """The next entries of a node's log. Raises Unavailable where it was cut beyond the place meanwhile."""
+    content = yield from steps.ask(node, _page_call(view, after, count), "reading the change log")
+    return _page_of(content, after, node)
 
 
-def _page_of(entries: list[tuple[bytes, list[bytes]]], after: Position) -> Page:
+def _page_of(content: Answer, after: Position, node: str) -> Page:
+    if content[0] == b"cut":
+        reason = f"cut up to {content[1].decode()}, and {after.id} was reached"
+        raise Unavailable("the change log was cut while it was read; a full sync is needed", {node: reason})
+    entries: list[tuple[bytes, list[bytes]]] = content[1]
     flat = list(chain.from_iterable(map(_fields_of, entries)))
     stamps: dict[bytes, bytes] = {}
     for name, stamp in zip(flat[::2], flat[1::2], strict=True):
@@ -86,8 +98,8 @@ def _page_of(entries: list[tuple[bytes, list[bytes]]], after: Position) -> Page:
     return Page(stamps, entries, end)
 
 
-def _page_command(view: ClusterView, after: Position, count: int) -> PlainCommand:
-    return PlainCommand((b"XRANGE", view.layout.log, b"(" + after.id.encode(), b"+", b"COUNT", count))
+def _page_call(view: ClusterView, after: Position, count: int) -> ScriptCall:
+    return ScriptCall("log_page", (view.layout.member, view.layout.log), (after.id.encode(), count))
 
 
 def next_count(page: Page) -> int:
@@ -119,7 +131,7 @@ def ship_log(
     confirming = _Confirming(view, source.node, target, copier.lanes, start.position)
     position, coming = start.position, _ask_for_page(view, copier, start.position, FIRST_PAGE_ENTRIES)
     while True:
-        page = _page_of((yield from copier.lanes.answer(coming)), position)
+        page = _page_of((yield from copier.lanes.answer(coming)), position, source.node)
         position = page.end
         finished = not page.entries or position.entries >= source.log.added
         is_last = finished or steps.at >= stop_at
@@ -139,7 +151,7 @@ def ship_log(
 
 
 def _ask_for_page(view: ClusterView, copier: Copier, after: Position, count: int) -> int:
-    return copier.lanes.start(copier.source, _page_command(view, after, count), "reading the change log")
+    return copier.lanes.start(copier.source, _page_call(view, after, count), "reading the change log")
 
 
 class _Confirming:

@@ -118,7 +118,8 @@ def read_many_from(
         requests = reading.take(event)
         if reading.is_done():
             return reading.answer()
-        if event.at >= until or not (requests or reading.is_waiting()):
+        is_over = isinstance(event, DeadlinePassed) and event.at >= until
+        if is_over or not (requests or reading.is_waiting()):
             text = f"no copy could answer the read of {reading.left()} of {len(keys)} keys"
             raise Unavailable(text, reading.failures)
         effect = Exchange(requests, reading.next_look())

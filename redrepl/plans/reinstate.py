@@ -46,10 +46,11 @@ def reinstate(
     witnesses = _witnesses(view, primary, reports)
     epoch = 1 + max(report.epoch for report in [primary, *witnesses])
     topology = replace(view.topology, epoch=epoch)
+    # The primary first: it serves nobody, and whoever is second stops here, before a replica is fenced in vain.
+    primary = yield from _fence(view, primary, topology, "syncing", steps)
     fenced: list[NodeReport] = []
     for witness in witnesses:
         fenced += [(yield from _fence(view, witness, topology, "fenced", steps))]
-    primary = yield from _fence(view, primary, topology, "syncing", steps)
     new_view, done = ClusterView(topology), Reinstated()
     for witness in fenced:
         done.records += yield from _roll_forward(new_view, witness, primary, steps)

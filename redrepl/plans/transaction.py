@@ -22,7 +22,7 @@ from redrepl.plans.write import (
     verdict_error,
 )
 from redrepl.values import limits
-from redrepl.values.effects import Answer, Exchange, Failure, Plan, Reply, Request, ScriptCall
+from redrepl.values.effects import Answer, DeadlinePassed, Exchange, Failure, Plan, Reply, Request, ScriptCall
 from redrepl.values.errors import RequestError, TransactionConflict, Unavailable
 from redrepl.values.operation import ADD, COMPARE, DELETE, SET, Operation
 from redrepl.values.receipt import Outcome, WriteReceipt
@@ -101,10 +101,13 @@ def change_each(view: ClusterView, order: WriteOrder, operations: Sequence[Opera
 def spread_many(view: ClusterView, order: WriteOrder, items: Sequence[Item], at: float) -> Plan[list[WriteReceipt]]:
     """Bring records that the deciding node has stored to the other copies, in one call for each; receipts in order."""
     spread = _SpreadMany(view, order, items)
-    while (effect := spread.next_exchange(at)) is not None:
+    passed = 0.0
+    while (effect := spread.next_exchange(at, passed)) is not None:
         event = yield effect
         assert event is not None
         at = event.at
+        if isinstance(event, DeadlinePassed):
+            passed = at  # until then nothing more is there; an answer that merely comes late still counts
         if isinstance(event, Reply):
             spread.take_answer(event)
         elif isinstance(event, Failure):
@@ -128,12 +131,12 @@ class _SpreadMany:
         self._waiting: list[str] = []
         self._resend_at = 0.0
 
-    def next_exchange(self, at: float) -> Exchange | None:
-        """What to send or wait for next; None when the receipts can be given."""
+    def next_exchange(self, at: float, passed: float) -> Exchange | None:
+        """What to send or wait for next; None when the receipts can be given. ``passed``: all until then is known."""
         until = self._order.until
-        pending = at < until and any(tally.standing() is Standing.PENDING for tally in self._tallies)
+        pending = passed < until and any(tally.standing() is Standing.PENDING for tally in self._tallies)
         due, self._due = self._due, ()
-        if pending and self._waiting and at >= self._resend_at:
+        if pending and self._waiting and self._resend_at <= at < until:
             due = (*due, *self._waiting)
             self._end_waiting()
         requests, fresh = tuple([Request(node, self._call) for node in due]), self._is_fresh

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from redrepl.plans.tally import Standing, Tally
 from redrepl.plans.view import ClusterView, describe_refusal, foreign_value, refusal_error
-from redrepl.values.effects import Event, Exchange, Failure, Plan, Reply, Request, ScriptCall
+from redrepl.values.effects import DeadlinePassed, Event, Exchange, Failure, Plan, Reply, Request, ScriptCall
 from redrepl.values.errors import ClockSkew, RedreplError
 from redrepl.values.level import ConsistencyLevel
 from redrepl.values.receipt import Outcome, WriteReceipt
@@ -85,7 +85,7 @@ def _go_on(spread: _Spread, holders: list[str], event: Event) -> Plan[WriteRecei
             spread.take_answer(event)
         elif type(event) is Failure:
             spread.take_failure(event)
-        effect = spread.next_exchange(event.at)
+        effect = spread.next_exchange(event)
         if effect is None:
             return spread.receipt(event.at)
         event = yield effect
@@ -98,7 +98,8 @@ def spread_decided(
     spread = _Spread(view, order, user_key, key, record, view.write_call(key, record.encode()))
     spread.tally.decided = record.stamp
     spread.begin_second_round()
-    while (effect := spread.next_exchange(at)) is not None:
+    event: Reply | Failure | DeadlinePassed | None = None
+    while (effect := spread.next_exchange(event, at)) is not None:
         event = yield effect
         assert event is not None
         at = event.at
@@ -209,12 +210,18 @@ class _Spread:
         else:
             self.tally.fails(event.node, event.reason)
 
-    def next_exchange(self, at: float) -> Exchange | None:
-        """What to send or wait for next; None when the receipt can be given."""
+    def next_exchange(self, event: Reply | Failure | DeadlinePassed | None, at: float = 0.0) -> Exchange | None:
+        """What to send or wait for next; None when the receipt can be given. ``at``: now, where nothing happened yet.
+
+        An answer that comes late still counts: only when the driver says that the deadline has passed, nothing more is
+        there.
+        """
         order, tally = self.order, self.tally
-        pending = tally.standing() is Standing.PENDING and at < order.until
+        at = at if event is None else event.at
+        is_late = at >= order.until
+        pending = tally.standing() is Standing.PENDING and not (is_late and type(event) is DeadlinePassed)
         due, self.due = self.due, ()
-        if pending and tally.waiting and at >= self._resend_at:
+        if pending and tally.waiting and at >= self._resend_at and not is_late:
             due = (*due, *tally.waiting)
             tally.waiting.clear()
         requests = tuple([Request(node, self._call, self._round) for node in due])
@@ -275,7 +282,7 @@ def _turned_down(tally: Tally, order: WriteOrder, key: str | bytes, stamp: Stamp
 def receipt(tally: Tally, order: WriteOrder, key: str | bytes, proposed: Stamp, at: float) -> WriteReceipt:
     """The receipt of a write as far as its copies have answered."""
     decided = tally.decided
-    acked = tally.acked()
+    acked = tally.acked() if decided else [node for node, stamp in tally.held.items() if stamp >= proposed]
     committed = decided is not None and len(acked) >= order.required
     holders = frozenset(acked) if decided is None else frozenset((order.home, *acked))
     failed = {node: reason for node, reason in tally.reasons().items() if node not in holders}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from typing import Any
 
 from redrepl.values import limits
 from redrepl.values.errors import RequestError
@@ -35,6 +37,13 @@ def check_value(value: object) -> bytes:
     if len(value) > limits.MAX_VALUE_BYTES:
         raise RequestError(f"value must have at most {limits.MAX_VALUE_BYTES} bytes, not {len(value)}")
     return value
+
+
+def check_keys(keys: object) -> Iterable[Any]:
+    """Several keys: any iterable but a single key, whose characters or bytes would be taken for keys."""
+    if isinstance(keys, (str, bytes, bytearray, memoryview)) or not isinstance(keys, Iterable):
+        raise RequestError(f"keys must be a list or another iterable of keys, not {type(keys).__name__}")
+    return keys
 
 
 def check_ttl(ttl: object) -> int | None:

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from redrepl import Outcome, WriteNotConfirmed, WriteRejected
+from redrepl import Outcome, Unavailable, WriteNotConfirmed, WriteRejected
 from tests.servers.conftest import MakeCluster
 from tests.servers.support.cluster import TIMEOUT_SECONDS, Cluster
 from tests.servers.test_replica_outage import SCHEDULING_SECONDS
@@ -62,6 +62,32 @@ def test_with_a_frozen_primary_the_outcome_is_unknown(cluster: Cluster, level: s
         store.set("key", b"new", level=level)
     assert caught.value.receipt.outcome is Outcome.UNKNOWN
     assert caught.value.receipt.elapsed < TIMEOUT_SECONDS + SCHEDULING_SECONDS
+    receipt, holders = caught.value.receipt, {node for node in "bc" if cluster.raw(node).values()[b"key"] == b"new"}
+    assert holders == (set() if level == "async" else {"b", "c"})
+    assert receipt.acked == holders, "it says who has it"
+
+
+@pytest.mark.parametrize("kind", ["one", "many"])
+def test_rejected_means_that_nothing_left_also_where_the_primary_turns_out_to_be_silent(
+    cluster: Cluster, kind: str
+) -> None:
+    store = cluster.open(timeout_seconds=0.5)
+    store.set("key", b"old", level="all")
+    cluster["a"].freeze()
+    with pytest.raises(Unavailable):
+        store.get("key", timeout_seconds=0.1)  # the connection owes an answer from now on
+    time.sleep(0.6)  # until it counts as silent
+    cluster["b"].freeze()
+    cluster["c"].freeze()
+    with pytest.raises((WriteRejected, WriteNotConfirmed)) as caught:
+        store.set_many({"key": b"new"}) if kind == "many" else store.set("key", b"new")
+    for node in "bca":
+        cluster[node].resume()
+    cluster["a"].kill()
+    cluster["a"].restart()
+    cluster.settle()
+    if caught.type is WriteRejected:
+        assert cluster.values_everywhere()[b"key"] == b"old"
 
 
 @pytest.mark.parametrize("operation", ["set", "delete", "set_many", "delete_many", "add", "increment"])

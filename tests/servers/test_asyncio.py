@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeAlias
 
@@ -496,3 +497,65 @@ def test_members_that_change_are_followed(cluster: Cluster, run: Callable[..., A
     cluster.ticker()
     run(work())
     wait_until(lambda: b"k" in cluster.raw("d").values(), message="the new member has the data")
+
+
+def test_a_loop_that_is_blocked_longer_than_the_time_out_loses_no_answer(
+    cluster: Cluster, run: Callable[..., Any]
+) -> None:
+    async def work() -> None:
+        async with store_of(cluster, timeout_seconds=0.3) as store:
+            await store.set("k", b"v", level="all")
+            for count in (1, 64):
+                calls: list[Awaitable[Any]] = [store.set(f"k{number}", b"w") for number in range(count)]
+                calls += [store.get("k") for _ in range(count)]
+                calls.append(store.get_many(["k", "k0"], level="quorum"))
+                tasks = [asyncio.ensure_future(call) for call in calls]
+                for _ in range(3):
+                    await asyncio.sleep(0)  # asked and sent
+                time.sleep(0.5)  # what user code must not do, and does
+                *results, many = await asyncio.gather(*tasks)
+                assert {result.outcome for result in results[:count]} == {Outcome.COMMITTED}
+                assert set(results[count:]) == {b"v"}
+                assert many["k"] == b"v"
+
+    run(work())
+
+
+def test_writes_that_wait_for_a_silent_copy_keep_no_others_from_leaving(
+    cluster: Cluster, run: Callable[..., Any]
+) -> None:
+    async def work() -> None:
+        async with store_of(cluster) as store:
+            await store.set("k", b"v", level="all")
+            cluster["c"].freeze()
+            try:
+                slow = [asyncio.create_task(store.set("hot", b"%d" % n, level="all")) for n in range(100)]
+                await asyncio.sleep(0)
+                for number in range(50):
+                    assert (await store.set(f"k{number}", b"v")).outcome is Outcome.COMMITTED
+                assert not any(task.done() for task in slow[-20:]), "they still wait"
+                for task in slow:
+                    task.cancel()
+                await asyncio.gather(*slow, return_exceptions=True)
+            finally:
+                cluster["c"].resume()
+
+    run(work())
+
+
+def test_what_was_under_way_when_a_loop_ended_troubles_the_next_one_not(
+    cluster: Cluster, run: Callable[..., Any]
+) -> None:
+    store: Store = store_of(cluster)
+    run(store.set("k", b"v", level="all"))
+
+    async def leave_in_the_middle() -> None:
+        cluster["a"].freeze()
+        tasks = [asyncio.create_task(store.set(f"k{number}", b"w")) for number in range(10)]
+        await asyncio.sleep(0.05)
+        assert not any(task.done() for task in tasks)
+
+    run(leave_in_the_middle())
+    cluster["a"].resume()
+    assert run(store.get("k")) == b"v"
+    run(store.close())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from redrepl import Administration
+import pytest
+
+from redrepl import Administration, Unavailable
 from tests.servers.conftest import MakeCluster
 from tests.servers.support.cluster import Cluster
 from tests.support.waiting import wait_until
@@ -72,6 +74,26 @@ def test_past_the_cap_the_log_is_cut_and_the_member_fully_synced(make_cluster: M
     cluster.settle()
     assert len(cluster.assert_identical()) == 500
     assert cluster.open().get("key-7") is None
+
+
+def test_a_log_that_is_cut_while_it_is_read_leaves_no_gap(make_cluster: MakeCluster) -> None:
+    cluster = make_cluster(log_cap_entries=200)
+    write(cluster, 50, b"before")
+    cluster.settle()
+    write(cluster, 6000, b"during")
+    cut: list[int] = []
+
+    def cut_once(_: object) -> None:
+        if not cut:
+            with Administration(cluster.configuration()) as other:
+                cut.append(trim(other))
+
+    with pytest.raises(Unavailable, match="full sync"):
+        cluster.administration.bring_up("b", on_progress=cut_once)
+    assert cut[0] > 1000
+    assert cluster.bring_up("b").full_syncs == 1
+    cluster.settle()
+    cluster.assert_identical()
 
 
 def test_a_worker_cuts_by_itself(make_cluster: MakeCluster) -> None:

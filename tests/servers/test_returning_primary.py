@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 
 import pytest
 
-from redrepl import RedreplError, Unavailable, WriteRejected
+from redrepl import Outcome, RedreplError, Unavailable, WriteRejected
 from redrepl.values.errors import WriteFailure
 from tests.servers.conftest import MakeCluster
-from tests.servers.support.cluster import Cluster
+from tests.servers.support.cluster import Cluster, Store
 from tests.support.waiting import wait_until
 
 KEYS = 300
@@ -186,3 +187,23 @@ def test_a_primary_killed_in_the_middle_of_writes_is_admitted_again(cluster: Clu
     wait_until(lambda: store.set("after", b"1"), 10, "writes go on")
     cluster.wait_settled()
     cluster.assert_identical()
+
+
+def test_two_workers_at_once_put_a_restarted_primary_back(cluster: Cluster) -> None:
+    store = cluster.open()
+    store.set("key", b"v", level="all")
+    for _ in range(2):
+        cluster.ticker()  # without a queue there is no lease: both do the work
+    for number in range(8):
+        cluster["a"].kill()
+        cluster["a"].start()
+        cluster.wait_settled()
+        wait_until(partial(_commits, store, number), message="writes go on")
+    assert {cluster.raw(node).member()["state"] for node in "abc"} == {"active"}
+
+
+def _commits(store: Store, number: int) -> bool:
+    try:
+        return store.set("key", b"%d" % number).outcome is Outcome.COMMITTED
+    except WriteFailure:
+        return False

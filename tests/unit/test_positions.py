@@ -6,6 +6,7 @@ import pytest
 
 from redrepl.plans.catch_up import Page, next_count, positions_before, read_page, starting_mark
 from redrepl.plans.steps import Steps
+from redrepl.values.errors import Unavailable
 from redrepl.values.report import Log, Mark, Position, id_order
 from redrepl.values.stamp import Stamp
 from tests.unit.support.by_hand import START, ByHand, view
@@ -15,12 +16,23 @@ LOG = Log(50, "100-0", 80, "40-0")
 FROM_START = Mark("inc-1", Position("0-0", 0))
 
 
-def _mark(place: str, incarnation: str = "inc-1", **source: str) -> Mark | None:
-    target = report("b", marks={"a": (incarnation, place, 60)})
+def _mark(place: str, incarnation: str = "inc-1", entries: int = 60, **source: str) -> Mark | None:
+    target = report("b", marks={"a": (incarnation, place, entries)})
     return starting_mark(report("a", log=LOG, member=source), target)
 
 
-@pytest.mark.parametrize("place", ["40-0", "41-7", "99-9", "100-0"])
+def test_a_mark_at_the_end_that_counts_too_few_entries_stepped_over_some() -> None:
+    assert _mark("100-0", entries=80, log_floor="40-0") == Mark("inc-1", Position("100-0", 80))
+    assert _mark("100-0", entries=79, log_floor="40-0") is None
+
+
+def test_a_page_of_a_log_that_was_cut_in_between_is_not_taken() -> None:
+    page = ByHand(read_page(view(3), "a", Position("39-0", 59), 10, Steps(START)))
+    with pytest.raises(Unavailable, match="full sync"):
+        page.replies("a", [b"cut", b"40-0"])
+
+
+@pytest.mark.parametrize("place", ["40-0", "41-7", "99-9"])
 def test_a_mark_within_the_log_is_where_to_go_on(place: str) -> None:
     assert _mark(place, log_floor="40-0") == Mark("inc-1", Position(place, 60))
 
@@ -71,8 +83,8 @@ def test_stream_ids_are_ordered_as_numbers(first: str, second: str) -> None:
 
 def _page(*entries: tuple[bytes, list[bytes]]) -> Page:
     plan: ByHand[Page] = ByHand(read_page(view(2), "a", Position("5-0", 10), 100, Steps(START)))
-    assert plan.sent[0].command.arguments == (b"XRANGE", b"shop:m:log", b"(5-0", b"+", b"COUNT", 100)
-    return plan.replies("a", [list(entry) for entry in entries]).result
+    assert plan.sent[0].command.arguments == (b"5-0", 100)
+    return plan.replies("a", [b"ok", [list(entry) for entry in entries]]).result
 
 
 def test_a_page_holds_the_newest_stamp_of_each_name() -> None:

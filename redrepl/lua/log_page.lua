@@ -1,0 +1,10 @@
+-- include: position
+-- Read entries of the change log after a place, unless the log was cut beyond it: then entries are missing in between,
+-- and whoever went on from there would never know.
+-- Keys:      member hash, change log
+-- Arguments: stream id after which to read, most entries to answer
+-- Answers:   {'ok', entries as XRANGE gives them}, {'cut', stream id from which on the log is complete}
+
+local floor = redis.call('HGET', KEYS[1], 'log_floor')
+if floor and is_later_id(floor, ARGV[1]) then return {'cut', floor} end
+return {'ok', redis.call('XRANGE', KEYS[2], '(' .. ARGV[1], '+', 'COUNT', ARGV[2])}
