@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Self, TypeVar
 
 from redrepl.edges.admission import Purpose
 from redrepl.edges.cluster import endpoints_of, find_cluster, open_driver
-from redrepl.edges.configuration import Configuration
+from redrepl.edges.configuration import AUTOMATIC, Configuration
 from redrepl.edges.endpoint import Endpoint
 from redrepl.plans.bring_up import BringUpOrder, BroughtUp, bring_up
 from redrepl.plans.catch_up import trim_log
+from redrepl.plans.failover import FailedOver, FailoverOrder, check_failover, fail_over
 from redrepl.plans.inspect import inspect_nodes
 from redrepl.plans.membership import Tolerances, change_topology, initialise
 from redrepl.plans.status import Expectations, cluster_status
@@ -22,7 +23,7 @@ from redrepl.plans.upkeep import Retention, needs_bringing_up, trim_floor
 from redrepl.plans.verify import VerifyReport, verify
 from redrepl.plans.view import ClusterView
 from redrepl.values.effects import Plan, Progress
-from redrepl.values.errors import RequestError
+from redrepl.values.errors import RequestError, Unavailable
 from redrepl.values.keys import KeyLayout
 from redrepl.values.report import NodeReport
 from redrepl.values.status import ClusterStatus
@@ -30,6 +31,12 @@ from redrepl.values.topology import Member, Mode, NodeRole, Topology
 
 R = TypeVar("R")
 OnProgress = Callable[[Progress], None]
+
+READY_LAG_ENTRIES = 1000
+"""A node that lacks no more becomes primary within milliseconds."""
+
+PREPARING_ROUNDS = 20
+"""How often a coming primary is brought up before a switchover gives up."""
 
 BRING_UP_SECONDS = 60.0
 """One call of `bring_up` stops between batches after this long, so that others get their turn."""
@@ -120,6 +127,29 @@ class Administration:
             raise RequestError(f"node {node!r} is the last member")
         return self._change(topology, topology.without_member(node))
 
+    def failover(self, to: str | None = None, away: Iterable[str] = ()) -> FailedOver:
+        """Give the primary's role to ``to``, or to whoever has seen most. No acknowledged QUORUM write is lost.
+
+        away: nodes that are known not to answer; nobody waits for them. What only members that are away hold (writes at
+        lower levels, writes whose outcome is unknown) is lost, or found in the discarded log when they are back.
+        Raises RequestError for what cannot be, Unavailable where too few members can take part or somebody else moved
+        the cluster meanwhile.
+        """
+        if not away:
+            self.inspect()
+        return self._run(fail_over(self._layout, self._nodes, FailoverOrder(self._driver.now(), to, frozenset(away))))
+
+    def switchover(self, to: str, on_progress: OnProgress | None = None) -> FailedOver:
+        """Give the primary's role to ``to`` without losing anything: writes pause for a moment, and none fails.
+
+        First the node is brought up while writes go on, so that little is left to do in the pause. Raises as `failover`
+        does, and Unavailable where the node lags and does not catch up.
+        """
+        self.find_members()
+        self._prepare(to, on_progress)
+        order = FailoverOrder(self._driver.now(), to, planned=True)
+        return self._run(fail_over(self._layout, self._nodes, order), on_progress)
+
     def bring_up(
         self,
         node: str,
@@ -130,7 +160,8 @@ class Administration:
         """Bring one node up to what the others have; ``exactly``: by walking all keys, surplus ones included."""
         self.inspect()
         now = self._driver.now()
-        order = BringUpOrder(new_incarnation(), self._tolerances, now, now + budget_seconds, exactly)
+        fails_over = self.configuration.failover == AUTOMATIC
+        order = BringUpOrder(new_incarnation(), self._tolerances, now, now + budget_seconds, exactly, fails_over)
         return self._run(bring_up(self._layout, self._nodes, node, order), on_progress)
 
     def sync(self, node: str | None = None, on_progress: OnProgress | None = None) -> list[BroughtUp]:
@@ -156,6 +187,25 @@ class Administration:
     def targets(self, topology: Topology, reports: dict[str, NodeReport | str]) -> list[str]:
         """Nodes that need `bring_up`."""
         return needs_bringing_up(topology, reports)
+
+    def _prepare(self, to: str, on_progress: OnProgress | None) -> None:
+        """Bring the coming primary up until what is left is small."""
+        for _ in range(PREPARING_ROUNDS):
+            topology, reports = self.inspect()
+            if topology is None:
+                raise Unavailable(f"no member of cluster {self.configuration.cluster!r} answered")
+            primary, node = check_failover(topology, to), reports.get(to)
+            if to == primary:
+                raise RequestError(f"node {to!r} is the primary already")
+            source = reports.get(primary)
+            if isinstance(source, str) or isinstance(node, str) or source is None or node is None:
+                evidence = {name: report for name, report in reports.items() if isinstance(report, str)}
+                text = "a switchover needs the primary and its successor; without them, use failover"
+                raise Unavailable(text, evidence)
+            if node.is_serving and source.lag_of(to) <= READY_LAG_ENTRIES:
+                return
+            self.bring_up(to, on_progress=on_progress)
+        raise Unavailable(f"node {to!r} does not catch up with the primary; look at `redrepl status`", {to: "lags"})
 
     # Parts -----------------------------------------------------------------------------------------------------
 

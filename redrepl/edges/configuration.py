@@ -16,6 +16,8 @@ from redrepl.values.level import Level, parse_level
 from redrepl.values.topology import Member, Mode, NodeRole, Topology, check_members
 from redrepl.values.validation import check_name, check_timeout
 
+AUTOMATIC = "automatic"
+MANUAL = "manual"
 DEFAULT_FILE = "redrepl.toml"
 _NODE_KEYS = ("id", "url", "role", "username", "password_env", "password_file")
 
@@ -26,7 +28,8 @@ class Configuration:
 
     level: default level of writes. timeout_seconds: one operation. queue_url: the Redis of the RQ queue; None: no
     wake-ups, the workers' tick alone. required_readers: condition of correctness "read capacity": copies that must be
-    able to serve reads. The log_* settings are described in `redrepl.values.limits`.
+    able to serve reads. failover: "automatic" (workers and monitors give the role of a primary that is away to another
+    node) or "manual". probe_seconds and the failover_after_* and log_* settings: see `redrepl.values.limits`.
     """
 
     cluster: str
@@ -39,6 +42,10 @@ class Configuration:
     queue: str = "redrepl"
     home: str | None = None
     tick_seconds: float = 1.0
+    failover: str = AUTOMATIC
+    probe_seconds: float = limits.PROBE_SECONDS
+    failover_after_crash_seconds: float = limits.FAILOVER_AFTER_CRASH_SECONDS
+    failover_after_silence_seconds: float = limits.FAILOVER_AFTER_SILENCE_SECONDS
     healthy_within_seconds: float = limits.HEALTHY_WITHIN_SECONDS
     required_readers: int = 1
     max_age_seconds: float = limits.DEFAULT_MAX_AGE_SECONDS
@@ -185,6 +192,8 @@ def _check(configuration: Configuration) -> None:
     check_members(configuration.mode, configuration.members)
     if configuration.home is not None and configuration.home not in [e.node for e in configuration.endpoints]:
         raise ConfigError(f"home names no node: {configuration.home!r}")
+    if configuration.failover not in (AUTOMATIC, MANUAL):
+        raise ConfigError(f'failover must be "{AUTOMATIC}" or "{MANUAL}", not {configuration.failover!r}')
     for name, option in _OPTIONS.items():
         value = getattr(configuration, name)
         if isinstance(option.default, (int, float)) and not value > 0:

@@ -6,7 +6,7 @@
 -- Answers:   {'ok', header, ...}, {'refused', epoch, state}
 
 local member = read_member()
-if not (admits(member) or (ARGV[2] == 'upkeep' and admits_reading(member))) then return refusal(member) end
+if not (admits(member) or (ARGV[2] == 'upkeep' and admits_catch_up(member))) then return refusal(member) end
 local answer = {'ok'}
 for index = 2, #KEYS do
   answer[index] = string.sub(peek(KEYS[index]) or 'foreign', 1, 35)

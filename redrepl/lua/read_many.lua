@@ -6,7 +6,7 @@
 --            stands that is no string, and whatever string stands there where it is no record
 
 local member = read_member()
-if not (admits(member) or (ARGV[2] == 'upkeep' and admits_reading(member))) then return refusal(member) end
+if not (admits(member) or (ARGV[2] == 'upkeep' and admits_catch_up(member))) then return refusal(member) end
 local names = {}
 for index = 2, #KEYS do names[index - 1] = KEYS[index] end
 local answer = redis.call('MGET', unpack(names))

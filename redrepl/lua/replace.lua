@@ -1,20 +1,26 @@
 -- include: guard record
 -- Replace exactly one record by another, or remove it, although the other may be earlier: for records that the primary
--- never took and no longer can (protocol, section 3).
--- Keys:      member hash, change log, the user's key
--- Arguments: epoch, stamp that must stand there ('' for nothing), record to store ('' to remove)
+-- never took and no longer can (protocol, section 3). What goes is kept in the discarded log, for the operator.
+-- Keys:      member hash, change log, discarded log (stream), the user's key
+-- Arguments: epoch, stamp that must stand there ('' for nothing), record to store ('' to remove), why the one that
+--            stands goes, most entries of the discarded log
 -- Answers:   1, {'changed', stamp}, {'foreign', key}, {'refused', epoch, state}
 
 local member = read_member()
 if not admits_catch_up(member) then return refusal(member) end
-local stored = peek(KEYS[3])
-if not stored then return {'foreign', KEYS[3]} end
+local name = KEYS[4]
+local stored = peek(name)
+if not stored then return {'foreign', name} end
 local current = string.sub(stored, 1, 22)
 if current ~= ARGV[2] then return {'changed', current} end
+if current ~= '' then
+  redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[5], '*', 'key', name, 'record', redis.call('GET', name),
+             'replaced_by', string.sub(ARGV[3], 1, 22), 'epoch', member.epoch, 'why', ARGV[4])
+end
 if ARGV[3] == '' then
-  redis.call('DEL', KEYS[3])
+  redis.call('DEL', name)
 else
-  log_change(KEYS[3], ARGV[3])
-  store(KEYS[3], ARGV[3], member.max_age)
+  log_change(name, ARGV[3])
+  store(name, ARGV[3], member.max_age)
 end
 return 1

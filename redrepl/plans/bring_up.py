@@ -12,21 +12,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from redrepl.plans.catch_up import confirm, ship_log, starting_mark
+from redrepl.plans.catch_up import confirm, ship_log
 from redrepl.plans.copying import Copier
+from redrepl.plans.failover import FailoverOrder, fail_over, majority_of, sound_members
 from redrepl.plans.full_sync import full_sync
 from redrepl.plans.inspect import inspect_nodes
+from redrepl.plans.marks import checkpoint_call, has_seen_all, starting_mark
 from redrepl.plans.membership import Tolerances, change_call, enrol_call, epoch_fields, leave_call
 from redrepl.plans.reinstate import Reports, reinstate
 from redrepl.plans.restarts import restarted_together
 from redrepl.plans.steps import Steps
 from redrepl.plans.topology import newest_topology
-from redrepl.plans.undecided import check_log
-from redrepl.plans.view import ClusterView
+from redrepl.plans.undecided import DIVERGED, UNDECIDED, check_log
+from redrepl.plans.view import ClusterView, check_admitted
 from redrepl.values.effects import Plan
 from redrepl.values.errors import RedreplError, Unavailable
 from redrepl.values.keys import KeyLayout
-from redrepl.values.report import Mark, NodeReport
+from redrepl.values.report import Checkpoint, Mark, NodeReport, Position
 
 
 @dataclass(slots=True)
@@ -49,6 +51,7 @@ class BringUpOrder:
     """How to go about it. ``incarnation``: a fresh random id for the node's log, used if it needs a new one.
 
     stop_at: the driver's clock when to stop between batches. exactly: walk all keys even where the logs suffice.
+    fails_over: a primary that restarted or came back empty hands its role over, where enough others can take it.
     """
 
     incarnation: str
@@ -56,6 +59,7 @@ class BringUpOrder:
     started: float
     stop_at: float
     exactly: bool = False
+    fails_over: bool = False
 
 
 def bring_up(layout: KeyLayout, nodes: tuple[str, ...], target: str, order: BringUpOrder) -> Plan[BroughtUp]:
@@ -107,13 +111,33 @@ def _look_after_copy(
         done.notes.append("was set to syncing")
         # What it must have before it serves again is what the sources have now that it takes no writes any more.
         sources = _sources(view, (yield from inspect_nodes(view.layout, view.ids, steps.until)), target.node)
+    why = DIVERGED if view.decider is not None and target.lineage < view.topology.epoch else UNDECIDED
     for source in sources:
-        yield from _catch_up(view, source, target, order, steps, done, walk=fresh or order.exactly)
+        walk = fresh or order.exactly
+        if why == DIVERGED and not walk:
+            walk = not (yield from _discard_diverged(view, source, target, steps, done))
+        yield from _catch_up(view, source, target, order, steps, done, walk, why)
         if not done.finished:
             return
     if target.state != "active":
         yield from _activate(view, target, order, steps)
         done.activated = True
+
+
+def _discard_diverged(
+    view: ClusterView, primary: NodeReport, target: NodeReport, steps: Steps, done: BroughtUp
+) -> Plan[bool]:
+    """Take from a member of an older lineage what it was written there alone, before it serves again.
+
+    Nobody can take such records any more: whoever sent them addressed an epoch that is over. False where its log does
+    not tell them all; then all keys must be walked.
+    """
+    start = starting_mark(target, primary)
+    if start is None:
+        return target.has_restarted and has_seen_all(target, primary)
+    checked = yield from check_log(view, target, primary, start, steps, float("inf"), DIVERGED)
+    done.undecided_replaced += checked.records
+    return checked.finished
 
 
 def _expose(view: ClusterView, copy: NodeReport, reports: Reports, steps: Steps) -> Plan[NodeReport]:
@@ -163,10 +187,11 @@ def _catch_up(
     steps: Steps,
     done: BroughtUp,
     walk: bool,
+    why: bytes,
 ) -> Plan[None]:
     mark = None if walk else starting_mark(source, target)
     if mark is None:
-        synced = yield from full_sync(view, source, target.node, steps)
+        synced = yield from full_sync(view, source, target.node, steps, why)
         done.full_syncs += 1
         done.records += synced.copied
         done.undecided_replaced += synced.removed
@@ -208,16 +233,10 @@ def _look_after_primary(
     steps: Steps,
     done: BroughtUp,
 ) -> Plan[None]:
-    if not primary.member:
-        raise RedreplError(
-            _EMPTY_PRIMARY.format(node=primary.node), {r.node: f"{r.log.added} changes in its log" for r in replicas}
-        )
-    if primary.has_restarted or primary.state != "active" or primary.epoch != view.topology.epoch:
-        reinstated = yield from reinstate(view, primary, reports, order.incarnation, steps)
-        done.records += reinstated.records
-        done.activated = True
-        done.notes += reinstated.notes
+    if not primary.is_serving or primary.epoch != view.topology.epoch:
+        yield from _replace_or_reinstate(view, primary, reports, order, steps, done)
         return
+    reached: dict[str, Position] = {}
     for replica in replicas:
         mark = starting_mark(replica, primary)
         if mark is None:
@@ -230,6 +249,46 @@ def _look_after_primary(
         done.entries += checked.entries
         done.undecided_replaced += checked.records
         done.finished = done.finished and checked.finished
+        if checked.reached is not None:
+            reached[replica.node] = checked.reached
+    yield from _note_checkpoints(view, primary, replicas, reached, steps)
+
+
+def _note_checkpoints(
+    view: ClusterView, primary: NodeReport, replicas: list[NodeReport], reached: dict[str, Position], steps: Steps
+) -> Plan[None]:
+    """Note on the replicas how far their logs are in the primary's: whoever has that has theirs."""
+    now = yield from _report(view.layout, primary.node, steps)
+    mark = Mark(now.incarnation, now.log.end)
+    for replica in replicas:
+        position = reached.get(replica.node)
+        newest = next(iter(replica.checkpoints), None)
+        if position is None or (newest is not None and newest[:2] == (replica.incarnation, position)):
+            continue
+        checkpoint = Checkpoint(replica.incarnation, position, primary.node, mark, view.topology.epoch)
+        call = checkpoint_call(view.layout, view.epoch, checkpoint)
+        check_admitted((yield from steps.ask(replica.node, call, "noting a checkpoint")), replica.node, view.epoch)
+
+
+def _replace_or_reinstate(
+    view: ClusterView, primary: NodeReport, reports: Reports, order: BringUpOrder, steps: Steps, done: BroughtUp
+) -> Plan[None]:
+    """The primary does not serve. Another one takes over where that can be, else it is put back to work."""
+    away = frozenset((primary.node,))
+    if order.fails_over and len(sound_members(view.topology, reports, away)) >= majority_of(view.topology):
+        changed = yield from fail_over(view.layout, view.ids, FailoverOrder(steps.at, away=away))
+        done.notes.append(f"handed its role over to {changed.primary} in epoch {changed.epoch}")
+        done.finished = False
+        return
+    if not primary.member:
+        others = [report for report in reports.values() if isinstance(report, NodeReport) and report.member]
+        raise RedreplError(
+            _EMPTY_PRIMARY.format(node=primary.node), {r.node: f"{r.log.added} changes in its log" for r in others}
+        )
+    reinstated = yield from reinstate(view, primary, reports, order.incarnation, steps)
+    done.records += reinstated.records
+    done.activated = True
+    done.notes += reinstated.notes
 
 
 def _skip_cut_log(view: ClusterView, replica: NodeReport, primary: NodeReport, steps: Steps) -> Plan[None]:

@@ -10,10 +10,10 @@ from typing import NamedTuple
 from redrepl.plans.copying import Copier
 from redrepl.plans.lanes import Lanes
 from redrepl.plans.steps import Steps
-from redrepl.plans.view import ClusterView, check_admitted
+from redrepl.plans.view import ON_ACTIVE, ClusterView, check_admitted
 from redrepl.values.effects import Answer, Plan, Progress, ScriptCall
 from redrepl.values.errors import Unavailable
-from redrepl.values.report import LOG_START, Mark, NodeReport, Position, id_order
+from redrepl.values.report import Mark, NodeReport, Position
 from redrepl.values.stamp import Stamp
 
 PAGE_CHANGES = 1000
@@ -41,40 +41,6 @@ class Page(NamedTuple):
     def changes(self) -> int:
         """Changes in the page, several of one key counted each."""
         return sum(map(len, map(_fields_of, self.entries))) // 2
-
-
-def starting_mark(source: NodeReport, target: NodeReport) -> Mark | None:
-    """Where the target may go on in the source's log; None where only a full sync will do.
-
-    A mark counts only for the log it was made in: same incarnation (or the one before, up to where that ended), not cut
-    off since, and not beyond the log's end, which would mean that the source lost part of it. Without such a mark a log
-    that is complete since its beginning can be read from there.
-    """
-    mark = target.marks.get(source.node)
-    if mark is not None and _is_of_this_log(source, mark) and _is_within(source, mark):
-        return Mark(source.incarnation, mark.position)
-    complete = source.log_floor == LOG_START
-    return Mark(source.incarnation, Position(LOG_START, 0)) if complete else None
-
-
-def _is_within(source: NodeReport, mark: Mark) -> bool:
-    """Whether the log still has everything after the mark, and reaches as far as the mark.
-
-    A mark at the log's end that counts fewer entries than the log has ever had stepped over some.
-    """
-    last = id_order(source.log.last_id)
-    if mark.position.order == last and mark.position.entries < source.log.added:
-        return False
-    return id_order(source.log_floor) <= mark.position.order <= last
-
-
-def _is_of_this_log(source: NodeReport, mark: Mark) -> bool:
-    """Whether the log is the mark's, or went on from it without loss before the mark when its incarnation changed."""
-    if mark.incarnation == source.incarnation:
-        return True
-    if source.member.get("previous_incarnation") != mark.incarnation:
-        return False
-    return mark.position.order <= id_order(source.member.get("previous_end", LOG_START))
 
 
 def read_page(view: ClusterView, node: str, after: Position, count: int, steps: Steps) -> Plan[Page]:
@@ -109,7 +75,7 @@ def next_count(page: Page) -> int:
 
 class CaughtUp(NamedTuple):
     """What a catch-up did. ``finished``: the log's end was reached. ``foreign``: names left as they are, because
-    something stands there that redrepl did not write.
+    something stands there that redrepl did not write. ``reached``: the place in the log up to which it was done.
     """
 
     entries: int
@@ -117,17 +83,24 @@ class CaughtUp(NamedTuple):
     payload_bytes: int
     finished: bool
     foreign: tuple[bytes, ...] = ()
+    reached: Position | None = None
 
 
 def ship_log(
-    view: ClusterView, source: NodeReport, target: str, start: Mark, steps: Steps, stop_at: float
+    view: ClusterView,
+    source: NodeReport,
+    target: str,
+    start: Mark,
+    steps: Steps,
+    stop_at: float,
+    where: bytes = ON_ACTIVE,
 ) -> Plan[CaughtUp]:
     """Ship what the log names after ``start``, until where it ended in the report, or until ``stop_at``.
 
     What came after the report is the next call's: under steady writes the end would move on for ever. While the target
     stores one page, the next is read.
     """
-    copier = Copier(view, source.node, target, steps, source.now_millis)
+    copier = Copier(view, source.node, target, steps, source.now_millis, where)
     confirming = _Confirming(view, source.node, target, copier.lanes, start.position)
     position, coming = start.position, _ask_for_page(view, copier, start.position, FIRST_PAGE_ENTRIES)
     while True:
@@ -137,7 +110,8 @@ def ship_log(
         is_last = finished or steps.at >= stop_at
         if not is_last:
             coming = _ask_for_page(view, copier, position, next_count(page))
-        if page.entries:
+        if page.entries or position == start.position:
+            # Also where there is nothing: the start may follow from a checkpoint, and the target's own mark lasts longer.
             yield from copier.send(page.stamps, Mark(start.incarnation, position))
         if is_last:
             yield from copier.settle()
@@ -147,7 +121,7 @@ def ship_log(
         if is_last:
             break
     yield from confirming.settle()
-    return CaughtUp(shipped, copier.records, copier.bytes, finished, tuple(copier.foreign))
+    return CaughtUp(shipped, copier.records, copier.bytes, finished, tuple(copier.foreign), confirming.reached)
 
 
 def _ask_for_page(view: ClusterView, copier: Copier, after: Position, count: int) -> int:

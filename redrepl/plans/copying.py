@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from redrepl.plans.lanes import Lanes
-from redrepl.plans.scan import FOREIGN
+from redrepl.plans.scan import FOREIGN, SCAN_START, read_headers, scan_page
 from redrepl.plans.steps import Steps
 from redrepl.plans.view import FOR_UPKEEP, ON_ACTIVE, ClusterView, check_admitted, foreign_value
 from redrepl.values import limits
@@ -194,6 +194,18 @@ class Copier:
         if mark is not None:
             arguments[2:] = [mark.incarnation.encode(), mark.position.id.encode(), mark.position.entries]
         return ScriptCall("absorb", (layout.member, layout.log, layout.marks, *names), (*arguments, *records))
+
+
+def copy_all(copier: Copier, steps: Steps) -> Plan[None]:
+    """Walk over all keys of the source, wherever it may be read, and bring the target to at least its stamps."""
+    cursor = SCAN_START
+    while True:
+        cursor, names = yield from scan_page(copier.view, copier.source, cursor, steps.until)
+        headers = yield from read_headers(copier.view, copier.source, names, steps.until)
+        pairs = zip(names, headers, strict=True)
+        yield from copier.copy({name: stamp_in(header) for name, header in pairs if header not in (b"", FOREIGN)})
+        if cursor == SCAN_START:
+            return
 
 
 def stamp_in(header: bytes) -> Stamp:

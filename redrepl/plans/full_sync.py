@@ -13,7 +13,7 @@ from redrepl.plans.catch_up import confirm
 from redrepl.plans.copying import Copier, stamp_in
 from redrepl.plans.scan import FOREIGN, SCAN_START, read_headers, scan_page
 from redrepl.plans.steps import Steps
-from redrepl.plans.undecided import max_age_micros, settle
+from redrepl.plans.undecided import UNDECIDED, max_age_micros, settle
 from redrepl.plans.view import ON_ACTIVE, ClusterView
 from redrepl.values.effects import PlainCommand, Plan, Progress
 from redrepl.values.report import Mark, NodeReport
@@ -30,8 +30,13 @@ class FullySynced(NamedTuple):
     removed: int
 
 
-def full_sync(view: ClusterView, source: NodeReport, target: str, steps: Steps) -> Plan[FullySynced]:
-    """Copy all, take away what is too much, and set the mark to where the source's log stood before."""
+def full_sync(
+    view: ClusterView, source: NodeReport, target: str, steps: Steps, why: bytes = UNDECIDED
+) -> Plan[FullySynced]:
+    """Copy all, take away what is too much, and set the mark to where the source's log stood before.
+
+    ``why`` there may be too much: UNDECIDED records are waited for, DIVERGED ones go at once.
+    """
     total = yield from steps.ask(source.node, PlainCommand((b"DBSIZE",)), "counting keys")
     copier = Copier(view, source.node, target, steps, source.now_millis)
     cursor, keys = SCAN_START, 0
@@ -44,7 +49,7 @@ def full_sync(view: ClusterView, source: NodeReport, target: str, steps: Steps) 
         yield Progress(f"copy {source.node} to {target}", keys, keys if cursor == SCAN_START else max(keys, total))
         if cursor == SCAN_START:
             break
-    removed = 0 if view.decider is None else (yield from _take_away(view, source, target, steps))
+    removed = 0 if view.decider is None else (yield from _take_away(view, source, target, steps, why))
     yield from copier.absorb((), (), Mark(source.incarnation, source.log.end))
     yield from confirm(view, source.node, target, source.log.end, steps, force=True)
     return FullySynced(keys, copier.records, removed)
@@ -54,7 +59,7 @@ def _page(view: ClusterView, node: str, cursor: bytes, steps: Steps) -> Plan[tup
     return (yield from scan_page(view, node, cursor, steps.until))
 
 
-def _take_away(view: ClusterView, source: NodeReport, target: str, steps: Steps) -> Plan[int]:
+def _take_away(view: ClusterView, source: NodeReport, target: str, steps: Steps, why: bytes) -> Plan[int]:
     """Settle what the target has and the source does not; what is too young is waited for."""
     cursor, removed, young = SCAN_START, 0, dict[bytes, Stamp]()
     while True:
@@ -62,7 +67,7 @@ def _take_away(view: ClusterView, source: NodeReport, target: str, steps: Steps)
         headers = yield from read_headers(view, target, names, steps.until)
         pairs = zip(names, headers, strict=True)
         found = {name: stamp_in(header) for name, header in pairs if header not in (b"", FOREIGN)}
-        settled = yield from settle(view, source, target, found, steps)
+        settled = yield from settle(view, source, target, found, steps, why)
         removed += settled.replaced
         young.update(settled.young)
         if cursor == SCAN_START:

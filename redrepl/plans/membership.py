@@ -204,7 +204,7 @@ def change_topology(
 
 def leave_call(layout: KeyLayout, node: str) -> ScriptCall:
     """Drop a server's bookkeeping as this node; its records stay."""
-    keys = (layout.member, layout.topology, CLUSTERS_KEY, layout.log, layout.cursors, layout.marks)
+    keys = (layout.member, layout.topology, CLUSTERS_KEY, layout.log, layout.cursors, layout.marks, layout.checkpoints)
     return ScriptCall("leave", keys, (layout.cluster.encode(), node.encode()))
 
 

@@ -14,12 +14,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from redrepl.plans.catch_up import PAGE_CHANGES, next_count, read_page, starting_mark
-from redrepl.plans.copying import Copier, stamp_in
+from redrepl.plans.catch_up import PAGE_CHANGES, next_count, read_page
+from redrepl.plans.copying import Copier, copy_all
 from redrepl.plans.inspect import inspect_nodes
+from redrepl.plans.marks import starting_mark
 from redrepl.plans.membership import change_call, epoch_fields
 from redrepl.plans.restarts import restarted_together
-from redrepl.plans.scan import FOREIGN, SCAN_START, read_headers, scan_page
 from redrepl.plans.steps import Steps
 from redrepl.plans.view import FOR_UPKEEP, ClusterView
 from redrepl.values.effects import Plan
@@ -99,7 +99,8 @@ def _roll_forward(view: ClusterView, witness: NodeReport, primary: NodeReport, s
     copier = Copier(view, witness.node, primary.node, steps, primary.now_millis, FOR_UPKEEP)
     mark = starting_mark(witness, primary)
     if mark is None:
-        yield from _take_all(view, witness, copier, steps)
+        yield from copy_all(copier, steps)
+        yield from copier.absorb((), (), Mark(witness.incarnation, witness.log.end))
         return copier.records
     position, count = mark.position, PAGE_CHANGES // 10
     while True:
@@ -108,19 +109,6 @@ def _roll_forward(view: ClusterView, witness: NodeReport, primary: NodeReport, s
             return copier.records
         yield from copier.copy(page.newest, Mark(mark.incarnation, page.end))
         position, count = page.end, next_count(page)
-
-
-def _take_all(view: ClusterView, witness: NodeReport, copier: Copier, steps: Steps) -> Plan[None]:
-    """Walk over all keys of a fenced replica. The later stamp wins, so nothing of the primary's is undone."""
-    cursor = SCAN_START
-    while True:
-        cursor, names = yield from scan_page(view, witness.node, cursor, steps.until)
-        headers = yield from read_headers(view, witness.node, names, steps.until)
-        pairs = zip(names, headers, strict=True)
-        yield from copier.copy({name: stamp_in(header) for name, header in pairs if header not in (b"", FOREIGN)})
-        if cursor == SCAN_START:
-            break
-    yield from copier.absorb((), (), Mark(witness.incarnation, witness.log.end))
 
 
 def _admit(view: ClusterView, primary: NodeReport, incarnation: str, topology: Topology, steps: Steps) -> Plan[None]:

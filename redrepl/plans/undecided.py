@@ -14,10 +14,14 @@ from redrepl.plans.copying import Copier, stamp_in
 from redrepl.plans.scan import FOREIGN, read_headers
 from redrepl.plans.steps import Steps
 from redrepl.plans.view import ON_ACTIVE, ClusterView, check_admitted
-from redrepl.values.effects import PlainCommand, Plan, ScriptCall
+from redrepl.values.effects import PlainCommand, Plan
 from redrepl.values.record import NO_DEADLINE, is_record
 from redrepl.values.report import Mark, NodeReport
 from redrepl.values.stamp import Stamp
+
+UNDECIDED = b"undecided"
+DIVERGED = b"diverged"
+"""Why a record goes: the primary did not take it in time, or it was written in an epoch that went on without it."""
 
 _TIME = PlainCommand((b"TIME",))
 
@@ -35,9 +39,17 @@ def max_age_micros(report: NodeReport) -> int:
 
 
 def settle(
-    view: ClusterView, primary: NodeReport, replica: str, stamps: Mapping[bytes, Stamp], steps: Steps
+    view: ClusterView,
+    primary: NodeReport,
+    replica: str,
+    stamps: Mapping[bytes, Stamp],
+    steps: Steps,
+    why: bytes = UNDECIDED,
 ) -> Plan[Settled]:
-    """Replace, on the replica, those of these records that the primary does not have and no longer can take."""
+    """Replace, on the replica, those of these records that the primary does not have and no longer can take.
+
+    DIVERGED records were written in an older epoch alone: no primary can take them any more, however young they are.
+    """
     names = list(stamps)
     on_primary = yield from read_headers(view, primary.node, names, steps.until, ON_ACTIVE)
     ahead = [n for n, header in zip(names, on_primary, strict=True) if stamp_in(header) < stamps[n]]
@@ -52,28 +64,34 @@ def settle(
     for name, header in zip(ahead, on_replica, strict=True):
         if header in (b"", FOREIGN) or _is_past_deadline(header, now_micros):
             continue
-        if stamp_in(header).micros >= oldest_open:
+        if why == UNDECIDED and stamp_in(header).micros >= oldest_open:
             young[name] = stamps[name]
         else:
-            replaced += yield from _replace(view, primary.node, replica, name, stamp_in(header), steps)
+            replaced += yield from _replace(view, primary.node, replica, name, stamp_in(header), steps, why)
     return Settled(young, replaced)
 
 
-def _replace(view: ClusterView, primary: str, replica: str, name: bytes, found: Stamp, steps: Steps) -> Plan[int]:
+def _replace(
+    view: ClusterView, primary: str, replica: str, name: bytes, found: Stamp, steps: Steps, why: bytes
+) -> Plan[int]:
     content = yield from steps.ask(primary, view.read_call((name,)), "reading the primary's record")
     check_admitted(content, primary, view.epoch)
     record: bytes = content[1] or b""
     if stamp_in(record if is_record(record) else FOREIGN if record else b"") >= found:
         return 0  # the primary has it after all: catch-up brings the rest
-    layout = view.layout
-    call = ScriptCall("replace", (layout.member, layout.log, name), (view.epoch, found.encode(), record))
-    answer = yield from steps.ask(replica, call, "replacing an undecided record")
+    answer = yield from steps.ask(replica, view.replace_call(name, found, record, why), "replacing a record")
     check_admitted(answer, replica, view.epoch)
     return 1 if answer == 1 else 0
 
 
 def check_log(
-    view: ClusterView, replica: NodeReport, primary: NodeReport, start: Mark, steps: Steps, stop_at: float
+    view: ClusterView,
+    replica: NodeReport,
+    primary: NodeReport,
+    start: Mark,
+    steps: Steps,
+    stop_at: float,
+    why: bytes = UNDECIDED,
 ) -> Plan[CaughtUp]:
     """Go through a replica's log and settle what the primary does not have; stops before what is too young.
 
@@ -85,7 +103,7 @@ def check_log(
         page = yield from read_page(view, replica.node, position, count, steps)
         if not page.entries:
             break
-        settled = yield from settle(view, primary, replica.node, page.newest, steps)
+        settled = yield from settle(view, primary, replica.node, page.newest, steps, why)
         replaced += settled.replaced
         reached = positions_before(page, list(settled.young), position) if settled.young else page.end
         if reached != position:
@@ -100,7 +118,7 @@ def check_log(
             break
     if position == start.position:
         yield from confirm(view, replica.node, primary.node, position, steps)
-    return CaughtUp(position.entries - start.position.entries, replaced, 0, finished)
+    return CaughtUp(position.entries - start.position.entries, replaced, 0, finished, reached=position)
 
 
 def _is_past_deadline(header: bytes, now_micros: int) -> bool:

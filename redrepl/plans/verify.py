@@ -35,6 +35,9 @@ SETTLE_SECONDS = 0.3
 
 LOOKS = 4
 
+DAMAGED = b"damaged"
+"""Why a record goes: it has the stamp of the primary's record and other bytes."""
+
 
 class Mismatch(NamedTuple):
     """A key that differs between the primary and another copy; stamps as text, '' where nothing stands."""
@@ -279,9 +282,7 @@ class _Comparison:
         """The same stamp with other bytes: damage on the copy. Exactly that record is replaced."""
         for name in names:
             content = yield from self.steps.ask(self.reference.node, PlainCommand((b"GET", name)), "reading a record")
-            stamp = stamp_in(content).encode()
-            layout = self.view.layout
-            call = ScriptCall("replace", (layout.member, layout.log, name), (self.view.epoch, stamp, content))
+            call = self.view.replace_call(name, stamp_in(content), content, DAMAGED)
             yield from self.steps.ask(self.node, call, "replacing a damaged record")
         return len(names)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from redrepl.values import limits
 from redrepl.values.effects import Command, Exchange, Failure, Reply, Request, ScriptCall
 from redrepl.values.errors import NotAReplicatedRecord, RedreplError, Unavailable
 from redrepl.values.keys import CLUSTERS_KEY, KeyLayout
 from redrepl.values.level import ConsistencyLevel, Level, parse_level, required_copies
 from redrepl.values.record import Record, parse_record
+from redrepl.values.stamp import Stamp
 from redrepl.values.topology import Topology
 
 ON_ACTIVE = b"active"
@@ -66,6 +68,12 @@ class ClusterView:
         """Headers of the records under these names."""
         return ScriptCall("headers", (self.layout.member, *names), (self.epoch, where))
 
+    def replace_call(self, name: bytes, standing: Stamp, record: bytes, why: bytes) -> ScriptCall:
+        """Replace exactly one record by another (b'' for none), keeping the one that goes in the discarded log."""
+        layout = self.layout
+        keys = (layout.member, layout.log, layout.discarded, name)
+        return ScriptCall("replace", keys, (self.epoch, standing.encode(), record, why, limits.DISCARDED_ENTRIES))
+
     def record_at(self, node: str, name: bytes, stored: bytes) -> Record:
         """Read a stored record. Raises NotAReplicatedRecord naming key and node."""
         try:
@@ -76,7 +84,7 @@ class ClusterView:
 
 def inspect_keys(layout: KeyLayout) -> tuple[bytes, ...]:
     """The keys of the `inspect` script."""
-    return (layout.member, layout.log, layout.cursors, layout.marks, layout.topology, CLUSTERS_KEY)
+    return (layout.member, layout.log, layout.cursors, layout.marks, layout.topology, CLUSTERS_KEY, layout.checkpoints)
 
 
 def foreign_value(layout: KeyLayout, node: str, name: bytes) -> NotAReplicatedRecord:

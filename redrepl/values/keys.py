@@ -20,6 +20,8 @@ class KeyLayout:
         self.cursors = prefix + b"m:cursors"
         self.marks = prefix + b"m:marks"
         self.topology = prefix + b"m:topology"
+        self.checkpoints = prefix + b"m:checkpoints"
+        self.discarded = prefix + b"m:discarded"
 
     def data(self, key: bytes) -> bytes:
         """The name under which a node stores the user's key."""

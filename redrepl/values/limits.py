@@ -74,11 +74,27 @@ keep every server busy, and few enough that none times out because of the others
 SESSION_KEYS: Final = 10_000
 """Keys whose newest stamp a session remembers one by one; older ones are covered by one common floor."""
 
+CHECKPOINTS: Final = 32
+"""Checkpoints that a replica keeps. One comes with each look of the workers at its log, at most once a tick: a copy
+that lags by less than that is brought to another replica's state from their logs alone."""
+
+DISCARDED_ENTRIES: Final = 10_000
+"""Records that a node keeps in its discarded log (approximately: a stream is cut by whole blocks)."""
+
 STATUS_SCAN_KEYS: Final = 200_000
 """Keys that `status` counts one by one; beyond it the count is the server's own and marked as inexact."""
 
 HEALTHY_WITHIN_SECONDS: Final = 30.0
 """A copy is healthy while its oldest missing change is younger than this."""
+
+PROBE_SECONDS: Final = 0.1
+"""How often a monitor looks at the nodes."""
+
+FAILOVER_AFTER_CRASH_SECONDS: Final = 0.1
+"""A primary that refuses connections for so long is replaced. If it comes back in a moment, nothing is lost either."""
+
+FAILOVER_AFTER_SILENCE_SECONDS: Final = 0.7
+"""A primary that is silent for so long is replaced: longer than slow commands take, and short for who waits."""
 
 LOG_RETENTION_SECONDS: Final = 60.0
 """Confirmed log entries are kept this long for members that restart with slightly older data."""

@@ -38,6 +38,33 @@ class Mark(NamedTuple):
     position: Position
 
 
+class Checkpoint(NamedTuple):
+    """Kept at a replica: all that its own log names up to ``position`` is in the primary's log up to ``mark``.
+
+    It was found so in this epoch, of the replica's log with this incarnation. Who has the primary's log up to the mark
+    therefore has the replica's up to the position.
+    """
+
+    incarnation: str
+    position: Position
+    primary: str
+    mark: Mark
+    epoch: int
+
+    def encode(self) -> bytes:
+        """One line of text, as it is stored."""
+        own = f"{self.incarnation} {self.position.id} {self.position.entries}"
+        other = f"{self.primary} {self.mark.incarnation} {self.mark.position.id} {self.mark.position.entries}"
+        return f"{own} {other} {self.epoch}".encode()
+
+    @classmethod
+    def parse(cls, text: str) -> Checkpoint:
+        """Read what `encode` wrote. Raises ValueError on anything else."""
+        incarnation, stream_id, count, primary, other, other_id, other_count, epoch = text.split()
+        mark = Mark(other, Position(other_id, int(other_count)))
+        return cls(incarnation, Position(stream_id, int(count)), primary, mark, int(epoch))
+
+
 class Log(NamedTuple):
     """A node's change log. ``added`` counts all entries since it began, cut ones too."""
 
@@ -65,6 +92,7 @@ class NodeReport:
     topology: Topology | None
     now_millis: int
     clusters: dict[str, str]
+    checkpoints: tuple[Checkpoint, ...] = ()
 
     @property
     def epoch(self) -> int:
@@ -75,6 +103,11 @@ class NodeReport:
     def state(self) -> str:
         """The member's own word for its state, '' for a stranger."""
         return self.member.get("state", "")
+
+    @property
+    def lineage(self) -> int:
+        """The last epoch in which the node was active: whose records it holds. 0 where it never was."""
+        return int(self.member.get("lineage", "0"))
 
     @property
     def incarnation(self) -> str:
@@ -109,7 +142,7 @@ class NodeReport:
 
 def parse_report(node: str, answer: Answer, run_id: str) -> NodeReport:
     """Read the answer of the script `inspect`."""
-    member, log, cursors, marks, topology, now, clusters = answer
+    member, log, cursors, marks, topology, now, clusters, checkpoints = answer
     return NodeReport(
         node=node,
         member=_pairs(member),
@@ -120,6 +153,7 @@ def parse_report(node: str, answer: Answer, run_id: str) -> NodeReport:
         topology=Topology.parse(topology) if topology else None,
         now_millis=int(now),
         clusters=_pairs(clusters),
+        checkpoints=tuple(Checkpoint.parse(text.decode()) for text in checkpoints),
     )
 
 

@@ -120,6 +120,13 @@ class Topology:
         kept = tuple(member for member in self.members if member.id != node)
         return replace(self, epoch=self.epoch + 1, members=kept)
 
+    def with_primary(self, node: str, epoch: int) -> Topology:
+        """The topology of a later epoch, in which this member is the one primary."""
+        members = tuple(
+            replace(member, role=NodeRole.PRIMARY if member.id == node else NodeRole.REPLICA) for member in self.members
+        )
+        return replace(self, epoch=epoch, members=members)
+
     def encode(self) -> str:
         """JSON, as it is stored on the nodes."""
         members = [{"id": m.id, "url": m.url, "role": m.role.value} for m in self.members]

@@ -17,17 +17,19 @@ MAX_SKEW_SECONDS = 5
 LAYOUT = KeyLayout("shop")
 SECOND = 1_000_000
 
+_POSITIONS = (LAYOUT.cursors, LAYOUT.marks)
 _FIRST_KEYS: dict[str, tuple[bytes, ...]] = {
     "absorb": (LAYOUT.member, LAYOUT.log, LAYOUT.marks),
+    "checkpoint": (LAYOUT.member, LAYOUT.checkpoints),
     "change_member": (LAYOUT.member, LAYOUT.topology),
     "confirm": (LAYOUT.member, LAYOUT.cursors),
     "digest": (),
     "enrol": (LAYOUT.member, LAYOUT.topology, CLUSTERS_KEY),
     "headers": (LAYOUT.member,),
-    "inspect": (LAYOUT.member, LAYOUT.log, LAYOUT.cursors, LAYOUT.marks, LAYOUT.topology, CLUSTERS_KEY),
-    "leave": (LAYOUT.member, LAYOUT.topology, CLUSTERS_KEY, LAYOUT.log, LAYOUT.cursors, LAYOUT.marks),
+    "inspect": (LAYOUT.member, LAYOUT.log, *_POSITIONS, LAYOUT.topology, CLUSTERS_KEY, LAYOUT.checkpoints),
+    "leave": (LAYOUT.member, LAYOUT.topology, CLUSTERS_KEY, LAYOUT.log, *_POSITIONS, LAYOUT.checkpoints),
     "read_many": (LAYOUT.member,),
-    "replace": (LAYOUT.member, LAYOUT.log),
+    "replace": (LAYOUT.member, LAYOUT.log, LAYOUT.discarded),
     "transact": (LAYOUT.member, LAYOUT.log),
     "trim": (LAYOUT.member, LAYOUT.log),
     "update": (LAYOUT.member, LAYOUT.log),

@@ -19,7 +19,8 @@ CLIENT_CALLS: dict[str, tuple[list[bytes], tuple[bytes | int, ...]]] = {
 }
 CATCH_UP_CALLS: dict[str, tuple[list[bytes], tuple[bytes | int, ...]]] = {
     "absorb": ([b"key"], (b"b", b"inc", b"1-0", 1, RECORD)),
-    "replace": ([b"key"], (b"", RECORD)),
+    "checkpoint": ([], (b"inc 1-0 1 b inc 1-0 1 7", 4)),
+    "replace": ([b"key"], (b"", RECORD, b"undecided", 10)),
     "confirm": ([], (b"b", b"1-0", 1, b"1")),
     "trim": ([], (b"1-0", 1)),
 }
@@ -66,16 +67,23 @@ def test_clients_are_admitted_by_active_members_alone(node: Node, script: str, s
     assert _contents(node) == before
 
 
+@pytest.mark.parametrize("state", ["active", "syncing", "fenced"])
 @pytest.mark.parametrize("script", list(CATCH_UP_CALLS))
-def test_catch_up_is_admitted_while_syncing_but_not_when_fenced(node: Node, script: str) -> None:
+def test_catch_up_is_admitted_in_every_state_of_a_member(node: Node, script: str, state: str) -> None:
+    """Also on fenced members: whoever fenced them knows their epoch alone."""
     keys, arguments = CATCH_UP_CALLS[script]
-    node.enrol(state="fenced")
-    before = _contents(node)
-    assert node.call(script, keys, EPOCH, *arguments) == [b"refused", b"7", b"fenced"]
-    assert _contents(node) == before
-    node.enrol(state="syncing")
+    node.enrol(state=state)
     answer = node.call(script, keys, EPOCH, *arguments)
     assert answer == 1 or answer[0] == b"ok"
+
+
+@pytest.mark.parametrize("script", list(CATCH_UP_CALLS))
+def test_catch_up_is_refused_in_a_state_that_is_none(node: Node, script: str) -> None:
+    keys, arguments = CATCH_UP_CALLS[script]
+    node.enrol(state="gone")
+    before = _contents(node)
+    assert node.call(script, keys, EPOCH, *arguments) == [b"refused", b"7", b"gone"]
+    assert _contents(node) == before
 
 
 @pytest.mark.parametrize("state", ["active", "syncing", "fenced"])

@@ -8,7 +8,7 @@ from tests.scripts.harness import EPOCH, Node, deleted, value
 
 
 def _replace(node: Node, expected: bytes, record: bytes) -> object:
-    return node.call("replace", [b"key"], EPOCH, expected, record)
+    return node.call("replace", [b"key"], EPOCH, expected, record, b"undecided", 10)
 
 
 @pytest.mark.parametrize("state", ["active", "syncing"])

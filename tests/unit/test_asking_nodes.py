@@ -19,13 +19,13 @@ from tests.unit.support.reports import report, stranger
 
 LAYOUT = KeyLayout("shop")
 INFO, INSPECTION = 0, 1
-STRANGER: list[object] = [[], [0, b"0-0", 0, b""], [], [], b"", b"1000", []]
+STRANGER: list[object] = [[], [0, b"0-0", 0, b""], [], [], b"", b"1000", [], []]
 
 
 def _answer(node: str, cluster: Topology, **clusters: str) -> list[object]:
     member = [b"cluster", b"shop", b"node", node.encode(), b"epoch", b"%d" % cluster.epoch, b"state", b"active"]
     names = [text.encode() for pair in (clusters or {"shop": node}).items() for text in pair]
-    return [[*member, b"run_id", b"run-1"], [0, b"0-0", 0, b""], [], [], cluster.encode().encode(), b"1000", names]
+    return [[*member, b"run_id", b"run-1"], [0, b"0-0", 0, b""], [], [], cluster.encode().encode(), b"1000", names, []]
 
 
 def test_every_node_is_asked_for_its_run_id_and_then_for_all() -> None:
@@ -89,9 +89,9 @@ def test_where_no_cluster_is_found_every_address_tells() -> None:
     for seed, clusters in (("y", []), ("z", [b"bakery", b"q"])):
         plan.replies(seed, b"run_id:1\r\n")
         if seed == "y":
-            plan.replies(seed, [*STRANGER[:6], clusters], INSPECTION)
+            plan.replies(seed, [*STRANGER[:6], clusters, []], INSPECTION)
     with pytest.raises(Unavailable, match="redrepl init") as caught:
-        plan.replies("z", [*STRANGER[:6], [b"bakery", b"q"]], INSPECTION)
+        plan.replies("z", [*STRANGER[:6], [b"bakery", b"q"], []], INSPECTION)
     evidence = {"x": "down", "y": "is no member of any cluster", "z": "belongs to cluster bakery"}
     assert caught.value.evidence == evidence
 

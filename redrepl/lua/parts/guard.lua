@@ -18,14 +18,10 @@ local function admits(member)
   return member.epoch == ARGV[1] and member.state == 'active'
 end
 
--- Catch-up also writes to members that are being brought up.
+-- Catch-up also writes to members that are being brought up, and to fenced ones: whoever moves the cluster to a new
+-- epoch knows that epoch alone, and brings them to one state before they serve in it.
 local function admits_catch_up(member)
-  return member.epoch == ARGV[1] and (member.state == 'active' or member.state == 'syncing')
-end
-
--- A fenced member changes no more, and may be read by whoever fenced it.
-local function admits_reading(member)
-  return admits_catch_up(member) or (member.epoch == ARGV[1] and member.state == 'fenced')
+  return member.epoch == ARGV[1] and (member.state == 'active' or member.state == 'syncing' or member.state == 'fenced')
 end
 
 local function now_micros()

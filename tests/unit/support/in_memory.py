@@ -103,11 +103,11 @@ class Nodes:
         newest: Topology = max((t for t in known if t is not None), key=lambda t: t.epoch)
         return ClusterView(newest)
 
-    def bring_up(self, node: str, exactly: bool = False) -> BroughtUp:
+    def bring_up(self, node: str, exactly: bool = False, fails_over: bool = False) -> BroughtUp:
         """One run of the workers' job."""
         self._incarnations += 1
         until = self.at + 60
-        order = BringUpOrder(f"inc-{self._incarnations}", Tolerances(), self.at, until, exactly)
+        order = BringUpOrder(f"inc-{self._incarnations}", Tolerances(), self.at, until, exactly, fails_over)
         return self.run(bring_up(self.layout, self.first.ids, node, order))
 
     def write(self, nodes: str, key: bytes, record: Record) -> None:

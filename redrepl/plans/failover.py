@@ -1,0 +1,296 @@
+"""Giving the primary's role to another node (protocol, section 5): failover, switchover, and taking up what was left.
+
+Any number may try at once; what keeps them apart is the epoch. Each step changes a member only if it still is as it was
+seen, so at most one of them fences a majority in one epoch. Whoever is overtaken stops, and whoever comes after a run
+that died starts over in a higher epoch: until members are active in the new epoch, all that was done to them is that
+they got records which others of their lineage had.
+
+1. Fence a majority of all members: nothing commits in the old epoch any more.
+2. The members of the highest lineage among them hold every committed write between them. One becomes the new primary
+   and takes what the others' logs name beyond what it has seen of them.
+3. The others take what its log names. They become active, then it does, and then the topology is told.
+4. Whoever was away, or is of an older lineage, is brought up by the workers (plans/bring_up.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from redrepl.plans.catch_up import ship_log
+from redrepl.plans.copying import Copier, copy_all
+from redrepl.plans.inspect import inspect_nodes
+from redrepl.plans.marks import checkpoint_call, starting_mark
+from redrepl.plans.membership import change_call, epoch_fields
+from redrepl.plans.scatter import gather
+from redrepl.plans.steps import Steps
+from redrepl.plans.topology import newest_topology
+from redrepl.plans.view import FOR_UPKEEP, ClusterView
+from redrepl.values.effects import Plan
+from redrepl.values.errors import RequestError, Unavailable
+from redrepl.values.keys import KeyLayout
+from redrepl.values.report import Checkpoint, Mark, NodeReport
+from redrepl.values.topology import Topology
+
+STEP_SECONDS = 2.0
+"""One request of a failover; a node that takes longer is left out by the next attempt."""
+
+
+class FailoverOrder(NamedTuple):
+    """How to go about it.
+
+    to: the node that is to become primary; None: the one that has seen most, the present primary where it can stay.
+    away: nodes known not to answer; nobody waits for them. planned: nothing may be lost, not even what was never
+    acknowledged, so the present primary must take part.
+    """
+
+    started: float
+    to: str | None = None
+    away: frozenset[str] = frozenset()
+    planned: bool = False
+    step_seconds: float = STEP_SECONDS
+
+
+@dataclass(slots=True)
+class FailedOver:
+    """What came of it. active: members that serve in the new epoch. records: copied between them before that.
+
+    left: the other members, and why the workers have to bring them up. seconds: from the order to the end.
+    """
+
+    epoch: int
+    primary: str
+    previous: str
+    active: tuple[str, ...] = ()
+    records: int = 0
+    left: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+def sound_members(
+    topology: Topology, reports: dict[str, NodeReport | str], away: Iterable[str] = ()
+) -> list[NodeReport]:
+    """Members that still hold everything they ever acknowledged: the servers have not restarted since they served.
+
+    In whatever state: what a member that is being brought up has lost to the new primary was never committed.
+    """
+    found = [reports.get(node) for node in topology.ids if node not in set(away)]
+    return [r for r in found if isinstance(r, NodeReport) and r.is_itself and not r.has_restarted and r.lineage > 0]
+
+
+def majority_of(topology: Topology) -> int:
+    """How many members must be fenced: every committed QUORUM write is on one of them."""
+    return len(topology.ids) // 2 + 1
+
+
+def fail_over(layout: KeyLayout, nodes: tuple[str, ...], order: FailoverOrder) -> Plan[FailedOver]:
+    """Move the cluster to a new epoch, with another primary or the same.
+
+    Raises RequestError for what cannot be, Unavailable where too few members can take part, or where somebody else
+    changed one meanwhile; then it may be tried again.
+    """
+    steps = Steps(order.started, order.step_seconds)
+    asked = tuple(node for node in nodes if node not in order.away)
+    reports = yield from inspect_nodes(layout, asked, steps.until)
+    topology = newest_topology(reports)
+    if topology is None:
+        evidence = {node: report if isinstance(report, str) else "is no member" for node, report in reports.items()}
+        raise Unavailable(f"no member of cluster {layout.cluster!r} answered", evidence)
+    previous = check_failover(topology, order.to)
+    sound = sound_members(topology, reports, order.away)
+    _check_enough(topology, sound, reports, order)
+    epoch = 1 + max(report.epoch for report in reports.values() if isinstance(report, NodeReport))
+    fenced = yield from _fence(layout, topology, sound, epoch, steps)
+    lineage = max(report.lineage for report in fenced)
+    donors = [report for report in fenced if report.lineage == lineage]
+    chosen = _choose(donors, previous, order)
+    view = ClusterView(topology.with_primary(chosen.node, epoch))
+    done = FailedOver(epoch, chosen.node, previous)
+    done.left = {node: _why_left(reports.get(node)) for node in topology.ids}
+    yield from _Installation(view, chosen, donors, steps, done).carry_out()
+    done.seconds = steps.at - order.started
+    return done
+
+
+def check_failover(topology: Topology, to: str | None) -> str:
+    """The present primary. Raises RequestError unless the role can be moved at all, and to this node."""
+    if topology.decider is None:
+        raise RequestError("in multi-primary mode every node is a primary: there is nothing to fail over")
+    if to is not None and to not in topology.ids:
+        raise RequestError(f"node {to!r} is no member; members are {', '.join(topology.ids)}")
+    return topology.decider
+
+
+def _check_enough(
+    topology: Topology, sound: Sequence[NodeReport], reports: dict[str, NodeReport | str], order: FailoverOrder
+) -> None:
+    needed, names = majority_of(topology), [report.node for report in sound]
+    evidence = {node: _why_left(reports.get(node)) for node in topology.ids if node not in names}
+    if len(sound) < needed:
+        text = (
+            f"{needed} of {len(topology.ids)} members must take part, which have lost nothing since they served; "
+            f"usable: {', '.join(names) or 'none'}"
+        )
+        raise Unavailable(text, evidence)
+    if order.to is not None and order.to not in names:
+        raise Unavailable(f"node {order.to!r} cannot become the primary", evidence)
+    if order.planned and topology.decider not in names:
+        text = f"a switchover needs the present primary {topology.decider!r}; without it, use failover"
+        raise Unavailable(text, evidence)
+
+
+def _why_left(report: NodeReport | str | None) -> str:
+    if report is None:
+        return "known to be away"
+    if isinstance(report, str):
+        return report
+    if not report.member:
+        return "came back empty"
+    if not report.is_itself:
+        return f"the server at its address is node {report.member.get('node')!r}"
+    if report.has_restarted:
+        return "restarted, and may have lost data"
+    return "was not fenced, or is of an older lineage"
+
+
+def _fence(
+    layout: KeyLayout, topology: Topology, members: Sequence[NodeReport], epoch: int, steps: Steps
+) -> Plan[list[NodeReport]]:
+    """Move members to the new epoch, in which they serve nobody yet; answers their reports after that."""
+    fields = {"epoch": str(epoch), "state": "fenced"}
+    calls = {report.node: change_call(report, layout, fields, None) for report in members}
+    gathered = yield from gather(calls, steps.at, steps.until)
+    steps.at = gathered.at
+    won = tuple(node for node, answer in gathered.answers.items() if answer == 1)
+    reports = yield from inspect_nodes(layout, won, steps.until)
+    run_ids = {report.node: report.run_id for report in members}
+    found = [report for report in reports.values() if isinstance(report, NodeReport)]
+    fenced = [report for report in found if report.run_id == run_ids[report.node] and report.epoch == epoch]
+    if len(fenced) < majority_of(topology):
+        changed = {node: f"changed meanwhile: {answer!r}" for node, answer in gathered.answers.items() if answer != 1}
+        text = f"only {len(fenced)} of {len(topology.ids)} members could be fenced in epoch {epoch}"
+        raise Unavailable(text, {**gathered.failures, **changed})
+    return fenced
+
+
+def _choose(donors: Sequence[NodeReport], previous: str, order: FailoverOrder) -> NodeReport:
+    """The new primary: the one that was asked for, else the present one, else the one that has seen most of its log."""
+    by_name = {report.node: report for report in donors}
+    if order.to is not None:
+        if order.to not in by_name:
+            raise Unavailable(f"node {order.to!r} cannot become the primary", {order.to: "is of an older lineage"})
+        return by_name[order.to]
+    if order.planned and previous not in by_name:
+        raise Unavailable("the present primary could not be fenced", {previous: "changed meanwhile"})
+
+    def seen(report: NodeReport) -> tuple[bool, tuple[int, int], int]:
+        mark = report.marks.get(previous)
+        return report.node == previous, mark.position.order if mark else (0, 0), report.log.added
+
+    return max(donors, key=seen)
+
+
+class _Installation:
+    """Bringing the donors to one state in the new epoch, and having them serve in it."""
+
+    def __init__(
+        self, view: ClusterView, primary: NodeReport, donors: Sequence[NodeReport], steps: Steps, done: FailedOver
+    ) -> None:
+        self._view = view
+        self._primary = primary
+        self._others = [report for report in donors if report.node != primary.node]
+        self._steps = steps
+        self._done = done
+
+    def carry_out(self) -> Plan[None]:
+        """All steps. Raises Unavailable where a node fails on which it depends."""
+        for donor in self._others:
+            yield from self._take_from(donor)
+        self._primary = yield from self._report(self._primary)
+        ready: list[NodeReport] = []
+        for donor in self._others:
+            ready += yield from self._give_to(donor)
+        active = yield from self._activate(ready)
+        yield from self._activate_primary()
+        self._done.active = (self._primary.node, *(report.node for report in active))
+        self._done.left = {node: why for node, why in self._done.left.items() if node not in self._done.active}
+        yield from self._publish(active)
+
+    def _take_from(self, donor: NodeReport) -> Plan[None]:
+        """Bring what a donor has to the new primary. The later stamp wins, so nothing is undone there."""
+        mark = starting_mark(donor, self._primary)
+        if mark is None:
+            yield from self._walk(donor, self._primary)
+        else:
+            yield from self._ship(donor, self._primary, mark)
+
+    def _give_to(self, donor: NodeReport) -> Plan[list[NodeReport]]:
+        """Bring a donor to the new primary's state; answers nobody where it is left to the workers."""
+        mark = starting_mark(self._primary, donor)
+        if mark is None:
+            self._done.left[donor.node] = "lags too far behind: the logs do not reach back to what it has"
+            return []
+        try:
+            yield from self._ship(self._primary, donor, mark)
+            checkpoint = self._checkpoint(donor)
+            call = checkpoint_call(self._view.layout, self._view.epoch, checkpoint)
+            yield from self._steps.ask(donor.node, call, "noting what the primary has")
+        except Unavailable as error:
+            self._done.left[donor.node] = str(error)
+            return []
+        return [donor]
+
+    def _checkpoint(self, donor: NodeReport) -> Checkpoint:
+        """All that the donor's log named when it was fenced is in the new primary's log up to its present end."""
+        mark = Mark(self._primary.incarnation, self._primary.log.end)
+        return Checkpoint(donor.incarnation, donor.log.end, self._primary.node, mark, self._view.topology.epoch)
+
+    def _ship(self, source: NodeReport, target: NodeReport, mark: Mark) -> Plan[None]:
+        no_limit = float("inf")
+        shipped = yield from ship_log(self._view, source, target.node, mark, self._steps, no_limit, FOR_UPKEEP)
+        self._done.records += shipped.records
+
+    def _walk(self, source: NodeReport, target: NodeReport) -> Plan[None]:
+        copier = Copier(self._view, source.node, target.node, self._steps, source.now_millis, FOR_UPKEEP)
+        yield from copy_all(copier, self._steps)
+        yield from copier.absorb((), (), Mark(source.incarnation, source.log.end))
+        self._done.records += copier.records
+
+    def _report(self, member: NodeReport) -> Plan[NodeReport]:
+        found = (yield from inspect_nodes(self._view.layout, (member.node,), self._steps.until))[member.node]
+        if isinstance(found, str) or found.run_id != member.run_id:
+            raise Unavailable(f"node {member.node!r} went away meanwhile", {member.node: "restarted or silent"})
+        return found
+
+    def _active_fields(self, node: str) -> dict[str, str]:
+        epoch = str(self._view.topology.epoch)
+        return {**epoch_fields(self._view.topology, node), "state": "active", "lineage": epoch}
+
+    def _activate(self, ready: Sequence[NodeReport]) -> Plan[list[NodeReport]]:
+        """Have the others serve. No client knows the epoch yet."""
+        layout = self._view.layout
+        calls = {r.node: change_call(r, layout, self._active_fields(r.node), None) for r in ready}
+        gathered = yield from gather(calls, self._steps.at, self._steps.until)
+        self._steps.at = gathered.at
+        for report in ready:
+            if gathered.answers.get(report.node) != 1:
+                self._done.left[report.node] = gathered.failures.get(report.node, "changed meanwhile")
+        return [report for report in ready if gathered.answers.get(report.node) == 1]
+
+    def _activate_primary(self) -> Plan[None]:
+        primary, view = self._primary, self._view
+        call = change_call(primary, view.layout, self._active_fields(primary.node), view.topology)
+        answer = yield from self._steps.ask(primary.node, call, "making it the primary")
+        if answer != 1:
+            raise Unavailable(f"node {primary.node!r} changed meanwhile", {primary.node: repr(answer)})
+
+    def _publish(self, active: Sequence[NodeReport]) -> Plan[None]:
+        """Tell the others the topology, so that clients learn it from whomever they ask. The primary has it anyway."""
+        view = self._view
+        calls = {}
+        for report in active:
+            fields = self._active_fields(report.node)
+            serving = replace(report, member={**report.member, **fields})
+            calls[report.node] = change_call(serving, view.layout, {}, view.topology)
+        self._steps.at = (yield from gather(calls, self._steps.at, self._steps.until)).at

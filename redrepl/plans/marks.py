@@ -1,0 +1,72 @@
+"""Where one node may go on in another node's log, without missing anything."""
+
+from __future__ import annotations
+
+from redrepl.values import limits
+from redrepl.values.effects import ScriptCall
+from redrepl.values.keys import KeyLayout
+from redrepl.values.report import LOG_START, Checkpoint, Mark, NodeReport, Position, id_order
+
+
+def starting_mark(source: NodeReport, target: NodeReport) -> Mark | None:
+    """Where the target may go on in the source's log; None where only a walk over all keys will do.
+
+    A mark counts only for the log it was made in: same incarnation (or the one before, up to where that ended), not cut
+    off since, and not beyond the log's end, which would mean that the source lost part of it. Where two replicas have
+    never read each other's logs, what both know of their primary's tells. Without either, a log that is complete since
+    its beginning can be read from there.
+    """
+    known = [point.position for point in source.checkpoints if _has_reached(source, target, point)]
+    mark = target.marks.get(source.node)
+    if mark is not None and _is_of_this_log(source, mark) and _is_within(source, mark.position):
+        known.append(mark.position)
+    if not known and source.log_floor == LOG_START:
+        known.append(Position(LOG_START, 0))
+    return Mark(source.incarnation, max(known, key=lambda position: position.order)) if known else None
+
+
+def has_seen_all(source: NodeReport, target: NodeReport) -> bool:
+    """Whether the target knows the source's log to its end or beyond: the source has nothing of its own."""
+    mark = target.marks.get(source.node)
+    if mark is None or mark.incarnation != source.incarnation:
+        return False
+    return mark.position.order >= id_order(source.log.last_id)
+
+
+def checkpoint_call(layout: KeyLayout, epoch: bytes, checkpoint: Checkpoint) -> ScriptCall:
+    """Note a checkpoint on the replica whose log it is about."""
+    keys = (layout.member, layout.checkpoints)
+    return ScriptCall("checkpoint", keys, (epoch, checkpoint.encode(), limits.CHECKPOINTS))
+
+
+def _has_reached(source: NodeReport, target: NodeReport, point: Checkpoint) -> bool:
+    """Whether the target has the primary's log up to where a checkpoint says that it held all of the source's.
+
+    Only in the epoch of the checkpoint: in a later one a new primary's mark of an old one's log also stands behind
+    records that were discarded there.
+    """
+    known = target.marks.get(point.primary)
+    if known is None or point.epoch != target.lineage or point.incarnation != source.incarnation:
+        return False
+    reached = known.incarnation == point.mark.incarnation and known.position.order >= point.mark.position.order
+    return reached and _is_within(source, point.position)
+
+
+def _is_within(source: NodeReport, position: Position) -> bool:
+    """Whether the log still has everything after the place, and reaches as far.
+
+    A place at the log's end that counts fewer entries than the log has ever had stepped over some.
+    """
+    last = id_order(source.log.last_id)
+    if position.order == last and position.entries < source.log.added:
+        return False
+    return id_order(source.log_floor) <= position.order <= last
+
+
+def _is_of_this_log(source: NodeReport, mark: Mark) -> bool:
+    """Whether the log is the mark's, or went on from it without loss before the mark when its incarnation changed."""
+    if mark.incarnation == source.incarnation:
+        return True
+    if source.member.get("previous_incarnation") != mark.incarnation:
+        return False
+    return mark.position.order <= id_order(source.member.get("previous_end", LOG_START))

@@ -1,0 +1,251 @@
+"""Failover on nodes in memory: nothing acknowledged is lost, whoever becomes primary and whoever was away."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import TypeVar
+
+import pytest
+
+from redrepl.plans.failover import FailedOver, FailoverOrder, fail_over
+from redrepl.values.effects import Exchange, Plan
+from redrepl.values.errors import RequestError, Unavailable
+from redrepl.values.topology import Mode
+from tests.unit.support.in_memory import Nodes
+
+R = TypeVar("R")
+
+
+@pytest.fixture
+def nodes() -> Nodes:
+    """A primary a and replicas b and c, all of which hold one key."""
+    cluster = Nodes(3)
+    cluster.write("abc", b"key", cluster.value(b"first"))
+    settle(cluster)
+    return cluster
+
+
+def settle(nodes: Nodes) -> None:
+    for _ in range(3):
+        for node in nodes.first.ids:
+            if node not in nodes.down:
+                nodes.bring_up(node)
+
+
+def move(nodes: Nodes, to: str | None = None, planned: bool = False) -> FailedOver:
+    order = FailoverOrder(nodes.at, to, frozenset(nodes.down), planned)
+    return nodes.run(fail_over(nodes.layout, nodes.first.ids, order))
+
+
+def serving(nodes: Nodes) -> set[str]:
+    epoch = nodes.view().topology.epoch
+    present = [nodes.report(node) for node in nodes.first.ids if node not in nodes.down]
+    return {report.node for report in present if report.is_serving and report.epoch == epoch}
+
+
+@pytest.mark.parametrize("holder", ["b", "c", "bc"])
+@pytest.mark.parametrize("to", ["b", "c"])
+def test_an_acknowledged_write_survives_whoever_takes_over(nodes: Nodes, holder: str, to: str) -> None:
+    committed = nodes.value(b"committed")
+    nodes.write(f"a{holder}", b"last", committed)
+    nodes.down.add("a")
+    done = move(nodes, to)
+    assert (done.epoch, done.primary, done.previous) == (2, to, "a")
+    assert set(done.active) == {"b", "c"}
+    assert [nodes.record(node, b"last") for node in "bc"] == [committed] * 2
+    assert nodes.view().decider == to
+    assert serving(nodes) == {"b", "c"}
+
+
+def test_the_old_primary_comes_back_as_a_replica(nodes: Nodes) -> None:
+    nodes.down.add("a")
+    move(nodes)
+    nodes.down.clear()
+    nodes.write(nodes.view().decider or "", b"after", nodes.value(b"new"))
+    settle(nodes)
+    assert serving(nodes) == {"a", "b", "c"}
+    assert [nodes.contents(node) for node in "ab"] == [nodes.contents("c")] * 2
+
+
+def test_what_only_the_old_primary_has_is_kept_for_the_operator(nodes: Nodes) -> None:
+    lost = nodes.value(b"never acknowledged")
+    nodes.write("a", b"key", lost)
+    nodes.write("a", b"other", lost)
+    nodes.down.add("a")
+    move(nodes)
+    nodes.down.clear()
+    settle(nodes)
+    assert [nodes.contents(node) for node in "ab"] == [nodes.contents("c")] * 2
+    assert nodes.record("a", b"other") is None
+    kept = nodes.client("a").execute_command("XRANGE", nodes.layout.discarded, "-", "+")
+    found = {fields[1]: (fields[3], fields[9]) for _, fields in kept}
+    assert found == {nodes.layout.data(key): (lost.encode(), b"diverged") for key in (b"key", b"other")}
+
+
+def test_a_planned_move_loses_nothing_at_all(nodes: Nodes) -> None:
+    alone = nodes.value(b"on the primary alone")
+    nodes.write("a", b"alone", alone)
+    done = move(nodes, "c", planned=True)
+    assert (done.primary, set(done.active)) == ("c", {"a", "b", "c"})
+    assert [nodes.record(node, b"alone") for node in "abc"] == [alone] * 3
+    assert nodes.report("a").member["rule"] == "follow"
+    assert nodes.report("c").member["rule"] == "decide"
+
+
+def test_where_nobody_is_asked_for_the_primary_stays(nodes: Nodes) -> None:
+    assert move(nodes).primary == "a"
+
+
+def test_writes_of_the_old_epoch_come_no_more(nodes: Nodes) -> None:
+    late = nodes.view().write_call(b"late", nodes.value(b"late").encode())
+    nodes.down.add("a")
+    move(nodes)
+    assert [nodes.send(node, late)[0] for node in "bc"] == [b"refused"] * 2
+    assert nodes.send("a", late) == 1
+    nodes.down.clear()
+    settle(nodes)
+    assert [nodes.record(node, b"late") for node in "abc"] == [None] * 3
+
+
+def test_a_failover_after_a_failover_goes_on_from_the_logs(nodes: Nodes) -> None:
+    nodes = Nodes(5)
+    first = nodes.value(b"1")
+    nodes.write("abcde", b"key", first)
+    settle(nodes)
+    for node in "abcde":
+        # No log reaches back to its beginning any more: only marks and checkpoints tell where to go on.
+        nodes.client(node).execute_command("HSET", nodes.layout.member, "log_floor", nodes.report(node).log.last_id)
+    nodes.down.add("a")
+    second = nodes.value(b"2")
+    done = move(nodes)
+    assert (len(done.active), done.records) == (4, 0)
+    nodes.write("bcd", b"key", second)
+    nodes.down.add(done.primary)
+    again = move(nodes)
+    assert (again.epoch, len(again.active)) == (3, 3)
+    assert {nodes.record(node, b"key") for node in again.active} == {second}
+    nodes.down.clear()
+    settle(nodes)
+    assert serving(nodes) == set("abcde")
+
+
+def test_a_run_that_died_after_fencing_is_taken_up(nodes: Nodes) -> None:
+    for node in "bc":
+        nodes.client(node).execute_command("HSET", nodes.layout.member, "epoch", "2", "state", "fenced")
+    nodes.down.add("a")
+    assert move(nodes).epoch == 3
+    assert serving(nodes) == {"b", "c"}
+
+
+def test_a_run_that_died_before_the_primary_served_is_taken_up(nodes: Nodes) -> None:
+    committed = nodes.value(b"committed")
+    nodes.write("ab", b"last", committed)
+    nodes.down.add("a")
+    move(nodes, "b")
+    nodes.client("b").execute_command("HSET", nodes.layout.member, "state", "fenced", "lineage", "1")
+    for node in "bc":
+        nodes.client(node).execute_command("HSET", nodes.layout.topology, "topology", nodes.first.encode())
+    done = move(nodes)
+    assert (done.epoch, done.primary) == (3, "c"), "c is of the highest lineage"
+    assert nodes.record("c", b"last") == committed
+    settle(nodes)
+    assert serving(nodes) == {"b", "c"}
+
+
+@pytest.mark.parametrize("what", ["away", "restarted", "empty"])
+def test_without_a_majority_nothing_is_touched(nodes: Nodes, what: str) -> None:
+    nodes.down.add("a")
+    if what == "away":
+        nodes.down.add("b")
+    elif what == "restarted":
+        nodes.restart("b")
+    else:
+        nodes.lose_everything("b")
+    with pytest.raises(Unavailable, match="2 of 3 members must take part") as caught:
+        move(nodes)
+    assert set(caught.value.evidence) == {"a", "b"}
+    assert (nodes.report("c").epoch, nodes.report("c").state) == (1, "active")
+
+
+@pytest.mark.parametrize("loss", ["restart", "empty"])
+def test_a_primary_that_lost_data_is_replaced_by_the_workers(nodes: Nodes, loss: str) -> None:
+    committed = nodes.value(b"committed")
+    nodes.write("ab", b"last", committed)
+    if loss == "restart":
+        nodes.restart("a")
+    else:
+        nodes.lose_everything("a")
+    done = nodes.bring_up("a", fails_over=True)
+    assert done.notes == ["handed its role over to b in epoch 2"]
+    settle(nodes)
+    assert serving(nodes) == {"a", "b", "c"}
+    assert [nodes.record(node, b"last") for node in "abc"] == [committed] * 3
+
+
+def test_a_switchover_needs_the_primary(nodes: Nodes) -> None:
+    nodes.down.add("a")
+    with pytest.raises(Unavailable, match="use failover"):
+        move(nodes, "b", planned=True)
+
+
+def test_what_cannot_be_is_refused(nodes: Nodes) -> None:
+    with pytest.raises(RequestError, match="'x' is no member"):
+        move(nodes, "x")
+    nodes.down.add("b")
+    with pytest.raises(Unavailable, match="'b' cannot become the primary"):
+        move(nodes, "b")
+    several = Nodes(3, Mode.MULTI_PRIMARY)
+    with pytest.raises(RequestError, match="nothing to fail over"):
+        move(several)
+
+
+def test_a_rival_who_was_quicker_is_left_alone(nodes: Nodes) -> None:
+    """Both looked at the same moment; the second to fence finds members changed and stops."""
+    nodes.down.add("a")
+    order = FailoverOrder(nodes.at, None, frozenset("a"))
+    slow = fail_over(nodes.layout, nodes.first.ids, order)
+    with pytest.raises(Unavailable, match="only 0 of 3 members could be fenced in epoch 2"):
+        nodes.run(interrupted(slow, 2, lambda: move(nodes)))
+    assert nodes.view().topology.epoch == 2
+    assert serving(nodes) == {"b", "c"}
+
+
+class Died(Exception):
+    """The process that runs a plan is no more."""
+
+
+def die() -> None:
+    raise Died
+
+
+@pytest.mark.parametrize("question", range(1, 16))
+def test_whoever_comes_after_a_run_that_died_finishes(nodes: Nodes, question: int) -> None:
+    """It dies before its first request, its second, and so on; acknowledged writes stand, and everybody serves."""
+    committed = nodes.value(b"committed")
+    nodes.write("ac", b"last", committed)
+    nodes.down.add("a")
+    order = FailoverOrder(nodes.at, "b", frozenset("a"))
+    with contextlib.suppress(Died):
+        nodes.run(interrupted(fail_over(nodes.layout, nodes.first.ids, order), question, die))
+    move(nodes)
+    assert serving(nodes) == {"b", "c"}
+    assert [nodes.record(node, b"last") for node in "bc"] == [committed] * 2
+    nodes.down.clear()
+    settle(nodes)
+    assert serving(nodes) == {"a", "b", "c"}
+
+
+def interrupted(plan: Plan[R], question: int, action: Callable[[], object]) -> Plan[R]:
+    """The plan, with something happening right before it asks its ``question``-th question."""
+    asked = 0
+    try:
+        effect = next(plan)
+        while True:
+            asked += isinstance(effect, Exchange) and effect.fresh
+            if asked == question and isinstance(effect, Exchange) and effect.fresh:
+                action()
+            effect = plan.send((yield effect))
+    except StopIteration as end:
+        result: R = end.value
+        return result
