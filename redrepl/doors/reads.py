@@ -6,10 +6,12 @@ import contextlib
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from redrepl.doors.foundation import Foundation, K, Limits, V
+from redrepl.doors.following import Following, as_unavailable
+from redrepl.doors.foundation import K, Limits, V
 from redrepl.plans.read import Found, read_confirmed, read_decider, read_many_from, read_one, width_of
 from redrepl.plans.scan import scan_names
 from redrepl.plans.topology import read_topology
+from redrepl.plans.view import ClusterView, EpochMoved
 from redrepl.plans.write import WriteOrder
 from redrepl.values import limits
 from redrepl.values.effects import Plan
@@ -38,7 +40,7 @@ class FoundRecord(NamedTuple):
     node: str
 
 
-class Reads(Foundation[K, V]):
+class Reads(Following[K, V]):
     """Plans of reads from one copy, and of those that others confirm."""
 
     def _is_topology_old(self, prefer: ReadPreference | str) -> bool:
@@ -71,8 +73,7 @@ class Reads(Foundation[K, V]):
             yield from self._renew_topology()
         raw, order = self._key(key), self._order(Limits(level, timeout_seconds))
         if _reads_one(order):
-            nodes, at_least = self._candidates(prefer), self.session.at_least(raw)
-            found = yield from read_one(self._view, raw, nodes, at_least, order.started, order.until)
+            found = yield from self._reading(order, lambda view, order: self._read_one(view, order, raw, prefer))
         else:
             parse_preference(prefer)
             found = (yield from self._confirmed([raw], order))[0]
@@ -81,8 +82,12 @@ class Reads(Foundation[K, V]):
             self._clock.observe(found.record.stamp.micros)
         return found
 
+    def _read_one(self, view: ClusterView, order: WriteOrder, raw: bytes, prefer: ReadPreference | str) -> Plan[Found]:
+        nodes, at_least, now = self._candidates(prefer), self.session.at_least(raw), self._base_driver.now()
+        return read_one(view, raw, nodes, at_least, now, order.until)
+
     def _confirmed(self, keys: Sequence[bytes], order: WriteOrder) -> Plan[list[Found]]:
-        confirmed = yield from self._following(
+        confirmed = yield from self._reading(
             order, lambda view, order: read_confirmed(view, order.home, keys, order.required, order.until)
         )
         return [Found(record, confirmed.node) for record in confirmed.records]
@@ -92,8 +97,15 @@ class Reads(Foundation[K, V]):
     ) -> Plan[V | None]:
         if level is ConsistencyLevel.ONE and prefer is ReadPreference.PRIMARY and self._view.decider is not None:
             # Nearly every read: no layer more than needed around it.
-            raw = self._key(key)
-            record = yield from read_decider(self._view, raw, self._base_driver.now() + self._timeout(timeout_seconds))
+            raw, view, now = self._key(key), self._view, self._base_driver.now()
+            until = now + self._timeout(timeout_seconds)
+            try:
+                record = yield from read_decider(view, raw, now, until)
+            except (EpochMoved, Unavailable) as error:
+                if not (yield from self._await_epoch_after(view.topology.epoch, until)):
+                    raise as_unavailable(error) from error
+                order = self._order(Limits(level, None))._replace(until=until)
+                record = (yield from self._reading(order, lambda view, o: self._read_one(view, o, raw, prefer))).record
             if record is None:
                 return None
             self.session.note(raw, record.stamp)
@@ -150,10 +162,7 @@ class Reads(Foundation[K, V]):
         """The records of many keys, None where nothing stands; at ONE from the copies that ``prefer`` names."""
         preference = parse_preference(prefer)
         if _reads_one(order):
-            nodes, at_least = self._candidates(preference), [self.session.at_least(key) for key in keys]
-            driver = self._base_driver
-            width = width_of(preference, nodes, len(keys), self._home(), driver.trouble, driver.latency_seconds)
-            found = yield from read_many_from(self._view, keys, nodes, at_least, order.started, order.until, width)
+            found = yield from self._reading(order, lambda view, o: self._read_many_at_one(view, o, keys, preference))
         else:
             found = yield from self._confirmed(keys, order)
         for key, (record, _) in zip(keys, found, strict=True):
@@ -161,6 +170,14 @@ class Reads(Foundation[K, V]):
                 self.session.note(key, record.stamp)
                 self._clock.observe(record.stamp.micros)
         return [record for record, _ in found]
+
+    def _read_many_at_one(
+        self, view: ClusterView, order: WriteOrder, keys: Sequence[bytes], preference: ReadPreference
+    ) -> Plan[list[Found]]:
+        nodes, at_least = self._candidates(preference), [self.session.at_least(key) for key in keys]
+        driver = self._base_driver
+        width = width_of(preference, nodes, len(keys), order.home, driver.trouble, driver.latency_seconds)
+        return read_many_from(view, keys, nodes, at_least, driver.now(), order.until, width)
 
 
 def _reads_one(order: WriteOrder) -> bool:

@@ -6,18 +6,17 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from redrepl.doors.foundation import BETWEEN_EPOCHS_SECONDS, Foundation, K, Limits, PendingWrite, R, V
+from redrepl.doors.following import Following, Pursuit
+from redrepl.doors.foundation import K, Limits, PendingWrite, R, V
 from redrepl.plans.batch import Chunk, Draft, write_chunk, write_chunks
-from redrepl.plans.read import Confirmed, read_confirmed
 from redrepl.plans.update import Update, Updated, update_one
-from redrepl.plans.view import ClusterView, EpochMoved, epoch_in_refusal, is_clock_refusal
+from redrepl.plans.view import ClusterView, EpochMoved, is_clock_refusal
 from redrepl.plans.write import WriteOrder, clock_error, write_one
-from redrepl.values.effects import Exchange, Plan
+from redrepl.values.effects import Plan
 from redrepl.values.errors import (
     NotAReplicatedRecord,
     RedreplError,
     RequestError,
-    Unavailable,
     WriteNotConfirmed,
     WriteRejected,
 )
@@ -27,7 +26,7 @@ from redrepl.values.stamp import Stamp
 from redrepl.values.validation import check_integer, check_key, check_keys, check_value
 
 
-class Writes(Foundation[K, V]):
+class Writes(Following[K, V]):
     """Plans of single writes, of batches, and of changes with a condition."""
 
     def _write(
@@ -39,32 +38,41 @@ class Writes(Foundation[K, V]):
 
     def _write_alone(self, write: PendingWrite, how: Limits) -> Plan[WriteReceipt]:
         user_key, raw, kind, payload, deadline_millis = write
-        order = self._order(how)
+        order, view = self._order(how), self._view
         record = Record(self._clock.next(), kind, deadline_millis, payload)
         receipt: WriteReceipt | None = None
         try:
             # Nearly always this is all: no layer more than needed around it, it is the price of every write.
-            receipt = yield from write_one(self._view, order, user_key, raw, record)
-        except EpochMoved as moved:
-            order = yield from self._follow(order, moved)
-        if receipt is None or (receipt.outcome is Outcome.REJECTED and self._home() != order.home):
-            again = yield from self._write_again(order, user_key, raw, record, (order.home,) if receipt else ())
-            receipt = again if receipt or not order.reach_others else _unsure(again)
-        if receipt.outcome is Outcome.UNKNOWN:
-            (receipt,) = yield from self._confirm_after_move(order, (raw,), (receipt,))
+            receipt = yield from write_one(view, order, user_key, raw, record)
+        except EpochMoved:
+            receipt = None
+        if receipt is None or receipt.outcome is not Outcome.COMMITTED:
+            chunk = Chunk((user_key,), (raw,), (record.stamp,), (record.encode(),), order)
+            (receipt,) = yield from self._see_through(chunk, view, None if receipt is None else (receipt,))
         self._note(raw, receipt)
         return self._settle(receipt, order.reach_others)
 
-    def _write_again(
-        self, order: WriteOrder, user_key: str | bytes, raw: bytes, record: Record, tried: tuple[str, ...] = ()
-    ) -> Plan[WriteReceipt]:
-        """A record that nobody stored, with its stamp: in the epoch that is now, or on another primary."""
-        return self._deciding(
-            self._renewed(order),
-            lambda view, order: write_one(view, order, user_key, raw, record),
-            _is_rejected,
-            tried,
+    def _see_through(
+        self, chunk: Chunk, view: ClusterView, receipts: Sequence[WriteReceipt] | None
+    ) -> Plan[Sequence[WriteReceipt]]:
+        """The receipts of writes that left once, in this view: through changes of epoch, and on to other primaries.
+
+        ``receipts``: as the first attempt gave them; None where the deciding node is in another epoch.
+        """
+        if receipts is not None and all(each.outcome is Outcome.COMMITTED for each in receipts):
+            return receipts
+        if view.decider is not None:
+            return (yield from self._pursue(chunk, view.topology.epoch, receipts))
+        home = chunk.order.home
+        if receipts is not None and not (_is_rejected(receipts[0]) and self._home() != home):
+            return receipts
+        again = yield from self._deciding(
+            self._renewed(chunk.order),
+            lambda view, order: write_chunk(view, chunk._replace(order=order)),
+            lambda receipts: _is_rejected(receipts[0]),
+            (home,) if receipts else (),
         )
+        return again if receipts or not chunk.order.reach_others else list(map(_unsure, again))
 
     def _write_group(self, writes: Sequence[PendingWrite], how: Limits) -> Plan[list[WriteReceipt | Exception]]:
         """Writes of different keys that came together; for each, in this order, its receipt or its error."""
@@ -73,24 +81,29 @@ class Writes(Foundation[K, V]):
                 return [(yield from self._write_alone(writes[0], how))]
             except RedreplError as error:
                 return [error]
-        order, stamp = self._order(how), self._clock.next()
+        order, view, stamp = self._order(how), self._view, self._clock.next()
         records = [Record(stamp, write.kind, write.deadline_millis, write.payload) for write in writes]
         user_keys, keys = [write.user_key for write in writes], [write.key for write in writes]
         chunk = Chunk(user_keys, keys, [stamp] * len(writes), [record.encode() for record in records], order)
         try:
-            ((_, first),) = yield from write_chunks(self._view, iter((chunk,)))
-            receipts = yield from self._see_through(chunk, first)
+            receipts = yield from self._write_chunk(chunk, view)
         except NotAReplicatedRecord:
             # The deciding node stored nothing, because of one key. With the stamps they have, the others stand alone.
-            return (yield from self._write_one_by_one(chunk, records))
+            return (yield from self._write_one_by_one(chunk))
         self._note_chunk(chunk, receipts)
         return self._settle_group(receipts, order)
 
-    def _write_one_by_one(self, chunk: Chunk, records: Sequence[Record]) -> Plan[list[WriteReceipt | Exception]]:
+    def _write_chunk(self, chunk: Chunk, view: ClusterView) -> Plan[Sequence[WriteReceipt]]:
+        """The receipts of writes that leave now, each in the end."""
+        ((_, first),) = yield from write_chunks(view, iter((chunk,)))
+        return (yield from self._see_through(chunk, view, first))
+
+    def _write_one_by_one(self, chunk: Chunk) -> Plan[list[WriteReceipt | Exception]]:
         results: list[WriteReceipt | Exception] = []
-        for user_key, key, record in zip(chunk.user_keys, chunk.keys, records, strict=True):
+        for index, key in enumerate(chunk.keys):
+            view, alone = self._view, chunk.part((index,), self._renewed(chunk.order))
             try:
-                receipt = yield from self._write_again(chunk.order, user_key, key, record)
+                (receipt,) = yield from self._write_chunk(alone, view)
                 self._note(key, receipt)
                 results.append(self._settle(receipt, chunk.order.reach_others))
             except RedreplError as error:
@@ -147,50 +160,22 @@ class Writes(Foundation[K, V]):
         is_rejected: Callable[[R], bool],
         tried: tuple[str, ...] = (),
     ) -> Plan[R]:
-        """`_following` for writes: where nothing could be sent to one of several primaries, go to the next."""
+        """`_following` for writes: where nothing could be sent to the deciding node, go to the next one."""
         while True:
+            epoch = self._view.topology.epoch
             result = yield from self._following(order, build)
-            tried = (*tried, order.home)
-            home = self._home()
-            if self._view.decider is not None or home in tried or not is_rejected(result):
+            if not is_rejected(result):
                 return result
-            order = order._replace(home=home)
-
-    def _confirm_after_move(
-        self, order: WriteOrder, keys: Sequence[bytes], receipts: Sequence[WriteReceipt]
-    ) -> Plan[list[WriteReceipt]]:
-        """Receipts as given, but for writes that the deciding node took just before the epoch moved on.
-
-        Other copies, in the new epoch already, refused these. They are not sent to the deciding node again: one that
-        was overwritten meanwhile would take effect twice. Where the same node still decides, and a read in the new
-        epoch finds their stamps or later ones on as many copies as the level asks for, they are committed.
-        """
-        taken = [each for each in receipts if each.outcome is Outcome.UNKNOWN and order.home in each.acked]
-        refusals = {reason for receipt in taken for reason in receipt.failed.values()}
-        # Another task may have read the new topology meanwhile.
-        if not any(epoch_in_refusal(reason) >= self._view.topology.epoch for reason in refusals):
-            return list(receipts)
-        try:
-            confirmed = yield from self._confirm_in_new_epoch(order, keys)
-        except (EpochMoved, Unavailable):
-            return list(receipts)  # not confirmed in time: unknown is the truth
-        return [
-            _confirmed_later(receipt, record, confirmed, self._view.everybody, confirmed.at - order.started)
-            for receipt, record in zip(receipts, confirmed.records, strict=True)
-        ]
-
-    def _confirm_in_new_epoch(self, order: WriteOrder, keys: Sequence[bytes]) -> Plan[Confirmed]:
-        """Raises EpochMoved or Unavailable where that does not succeed in time, or where another node decides."""
-        home = order.home
-        while True:
-            order = yield from self._follow(order, EpochMoved("a copy is in a later epoch"))
-            if order.home != home:
-                raise Unavailable(f"node {home!r} decides no more")
-            try:
-                return (yield from read_confirmed(self._view, home, keys, order.required, order.until))
-            except (EpochMoved, Unavailable):
-                # The copies come to the new epoch one after the other.
-                yield Exchange((), min(order.until, self._base_driver.now() + BETWEEN_EPOCHS_SECONDS))
+            tried = (*tried, order.home)
+            if self._view.decider is not None:
+                # Another node may become the primary in time.
+                if not (yield from self._await_epoch_after(epoch, order.until)):
+                    return result
+                order = self._renewed(order)
+            elif (home := self._home()) in tried:
+                return result
+            else:
+                order = order._replace(home=home)
 
     def _settle(self, receipt: WriteReceipt, reached_others: bool) -> WriteReceipt:
         """Wake the workers where a copy is behind; raise where the write is not committed."""
@@ -221,7 +206,7 @@ class Writes(Foundation[K, V]):
         while parts:
             view = self._view
             for chunk, found in (yield from write_chunks(view, self._leaving(view, draft, parts, how))):
-                done = yield from self._see_through(chunk, found)
+                done = yield from self._see_through(chunk, view, found)
                 self._note_chunk(chunk, done)
                 receipts += done
         return self._settle_batch(receipts, how)
@@ -236,22 +221,6 @@ class Writes(Foundation[K, V]):
             if self._view is not view:
                 return
             yield draft.leave(parts.popleft(), self._clock.next(), order)
-
-    def _see_through(self, chunk: Chunk, receipts: list[WriteReceipt] | None) -> Plan[list[WriteReceipt]]:
-        """The receipts of a chunk that left once; it leaves again where the deciding node had nothing to do with it."""
-        if receipts is None or (_is_rejected(receipts[0]) and self._home() != chunk.order.home):
-            again = yield from self._write_chunk(chunk, (chunk.order.home,) if receipts else ())
-            receipts = again if receipts or not chunk.order.reach_others else list(map(_unsure, again))
-        return (yield from self._confirm_after_move(chunk.order, chunk.keys, receipts))
-
-    def _write_chunk(self, chunk: Chunk, tried: tuple[str, ...] = ()) -> Plan[list[WriteReceipt]]:
-        """A chunk that nobody has stored, with its stamp, in the epoch that is now; not on homes that were tried."""
-        return self._deciding(
-            self._renewed(chunk.order),
-            lambda view, order: write_chunk(view, chunk._replace(order=order)),
-            lambda receipts: _is_rejected(receipts[0]),
-            tried,
-        )
 
     def _note_chunk(self, chunk: Chunk, receipts: Sequence[WriteReceipt]) -> None:
         """`_note` for each key; the clock needs the latest stamp only."""
@@ -281,17 +250,35 @@ class Writes(Foundation[K, V]):
         raw, order = self._key(key), self._order(how)
         user_key = self._receipt_key(key)
         update = Update(operation, self._clock.next(), operand, deadline)
-        updated = yield from self._deciding(
-            order,
-            lambda view, order: update_one(view, order, user_key, raw, update),
-            lambda updated: _is_rejected(updated.receipt),
-        )
-        if updated.receipt.outcome is Outcome.UNKNOWN:
-            (receipt,) = yield from self._confirm_after_move(order, (raw,), (updated.receipt,))
-            updated = updated._replace(receipt=receipt)
+        updated = yield from self._updated(order, user_key, raw, update)
         self._note(raw, updated.receipt)
         self._settle(updated.receipt, order.reach_others or not updated.receipt.applied)
         return updated
+
+    def _updated(self, order: WriteOrder, user_key: str | bytes, raw: bytes, update: Update) -> Plan[Updated]:
+        """What came of an update in the end. Where it certainly had no effect it is carried out in the new epoch."""
+        if self._view.decider is None:
+            return (
+                yield from self._deciding(
+                    order,
+                    lambda view, order: update_one(view, order, user_key, raw, update),
+                    lambda updated: _is_rejected(updated.receipt),
+                )
+            )
+        while True:
+            view, order = self._view, self._renewed(order)
+            try:
+                updated = yield from update_one(view, order, user_key, raw, update)
+            except EpochMoved as moved:
+                order = yield from self._follow(order, moved)
+                continue
+            if updated.receipt.outcome is Outcome.COMMITTED:
+                return updated
+            chunk = Chunk((user_key,), (raw,), (update.stamp,), (b"",), order)
+            pursuit = Pursuit(chunk, view.topology.epoch, (updated.receipt,))
+            found = yield from self._look_into(pursuit)
+            if not pursuit.is_absent(0):
+                return Updated(pursuit.receipts()[0], updated.record or found)
 
     def _add(self, key: K | str | bytes, value: V | bytes, ttl: float | None, how: Limits) -> Plan[WriteReceipt]:
         updated = yield from self._update(key, b"add", self._value(value), self._deadline(ttl), how)
@@ -315,18 +302,6 @@ class Writes(Foundation[K, V]):
 
     def _expire(self, key: K | str | bytes, ttl: float | None, how: Limits) -> Plan[WriteReceipt]:
         return (yield from self._update(key, b"expire", b"", self._deadline(ttl), how)).receipt
-
-
-def _confirmed_later(
-    receipt: WriteReceipt, record: Record | None, confirmed: Confirmed, everybody: frozenset[str], elapsed: float
-) -> WriteReceipt:
-    """The receipt after a read that found ``record`` on enough copies."""
-    if receipt.outcome is not Outcome.UNKNOWN or record is None or record.stamp < receipt.stamp:
-        return receipt
-    holders = confirmed.holders
-    return receipt._replace(
-        outcome=Outcome.COMMITTED, acked=holders, pending=everybody - holders, failed={}, elapsed=elapsed
-    )
 
 
 def _unsure(receipt: WriteReceipt) -> WriteReceipt:

@@ -99,7 +99,7 @@ class Channel(Switchboard):
         while not events:
             left = until - time.monotonic()
             if left <= 0:
-                return self._last_look(run)
+                return self._last_look(run, effect.holds)
             self._poll(left)
         return events.popleft()
 
@@ -112,11 +112,12 @@ class Channel(Switchboard):
         if left > 0 and connection.poller.poll(left * 1000):
             self.receive(connection)
 
-    def _last_look(self, run: Run) -> Event:
-        """The deadline passed: what has come by now still counts."""
+    def _last_look(self, run: Run, holds: bool) -> Event:
+        """The time is over: what has come by now still counts."""
         self._poll(0.0)
-        self.give_up(run)
-        self._stop_waiting()
+        if not holds:
+            self.give_up(run)
+            self._stop_waiting()
         return run.events.popleft() if run.events else DeadlinePassed(time.monotonic())
 
     def _watch(self, connection: NodeConnection) -> None:

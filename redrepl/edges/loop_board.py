@@ -174,6 +174,7 @@ class Operation(Generic[R]):
     __slots__ = (
         "_board",
         "_has_news",
+        "_holds",
         "_is_over",
         "_on_end",
         "_plan",
@@ -194,7 +195,7 @@ class Operation(Generic[R]):
         self._run: Run = _Question(self)
         self._timer: asyncio.TimerHandle | None = None
         self._until = self._timer_at = 0.0
-        self._has_news = self._is_over = False
+        self._has_news = self._holds = self._is_over = False
 
     def begin(self) -> None:
         """Let the plan start. Where it comes to its end at once, that is told before this returns."""
@@ -246,6 +247,7 @@ class Operation(Generic[R]):
             self._board.start(self._run, effect)
         if self._run.events:
             return False
+        self._holds = effect.holds
         left = effect.until - time.monotonic()
         if left > 0:
             self._wake_at(effect.until, left)
@@ -261,7 +263,8 @@ class Operation(Generic[R]):
         if not events:
             # The loop may have been busy elsewhere: what has come by now still counts.
             self._board.look()
-            self._board.give_up(self._run)
+            if not self._holds:
+                self._board.give_up(self._run)
         return events.popleft() if events else DeadlinePassed(time.monotonic())
 
     def _wake_at(self, until: float, left: float) -> None:

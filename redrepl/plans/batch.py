@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, repeat
 from operator import add
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from redrepl.plans.view import ClusterView, EpochMoved, describe_refusal
 from redrepl.plans.write import (
@@ -28,6 +28,8 @@ from redrepl.values.effects import Answer, DeadlinePassed, Exchange, Failure, Pl
 from redrepl.values.receipt import Outcome, WriteReceipt
 from redrepl.values.record import Record
 from redrepl.values.stamp import STAMP_BYTES, Stamp
+
+T = TypeVar("T")
 
 CHUNKS_IN_FLIGHT = 3
 """Chunks on their way at once: nodes have work while the client makes the next chunk ready, and no socket fills up."""
@@ -77,6 +79,14 @@ class Chunk(NamedTuple):
     stamps: Sequence[Stamp]
     records: Sequence[bytes]
     order: WriteOrder
+
+    def part(self, indexes: Sequence[int], order: WriteOrder) -> Chunk:
+        """Some of these writes, in another order."""
+
+        def pick(column: Sequence[T]) -> list[T]:
+            return [column[index] for index in indexes]
+
+        return Chunk(pick(self.user_keys), pick(self.keys), pick(self.stamps), pick(self.records), order)
 
 
 class Written(NamedTuple):

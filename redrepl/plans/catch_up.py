@@ -111,7 +111,7 @@ def ship_log(
         if not is_last:
             coming = _ask_for_page(view, copier, position, next_count(page))
         if page.entries or position == start.position:
-            # Also where there is nothing: the start may follow from a checkpoint, and the target's own mark lasts longer.
+            # Also where there is nothing: the start may follow from a checkpoint, and a mark of its own lasts longer.
             yield from copier.send(page.stamps, Mark(start.incarnation, position))
         if is_last:
             yield from copier.settle()

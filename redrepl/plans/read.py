@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from redrepl.plans.scan import FOREIGN
 from redrepl.plans.view import ClusterView, ask, check_admitted, foreign_value
+from redrepl.plans.watch import watching
 from redrepl.values.effects import (
     DeadlinePassed,
     Event,
@@ -41,15 +42,24 @@ class Found(NamedTuple):
     node: str
 
 
-def read_decider(view: ClusterView, key: bytes, until: float) -> Plan[Record | None]:
-    """One plain GET on the one primary, whose record is the answer whatever it is. Raises Unavailable."""
+def read_decider(view: ClusterView, key: bytes, started: float, until: float) -> Plan[Record | None]:
+    """One plain GET on the one primary, whose record is the answer whatever it is. Raises Unavailable, EpochMoved."""
     home, name = view.decider, view.layout.data_prefix + key
     assert home is not None, "asked in the mode of one primary alone"
-    event = yield Exchange((Request(home, PlainCommand((b"GET", name))),), until, home, True)
+    patient_until = started + view.patience_seconds
+    is_patient = patient_until >= until
+    request = Request(home, PlainCommand((b"GET", name)))
+    event = yield Exchange((request,), until if is_patient else patient_until, home, True, not is_patient)
+    if type(event) is DeadlinePassed and not is_patient:
+        event = yield from watching(view, _wait(until), started, view.others[home])
     if type(event) is Reply:
         return None if event.content is None else view.record_at(home, name, event.content)
     reason = _failure(view, home, name, event)
     raise Unavailable(f"no copy could answer the read of {key!r}", {home: reason})
+
+
+def _wait(until: float) -> Plan[Event]:
+    return (yield Exchange((), until))
 
 
 def read_one(

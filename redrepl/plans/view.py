@@ -19,6 +19,11 @@ FOR_UPKEEP = b"upkeep"
 """Where records may be read: on active members alone, or for upkeep on syncing and fenced ones too."""
 
 
+SUSPECT_SECONDS = 0.25
+"""How long the one primary may take before the others are asked whether the epoch moved; nearly every answer comes much
+sooner."""
+
+
 class EpochMoved(RedreplError):
     """A node works in another epoch than the caller's topology: read the topology again and repeat."""
 
@@ -35,6 +40,7 @@ class ClusterView:
         self.others = {node: topology.others(node) for node in topology.ids}
         self.everybody = frozenset(topology.ids)
         self.from_home = {node: (node, *self.others[node]) for node in topology.ids}
+        self.patience_seconds = SUSPECT_SECONDS if self.decider is not None and len(self.ids) > 1 else float("inf")
         self._levels = {
             name: (level, level.required(len(self.ids) - 1))
             for level in ConsistencyLevel

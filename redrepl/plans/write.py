@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from redrepl.plans.tally import Standing, Tally
 from redrepl.plans.view import ClusterView, describe_refusal, foreign_value, refusal_error
+from redrepl.plans.watch import watching
 from redrepl.values.effects import DeadlinePassed, Event, Exchange, Failure, Plan, Reply, Request, ScriptCall
 from redrepl.values.errors import ClockSkew, RedreplError
 from redrepl.values.level import ConsistencyLevel
@@ -54,7 +55,10 @@ def write_one(
     """
     home, call, stamp = order.home, view.write_call(key, record.encode()), record.stamp
     targets = view.from_home[home] if order.reach_others else (home,)
-    event = yield Exchange(tuple([Request(node, call) for node in targets]), order.until, home, True)
+    patient_until = order.started + view.patience_seconds
+    is_patient = patient_until >= order.until
+    until = order.until if is_patient else patient_until
+    event = yield Exchange(tuple([Request(node, call) for node in targets]), until, home, True, not is_patient)
     holders: list[str] = []
     wait: Exchange | None = None
     # Nearly every write ends here: all copies answer that the record stands as it was sent.
@@ -64,10 +68,11 @@ def write_one(
             acked = frozenset(holders)
             pending, elapsed = view.everybody - acked, event.at - order.started
             return WriteReceipt(user_key, stamp, Outcome.COMMITTED, True, acked, pending, {}, order.required, elapsed)
-        wait = wait or Exchange((), order.until)
+        wait = wait or Exchange((), until, holds=not is_patient)
         event = yield wait
     assert event is not None
-    return (yield from _go_on(_Spread(view, order, user_key, key, record, call), holders, event))
+    rest = _go_on(_Spread(view, order, user_key, key, record, call), holders, event)
+    return (yield from (rest if view.decider is None else watching(view, rest, order.started, view.others[home])))
 
 
 def _go_on(spread: _Spread, holders: list[str], event: Event) -> Plan[WriteReceipt]:

@@ -45,12 +45,15 @@ class Exchange(NamedTuple):
     driver may report nothing else before its answer.
     ``fresh`` begins a new question: replies still owed to earlier requests of the plan are no longer wanted and never
     come back as events. Every first exchange of a question is fresh, so that plans can be put together.
+    ``holds``: ``until`` is no deadline, only when the plan wants to look around: what still waits for a connection then
+    goes on waiting. Without it, that fails when the time is over.
     """
 
     requests: tuple[Request, ...]
     until: float
     gate: str | None = None
     fresh: bool = False
+    holds: bool = False
 
 
 class Progress(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redrepl.values.report import Cursor, Log, Mark, NodeReport, Position, parse_report
+from redrepl.values.report import Checkpoint, Cursor, Log, Mark, NodeReport, Position, parse_report
 from redrepl.values.topology import Member, Mode, NodeRole, Topology
 
 names = st.text("abcdefgh-_0123456789", min_size=1, max_size=8).map(lambda text: "n" + text)
@@ -13,6 +13,7 @@ words = st.text("abcdef0123456789", min_size=1, max_size=16)
 ids = st.builds(lambda a, b: f"{a}-{b}", st.integers(0, 1 << 62), st.integers(0, 1 << 62))
 counts = st.integers(0, 1 << 62)
 positions = st.builds(Position, ids, counts)
+checkpoints = st.builds(Checkpoint, words, positions, names, st.builds(Mark, words, positions), st.integers(1, 1000))
 
 
 @st.composite
@@ -45,6 +46,7 @@ def reports(draw: st.DrawFn) -> NodeReport:
         topology=draw(st.one_of(st.none(), topologies())),
         now_millis=draw(counts),
         clusters=draw(st.dictionaries(names, names, max_size=3)),
+        checkpoints=tuple(draw(st.lists(checkpoints, max_size=3))),
     )
 
 
@@ -64,6 +66,7 @@ def test_a_report_comes_back_from_the_answer(report: NodeReport) -> None:
         report.topology.encode().encode() if report.topology else b"",
         b"%d" % report.now_millis,
         _flat(report.clusters),
+        [checkpoint.encode() for checkpoint in report.checkpoints],
     ]
     assert parse_report(report.node, answer, report.run_id) == report
 

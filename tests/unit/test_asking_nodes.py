@@ -173,7 +173,7 @@ def test_a_cluster_is_not_made_where_a_node_is_away_or_taken() -> None:
         plan.fails("b", "down")
     assert caught.value.evidence == {"b": "down"}
     for taken, said in (
-        ([*STRANGER[:6], [b"bakery", b"x"]], "belongs to cluster 'bakery'"),
+        ([*STRANGER[:6], [b"bakery", b"x"], []], "belongs to cluster 'bakery'"),
         (_answer("b", topology(3, epoch=2)), "another topology"),
         (_answer("a", topology(2, epoch=1)), "is node 'a'"),
     ):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,12 +11,13 @@ from redrepl.doors.base import CoordinatorBase, Limits
 from redrepl.edges.clock import StampClock, SystemClock
 from redrepl.edges.configuration import Configuration
 from redrepl.edges.endpoint import Endpoint
+from redrepl.plans.watch import LOOK
 from redrepl.values.effects import ScriptCall
-from redrepl.values.errors import Unavailable, WriteNotConfirmed, WriteRejected
+from redrepl.values.errors import WriteNotConfirmed, WriteRejected
 from redrepl.values.receipt import Outcome, WriteReceipt
 from redrepl.values.record import value_record
 from redrepl.values.stamp import NO_STAMP, Stamp
-from redrepl.values.topology import Mode, NodeRole, Topology
+from redrepl.values.topology import Mode, Topology
 from tests.unit.support.by_hand import START, ByHand, copies_of, topology
 
 
@@ -29,14 +29,15 @@ class StillClock(SystemClock):
 
 
 class Surroundings:
-    """A driver and a queue that only take notes."""
+    """A driver and a queue that only take notes. The clock is that of ``plan``, once there is one."""
 
     def __init__(self) -> None:
         self.at = START
+        self.plan: ByHand[Any] | None = None
         self.woken: list[set[str]] = []
 
     def now(self) -> float:
-        return self.at
+        return self.at if self.plan is None else max(self.at, self.plan.at)
 
     def latency_seconds(self, node: str) -> float:
         return 0.0 if node else 1.0
@@ -70,14 +71,24 @@ def _moves(write: ByHand[Any], old: Topology, new: Topology) -> None:
         write.replies(node, new.encode().encode())
 
 
+def _is_nowhere(write: ByHand[Any]) -> None:
+    """The copies of the new epoch say that nothing stands under the key: nobody can get the write but from here."""
+    asked = list(zip(write.targets(), write.scripts(), strict=True))
+    assert [script for _, script in asked] == ["read_many", *["headers"] * (len(asked) - 1)]
+    for node, script in asked:
+        if "write_many" not in write.scripts():
+            write.replies(node, [b"ok", None if script == "read_many" else b""], tag=script == "headers")
+
+
 def test_a_write_follows_the_epoch_with_the_same_record() -> None:
     old, new = topology(3, epoch=7), topology(3, epoch=8)
     base, _ = _coordinator(old, "quorum")
     write = _set(base)
     first = write.sent[0].command.arguments
     _moves(write, old, new)
+    _is_nowhere(write)
     assert write.targets() == ["a", "b", "c"]
-    assert write.sent[0].command.arguments == (b"8", *first[1:])
+    assert (write.scripts()[0], write.sent[0].command.arguments) == ("write_many", (b"8", *first[1:]))
     receipt = write.replies("a", 1).replies("c", 1).result
     assert (receipt.outcome, set(receipt.acked)) == (Outcome.COMMITTED, {"a", "c"})
     assert base.topology.epoch == 8
@@ -88,6 +99,7 @@ def test_a_level_means_the_cluster_that_the_write_goes_to(level: str, copies: in
     old, new = topology(3, epoch=7), topology(copies, epoch=8)
     write = _set(_coordinator(old, level)[0])
     _moves(write, old, new)
+    _is_nowhere(write)
     write.replies("a", 1)
     others = iter("bcde")
     while not write.is_done:
@@ -99,6 +111,7 @@ def test_all_means_all_that_are_left() -> None:
     old, new = topology(3, epoch=7), topology(2, epoch=8)
     write = _set(_coordinator(old, "all")[0])
     _moves(write, old, new)
+    _is_nowhere(write)
     assert write.replies("a", 1).replies("b", 1).result.outcome is Outcome.COMMITTED
 
 
@@ -112,11 +125,46 @@ def test_an_unconfirmed_write_raises_with_its_receipt_and_wakes_the_workers() ->
     assert around.woken == [{"c"}]
 
 
-def test_a_rejected_write_raises_and_wakes_nobody() -> None:
+def test_a_write_that_nobody_got_waits_for_another_primary_until_its_deadline() -> None:
     base, around = _coordinator(topology(3), "quorum")
-    with pytest.raises(WriteRejected, match="nothing was sent"):
-        _set(base).fails("a", "down", sent=False)
+    write = around.plan = _set(base)
+    write.fails("a", "down", sent=False)
+    for node in ("b", "c"):
+        write.replies(node, topology(3).encode().encode())
+    around.at = START + 1.0
+    with pytest.raises(WriteRejected, match="nothing was sent") as caught:
+        write.times_out()
+    assert caught.value.receipt.failed["a"] == "down"
     assert around.woken == []
+
+
+def test_a_write_that_nobody_got_goes_to_the_next_primary() -> None:
+    base, _ = _coordinator(topology(3), "quorum")
+    write = _set(base).fails("a", "down", sent=False)
+    for node in ("b", "c"):
+        write.replies(node, topology(3).with_primary("b", 8).encode().encode())
+    assert (write.targets(), set(write.scripts())) == (["b", "a", "c"], {"write_many"})
+    assert write.replies("b", 1).replies("c", 1).result.outcome is Outcome.COMMITTED
+
+
+def test_a_write_to_a_silent_primary_looks_for_another_one() -> None:
+    base, around = _coordinator(topology(3), "quorum")
+    write = around.plan = _set(base)
+    write.replies("b", 1).replies("c", 1)
+    assert write.looks == []
+    write.looks_around()
+    assert write.looks == ["b", "c"]
+    write.replies("b", topology(3).encode().encode(), tag=LOOK).looks_around()
+    encoded = write.everything[0].command.arguments[1]
+    assert isinstance(encoded, bytes)
+    write.replies("c", topology(3).with_primary("c", 8).encode().encode(), tag=LOOK)
+    for node in ("b", "c"):
+        write.replies(node, topology(3).with_primary("c", 8).encode().encode())
+    assert write.sent[0].node == "c", "the new primary is asked what became of it"
+    record = value_record(Stamp.parse(encoded[:22]), b"value").encode()
+    write.replies("c", [b"ok", record])
+    receipt = write.replies("b", [b"ok", record[:35]], tag=1).result
+    assert (receipt.outcome, set(receipt.acked)) == (Outcome.COMMITTED, {"b", "c"})
 
 
 def test_a_write_that_went_nowhere_leaves_no_trace_in_the_session() -> None:
@@ -148,7 +196,7 @@ def test_between_epochs_the_topology_is_read_again_until_the_deadline() -> None:
     assert write.sent == ()
     assert write.exchange.until == pytest.approx(around.at + 0.02)
     around.at = START + 1.0
-    with pytest.raises(Unavailable, match="between epochs"):
+    with pytest.raises(WriteNotConfirmed, match="unknown"):
         write.times_out()
 
 
@@ -195,9 +243,22 @@ def test_a_write_lost_between_epochs_stays_unknown(standing: bytes | None) -> No
     assert caught.value.receipt.failed == dict.fromkeys("bc", "refused: epoch 8, active")
 
 
-def test_a_write_taken_by_a_node_that_decides_no_more_stays_unknown() -> None:
-    old, new = topology(3, epoch=7), topology(3, epoch=8)
-    roles = {"a": NodeRole.REPLICA, "b": NodeRole.PRIMARY, "c": NodeRole.REPLICA}
-    members = tuple(replace(member, role=roles[member.id]) for member in new.members)
+@pytest.mark.parametrize("survived", [True, False])
+def test_of_a_write_that_a_former_primary_took_the_new_one_tells(survived: bool) -> None:
+    new = topology(3).with_primary("b", 8)
+    write = _taken_before_the_move(topology(3, epoch=7), new)
+    assert write.scripts()[0] == "read_many"
+    record = value_record(Stamp(5_000, 9), b"value").encode() if survived else b""
+    write.replies("b", [b"ok", record or None]).replies("c", [b"ok", record[:35]], tag=1)
+    if not survived:
+        assert (write.targets(), set(write.scripts())) == (["b", "a", "c"], {"write_many"})
+        write.replies("b", 1).replies("c", 1)
+    assert (write.result.outcome, set(write.result.acked)) == (Outcome.COMMITTED, {"b", "c"})
+
+
+def test_where_a_later_write_stands_with_a_new_primary_the_outcome_is_unknown() -> None:
+    write = _taken_before_the_move(topology(3, epoch=7), topology(3).with_primary("b", 8))
+    later = value_record(Stamp(6_000, 4), b"later").encode()
+    write.replies("b", [b"ok", later])
     with pytest.raises(WriteNotConfirmed, match="unknown"):
-        _taken_before_the_move(old, replace(new, members=members))
+        write.replies("c", [b"ok", later[:35]], tag=1)

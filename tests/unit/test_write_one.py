@@ -6,7 +6,7 @@ from itertools import permutations
 
 import pytest
 
-from redrepl.plans.view import EpochMoved
+from redrepl.plans.view import SUSPECT_SECONDS, EpochMoved
 from redrepl.plans.write import write_one
 from redrepl.values.errors import ClockSkew, NotAReplicatedRecord
 from redrepl.values.receipt import Outcome, WriteReceipt
@@ -38,7 +38,9 @@ def test_the_same_bytes_go_to_all_copies_at_once(copies: int) -> None:
     write = _start(copies, 0)
     assert write.targets() == ["a", "b", "c", "d", "e"][:copies]
     assert len({id(request.command) for request in write.sent}) == 1
-    assert (write.exchange.gate, write.exchange.until) == ("a", UNTIL)
+    assert write.exchange.gate == "a"
+    looks_around_at = START + SUSPECT_SECONDS
+    assert (write.exchange.until, write.exchange.holds) == ((UNTIL, False) if copies == 1 else (looks_around_at, True))
     assert _sent_record(write) == RECORD
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, Generic, TypeVar
 
 from redrepl.plans.view import ClusterView
+from redrepl.plans.watch import LOOK
 from redrepl.plans.write import WriteOrder
 from redrepl.values.effects import (
     DeadlinePassed,
@@ -31,7 +32,10 @@ IDS = ("a", "b", "c", "d", "e", "f", "g")
 
 
 class ByHand(Generic[R]):
-    """A plan that has been started. ``sent``: requests of the last exchange; ``everything``: of all."""
+    """A plan that has been started. ``sent``: requests of the last exchange; ``everything``: of all.
+
+    ``looks``: nodes that were asked, while the plan waited for long, whether the epoch has moved; in neither of these.
+    """
 
     def __init__(self, plan: Plan[R]) -> None:
         self._plan = plan
@@ -41,6 +45,7 @@ class ByHand(Generic[R]):
         self.everything: list[Request] = []
         self.exchange = Exchange((), 0.0)
         self.progress: list[Progress] = []
+        self.looks: list[str] = []
         self._owed: list[tuple[str, int]] = []
         self._go_on(None)
 
@@ -64,7 +69,13 @@ class ByHand(Generic[R]):
         return self._happens(Failure(node, tag, reason, sent, self._tick()))
 
     def times_out(self) -> ByHand[R]:
-        """The deadline of the exchange passes."""
+        """The deadline of the exchange passes, with all looks around before it."""
+        while self.exchange.holds:
+            self.looks_around()
+        return self.looks_around()
+
+    def looks_around(self) -> ByHand[R]:
+        """Time passes until the plan wants to look whether the epoch has moved, or until its deadline."""
         self.at = max(self.at, self.exchange.until)
         return self._happens(DeadlinePassed(self.at))
 
@@ -109,8 +120,11 @@ class ByHand(Generic[R]):
         if effect.fresh:
             self._owed.clear()
         self._owed += [(request.node, request.tag) for request in effect.requests]
-        self.sent = effect.requests
-        self.everything += effect.requests
+        looks = [request for request in effect.requests if request.tag == LOOK]
+        self.looks += [request.node for request in looks]
+        if not looks:
+            self.sent = effect.requests
+            self.everything += effect.requests
         return effect.until > self.at
 
 

@@ -1,0 +1,69 @@
+"""Waiting for a node that may have been replaced: after a moment the others are asked whether the epoch moved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from redrepl.plans.view import SUSPECT_SECONDS, ClusterView, EpochMoved
+from redrepl.values.effects import DeadlinePassed, Event, Exchange, PlainCommand, Plan, Reply, Request
+from redrepl.values.topology import Topology
+
+R = TypeVar("R")
+
+LOOK_SECONDS = 0.1
+"""Between one look and the next."""
+
+LOOK = -1
+"""Tag of the questions asked here; plans count theirs from 0."""
+
+
+def watching(view: ClusterView, plan: Plan[R], started: float, asked: Sequence[str]) -> Plan[R]:
+    """Drive a plan; while it waits for long, look whether one of ``asked`` knows a later epoch. Then raises EpochMoved.
+
+    What the plan is waiting for may still come after that, and means nothing any more.
+    """
+    look_at = started + SUSPECT_SECONDS
+    question = PlainCommand((b"HGET", view.layout.topology, b"topology"))
+    looks = tuple([Request(node, question, LOOK) for node in asked])
+    try:
+        effect = next(plan)
+        while True:
+            if type(effect) is not Exchange:
+                effect = plan.send((yield effect))
+                continue
+            until = effect.until
+            event = yield _until(effect, look_at)
+            while _is_our_own(event, until):
+                if isinstance(event, DeadlinePassed):
+                    look_at = event.at + LOOK_SECONDS
+                    event = yield _until(Exchange(looks, until), look_at)
+                else:
+                    _check(view, event)
+                    event = yield _until(Exchange((), until), look_at)
+            effect = plan.send(event)
+    except StopIteration as end:
+        result: R = end.value
+        return result
+    finally:
+        plan.close()
+
+
+def _until(effect: Exchange, look_at: float) -> Exchange:
+    """The exchange, interrupted when it is time to look."""
+    return effect if effect.until <= look_at else effect._replace(until=look_at, holds=True)
+
+
+def _is_our_own(event: Event, until: float) -> bool:
+    """Whether the plan below did not ask for this event."""
+    if isinstance(event, DeadlinePassed):
+        return event.at < until
+    return event is not None and event.tag == LOOK
+
+
+def _check(view: ClusterView, event: Event) -> None:
+    if not isinstance(event, Reply) or event.content is None:
+        return
+    told = Topology.parse(event.content)
+    if told.epoch > view.topology.epoch:
+        raise EpochMoved(f"node {event.node!r} knows epoch {told.epoch}", {event.node: f"epoch {told.epoch}"})
