@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from redrepl.doors.foundation import BETWEEN_EPOCHS_SECONDS, Foundation, K, R, V
+from redrepl.doors.foundation import BETWEEN_EPOCHS_SECONDS, Foundation, K, Outage, R, V
 from redrepl.plans.batch import Chunk, write_chunk
 from redrepl.plans.read import Confirmed, read_confirmed
 from redrepl.plans.topology import read_topology
@@ -21,6 +21,10 @@ from redrepl.values.effects import Exchange, Plan
 from redrepl.values.errors import Unavailable
 from redrepl.values.receipt import Outcome, WriteReceipt
 from redrepl.values.record import Record
+
+PATIENCE_SECONDS = 5.0
+"""While a primary has been away for less, operations wait for another one until their deadlines. After that they hardly
+wait any more: where many queue up behind each other, the last would wait for all before it."""
 
 _NOBODY: frozenset[str] = frozenset()
 
@@ -36,7 +40,7 @@ class Following(Foundation[K, V]):
         ``receipts`` are those of the first attempt; None: the deciding node is in a later epoch and stored nothing.
         """
         pursuit = Pursuit(chunk, epoch, receipts)
-        while pursuit.open() and (yield from self._await_epoch_after(pursuit.epoch, chunk.order.until)):
+        while pursuit.open() and (yield from self._await_turn(pursuit)):
             view, order = self._view, self._renewed(chunk.order)
             try:
                 yield from self._look_up(pursuit, view, order)
@@ -58,14 +62,13 @@ class Following(Foundation[K, V]):
                 plan = build(view, order)
                 return (yield from watching(view, plan, self._base_driver.now(), view.others[order.home]))
             except (EpochMoved, Unavailable) as error:
-                if not (yield from self._await_epoch_after(view.topology.epoch, order.until)):
+                if not (yield from self._await_epoch_after(view.topology.epoch, order.until, order.home)):
                     raise as_unavailable(error) from error
                 order = self._renewed(order)
 
     def _look_into(self, pursuit: Pursuit) -> Plan[Record | None]:
         """Look, in a later epoch, what became of one write that is not to be sent again; the record that stands."""
-        until = pursuit.order.until
-        while pursuit.open() and (yield from self._await_epoch_after(pursuit.epoch, until)):
+        while pursuit.open() and (yield from self._await_turn(pursuit)):
             view = self._view
             if not pursuit.may_be_out[0]:
                 pursuit.forget(0)
@@ -74,27 +77,42 @@ class Following(Foundation[K, V]):
                 return (yield from self._look_up(pursuit, view, self._renewed(pursuit.order)))[0]
             except (EpochMoved, Unavailable) as error:
                 pursuit.stay_open(error, view)
-                yield from self._pause_between_epochs(until)
+                yield from self._pause_between_epochs(pursuit.order.until)
         return None
 
-    def _look_up(self, pursuit: Pursuit, view: ClusterView, order: WriteOrder) -> Plan[list[Record | None]]:
-        """Read what stands for those writes that copies may have got, confirmed by as many copies as they need."""
-        indexes = [index for index in pursuit.open() if pursuit.may_be_out[index]]
-        if not indexes:
-            return []
-        keys = [pursuit.chunk.keys[index] for index in indexes]
-        confirmed = yield from read_confirmed(view, order.home, keys, order.required, order.until)
-        pursuit.take_found(indexes, confirmed, view.everybody, order.home)
-        return confirmed.records
+    def _await_turn(self, pursuit: Pursuit) -> Plan[bool]:
+        """Wait until it is time to look what became of writes, or to send them again where none ever left."""
+        nothing_left = not any(pursuit.may_be_out[index] for index in pursuit.open())
+        home = pursuit.order.home if nothing_left else None
+        return self._await_epoch_after(pursuit.epoch, pursuit.order.until, home)
 
-    def _await_epoch_after(self, epoch: int, until: float) -> Plan[bool]:
-        """Wait until the members know a later epoch; False where that does not come in time."""
+    def _look_up(self, pursuit: Pursuit, view: ClusterView, order: WriteOrder) -> Plan[list[Record | None]]:
+        """Read what stands for those writes that copies may have got.
+
+        What the primary does not have nobody needs to confirm. What it has must be confirmed as the writes ask for.
+        """
+        indexes = [index for index in pursuit.open() if pursuit.may_be_out[index]]
+        records: list[Record | None] = []
+        for required in (0, order.required):
+            if indexes:
+                keys = [pursuit.chunk.keys[index] for index in indexes]
+                confirmed = yield from read_confirmed(view, order.home, keys, required, order.until)
+                records = confirmed.records
+                if required == order.required:
+                    pursuit.take_found(indexes, confirmed, view.everybody, order.home)
+                    return records
+                indexes = pursuit.leave_absent(indexes, records, order.home)
+        return records
+
+    def _await_epoch_after(self, epoch: int, until: float, or_home: str | None = None) -> Plan[bool]:
+        """Wait until the members know a later epoch, or until this node can be reached; False where neither comes."""
+        until = self._patient_until(epoch, until)
         while True:
             now = self._base_driver.now()
+            if self._view.topology.epoch > epoch:
+                return now < until
             if now >= until or len(self._view.ids) < 2:
                 return False
-            if self._view.topology.epoch > epoch:
-                return True
             try:
                 topology = yield from read_topology(self._view, min(until, now + SUSPECT_SECONDS))
             except Unavailable:
@@ -102,7 +120,17 @@ class Following(Foundation[K, V]):
             if topology.epoch > self._view.topology.epoch:
                 self._adopt(topology)
             elif self._view.topology.epoch <= epoch:
+                if or_home is not None and self._base_driver.trouble(or_home) is None:
+                    return True
                 yield from self._pause_between_epochs(until)
+
+    def _patient_until(self, epoch: int, until: float) -> float:
+        """How long to wait for another primary: until the deadline, unless this one has been away for long."""
+        now, outage = self._base_driver.now(), self._outage
+        if outage is None or outage.epoch != epoch or now > outage.seen_at + PATIENCE_SECONDS:
+            outage = Outage(epoch, now, now)
+        self._outage = outage._replace(seen_at=now)
+        return min(until, max(outage.since + PATIENCE_SECONDS, now + BETWEEN_EPOCHS_SECONDS))
 
     def _pause_between_epochs(self, until: float) -> Plan[None]:
         yield Exchange((), min(until, self._base_driver.now() + BETWEEN_EPOCHS_SECONDS))
@@ -154,19 +182,37 @@ class Pursuit:
     ) -> None:
         """What the primary of a later epoch holds, as enough copies confirm it."""
         for index, record in zip(indexes, confirmed.records, strict=True):
-            receipt, proposed = self._known[index], self.chunk.stamps[index]
-            decided = receipt.stamp if receipt else proposed
-            was_taken = receipt is not None and self.order.home == new_home and new_home in receipt.acked
-            receipt = receipt or self._unknown(index)
-            if record is not None and record.stamp in (decided, proposed):
+            if self._is_absent_from(record, index, new_home):
+                self._known[index] = None
+                continue
+            proposed, was_taken = self.chunk.stamps[index], self._was_taken_by(new_home, index)
+            receipt = self._known[index] or self._unknown(index)
+            if record is not None and record.stamp in (receipt.stamp, proposed):
                 self._known[index] = _confirmed_later(receipt._replace(stamp=record.stamp), confirmed, everybody)
-            elif was_taken and record is not None and record.stamp > decided:
+            elif was_taken and record is not None and record.stamp > receipt.stamp:
                 self._known[index] = _confirmed_later(receipt, confirmed, everybody)
-            elif was_taken or (record is not None and record.stamp > proposed):
+            else:
                 self._known[index] = receipt
                 self._final.add(index)
-            else:
+
+    def leave_absent(self, indexes: Sequence[int], records: Sequence[Record | None], new_home: str) -> list[int]:
+        """Take note of what the primary of a later epoch does not have; answers the rest."""
+        rest = []
+        for index, record in zip(indexes, records, strict=True):
+            if self._is_absent_from(record, index, new_home):
                 self._known[index] = None
+            else:
+                rest.append(index)
+        return rest
+
+    def _is_absent_from(self, record: Record | None, index: int, new_home: str) -> bool:
+        """Whether what stands is older than the write. A node that took it and has lost it again tells nothing."""
+        is_older = record is None or record.stamp < self.chunk.stamps[index]
+        return is_older and not self._was_taken_by(new_home, index)
+
+    def _was_taken_by(self, node: str, index: int) -> bool:
+        receipt = self._known[index]
+        return receipt is not None and self.order.home == node and node in receipt.acked
 
     def take_sent(self, indexes: Sequence[int], receipts: Sequence[WriteReceipt]) -> None:
         """What came of sending writes again."""

@@ -75,6 +75,14 @@ class PendingWrite(NamedTuple):
     deadline_millis: int
 
 
+class Outage(NamedTuple):
+    """A primary that is away: the epoch, since when operations have met this, and when the last one did."""
+
+    epoch: int
+    since: float
+    seen_at: float
+
+
 class Foundation(Generic[K, V]):
     """State and plans of a coordinator. See `redrepl.doors.coordinator` for the operations' meaning."""
 
@@ -98,6 +106,7 @@ class Foundation(Generic[K, V]):
         self._value_codec = value_codec
         self._clock = clock or StampClock()
         self._turns = itertools.count()
+        self._outage: Outage | None = None
         self._topology_read_at = driver.now()
         self._default_level = configuration.level
         self._default_timeout_seconds = configuration.timeout_seconds

@@ -102,7 +102,7 @@ class Reads(Following[K, V]):
             try:
                 record = yield from read_decider(view, raw, now, until)
             except (EpochMoved, Unavailable) as error:
-                if not (yield from self._await_epoch_after(view.topology.epoch, until)):
+                if not (yield from self._await_epoch_after(view.topology.epoch, until, view.decider)):
                     raise as_unavailable(error) from error
                 order = self._order(Limits(level, None))._replace(until=until)
                 record = (yield from self._reading(order, lambda view, o: self._read_one(view, o, raw, prefer))).record

@@ -169,7 +169,7 @@ class Writes(Following[K, V]):
             tried = (*tried, order.home)
             if self._view.decider is not None:
                 # Another node may become the primary in time.
-                if not (yield from self._await_epoch_after(epoch, order.until)):
+                if not (yield from self._await_epoch_after(epoch, order.until, order.home)):
                     return result
                 order = self._renewed(order)
             elif (home := self._home()) in tried:

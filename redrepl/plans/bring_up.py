@@ -274,9 +274,8 @@ def _replace_or_reinstate(
     view: ClusterView, primary: NodeReport, reports: Reports, order: BringUpOrder, steps: Steps, done: BroughtUp
 ) -> Plan[None]:
     """The primary does not serve. Another one takes over where that can be, else it is put back to work."""
-    away = frozenset((primary.node,))
-    if order.fails_over and len(sound_members(view.topology, reports, away)) >= majority_of(view.topology):
-        changed = yield from fail_over(view.layout, view.ids, FailoverOrder(steps.at, away=away))
+    if order.fails_over and len(sound_members(view.topology, reports)) >= majority_of(view.topology):
+        changed = yield from fail_over(view.layout, view.ids, FailoverOrder(steps.at))
         done.notes.append(f"handed its role over to {changed.primary} in epoch {changed.epoch}")
         done.finished = False
         return

@@ -108,7 +108,10 @@ def fail_over(layout: KeyLayout, nodes: tuple[str, ...], order: FailoverOrder) -
     view = ClusterView(topology.with_primary(chosen.node, epoch))
     done = FailedOver(epoch, chosen.node, previous)
     done.left = {node: _why_left(reports.get(node)) for node in topology.ids}
-    yield from _Installation(view, chosen, donors, steps, done).carry_out()
+    installation = _Installation(view, chosen, donors, steps, done)
+    if (witness := _returned(reports.get(previous), lineage)) is not None:
+        yield from installation.take_along(witness)
+    yield from installation.carry_out()
     done.seconds = steps.at - order.started
     return done
 
@@ -152,6 +155,13 @@ def _why_left(report: NodeReport | str | None) -> str:
     if report.has_restarted:
         return "restarted, and may have lost data"
     return "was not fenced, or is of an older lineage"
+
+
+def _returned(report: NodeReport | str | None, lineage: int) -> NodeReport | None:
+    """The present primary, where it restarted: what its log still names was decided, although others may lack it."""
+    if isinstance(report, NodeReport) and report.is_itself and report.has_restarted and report.lineage == lineage:
+        return report
+    return None
 
 
 def _fence(
@@ -216,6 +226,20 @@ class _Installation:
         self._done.active = (self._primary.node, *(report.node for report in active))
         self._done.left = {node: why for node, why in self._done.left.items() if node not in self._done.active}
         yield from self._publish(active)
+
+    def take_along(self, witness: NodeReport) -> Plan[None]:
+        """What a restarted primary's log still names beyond what the new one has seen of it. It may fail: nothing that
+        is acknowledged at QUORUM depends on it."""
+        fields = {"epoch": str(self._view.topology.epoch), "state": "syncing"}
+        call = change_call(witness, self._view.layout, fields, None)
+        try:
+            if (yield from self._steps.ask(witness.node, call, "fencing it")) != 1:
+                return
+            mark = starting_mark(witness, self._primary)
+            if mark is not None:
+                yield from self._ship(witness, self._primary, mark)
+        except Unavailable:
+            return
 
     def _take_from(self, donor: NodeReport) -> Plan[None]:
         """Bring what a donor has to the new primary. The later stamp wins, so nothing is undone there."""

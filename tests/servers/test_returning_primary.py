@@ -16,6 +16,12 @@ from tests.support.waiting import wait_until
 KEYS = 300
 
 
+@pytest.fixture
+def cluster(make_cluster: MakeCluster) -> Cluster:
+    """One whose primary is never replaced: it is put back to work, or its absence stops writes."""
+    return make_cluster(failover="manual")
+
+
 def fill(cluster: Cluster, payload: bytes) -> dict[bytes, bytes]:
     store = cluster.open()
     store.set_many({f"key-{number}": payload for number in range(KEYS)}, level="all")
