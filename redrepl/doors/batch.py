@@ -17,6 +17,7 @@ from redrepl.values.errors import (
     RedreplError,
     RequestError,
     Unavailable,
+    UndecodableValue,
     WriteFailure,
     WriteNotConfirmed,
     WriteRejected,
@@ -196,8 +197,17 @@ class _Execution(Generic[K, V]):
         order = self._store._order(Limits(ConsistencyLevel.ONE, self._how.timeout_seconds))
         keys = [self._operations[index].key for index in indexes]
         records = yield from self._store._read_part(keys, ReadPreference.PRIMARY, order)
+        errors: list[UndecodableValue] = []
         for index, record in zip(indexes, records, strict=True):
-            self._keep(index, None if record is None else self._store._live_value(record))
+            try:
+                self._keep(
+                    index, None if record is None else self._store._live_value(self._operations[index].given, record)
+                )
+            except UndecodableValue as error:
+                self._keep(index, error)
+                errors.append(error)
+        if errors:
+            raise errors[0]
 
     def _change(self, indexes: range) -> Plan[None]:
         store, order = self._store, self._store._order(self._how)

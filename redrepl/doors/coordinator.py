@@ -43,9 +43,11 @@ class Coordinator(CoordinatorBase[K, V]):
         the configuration's level, reads to ONE (one copy, see ``prefer``).
     timeout_seconds: for the whole operation; default from the configuration.
 
-    Every operation raises RequestError for bad arguments before anything is sent. Writes return a receipt when the
-    required copies have confirmed; else they raise WriteNotConfirmed (outcome unknown) or WriteRejected (no effect),
-    both with the receipt. An unknown write is never sent again by itself with a new stamp: it cannot take effect twice.
+    Every operation raises RequestError for bad arguments, and for what a codec cannot encode, before anything is sent;
+    reads raise UndecodableValue, naming the key, for what the value codec cannot decode. Writes return a receipt when
+    the required copies have confirmed; else they raise WriteNotConfirmed (outcome unknown) or WriteRejected (no
+    effect), both with the receipt. An unknown write is never sent again by itself with a new stamp: it cannot take
+    effect twice.
     """
 
     def __init__(

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable
-from typing import Generic, NamedTuple, Protocol, TypeVar, cast
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
 
 from redrepl.edges.clock import StampClock
 from redrepl.edges.configuration import Configuration
 from redrepl.plans.topology import read_topology
 from redrepl.plans.view import ClusterView, EpochMoved
 from redrepl.plans.write import WriteOrder
-from redrepl.values.codec import Codec
+from redrepl.values.codec import Codec, decoded, encoded
 from redrepl.values.effects import Exchange, Plan
 from redrepl.values.errors import (
     Unavailable,
@@ -112,16 +112,16 @@ class Foundation(Generic[K, V]):
 
     def _key(self, key: K | str | bytes) -> bytes:
         if self._key_codec is not None:
-            return check_key(self._key_codec.encode(cast(K, key)))
+            return check_key(encoded(self._key_codec, "key", cast(K, key)))
         return check_key(key)
 
     def _value(self, value: V | bytes) -> bytes:
         if self._value_codec is not None:
-            return check_value(self._value_codec.encode(cast(V, value)))
+            return check_value(encoded(self._value_codec, "value", cast(V, value)))
         return check_value(value)
 
-    def _decoded(self, payload: bytes) -> V:
-        return self._value_codec.decode(payload) if self._value_codec is not None else cast(V, payload)
+    def _decoded(self, key: Any, payload: bytes) -> V:
+        return cast(V, payload) if self._value_codec is None else decoded(self._value_codec, key, payload)
 
     def _receipt_key(self, key: K | str | bytes) -> str | bytes:
         return key if isinstance(key, (str, bytes)) else self._key(key)

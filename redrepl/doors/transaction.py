@@ -140,7 +140,7 @@ class TransactionBase(OperationQueue[K, V]):
             return None
         expires_at = found.deadline_millis / 1000 if found.deadline_millis else None
         stamp, node = (NO_STAMP, "") if mine else (seen.stamp, seen.node)
-        return FoundRecord(store._decoded(found.payload), stamp, expires_at, node)
+        return FoundRecord(store._decoded(key, found.payload), stamp, expires_at, node)
 
     def _read(self, key: K | str | bytes, raw: bytes) -> Plan[_Seen]:
         """What stands on the primary, read and judged once: later reads of the key see the same."""

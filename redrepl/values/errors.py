@@ -51,6 +51,13 @@ class NotAReplicatedRecord(RedreplError):
     """A key holds a value that redrepl did not write; it was left as it is."""
 
 
+class UndecodableValue(RedreplError):
+    """A value that the codec of this program cannot decode: another codec wrote it, or none.
+
+    The message names the key; ``__cause__`` is what the codec raised.
+    """
+
+
 class WriteFailure(RedreplError):
     """A write that did not come out as asked; ``receipt`` tells which copies have it.
 
