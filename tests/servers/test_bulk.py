@@ -10,7 +10,9 @@ import pytest
 
 from redrepl import WriteNotConfirmed
 from redrepl.plans import catch_up
+from redrepl.plans.batch import Chunk, Draft
 from redrepl.plans.bring_up import BroughtUp
+from redrepl.values import limits
 from redrepl.values.errors import NotAReplicatedRecord
 from redrepl.values.keys import KeyLayout
 from redrepl.values.receipt import Outcome
@@ -127,6 +129,30 @@ def test_a_foreign_value_in_a_late_chunk_stays(cluster: Cluster) -> None:
     with pytest.raises(NotAReplicatedRecord, match=KEYS[-1]):
         store.set_many(dict.fromkeys(KEYS, b"value"))
     assert cluster.raw("a").stored(KEYS[-1]) == b"foreign"
+
+
+def test_scripts_that_go_over_and_over_under_a_large_batch_fail_none_of_it(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = cluster.open(timeout_seconds=2.5)
+    store.set("warm", b"up", level="all")
+    monkeypatch.setattr(limits, "BATCH_KEYS", 20)
+    leave, left = Draft.leave, 0
+
+    def leave_without_scripts(*arguments: Any) -> Chunk:
+        nonlocal left
+        left += 1
+        if left % 4 == 0:
+            for client in clients:
+                client.script_flush()
+        return leave(*arguments)
+
+    monkeypatch.setattr(Draft, "leave", leave_without_scripts)
+    with connect(cluster["a"]) as a, connect(cluster["b"]) as b, connect(cluster["c"]) as c:
+        clients = [a, b, c]
+        receipts = store.set_many(dict.fromkeys(KEYS[:800], b"value"), level="all")
+    assert left == 40
+    assert {receipt.outcome for receipt in receipts.values()} == {Outcome.COMMITTED}
 
 
 # Catching up -------------------------------------------------------------------------------------------------------
