@@ -54,6 +54,12 @@ class Resent(Request):
     times: int
 
 
+def size_of(command: Command) -> int:
+    """Bytes of a command's keys and arguments, nearly all that `encode` makes of it."""
+    keys = command.keys if type(command) is ScriptCall else ()
+    return sum([len(part) for part in (*keys, *command.arguments) if type(part) is bytes])
+
+
 def encode(command: Command) -> bytes:
     """The bytes of a command as a server reads them."""
     if type(command) is ScriptCall:
@@ -196,8 +202,10 @@ class Switchboard(ABC):
         return True
 
     def _is_within_bounds(self, connection: NodeConnection, now: float) -> bool:
+        # While a node takes what waits for it, however slowly, it is not silent: large records take their time.
         owed = connection.owed
-        return now - owed[0][2] <= self._stall_seconds and len(owed) < limits.MAX_OUTSTANDING_REPLIES
+        silent_since = max(owed[0][2], connection.took_at)
+        return now - silent_since <= self._stall_seconds and len(owed) < limits.MAX_OUTSTANDING_REPLIES
 
     # Opening -------------------------------------------------------------------------------------------------
 

@@ -31,9 +31,6 @@ from redrepl.values.stamp import STAMP_BYTES, Stamp
 
 T = TypeVar("T")
 
-CHUNKS_IN_FLIGHT = 3
-"""Chunks on their way at once: nodes have work while the client makes the next chunk ready, and no socket fills up."""
-
 _ROUNDS = 2
 
 
@@ -174,7 +171,7 @@ class _Flight:
         return Exchange((), self._until()) if self._flying else None
 
     def _launch(self) -> _Batch | None:
-        if self._leaving is None or not self._newest_is_answered or len(self._flying) >= CHUNKS_IN_FLIGHT:
+        if self._leaving is None or not self._newest_is_answered or len(self._flying) >= limits.CHUNKS_IN_FLIGHT:
             return None
         chunk = next(self._leaving, None)
         if chunk is None:

@@ -155,6 +155,16 @@ def test_scripts_that_go_over_and_over_under_a_large_batch_fail_none_of_it(
     assert {receipt.outcome for receipt in receipts.values()} == {Outcome.COMMITTED}
 
 
+def test_large_records_over_a_slow_link_are_all_confirmed(cluster: Cluster) -> None:
+    # Far more waits for c than a node that takes nothing is allowed, and for longer than it may be silent.
+    proxy, store = cluster.proxied("c")
+    store.set("warm", b"up", level="all")
+    proxy.delay(0.4)  # the proxy holds 4 MiB, so no more than that passes in this time
+    items = {f"large-{number}": b"%d" % number * 10_000_000 for number in range(5)}
+    receipts = store.set_many(items, level="all", timeout_seconds=25)
+    assert {receipt.acked for receipt in receipts.values()} == {frozenset("abc")}
+
+
 # Catching up -------------------------------------------------------------------------------------------------------
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from redrepl.plans.batch import CHUNKS_IN_FLIGHT, Chunk, Draft, Item, Written, write_chunks, write_many
+from redrepl.plans.batch import Chunk, Draft, Item, Written, write_chunks, write_many
 from redrepl.plans.view import EpochMoved
 from redrepl.values import limits
 from redrepl.values.effects import ScriptCall
@@ -233,12 +233,12 @@ def _outcome(written: Written) -> Outcome | None:
 
 
 def test_only_so_many_are_on_their_way_at_once() -> None:
-    leaving, batch = _fly(CHUNKS_IN_FLIGHT + 2)
-    for number in range(CHUNKS_IN_FLIGHT):
+    leaving, batch = _fly(limits.CHUNKS_IN_FLIGHT + 2)
+    for number in range(limits.CHUNKS_IN_FLIGHT):
         batch.replies("c", 1, tag=2 * number)
-    assert leaving.left == CHUNKS_IN_FLIGHT
+    assert leaving.left == limits.CHUNKS_IN_FLIGHT
     batch.replies("a", 1)
-    assert leaving.left == CHUNKS_IN_FLIGHT + 1
+    assert leaving.left == limits.CHUNKS_IN_FLIGHT + 1
 
 
 def test_where_the_epoch_moved_no_more_leave_and_those_under_way_land() -> None:
