@@ -18,7 +18,7 @@ from redrepl.plans.view import SUSPECT_SECONDS, ClusterView, EpochMoved, epoch_i
 from redrepl.plans.watch import watching
 from redrepl.plans.write import WriteOrder
 from redrepl.values.effects import Exchange, Plan
-from redrepl.values.errors import Unavailable
+from redrepl.values.errors import RedreplError, RequestError, Unavailable
 from redrepl.values.receipt import Outcome, WriteReceipt
 from redrepl.values.record import Record
 
@@ -37,15 +37,19 @@ class Following(Foundation[K, V]):
         """
         pursuit = Pursuit(chunk, epoch, receipts)
         while pursuit.open() and (yield from self._await_epoch_after(pursuit.epoch, chunk.order.until)):
-            view, order = self._view, self._renewed(chunk.order)
+            view = self._view
             try:
+                order = self._renewed(chunk.order)
                 yield from self._look_up(pursuit, view, order)
                 if absent := pursuit.open():
                     pursuit.take_sent(absent, (yield from write_chunk(view, chunk.part(absent, order))))
                 pursuit.order, pursuit.epoch = order, view.topology.epoch
+            except RequestError as error:  # fewer members now than the level asks for
+                pursuit.stay_open(error, view)
+                break
             except (EpochMoved, Unavailable) as error:
                 pursuit.stay_open(error, view)
-                yield from self._pause_between_epochs(order.until)
+                yield from self._pause_between_epochs(chunk.order.until)
         return pursuit.receipts()
 
     def _reading(self, order: WriteOrder, build: Callable[[ClusterView, WriteOrder], Plan[R]]) -> Plan[R]:
@@ -76,6 +80,48 @@ class Following(Foundation[K, V]):
                 pursuit.stay_open(error, view)
                 yield from self._pause_between_epochs(until)
         return None
+
+    def _confirm_taken(
+        self, order: WriteOrder, keys: Sequence[bytes], receipts: Sequence[WriteReceipt]
+    ) -> Plan[list[WriteReceipt]]:
+        """Receipts as given, but for what the deciding node took just before the epoch moved on; none is sent again.
+
+        Other copies, in the new epoch already, refused that. It is committed where a read in the new epoch finds it,
+        or what came after it on the same node, on as many copies as the level asks for. The last write of a key
+        stands for those before it.
+        """
+        home = self._home()
+        last = {
+            key: index
+            for index, (key, receipt) in enumerate(zip(keys, receipts, strict=True))
+            if receipt.outcome is Outcome.UNKNOWN and home in receipt.acked
+        }
+        taken = [receipts[index] for index in last.values()]
+        newest = max((epoch_in_refusal(reason) for each in taken for reason in each.failed.values()), default=0)
+        if newest < self._view.topology.epoch:
+            return list(receipts)
+        stamps = [each.stamp for each in taken]
+        chunk = Chunk([each.key for each in taken], list(last), stamps, [b""] * len(taken), order._replace(home=home))
+        pursuit = Pursuit(chunk, newest - 1, taken)
+        yield from self._look_into_all(pursuit)
+        found = dict(zip(last, pursuit.receipts(), strict=True))
+        pairs = zip(keys, receipts, strict=True)
+        return [_as_found(each, found[key]) if key in found else each for key, each in pairs]
+
+    def _look_into_all(self, pursuit: Pursuit) -> Plan[None]:
+        """`_look_into` for several writes, all of which may be out."""
+        until = pursuit.order.until
+        while pursuit.open() and (yield from self._await_epoch_after(pursuit.epoch, until)):
+            view = self._view
+            try:
+                yield from self._look_up(pursuit, view, self._renewed(pursuit.order))
+            except (EpochMoved, Unavailable) as error:
+                pursuit.stay_open(error, view)
+                yield from self._pause_between_epochs(until)
+                continue
+            except RedreplError:
+                return  # it cannot be told in this epoch: unknown is the truth
+            return
 
     def _look_up(self, pursuit: Pursuit, view: ClusterView, order: WriteOrder) -> Plan[list[Record | None]]:
         """Read what stands for those writes that copies may have got, confirmed by as many copies as they need."""
@@ -174,7 +220,7 @@ class Pursuit:
             self._known[index] = receipt
             self.may_be_out[index] |= receipt.outcome is not Outcome.REJECTED
 
-    def stay_open(self, error: EpochMoved | Unavailable, view: ClusterView) -> None:
+    def stay_open(self, error: EpochMoved | Unavailable | RequestError, view: ClusterView) -> None:
         """Nothing new is known. What was sent again may have reached others before the deciding node refused it."""
         self._why = error.message
         if isinstance(error, EpochMoved):
@@ -215,6 +261,13 @@ def as_unavailable(error: EpochMoved | Unavailable) -> Unavailable:
     if isinstance(error, Unavailable):
         return error
     return Unavailable(f"the cluster is between epochs: {error.message}", error.evidence)
+
+
+def _as_found(receipt: WriteReceipt, found: WriteReceipt) -> WriteReceipt:
+    """A receipt after its write was looked up, alone or under a later one of its key."""
+    if receipt.outcome is not Outcome.UNKNOWN or found.outcome is not Outcome.COMMITTED:
+        return receipt
+    return receipt._replace(outcome=Outcome.COMMITTED, acked=found.acked, pending=found.pending, failed={})
 
 
 def _confirmed_later(receipt: WriteReceipt, confirmed: Confirmed, everybody: frozenset[str]) -> WriteReceipt:
