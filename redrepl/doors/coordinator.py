@@ -163,7 +163,7 @@ class Coordinator(CoordinatorBase[K, V]):
         """Store many values, in chunks of one round trip each; a receipt per key.
 
         The time-out is each chunk's. Where keys are not confirmed, WriteNotConfirmed (or WriteRejected, where none may
-        take effect) is raised after the last chunk. What else the primary refuses a chunk with (NotAReplicatedRecord,
+        take effect) is raised after the last chunk, or when the primary cannot be reached. What else the primary refuses a chunk with (NotAReplicatedRecord,
         ClockSkew) is raised as it is, after the chunks under way have ended; no more leave. Each of these errors has in
         ``receipts`` one for every key, in the order of ``items``, whose outcome says whether it was committed, may take
         effect or was not sent.

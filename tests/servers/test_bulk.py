@@ -126,9 +126,15 @@ def test_without_the_required_copies_every_key_has_its_receipt(cluster: Cluster)
 def test_a_foreign_value_in_a_late_chunk_stays(cluster: Cluster) -> None:
     store = cluster.open()
     cluster.raw("a").put(KEYS[-1], b"foreign")
-    with pytest.raises(NotAReplicatedRecord, match=KEYS[-1]):
+    with pytest.raises(NotAReplicatedRecord, match=KEYS[-1]) as caught:
         store.set_many(dict.fromkeys(KEYS, b"value"))
     assert cluster.raw("a").stored(KEYS[-1]) == b"foreign"
+    assert [receipt.key for receipt in caught.value.receipts] == KEYS
+    outcomes = [receipt.outcome for receipt in caught.value.receipts]
+    assert outcomes == [Outcome.COMMITTED] * 2000 + [Outcome.UNKNOWN] * 345
+    assert cluster.raw("a").stored(KEYS[2000]) is None, "nothing of its chunk is on the primary"
+    stamps = {receipt.key: receipt.stamp for receipt in caught.value.receipts[:2000]}
+    assert all(store.session.at_least(str(key).encode()) == stamp for key, stamp in stamps.items())
 
 
 def test_scripts_that_go_over_and_over_under_a_large_batch_fail_none_of_it(
