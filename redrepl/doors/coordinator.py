@@ -163,10 +163,10 @@ class Coordinator(CoordinatorBase[K, V]):
         """Store many values, in chunks of one round trip each; a receipt per key.
 
         The time-out is each chunk's. Where keys are not confirmed, WriteNotConfirmed (or WriteRejected, where none may
-        take effect) is raised after the last chunk, or when the primary cannot be reached. What else the primary refuses a chunk with (NotAReplicatedRecord,
-        ClockSkew) is raised as it is, after the chunks under way have ended; no more leave. Each of these errors has in
-        ``receipts`` one for every key, in the order of ``items``, whose outcome says whether it was committed, may take
-        effect or was not sent.
+        take effect) is raised after the last chunk, or once the primary cannot be reached. What else the primary
+        refuses a chunk with (NotAReplicatedRecord, ClockSkew) is raised as it is, after the chunks under way have
+        ended; no more leave. Each of these errors has in ``receipts`` one for every key, in the order of ``items``,
+        whose outcome says whether it was committed, may take effect or was not sent.
         """
         return self._run(self._set_many(items, ttl, Limits(level, timeout_seconds)))
 
