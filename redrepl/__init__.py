@@ -18,6 +18,7 @@ from redrepl.values.errors import (
     RequestError,
     TransactionConflict,
     Unavailable,
+    UndecodableValue,
     WriteNotConfirmed,
     WriteRejected,
 )
@@ -67,6 +68,7 @@ __all__ = [
     "Transaction",
     "TransactionConflict",
     "Unavailable",
+    "UndecodableValue",
     "VerifyReport",
     "WriteNotConfirmed",
     "WriteReceipt",

@@ -8,7 +8,7 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 
 from redrepl.doors.base import CoordinatorBase, K, Limits, V
 from redrepl.doors.queueing import OperationQueue
-from redrepl.plans.batch import Item, write_many
+from redrepl.plans.batch import Item, chunk_of
 from redrepl.plans.batch_builder import Kind, kind_of, parts
 from redrepl.plans.transaction import Changed, change_each
 from redrepl.plans.write import WriteOrder
@@ -17,6 +17,7 @@ from redrepl.values.errors import (
     RedreplError,
     RequestError,
     Unavailable,
+    UndecodableValue,
     WriteFailure,
     WriteNotConfirmed,
     WriteRejected,
@@ -56,10 +57,10 @@ class BatchBase(OperationQueue[K, V]):
     kind: `set` and `delete`; `get`, from the primary alone (level ONE); and those with a condition.
 
     Nothing is atomic: each key is on its own. The batch ends with the first part that is not confirmed or fails; what
-    follows is not sent. The error that is raised (WriteNotConfirmed or WriteRejected with the receipts of all writes,
-    or what else a coordinator raises) leaves in ``results`` what is known of each operation: its result; for a write
-    without one, a receipt whose outcome says whether it may take effect; or the error that it met. Nothing is ever
-    sent again by itself.
+    follows is not sent. The error that is raised (WriteNotConfirmed, WriteRejected or what else a coordinator raises)
+    has in ``receipts`` those of all writes, and leaves in ``results`` what is known of each operation: its result; for
+    a write without one, a receipt whose outcome says whether it may take effect; or the error that it met. Nothing is
+    ever sent again by itself.
 
     ``timeout_seconds`` is each round trip's. With several primaries, conditions are decided on this client's own.
     """
@@ -159,6 +160,7 @@ class _Execution(Generic[K, V]):
         self._operations = operations
         self._receipts: dict[int, WriteReceipt] = {}
         self._open = set(range(len(operations)))
+        self._reaches_others = store._order(how).reach_others
         self.results: list[Any] = [None] * len(operations)
         self._assume(range(len(operations)), Outcome.REJECTED, "not sent")
 
@@ -173,42 +175,72 @@ class _Execution(Generic[K, V]):
             except WriteFailure as failure:
                 raise self._with_all_receipts(failure) from failure
             except RedreplError as error:
-                for index in self._open.intersection(indexes):
-                    self.results[index] = error
+                self._end_by(error, indexes, part.kind)
                 raise
         return self.results
+
+    def _end_by(self, error: RedreplError, indexes: range, kind: Kind) -> None:
+        """An error ended a part: it is the result of all that have none, and carries the receipts of all writes."""
+        # The deciding node stored nothing. Changes are asked of it alone, other writes of all copies at once.
+        is_spread = kind is Kind.WRITE and self._reaches_others
+        outcome = Outcome.UNKNOWN if is_spread else Outcome.REJECTED
+        for index in self._open.intersection(indexes):
+            self.results[index] = error
+            if (receipt := self._receipts.get(index)) is not None:
+                failed = dict.fromkeys(receipt.failed, error.message)
+                self._receipts[index] = receipt._replace(outcome=outcome, failed=failed)
+        error.receipts = self._all_receipts()
 
     def _write(self, indexes: range) -> Plan[None]:
         store, order = self._store, self._store._order(self._how)
         stamp, now_millis = store._clock.next(), store._clock.physical.millis()
         items = [_item(self._operations[index], stamp, now_millis) for index in indexes]
-        receipts = yield from store._deciding(
-            order,
-            lambda view, order: write_many(view, order, items),
-            lambda receipts: all(receipt.outcome is Outcome.REJECTED for receipt in receipts),
-        )
+        receipts = yield from store._write_chunk(chunk_of(items, order), store._view)
         for index, receipt in zip(indexes, receipts, strict=True):
             store._note(self._operations[index].key, receipt)
             self._keep(index, receipt, receipt)
-        store._settle_batch(receipts, self._how)
+        store._settle_batch(receipts, order.reach_others)
 
     def _read(self, indexes: range) -> Plan[None]:
         order = self._store._order(Limits(ConsistencyLevel.ONE, self._how.timeout_seconds))
         keys = [self._operations[index].key for index in indexes]
         records = yield from self._store._read_part(keys, ReadPreference.PRIMARY, order)
+        errors: list[UndecodableValue] = []
         for index, record in zip(indexes, records, strict=True):
-            self._keep(index, None if record is None else self._store._live_value(record))
+            try:
+                self._keep(
+                    index, None if record is None else self._store._live_value(self._operations[index].given, record)
+                )
+            except UndecodableValue as error:
+                self._keep(index, error)
+                errors.append(error)
+        if errors:
+            raise errors[0]
 
     def _change(self, indexes: range) -> Plan[None]:
         store, order = self._store, self._store._order(self._how)
         now_millis = store._clock.physical.millis()
         leaving = [self._operations[index].leaving(store._clock.next(), now_millis) for index in indexes]
-        changed = yield from store._deciding(order, lambda view, order: change_each(view, order, leaving), _is_rejected)
+        changed = yield from store._deciding(
+            order,
+            lambda view, order: change_each(view, order, leaving),
+            _is_rejected,
+            (),
+            lambda order, error: [
+                Changed(store._given_up(order, each.user_key, each.stamp, error, at_home_alone=True))
+                for each in leaving
+            ],
+        )
+        receipts = yield from store._confirm_taken(
+            order, [each.key for each in leaving], [each.receipt for each in changed]
+        )
+        changed = [each._replace(receipt=receipt) for each, receipt in zip(changed, receipts, strict=True)]
         for index, each in zip(indexes, changed, strict=True):
             self._keep_changed(index, each)
         errors: list[RedreplError] = [each.error for each in changed if each.error]
         errors += yield from self._confirm_unmet(indexes, changed, store._renewed(order))
-        store._settle_batch([each.receipt for each in changed if not (each.error or _is_unmet(each))], self._how)
+        settled = [each.receipt for each in changed if not (each.error or _is_unmet(each))]
+        store._settle_batch(settled, order.reach_others)
         if errors:
             raise errors[0]
 
@@ -252,9 +284,12 @@ class _Execution(Generic[K, V]):
                 operation.user_key, NO_STAMP, outcome, False, nobody, nobody, {order.home: why}, order.required, 0.0
             )
 
+    def _all_receipts(self) -> tuple[WriteReceipt, ...]:
+        return tuple([self._receipts[index] for index in sorted(self._receipts)])
+
     def _with_all_receipts(self, failure: WriteFailure) -> WriteFailure:
         """The failure of a part as that of the batch: rejected only where no write has an unknown outcome."""
-        receipts = [receipt for _, receipt in sorted(self._receipts.items())]
+        receipts = self._all_receipts()
         unknown = next((receipt for receipt in receipts if receipt.outcome is Outcome.UNKNOWN), None)
         text = f"a batch of {len(self._operations)} operations ended early: {failure.message}"
         kind = WriteRejected if unknown is None else WriteNotConfirmed

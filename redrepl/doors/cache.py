@@ -8,7 +8,7 @@ from threading import Lock
 from typing import Any, Literal
 
 from redrepl.doors.coordinator import Coordinator
-from redrepl.values.codec import JsonCodec
+from redrepl.values.codec import JsonCodec, decoded, encoded
 from redrepl.values.errors import RequestError
 from redrepl.values.level import ConsistencyLevel, Level
 from redrepl.values.preference import ReadPreference
@@ -72,16 +72,21 @@ class ReplicatedCache:
         self._hits = self._misses = self._sets = self._deletes = 0
 
     def get(self, key: str | bytes, default: Any = None, *, level: Level = ConsistencyLevel.ONE) -> Any:
-        """The value, ``default`` where there is none or it has expired."""
+        """The value, ``default`` where there is none or it has expired.
+
+        Raises UndecodableValue for what is no JSON.
+        """
         stored = self._coordinator.get(self._name(key), level=level, prefer=self._prefer)
         self._count(hits=stored is not None, misses=stored is None)
-        return default if stored is None else self._decode(stored)
+        return default if stored is None else self._decode(key, stored)
 
     def get_many(self, keys: Iterable[str | bytes], *, level: Level = ConsistencyLevel.ONE) -> dict[str | bytes, Any]:
         """The values of those keys that have one."""
         names = {self._name(key): key for key in keys}
         found = self._coordinator.get_many(names, level=level, prefer=self._prefer)
-        values = {names[name]: self._decode(stored) for name, stored in found.items() if stored is not None}
+        values = {
+            names[name]: self._decode(names[name], stored) for name, stored in found.items() if stored is not None
+        }
         self._count(hits=len(values), misses=len(names) - len(values))
         return values
 
@@ -130,13 +135,10 @@ class ReplicatedCache:
     def _encode(self, value: Any) -> bytes:
         if self._codec is None:
             return value  # type: ignore[no-any-return]  # the coordinator refuses anything but bytes
-        try:
-            return self._codec.encode(value)
-        except (TypeError, ValueError) as error:
-            raise RequestError(f"value cannot be kept as JSON: {error}") from error
+        return encoded(self._codec, "value", value)
 
-    def _decode(self, stored: bytes) -> Any:
-        return stored if self._codec is None else self._codec.decode(stored)
+    def _decode(self, key: str | bytes, stored: bytes) -> Any:
+        return stored if self._codec is None else decoded(self._codec, key, stored)
 
     def _count(self, hits: int = 0, misses: int = 0, sets: int = 0, deletes: int = 0) -> None:
         with self._lock:

@@ -43,9 +43,11 @@ class Coordinator(CoordinatorBase[K, V]):
         the configuration's level, reads to ONE (one copy, see ``prefer``).
     timeout_seconds: for the whole operation; default from the configuration.
 
-    Every operation raises RequestError for bad arguments before anything is sent. Writes return a receipt when the
-    required copies have confirmed; else they raise WriteNotConfirmed (outcome unknown) or WriteRejected (no effect),
-    both with the receipt. An unknown write is never sent again by itself with a new stamp: it cannot take effect twice.
+    Every operation raises RequestError for bad arguments, and for what a codec cannot encode, before anything is sent;
+    reads raise UndecodableValue, naming the key, for what the value codec cannot decode. Writes return a receipt when
+    the required copies have confirmed; else they raise WriteNotConfirmed (outcome unknown) or WriteRejected (no
+    effect), both with the receipt. An unknown write is never sent again by itself with a new stamp: it cannot take
+    effect twice.
     """
 
     def __init__(
@@ -160,7 +162,11 @@ class Coordinator(CoordinatorBase[K, V]):
     ) -> dict[Any, WriteReceipt]:
         """Store many values, in chunks of one round trip each; a receipt per key.
 
-        The time-out is each chunk's. Where keys are not confirmed, WriteNotConfirmed carries the receipts so far.
+        The time-out is each chunk's. Where keys are not confirmed, WriteNotConfirmed (or WriteRejected, where none may
+        take effect) is raised after the last chunk, or once the primary cannot be reached. What else the primary
+        refuses a chunk with (NotAReplicatedRecord, ClockSkew) is raised as it is, after the chunks under way have
+        ended; no more leave. Each of these errors has in ``receipts`` one for every key, in the order of ``items``,
+        whose outcome says whether it was committed, may take effect or was not sent.
         """
         return self._run(self._set_many(items, ttl, Limits(level, timeout_seconds)))
 

@@ -18,7 +18,7 @@ from redrepl.plans.view import SUSPECT_SECONDS, ClusterView, EpochMoved, epoch_i
 from redrepl.plans.watch import watching
 from redrepl.plans.write import WriteOrder
 from redrepl.values.effects import Exchange, Plan
-from redrepl.values.errors import Unavailable
+from redrepl.values.errors import RedreplError, RequestError, Unavailable
 from redrepl.values.receipt import Outcome, WriteReceipt
 from redrepl.values.record import Record
 
@@ -41,15 +41,19 @@ class Following(Foundation[K, V]):
         """
         pursuit = Pursuit(chunk, epoch, receipts)
         while pursuit.open() and (yield from self._await_turn(pursuit)):
-            view, order = self._view, self._renewed(chunk.order)
+            view = self._view
             try:
+                order = self._renewed(chunk.order)
                 yield from self._look_up(pursuit, view, order)
                 if absent := pursuit.open():
                     pursuit.take_sent(absent, (yield from write_chunk(view, chunk.part(absent, order))))
                 pursuit.order, pursuit.epoch = order, view.topology.epoch
+            except RequestError as error:  # fewer members now than the level asks for
+                pursuit.stay_open(error, view)
+                break
             except (EpochMoved, Unavailable) as error:
                 pursuit.stay_open(error, view)
-                yield from self._pause_between_epochs(order.until)
+                yield from self._look_around(chunk.order.until)
         return pursuit.receipts()
 
     def _reading(self, order: WriteOrder, build: Callable[[ClusterView, WriteOrder], Plan[R]]) -> Plan[R]:
@@ -62,7 +66,8 @@ class Following(Foundation[K, V]):
                 plan = build(view, order)
                 return (yield from watching(view, plan, self._base_driver.now(), view.others[order.home]))
             except (EpochMoved, Unavailable) as error:
-                if not (yield from self._await_epoch_after(view.topology.epoch, order.until, order.home)):
+                home = None if isinstance(error, EpochMoved) else order.home
+                if not (yield from self._await_epoch_after(view.topology.epoch, order.until, home)):
                     raise as_unavailable(error) from error
                 order = self._renewed(order)
 
@@ -74,34 +79,77 @@ class Following(Foundation[K, V]):
                 pursuit.forget(0)
                 return None
             try:
-                return (yield from self._look_up(pursuit, view, self._renewed(pursuit.order)))[0]
+                records = yield from self._look_up(pursuit, view, self._renewed(pursuit.order))
+                return records[0] if records else None
             except (EpochMoved, Unavailable) as error:
                 pursuit.stay_open(error, view)
-                yield from self._pause_between_epochs(pursuit.order.until)
+                yield from self._look_around(pursuit.order.until)
         return None
 
     def _await_turn(self, pursuit: Pursuit) -> Plan[bool]:
         """Wait until it is time to look what became of writes, or to send them again where none ever left."""
-        nothing_left = not any(pursuit.may_be_out[index] for index in pursuit.open())
-        home = pursuit.order.home if nothing_left else None
+        home = pursuit.order.home if pursuit.never_left() else None
         return self._await_epoch_after(pursuit.epoch, pursuit.order.until, home)
+
+    def _confirm_taken(
+        self, order: WriteOrder, keys: Sequence[bytes], receipts: Sequence[WriteReceipt]
+    ) -> Plan[list[WriteReceipt]]:
+        """Receipts as given, but for what the deciding node took just before the epoch moved on; none is sent again.
+
+        Other copies, in the new epoch already, refused that. It is committed where a read in the new epoch finds it,
+        or what came after it on the same node, on as many copies as the level asks for. The last write of a key
+        stands for those before it.
+        """
+        home = self._home()
+        last = {
+            key: index
+            for index, (key, receipt) in enumerate(zip(keys, receipts, strict=True))
+            if receipt.outcome is Outcome.UNKNOWN and home in receipt.acked
+        }
+        taken = [receipts[index] for index in last.values()]
+        newest = max((epoch_in_refusal(reason) for each in taken for reason in each.failed.values()), default=0)
+        if newest < self._view.topology.epoch:
+            return list(receipts)
+        stamps = [each.stamp for each in taken]
+        chunk = Chunk([each.key for each in taken], list(last), stamps, [b""] * len(taken), order._replace(home=home))
+        pursuit = Pursuit(chunk, newest - 1, taken)
+        yield from self._look_into_all(pursuit)
+        found = dict(zip(last, pursuit.receipts(), strict=True))
+        pairs = zip(keys, receipts, strict=True)
+        return [_as_found(each, found[key]) if key in found else each for key, each in pairs]
+
+    def _look_into_all(self, pursuit: Pursuit) -> Plan[None]:
+        """`_look_into` for several writes, all of which may be out."""
+        until = pursuit.order.until
+        while pursuit.open() and (yield from self._await_epoch_after(pursuit.epoch, until)):
+            view = self._view
+            try:
+                yield from self._look_up(pursuit, view, self._renewed(pursuit.order))
+            except (EpochMoved, Unavailable) as error:
+                pursuit.stay_open(error, view)
+                yield from self._look_around(until)
+                continue
+            except RedreplError:
+                return  # it cannot be told in this epoch: unknown is the truth
+            return
 
     def _look_up(self, pursuit: Pursuit, view: ClusterView, order: WriteOrder) -> Plan[list[Record | None]]:
         """Read what stands for those writes that copies may have got.
 
         What the primary does not have nobody needs to confirm. What it has must be confirmed as the writes ask for.
         """
-        indexes = [index for index in pursuit.open() if pursuit.may_be_out[index]]
+        indexes = pursuit.in_doubt(view)
         records: list[Record | None] = []
-        for required in (0, order.required):
-            if indexes:
-                keys = [pursuit.chunk.keys[index] for index in indexes]
-                confirmed = yield from read_confirmed(view, order.home, keys, required, order.until)
-                records = confirmed.records
-                if required == order.required:
-                    pursuit.take_found(indexes, confirmed, view.everybody, order.home)
-                    return records
-                indexes = pursuit.leave_absent(indexes, records, order.home)
+        if indexes and not pursuit.were_taken_by(order.home, indexes):
+            keys = [pursuit.chunk.keys[index] for index in indexes]
+            records = (yield from read_confirmed(view, order.home, keys, 0, order.until)).records
+            indexes = pursuit.leave_absent(indexes, records, order.home)
+        if indexes:
+            keys = [pursuit.chunk.keys[index] for index in indexes]
+            confirmed = yield from read_confirmed(view, order.home, keys, order.required, order.until)
+            pursuit.take_found(indexes, confirmed, view.everybody, order.home)
+            records = confirmed.records
+        pursuit.settled_epoch = view.topology.epoch
         return records
 
     def _await_epoch_after(self, epoch: int, until: float, or_home: str | None = None) -> Plan[bool]:
@@ -113,16 +161,26 @@ class Following(Foundation[K, V]):
                 return now < until
             if now >= until or len(self._view.ids) < 2:
                 return False
-            try:
-                topology = yield from read_topology(self._view, min(until, now + SUSPECT_SECONDS))
-            except Unavailable:
-                topology = self._view.topology
-            if topology.epoch > self._view.topology.epoch:
-                self._adopt(topology)
-            elif self._view.topology.epoch <= epoch:
+            yield from self._read_topology(min(until, now + SUSPECT_SECONDS))
+            if self._view.topology.epoch <= epoch:
                 if or_home is not None and self._base_driver.trouble(or_home) is None:
                     return True
                 yield from self._pause_between_epochs(until)
+
+    def _look_around(self, until: float) -> Plan[None]:
+        """After something that did not come out in an epoch: let the members move, and see where they are by then."""
+        yield from self._pause_between_epochs(until)
+        if (now := self._base_driver.now()) < until:
+            yield from self._read_topology(min(until, now + SUSPECT_SECONDS))
+
+    def _read_topology(self, until: float) -> Plan[None]:
+        """Take up the newest topology that members know, if it is newer than this one."""
+        try:
+            topology = yield from read_topology(self._view, until)
+        except Unavailable:
+            return
+        if topology.epoch > self._view.topology.epoch:
+            self._adopt(topology)
 
     def _patient_until(self, epoch: int, until: float) -> float:
         """How long to wait for another primary: until the deadline, unless this one has been away for long."""
@@ -139,13 +197,14 @@ class Following(Foundation[K, V]):
 class Pursuit:
     """What is known of each of some writes that were sent in an epoch that may be over.
 
-    may_be_out: some copy may have got it. order, epoch: those of the last attempt.
+    may_be_out: some copy may have got it. order, epoch: those of the last attempt. settled_epoch: it is known what
+    became of the writes in all epochs before this one.
     """
 
     def __init__(self, chunk: Chunk, epoch: int, receipts: Sequence[WriteReceipt] | None) -> None:
         self.chunk = chunk
         self.order = chunk.order
-        self.epoch = epoch
+        self.epoch = self.settled_epoch = epoch
         self._known: list[WriteReceipt | None] = [*receipts] if receipts else [None for _ in chunk.keys]
         self._final: set[int] = set()
         self._why = "it is in a later epoch"
@@ -158,9 +217,19 @@ class Pursuit:
         """Writes of which more may become known once the epoch has moved on, or that are to be sent again."""
         return [index for index in range(len(self._known)) if index not in self._final and self._is_open(index)]
 
+    def in_doubt(self, view: ClusterView) -> list[int]:
+        """Writes of which the primary must be asked: that nobody could refuse, or that may have been merged into it."""
+        was_merged = view.topology.merged_epoch > self.settled_epoch
+        opened = [index for index in self.open() if self.may_be_out[index]]
+        return [index for index in opened if was_merged or self._known[index] is not None]
+
     def forget(self, index: int) -> None:
         """Nobody has this write: nothing left, and the epoch in which it might have is over."""
         self._known[index] = None
+
+    def never_left(self) -> bool:
+        """Whether the deciding node could not be reached, so that nothing of what is open was sent to anybody."""
+        return not any(self.may_be_out[index] or self.is_absent(index) for index in self.open())
 
     def is_absent(self, index: int) -> bool:
         """Whether nobody has this write, nor can get it but by sending it again."""
@@ -210,6 +279,10 @@ class Pursuit:
         is_older = record is None or record.stamp < self.chunk.stamps[index]
         return is_older and not self._was_taken_by(new_home, index)
 
+    def were_taken_by(self, node: str, indexes: Sequence[int]) -> bool:
+        """Whether this node took all of these writes before the epoch moved on."""
+        return all(self._was_taken_by(node, index) for index in indexes)
+
     def _was_taken_by(self, node: str, index: int) -> bool:
         receipt = self._known[index]
         return receipt is not None and self.order.home == node and node in receipt.acked
@@ -220,7 +293,7 @@ class Pursuit:
             self._known[index] = receipt
             self.may_be_out[index] |= receipt.outcome is not Outcome.REJECTED
 
-    def stay_open(self, error: EpochMoved | Unavailable, view: ClusterView) -> None:
+    def stay_open(self, error: EpochMoved | Unavailable | RequestError, view: ClusterView) -> None:
         """Nothing new is known. What was sent again may have reached others before the deciding node refused it."""
         self._why = error.message
         if isinstance(error, EpochMoved):
@@ -261,6 +334,13 @@ def as_unavailable(error: EpochMoved | Unavailable) -> Unavailable:
     if isinstance(error, Unavailable):
         return error
     return Unavailable(f"the cluster is between epochs: {error.message}", error.evidence)
+
+
+def _as_found(receipt: WriteReceipt, found: WriteReceipt) -> WriteReceipt:
+    """A receipt after its write was looked up, alone or under a later one of its key."""
+    if receipt.outcome is not Outcome.UNKNOWN or found.outcome is not Outcome.COMMITTED:
+        return receipt
+    return receipt._replace(outcome=Outcome.COMMITTED, acked=found.acked, pending=found.pending, failed={})
 
 
 def _confirmed_later(receipt: WriteReceipt, confirmed: Confirmed, everybody: frozenset[str]) -> WriteReceipt:

@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable
-from typing import Generic, NamedTuple, Protocol, TypeVar, cast
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
 
 from redrepl.edges.clock import StampClock
 from redrepl.edges.configuration import Configuration
 from redrepl.plans.topology import read_topology
 from redrepl.plans.view import ClusterView, EpochMoved
 from redrepl.plans.write import WriteOrder
-from redrepl.values.codec import Codec
+from redrepl.values.codec import Codec, decoded, encoded
 from redrepl.values.effects import Exchange, Plan
-from redrepl.values.errors import (
-    Unavailable,
-)
+from redrepl.values.errors import RedreplError, RequestError, Unavailable
 from redrepl.values.level import ConsistencyLevel, Level, required_copies
 from redrepl.values.record import NO_DEADLINE
 from redrepl.values.session import Session
@@ -121,16 +119,16 @@ class Foundation(Generic[K, V]):
 
     def _key(self, key: K | str | bytes) -> bytes:
         if self._key_codec is not None:
-            return check_key(self._key_codec.encode(cast(K, key)))
+            return check_key(encoded(self._key_codec, "key", cast(K, key)))
         return check_key(key)
 
     def _value(self, value: V | bytes) -> bytes:
         if self._value_codec is not None:
-            return check_value(self._value_codec.encode(cast(V, value)))
+            return check_value(encoded(self._value_codec, "value", cast(V, value)))
         return check_value(value)
 
-    def _decoded(self, payload: bytes) -> V:
-        return self._value_codec.decode(payload) if self._value_codec is not None else cast(V, payload)
+    def _decoded(self, key: Any, payload: bytes) -> V:
+        return cast(V, payload) if self._value_codec is None else decoded(self._value_codec, key, payload)
 
     def _receipt_key(self, key: K | str | bytes) -> str | bytes:
         return key if isinstance(key, (str, bytes)) else self._key(key)
@@ -165,26 +163,46 @@ class Foundation(Generic[K, V]):
             required = required_copies(order.level, len(self._view.ids) - 1)
         return order._replace(home=self._home(), required=required)
 
-    def _following(self, order: WriteOrder, build: Callable[[ClusterView, WriteOrder], Plan[R]]) -> Plan[R]:
+    def _following(
+        self,
+        order: WriteOrder,
+        build: Callable[[ClusterView, WriteOrder], Plan[R]],
+        give_up: Callable[[WriteOrder, RedreplError], R] | None = None,
+    ) -> Plan[R]:
         """Carry out a plan in the current epoch, reading the topology again where the epoch has moved.
 
         Safe for writes: whoever says that the epoch has moved stored nothing, and the record keeps its stamp.
+        ``give_up`` makes the result where the new epoch cannot be followed; without it that is an error.
         """
         while True:
             try:
                 return (yield from build(self._view, order))
             except EpochMoved as moved:
-                order = yield from self._follow(order, moved)
+                try:
+                    order = yield from self._follow(order, moved)
+                except (Unavailable, RequestError) as error:
+                    if give_up is None:
+                        raise
+                    return give_up(order, error)
 
     def _follow(self, order: WriteOrder, moved: EpochMoved) -> Plan[WriteOrder]:
-        """Read the topology again; answers the order as it is in the new epoch."""
+        """Read the topology again; answers the order as it is in the new epoch.
+
+        Raises Unavailable where that is not told in time, and RequestError where the level cannot be met there.
+        """
         if self._base_driver.now() >= order.until:
-            raise moved
+            raise _between_epochs(moved) from moved
         known = self._view.topology.epoch
-        self._adopt((yield from read_topology(self._view, order.until)))
+        topology = yield from read_topology(self._view, order.until)
+        if topology.epoch > self._view.topology.epoch:  # another task or thread may have been quicker
+            self._adopt(topology)
         if self._view.topology.epoch == known:
             # Between epochs: the primary moves first, the others a moment later.
             yield Exchange((), min(order.until, self._base_driver.now() + BETWEEN_EPOCHS_SECONDS))
             if self._base_driver.now() >= order.until:
-                raise Unavailable(f"the cluster is between epochs: {moved.message}", moved.evidence) from moved
+                raise _between_epochs(moved) from moved
         return self._renewed(order)
+
+
+def _between_epochs(moved: EpochMoved) -> Unavailable:
+    return Unavailable(f"the cluster is between epochs: {moved.message}", moved.evidence)

@@ -102,7 +102,8 @@ class Reads(Following[K, V]):
             try:
                 record = yield from read_decider(view, raw, now, until)
             except (EpochMoved, Unavailable) as error:
-                if not (yield from self._await_epoch_after(view.topology.epoch, until, view.decider)):
+                home = None if isinstance(error, EpochMoved) else view.decider
+                if not (yield from self._await_epoch_after(view.topology.epoch, until, home)):
                     raise as_unavailable(error) from error
                 order = self._order(Limits(level, None))._replace(until=until)
                 record = (yield from self._reading(order, lambda view, o: self._read_one(view, o, raw, prefer))).record
@@ -112,12 +113,12 @@ class Reads(Following[K, V]):
             self._clock.observe(record.stamp.micros)
         else:
             record = (yield from self._record(key, level, prefer, timeout_seconds)).record
-        return None if record is None else self._live_value(record)
+        return None if record is None else self._live_value(key, record)
 
-    def _live_value(self, record: Record) -> V | None:
+    def _live_value(self, key: Any, record: Record) -> V | None:
         if record.deadline_millis == NO_DEADLINE:
-            return self._decoded(record.payload) if record.kind == VALUE else None
-        return self._decoded(record.payload) if record.is_live(self._clock.physical.millis()) else None
+            return self._decoded(key, record.payload) if record.kind == VALUE else None
+        return self._decoded(key, record.payload) if record.is_live(self._clock.physical.millis()) else None
 
     def _get_record(
         self, key: K | str | bytes, level: Level, prefer: ReadPreference | str, timeout_seconds: float | None
@@ -126,7 +127,7 @@ class Reads(Following[K, V]):
         if record is None or not record.is_live(self._clock.physical.millis()):
             return None
         expires_at = record.deadline_millis / 1000 if record.deadline_millis else None
-        return FoundRecord(self._decoded(record.payload), record.stamp, expires_at, node)
+        return FoundRecord(self._decoded(key, record.payload), record.stamp, expires_at, node)
 
     def _ttl(self, key: K | str | bytes, level: Level, timeout_seconds: float | None) -> Plan[float]:
         record = (yield from self._record(key, level, ReadPreference.PRIMARY, timeout_seconds)).record
@@ -153,7 +154,7 @@ class Reads(Following[K, V]):
             part = raw_keys[start : start + limits.BATCH_KEYS]
             records = yield from self._read_part(part, prefer, self._order(Limits(level, timeout_seconds)))
             for key, record in zip(unique[start:], records, strict=False):
-                values[key] = None if record is None else self._live_value(record)
+                values[key] = None if record is None else self._live_value(key, record)
         return values
 
     def _read_part(

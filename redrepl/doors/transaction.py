@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
 
@@ -13,9 +13,10 @@ from redrepl.doors.batch import AsyncRun, Run
 from redrepl.doors.queueing import OperationQueue
 from redrepl.plans.read import read_one
 from redrepl.plans.transaction import Expectation, Transacted, transact
+from redrepl.plans.write import WriteOrder
 from redrepl.values import limits
 from redrepl.values.effects import Exchange, Plan
-from redrepl.values.errors import RequestError, TransactionConflict
+from redrepl.values.errors import RedreplError, RequestError, TransactionConflict
 from redrepl.values.level import Level
 from redrepl.values.operation import ADD, EXPIRE, INCREMENT, Operation, Preview, is_settled, preview
 from redrepl.values.receipt import Outcome, WriteReceipt
@@ -140,7 +141,7 @@ class TransactionBase(OperationQueue[K, V]):
             return None
         expires_at = found.deadline_millis / 1000 if found.deadline_millis else None
         stamp, node = (NO_STAMP, "") if mine else (seen.stamp, seen.node)
-        return FoundRecord(store._decoded(found.payload), stamp, expires_at, node)
+        return FoundRecord(store._decoded(key, found.payload), stamp, expires_at, node)
 
     def _read(self, key: K | str | bytes, raw: bytes) -> Plan[_Seen]:
         """What stands on the primary, read and judged once: later reads of the key see the same."""
@@ -172,12 +173,33 @@ class TransactionBase(OperationQueue[K, V]):
             return self.receipts
         now_millis = store._clock.physical.millis()
         leaving = [operation.leaving(store._clock.next(), now_millis) for operation in self._operations]
+        order = store._order(self._how)
         done = yield from store._deciding(
-            store._order(self._how), lambda view, order: transact(view, order, expectations, leaving), _is_rejected
+            order,
+            lambda view, order: transact(view, order, expectations, leaving),
+            _is_rejected,
+            (),
+            lambda order, error: self._given_up(leaving, order, error),
         )
-        self._keep(done)
-        store._settle_batch(list(self.receipts.values()), self._how)
+        self._keep((yield from self._confirm_taken(order, done)))
+        store._settle_batch(list(self.receipts.values()), order.reach_others)
         return self.receipts
+
+    def _given_up(self, leaving: Sequence[Operation], order: WriteOrder, error: RedreplError) -> Transacted:
+        """Nothing was written anywhere: the deciding node was in another epoch until time ran out."""
+        if not leaving:
+            raise error
+        given_up = self._store._given_up
+        return Transacted(
+            {each.key: given_up(order, each.user_key, each.stamp, error, at_home_alone=True) for each in leaving}, {}
+        )
+
+    def _confirm_taken(self, order: WriteOrder, done: Transacted) -> Plan[Transacted]:
+        """As for other writes, but all or nothing: committed where the same copies are found to hold every record."""
+        receipts = yield from self._store._confirm_taken(order, list(done.receipts), list(done.receipts.values()))
+        if any(receipt.outcome is not Outcome.COMMITTED for receipt in receipts):
+            return done
+        return done._replace(receipts=dict(zip(done.receipts, receipts, strict=True)))
 
     def _pause(self, conflicts: int) -> Plan[None]:
         """Wait before the transaction is repeated after so many conflicts."""

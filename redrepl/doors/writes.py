@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from redrepl.doors.bulk import BulkWrite
 from redrepl.doors.following import Following, Pursuit
 from redrepl.doors.foundation import K, Limits, PendingWrite, R, V
-from redrepl.plans.batch import Chunk, Draft, write_chunk, write_chunks
+from redrepl.plans.batch import Chunk, Draft, write_chunk
 from redrepl.plans.update import Update, Updated, update_one
 from redrepl.plans.view import ClusterView, EpochMoved, is_clock_refusal
 from redrepl.plans.write import WriteOrder, clock_error, write_one
@@ -17,6 +17,7 @@ from redrepl.values.errors import (
     NotAReplicatedRecord,
     RedreplError,
     RequestError,
+    Unavailable,
     WriteNotConfirmed,
     WriteRejected,
 )
@@ -71,8 +72,32 @@ class Writes(Following[K, V]):
             lambda view, order: write_chunk(view, chunk._replace(order=order)),
             lambda receipts: _is_rejected(receipts[0]),
             (home,) if receipts else (),
+            lambda order, error: [
+                self._given_up(order, key, stamp, error)
+                for key, stamp in zip(chunk.user_keys, chunk.stamps, strict=True)
+            ],
         )
         return again if receipts or not chunk.order.reach_others else list(map(_unsure, again))
+
+    def _given_up(
+        self, order: WriteOrder, user_key: str | bytes, stamp: Stamp, error: RedreplError, at_home_alone: bool = False
+    ) -> WriteReceipt:
+        """The receipt of a write whose deciding node was in another epoch, and stored nothing, until time ran out.
+
+        Other copies may have it, unless it was sent to the deciding node alone.
+        """
+        nobody, is_spread = frozenset[str](), order.reach_others and not at_home_alone
+        return WriteReceipt(
+            user_key,
+            stamp,
+            Outcome.UNKNOWN if is_spread else Outcome.REJECTED,
+            False,
+            nobody,
+            self._view.everybody - {order.home} if is_spread else nobody,
+            {order.home: error.message},
+            order.required,
+            self._base_driver.now() - order.started,
+        )
 
     def _write_group(self, writes: Sequence[PendingWrite], how: Limits) -> Plan[list[WriteReceipt | Exception]]:
         """Writes of different keys that came together; for each, in this order, its receipt or its error."""
@@ -95,7 +120,11 @@ class Writes(Following[K, V]):
 
     def _write_chunk(self, chunk: Chunk, view: ClusterView) -> Plan[Sequence[WriteReceipt]]:
         """The receipts of writes that leave now, each in the end."""
-        ((_, first),) = yield from write_chunks(view, iter((chunk,)))
+        first: Sequence[WriteReceipt] | None
+        try:
+            first = yield from write_chunk(view, chunk)
+        except EpochMoved:
+            first = None
         return (yield from self._see_through(chunk, view, first))
 
     def _write_one_by_one(self, chunk: Chunk) -> Plan[list[WriteReceipt | Exception]]:
@@ -158,13 +187,14 @@ class Writes(Following[K, V]):
         order: WriteOrder,
         build: Callable[[ClusterView, WriteOrder], Plan[R]],
         is_rejected: Callable[[R], bool],
-        tried: tuple[str, ...] = (),
+        tried: tuple[str, ...],
+        give_up: Callable[[WriteOrder, RedreplError], R],
     ) -> Plan[R]:
         """`_following` for writes: where nothing could be sent to the deciding node, go to the next one."""
         while True:
             epoch = self._view.topology.epoch
-            result = yield from self._following(order, build)
-            if not is_rejected(result):
+            result = yield from self._following(order, build, give_up)
+            if not is_rejected(result) or self._base_driver.now() >= order.until:
                 return result
             tried = (*tried, order.home)
             if self._view.decider is not None:
@@ -187,6 +217,14 @@ class Writes(Following[K, V]):
             raise _failure(receipt, (receipt,))
         return receipt
 
+    def _wake_for(self, receipts: Sequence[WriteReceipt], reached_others: bool) -> None:
+        """Wake the workers for the copies that lack some of these writes."""
+        sent = [receipt for receipt in receipts if receipt.outcome is not Outcome.REJECTED]
+        if reached_others:
+            self._wake({node for receipt in sent for node in receipt.failed})
+        elif sent:
+            self._wake_ups.request(self._view.others[self._home()])
+
     def _wake(self, behind: Iterable[str]) -> None:
         """Wake the workers for copies that answered but are behind; who cannot be reached is the tick's business."""
         if reachable := [node for node in behind if self._base_driver.trouble(node) is None]:
@@ -199,28 +237,19 @@ class Writes(Following[K, V]):
         """As `_receipt_key` for each."""
         return [key if isinstance(key, (str, bytes)) else raw for key, raw in zip(keys, encoded, strict=True)]
 
-    def _write_batch(self, draft: Draft, how: Limits) -> Plan[list[WriteReceipt]]:
-        _check_distinct(draft)
-        receipts: list[WriteReceipt] = []
-        parts = deque(draft.parts())
-        while parts:
-            view = self._view
-            for chunk, found in (yield from write_chunks(view, self._leaving(view, draft, parts, how))):
-                done = yield from self._see_through(chunk, view, found)
-                self._note_chunk(chunk, done)
-                receipts += done
-        return self._settle_batch(receipts, how)
+    def _write_batch(self, draft: Draft, how: Limits) -> Plan[Sequence[WriteReceipt]]:
+        bulk = BulkWrite(self, draft, how)
+        return self._settle_batch((yield from bulk.plan()), bulk.order.reach_others)
 
-    def _leaving(self, view: ClusterView, draft: Draft, parts: deque[slice], how: Limits) -> Iterator[Chunk]:
-        """Chunks as they leave, each stamped only then: the primary refuses what is too old.
-
-        Ends early where another thread has taken up another topology: an order belongs to the view it was made in.
-        """
-        while parts:
-            order = self._order(how)
-            if self._view is not view:
-                return
-            yield draft.leave(parts.popleft(), self._clock.next(), order)
+    def _is_open(self, chunk: Chunk, view: ClusterView, receipts: Sequence[WriteReceipt] | None) -> bool:
+        """Whether a chunk that left once in this view has to be seen through."""
+        if receipts is None:
+            return True
+        if view.decider is None:
+            return _is_rejected(receipts[0]) and self._home() != chunk.order.home
+        return any(each.outcome is not Outcome.COMMITTED for each in receipts) and bool(
+            Pursuit(chunk, view.topology.epoch, receipts).open()
+        )
 
     def _note_chunk(self, chunk: Chunk, receipts: Sequence[WriteReceipt]) -> None:
         """`_note` for each key; the clock needs the latest stamp only."""
@@ -230,14 +259,8 @@ class Writes(Following[K, V]):
             if receipt.outcome is Outcome.COMMITTED:
                 note(key, receipt.stamp)
 
-    def _settle_batch(self, receipts: list[WriteReceipt], how: Limits) -> list[WriteReceipt]:
-        if not receipts:
-            return receipts
-        if self._order(how).reach_others:
-            sent = (receipt for receipt in receipts if receipt.outcome is not Outcome.REJECTED)
-            self._wake({node for receipt in sent for node in receipt.failed})
-        else:
-            self._wake_ups.request(self._view.others[self._home()])
+    def _settle_batch(self, receipts: Sequence[WriteReceipt], reached_others: bool) -> Sequence[WriteReceipt]:
+        self._wake_for(receipts, reached_others)
         lost = [receipt for receipt in receipts if receipt.outcome is not Outcome.COMMITTED]
         if lost:
             # One that may have taken effect stands for all: "rejected" would say that none has.
@@ -257,12 +280,18 @@ class Writes(Following[K, V]):
 
     def _updated(self, order: WriteOrder, user_key: str | bytes, raw: bytes, update: Update) -> Plan[Updated]:
         """What came of an update in the end. Where it certainly had no effect it is carried out in the new epoch."""
+
+        def give_up(order: WriteOrder, error: RedreplError) -> Updated:
+            return Updated(self._given_up(order, user_key, update.stamp, error, at_home_alone=True), None)
+
         if self._view.decider is None:
             return (
                 yield from self._deciding(
                     order,
                     lambda view, order: update_one(view, order, user_key, raw, update),
                     lambda updated: _is_rejected(updated.receipt),
+                    (),
+                    give_up,
                 )
             )
         while True:
@@ -270,7 +299,10 @@ class Writes(Following[K, V]):
             try:
                 updated = yield from update_one(view, order, user_key, raw, update)
             except EpochMoved as moved:
-                order = yield from self._follow(order, moved)
+                try:
+                    order = yield from self._follow(order, moved)
+                except (Unavailable, RequestError) as error:
+                    return give_up(order, error)
                 continue
             if updated.receipt.outcome is Outcome.COMMITTED:
                 return updated
@@ -311,17 +343,6 @@ def _unsure(receipt: WriteReceipt) -> WriteReceipt:
 
 def _is_rejected(receipt: WriteReceipt) -> bool:
     return receipt.outcome is Outcome.REJECTED
-
-
-def _check_distinct(draft: Draft) -> None:
-    """One batch holds a key once: "a" and b"a" are the same key on a node."""
-    if len(set(draft.keys)) == len(draft.keys):
-        return
-    seen: set[bytes] = set()
-    for user_key, key in zip(draft.user_keys, draft.keys, strict=True):
-        if key in seen:
-            raise RequestError(f"key {user_key!r} is given twice in one batch (as str and as bytes?)")
-        seen.add(key)
 
 
 def _failure_of_one(receipt: WriteReceipt, order: WriteOrder) -> RedreplError:

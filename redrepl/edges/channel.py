@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from redrepl.edges.connection import NodeConnection
 from redrepl.edges.opening import NodeGate
-from redrepl.edges.switchboard import Run, Switchboard
+from redrepl.edges.switchboard import Run, Switchboard, size_of
 from redrepl.values import limits
 from redrepl.values.effects import DeadlinePassed, Event, Exchange, Plan, Progress, Reply, Request
 
@@ -137,10 +137,11 @@ class Channel(Switchboard):
             self._drop(connection, f"connection lost: {error}")
             return
         if connection.unsent:
-            self._keep_unsent(connection, len(data))
+            self._keep_unsent(connection)
 
-    def _keep_unsent(self, connection: NodeConnection, last_bytes: int) -> None:
-        if len(connection.unsent) > limits.MAX_UNSENT_BYTES + last_bytes:
+    def _keep_unsent(self, connection: NodeConnection) -> None:
+        beyond = len(connection.unsent) - limits.MAX_UNSENT_BYTES
+        if beyond > 0 and beyond > _newest_bytes(connection):
             self._drop(connection, f"takes no more data: {len(connection.unsent)} bytes wait", pause=True)
             return
         self._unsent.add(connection)
@@ -162,7 +163,7 @@ class Channel(Switchboard):
 
     def _flush(self, connection: NodeConnection) -> None:
         try:
-            connection.flush()
+            connection.flush_backlog()
         except OSError as error:
             self._drop(connection, f"connection lost: {error}")
             return
@@ -177,6 +178,12 @@ class Channel(Switchboard):
             os.write(self._bell_write, b"!")
         except (BlockingIOError, OSError):
             return  # full: the channel is woken anyway; closed: nobody waits any more
+
+
+def _newest_bytes(connection: NodeConnection) -> int:
+    """Bytes of the requests that may be on their way at once, a batch's chunks above all, however large they are."""
+    owed = connection.owed
+    return sum([size_of(owed[-place][1].command) for place in range(1, min(len(owed), limits.CHUNKS_IN_FLIGHT) + 1)])
 
 
 class UpkeepChannel(Channel):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import select
 import socket
 import ssl
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -39,9 +40,24 @@ class NodeUnusable(Exception):
 
 
 class NodeConnection:
-    """A socket that does not block, with its parser and the replies it owes, in order."""
+    """A socket that does not block, with its parser and the replies it owes, in order.
 
-    __slots__ = ("_is_tls", "_received", "_sock", "fileno", "is_closed", "node", "owed", "poller", "run_id", "unsent")
+    took_at: when it last took some of what had waited for it in `unsent` (monotonic clock, seconds).
+    """
+
+    __slots__ = (
+        "_is_tls",
+        "_received",
+        "_sock",
+        "fileno",
+        "is_closed",
+        "node",
+        "owed",
+        "poller",
+        "run_id",
+        "took_at",
+        "unsent",
+    )
 
     def __init__(self, node: str, sock: socket.socket, run_id: str) -> None:
         sock.setblocking(False)
@@ -53,6 +69,7 @@ class NodeConnection:
         self.owed: deque[Owed] = deque()
         self.unsent = bytearray()
         self.is_closed = False
+        self.took_at = 0.0
         self._sock = sock
         self._is_tls = isinstance(sock, ssl.SSLSocket)
         self._received = hiredis.Reader()
@@ -77,6 +94,13 @@ class NodeConnection:
                 del self.unsent[:sent]
         except _WOULD_BLOCK:
             return
+
+    def flush_backlog(self) -> None:
+        """As `flush`, after the socket had taken no more for a while. What it takes now is a sign of life."""
+        waiting_bytes = len(self.unsent)
+        self.flush()
+        if len(self.unsent) < waiting_bytes:
+            self.took_at = time.monotonic()
 
     def receive(self) -> list[Any]:
         """Whole replies that have arrived; errors as values. Raises OSError when the connection is gone."""

@@ -105,19 +105,19 @@ class LoopBoard(Switchboard):
             if connection.owed:
                 self.receive(connection)
 
-    def _flush(self, connection: NodeConnection) -> bool:
-        """Send what the socket takes; answers whether something is left."""
+    def _flush(self, connection: NodeConnection, is_backlog: bool = False) -> bool:
+        """Send what the socket takes; answers whether something is left. ``is_backlog``: it took no more before."""
         if connection.is_closed:
             return False
         try:
-            connection.flush()
+            (connection.flush_backlog if is_backlog else connection.flush)()
         except OSError as error:
             self._drop(connection, f"connection lost: {error}")
             return False
         return bool(connection.unsent)
 
     def _writable(self, connection: NodeConnection) -> None:
-        if not self._flush(connection) and not connection.is_closed:
+        if not self._flush(connection, is_backlog=True) and not connection.is_closed:
             self.loop.remove_writer(connection.fileno)
 
     def _readable(self, connection: NodeConnection) -> None:

@@ -28,23 +28,36 @@ MAX_RETRIES = 3
 """How often a request is sent again because the node lacks the script; a connection that was opened and left in store
 just before the scripts went is met once."""
 
-_NOWHERE: Mapping[str, int] = {}
 Waiting: TypeAlias = "tuple[Run, Request]"
 
 
 class Run:
-    """One question of one plan, and what has happened to it. ``retried``: nodes that were sent to again, how often."""
+    """One question of one plan, and what has happened to it."""
 
-    __slots__ = ("events", "is_live", "retried")
+    __slots__ = ("events", "is_live")
 
     def __init__(self) -> None:
         self.events: deque[Event] = deque()
         self.is_live = True
-        self.retried = _NOWHERE
 
     def put(self, event: Event) -> None:
         """Something happened."""
         self.events.append(event)
+
+
+class Resent(Request):
+    """A request that is sent again because its node lacked the script; ``times``: how often so far.
+
+    It counts as sent, whatever becomes of it now: the other copies have had theirs since the first time.
+    """
+
+    times: int
+
+
+def size_of(command: Command) -> int:
+    """Bytes of a command's keys and arguments, nearly all that `encode` makes of it."""
+    keys = command.keys if type(command) is ScriptCall else ()
+    return sum([len(part) for part in (*keys, *command.arguments) if type(part) is bytes])
 
 
 def encode(command: Command) -> bytes:
@@ -124,9 +137,9 @@ class Switchboard(ABC):
                 self._fail_gate(run, gate, self.gates[gate].trouble or late, requests)
             held[:] = [entry for entry in held if entry[0] is not run]
         for node, waiting in self._waiting.items():
-            reason, again = self.gates[node].trouble or late, node in run.retried
+            reason = self.gates[node].trouble or late
             for request in [request for owner, request in waiting if owner is run]:
-                run.put(Failure(node, request.tag, reason, again, now))
+                run.put(Failure(node, request.tag, reason, type(request) is Resent, now))
             waiting[:] = [entry for entry in waiting if entry[0] is not run]
 
     def follow_gates(self) -> None:
@@ -167,7 +180,7 @@ class Switchboard(ABC):
         elif self._reach(node):
             self._send(run, self._connections[node], request, data, now)
         elif (trouble := self._ask(node)) is not None:
-            run.put(Failure(node, request.tag, trouble, node in run.retried, now))
+            run.put(Failure(node, request.tag, trouble, type(request) is Resent, now))
         else:
             self._wait(run, request)
 
@@ -189,8 +202,10 @@ class Switchboard(ABC):
         return True
 
     def _is_within_bounds(self, connection: NodeConnection, now: float) -> bool:
+        # While a node takes what waits for it, however slowly, it is not silent: large records take their time.
         owed = connection.owed
-        return now - owed[0][2] <= self._stall_seconds and len(owed) < limits.MAX_OUTSTANDING_REPLIES
+        silent_since = max(owed[0][2], connection.took_at)
+        return now - silent_since <= self._stall_seconds and len(owed) < limits.MAX_OUTSTANDING_REPLIES
 
     # Opening -------------------------------------------------------------------------------------------------
 
@@ -241,8 +256,7 @@ class Switchboard(ABC):
                 # Also where enough was known without it: the receipt named this copy as one that gets it.
                 self._send_again(run, request, now)
             elif run.is_live:
-                # Sent for the second time, it counts as sent: the other copies have it since the first.
-                run.put(Failure(node, request.tag, trouble, node in run.retried, now))
+                run.put(Failure(node, request.tag, trouble, type(request) is Resent, now))
 
     def _send_again(self, run: Run, request: Request, now: float) -> None:
         data, connection = encode(request.command), self._connections.get(request.node)
@@ -288,15 +302,16 @@ class Switchboard(ABC):
 
         What left after it on the old connection may have been carried out, so its own answer is waited for.
         """
-        tries = run.retried.get(request.node, 0)
-        if not text.startswith("NOSCRIPT") or tries >= MAX_RETRIES:
+        times = request.times if type(request) is Resent else 0
+        if not text.startswith("NOSCRIPT") or times >= MAX_RETRIES:
             run.put(Failure(request.node, request.tag, text, True, now))
             return
-        run.retried = {**run.retried, request.node: tries + 1}
+        again = Resent(*request)
+        again.times = times + 1
         if self._connections.get(connection.node) is connection:
             self.gates[connection.node].report("lost its scripts: restarted or flushed", pause=False)
             self._retire(connection)
-        self._send_when_open(run, request, encode(request.command), now)
+        self._send_when_open(run, again, encode(again.command), now)
 
     def _retire(self, connection: NodeConnection) -> None:
         """Use a connection no more. It is read until it owes nothing, or for as long as it may stay silent."""

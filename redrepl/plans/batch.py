@@ -7,7 +7,7 @@ then made, checked and compared once for all of them, by the client and by every
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate, repeat
 from operator import add
 from typing import NamedTuple, TypeVar
@@ -25,14 +25,12 @@ from redrepl.plans.write import (
 )
 from redrepl.values import limits
 from redrepl.values.effects import Answer, DeadlinePassed, Exchange, Failure, Plan, Reply, Request
+from redrepl.values.errors import RedreplError
 from redrepl.values.receipt import Outcome, WriteReceipt
 from redrepl.values.record import Record
 from redrepl.values.stamp import STAMP_BYTES, Stamp
 
 T = TypeVar("T")
-
-CHUNKS_IN_FLIGHT = 3
-"""Chunks on their way at once: nodes have work while the client makes the next chunk ready, and no socket fills up."""
 
 _ROUNDS = 2
 
@@ -90,40 +88,43 @@ class Chunk(NamedTuple):
 
 
 class Written(NamedTuple):
-    """A chunk and its receipts; None where the deciding node is in another epoch and stored nothing: write it again."""
+    """What became of a chunk.
 
+    number: its place among those that left. error: what the deciding node refused it with, having stored nothing.
+    receipts: which copies may have it; None where that error is EpochMoved: write it again.
+    """
+
+    number: int
     chunk: Chunk
     receipts: list[WriteReceipt] | None
+    error: RedreplError | None
 
 
-def write_many(view: ClusterView, order: WriteOrder, items: Sequence[Item]) -> Plan[list[WriteReceipt]]:
-    """Write records in one chunk; answers a receipt for each. Raises as `write_one` does."""
+def chunk_of(items: Sequence[Item], order: WriteOrder) -> Chunk:
+    """These records as one chunk."""
     records = [item.record for item in items]
-    keys = [item.key for item in items]
     encoded, stamps = [record.encode() for record in records], [record.stamp for record in records]
-    return write_chunk(view, Chunk([item.user_key for item in items], keys, stamps, encoded, order))
+    return Chunk([item.user_key for item in items], [item.key for item in items], stamps, encoded, order)
 
 
 def write_chunk(view: ClusterView, chunk: Chunk) -> Plan[list[WriteReceipt]]:
     """Write one chunk; answers a receipt for each key. Raises as `write_one` does."""
-    flight = _Flight(view, iter((chunk,)))
-    yield from flight.run()
-    if flight.moved is not None:
-        raise flight.moved
-    written = flight.written()[0].receipts
-    assert written is not None
-    return written
+    ended: list[Written] = []
+    yield from _Flight(view, iter((chunk,)), ended.append).run()
+    ((_, _, receipts, error),) = ended
+    if error is not None:
+        raise error
+    assert receipts is not None
+    return receipts
 
 
-def write_chunks(view: ClusterView, leaving: Iterator[Chunk]) -> Plan[list[Written]]:
-    """Write chunks in this order, each taken from ``leaving`` at the moment it is sent.
+def write_chunks(view: ClusterView, leaving: Iterator[Chunk], take: Callable[[Written], None]) -> Plan[None]:
+    """Write chunks in this order, each taken from ``leaving`` at the moment it is sent; at its end ``take`` gets it.
 
-    Where the epoch has moved no more are taken, and those under way are seen to their end. Raises what `write_one`
-    raises except EpochMoved; chunks that are under way then may take effect or not.
+    Chunks end in any order, and no more of them are kept here than are on their way. Where the deciding node refuses
+    one, with what `write_one` raises, no more leave, and those under way are seen to their end.
     """
-    flight = _Flight(view, leaving)
-    yield from flight.run()
-    return flight.written()
+    yield from _Flight(view, leaving, take).run()
 
 
 class _Flight:
@@ -133,12 +134,11 @@ class _Flight:
     nothing more is sent to nodes that are all silent.
     """
 
-    def __init__(self, view: ClusterView, leaving: Iterator[Chunk]) -> None:
-        self.moved: EpochMoved | None = None
+    def __init__(self, view: ClusterView, leaving: Iterator[Chunk], ended: Callable[[Written], None]) -> None:
         self._view = view
         self._leaving: Iterator[Chunk] | None = leaving
-        self._chunks: list[Chunk] = []
-        self._receipts: dict[int, list[WriteReceipt]] = {}
+        self._ended = ended
+        self._left = 0
         self._flying: dict[int, _Batch] = {}
         self._newest_is_answered = True
 
@@ -153,10 +153,6 @@ class _Flight:
                 passed = at  # until then nothing more is there; an answer that merely comes late still counts
             self._take(event)
 
-    def written(self) -> list[Written]:
-        """What became of the chunks that left, in that order."""
-        return [Written(chunk, self._receipts.get(number)) for number, chunk in enumerate(self._chunks)]
-
     def _next_exchange(self, at: float, passed: float) -> Exchange | None:
         requests: list[Request] = []
         for number, batch in list(self._flying.items()):
@@ -169,27 +165,26 @@ class _Flight:
             return Exchange(tuple(requests), self._until() if self._flying else at)
         launched = self._launch()
         if launched is not None:
-            first = len(self._chunks) == 1
+            first = self._left == 1
             return Exchange(launched.opening(), self._until(), launched.chunk.order.home, fresh=first)
         return Exchange((), self._until()) if self._flying else None
 
     def _launch(self) -> _Batch | None:
-        if self._leaving is None or not self._newest_is_answered or len(self._flying) >= CHUNKS_IN_FLIGHT:
+        if self._leaving is None or not self._newest_is_answered or len(self._flying) >= limits.CHUNKS_IN_FLIGHT:
             return None
         chunk = next(self._leaving, None)
         if chunk is None:
             self._leaving = None
             return None
-        number = len(self._chunks)
-        self._chunks.append(chunk)
-        self._flying[number] = batch = _Batch(self._view, chunk, number * _ROUNDS)
+        self._flying[self._left] = batch = _Batch(self._view, chunk, self._left * _ROUNDS)
+        self._left += 1
         self._newest_is_answered = False
         return batch
 
-    def _land(self, number: int, receipts: list[WriteReceipt]) -> None:
-        self._receipts[number] = receipts
-        del self._flying[number]
-        self._newest_is_answered |= number == len(self._chunks) - 1
+    def _land(self, number: int, receipts: list[WriteReceipt] | None, error: RedreplError | None = None) -> None:
+        chunk = self._flying.pop(number).chunk
+        self._newest_is_answered |= number == self._left - 1
+        self._ended(Written(number, chunk, receipts, error))
 
     def _until(self) -> float:
         return min(batch.until for batch in self._flying.values())
@@ -198,16 +193,15 @@ class _Flight:
         if isinstance(event, DeadlinePassed):
             return
         number = event.tag // _ROUNDS
-        self._newest_is_answered |= number == len(self._chunks) - 1
+        self._newest_is_answered |= number == self._left - 1
         batch = self._flying.get(number)
         if batch is None:
             return
         try:
             receipts = batch.take(event)
-        except EpochMoved as moved:
-            self.moved = self.moved or moved
+        except RedreplError as error:
             self._leaving = None
-            del self._flying[number]
+            self._land(number, None if isinstance(error, EpochMoved) else batch.turned_down(event), error)
             return
         if receipts is not None:
             self._land(number, receipts)
@@ -260,7 +254,7 @@ class _Batch:
         if isinstance(event, Failure):
             return self._undecided(event)
         if event.content != 1 and is_closed(event.content, self.view.epoch):
-            return self._turned_down(event)
+            return self.turned_down(event)
         self._take_decision(event.content)
         return None
 
@@ -405,10 +399,10 @@ class _Batch:
         failed = {**waiting, **self.failed[turn]}
         return {node: reason for node, reason in failed.items() if node not in acked}
 
-    def _turned_down(self, reply: Reply) -> list[WriteReceipt]:
+    def turned_down(self, event: Reply | Failure) -> list[WriteReceipt]:
         """The deciding node stored nothing; what was sent to others may be there, undecided."""
-        reason = describe_refusal(reply.content)
-        return self._undecided(Failure(reply.node, reply.tag, reason, self.order.reach_others, reply.at))
+        reason = describe_refusal(event.content) if isinstance(event, Reply) else event.reason
+        return self._undecided(Failure(event.node, event.tag, reason, self.order.reach_others, event.at))
 
     def _undecided(self, event: Failure) -> list[WriteReceipt]:
         """The deciding node failed: unknown, or rejected where nothing was sent at all."""

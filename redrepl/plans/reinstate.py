@@ -45,7 +45,7 @@ def reinstate(
     """Admit the primary again. Raises Unavailable where too few replicas can bear witness."""
     witnesses = _witnesses(view, primary, reports)
     epoch = 1 + max(report.epoch for report in [primary, *witnesses])
-    topology = replace(view.topology, epoch=epoch)
+    topology = replace(view.topology, epoch=epoch, merged_epoch=epoch)
     # The primary first: it serves nobody, and whoever is second stops here, before a replica is fenced in vain.
     primary = yield from _fence(view, primary, topology, "syncing", steps)
     fenced: list[NodeReport] = []

@@ -5,11 +5,17 @@ from __future__ import annotations
 import json
 from typing import Any, Generic, Protocol, TypeVar
 
+from redrepl.values.errors import RequestError, UndecodableValue
+
 T = TypeVar("T")
 
 
 class Codec(Protocol[T]):
-    """Encodes to bytes and decodes what it encoded."""
+    """Encodes to bytes and decodes what it encoded.
+
+    Whatever `encode` raises reaches the caller as the cause of a RequestError, before anything is sent; whatever
+    `decode` raises, as the cause of an UndecodableValue.
+    """
 
     def encode(self, value: T) -> bytes:
         """The bytes of a value."""
@@ -32,3 +38,25 @@ class JsonCodec(Generic[T]):
         decoded: Any = json.loads(data)
         value: T = decoded
         return value
+
+
+def encoded(codec: Codec[T], argument: str, value: T) -> bytes:
+    """The bytes of a caller's ``argument``. Raises RequestError where the codec raises anything."""
+    try:
+        return codec.encode(value)
+    except Exception as error:
+        text = f"{argument} of type {type(value).__name__} cannot be encoded by {type(codec).__name__}"
+        raise RequestError(f"{text}: {_described(error)}") from error
+
+
+def decoded(codec: Codec[T], key: object, data: bytes) -> T:
+    """The value that stands under ``key``. Raises UndecodableValue where the codec raises anything."""
+    try:
+        return codec.decode(data)
+    except Exception as error:
+        text = f"the value of key {key!r} cannot be decoded by {type(codec).__name__}: {_described(error)}"
+        raise UndecodableValue(f"{text}; it was left as it is") from error
+
+
+def _described(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -13,13 +13,16 @@ if TYPE_CHECKING:
 class RedreplError(Exception):
     """Base of all redrepl errors.
 
-    ``evidence`` maps node ids to what each node answered or how it failed. All subclasses can be pickled.
+    ``evidence`` maps node ids to what each node answered or how it failed. ``receipts``: where the error ended several
+    writes (`set_many`, `delete_many`, `batch()`), a receipt for each of them, in order: some may be committed. All
+    subclasses can be pickled.
     """
 
     def __init__(self, message: str, evidence: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.evidence: dict[str, str] = dict(evidence or {})
+        self.receipts: tuple[WriteReceipt, ...] = ()
 
     def __str__(self) -> str:
         if not self.evidence:
@@ -28,7 +31,7 @@ class RedreplError(Exception):
         return f"{self.message} ({details})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.message, self.evidence)
+        return type(self), (self.message, self.evidence), {"receipts": self.receipts}
 
 
 class ConfigError(RedreplError):
@@ -49,6 +52,13 @@ class ClockSkew(RedreplError):
 
 class NotAReplicatedRecord(RedreplError):
     """A key holds a value that redrepl did not write; it was left as it is."""
+
+
+class UndecodableValue(RedreplError):
+    """A value that the codec of this program cannot decode: another codec wrote it, or none.
+
+    The message names the key; ``__cause__`` is what the codec raised.
+    """
 
 
 class WriteFailure(RedreplError):

@@ -58,8 +58,13 @@ TRANSACTION_ATTEMPTS: Final = 20
 SCAN_KEYS: Final = 1000
 """COUNT hint of a SCAN."""
 
+CHUNKS_IN_FLIGHT: Final = 3
+"""Chunks of a batch on their way at once: nodes have work while the client makes the next chunk ready, and memory holds
+no more of them."""
+
 MAX_UNSENT_BYTES: Final = 8 * 1024 * 1024
-"""Bytes waiting for a connection besides the request being sent; a node that lets more pile up counts as failed."""
+"""Bytes waiting for a connection besides its newest CHUNKS_IN_FLIGHT requests, which somebody may still wait for; a
+node that lets more pile up, by taking less than the others do, counts as failed."""
 
 MAX_OUTSTANDING_REPLIES: Final = 10_000
 """Replies still owed on one connection; beyond it the connection is closed and the node reported."""

@@ -62,12 +62,17 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """The members of a cluster in one epoch."""
+    """The members of a cluster in one epoch.
+
+    merged_epoch: the last epoch that began with records of replicas being merged into the primary. A write that the
+    primary refused may have got into the store there.
+    """
 
     cluster: str
     epoch: int
     mode: Mode
     members: tuple[Member, ...]
+    merged_epoch: int = 1
 
     def __post_init__(self) -> None:
         check_name("cluster", self.cluster)
@@ -125,12 +130,13 @@ class Topology:
         members = tuple(
             replace(member, role=NodeRole.PRIMARY if member.id == node else NodeRole.REPLICA) for member in self.members
         )
-        return replace(self, epoch=epoch, members=members)
+        return replace(self, epoch=epoch, members=members, merged_epoch=epoch)
 
     def encode(self) -> str:
         """JSON, as it is stored on the nodes."""
         members = [{"id": m.id, "url": m.url, "role": m.role.value} for m in self.members]
         content = {"cluster": self.cluster, "epoch": self.epoch, "mode": self.mode.value, "members": members}
+        content["merged_epoch"] = self.merged_epoch
         return json.dumps(content, separators=(",", ":"))
 
     @classmethod
@@ -139,7 +145,8 @@ class Topology:
         try:
             content = json.loads(text)
             members = tuple(Member(m["id"], m["url"], NodeRole(m["role"])) for m in content["members"])
-            return cls(content["cluster"], content["epoch"], Mode(content["mode"]), members)
+            epoch: int = content["epoch"]
+            return cls(content["cluster"], epoch, Mode(content["mode"]), members, content.get("merged_epoch", epoch))
         except (ValueError, KeyError, TypeError) as error:
             raise ConfigError(f"stored topology cannot be read: {error}") from error
 

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from redrepl.plans.batch import Chunk, Item, Written, write_chunks, write_many
+from redrepl.plans.batch import Chunk, Item, Written
 from redrepl.plans.write import write_one
 from redrepl.values.effects import Request, ScriptCall
 from redrepl.values.errors import ClockSkew
 from redrepl.values.receipt import Outcome, WriteReceipt
 from redrepl.values.record import parse_record, value_record
 from redrepl.values.stamp import Stamp
-from tests.unit.support.by_hand import UNTIL, ByHand, order, view
+from tests.unit.support.by_hand import UNTIL, ByHand, all_written, order, view, write_many
 
 RESTAMP_WRITER = 0x80007000
 STAMPS = [Stamp(1000, 1), Stamp(1001, 1), Stamp(1002, 1)]
@@ -167,7 +167,7 @@ def _one_by_one(case: Case) -> Iterator[Chunk]:
 @given(cases(behind=True))
 def test_committed_chunks_stand_on_the_copies_that_their_level_requires(case: Case) -> None:
     play = Play(case)
-    plan = ByHand(write_chunks(view(case.copies), _one_by_one(case)))
+    plan = ByHand(all_written(view(case.copies), _one_by_one(case)))
     play.run(plan)
     assert [written.chunk.keys for written in plan.result] == [[item.key] for item in ITEMS]
     for item, written in zip(ITEMS, plan.result, strict=True):
@@ -178,7 +178,7 @@ def test_committed_chunks_stand_on_the_copies_that_their_level_requires(case: Ca
 @settings(max_examples=200)
 @given(cases(losses=False))
 def test_chunks_on_their_way_together_are_decided_as_one_after_the_other(case: Case) -> None:
-    together = ByHand(write_chunks(view(case.copies), _one_by_one(case)))
+    together = ByHand(all_written(view(case.copies), _one_by_one(case)))
     Play(case).run(together)
     for item, written in zip(ITEMS, together.result, strict=True):
         alone = ByHand(write_many(view(case.copies), order(case.required), [item]))

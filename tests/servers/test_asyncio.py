@@ -499,6 +499,33 @@ def test_members_that_change_are_followed(cluster: Cluster, run: Callable[..., A
     wait_until(lambda: b"k" in cluster.raw("d").values(), message="the new member has the data")
 
 
+def test_what_the_primary_took_just_before_a_change_of_members_is_looked_up(
+    cluster: Cluster, run: Callable[..., Any]
+) -> None:
+    proxies = {node: cluster.proxy(node) for node in "bc"}
+    urls = {node: proxy.url() for node, proxy in proxies.items()}
+    server = cluster.spare("d")
+
+    async def work() -> None:
+        async with AsyncCoordinator[Any, bytes](cluster.configuration(urls)) as store:
+            await store.set("warm", b"up", level="all")
+            for proxy in proxies.values():
+                proxy.blackhole()
+            batch = store.batch(timeout_seconds=2.9).set("x", b"1").delete("y")
+            transaction = store.transaction(timeout_seconds=2.9).set("z", b"1").increment("n")
+            writing = asyncio.gather(batch.execute(), transaction.commit())
+            while not {b"x", b"z"} <= (await in_thread(cluster.raw("a").values)).keys():
+                await asyncio.sleep(0.01)
+            await in_thread(cluster.administration.add_node, split_url("d", server.url))
+            for proxy in proxies.values():
+                proxy.heal()
+            results, receipts = await writing
+            assert {receipt.outcome for receipt in (*results, *receipts.values())} == {Outcome.COMMITTED}
+            assert store.topology.epoch == 2
+
+    run(work())
+
+
 def test_a_loop_that_is_blocked_longer_than_the_time_out_loses_no_answer(
     cluster: Cluster, run: Callable[..., Any]
 ) -> None:

@@ -10,7 +10,9 @@ import pytest
 
 from redrepl import WriteNotConfirmed
 from redrepl.plans import catch_up
+from redrepl.plans.batch import Chunk, Draft
 from redrepl.plans.bring_up import BroughtUp
+from redrepl.values import limits
 from redrepl.values.errors import NotAReplicatedRecord
 from redrepl.values.keys import KeyLayout
 from redrepl.values.receipt import Outcome
@@ -124,9 +126,49 @@ def test_without_the_required_copies_every_key_has_its_receipt(cluster: Cluster)
 def test_a_foreign_value_in_a_late_chunk_stays(cluster: Cluster) -> None:
     store = cluster.open()
     cluster.raw("a").put(KEYS[-1], b"foreign")
-    with pytest.raises(NotAReplicatedRecord, match=KEYS[-1]):
+    with pytest.raises(NotAReplicatedRecord, match=KEYS[-1]) as caught:
         store.set_many(dict.fromkeys(KEYS, b"value"))
     assert cluster.raw("a").stored(KEYS[-1]) == b"foreign"
+    assert [receipt.key for receipt in caught.value.receipts] == KEYS
+    outcomes = [receipt.outcome for receipt in caught.value.receipts]
+    assert outcomes == [Outcome.COMMITTED] * 2000 + [Outcome.UNKNOWN] * 345
+    assert cluster.raw("a").stored(KEYS[2000]) is None, "nothing of its chunk is on the primary"
+    stamps = {receipt.key: receipt.stamp for receipt in caught.value.receipts[:2000]}
+    assert all(store.session.at_least(str(key).encode()) == stamp for key, stamp in stamps.items())
+
+
+def test_scripts_that_go_over_and_over_under_a_large_batch_fail_none_of_it(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = cluster.open(timeout_seconds=2.5)
+    store.set("warm", b"up", level="all")
+    monkeypatch.setattr(limits, "BATCH_KEYS", 20)
+    leave, left = Draft.leave, 0
+
+    def leave_without_scripts(*arguments: Any) -> Chunk:
+        nonlocal left
+        left += 1
+        if left % 4 == 0:
+            for client in clients:
+                client.script_flush()
+        return leave(*arguments)
+
+    monkeypatch.setattr(Draft, "leave", leave_without_scripts)
+    with connect(cluster["a"]) as a, connect(cluster["b"]) as b, connect(cluster["c"]) as c:
+        clients = [a, b, c]
+        receipts = store.set_many(dict.fromkeys(KEYS[:800], b"value"), level="all")
+    assert left == 40
+    assert {receipt.outcome for receipt in receipts.values()} == {Outcome.COMMITTED}
+
+
+def test_large_records_over_a_slow_link_are_all_confirmed(cluster: Cluster) -> None:
+    # Far more waits for c than a node that takes nothing is allowed, and for longer than it may be silent.
+    proxy, store = cluster.proxied("c")
+    store.set("warm", b"up", level="all")
+    proxy.delay(0.4)  # the proxy holds 4 MiB, so no more than that passes in this time
+    items = {f"large-{number}": b"%d" % number * 10_000_000 for number in range(5)}
+    receipts = store.set_many(items, level="all", timeout_seconds=25)
+    assert {receipt.acked for receipt in receipts.values()} == {frozenset("abc")}
 
 
 # Catching up -------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from redrepl import ReplicatedCache, RequestError
+from redrepl import ReplicatedCache, RequestError, UndecodableValue
 from redrepl.values.record import parse_record
 from tests.servers.support.cluster import Cluster
 from tests.support.waiting import wait_until
@@ -31,7 +31,7 @@ def test_bytes_values_come_back_as_they_are(cluster: Cluster) -> None:
 def test_what_json_cannot_hold_is_refused_before_anything_is_sent(cluster: Cluster) -> None:
     cache = ReplicatedCache(cluster.open())
     for value in (object(), float("nan"), {1, 2}):
-        with pytest.raises(RequestError, match="cannot be kept as JSON"):
+        with pytest.raises(RequestError, match="cannot be encoded by JsonCodec"):
             cache.set("key", value)
     assert cluster.raw("a").stored("cache:key") is None
 
@@ -105,3 +105,11 @@ def test_namespaces_and_kinds_are_checked(cluster: Cluster) -> None:
         ReplicatedCache(store, values="pickle")  # type: ignore[arg-type]
     with pytest.raises(RequestError, match="ttl must lie in"):
         ReplicatedCache(store, default_ttl=-1)
+
+
+def test_what_is_no_json_is_told_with_its_key(cluster: Cluster) -> None:
+    cache = ReplicatedCache(cluster.open(), namespace="pages")
+    ReplicatedCache(cluster.open(), namespace="pages", values="bytes").set("key", b"{")
+    for read in (lambda: cache.get("key"), lambda: cache.get_many(["key"])):
+        with pytest.raises(UndecodableValue, match="'key' cannot be decoded by JsonCodec"):
+            read()

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 
-from redrepl import Administration, Configuration, NodeRole, RedreplError, RequestError
+from redrepl import Administration, Configuration, NodeRole, Outcome, RedreplError, RequestError, WriteReceipt
 from redrepl.edges.endpoint import split_url
 from redrepl.embedded import EmbeddedServer
 from redrepl.values.stamp import Stamp
 from tests.servers.conftest import MakeCluster
-from tests.servers.support.cluster import Cluster
+from tests.servers.support.cluster import Cluster, Store
 from tests.servers.support.raw import LAYOUT
 from tests.servers.support.sending import send_write
 from tests.servers.support.writers import Writers
@@ -210,3 +212,46 @@ def test_a_restamp_of_a_new_epoch_is_never_one_of_the_old(cluster: Cluster) -> N
         cluster.administration.add_node(split_url("c", cluster["c"].url))
         cluster.settle()
     assert len(stamps) == 6
+
+
+def _in_a_batch(store: Store) -> list[WriteReceipt]:
+    results: list[WriteReceipt] = store.batch(timeout_seconds=2.9).set("x", b"1").delete("y").execute()
+    return results
+
+
+def _as_changes_in_a_batch(store: Store) -> list[WriteReceipt]:
+    results: list[WriteReceipt] = store.batch(timeout_seconds=2.9).add("x", b"1").add("z", b"1").execute()
+    return results
+
+
+def _in_a_transaction(store: Store) -> list[WriteReceipt]:
+    receipts = store.transaction(timeout_seconds=2.9).set("x", b"1").increment("n").commit()
+    return list(receipts.values())
+
+
+def _as_many(store: Store) -> list[WriteReceipt]:
+    return list(store.set_many({"x": b"1", "y": b"2"}, timeout_seconds=2.9).values())
+
+
+@pytest.mark.parametrize("write", [_in_a_batch, _as_changes_in_a_batch, _in_a_transaction, _as_many])
+def test_what_the_primary_took_just_before_a_change_of_members_is_looked_up(
+    cluster: Cluster, write: Callable[[Store], list[WriteReceipt]]
+) -> None:
+    proxies = {node: cluster.proxy(node) for node in "bc"}
+    store = cluster.open({node: proxy.url() for node, proxy in proxies.items()})
+    store.set("warm", b"up", level="all")
+    server = cluster.spare("d")
+    for proxy in proxies.values():
+        proxy.blackhole()
+    with ThreadPoolExecutor(1) as threads:
+        writing = threads.submit(write, store)
+        wait_until(lambda: cluster.raw("a").stored("x") is not None, message="the primary took it")
+        cluster.administration.add_node(split_url("d", server.url))
+        for proxy in proxies.values():
+            proxy.heal()
+        receipts = writing.result()
+    assert {receipt.outcome for receipt in receipts} == {Outcome.COMMITTED}
+    assert store.topology.epoch == 2
+    cluster.settle()
+    assert cluster.raw("a").values()[b"x"] == b"1"
+    cluster.assert_identical()

@@ -22,6 +22,7 @@ PLAIN = [
     errors.Unavailable,
     errors.ClockSkew,
     errors.NotAReplicatedRecord,
+    errors.UndecodableValue,
     EpochMoved,
 ]
 WRITES = [errors.WriteFailure, errors.WriteNotConfirmed, errors.WriteRejected]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -80,9 +81,10 @@ def _is_nowhere(write: ByHand[Any]) -> None:
 
 def _stands(write: ByHand[Any], record: bytes, other: str = "b") -> ByHand[Any]:
     """The primary of the new epoch has this record, and then another copy confirms it."""
-    assert write.scripts() == ["read_many"]
     home = write.targets()[0]
-    write.replies(home, [b"ok", record])
+    if home != "a":
+        assert write.scripts() == ["read_many"], "it may not have the write at all"
+        write.replies(home, [b"ok", record])
     assert write.scripts() == ["read_many", "headers", "headers"]
     return write.replies(home, [b"ok", record]).replies(other, [b"ok", record[:35]], tag=1)
 
@@ -93,7 +95,6 @@ def test_a_write_follows_the_epoch_with_the_same_record() -> None:
     write = _set(base)
     first = write.sent[0].command.arguments
     _moves(write, old, new)
-    _is_nowhere(write)
     assert write.targets() == ["a", "b", "c"]
     assert (write.scripts()[0], write.sent[0].command.arguments) == ("write_many", (b"8", *first[1:]))
     receipt = write.replies("a", 1).replies("c", 1).result
@@ -106,7 +107,6 @@ def test_a_level_means_the_cluster_that_the_write_goes_to(level: str, copies: in
     old, new = topology(3, epoch=7), topology(copies, epoch=8)
     write = _set(_coordinator(old, level)[0])
     _moves(write, old, new)
-    _is_nowhere(write)
     write.replies("a", 1)
     others = iter("bcde")
     while not write.is_done:
@@ -118,8 +118,23 @@ def test_all_means_all_that_are_left() -> None:
     old, new = topology(3, epoch=7), topology(2, epoch=8)
     write = _set(_coordinator(old, "all")[0])
     _moves(write, old, new)
-    _is_nowhere(write)
     assert write.replies("a", 1).replies("b", 1).result.outcome is Outcome.COMMITTED
+
+
+def test_where_records_were_merged_meanwhile_the_primary_is_asked_before_a_write_is_sent_again() -> None:
+    """A replica that had it may have given it to the primary, and somebody may have overwritten it there since."""
+    old, new = topology(3, epoch=7), replace(topology(3, epoch=8), merged_epoch=8)
+    write = _set(_coordinator(old, "quorum")[0])
+    _moves(write, old, new)
+    _is_nowhere(write)
+    assert write.targets() == ["a", "b", "c"]
+    assert write.replies("a", 1).replies("b", 1).result.outcome is Outcome.COMMITTED
+    write = _set(_coordinator(old, "quorum")[0])
+    _moves(write, old, new)
+    later = value_record(Stamp(6_000, 4), b"later").encode()
+    write.replies("a", [b"ok", later]).replies("a", [b"ok", later])
+    with pytest.raises(WriteNotConfirmed, match="unknown"):
+        write.replies("b", [b"ok", later[:35]], tag=1)
 
 
 def test_an_unconfirmed_write_raises_with_its_receipt_and_wakes_the_workers() -> None:
@@ -221,9 +236,7 @@ def _taken_before_the_move(old: Topology, new: Topology) -> ByHand[WriteReceipt]
 
 def test_a_write_taken_just_before_the_epoch_moved_is_confirmed_by_a_read_in_the_new_one() -> None:
     write = _taken_before_the_move(topology(3, epoch=7), topology(3, epoch=8))
-    assert write.scripts() == ["read_many"]
     record = value_record(Stamp(5_000, 9), b"value").encode()
-    write.replies("a", [b"ok", record])
     assert write.scripts() == ["read_many", "headers", "headers"]
     write.replies("c", [b"ok", b""], tag=1)
     write.replies("a", [b"ok", record])
@@ -233,7 +246,7 @@ def test_a_write_taken_just_before_the_epoch_moved_is_confirmed_by_a_read_in_the
     assert copies_of(receipt) == ({"a", "b"}, {"c"}, {})
     commands = [request.command for request in write.everything if request.node == "a"]
     scripts = [command.script for command in commands if isinstance(command, ScriptCall)]
-    assert scripts == ["write", "read_many", "read_many"], "what it took is never sent to it again"
+    assert scripts == ["write", "read_many"], "what it took is never sent to it again"
 
 
 def test_a_write_that_was_overwritten_meanwhile_is_confirmed_too() -> None:
@@ -246,7 +259,6 @@ def test_a_write_that_was_overwritten_meanwhile_is_confirmed_too() -> None:
 @pytest.mark.parametrize("standing", [None, value_record(Stamp(4_000, 1), b"older").encode()], ids=["nothing", "older"])
 def test_a_write_lost_between_epochs_stays_unknown(standing: bytes | None) -> None:
     write = _taken_before_the_move(topology(3, epoch=7), topology(3, epoch=8))
-    write.replies("a", [b"ok", standing])
     write.replies("a", [b"ok", standing])
     with pytest.raises(WriteNotConfirmed, match="unknown") as caught:
         write.replies("b", [b"ok", (standing or b"")[:35]], tag=1)

@@ -6,16 +6,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from redrepl.plans.batch import CHUNKS_IN_FLIGHT, Chunk, Draft, Item, Written, write_chunks, write_many
+from redrepl.plans.batch import Chunk, Draft, Item, Written
 from redrepl.plans.view import EpochMoved
 from redrepl.values import limits
 from redrepl.values.effects import ScriptCall
-from redrepl.values.errors import NotAReplicatedRecord
+from redrepl.values.errors import ClockSkew, NotAReplicatedRecord
 from redrepl.values.receipt import Outcome, WriteReceipt
 from redrepl.values.record import VALUE, parse_record, value_record
 from redrepl.values.stamp import Stamp
 from redrepl.values.topology import Mode
-from tests.unit.support.by_hand import ByHand, copies_of, order, view
+from tests.unit.support.by_hand import ByHand, all_written, copies_of, order, view, write_many
 
 ITEMS = [Item(name, name.encode(), value_record(Stamp(1000 + i, 1), b"%d" % i)) for i, name in enumerate("xyz")]
 RESTAMPS = [Stamp(2001 + i, 0x80007000) for i in range(3)]
@@ -208,7 +208,7 @@ class Leaving:
 
 def _fly(count: int) -> tuple[Leaving, ByHand[list[Written]]]:
     leaving = Leaving(count)
-    return leaving, ByHand(write_chunks(view(3), iter(leaving)))
+    return leaving, ByHand(all_written(view(3), iter(leaving)))
 
 
 def test_the_next_chunk_leaves_when_somebody_answered_the_newest() -> None:
@@ -233,12 +233,12 @@ def _outcome(written: Written) -> Outcome | None:
 
 
 def test_only_so_many_are_on_their_way_at_once() -> None:
-    leaving, batch = _fly(CHUNKS_IN_FLIGHT + 2)
-    for number in range(CHUNKS_IN_FLIGHT):
+    leaving, batch = _fly(limits.CHUNKS_IN_FLIGHT + 2)
+    for number in range(limits.CHUNKS_IN_FLIGHT):
         batch.replies("c", 1, tag=2 * number)
-    assert leaving.left == CHUNKS_IN_FLIGHT
+    assert leaving.left == limits.CHUNKS_IN_FLIGHT
     batch.replies("a", 1)
-    assert leaving.left == CHUNKS_IN_FLIGHT + 1
+    assert leaving.left == limits.CHUNKS_IN_FLIGHT + 1
 
 
 def test_where_the_epoch_moved_no_more_leave_and_those_under_way_land() -> None:
@@ -279,7 +279,17 @@ def test_each_chunk_times_out_by_itself() -> None:
     assert [_outcome(written) for written in batch.times_out().result] == [COMMITTED, UNKNOWN]
 
 
-def test_errors_come_through() -> None:
-    _, batch = _fly(2)
-    with pytest.raises(NotAReplicatedRecord):
-        batch.replies("b", 1).replies("a", [b"foreign", b"shop:k:1"])
+def test_what_the_deciding_node_refuses_keeps_its_error_and_those_under_way_land() -> None:
+    leaving, batch = _fly(5)
+    batch.replies("b", 1).replies("b", 1, tag=2).replies("a", [b"foreign", b"shop:k:1"])
+    assert not batch.is_done
+    batch.replies("a", 1, tag=2)
+    first, second, third = batch.replies("a", [b"expired", b"9"], tag=4).result
+    assert leaving.left == 3
+    assert isinstance(first.error, NotAReplicatedRecord)
+    assert isinstance(third.error, ClockSkew)
+    assert second.error is None
+    assert [_outcome(written) for written in (first, second, third)] == [UNKNOWN, COMMITTED, UNKNOWN]
+    assert first.receipts is not None
+    assert copies_of(first.receipts[0])[:2] == (set(), {"b", "c"}), "others may have it"
+    assert "did not write" in first.receipts[0].failed["a"]

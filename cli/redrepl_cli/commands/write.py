@@ -10,7 +10,7 @@ import click
 
 from redrepl import Coordinator, WriteReceipt
 from redrepl.values import limits
-from redrepl.values.errors import WriteFailure
+from redrepl.values.errors import RedreplError
 from redrepl_cli.options import Invocation, common_options
 from redrepl_cli.output import say
 from redrepl_cli.parameters import level_option
@@ -74,8 +74,9 @@ def _shown_if_failed(write: Callable[[], R], show: Callable[[Sequence[WriteRecei
     """A failed write has a receipt too: it goes to standard output before the error is reported."""
     try:
         return write()
-    except WriteFailure as error:
-        show(error.receipts)
+    except RedreplError as error:
+        if error.receipts:
+            show(error.receipts)
         raise
 
 

@@ -5,8 +5,10 @@ As a driver does, it takes no events of requests that the plan never sent, or th
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
+from redrepl.plans.batch import Chunk, Item, Written, chunk_of, write_chunk, write_chunks
 from redrepl.plans.view import ClusterView
 from redrepl.plans.watch import LOOK
 from redrepl.plans.write import WriteOrder
@@ -126,6 +128,18 @@ class ByHand(Generic[R]):
             self.sent = effect.requests
             self.everything += effect.requests
         return effect.until > self.at
+
+
+def write_many(view: ClusterView, order: WriteOrder, items: Sequence[Item]) -> Plan[list[WriteReceipt]]:
+    """`write_chunk` of some records."""
+    return write_chunk(view, chunk_of(items, order))
+
+
+def all_written(view: ClusterView, leaving: Iterator[Chunk]) -> Plan[list[Written]]:
+    """`write_chunks`, and what became of the chunks in the order in which they left."""
+    ended: list[Written] = []
+    yield from write_chunks(view, leaving, ended.append)
+    return sorted(ended, key=lambda written: written.number)
 
 
 def topology(copies: int, mode: Mode = Mode.PRIMARY_REPLICA, epoch: int = 7) -> Topology:

@@ -10,6 +10,7 @@ from redrepl.doors.batch import Batch
 from redrepl.doors.transaction import Transaction
 from redrepl.edges.configuration import Configuration
 from redrepl.edges.endpoint import split_url
+from redrepl.values.codec import Codec
 from redrepl.values.effects import Event, Failure, Plan, Reply, Request, ScriptCall
 from redrepl.values.level import Level
 from redrepl.values.topology import Mode, NodeRole
@@ -73,7 +74,14 @@ class Surroundings:
 class Store(CoordinatorBase[Any, bytes]):
     """A coordinator on nodes in memory; everything it does happens at once."""
 
-    def __init__(self, copies: int = 3, mode: Mode = Mode.PRIMARY_REPLICA, level: Level = "quorum") -> None:
+    def __init__(
+        self,
+        copies: int = 3,
+        mode: Mode = Mode.PRIMARY_REPLICA,
+        level: Level = "quorum",
+        key_codec: Codec[Any] | None = None,
+        value_codec: Codec[Any] | None = None,
+    ) -> None:
         self.nodes = FaultyNodes(copies, mode)
         self.around = Surroundings(self.nodes)
         ids = self.nodes.first.ids
@@ -82,7 +90,7 @@ class Store(CoordinatorBase[Any, bytes]):
             NodeRole.PRIMARY if mode is Mode.MULTI_PRIMARY or node == "a" else NodeRole.REPLICA for node in ids
         )
         configuration = Configuration("shop", endpoints, roles, mode, level)
-        super().__init__(configuration, self.nodes.first, self.around, self.around)
+        super().__init__(configuration, self.nodes.first, self.around, self.around, key_codec, value_codec)
 
     def run(self, plan: Plan[R]) -> R:
         """Drive a plan to its end."""
@@ -99,7 +107,7 @@ class Store(CoordinatorBase[Any, bytes]):
     def value(self, key: str, node: str = "a") -> bytes | None:
         """What a key reads as on one node."""
         record = self.nodes.record(node, key.encode())
-        return None if record is None else self._live_value(record)
+        return None if record is None else self._live_value(key, record)
 
     def values(self, key: str) -> list[bytes | None]:
         """What a key reads as on each node."""

@@ -1,0 +1,131 @@
+"""Many keys written in chunks: what has ended is noted and let go, so that memory holds only what is on its way."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from redrepl.plans.batch import Chunk, Draft, Written, write_chunks
+from redrepl.plans.view import ClusterView
+from redrepl.values.effects import Plan
+from redrepl.values.errors import RedreplError, RequestError
+from redrepl.values.receipt import Outcome, WriteReceipt
+from redrepl.values.stamp import NO_STAMP
+
+if TYPE_CHECKING:
+    from redrepl.doors.foundation import Limits
+    from redrepl.doors.writes import Writes
+
+
+class _Open(NamedTuple):
+    """A chunk that left in this view and has to be seen through, in a new epoch or on another primary."""
+
+    number: int
+    chunk: Chunk
+    view: ClusterView
+    receipts: list[WriteReceipt] | None
+
+
+class BulkWrite:
+    """One batch of any size on its way.
+
+    ``_receipts``: those of the chunks that have ended, by the chunk's place in the batch. ``_open``: chunks that need
+    questions of their own, for which those under way have to land first. ``_error``: what ends the batch.
+    ``_is_cut_off``: nothing could be sent to the primary, and no other took over in time; no more leave then.
+    """
+
+    def __init__(self, store: Writes[Any, Any], draft: Draft, how: Limits) -> None:
+        _check_distinct(draft)
+        self.order = store._order(how)
+        self._store = store
+        self._draft = draft
+        self._how = how
+        self._parts = deque(draft.parts())
+        self._view = store._view
+        self._first = 0
+        self._receipts: dict[int, Sequence[WriteReceipt]] = {}
+        self._open: list[_Open] = []
+        self._error: RedreplError | None = None
+        self._is_cut_off = False
+
+    def plan(self) -> Plan[list[WriteReceipt]]:
+        """A receipt for each key, whatever the outcome. Raises what the deciding node refused a chunk with, with all
+        receipts; what had not left is rejected then.
+        """
+        while self._parts and self._error is None and not self._is_cut_off:
+            self._view, self._first = self._store._view, len(self._receipts)
+            yield from write_chunks(self._view, self._leaving(self._view), self._take)
+            yield from self._see_through()
+        receipts = list(chain.from_iterable(self._receipts[number] for number in sorted(self._receipts)))
+        receipts += self._not_sent()
+        if self._error is not None:
+            self._error.receipts = tuple(receipts)
+            self._store._wake_for(receipts, self.order.reach_others)
+            raise self._error
+        return receipts
+
+    def _leaving(self, view: ClusterView) -> Iterator[Chunk]:
+        """Chunks as they leave, each stamped only then: the primary refuses what is too old.
+
+        Ends early where another thread has taken up another topology: an order belongs to the view it was made in.
+        """
+        store = self._store
+        while self._parts and not self._open:
+            try:
+                order = store._order(self._how)
+            except RequestError as error:  # fewer members now than the level asks for
+                self._error = self._error or error
+                return
+            if store._view is not view:
+                return
+            yield self._draft.leave(self._parts.popleft(), store._clock.next(), order)
+
+    def _take(self, written: Written) -> None:
+        """A chunk has ended for now."""
+        number, chunk, receipts, error = written
+        number += self._first
+        if receipts is not None and error is not None:
+            self._error = self._error or error
+        elif receipts is None or self._store._is_open(chunk, self._view, receipts):
+            self._open.append(_Open(number, chunk, self._view, receipts))
+            return
+        self._keep(number, chunk, receipts)
+
+    def _see_through(self) -> Plan[None]:
+        store, still_open = self._store, self._open
+        self._open = []
+        for number, chunk, view, receipts in still_open:
+            done: Sequence[WriteReceipt]
+            try:
+                done = yield from store._see_through(chunk, view, receipts)
+            except RedreplError as error:
+                self._error = self._error or error
+                keys = zip(chunk.user_keys, chunk.stamps, strict=True)
+                done = [store._given_up(chunk.order, key, stamp, error) for key, stamp in keys]
+            self._is_cut_off |= view.decider is not None and done[0].outcome is Outcome.REJECTED
+            self._keep(number, chunk, done)
+
+    def _keep(self, number: int, chunk: Chunk, receipts: Sequence[WriteReceipt]) -> None:
+        self._store._note_chunk(chunk, receipts)
+        self._receipts[number] = receipts
+
+    def _not_sent(self) -> list[WriteReceipt]:
+        order, nobody = self.order, frozenset[str]()
+        keys = self._draft.user_keys[self._parts[0].start :] if self._parts else ()
+        like = WriteReceipt(
+            b"", NO_STAMP, Outcome.REJECTED, False, nobody, nobody, {order.home: "not sent"}, order.required, 0.0
+        )
+        return [like._replace(key=key) for key in keys]
+
+
+def _check_distinct(draft: Draft) -> None:
+    """One batch holds a key once: "a" and b"a" are the same key on a node."""
+    if len(set(draft.keys)) == len(draft.keys):
+        return
+    seen: set[bytes] = set()
+    for user_key, key in zip(draft.user_keys, draft.keys, strict=True):
+        if key in seen:
+            raise RequestError(f"key {user_key!r} is given twice in one batch (as str and as bytes?)")
+        seen.add(key)

@@ -1,0 +1,59 @@
+"""What a channel lets pile up for a node that takes no data."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from redrepl.edges.admission import Admission, Purpose
+from redrepl.edges.channel import Channel
+from redrepl.edges.connection import NodeConnection
+from redrepl.edges.endpoint import split_url
+from redrepl.edges.opening import NodeGate
+from redrepl.values import limits
+from redrepl.values.effects import DeadlinePassed, Event, Exchange, Failure, PlainCommand, Plan, Request
+from redrepl.values.keys import KeyLayout
+
+MEBIBYTE = 1024 * 1024
+
+
+@pytest.fixture
+def channel() -> Iterator[Channel]:
+    """A channel with a connection to node a, which reads nothing."""
+    near, far = socket.socketpair()
+    gate = NodeGate(split_url("a", "redis://127.0.0.1:1/0"), Admission(KeyLayout("shop"), Purpose.SERVE), 1.0)
+    gate._fresh.append(NodeConnection("a", near, "run-1"))
+    gates = {"a": gate}
+    with far, closing(Channel(lambda: gates, 60.0)) as made:
+        yield made
+
+
+def _sending(sizes: list[int]) -> Plan[list[Event]]:
+    """Requests of these sizes in bytes, one after the other; what came of each."""
+    events = []
+    for number, size in enumerate(sizes):
+        command = PlainCommand((b"SET", b"key", bytes(size)))
+        events.append((yield Exchange((Request("a", command, number),), 0.0, fresh=number == 0)))
+    return events
+
+
+def _kinds(events: list[Any]) -> list[type[Any]]:
+    return [type(event) for event in events]
+
+
+def test_what_may_be_on_its_way_at_once_is_kept_however_large_it_is(channel: Channel) -> None:
+    sizes = [30 * MEBIBYTE] * limits.CHUNKS_IN_FLIGHT
+    assert _kinds(channel.run(_sending(sizes))) == [DeadlinePassed] * len(sizes)
+
+
+def test_a_node_that_takes_nothing_is_given_up_when_more_piles_up(channel: Channel) -> None:
+    count = limits.MAX_UNSENT_BYTES // MEBIBYTE + limits.CHUNKS_IN_FLIGHT + 2
+    events = channel.run(_sending([MEBIBYTE] * count))
+    failures = [event for event in events if isinstance(event, Failure)]
+    assert failures
+    assert "takes no more data" in failures[0].reason
+    assert failures[0].sent
