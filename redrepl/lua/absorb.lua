@@ -1,4 +1,4 @@
--- include: guard record batch position
+-- include: guard record size batch position
 -- Take records that another node has, the later stamp winning, and move the mark, in one step: the mark never stands
 -- before records that are not here. One log entry holds what was new.
 -- Keys:      member hash, change log, marks hash, the users' keys (all different)

@@ -1,17 +1,32 @@
--- include: guard
--- Read records.
+-- include: guard size
+-- Read records, as many from the first key on as stay within a number of bytes, and at least one: whoever asked asks
+-- again for the others. Of many keys up to PIECE large records may be read before they are left out, of PIECE keys none.
 -- Keys:      member hash, the users' keys
--- Arguments: epoch, where to read: on 'active' members alone, or for 'upkeep' on syncing and fenced ones too
+-- Arguments: epoch, where to read: on 'active' members alone, or for 'upkeep' on syncing and fenced ones too,
+--            most bytes of records to answer
 -- Answers:   {'ok', record or nil, ...}, {'refused', epoch, state}; 'foreign' in place of a record where something
 --            stands that is no string, and whatever string stands there where it is no record
 
 local member = read_member()
 if not (admits(member) or (ARGV[2] == 'upkeep' and admits_catch_up(member))) then return refusal(member) end
-local names = {}
-for index = 2, #KEYS do names[index - 1] = KEYS[index] end
-local answer = redis.call('MGET', unpack(names))
-for index, name in ipairs(names) do
-  if not answer[index] and redis.call('EXISTS', name) == 1 then answer[index] = 'foreign' end
+local FIRST, last, room, answer = 2, #KEYS, tonumber(ARGV[3]), {'ok'}
+local has_large = last - FIRST < PIECE or expects_large(FIRST, last)
+local index = FIRST
+while index <= last do
+  if has_large and index > FIRST and length_of(KEYS[index]) > room then return answer end
+  local stored = redis.call('MGET', unpack(KEYS, index, has_large and index or math.min(index + PIECE - 1, last)))
+  for place = 1, #stored do
+    local record = stored[place]
+    if record then
+      local length = #record
+      if length > room and index > FIRST then return answer end
+      room = room - length
+      has_large = has_large or length > LARGE
+    elseif redis.call('EXISTS', KEYS[index]) == 1 then
+      record = 'foreign'
+    end
+    answer[index] = record
+    index = index + 1
+  end
 end
-table.insert(answer, 1, 'ok')
 return answer

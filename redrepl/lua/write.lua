@@ -15,7 +15,7 @@
 local call, sub, number, find = redis.call, string.sub, tonumber, string.find
 local key, record = KEYS[3], ARGV[2]
 local found = call('HMGET', KEYS[1], 'epoch', 'state', 'max_age_micros', 'max_skew_micros')
-local stored = redis.pcall('GETRANGE', key, 0, 39)
+local stored = redis.pcall('GETRANGE', key, '0', '39')
 local time = call('TIME')
 local now, micros = number(time[1]) * 1000000 + number(time[2]), number(sub(record, 1, 14), 16)
 

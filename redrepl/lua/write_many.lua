@@ -1,4 +1,4 @@
--- include: guard record batch
+-- include: guard record size batch
 -- The batch form of write.lua: each record is taken or not on its own; what is stored makes one log entry.
 -- Keys:      member hash, change log, the users' keys (all different)
 -- Arguments: epoch, a record for each key

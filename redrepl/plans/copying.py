@@ -6,12 +6,12 @@ Stamps are compared as they are written, 22 digits of the same case: bytes then 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from redrepl.plans.lanes import Lanes
 from redrepl.plans.scan import FOREIGN, SCAN_START, read_headers, scan_page
 from redrepl.plans.steps import Steps
-from redrepl.plans.view import FOR_UPKEEP, ON_ACTIVE, ClusterView, check_admitted, foreign_value
+from redrepl.plans.view import FOR_UPKEEP, ON_ACTIVE, ClusterView, check_admitted, foreign_value, keys_to_ask
 from redrepl.values import limits
 from redrepl.values.effects import Answer, Plan, ScriptCall
 from redrepl.values.record import is_record, tombstone
@@ -28,7 +28,7 @@ REMEMBERED_NAMES = 20_000
 """Names of records sent lately: a key that is written all the time is sent once, for the newest of its stamps."""
 
 _FIRST_SLICE = 32
-"""Keys in the first slice, before the size of the records is known."""
+"""Keys to ask for first, before the size of the records is known."""
 
 
 class _Slice(NamedTuple):
@@ -83,9 +83,9 @@ class Copier:
             self._asks_first = len(names) < MOSTLY_LACKING * asked
         start = 0
         while start < len(names):
-            part = names[start : start + self._slice_keys]
+            part, stored = yield from self._read(names[start : start + self._slice_keys])
             start += len(part)
-            found, records = yield from self._read(part, wanted)
+            found, records = self._take_up(part, stored, wanted)
             yield from self._store(found, records, mark if start >= len(names) else None)
         if not names and mark is not None:
             yield from self._store((), (), mark)
@@ -137,19 +137,23 @@ class Copier:
                     lacking.append(name)
         return lacking
 
-    def _read(
-        self, names: Sequence[bytes], wanted: Mapping[bytes, bytes]
-    ) -> Plan[tuple[Sequence[bytes], Sequence[bytes]]]:
-        """Names and records as they stand on the source now. What redrepl did not write is left out and noted."""
+    def _read(self, names: Sequence[bytes]) -> Plan[tuple[Sequence[bytes], Sequence[Any]]]:
+        """The first of these names, as many as one answer holds, and what stands under them on the source now."""
         call = self.view.read_call(names, self.where)
         content = yield from self.lanes.ask(self.source, call, "reading records to copy")
         check_admitted(content, self.source, self.view.epoch)
-        records: Sequence[bytes] = content[1:]
-        if None in records or not all(map(is_record, records)):
-            names, records = self._sort_out(names, records, wanted)
-        size = sum(map(len, records))
-        self._slice_keys = max(1, min(limits.BATCH_KEYS, limits.BATCH_BYTES * max(1, len(records)) // max(1, size)))
-        self.bytes += size
+        stored: Sequence[Any] = content[1:]
+        self._slice_keys = keys_to_ask(len(stored))
+        return names[: len(stored)], stored
+
+    def _take_up(
+        self, names: Sequence[bytes], stored: Sequence[Any], wanted: Mapping[bytes, bytes]
+    ) -> tuple[Sequence[bytes], Sequence[bytes]]:
+        """Names and records to send. What redrepl did not write is left out and noted."""
+        records: Sequence[bytes] = stored
+        if None in stored or not all(map(is_record, stored)):
+            names, records = self._sort_out(names, stored, wanted)
+        self.bytes += sum(map(len, records))
         self._remember(names, records)
         return names, records
 

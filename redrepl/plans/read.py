@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from redrepl.plans.scan import FOREIGN
-from redrepl.plans.view import ClusterView, ask, check_admitted, foreign_value
+from redrepl.plans.view import ClusterView, ask, check_admitted, foreign_value, keys_to_ask
 from redrepl.plans.watch import watching
+from redrepl.values import limits
 from redrepl.values.effects import (
     DeadlinePassed,
     Event,
@@ -17,7 +18,6 @@ from redrepl.values.effects import (
     Plan,
     Reply,
     Request,
-    ScriptCall,
 )
 from redrepl.values.errors import Unavailable
 from redrepl.values.preference import ReadPreference
@@ -285,26 +285,33 @@ def read_confirmed(view: ClusterView, home: str, keys: Sequence[bytes], required
     effect = reading.opening(until)
     while True:
         event = yield effect
-        effect = Exchange((), until)
         assert event is not None
         reading.take(event)
         if isinstance(event, DeadlinePassed):
             raise reading.unconfirmed("not confirmed in time")
-        if (source := reading.node_to_fetch_from()) is not None:
-            effect = Exchange((Request(source, view.read_call(reading.names), _RECORDS),), until)
-        elif reading.records is not None:
-            effect = Exchange(reading.repairs(), until)
-            if reading.is_confirmed():
-                if effect.requests:
-                    # Enough copies hold it; the others get it too, and nobody is waited for.
-                    yield effect._replace(until=event.at)
-                return Confirmed(reading.records, reading.source, reading.holders(), reading.repaired, event.at)
+        effect = Exchange(reading.due_requests(), until)
+        if reading.records is not None and reading.is_confirmed():
+            if effect.requests:
+                # Enough copies hold it; the others get it too, and nobody is waited for.
+                yield effect._replace(until=event.at)
+            return Confirmed(reading.records, reading.source, reading.holders(), reading.repaired, event.at)
         if reading.is_lost():
             raise reading.unconfirmed("cannot be confirmed")
 
 
+class _Repair(NamedTuple):
+    """Stamps that a copy holds when it has taken everything, and the parts to be sent yet: indexes of records."""
+
+    pushed: list[Stamp]
+    parts: list[list[int]]
+
+
 class _ConfirmedRead:
-    """The state of one confirmed read: whose records are the answer, and which copies hold them."""
+    """The state of one confirmed read: whose records are the answer, and which copies hold them.
+
+    Neither an answer nor a request holds more than BATCH_BYTES, unless a single record is larger: records come, and are
+    pushed to copies that lag, one part after the other. ``_arrived``: what has come of them so far.
+    """
 
     def __init__(self, view: ClusterView, home: str, keys: Sequence[bytes], required: int) -> None:
         self.view = view
@@ -315,9 +322,11 @@ class _ConfirmedRead:
         self.records: list[Record | None] | None = None
         self.held: dict[str, list[Stamp]] = {}
         self.failed: dict[str, str] = {}
-        self.repairing: dict[str, list[Stamp]] = {}
+        self.repairing: dict[str, _Repair] = {}
         self.repaired = 0
         self._fetching = False
+        self._arrived: list[bytes | None] = []
+        self._due: list[Request] = []
 
     def opening(self, until: float) -> Exchange:
         """Records from home, headers from all others, at once."""
@@ -345,7 +354,7 @@ class _ConfirmedRead:
         self.failed[node] = reason
         self.held.pop(node, None)
         if self._fetching and node == self.source:
-            self._fetching, self.source = False, self.home
+            self._fetching, self.source, self._arrived = False, self.home, []
 
     def _take_reply(self, reply: Reply) -> None:
         node, content = reply.node, reply.content
@@ -358,14 +367,18 @@ class _ConfirmedRead:
         elif reply.tag == _HEADERS:
             self.held[node] = [Stamp.parse(header[:STAMP_BYTES]) if header else NO_STAMP for header in content[1:]]
         elif content == 1 or all(verdict in (b"ok", b"has") for verdict in content[2::3]):
-            # A repaired copy now holds what was pushed, or later.
-            pushed = self.repairing.pop(node)
-            self.held[node] = [max(pair) for pair in zip(self.held[node], pushed, strict=True)]
+            self._go_on_repairing(node)
         else:
             self._lose(node, "refused the repair")
 
     def _take_records(self, node: str, stored: list[bytes | None]) -> None:
-        pairs = zip(self.names, stored, strict=True)
+        self._arrived += stored
+        if len(self._arrived) < len(self.names):
+            start = len(self._arrived)
+            following = self.names[start : start + keys_to_ask(len(stored))]
+            self._due.append(Request(node, self.view.read_call(following), _RECORDS))
+            return
+        pairs, self._arrived = zip(self.names, self._arrived, strict=True), []
         found = [None if content is None else self.view.record_at(node, name, content) for name, content in pairs]
         self.held[node] = [record.stamp if record else NO_STAMP for record in found]
         if self.records is None:
@@ -377,7 +390,16 @@ class _ConfirmedRead:
     def _wanted(self) -> list[Stamp]:
         return [_stamp_of(record) for record in self.records or ()]
 
-    def node_to_fetch_from(self) -> str | None:
+    def due_requests(self) -> tuple[Request, ...]:
+        """What to send now."""
+        if (source := self._node_to_fetch_from()) is not None:
+            self._due.append(Request(source, self.view.read_call(self.names), _RECORDS))
+        elif self.records is not None and not self._fetching:
+            self._begin_repairs()
+        due, self._due = tuple(self._due), []
+        return due
+
+    def _node_to_fetch_from(self) -> str | None:
         """With several primaries: a node known to hold something later than what has been read."""
         if self.view.decider is not None or self.records is None or self._fetching:
             return None
@@ -393,21 +415,42 @@ class _ConfirmedRead:
     def _lacking(self, node: str) -> list[int]:
         return [i for i, wanted in enumerate(self._wanted()) if self.held[node][i] < wanted]
 
-    def repairs(self) -> tuple[Request, ...]:
-        """Pushes of the records that copies lack, each copy once."""
-        requests = []
+    def _begin_repairs(self) -> None:
+        """Push the records that copies lack, to each copy once."""
         for node in self.held.keys() - self.repairing.keys():
             lacking = self._lacking(node)
-            if lacking and not self._fetching:
-                self.repairing[node] = self._wanted()
+            if lacking:
+                self.repairing[node] = _Repair(self._wanted(), self._parts(lacking))
                 self.repaired += len(lacking)
-                requests.append(Request(node, self._push(lacking), _REPAIR))
-        return tuple(requests)
+                self._push(node)
 
-    def _push(self, lacking: list[int]) -> ScriptCall:
-        records = [(self.records or [])[index] for index in lacking]
+    def _parts(self, lacking: list[int]) -> list[list[int]]:
+        parts: list[list[int]] = []
+        room = 0
+        for index in lacking:
+            record = (self.records or [])[index]
+            size = len(record.payload) if record else 0
+            if size > room or not parts:
+                parts.append([])
+                room = limits.BATCH_BYTES
+            parts[-1].append(index)
+            room -= size
+        return parts
+
+    def _push(self, node: str) -> None:
+        part = self.repairing[node].parts.pop(0)
+        records = [(self.records or [])[index] for index in part]
         encoded = [record.encode() for record in records if record is not None]
-        return self.view.write_many_call([self.keys[index] for index in lacking], encoded)
+        call = self.view.write_many_call([self.keys[index] for index in part], encoded)
+        self._due.append(Request(node, call, _REPAIR))
+
+    def _go_on_repairing(self, node: str) -> None:
+        if self.repairing[node].parts:
+            self._push(node)
+            return
+        # A repaired copy now holds what was pushed, or later.
+        pushed = self.repairing.pop(node).pushed
+        self.held[node] = [max(pair) for pair in zip(self.held[node], pushed, strict=True)]
 
     def is_confirmed(self) -> bool:
         """Whether home (or whoever has the answer) and enough others hold every record."""

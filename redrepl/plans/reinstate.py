@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from redrepl.plans.catch_up import PAGE_CHANGES, next_count, read_page
+from redrepl.plans.catch_up import FIRST_PAGE_ENTRIES, next_count, read_page
 from redrepl.plans.copying import Copier, copy_all
 from redrepl.plans.inspect import inspect_nodes
 from redrepl.plans.marks import starting_mark
@@ -102,7 +102,7 @@ def _roll_forward(view: ClusterView, witness: NodeReport, primary: NodeReport, s
         yield from copy_all(copier, steps)
         yield from copier.absorb((), (), Mark(witness.incarnation, witness.log.end))
         return copier.records
-    position, count = mark.position, PAGE_CHANGES // 10
+    position, count = mark.position, FIRST_PAGE_ENTRIES
     while True:
         page = yield from read_page(view, witness.node, position, count, steps)
         if not page.entries:

@@ -25,13 +25,16 @@ def scan_page(
 def read_headers(
     view: ClusterView, node: str, names: list[bytes], until: float, where: bytes = FOR_UPKEEP
 ) -> Plan[list[bytes]]:
-    """The 35-byte headers under these names, b'' where nothing stands, FOREIGN where no record does."""
-    if not names:
-        return []
-    call: ScriptCall = view.headers_call(names, where)
-    content = expect_reply((yield ask(node, call, until)), node, "reading headers").content
-    check_admitted(content, node, view.epoch)
-    headers: list[bytes] = content[1:]
+    """The 35-byte headers under these names, b'' where nothing stands, FOREIGN where no record does.
+
+    SCAN_KEYS of them are asked for at a time.
+    """
+    headers: list[bytes] = []
+    for start in range(0, len(names), limits.SCAN_KEYS):
+        call: ScriptCall = view.headers_call(names[start : start + limits.SCAN_KEYS], where)
+        content = expect_reply((yield ask(node, call, until)), node, "reading headers").content
+        check_admitted(content, node, view.epoch)
+        headers += content[1:]
     return headers
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from redrepl.plans.catch_up import PAGE_CHANGES, CaughtUp, confirm, next_count, positions_before, read_page
+from redrepl.plans.catch_up import FIRST_PAGE_ENTRIES, CaughtUp, confirm, next_count, positions_before, read_page
 from redrepl.plans.copying import Copier, stamp_in
 from redrepl.plans.scan import FOREIGN, read_headers
 from redrepl.plans.steps import Steps
@@ -97,7 +97,7 @@ def check_log(
 
     The mark on the primary and the cursor on the replica say how far that has been done.
     """
-    position, count, replaced, finished = start.position, PAGE_CHANGES // 10, 0, True
+    position, count, replaced, finished = start.position, FIRST_PAGE_ENTRIES, 0, True
     marker = Copier(view, replica.node, primary.node, steps, primary.now_millis)
     while True:
         page = yield from read_page(view, replica.node, position, count, steps)

@@ -17,7 +17,7 @@ from redrepl.plans.scan import SCAN_START, scan_page
 from redrepl.plans.steps import Steps
 from redrepl.plans.topology import newest_topology
 from redrepl.plans.undecided import settle
-from redrepl.plans.view import ClusterView, check_admitted
+from redrepl.plans.view import ClusterView, check_admitted, keys_to_ask
 from redrepl.values import limits
 from redrepl.values.effects import PlainCommand, Plan, Progress, ScriptCall
 from redrepl.values.errors import Unavailable
@@ -150,8 +150,10 @@ def _digest(view: ClusterView, node: str, now_millis: int, steps: Steps) -> Plan
         cursor, names = yield from scan_page(view, node, cursor, steps.until)
         fresh = sorted((name for name in names if name not in seen), key=range_of)
         seen.update(fresh)
-        for start in range(0, len(fresh), limits.BATCH_KEYS):
-            yield from _add_digests(node, fresh[start : start + limits.BATCH_KEYS], now_millis, sums, steps)
+        start, count = 0, limits.BATCH_KEYS
+        while start < len(fresh):
+            done = yield from _add_digests(node, fresh[start : start + count], now_millis, sums, steps)
+            start, count = start + done, keys_to_ask(done)
         yield Progress(f"digest {node}", len(seen), len(seen) if cursor == SCAN_START else max(total, len(seen)))
         if cursor == SCAN_START:
             return sums
@@ -159,13 +161,17 @@ def _digest(view: ClusterView, node: str, now_millis: int, steps: Steps) -> Plan
 
 def _add_digests(
     node: str, names: Sequence[bytes], now_millis: int, sums: dict[int, tuple[int, int]], steps: Steps
-) -> Plan[None]:
-    arguments = (b"%d" % now_millis, *(b"%d" % range_of(name) for name in names))
+) -> Plan[int]:
+    """Add the digests of the first of these names, as many as one call looks at; answers how many."""
+    numbers = [range_of(name) for name in names]
+    arguments = (now_millis, limits.BATCH_BYTES, *numbers)
     content = yield from steps.ask(node, ScriptCall("digest", tuple(names), arguments), "digesting records")
-    for index in range(0, len(content), 3):
+    for index in range(1, len(content), 3):
         number, count, amount = int(content[index]), content[index + 1], int(content[index + 2])
         known_count, known_amount = sums.get(number, (0, 0))
         sums[number] = (known_count + count, (known_amount + amount) % (1 << 52))
+    looked_at: int = content[0]
+    return looked_at
 
 
 def _differing(first: dict[int, tuple[int, int]], second: dict[int, tuple[int, int]]) -> set[int]:
@@ -211,11 +217,13 @@ class _Comparison:
 
     def _look(self, names: Sequence[bytes]) -> Plan[list[bytes]]:
         different = []
-        for start in range(0, len(names), limits.BATCH_KEYS):
-            page = names[start : start + limits.BATCH_KEYS]
+        start, count = 0, limits.BATCH_KEYS
+        while start < len(names):
+            page = names[start : start + count]
             theirs = yield from self._read(self.node, page)
-            ours = yield from self._read(self.reference.node, page)
-            for name, own, other in zip(page, ours, theirs, strict=True):
+            ours = yield from self._read(self.reference.node, page[: len(theirs)])
+            start, count = start + len(ours), keys_to_ask(len(ours))
+            for name, own, other in zip(page, ours, theirs, strict=False):
                 mismatch = self._mismatch(name, own, other)
                 if mismatch is not None:
                     self.mismatches[name] = mismatch
@@ -223,6 +231,7 @@ class _Comparison:
         return different
 
     def _read(self, node: str, names: Sequence[bytes]) -> Plan[list[bytes | None]]:
+        """What stands under the first of these names, as many as one answer holds."""
         content = yield from self.steps.ask(node, self.view.read_call(names), "comparing records")
         check_admitted(content, node, self.view.epoch)
         found: list[bytes | None] = content[1:]

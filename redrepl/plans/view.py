@@ -18,6 +18,8 @@ ON_ACTIVE = b"active"
 FOR_UPKEEP = b"upkeep"
 """Where records may be read: on active members alone, or for upkeep on syncing and fenced ones too."""
 
+_GROWTH = 4
+
 
 SUSPECT_SECONDS = 0.25
 """How long the one primary may take before the others are asked whether the epoch moved; nearly every answer comes much
@@ -67,8 +69,8 @@ class ClusterView:
         return ScriptCall("write_many", (layout.member, layout.log, *names), (self.epoch, *records))
 
     def read_call(self, names: Iterable[bytes], where: bytes = ON_ACTIVE) -> ScriptCall:
-        """Records under these names."""
-        return ScriptCall("read_many", (self.layout.member, *names), (self.epoch, where))
+        """Records under these names, of which one answer holds the first, at least one: see `keys_to_ask`."""
+        return ScriptCall("read_many", (self.layout.member, *names), (self.epoch, where, limits.BATCH_BYTES))
 
     def headers_call(self, names: Iterable[bytes], where: bytes = ON_ACTIVE) -> ScriptCall:
         """Headers of the records under these names."""
@@ -86,6 +88,13 @@ class ClusterView:
             return parse_record(stored)
         except ValueError as error:
             raise foreign_value(self.layout, node, name) from error
+
+
+def keys_to_ask(answered: int) -> int:
+    """For how many records to ask after an answer of so many: where they are large, few names go in vain, and the node
+    looks at each record's length before it reads it.
+    """
+    return min(limits.BATCH_KEYS, _GROWTH * answered)
 
 
 def inspect_keys(layout: KeyLayout) -> tuple[bytes, ...]:

@@ -47,7 +47,7 @@ BATCH_KEYS: Final = 500
 """Keys in one script call: about a millisecond of a server's time, and far below Lua's 8,000 arguments."""
 
 BATCH_BYTES: Final = 1024 * 1024
-"""Bytes of records in one script call, unless a single record is larger."""
+"""Bytes of records in one script call or its answer, unless a single record is larger."""
 
 TRANSACTION_BYTES: Final = 8 * 1024 * 1024
 """Bytes of keys and values in one transaction: no other client is served while the server carries it out."""

@@ -93,6 +93,9 @@ class Node:
         encoded = [record.encode() for record in records.values()]
         return self.call("absorb", list(records), epoch, source, *mark, *encoded)
 
+    def read_many(self, keys: Sequence[bytes], most_bytes: int = 1_000_000) -> Any:
+        return self.call("read_many", keys, EPOCH, b"active", most_bytes)
+
     def now_micros(self) -> int:
         """The node's own clock."""
         seconds, micros = self.client.time()

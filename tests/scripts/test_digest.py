@@ -14,12 +14,13 @@ def _digest(node: Node, ranges: list[tuple[bytes, int]], now_millis: int | None 
     at = node.millis(0) if now_millis is None else now_millis
     names = [LAYOUT.data(key) for key, _ in ranges]
     answer = _call(node, names, at, [number for _, number in ranges])
-    return [(int(answer[i]), answer[i + 1], int(answer[i + 2])) for i in range(0, len(answer), 3)]
+    assert answer[0] == len(ranges), "all keys were looked at"
+    return [(int(answer[i]), answer[i + 1], int(answer[i + 2])) for i in range(1, len(answer), 3)]
 
 
-def _call(node: Node, names: list[bytes], at: int, numbers: list[int]) -> list[Any]:
+def _call(node: Node, names: list[bytes], at: int, numbers: list[int], most_bytes: int = 1_000_000) -> list[Any]:
     keys = [LAYOUT.user_key(name) for name in names]
-    answer: list[Any] = node.call("digest", keys, at, *numbers)
+    answer: list[Any] = node.call("digest", keys, at, most_bytes, *numbers)
     return answer
 
 

@@ -69,7 +69,7 @@ def test_headers_tell_of_a_foreign_value_in_its_place(node: Node, kind: str, adm
 def test_read_many_tells_of_what_is_no_string_in_its_place(node: Node, kind: str) -> None:
     FOREIGN[kind](node)
     record = node.put(b"record", value(node.stamp()))
-    answer = node.call("read_many", [b"absent", b"key", b"record"], EPOCH)
+    answer = node.read_many([b"absent", b"key", b"record"])
     assert answer == [b"ok", None, b"foreign", record.encode()]
 
 
@@ -77,7 +77,7 @@ def test_read_many_tells_of_what_is_no_string_in_its_place(node: Node, kind: str
 def test_reading_leaves_a_foreign_value_as_it_is(node: Node, kind: str) -> None:
     FOREIGN[kind](node)
     before = dump(node)
-    node.call("read_many", [b"key"], EPOCH)
+    node.read_many([b"key"])
     node.call("headers", [b"key"], EPOCH, b"active")
     assert dump(node) == before
 

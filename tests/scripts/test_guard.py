@@ -14,7 +14,7 @@ CLIENT_CALLS: dict[str, tuple[list[bytes], tuple[bytes | int, ...]]] = {
     "write_many": ([b"key", b"other"], (RECORD, RECORD)),
     "update": ([b"key"], (b"add", STAMP.encode(), b"0" * 12, b"payload")),
     "transact": ([b"key"], (b"unit", 1000, 0, 0, b"set", STAMP.encode(), b"0" * 12, b"payload")),
-    "read_many": ([b"key"], (b"active",)),
+    "read_many": ([b"key"], (b"active", 1000)),
     "headers": ([b"key"], (b"active",)),
 }
 CATCH_UP_CALLS: dict[str, tuple[list[bytes], tuple[bytes | int, ...]]] = {
@@ -25,7 +25,7 @@ CATCH_UP_CALLS: dict[str, tuple[list[bytes], tuple[bytes | int, ...]]] = {
     "trim": ([], (b"1-0", 1)),
 }
 UPKEEP_READS: dict[str, tuple[list[bytes], tuple[bytes | int, ...]]] = {
-    "read_many": ([b"key"], (b"upkeep",)),
+    "read_many": ([b"key"], (b"upkeep", 1000)),
     "headers": ([b"key"], (b"upkeep",)),
 }
 EVERY_CALL = [*CLIENT_CALLS.items(), *CATCH_UP_CALLS.items(), *UPKEEP_READS.items()]

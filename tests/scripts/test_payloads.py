@@ -42,7 +42,7 @@ def test_any_bytes_are_stored_as_they_are(node: Node, script: str, payload: byte
         node.update(b"key", b"compare", record.stamp, standing.stamp.encode() + payload)
     assert node.record(b"key") == record
     assert node.log() == [{b"key": record.stamp.encode()}]
-    assert node.call("read_many", [b"key"], EPOCH) == [b"ok", record.encode()]
+    assert node.read_many([b"key"]) == [b"ok", record.encode()]
 
 
 @pytest.mark.parametrize("script", ["write", "write_many", "absorb", "add"])
@@ -80,7 +80,7 @@ def test_a_full_batch_is_one_log_entry(node: Node, script: str) -> None:
     answer = node.write_many(records) if script == "write_many" else node.absorb(records)
     assert answer == (1 if script == "write_many" else [b"ok", BATCH_KEYS])
     assert node.log() == [{key: record.stamp.encode() for key, record in records.items()}]
-    answer = node.call("read_many", list(records), EPOCH)
+    answer = node.read_many(list(records))
     assert answer[1:] == [record.encode() for record in records.values()]
     assert node.expires_at_millis(b"key-3") == deadline + 30_000
     assert node.expires_at_millis(b"key-4") == -1

@@ -32,14 +32,18 @@ def test_headers_tell_of_records_past_their_deadline(node: Node) -> None:
 def test_read_many_answers_whole_records_in_order(node: Node) -> None:
     first = node.put(b"first", value(node.stamp(), b"\x00\xff"))
     second = node.put(b"second", deleted(node.stamp()))
-    answer = node.call("read_many", [b"second", b"absent", b"first"], EPOCH)
+    answer = node.read_many([b"second", b"absent", b"first"])
     assert answer == [b"ok", second.encode(), None, first.encode()]
 
 
 def test_read_many_ends_no_list_at_an_absent_key(node: Node) -> None:
     record = node.put(b"last", value(node.stamp()))
     keys = [b"absent-%d" % number for number in range(40)]
-    assert node.call("read_many", [*keys, b"last"], EPOCH) == [b"ok", *([None] * 40), record.encode()]
+    assert node.read_many([*keys, b"last"]) == [
+        b"ok",
+        *([None] * 40),
+        record.encode(),
+    ]
 
 
 def test_a_stranger_can_be_inspected(node: Node) -> None:

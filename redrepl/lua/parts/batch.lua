@@ -2,40 +2,49 @@
 -- Records of one batch have equal headers but for the rare exception, and so have the records that they replace. What
 -- follows from a header is therefore worked out anew only where it differs from the one before.
 
--- Names in one MGET. Of what it answers only the headers are kept, so that large values never stand in memory together.
-local PIECE = 100
+local sub, call = string.sub, redis.call
 
 -- Whether something stands under one of these names, none of which MGET found: a hash or list answers nil too.
 local function first_that_exists(names)
-  if #names == 0 or redis.call('EXISTS', unpack(names)) == 0 then return nil end
+  if #names == 0 or call('EXISTS', unpack(names)) == 0 then return nil end
   for _, name in ipairs(names) do
-    if redis.call('EXISTS', name) == 1 then return name end
+    if call('EXISTS', name) == 1 then return name end
   end
 end
 
--- The headers under KEYS[first..], ABSENT for nothing; nil and the name where redrepl did not write what stands.
+-- The headers under KEYS[first..], ABSENT for nothing; nil and the name where redrepl did not write what stands. Where
+-- large records are expected, and as soon as there was one, no more are read whole.
 local function read_standing(first)
   local headers, missing, sound = {}, {}, nil
-  for from = first, #KEYS, PIECE do
-    local stored = redis.call('MGET', unpack(KEYS, from, math.min(from + PIECE - 1, #KEYS)))
+  local from, last = first, #KEYS
+  local has_large = expects_large(first, last)
+  while from <= last and not has_large do
+    local stored = call('MGET', unpack(KEYS, from, math.min(from + PIECE - 1, last)))
     for index = 1, #stored do
       local record, place = stored[index], from + index - 1
       if record then
-        local header = string.sub(record, 1, 40)
+        local header = sub(record, 1, 40)
         if header ~= sound then
           if not is_record(record) then return nil, KEYS[place] end
           -- A causal part could be cut off in one record and whole in the next.
-          sound = string.sub(header, 36, 39) == NO_CAUSAL_PART and header or nil
+          sound = sub(header, 36, 39) == NO_CAUSAL_PART and header or nil
         end
         headers[place - first + 1] = header
+        has_large = has_large or #record > LARGE
       else
         headers[place - first + 1] = ABSENT
         missing[#missing + 1] = KEYS[place]
       end
     end
+    from = from + #stored
   end
   local foreign = first_that_exists(missing)
   if foreign then return nil, foreign end
+  for place = from, last do
+    local header = peek(KEYS[place])
+    if not header then return nil, KEYS[place] end
+    headers[place - first + 1] = header
+  end
   return headers
 end
 
@@ -48,9 +57,9 @@ local function store_taken(standing, first_key, first_record, max_age, judge)
   local last_header, last_standing, last_deadline, stamp, verdict, text, expiry, restamped
   for index = 1, #standing do
     local name, record, stands = KEYS[first_key + index - 1], ARGV[first_record + index - 1], standing[index]
-    local header = string.sub(record, 1, 40)
+    local header = sub(record, 1, 40)
     if header ~= last_header or stands ~= last_standing then
-      local proposed, deadline = string.sub(header, 1, 22), string.sub(header, 24, 35)
+      local proposed, deadline = sub(header, 1, 22), sub(header, 24, 35)
       stamp, verdict, text = judge(proposed, stands)
       restamped = stamp ~= proposed
       if deadline ~= last_deadline then expiry = native_expiry(header, max_age) end
@@ -61,7 +70,7 @@ local function store_taken(standing, first_key, first_record, max_age, judge)
       reported[count + 1], reported[count + 2], reported[count + 3] = index - 1, verdict, text
     end
     if stamp then
-      if restamped then record = stamp .. string.sub(record, 23) end
+      if restamped then record = stamp .. sub(record, 23) end
       local count = #entry
       entry[count + 1], entry[count + 2] = name, stamp
       if expiry then
@@ -72,8 +81,8 @@ local function store_taken(standing, first_key, first_record, max_age, judge)
       end
     end
   end
-  if #entry > 0 then redis.call('XADD', KEYS[2], '*', unpack(entry)) end
-  if #plain > 0 then redis.call('MSET', unpack(plain)) end
-  for _, each in ipairs(expiring) do redis.call('SET', each[1], each[2], 'PXAT', each[3]) end
+  if #entry > 0 then call('XADD', KEYS[2], '*', unpack(entry)) end
+  if #plain > 0 then call('MSET', unpack(plain)) end
+  for _, each in ipairs(expiring) do call('SET', each[1], each[2], 'PXAT', each[3]) end
   return #entry / 2, reported
 end

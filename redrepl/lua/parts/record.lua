@@ -29,7 +29,7 @@ end
 
 -- The header of the record under a key, ABSENT where nothing stands, nil where redrepl did not write what stands.
 local function peek(key)
-  local stored = redis.pcall('GETRANGE', key, 0, 39)
+  local stored = redis.pcall('GETRANGE', key, '0', '39')
   if stored == '' then
     -- An empty string answers like nothing at all.
     if redis.call('EXISTS', key) == 1 then return nil end
