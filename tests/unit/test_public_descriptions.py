@@ -18,7 +18,7 @@ TRANSACTION = ("expectation", "TransactionConflict", "Committed means", "TRANSAC
 
 def own_text(cls: type) -> str:
     """What `help` shows of a class before its methods."""
-    shown = pydoc.render_doc(cls, renderer=pydoc.plaintext)
+    shown = pydoc.plain(pydoc.render_doc(cls))
     return shown.partition("Method resolution order")[0]
 
 
