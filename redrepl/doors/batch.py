@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 from redrepl.doors.base import CoordinatorBase, K, Limits, V
-from redrepl.doors.queueing import OperationQueue
+from redrepl.doors.queueing import OperationQueue, described_like
 from redrepl.plans.batch import Item, chunk_of
 from redrepl.plans.batch_builder import Kind, kind_of, parts
 from redrepl.plans.transaction import Changed, change_each
@@ -49,21 +49,7 @@ class AsyncRun(Protocol):
 
 
 class BatchBase(OperationQueue[K, V]):
-    """What both forms of a batch share.
-
-    `execute()` answers the results in the order of the operations: a WriteReceipt for a write, the value or None for
-    `get`, the sum for `increment`. Operations take effect in the order given; a `get` sees what the batch wrote to its
-    key before. Neighbouring operations of one kind share their round trips, so a batch is quickest with few changes of
-    kind: `set` and `delete`; `get`, from the primary alone (level ONE); and those with a condition.
-
-    Nothing is atomic: each key is on its own. The batch ends with the first part that is not confirmed or fails; what
-    follows is not sent. The error that is raised (WriteNotConfirmed, WriteRejected or what else a coordinator raises)
-    has in ``receipts`` those of all writes, and leaves in ``results`` what is known of each operation: its result; for
-    a write without one, a receipt whose outcome says whether it may take effect; or the error that it met. Nothing is
-    ever sent again by itself.
-
-    ``timeout_seconds`` is each round trip's. With several primaries, conditions are decided on this client's own.
-    """
+    """What both forms of a batch share; `Batch` says what a batch is."""
 
     def __init__(self, store: CoordinatorBase[K, V], level: Level | None, timeout_seconds: float | None) -> None:
         super().__init__(store, level, timeout_seconds)
@@ -99,6 +85,19 @@ class Batch(BatchBase[K, V]):
     """A batch of the blocking coordinator; made by `Coordinator.batch`.
 
     As a context manager it executes what is queued when the block ends, and discards it if the block raises.
+
+    `execute()` answers the results in the order of the operations: a WriteReceipt for a write, the value or None for
+    `get`, the sum for `increment`. Operations take effect in the order given; a `get` sees what the batch wrote to its
+    key before. Neighbouring operations of one kind share their round trips, so a batch is quickest with few changes of
+    kind: `set` and `delete`; `get`, from the primary alone (level ONE); and those with a condition.
+
+    Nothing is atomic: each key is on its own. The batch ends with the first part that is not confirmed or fails; what
+    follows is not sent. The error that is raised (WriteNotConfirmed, WriteRejected or what else a coordinator raises)
+    has in ``receipts`` those of all writes, and leaves in ``results`` what is known of each operation: its result; for
+    a write without one, a receipt whose outcome says whether it may take effect; or the error that it met. Nothing is
+    ever sent again by itself.
+
+    ``timeout_seconds`` is each round trip's. With several primaries, conditions are decided on this client's own.
     """
 
     def __init__(
@@ -123,6 +122,7 @@ class Batch(BatchBase[K, V]):
             self.execute()
 
 
+@described_like(Batch)
 class AsyncBatch(BatchBase[K, V]):
     """A batch of the asyncio coordinator; made by `AsyncCoordinator.batch`. As `Batch`, with ``async with``."""
 

@@ -1,5 +1,7 @@
 """Following the cluster through a change of epoch: what becomes of writes that were under way.
 
+See docs/protocol.md, section 5.5.
+
 A write is sent again only where it certainly has no effect yet, and with its stamp: nothing left this program, or the
 new primary does not have it. In a new epoch nobody can get it any more from messages of the old one, so what the new
 primary says is final. What it holds under the write's own stamp is committed like any other record; where something

@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Generic, Self
+import inspect
+from collections.abc import Callable
+from typing import Generic, Self, TypeVar
 
 from redrepl.doors.base import CoordinatorBase, K, Limits, V
 from redrepl.values.level import Level, required_copies
 from redrepl.values.operation import ADD, DELETE, EXPIRE, INCREMENT, SET, Operation
 from redrepl.values.validation import check_integer, check_timeout, check_ttl
+
+C = TypeVar("C", bound=type)
+
+
+def described_like(other: type) -> Callable[[C], C]:
+    """Add to a class' docstring what that of ``other`` says after its first line.
+
+    `help` shows no text of base classes, and a text written twice comes to differ.
+    """
+
+    def describe(cls: C) -> C:
+        own, (_, _, rest) = inspect.cleandoc(cls.__doc__ or ""), inspect.cleandoc(other.__doc__ or "").partition("\n\n")
+        cls.__doc__ = f"{own}\n\n{rest}"
+        return cls
+
+    return describe
 
 
 class OperationQueue(Generic[K, V]):

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 from redrepl.doors.base import CoordinatorBase, FoundRecord, K, V
 from redrepl.doors.batch import AsyncRun, Run
-from redrepl.doors.queueing import OperationQueue
+from redrepl.doors.queueing import OperationQueue, described_like
 from redrepl.plans.read import read_one
 from redrepl.plans.transaction import Expectation, Transacted, transact
 from redrepl.plans.write import WriteOrder
@@ -39,29 +39,7 @@ class _Seen(NamedTuple):
 
 
 class TransactionBase(OperationQueue[K, V]):
-    """What both forms of a transaction share.
-
-    `get` and `get_record` read now, from the primary alone, and make the version they saw (absence too) an
-    expectation; what the transaction itself has queued for the key is seen. All other methods queue. `commit()` sends
-    one script call to the primary: if every expectation and condition holds there, everything is stored at once, with
-    one entry in the change log; else nothing is written anywhere, and TransactionConflict names the keys and the stamps
-    that stand. Then the records go to the other copies, in one call each.
-
-    Committed means: the primary stored it, and the required other copies each hold all of its records. Else
-    WriteNotConfirmed (the outcome is unknown, for the transaction as a whole) or WriteRejected (no effect) carries the
-    receipts. It is never sent again by itself. Without writes `commit()` verifies the expectations, on the primary
-    alone.
-
-    A transaction holds at most BATCH_KEYS keys and as many operations, and TRANSACTION_BYTES bytes of keys and values
-    (`redrepl.values.limits`): RequestError names the limit that is exceeded. It is over after `commit()`.
-
-    All or nothing holds on the primary. Readers of a replica may see the records of a transaction apart: a replica that
-    is being caught up takes them in several steps. With several primaries a transaction is decided on this client's own
-    and merges key by key with what the others wrote meanwhile: it excludes nothing that happens there.
-
-    receipts: a WriteReceipt for each key that was written, after `commit()`, also where that raised WriteNotConfirmed.
-    sums: after it, the sum of each key that was left with one by `increment`.
-    """
+    """What both forms of a transaction share; `Transaction` says what a transaction is."""
 
     def __init__(self, store: CoordinatorBase[K, V], level: Level | None, timeout_seconds: float | None) -> None:
         super().__init__(store, level, timeout_seconds)
@@ -221,6 +199,27 @@ class Transaction(TransactionBase[K, V]):
     """A transaction of the blocking coordinator; made by `Coordinator.transaction`.
 
     As a context manager it commits when the block ends, unless that was done; if the block raises, nothing is sent.
+
+    `get` and `get_record` read now, from the primary alone, and make the version they saw (absence too) an
+    expectation; what the transaction itself has queued for the key is seen. All other methods queue. `commit()` sends
+    one script call to the primary: if every expectation and condition holds there, everything is stored at once, with
+    one entry in the change log; else nothing is written anywhere, and TransactionConflict names the keys and the stamps
+    that stand. Then the records go to the other copies, in one call each.
+
+    Committed means: the primary stored it, and the required other copies each hold all of its records. Else
+    WriteNotConfirmed (the outcome is unknown, for the transaction as a whole) or WriteRejected (no effect) carries the
+    receipts. It is never sent again by itself. Without writes `commit()` verifies the expectations, on the primary
+    alone.
+
+    A transaction holds at most BATCH_KEYS keys and as many operations, and TRANSACTION_BYTES bytes of keys and values
+    (`redrepl.values.limits`): RequestError names the limit that is exceeded. It is over after `commit()`.
+
+    All or nothing holds on the primary. Readers of a replica may see the records of a transaction apart: a replica that
+    is being caught up takes them in several steps. With several primaries a transaction is decided on this client's own
+    and merges key by key with what the others wrote meanwhile: it excludes nothing that happens there.
+
+    receipts: a WriteReceipt for each key that was written, after `commit()`, also where that raised WriteNotConfirmed.
+    sums: after it, the sum of each key that was left with one by `increment`.
     """
 
     def __init__(
@@ -251,8 +250,12 @@ class Transaction(TransactionBase[K, V]):
             self.commit()
 
 
+@described_like(Transaction)
 class AsyncTransaction(TransactionBase[K, V]):
-    """A transaction of the asyncio coordinator. As `Transaction`, with ``async with`` and awaited reads and commit."""
+    """A transaction of the asyncio coordinator; made by `AsyncCoordinator.transaction`.
+
+    As `Transaction`, with ``async with`` and awaited reads and commit.
+    """
 
     def __init__(
         self, store: CoordinatorBase[K, V], run: AsyncRun, level: Level | None, timeout_seconds: float | None

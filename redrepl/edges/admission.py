@@ -1,7 +1,8 @@
 """The check every connection passes when it is opened, before a script is loaded on the node.
 
 A restarted server has an empty script cache, so whoever would load the scripts again comes past here and notices the
-new run id: the node may have lost data and is not used until the workers have brought it up (protocol, section 6).
+new run id: the node may have lost data and is not used until the workers have brought it up.
+See docs/protocol.md, section 6.
 """
 
 from __future__ import annotations

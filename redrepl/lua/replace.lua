@@ -1,6 +1,6 @@
 -- include: guard record
 -- Replace exactly one record by another, or remove it, although the other may be earlier: for records that the primary
--- never took and no longer can (protocol, section 3). What goes is kept in the discarded log, for the operator.
+-- never took and no longer can (docs/protocol.md, section 3). What goes is kept in the discarded log, for the operator.
 -- Keys:      member hash, change log, discarded log (stream), the user's key
 -- Arguments: epoch, stamp that must stand there ('' for nothing), record to store ('' to remove), why the one that
 --            stands goes, most entries of the discarded log

@@ -1,11 +1,13 @@
 """Bringing one node up to what the others have: the one job of the workers, for every node and every state.
 
+What is done stands in docs/protocol.md, section 6.
+
 - A node that lost its membership, restarted, or stayed behind in an older epoch is set to `syncing` first: the guard
   then refuses clients, until it has everything again.
 - Its logs' sources are shipped from where its own marks stand, which roll back together with its data; where the log
   does not reach back that far, all keys are walked.
-- The one primary takes nothing from replicas: their logs are checked for undecided records instead. If it restarted it
-  is readmitted only where it holds everything that its replicas' logs name.
+- The one primary takes nothing from replicas: their logs are checked for undecided records instead. If it restarted, it
+  takes what they have beyond it in a new epoch, or hands its role over (section 5).
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Catching up from a change log: newest state per key, the mark moving with the data, then the cursor on the source."""
+"""Catching up from a change log: newest state per key, the mark moving with the data, then the cursor on the source.
+
+See docs/protocol.md, section 6.
+"""
 
 from __future__ import annotations
 

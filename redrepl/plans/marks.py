@@ -1,4 +1,4 @@
-"""Where one node may go on in another node's log, without missing anything."""
+"""Where one node may go on in another node's log, without missing anything (docs/protocol.md, section 1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Making a cluster, and changing who belongs to it. Every change is a new epoch, written to the primary first."""
+"""Making a cluster, and changing who belongs to it. Every change is a new epoch, written to the primary first.
+
+See docs/protocol.md, section 5.2.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Reading: from one copy by preference, or confirmed by enough copies with read repair (protocol, section 4)."""
+"""Reading: from one copy by preference, or confirmed by enough copies with read repair.
+
+See docs/protocol.md, section 4.
+"""
 
 from __future__ import annotations
 

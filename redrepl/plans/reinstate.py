@@ -1,4 +1,4 @@
-"""Putting a primary that restarted back to work, without losing what was acknowledged (protocol, sections 5 and 6).
+"""Putting a primary that restarted back to work, without losing what was acknowledged (docs/protocol.md, section 5.1).
 
 It may have missed something: writes under way when it died, or writes it lost with its last second of persistence.
 Nobody can tell these apart, so they are rolled forward in a new epoch. First the replicas are fenced, so that no write

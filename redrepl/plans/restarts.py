@@ -1,4 +1,4 @@
-"""When every member restarted at once: whether they can be taken at their word (protocol, section 6).
+"""When every member restarted at once: whether they can be taken at their word (docs/protocol.md, section 6).
 
 Usually a node that restarted is brought up from members that did not. After a power cut or a planned stop of everything
 there are none, and nothing better than the copies at hand will come. They are taken together if all of them are there,

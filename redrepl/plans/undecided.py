@@ -1,4 +1,4 @@
-"""Records on a replica that the primary never took (protocol, section 3).
+"""Records on a replica that the primary never took (docs/protocol.md, section 3).
 
 A stamp that sits on a replica alone is undecided: it is never copied to the primary, which may still take it while the
 write is younger than max_age. After that it cannot any more, and the replica gets the primary's record instead.

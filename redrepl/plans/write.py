@@ -1,4 +1,4 @@
-"""Writing one key in one round trip (protocol, section 3).
+"""Writing one key in one round trip (docs/protocol.md, section 3).
 
 The same bytes go to the deciding node and to all others at once. The deciding node may give the record a later stamp;
 then that record is sent to the others, the rare second round trip.

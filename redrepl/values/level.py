@@ -1,4 +1,4 @@
-"""Consistency levels: how many copies besides the deciding node must confirm."""
+"""Consistency levels: how many copies besides the deciding node must confirm (docs/protocol.md, section 2)."""
 
 from __future__ import annotations
 

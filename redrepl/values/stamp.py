@@ -1,7 +1,7 @@
 """Stamps order the versions of a key; the hybrid logical clock hands them out.
 
 A stamp is (microseconds of a hybrid logical clock, writer id). Its text form is 14 and 8 hexadecimal digits, so that
-Lua compares both halves exactly as doubles (design: 14 digits are exact until the year 2255).
+Lua compares both halves exactly as doubles (14 digits are exact until the year 2255).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ NO_STAMP = Stamp(0, 0)
 def restamp_writer(epoch: int, node_number: int) -> int:
     """The writer id with which a primary restamps: unique to node and epoch, and never a client's id.
 
-    Equal ids would let two values share one stamp (protocol, section 8).
+    Equal ids would let two values share one stamp (docs/protocol.md, section 3).
     """
     if not 0 < epoch <= limits.MAX_EPOCH or not 0 <= node_number < 1 << _NODE_BITS:
         raise ValueError(f"epoch {epoch} or node number {node_number} does not fit a writer id")

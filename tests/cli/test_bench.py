@@ -78,6 +78,9 @@ def test_servers_of_yours_are_measured_and_left_as_they_were(
     assert {each["group"] for each in found["results"]} == {"single", "batch", "catch-up", "asyncio"}
     assert found["servers"].startswith("configured ")
     assert found["memory"]["different_keys"] == 1000
+    assert found["servers_on_this_machine"] == 3
+    assert min(found["round_trip_micros"][node] for node in "abc") > 0
+    assert "a PING to each server" in found["notes"][0]
     missing = {each["group"] for each in found["not_measured"]}
     assert missing == {"single", "batch", "catch-up", "copies", "faults", "delay"}
     assert all("--config" in each["reason"] for each in found["not_measured"])
@@ -109,6 +112,7 @@ def test_a_copy_that_dies_costs_only_what_needs_it(invoke: Invoke, cluster: CliC
     assert result.exit_code == 0
     assert [each["name"] for each in found["not_measured"]] == ["redrepl set ALL"]
     assert "c" in found["not_measured"][0]["reason"]
+    assert found["round_trip_micros"]["c"] is None
     assert "redrepl set QUORUM" in {each["name"] for each in found["results"]}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 MAX_FUNCTION_LINES = 60
 MAX_FILE_LINES = 500
@@ -18,6 +18,9 @@ ALLOWED_LAYERS = {
     "redrepl.edges": ("redrepl.values", "redrepl.edges", "redrepl.plans.inspect", "redrepl.plans.topology"),
     "redrepl.doors": ("redrepl",),
 }
+SECTION_REFERENCE = re.compile(r"\bprotocol(?:\.md|'s)?,? sections? ([\d.]+\d|\d)(?: and ([\d.]+\d|\d))?")
+SECTION_HEADING = re.compile(r"^#{2,3} (\d[\d.]*\d|\d)[. ]", re.MULTILINE)
+FILE_REFERENCE = re.compile(r"\b(?:values|plans|edges|doors|lua|embedded)/(?:\w+/)*\w+\.(?:py|lua)\b")
 LUA_SECTIONS = ("-- Keys:", "-- Arguments:", "-- Answers:")
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -130,3 +133,18 @@ def lua_header(source: str, is_part: bool = False) -> list[str]:
 
 def _has(head: list[str], section: str) -> bool:
     return any(line.startswith(section) and line.removeprefix(section).strip() for line in head)
+
+
+def unknown_sections(source: str, protocol: str) -> list[str]:
+    """References to sections that the protocol does not have."""
+    known = set(SECTION_HEADING.findall(protocol))
+    lines = enumerate(source.splitlines(), 1)
+    named = ((number, name) for number, line in lines for found in SECTION_REFERENCE.findall(line) for name in found)
+    return [f"{number}: no section {name} in the protocol" for number, name in named if name and name not in known]
+
+
+def unknown_files(source: str, exists: Callable[[str], bool]) -> list[str]:
+    """Files of the library that a text names and that do not exist."""
+    lines = enumerate(source.splitlines(), 1)
+    named = ((number, name) for number, line in lines for name in FILE_REFERENCE.findall(line))
+    return [f"{number}: no file {name}" for number, name in named if not exists(name)]

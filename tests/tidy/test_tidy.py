@@ -15,6 +15,9 @@ PYTHON = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.
 LIBRARY = [path for path in PYTHON if path.is_relative_to(ROOT / "redrepl")]
 LUA = sorted((ROOT / "redrepl/lua").rglob("*.lua"))
 
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+PROTOCOL = (ROOT / "docs/protocol.md").read_text("utf-8")
+
 Rule = Callable[[str], list[str]]
 ON_TEXT: dict[str, Rule] = {
     "functions are short": rules.long_functions,
@@ -56,6 +59,18 @@ def test_everything_public_is_described() -> None:
 
 def test_every_script_has_its_header() -> None:
     assert _findings(LUA, lambda source, path: rules.lua_header(source, path.parent.name == "parts")) == []
+
+
+def test_sections_of_the_protocol_that_are_named_exist() -> None:
+    assert _findings([*PYTHON, *LUA, *DOCUMENTS], lambda source, _: rules.unknown_sections(source, PROTOCOL)) == []
+    assert set("12345678") <= set(rules.SECTION_HEADING.findall(PROTOCOL))
+
+
+def test_files_that_are_named_exist() -> None:
+    def exists(name: str) -> bool:
+        return (ROOT / "redrepl" / name).is_file()
+
+    assert _findings([*PYTHON, *LUA, *DOCUMENTS], lambda source, _: rules.unknown_files(source, exists)) == []
 
 
 def test_all_folders_are_looked_at() -> None:
@@ -164,3 +179,26 @@ def test_a_script_without_its_header_is_found() -> None:
     assert len(rules.lua_header(HEADER.replace("-- Answers:   1", "-- 1"))) == 1
     assert rules.lua_header("-- Part: some.\nlocal x = 1\n", is_part=True) == []
     assert len(rules.lua_header("-- Some.\nlocal x = 1\n", is_part=True)) == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "findings"),
+    [
+        ("# (protocol, section 1)", 0),
+        ("-- docs/protocol.md, section 2.1.", 0),
+        ("# (docs/protocol.md, sections 1 and 2.1).", 0),
+        ("# the protocol's section 2; section 9 may be anybody's", 0),
+        ("# the protocol's section 9", 1),
+        ("# (protocol, section 3)", 1),
+        ("-- docs/protocol.md, section 2.2", 1),
+        ("# (docs/protocol.md, sections 3 and 4)", 2),
+    ],
+)
+def test_a_section_that_does_not_exist_is_found(line: str, findings: int) -> None:
+    protocol = "# The protocol\n\n## 1. A\n\n## 2. B\n\n### 2.1 C\n\n3. no heading\n"
+    assert len(rules.unknown_sections(f"{line}\n", protocol)) == findings
+
+
+def test_a_file_that_does_not_exist_is_found() -> None:
+    names = ["see plans/here.py", "`redrepl/lua/parts/here.lua`", "plans/gone.py, lua/gone.lua", "others/gone.py"]
+    assert len(rules.unknown_files("\n".join(names), lambda name: "here" in name)) == 2

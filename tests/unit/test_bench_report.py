@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
 
+from redrepl import Configuration, NodeRole
+from redrepl.edges.endpoint import split_url
 from redrepl_cli.bench.chart import LABELS, WIDTH, chart
 from redrepl_cli.bench.memory import Memory
+from redrepl_cli.bench.placement import Placement, is_here
+from redrepl_cli.bench.report import Report
 from redrepl_cli.bench.rounds import NotMeasured
 from redrepl_cli.bench.suites import SUITES
 from redrepl_cli.bench.table import write_tables
@@ -47,6 +52,55 @@ def test_shared_cores_are_noted(cores: int, notes: int) -> None:
     made.machine["cores"] = cores
     assert len(made.as_json()["notes"]) == notes
     assert (f"share {cores} cores" in chart(made)) == bool(notes)
+
+
+def on_own_servers(cores: int, here: tuple[str, ...]) -> Report:
+    """A run on three configured servers, those named on this machine; c does not answer."""
+    endpoints = tuple(split_url(node, f"redis://{node}.example:6379/0") for node in "abc")
+    own = Configuration("shop", endpoints, (NodeRole.PRIMARY, NodeRole.REPLICA, NodeRole.REPLICA))
+    made = report()
+    made.machine["cores"] = cores
+    placement = Placement({"a": 61.4, "b": 1203.0, "c": None}, here)
+    return replace(made, settings=replace(made.settings, own=own), placement=placement)
+
+
+@pytest.mark.parametrize(
+    ("cores", "here", "shared"),
+    [
+        (2, (), None),
+        (2, ("a",), None),
+        (2, ("a", "b"), "servers a, b share 2 cores"),
+        (3, ("a", "b"), None),
+        (3, ("a", "b", "c"), "Client and servers share 3 cores"),
+        (4, ("a", "b", "c"), None),
+    ],
+)
+def test_on_servers_of_yours_the_distance_is_noted_and_who_shares_cores(
+    cores: int, here: tuple[str, ...], shared: str | None
+) -> None:
+    made = on_own_servers(cores, here)
+    found = made.as_json()
+    assert f"({cores} cores)" in found["notes"][0]
+    assert "a 61 µs, b 1203 µs, c no answer" in found["notes"][0]
+    assert len(found["notes"]) == (1 if shared is None else 2)
+    assert shared is None or shared in found["notes"][1]
+    assert found["round_trip_micros"] == {"a": 61.4, "b": 1203.0, "c": None}
+    assert found["servers_on_this_machine"] == len(here)
+    assert "b 1203 µs" in chart(made)
+
+
+@pytest.mark.parametrize(
+    ("url", "here"),
+    [
+        ("redis://127.0.0.1:6379/0", True),
+        ("redis://localhost:6379/0", True),
+        ("unix:///run/redis.sock", True),
+        ("redis://192.0.2.1:6379/0", False),
+        ("redis://nobody.invalid:6379/0", False),
+    ],
+)
+def test_an_address_of_this_machine_is_told_from_others(url: str, here: bool) -> None:
+    assert is_here(url) is here
 
 
 @pytest.mark.parametrize(("percent", "notes"), [(None, 0), (4.0, 0), (37.0, 1)])

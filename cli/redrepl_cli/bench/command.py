@@ -14,6 +14,7 @@ from redrepl.embedded import EmbeddedError, ServerBinary, find_server_binary
 from redrepl.values import limits
 from redrepl_cli.bench.chart import chart
 from redrepl_cli.bench.machine import find_engine, machine_facts
+from redrepl_cli.bench.placement import find_placement
 from redrepl_cli.bench.report import Report
 from redrepl_cli.bench.run import OnProgress, run_suite
 from redrepl_cli.bench.settings import Settings
@@ -91,10 +92,11 @@ def bench(
     own = load_configuration(config) if config is not None else None
     program = _binary(binary) if own is None else None
     settings = Settings(own=own, binary=program, **sizes)
-    engine = find_engine(settings)
+    engine, placement = find_engine(settings), find_placement(settings)
     with _progress() as on_progress:
         found = run_suite(suite, settings, on_progress)
-    return _show(Report(suite_name, settings, engine, machine_facts(engine), found), chart_file, output_format)
+    report = Report(suite_name, settings, engine, machine_facts(engine), found, placement)
+    return _show(report, chart_file, output_format)
 
 
 def _suite(name: str, only: tuple[str, ...]) -> Suite:

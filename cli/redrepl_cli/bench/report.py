@@ -8,6 +8,7 @@ from typing import Any
 
 from redrepl_cli.bench.figures import Result
 from redrepl_cli.bench.machine import Engine
+from redrepl_cli.bench.placement import EMBEDDED, Placement
 from redrepl_cli.bench.run import Measurements
 from redrepl_cli.bench.settings import Settings
 from redrepl_cli.bench.subjects import Group
@@ -20,19 +21,25 @@ NOTABLE_PERCENT = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A run. ``machine``: the facts as `machine_facts` gives them."""
+    """A run. ``machine``: the facts as `machine_facts` gives them. placement: where servers of yours are."""
 
     suite: str
     settings: Settings
     engine: Engine
     machine: dict[str, Any]
     found: Measurements
+    placement: Placement = EMBEDDED
 
     @property
     def copies(self) -> int:
         """Copies of the cluster that the run is about."""
         own = self.settings.own
         return self.settings.copies if own is None else len(own.endpoints)
+
+    @property
+    def servers_here(self) -> int:
+        """How many of their servers are on this machine."""
+        return self.copies if self.settings.own is None else len(self.placement.here)
 
     @property
     def headline(self) -> str:
@@ -51,19 +58,35 @@ class Report:
     @property
     def notes(self) -> list[str]:
         """What a reader must know about the circumstances."""
-        found, others = [], self.found.others_percent
-        if self.settings.own is None and self.machine["cores"] <= self.copies:
-            found.append(
-                f"Client and servers share {self.machine['cores']} cores: where the scheduler puts a server on the "
-                "client's own core, a call to that one server is much faster than any network allows, and ratios of "
-                "single calls to it are higher. Compare medians as well."
-            )
+        others = self.found.others_percent
+        found = [*self._distance(), *self._shared_cores()]
         if others is not None and others > NOTABLE_PERCENT:
             found.append(
                 f"Other programs used {others:.0f} % of the processors during this run, which moves the scheduler "
                 "towards that: measure again on an idle machine."
             )
         return found
+
+    def _distance(self) -> Iterator[str]:
+        """How far servers of yours are from where this ran."""
+        times = self.placement.round_trip_micros
+        if times:
+            told = ", ".join(f"{node} {_micros_text(micros)}" for node, micros in times.items())
+            yield (
+                f"The client ran on this machine ({self.machine['cores']} cores); a PING to each server took (median): "
+                f"{told}. A call takes about as long at least."
+            )
+
+    def _shared_cores(self) -> Iterator[str]:
+        """That more programs than there are cores take part on this machine, the client and servers together."""
+        here, cores = self.servers_here, self.machine["cores"]
+        if here and cores <= here:
+            servers = "servers" if here == self.copies else f"servers {', '.join(self.placement.here)}"
+            yield (
+                f"Client and {servers} share {cores} cores: where the scheduler puts a server on the client's own "
+                "core, a call to that one server is much faster than any network allows, and ratios of single calls "
+                "to it are higher. Compare medians as well."
+            )
 
     def results_by_group(self) -> Iterator[tuple[Group, list[Result]]]:
         """The groups that have results."""
@@ -91,6 +114,11 @@ class Report:
             "operations_per_round": self.settings.operations,
             "value_bytes": self.settings.value_bytes,
             "machine": self.machine,
+            "round_trip_micros": {
+                node: None if micros is None else round(micros, 1)
+                for node, micros in self.placement.round_trip_micros.items()
+            },
+            "servers_on_this_machine": self.servers_here,
             "other_programs_cpu_percent": found.others_percent,
             "notes": self.notes,
             "seconds": round(found.seconds, 2),
@@ -103,3 +131,7 @@ class Report:
                 {"group": entry.group, "name": entry.name, "reason": entry.reason} for entry in found.not_measured
             ],
         }
+
+
+def _micros_text(micros: float | None) -> str:
+    return "no answer" if micros is None else f"{micros:.0f} µs"

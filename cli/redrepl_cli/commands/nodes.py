@@ -128,7 +128,9 @@ def _as_toml(endpoint: Endpoint, role: str, password_env: str | None) -> str:
 @yes_option
 @common_options
 def remove(invocation: Invocation, node: str, yes: bool) -> None:
-    """Take a replica out of the cluster. Its records stay on its server; the primary cannot be removed.
+    """Take a replica, or one of several primaries, out of the cluster. Its records stay on its server.
+
+    The one primary of a cluster with replicas cannot be removed.
 
     \b
     Example: redrepl nodes remove c --yes

@@ -40,8 +40,9 @@ class Synced:
 def sync(invocation: Invocation, node: str | None, yes: bool) -> ExitCode:
     """Make one NODE, or every node but the primary, exactly equal to the primary, walking all keys.
 
-    What a node lacks is copied to it; what it holds beyond the primary is removed. The workers do what is usually
-    needed by themselves. Exit codes: 3 some nodes could not be synced, 4 none could.
+    What a node lacks is copied to it; what it holds beyond the primary is removed. With several primaries nothing is
+    removed: of each key the later version stays. The workers do what is usually needed by themselves. Exit codes: 3
+    some nodes could not be synced, 4 none could.
 
     \b
     Example: redrepl sync b --yes

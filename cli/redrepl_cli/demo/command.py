@@ -30,7 +30,7 @@ from redrepl_cli.demo.stage import DemoFailed, Stage
     help="Output for people or programs.",
 )
 def demo(mode: str, binary: str | None, output_format: str) -> None:
-    """Show the main job on real servers, in half a minute.
+    """Show the main job on real servers, in about ten seconds.
 
     Starts three servers, a queue and a worker; kills a replica while a client writes; brings it back empty; and proves
     that nothing acknowledged was lost and that all copies are equal. Leaves nothing behind; exit code 1 if that fails.
