@@ -8,6 +8,7 @@ from redrepl.doors.cache import CacheStatistics, ReplicatedCache
 from redrepl.doors.coordinator import Coordinator
 from redrepl.doors.transaction import AsyncTransaction, Transaction
 from redrepl.edges.configuration import Configuration, load_configuration
+from redrepl.plans.failover import FailedOver
 from redrepl.plans.verify import Mismatch, VerifyReport
 from redrepl.values.codec import Codec, JsonCodec
 from redrepl.values.errors import (
@@ -47,6 +48,7 @@ __all__ = [
     "Configuration",
     "ConsistencyLevel",
     "Coordinator",
+    "FailedOver",
     "FoundRecord",
     "JsonCodec",
     "Mismatch",

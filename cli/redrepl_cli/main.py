@@ -26,6 +26,7 @@ COMMANDS = {
     "plan": LazyCommand("redrepl_cli.commands.plan:plan", "Compute how available a number of copies will be."),
     "jobs": LazyCommand("redrepl_cli.commands.jobs:jobs", "List the workers' jobs."),
     "worker": LazyCommand("redrepl_cli.commands.worker:worker", "Run a worker, which brings nodes up."),
+    "monitor": LazyCommand("redrepl_cli.commands.monitor:monitor", "Watch the nodes; replace a primary that is away."),
     "bench": LazyCommand("redrepl_cli.bench.command:bench", "Measure throughput and latency."),
     "config": LazyCommand("redrepl_cli.commands.config:config", "Check and show the configuration."),
 }

@@ -77,7 +77,14 @@ class Administration:
 
     def inspect(self) -> tuple[Topology | None, dict[str, NodeReport | str]]:
         """The newest topology and every known node's report."""
-        reports = self._run(inspect_nodes(self._layout, self._nodes, self._until()))
+        return self._inspect(self._until())
+
+    def probe(self, seconds: float) -> tuple[Topology | None, dict[str, NodeReport | str]]:
+        """As `inspect`, waiting no longer than this for nodes that do not answer."""
+        return self._inspect(self._driver.now() + seconds)
+
+    def _inspect(self, until: float) -> tuple[Topology | None, dict[str, NodeReport | str]]:
+        reports = self._run(inspect_nodes(self._layout, self._nodes, until))
         topology = newest_topology(reports)
         if topology is not None and set(topology.ids) != set(self._nodes):
             known = {endpoint.node: endpoint for endpoint in self._endpoints}

@@ -17,6 +17,7 @@ from redrepl.edges.opening import NodeGate
 from redrepl.edges.switchboard import Run, Switchboard, size_of
 from redrepl.values import limits
 from redrepl.values.effects import DeadlinePassed, Event, Exchange, Plan, Progress, Reply, Request
+from redrepl.values.reasons import LOST
 
 R = TypeVar("R")
 IDLE_CHECK_SECONDS = 0.01
@@ -134,7 +135,7 @@ class Channel(Switchboard):
         try:
             connection.send(data)
         except OSError as error:
-            self._drop(connection, f"connection lost: {error}")
+            self._drop(connection, f"{LOST}: {error}")
             return
         if connection.unsent:
             self._keep_unsent(connection)
@@ -165,7 +166,7 @@ class Channel(Switchboard):
         try:
             connection.flush_backlog()
         except OSError as error:
-            self._drop(connection, f"connection lost: {error}")
+            self._drop(connection, f"{LOST}: {error}")
             return
         if not connection.unsent:
             self._unsent.discard(connection)

@@ -23,6 +23,7 @@ from redrepl.edges.endpoint import Endpoint, address, connection_options
 from redrepl.edges.scripts import all_scripts
 from redrepl.plans.inspect import run_id_in
 from redrepl.values.effects import Request
+from redrepl.values.reasons import REFUSES
 
 if TYPE_CHECKING:
     from redrepl.edges.switchboard import Run
@@ -162,7 +163,7 @@ def _describe(endpoint: Endpoint, error: Exception, timeout_seconds: float) -> s
     if "Timeout" in type(error).__name__ or isinstance(error, TimeoutError):
         return f"{address(endpoint)} did not answer within {timeout_seconds:g} s"
     if isinstance(error.__cause__ or error.__context__, ConnectionRefusedError):
-        return f"{address(endpoint)} refuses connections: no server runs there"
+        return f"{address(endpoint)} {REFUSES}: no server runs there"
     return text if address(endpoint) in text else f"{address(endpoint)}: {text}"
 
 

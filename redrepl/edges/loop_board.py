@@ -18,6 +18,7 @@ from redrepl.edges.connection import NodeConnection
 from redrepl.edges.opening import NodeGate
 from redrepl.edges.switchboard import Run, Switchboard
 from redrepl.values.effects import DeadlinePassed, Event, Exchange, Plan, Request
+from redrepl.values.reasons import LOST
 
 R = TypeVar("R")
 
@@ -85,7 +86,7 @@ class LoopBoard(Switchboard):
         try:
             connection.send(data)
         except OSError as error:
-            self._drop(connection, f"connection lost: {error}")
+            self._drop(connection, f"{LOST}: {error}")
             return
         if connection.unsent:
             self.loop.add_writer(connection.fileno, self._writable, connection)
@@ -112,7 +113,7 @@ class LoopBoard(Switchboard):
         try:
             (connection.flush_backlog if is_backlog else connection.flush)()
         except OSError as error:
-            self._drop(connection, f"connection lost: {error}")
+            self._drop(connection, f"{LOST}: {error}")
             return False
         return bool(connection.unsent)
 

@@ -17,6 +17,7 @@ from redrepl import Configuration
 from redrepl.edges.wake_ups import open_queue, queue_connection
 from redrepl.values.jobs import ALLOWED
 from redrepl_workers.context import WorkerContext, set_context
+from redrepl_workers.monitor import Monitor
 from redrepl_workers.tick import Ticker
 
 WORKER_TTL_SECONDS = 30
@@ -80,8 +81,9 @@ def run_worker(
 
 def _run(configuration: Configuration, name: str | None, log_level: str) -> int:
     stop = threading.Event()
-    ticker = Ticker(configuration)
+    ticker, monitor = Ticker(configuration), Monitor(configuration)
     ticker.start()
+    monitor.start()
     _log.info(
         "worker for cluster %s: queue %s, tick %g s",
         configuration.cluster,
@@ -92,6 +94,7 @@ def _run(configuration: Configuration, name: str | None, log_level: str) -> int:
         while not stop.is_set():
             _work(configuration, name, log_level, stop)
     finally:
+        monitor.stop()
         ticker.stop()
         set_context(None)
     _log.info("worker stopped")
@@ -162,11 +165,26 @@ def _run_without_queue(configuration: Configuration, burst: bool) -> int:
                 break
         ticker.stop()
         return 0
+    monitor = Monitor(configuration)
     ticker.start()
+    monitor.start()
     _log.info("worker for cluster %s without a queue: tick %g s", configuration.cluster, configuration.tick_seconds)
-    while not stop.wait(1.0):
-        continue
+    stop.wait()
+    monitor.stop()
     ticker.stop()
+    return 0
+
+
+def run_monitor(configuration: Configuration, log_level: str = "INFO") -> int:
+    """Watch the nodes and fail over, nothing else, until SIGTERM or SIGINT; answers the exit code."""
+    logging.basicConfig(level=log_level, format="%(asctime)s %(levelname)s %(message)s")
+    stop = threading.Event()
+    _stop_on_signals(stop)
+    monitor = Monitor(configuration)
+    monitor.start()
+    _log.info("monitor for cluster %s: looks every %g s", configuration.cluster, configuration.probe_seconds)
+    stop.wait()
+    monitor.stop()
     return 0
 
 

@@ -13,6 +13,7 @@ from redrepl.embedded import EmbeddedCluster, EmbeddedServer, ServerBinary
 from redrepl.embedded.configuration import Persistence
 from redrepl.embedded.proxy import TcpProxy
 from redrepl.plans.bring_up import BroughtUp
+from redrepl_workers.monitor import Monitor
 from redrepl_workers.tick import Ticker
 from tests.servers.support.processes import Child, start_worker, start_writer
 from tests.servers.support.raw import RawNode
@@ -132,6 +133,13 @@ class Cluster:
         self.stack.callback(ticker.stop)
         ticker.start()
         return ticker
+
+    def monitor(self, **options: Any) -> Monitor:
+        """A monitor in this process, as every worker has one."""
+        monitor = Monitor(_without_queue(self.configuration(**options)))
+        self.stack.callback(monitor.stop)
+        monitor.start()
+        return monitor
 
     def bring_up(self, node: str) -> BroughtUp:
         """What a job does for a node, in this process."""

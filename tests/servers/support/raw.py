@@ -78,6 +78,12 @@ class RawNode:
         with self.client as client:
             return int(client.xlen(LAYOUT.log))
 
+    def discarded(self) -> dict[bytes, Record]:
+        """Records that the node gave up, by user's key; the newest of each."""
+        with self.client as client:
+            entries = [fields for _, fields in client.xrange(LAYOUT.discarded)]
+        return {LAYOUT.user_key(fields[b"key"]): parse_record(fields[b"record"]) for fields in entries}
+
     def calls(self, command: str) -> int:
         """How often the server ran this command from outside scripts or within."""
         with self.client as client:

@@ -1,0 +1,87 @@
+"""When a primary counts as gone: what a monitor concludes from one look at the nodes after the other."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from redrepl.plans.failover import majority_of, sound_members
+from redrepl.values.reasons import is_crash
+from redrepl.values.report import NodeReport
+from redrepl.values.topology import Topology
+
+UNFINISHED_SECONDS = 1.0
+"""A change of epoch takes milliseconds; members that have been between epochs for so long were left there."""
+
+
+class Verdict(NamedTuple):
+    """What is to be done. is_due: fail over now. why: in words, '' where all is well.
+
+    away: members that do not answer, for whom nobody is to wait.
+    """
+
+    is_due: bool
+    why: str
+    away: frozenset[str] = frozenset()
+
+
+_WELL = Verdict(False, "")
+
+
+class Suspicion:
+    """Remembers since when the primary has not been as it should.
+
+    A crash shows at once and for certain (nothing listens at the address); silence may also be a long command. Times
+    are in seconds, by the caller's clock.
+    """
+
+    def __init__(self, crash_seconds: float, silence_seconds: float) -> None:
+        self._crash_seconds = crash_seconds
+        self._silence_seconds = silence_seconds
+        self._primary: str | None = None
+        self._well_at = 0.0
+        self._unfinished: tuple[int, float] | None = None
+
+    def judge(self, topology: Topology | None, reports: dict[str, NodeReport | str], now: float) -> Verdict:
+        """What a look at this time means."""
+        if topology is None or topology.decider is None:
+            return _WELL
+        primary = topology.decider
+        if primary != self._primary:
+            self._primary, self._well_at = primary, now
+        away = frozenset(node for node in topology.ids if not isinstance(reports.get(node), NodeReport))
+        left, is_left_alone = self._between_epochs(topology, reports, now)
+        report = reports.get(primary, "its address is not known")
+        if isinstance(report, NodeReport) and report.is_serving and report.epoch == topology.epoch:
+            self._well_at = now
+            why = f"a change of epoch was left unfinished on {', '.join(left)}" if left else ""
+            return Verdict(is_left_alone, why, away)
+        why, patience = self._fault(primary, report)
+        if len(sound_members(topology, reports, away)) < majority_of(topology):
+            return Verdict(False, f"{why}, and too few others are there to replace it", away)
+        # Somebody may be replacing it at this moment: who comes in between only makes that start over.
+        is_due = now - self._well_at >= patience and (is_left_alone or not left)
+        return Verdict(is_due, why, away)
+
+    def _between_epochs(
+        self, topology: Topology, reports: dict[str, NodeReport | str], now: float
+    ) -> tuple[list[str], bool]:
+        """Members that were moved to an epoch that is not published, and whether nothing happened for long."""
+        found = [r for r in map(reports.get, topology.ids) if isinstance(r, NodeReport) and r.epoch > topology.epoch]
+        if not found:
+            self._unfinished = None
+            return [], False
+        epoch = max(report.epoch for report in found)
+        if self._unfinished is None or self._unfinished[0] != epoch:
+            self._unfinished = (epoch, now)
+        return [report.node for report in found], now - self._unfinished[1] >= UNFINISHED_SECONDS
+
+    def _fault(self, primary: str, report: NodeReport | str) -> tuple[str, float]:
+        """What is wrong with the primary, and how long that is to be put up with."""
+        if isinstance(report, str):
+            patience = self._crash_seconds if is_crash(report) else self._silence_seconds
+            return f"primary {primary!r} is away: {report}", patience
+        if not report.member:
+            return f"primary {primary!r} came back empty", self._crash_seconds
+        if report.has_restarted:
+            return f"primary {primary!r} restarted", self._crash_seconds
+        return f"primary {primary!r} is {report.state} in epoch {report.epoch}", self._crash_seconds
