@@ -16,10 +16,11 @@ from dataclasses import dataclass, field
 
 from redrepl.plans.catch_up import confirm, ship_log
 from redrepl.plans.copying import Copier
+from redrepl.plans.diverged import discard_diverged
 from redrepl.plans.failover import FailoverOrder, fail_over, majority_of, sound_members
 from redrepl.plans.full_sync import full_sync
 from redrepl.plans.inspect import inspect_nodes
-from redrepl.plans.marks import checkpoint_call, has_seen_all, starting_mark
+from redrepl.plans.marks import checkpoint_call, starting_mark
 from redrepl.plans.membership import Tolerances, change_call, enrol_call, epoch_fields, leave_call
 from redrepl.plans.reinstate import Reports, reinstate
 from redrepl.plans.restarts import restarted_together
@@ -117,29 +118,15 @@ def _look_after_copy(
     for source in sources:
         walk = fresh or order.exactly
         if why == DIVERGED and not walk:
-            walk = not (yield from _discard_diverged(view, source, target, steps, done))
+            discarded = yield from discard_diverged(view, source, target, steps)
+            walk = discarded is None
+            done.undecided_replaced += discarded or 0
         yield from _catch_up(view, source, target, order, steps, done, walk, why)
         if not done.finished:
             return
     if target.state != "active":
         yield from _activate(view, target, order, steps)
         done.activated = True
-
-
-def _discard_diverged(
-    view: ClusterView, primary: NodeReport, target: NodeReport, steps: Steps, done: BroughtUp
-) -> Plan[bool]:
-    """Take from a member of an older lineage what it was written there alone, before it serves again.
-
-    Nobody can take such records any more: whoever sent them addressed an epoch that is over. False where its log does
-    not tell them all; then all keys must be walked.
-    """
-    start = starting_mark(target, primary)
-    if start is None:
-        return target.has_restarted and has_seen_all(target, primary)
-    checked = yield from check_log(view, target, primary, start, steps, float("inf"), DIVERGED)
-    done.undecided_replaced += checked.records
-    return checked.finished
 
 
 def _expose(view: ClusterView, copy: NodeReport, reports: Reports, steps: Steps) -> Plan[NodeReport]:
@@ -235,6 +222,10 @@ def _look_after_primary(
     steps: Steps,
     done: BroughtUp,
 ) -> Plan[None]:
+    if primary.epoch > view.topology.epoch and not primary.has_restarted:
+        # Whoever comes in between makes them start over. What is left unfinished the monitors take up.
+        done.notes.append("a change of epoch is under way")
+        return
     if not primary.is_serving or primary.epoch != view.topology.epoch:
         yield from _replace_or_reinstate(view, primary, reports, order, steps, done)
         return

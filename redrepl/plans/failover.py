@@ -26,7 +26,7 @@ from redrepl.plans.membership import change_call, epoch_fields
 from redrepl.plans.scatter import gather
 from redrepl.plans.steps import Steps
 from redrepl.plans.topology import newest_topology
-from redrepl.plans.view import FOR_UPKEEP, ClusterView
+from redrepl.plans.view import FOR_UPKEEP, ClusterView, EpochMoved
 from redrepl.values.effects import Plan
 from redrepl.values.errors import RequestError, Unavailable
 from redrepl.values.keys import KeyLayout
@@ -111,7 +111,10 @@ def fail_over(layout: KeyLayout, nodes: tuple[str, ...], order: FailoverOrder) -
     installation = _Installation(view, chosen, donors, steps, done)
     if (witness := _returned(reports.get(previous), lineage)) is not None:
         yield from installation.take_along(witness)
-    yield from installation.carry_out()
+    try:
+        yield from installation.carry_out()
+    except EpochMoved as moved:
+        raise Unavailable("somebody else moved the cluster to another epoch meanwhile", moved.evidence) from moved
     done.seconds = steps.at - order.started
     return done
 
@@ -260,7 +263,7 @@ class _Installation:
             checkpoint = self._checkpoint(donor)
             call = checkpoint_call(self._view.layout, self._view.epoch, checkpoint)
             yield from self._steps.ask(donor.node, call, "noting what the primary has")
-        except Unavailable as error:
+        except (Unavailable, EpochMoved) as error:
             self._done.left[donor.node] = str(error)
             return []
         return [donor]

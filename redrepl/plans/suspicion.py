@@ -31,10 +31,12 @@ class Suspicion:
     """Remembers since when the primary has not been as it should.
 
     A crash shows at once and for certain (nothing listens at the address); silence may also be a long command. Times
-    are in seconds, by the caller's clock.
+    are in seconds, by the caller's clock. Without ``replaces`` a primary is never replaced, and only changes of epoch
+    that were left unfinished are due.
     """
 
-    def __init__(self, crash_seconds: float, silence_seconds: float) -> None:
+    def __init__(self, crash_seconds: float, silence_seconds: float, replaces: bool = True) -> None:
+        self._replaces = replaces
         self._crash_seconds = crash_seconds
         self._silence_seconds = silence_seconds
         self._primary: str | None = None
@@ -59,7 +61,7 @@ class Suspicion:
         if len(sound_members(topology, reports, away)) < majority_of(topology):
             return Verdict(False, f"{why}, and too few others are there to replace it", away)
         # Somebody may be replacing it at this moment: who comes in between only makes that start over.
-        is_due = now - self._well_at >= patience and (is_left_alone or not left)
+        is_due = now - self._well_at >= patience and (is_left_alone or (self._replaces and not left))
         return Verdict(is_due, why, away)
 
     def _between_epochs(

@@ -67,17 +67,29 @@ def settle(
         if why == UNDECIDED and stamp_in(header).micros >= oldest_open:
             young[name] = stamps[name]
         else:
-            replaced += yield from _replace(view, primary.node, replica, name, stamp_in(header), steps, why)
+            replaced += yield from replace_record(view, primary.node, replica, name, stamp_in(header), steps, why)
     return Settled(young, replaced)
 
 
-def _replace(
-    view: ClusterView, primary: str, replica: str, name: bytes, found: Stamp, steps: Steps, why: bytes
+def replace_record(
+    view: ClusterView,
+    primary: str,
+    replica: str,
+    name: bytes,
+    found: Stamp,
+    steps: Steps,
+    why: bytes,
+    by_later: bool = False,
 ) -> Plan[int]:
+    """Replace exactly this record on the replica by the primary's; unless ``by_later``, only where that is earlier.
+
+    Answers how many were replaced.
+    """
     content = yield from steps.ask(primary, view.read_call((name,)), "reading the primary's record")
     check_admitted(content, primary, view.epoch)
     record: bytes = content[1] or b""
-    if stamp_in(record if is_record(record) else FOREIGN if record else b"") >= found:
+    standing = stamp_in(record if is_record(record) else FOREIGN if record else b"")
+    if standing >= found and not (by_later and is_record(record)):
         return 0  # the primary has it after all: catch-up brings the rest
     answer = yield from steps.ask(replica, view.replace_call(name, found, record, why), "replacing a record")
     check_admitted(answer, replica, view.epoch)

@@ -153,11 +153,8 @@ def is_clock_refusal(reason: str) -> bool:
 
 
 def epoch_in_refusal(reason: str) -> int:
-    """The epoch of an active member that refused, from a reason that `describe_refusal` gave; else 0.
-
-    An active member refuses nobody but callers of other epochs.
-    """
-    found = re.fullmatch(r"refused: epoch (\d+), active", reason)
+    """The epoch of a member that refused, whatever its state, from a reason that `describe_refusal` gave; else 0."""
+    found = re.match(r"refused: epoch (\d+), ", reason)
     return int(found[1]) if found else 0
 
 

@@ -46,7 +46,9 @@ class Monitor:
         self._on_failover = on_failover
         self._stop = threading.Event()
         self._suspicion = Suspicion(
-            configuration.failover_after_crash_seconds, configuration.failover_after_silence_seconds
+            configuration.failover_after_crash_seconds,
+            configuration.failover_after_silence_seconds,
+            configuration.failover == AUTOMATIC,
         )
         self._pause_seconds = FIRST_PAUSE_SECONDS
         self._next_at = self._moved_at = 0.0
@@ -55,9 +57,8 @@ class Monitor:
 
     @property
     def is_needed(self) -> bool:
-        """Whether there is a role to give away, and the configuration wants it given away automatically."""
-        options = self._configuration
-        return options.mode is Mode.PRIMARY_REPLICA and options.failover == AUTOMATIC
+        """Whether there is one primary. With failover = "manual" only unfinished changes of epoch are ended."""
+        return self._configuration.mode is Mode.PRIMARY_REPLICA
 
     def start(self) -> None:
         """Begin watching in a thread, where there is anything to watch for."""
