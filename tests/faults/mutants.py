@@ -39,6 +39,9 @@ BATCHES = f"{SERVERS}/test_batch_and_transaction.py"
 
 ASYNCIO = f"{SERVERS}/test_asyncio.py"
 
+FAILOVER = "tests/unit/test_failover.py"
+FOLLOWING = "tests/unit/test_following_epochs.py"
+
 MUTANTS = (
     Mutant(
         name="write without a guard",
@@ -164,7 +167,7 @@ MUTANTS = (
     Mutant(
         name="a full sync leaves what is too much",
         file="redrepl/plans/full_sync.py",
-        old="    removed = 0 if view.decider is None else (yield from _take_away(view, source, target, steps))\n",
+        old="    removed = 0 if view.decider is None else (yield from _take_away(view, source, target, steps, why))\n",
         new="    removed = 0\n",
         killer=f"{SERVERS}/test_verify.py::test_sync_brings_back_exactly_what_the_primary_has",
         evidence="surplus",
@@ -334,10 +337,76 @@ MUTANTS = (
     ),
     Mutant(
         name="a write taken just before the epoch moved counts without being looked up",
-        file="redrepl/doors/writes.py",
-        old="    if receipt.outcome is not Outcome.UNKNOWN or record is None or record.stamp < receipt.stamp:\n",
-        new="    if receipt.outcome is not Outcome.UNKNOWN:\n",
+        file="redrepl/doors/following.py",
+        old="            elif was_taken and record is not None and record.stamp > receipt.stamp:\n",
+        new="            elif was_taken:\n",
         killer="tests/unit/test_following_epochs.py::test_a_write_lost_between_epochs_stays_unknown",
         evidence="DID NOT RAISE",
+    ),
+    Mutant(
+        name="a write is sent again after a failover without being looked up",
+        file="redrepl/doors/following.py",
+        old="        was_merged = view.topology.merged_epoch > self.settled_epoch\n",
+        new="        was_merged = False\n",
+        killer=f"{FOLLOWING}::test_where_records_were_merged_meanwhile_the_primary_is_asked_before_a_write_is_sent_again",
+        evidence="assert ",
+    ),
+    Mutant(
+        name="a failover without a majority",
+        file="redrepl/plans/failover.py",
+        old="    if len(sound) < needed:\n",
+        new="    if not sound:\n",
+        killer=f"{FAILOVER}::test_without_a_majority_nothing_is_touched",
+        evidence="2 of 3 members must take part",
+    ),
+    Mutant(
+        name="a member that restarted counts in a failover",
+        file="redrepl/plans/failover.py",
+        old="r.is_itself and not r.has_restarted and r.lineage > 0]",
+        new="r.is_itself and r.lineage > 0]",
+        killer=f"{FAILOVER}::test_without_a_majority_nothing_is_touched",
+        evidence="DID NOT RAISE",
+    ),
+    Mutant(
+        name="the latest stamp counts, not the highest lineage",
+        file="redrepl/plans/failover.py",
+        old="    donors = [report for report in fenced if report.lineage == lineage]\n",
+        new="    donors = list(fenced)\n",
+        killer=f"{FAILOVER}::test_a_member_of_an_older_lineage_gives_nothing_to_a_new_primary",
+        evidence="diverged",
+        quick=True,
+    ),
+    Mutant(
+        name="a new primary takes nothing from the others",
+        file="redrepl/plans/failover.py",
+        old="            yield from self._take_from(donor)\n",
+        new="            yield from self._report(donor)\n",
+        killer=f"{FAILOVER}::test_an_acknowledged_write_survives_whoever_takes_over",
+        evidence="assert ",
+        quick=True,
+    ),
+    Mutant(
+        name="members serve after a failover without what the primary has",
+        file="redrepl/plans/failover.py",
+        old="            yield from self._ship(self._primary, donor, mark)\n",
+        new="",
+        killer=f"{FAILOVER}::test_an_acknowledged_write_survives_whoever_takes_over",
+        evidence="assert ",
+    ),
+    Mutant(
+        name="a former primary keeps what it alone was written",
+        file="redrepl/plans/bring_up.py",
+        old="            discarded = yield from discard_diverged(view, source, target, steps)\n",
+        new="            discarded = 0\n",
+        killer=f"{FAILOVER}::test_what_only_the_old_primary_has_is_kept_for_the_operator",
+        evidence="assert ",
+    ),
+    Mutant(
+        name="checkpoints count in any epoch",
+        file="redrepl/plans/marks.py",
+        old="known is None or point.epoch != target.lineage or ",
+        new="known is None or ",
+        killer=f"{FAILOVER}::test_what_two_former_members_hold_goes_from_both",
+        evidence="never acknowledged",
     ),
 )

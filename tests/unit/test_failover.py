@@ -130,6 +130,40 @@ def test_a_failover_after_a_failover_goes_on_from_the_logs(nodes: Nodes) -> None
     assert serving(nodes) == set("abcde")
 
 
+def test_a_member_of_an_older_lineage_gives_nothing_to_a_new_primary(nodes: Nodes) -> None:
+    """Its own late records were never decided in the epoch that went on without it."""
+    nodes.write("a", b"key", nodes.value(b"diverged", seconds_ago=-3))
+    nodes.down.add("a")
+    move(nodes, "b")
+    committed = nodes.value(b"committed")
+    nodes.write("bc", b"key", committed)
+    nodes.down = {"b"}
+    assert move(nodes).primary == "c"
+    assert nodes.record("c", b"key") == committed
+    nodes.down.clear()
+    settle(nodes)
+    assert [nodes.record(node, b"key") for node in "abc"] == [committed] * 3
+
+
+def test_what_two_former_members_hold_goes_from_both() -> None:
+    """The second cannot count on what was found between the two in an epoch that is over."""
+    nodes = Nodes(5)
+    nodes.write("abcde", b"key", nodes.value(b"first"))
+    settle(nodes)
+    nodes.write("ac", b"lost", nodes.value(b"never acknowledged"))
+    nodes.bring_up("a")
+    assert nodes.report("c").checkpoints[0].position == nodes.report("c").log.end
+    nodes.down = {"a", "c"}
+    move(nodes)
+    nodes.down = {"c"}
+    settle(nodes)
+    assert nodes.record("a", b"lost") is None
+    nodes.down = set()
+    settle(nodes)
+    assert [nodes.record(node, b"lost") for node in "abcde"] == [None] * 5
+    assert serving(nodes) == set("abcde")
+
+
 def test_a_run_that_died_after_fencing_is_taken_up(nodes: Nodes) -> None:
     for node in "bc":
         nodes.client(node).execute_command("HSET", nodes.layout.member, "epoch", "2", "state", "fenced")
