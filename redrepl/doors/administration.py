@@ -124,14 +124,21 @@ class Administration:
         return self._change(topology, changed)
 
     def remove_node(self, node: str) -> dict[str, str]:
-        """Take a replica out of the cluster; its records stay on its server."""
+        """Take a node out of the cluster; its records stay on its server. A primary first hands its role over.
+
+        What is committed may stand on this node and few others: enough of those that stay are brought up before it
+        goes. Raises Unavailable where they cannot be.
+        """
         topology = self.find_members()
         if node not in topology.ids:
             raise RequestError(f"node {node!r} is no member; members are {', '.join(topology.ids)}")
-        if node == topology.decider:
-            raise RequestError(f"node {node!r} is the primary and cannot be removed")
         if len(topology.ids) == 1:
             raise RequestError(f"node {node!r} is the last member")
+        if topology.decider is not None:
+            if node == topology.decider:
+                self.switchover(self._successor(topology))
+                topology = self.find_members()
+            self._bring_up_all_but(node, topology)
         return self._change(topology, topology.without_member(node))
 
     def failover(self, to: str | None = None, away: Iterable[str] = ()) -> FailedOver:
@@ -194,6 +201,31 @@ class Administration:
     def targets(self, topology: Topology, reports: dict[str, NodeReport | str]) -> list[str]:
         """Nodes that need `bring_up`."""
         return needs_bringing_up(topology, reports)
+
+    def _successor(self, topology: Topology) -> str:
+        """The replica that lacks least."""
+        _, reports = self.inspect()
+        source = reports.get(topology.decider or "")
+        present = [node for node in topology.others(topology.decider or "") if isinstance(reports[node], NodeReport)]
+        if not present or not isinstance(source, NodeReport):
+            evidence = {node: report for node, report in reports.items() if isinstance(report, str)}
+            raise Unavailable("no replica can take over from the primary", evidence)
+        return min(present, key=source.lag_of)
+
+    def _bring_up_all_but(self, leaving: str, topology: Topology) -> None:
+        """Bring up those that stay, so that a majority of them has all that is committed. A write that is committed
+        meanwhile stands on a majority still when one node has gone."""
+        staying = [node for node in topology.ids if node not in (leaving, topology.decider)]
+        failed: dict[str, str] = {}
+        for node in staying:
+            try:
+                self.bring_up(node)
+            except Unavailable as error:
+                failed[node] = str(error)
+        needed = len(topology.ids[1:]) // 2
+        if len(staying) - len(failed) < needed:
+            text = f"node {leaving!r} cannot go: {needed} of the other replicas must be brought up first"
+            raise Unavailable(text, failed)
 
     def _prepare(self, to: str, on_progress: OnProgress | None) -> None:
         """Bring the coming primary up until what is left is small."""

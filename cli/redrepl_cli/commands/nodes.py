@@ -128,9 +128,10 @@ def _as_toml(endpoint: Endpoint, role: str, password_env: str | None) -> str:
 @yes_option
 @common_options
 def remove(invocation: Invocation, node: str, yes: bool) -> None:
-    """Take a replica, or one of several primaries, out of the cluster. Its records stay on its server.
+    """Take a node out of the cluster. Its records stay on its server.
 
-    The one primary of a cluster with replicas cannot be removed.
+    The one primary hands its role over first, without losing anything. Enough of the nodes that stay are brought up
+    before the node goes.
 
     \b
     Example: redrepl nodes remove c --yes
@@ -139,7 +140,7 @@ def remove(invocation: Invocation, node: str, yes: bool) -> None:
     require_terminal_or_yes(yes, what)
     with Administration(invocation.configuration()) as administration:
         topology = administration.find_members()
-        if node in topology.ids and node != topology.decider:
+        if node in topology.ids:
             confirm(yes, what, _removal_text(topology, node))
         done = administration.remove_node(node)
     _show_done(invocation, done)
@@ -148,9 +149,11 @@ def remove(invocation: Invocation, node: str, yes: bool) -> None:
 
 def _removal_text(topology: Topology, node: str) -> str:
     left = ", ".join(topology.others(node)) or "none"
-    url = shown_url(topology.member(node).url)
+    url, is_primary = shown_url(topology.member(node).url), node == topology.decider
+    handing_over = f"primary {node!r} first hands its role over to another node\n" if is_primary else ""
+    epoch = topology.epoch + (2 if is_primary else 1)
     return (
-        f"node {node!r} ({url}) leaves cluster {topology.cluster!r}, epoch {topology.epoch} -> {topology.epoch + 1}\n"
+        f"{handing_over}node {node!r} ({url}) leaves cluster {topology.cluster!r}, epoch {topology.epoch} -> {epoch}\n"
         f"copies left: {left}\n"
         "its records stay on its server, but no longer follow the cluster"
     )
