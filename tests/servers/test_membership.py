@@ -283,5 +283,6 @@ def test_a_node_goes_only_when_enough_of_the_others_have_everything(cluster: Clu
     with pytest.raises(Unavailable, match="1 of the other replicas must be brought up first"):
         cluster.administration.remove_node("c")
     cluster["b"].start()
+    cluster.settle()
     cluster.administration.remove_node("c")
     assert cluster.raw("b").values() == {b"key": b"v"}
