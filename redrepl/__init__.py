@@ -8,7 +8,9 @@ from redrepl.doors.cache import CacheStatistics, ReplicatedCache
 from redrepl.doors.coordinator import Coordinator
 from redrepl.doors.transaction import AsyncTransaction, Transaction
 from redrepl.edges.configuration import Configuration, load_configuration
+from redrepl.plans.discarded import DiscardedRecord, DiscardedRecords
 from redrepl.plans.failover import FailedOver
+from redrepl.plans.foresight import Foreseen, PossibleLoss
 from redrepl.plans.verify import Mismatch, VerifyReport
 from redrepl.values.codec import Codec, JsonCodec
 from redrepl.values.errors import (
@@ -48,7 +50,10 @@ __all__ = [
     "Configuration",
     "ConsistencyLevel",
     "Coordinator",
+    "DiscardedRecord",
+    "DiscardedRecords",
     "FailedOver",
+    "Foreseen",
     "FoundRecord",
     "JsonCodec",
     "Mismatch",
@@ -59,6 +64,7 @@ __all__ = [
     "NodeStatus",
     "NotAReplicatedRecord",
     "Outcome",
+    "PossibleLoss",
     "ReadPreference",
     "RedreplError",
     "ReplicatedCache",

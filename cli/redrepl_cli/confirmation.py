@@ -21,6 +21,14 @@ def require_terminal_or_yes(yes: bool, what: str) -> None:
         )
 
 
+def confirm_by_name(yes: bool, what: str, changes: str, name: str) -> None:
+    """As `confirm`, for what nobody should agree to by habit: the name must be typed."""
+    require_terminal_or_yes(yes, what)
+    say(changes)
+    if not yes and click.prompt(f"Type {name} to go on", default="", show_default=False, err=True) != name:
+        raise CommandFailed("nothing was changed", ExitCode.ERROR)
+
+
 def confirm(yes: bool, what: str, changes: str) -> None:
     """Show what will change and ask. Raises CommandFailed on no, and where nobody can be asked."""
     require_terminal_or_yes(yes, what)

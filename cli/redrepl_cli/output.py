@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from redrepl_cli.text import printable
+
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
@@ -36,6 +38,14 @@ def write_json(content: Mapping[str, Any], compact: bool = False) -> None:
     separators = (",", ":") if compact else None
     text = json.dumps(content, ensure_ascii=False, indent=None if compact else 2, separators=separators)
     write_text(text)
+
+
+def write_value(value: bytes) -> None:
+    """A stored value: exactly its bytes, but on a terminal with a newline and with control characters escaped."""
+    if sys.stdout.isatty():
+        click.echo(printable(value, keep="\n\t"))
+    else:
+        click.echo(value, nl=False)
 
 
 def console_for(stream: TextIO) -> Console:

@@ -11,9 +11,12 @@ from redrepl.edges.admission import Purpose
 from redrepl.edges.cluster import endpoints_of, find_cluster, open_driver
 from redrepl.edges.configuration import AUTOMATIC, Configuration
 from redrepl.edges.endpoint import Endpoint
+from redrepl.plans.accept_loss import accept_loss as go_on_with_loss
 from redrepl.plans.bring_up import BringUpOrder, BroughtUp, bring_up
 from redrepl.plans.catch_up import trim_log
+from redrepl.plans.discarded import DiscardedRecord, DiscardedRecords, list_discarded, read_discarded
 from redrepl.plans.failover import FailedOver, FailoverOrder, check_failover, fail_over
+from redrepl.plans.foresight import Foreseen, foresee, foresee_loss
 from redrepl.plans.inspect import inspect_nodes
 from redrepl.plans.membership import Tolerances, change_topology, initialise
 from redrepl.plans.status import Expectations, cluster_status
@@ -34,6 +37,9 @@ OnProgress = Callable[[Progress], None]
 
 READY_LAG_ENTRIES = 1000
 """A node that lacks no more becomes primary within milliseconds."""
+
+SHOWN_DISCARDED = 100
+"""Records of each node's discarded log that are read where nobody says how many."""
 
 PREPARING_ROUNDS = 20
 """How often a coming primary is brought up before a switchover gives up."""
@@ -105,6 +111,18 @@ class Administration:
         self.inspect()
         return self._run(verify(self._layout, self._nodes, self._driver.now(), repair), on_progress)
 
+    def discarded(self, node: str | None = None, limit: int = SHOWN_DISCARDED) -> DiscardedRecords:
+        """Records that members gave up for earlier ones (the discarded logs), up to ``limit`` of each, newest first.
+
+        Raises RequestError for a node that is no member.
+        """
+        nodes = self.find_members().ids if node is None else (self._known(node),)
+        return self._run(list_discarded(self._layout, nodes, limit, self._driver.now()))
+
+    def discarded_record(self, node: str, record_id: str) -> DiscardedRecord:
+        """One record of a member's discarded log. Raises RequestError where there is none with this id."""
+        return self._run(read_discarded(self._layout, self._known(node), record_id, self._driver.now()))
+
     # Changing ------------------------------------------------------------------------------------------------
 
     def initialise(self) -> dict[str, str]:
@@ -141,17 +159,33 @@ class Administration:
             self._bring_up_all_but(node, topology)
         return self._change(topology, topology.without_member(node))
 
-    def failover(self, to: str | None = None, away: Iterable[str] = ()) -> FailedOver:
+    def failover(self, to: str | None = None, away: Iterable[str] = (), accept_loss: bool = False) -> FailedOver:
         """Give the primary's role to ``to``, or to whoever has seen most. No acknowledged QUORUM write is lost.
 
         away: nodes that are known not to answer; nobody waits for them. What only members that are away hold (writes at
         lower levels, writes whose outcome is unknown) is lost, or found in the discarded log when they are back.
+        accept_loss: the way out where too few sound members are left. What ``to`` has becomes the truth; acknowledged
+        writes that it does not have are given up.
         Raises RequestError for what cannot be, Unavailable where too few members can take part or somebody else moved
         the cluster meanwhile.
         """
         if not away:
             self.inspect()
-        return self._run(fail_over(self._layout, self._nodes, FailoverOrder(self._driver.now(), to, frozenset(away))))
+        order = FailoverOrder(self._driver.now(), to, frozenset(away))
+        if accept_loss:
+            return self._run(go_on_with_loss(self._layout, self._nodes, order, new_incarnation()))
+        return self._run(fail_over(self._layout, self._nodes, order))
+
+    def foresee_failover(self, to: str | None = None, accept_loss: bool = False) -> Foreseen:
+        """What `failover` with these arguments would do and could lose, as the nodes look now. Changes nothing.
+
+        Raises what `failover` would raise.
+        """
+        topology, reports = self.inspect()
+        if topology is None:
+            raise self._nobody(reports)
+        order = FailoverOrder(self._driver.now(), to)
+        return foresee_loss(topology, reports, order) if accept_loss else foresee(topology, reports, order)
 
     def switchover(self, to: str, on_progress: OnProgress | None = None) -> FailedOver:
         """Give the primary's role to ``to`` without losing anything: writes pause for a moment, and none fails.
@@ -232,7 +266,7 @@ class Administration:
         for _ in range(PREPARING_ROUNDS):
             topology, reports = self.inspect()
             if topology is None:
-                raise Unavailable(f"no member of cluster {self.configuration.cluster!r} answered")
+                raise self._nobody(reports)
             primary, node = check_failover(topology, to), reports.get(to)
             if to == primary:
                 raise RequestError(f"node {to!r} is the primary already")
@@ -265,6 +299,17 @@ class Administration:
         kept = [endpoint for endpoint in self._endpoints if endpoint.node in new.ids]
         self._reach(kept)
         return done
+
+    def _known(self, node: str) -> str:
+        """The node, if it is a member. Raises RequestError."""
+        members = self.find_members().ids
+        if node not in members:
+            raise RequestError(f"node {node!r} is no member; members are {', '.join(members)}")
+        return node
+
+    def _nobody(self, reports: dict[str, NodeReport | str]) -> Unavailable:
+        evidence = {node: report if isinstance(report, str) else "is no member" for node, report in reports.items()}
+        return Unavailable(f"no member of cluster {self.configuration.cluster!r} answered", evidence)
 
     @property
     def _nodes(self) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from redrepl.edges.configuration import Configuration, load_configuration
 from redrepl.edges.wake_ups import NoWakeUps, QueueWakeUps
 from redrepl.edges.write_groups import WriteGroups
 from redrepl.plans.bring_up import BroughtUp
+from redrepl.plans.failover import FailedOver
 from redrepl.plans.verify import VerifyReport
 from redrepl.values import limits
 from redrepl.values.codec import Codec
@@ -192,6 +193,27 @@ class AsyncCoordinator(CoordinatorBase[K, V]):
     async def verify(self, repair: bool = False, on_progress: OnProgress | None = None) -> VerifyReport:
         """As `Coordinator.verify`; ``on_progress`` is called in another thread. Cancelled, the work goes on there."""
         return await asyncio.to_thread(self._administer, Administration.verify, repair, on_progress)
+
+    async def failover(self, to: str | None = None) -> FailedOver:
+        """As `Coordinator.failover`. Cancelled, the work goes on in its thread."""
+        return await self._moved(Administration.failover, to)
+
+    async def switchover(self, to: str, on_progress: OnProgress | None = None) -> FailedOver:
+        """As `Coordinator.switchover`; ``on_progress`` is called in another thread. Cancelled, it goes on there."""
+        return await self._moved(Administration.switchover, to, on_progress)
+
+    async def _moved(self, operation: Any, *arguments: Any) -> FailedOver:
+        """Carry out a change of the primary, and go on with the new one."""
+
+        def move(administration: Administration) -> tuple[FailedOver, Topology | None]:
+            done = operation(administration, *arguments)
+            return done, administration.inspect()[0]
+
+        await self._opened()
+        done: FailedOver
+        done, topology = await asyncio.to_thread(self._administer, move)
+        self._take_up(topology)
+        return done
 
     def _administer(self, operation: Any, *arguments: Any) -> Any:
         with Administration(self.configuration) as administration:

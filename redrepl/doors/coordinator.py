@@ -19,6 +19,7 @@ from redrepl.edges.configuration import Configuration, load_configuration
 from redrepl.edges.endpoint import split_url
 from redrepl.edges.wake_ups import NoWakeUps, QueueWakeUps
 from redrepl.plans.bring_up import BroughtUp
+from redrepl.plans.failover import FailedOver
 from redrepl.plans.verify import VerifyReport
 from redrepl.values import limits
 from redrepl.values.codec import Codec
@@ -119,6 +120,29 @@ class Coordinator(CoordinatorBase[K, V]):
         """Compare every copy with the primary; with ``repair``, make them equal."""
         with self._administration() as administration:
             return administration.verify(repair, on_progress)
+
+    def failover(self, to: str | None = None) -> FailedOver:
+        """Give the primary's role to ``to``, or to the node that has seen most, where the present primary is away.
+
+        No acknowledged QUORUM write is lost; for a planned move, which loses nothing at all, see `switchover`. This
+        coordinator goes on with the new primary. Raises RequestError for what cannot be, Unavailable where too few
+        members can take part or somebody else moved the cluster meanwhile.
+        """
+        with self._administration() as administration:
+            done = administration.failover(to)
+            self._take_up(administration.inspect()[0])
+        return done
+
+    def switchover(self, to: str, on_progress: OnProgress | None = None) -> FailedOver:
+        """Give the primary's role to ``to`` without losing anything: writes pause for a moment, and none fails.
+
+        This coordinator goes on with the new primary. Raises as `failover` does, and Unavailable where the node lags
+        and does not catch up.
+        """
+        with self._administration() as administration:
+            done = administration.switchover(to, on_progress)
+            self._take_up(administration.inspect()[0])
+        return done
 
     def _administration(self) -> Administration:
         administration = Administration(self.configuration)

@@ -181,8 +181,7 @@ class Following(Foundation[K, V]):
             topology = yield from read_topology(self._view, until)
         except Unavailable:
             return
-        if topology.epoch > self._view.topology.epoch:
-            self._adopt(topology)
+        self._take_up(topology)
 
     def _patient_until(self, epoch: int, until: float) -> float:
         """How long to wait for another primary: until the deadline, unless this one has been away for long."""

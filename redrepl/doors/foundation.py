@@ -117,6 +117,11 @@ class Foundation(Generic[K, V]):
     def _adopt(self, topology: Topology) -> None:
         self._view = ClusterView(topology)
 
+    def _take_up(self, topology: Topology | None) -> None:
+        """Go on in this topology, if it is newer than the present one."""
+        if topology is not None and topology.epoch > self._view.topology.epoch:
+            self._adopt(topology)
+
     def _key(self, key: K | str | bytes) -> bytes:
         if self._key_codec is not None:
             return check_key(encoded(self._key_codec, "key", cast(K, key)))
@@ -194,8 +199,7 @@ class Foundation(Generic[K, V]):
             raise _between_epochs(moved) from moved
         known = self._view.topology.epoch
         topology = yield from read_topology(self._view, order.until)
-        if topology.epoch > self._view.topology.epoch:  # another task or thread may have been quicker
-            self._adopt(topology)
+        self._take_up(topology)  # unless another task or thread was quicker
         if self._view.topology.epoch == known:
             # Between epochs: the primary moves first, the others a moment later.
             yield Exchange((), min(order.until, self._base_driver.now() + BETWEEN_EPOCHS_SECONDS))

@@ -53,8 +53,7 @@ class Reads(Following[K, V]):
         now = self._topology_read_at = self._base_driver.now()
         with contextlib.suppress(Unavailable):  # nobody to ask: the read itself will say so
             topology = yield from read_topology(self._view, now + self._default_timeout_seconds)
-            if topology.epoch > self._view.topology.epoch:
-                self._adopt(topology)
+            self._take_up(topology)
 
     def _candidates(self, prefer: ReadPreference | str) -> tuple[str, ...]:
         preference, home = parse_preference(prefer), self._home()

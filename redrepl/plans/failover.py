@@ -84,6 +84,11 @@ def majority_of(topology: Topology) -> int:
     return len(topology.ids) // 2 + 1
 
 
+def newest_epoch(reports: dict[str, NodeReport | str]) -> int:
+    """The newest epoch that a node works in, published or not."""
+    return max((report.epoch for report in reports.values() if isinstance(report, NodeReport)), default=0)
+
+
 def fail_over(layout: KeyLayout, nodes: tuple[str, ...], order: FailoverOrder) -> Plan[FailedOver]:
     """Move the cluster to a new epoch, with another primary or the same.
 
@@ -99,15 +104,15 @@ def fail_over(layout: KeyLayout, nodes: tuple[str, ...], order: FailoverOrder) -
         raise Unavailable(f"no member of cluster {layout.cluster!r} answered", evidence)
     previous = check_failover(topology, order.to)
     sound = sound_members(topology, reports, order.away)
-    _check_enough(topology, sound, reports, order)
-    epoch = 1 + max(report.epoch for report in reports.values() if isinstance(report, NodeReport))
+    check_enough(topology, sound, reports, order)
+    epoch = newest_epoch(reports) + 1
     fenced = yield from _fence(layout, topology, sound, epoch, steps)
     lineage = max(report.lineage for report in fenced)
     donors = [report for report in fenced if report.lineage == lineage]
-    chosen = _choose(donors, previous, order)
+    chosen = choose(donors, previous, order)
     view = ClusterView(topology.with_primary(chosen.node, epoch))
     done = FailedOver(epoch, chosen.node, previous)
-    done.left = {node: _why_left(reports.get(node)) for node in topology.ids}
+    done.left = {node: why_left(reports.get(node)) for node in topology.ids}
     installation = _Installation(view, chosen, donors, steps, done)
     if (witness := _returned(reports.get(previous), lineage)) is not None:
         yield from installation.take_along(witness)
@@ -128,11 +133,12 @@ def check_failover(topology: Topology, to: str | None) -> str:
     return topology.decider
 
 
-def _check_enough(
+def check_enough(
     topology: Topology, sound: Sequence[NodeReport], reports: dict[str, NodeReport | str], order: FailoverOrder
 ) -> None:
+    """Raise Unavailable where too few members can take part, or not the one that must."""
     needed, names = majority_of(topology), [report.node for report in sound]
-    evidence = {node: _why_left(reports.get(node)) for node in topology.ids if node not in names}
+    evidence = {node: why_left(reports.get(node)) for node in topology.ids if node not in names}
     if len(sound) < needed:
         text = (
             f"{needed} of {len(topology.ids)} members must take part, which have lost nothing since they served; "
@@ -146,7 +152,8 @@ def _check_enough(
         raise Unavailable(text, evidence)
 
 
-def _why_left(report: NodeReport | str | None) -> str:
+def why_left(report: NodeReport | str | None) -> str:
+    """Why a member takes no part, in words."""
     if report is None:
         return "known to be away"
     if isinstance(report, str):
@@ -187,7 +194,7 @@ def _fence(
     return fenced
 
 
-def _choose(donors: Sequence[NodeReport], previous: str, order: FailoverOrder) -> NodeReport:
+def choose(donors: Sequence[NodeReport], previous: str, order: FailoverOrder) -> NodeReport:
     """The new primary: the one that was asked for, else the present one, else the one that has seen most of its log."""
     by_name = {report.node: report for report in donors}
     if order.to is not None:
@@ -241,7 +248,7 @@ class _Installation:
             mark = starting_mark(witness, self._primary)
             if mark is not None:
                 yield from self._ship(witness, self._primary, mark)
-        except Unavailable:
+        except (Unavailable, EpochMoved):
             return
 
     def _take_from(self, donor: NodeReport) -> Plan[None]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from redrepl import Coordinator, FoundRecord, ReadPreference
 from redrepl.values.status import SCHEMA_VERSION
 from redrepl_cli.exit_codes import ExitCode
 from redrepl_cli.options import Invocation, common_options
-from redrepl_cli.output import say, write_json
+from redrepl_cli.output import say, write_json, write_value
 from redrepl_cli.parameters import level_option
 from redrepl_cli.text import argument_key, decoded, printable
 
@@ -42,18 +40,11 @@ def get(invocation: Invocation, key: str, level: str | None, prefer: str) -> Exi
     if invocation.as_json:
         write_json(_as_json(key, found))
     elif found is not None:
-        _write_value(found.value)
+        write_value(found.value)
     if found is None:
         say(f"error: key {printable(key)!r} is absent")
         return ExitCode.ERROR
     return ExitCode.DONE
-
-
-def _write_value(value: bytes) -> None:
-    if sys.stdout.isatty():
-        click.echo(printable(value, keep="\n\t"))
-    else:
-        click.echo(value, nl=False)
 
 
 def _as_json(key: str, found: FoundRecord | None) -> dict[str, object]:

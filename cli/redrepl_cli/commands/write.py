@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
-from typing import TypeVar
 
 import click
 
-from redrepl import Coordinator, WriteReceipt
+from redrepl import Coordinator
 from redrepl.values import limits
-from redrepl.values.errors import RedreplError
 from redrepl_cli.options import Invocation, common_options
 from redrepl_cli.output import say
 from redrepl_cli.parameters import level_option
 from redrepl_cli.text import argument_bytes, argument_key
-from redrepl_cli.views.receipts import show_receipt, show_receipts
-
-R = TypeVar("R")
+from redrepl_cli.views.receipts import show_receipt, show_receipts, shown_if_failed
 
 STANDARD_INPUT = "-"
 
@@ -42,7 +37,7 @@ def set_value(invocation: Invocation, key: str, value: str, ttl: float | None, l
     configuration = invocation.configuration()
     content = _read_input() if value == STANDARD_INPUT else argument_bytes(value)
     with Coordinator[str, bytes](configuration) as coordinator:
-        receipt = _shown_if_failed(
+        receipt = shown_if_failed(
             lambda: coordinator.set(argument_key(key), content, ttl=ttl, level=level),
             lambda receipts: show_receipt(receipts[0], invocation.as_json),
         )
@@ -63,21 +58,11 @@ def delete(invocation: Invocation, keys: tuple[str, ...], level: str | None) -> 
     """
     names = [argument_key(key) for key in keys]
     with Coordinator[str, bytes](invocation.configuration()) as coordinator:
-        deleted = _shown_if_failed(
+        deleted = shown_if_failed(
             lambda: coordinator.delete_many(names, level=level),
             lambda receipts: show_receipts(receipts, invocation.as_json),
         )
     show_receipts(list(deleted.values()), invocation.as_json)
-
-
-def _shown_if_failed(write: Callable[[], R], show: Callable[[Sequence[WriteReceipt]], None]) -> R:
-    """A failed write has a receipt too: it goes to standard output before the error is reported."""
-    try:
-        return write()
-    except RedreplError as error:
-        if error.receipts:
-            show(error.receipts)
-        raise
 
 
 def _read_input() -> bytes:

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
-from redrepl import WriteReceipt
+from redrepl import RedreplError, WriteReceipt
 from redrepl.values.status import SCHEMA_VERSION
 from redrepl_cli.output import listing, plain_table, write, write_json
 from redrepl_cli.text import decoded, printable
+
+R = TypeVar("R")
+
+
+def shown_if_failed(write: Callable[[], R], show: Callable[[Sequence[WriteReceipt]], None]) -> R:
+    """A failed write has a receipt too: it goes to standard output before the error is reported."""
+    try:
+        return write()
+    except RedreplError as error:
+        if error.receipts:
+            show(error.receipts)
+        raise
 
 
 def receipt_json(receipt: WriteReceipt) -> dict[str, Any]:
