@@ -293,5 +293,5 @@ def _skip_cut_log(view: ClusterView, replica: NodeReport, primary: NodeReport, s
 _EMPTY_PRIMARY = (
     "primary {node!r} came back empty, or is another server at its address: writes stay stopped, and it is not used to "
     "bring up replicas, which would empty them. The replicas keep the data; restore the primary's data directory and "
-    "restart it"
+    "restart it, or go on from a replica (`redrepl failover`)"
 )

@@ -159,7 +159,9 @@ def node_state(view: ClusterView, member: Member, report: NodeReport | str | Non
     if not isinstance(report, NodeReport):
         return NodeState.INACTIVE, report or "was not asked"
     if not report.member and member.id == view.decider:
-        text = "the primary came back empty: writes stay stopped; restore its data directory and restart it"
+        text = (
+            "the primary came back empty: writes wait until another node takes over (`redrepl failover` says why not)"
+        )
         return NodeState.INACTIVE, text
     if not report.member:
         return NodeState.INACTIVE, "came back empty; the workers fill it"

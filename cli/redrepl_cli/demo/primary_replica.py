@@ -1,4 +1,4 @@
-"""One primary, two replicas: a replica dies during writes, comes back empty, and is brought up by the worker."""
+"""One primary, two replicas: a replica and then the primary die during writes, and the worker sees to both."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from redrepl_cli.demo.narrator import Narrator
 from redrepl_cli.demo.stage import TICK_SECONDS, Stage, everything_arrived
 from redrepl_cli.demo.workload import SHORT_SESSIONS, Ledger, Traffic, library_files, load, open_sessions
 
+PRIMARY = "a"
 VICTIM = "c"
 OUTAGE_SECONDS = 3.0
 _LOOKS = 3
@@ -25,10 +26,11 @@ def run(stage: Stage, narrator: Narrator) -> dict[str, Any]:
         traffic.start()
         during = _kill(stage, narrator, ledger)
         back = _bring_back(stage, narrator)
+        over = _kill_primary(stage, narrator, ledger)
         traffic.stop()
         narrator.headline("The traffic stops, and everything is compared")
         stage.wait_for("everything caught up", everything_arrived)
-        return _judge(stage, narrator, coordinator, cache, ledger, {**during, **back, "sessions": sessions})
+        return _judge(stage, narrator, coordinator, cache, ledger, {**during, **back, **over, "sessions": sessions})
 
 
 def _fill(
@@ -71,6 +73,23 @@ def _kill(stage: Stage, narrator: Narrator, ledger: Ledger) -> dict[str, Any]:
     return {
         "writes_acked_during_outage": ledger.writes - before,
         "slowest_write_seconds_during_outage": round(ledger.slowest_seconds, 4),
+    }
+
+
+def _kill_primary(stage: Stage, narrator: Narrator, ledger: Ledger) -> dict[str, Any]:
+    narrator.headline(f"kill -9 of primary {PRIMARY} while the client writes")
+    before, ledger.slowest_seconds = ledger.writes, 0.0
+    stage.servers[PRIMARY].kill()
+    status, _ = stage.wait_for("another primary", lambda status: status.primary != PRIMARY)
+    _wait_for_writes(ledger, 200)
+    waited, successor = ledger.slowest_seconds, status.primary
+    narrator.say(f"{successor} took over; the slowest write took {waited:.2f} s, {ledger.writes - before} came through")
+    stage.servers[PRIMARY].start()
+    stage.wait_for(f"{PRIMARY} admitted again", lambda status: _state(status, PRIMARY) is NodeState.ACTIVE)
+    narrator.say(f"{PRIMARY} is back, as a replica of {successor}")
+    return {
+        "primary_after_failover": successor,
+        "slowest_write_seconds_during_failover": round(waited, 4),
         "writes_failed": ledger.unknown + ledger.rejected,
     }
 
