@@ -94,7 +94,7 @@ def test_an_empty_primary_is_told_from_an_empty_replica() -> None:
     cluster = view(3)
     state, said = node_state(cluster, cluster.topology.member("a"), stranger("a"))
     assert state is INACTIVE
-    assert "writes stay stopped" in (said or "")
+    assert "writes wait" in (said or "")
 
 
 def _survey(*reports: NodeReport | str, mode: Mode = Mode.PRIMARY_REPLICA) -> Survey:
