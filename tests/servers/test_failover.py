@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
-from redrepl import Outcome, RedreplError, RequestError, Unavailable, WriteNotConfirmed, WriteRejected
+from redrepl import AsyncCoordinator, Outcome, RedreplError, RequestError, Unavailable, WriteNotConfirmed, WriteRejected
 from redrepl.values.errors import WriteFailure
 from tests.servers.conftest import MakeCluster
 from tests.servers.support.cluster import Cluster, Store
@@ -257,3 +259,38 @@ def test_what_cannot_be_is_refused(cluster: Cluster) -> None:
     with pytest.raises(Unavailable, match="use failover"):
         cluster.administration.switchover("b")
     assert cluster.administration.failover("c").primary == "c"
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_tasks_go_on_with_another_primary(cluster: Cluster, fault: str) -> None:
+    cluster.ticker()
+    cluster.monitor()
+
+    async def work() -> dict[str, int]:
+        acked: dict[str, int] = {}
+        async with AsyncCoordinator[Any, bytes](cluster.configuration()) as store:
+            is_over = False
+
+            async def write(task: int) -> None:
+                number = 0
+                while not is_over:
+                    number += 1
+                    key = f"{task}-{number % 10}"
+                    assert (await store.set(key, b"%d" % number)).outcome is Outcome.COMMITTED
+                    acked[key] = number
+                    assert int(await store.get(key, level="quorum") or 0) == number
+
+            async with asyncio.TaskGroup() as group:
+                for task in range(8):
+                    group.create_task(write(task))
+                await store.set("first", b"v")
+                await asyncio.to_thread(getattr(cluster["a"], fault))
+                await asyncio.to_thread(wait_until, lambda: primary_of(cluster) != "a", 20, "another primary")
+                seen = sum(acked.values())
+                await asyncio.to_thread(wait_until, lambda: sum(acked.values()) > seen + 200, 20, "writes go on")
+                is_over = True
+        return acked
+
+    acked = asyncio.run(work())
+    store: Store = cluster.open()
+    assert {key: int(value or 0) for key, value in store.get_many(acked, level="quorum").items()} == acked
