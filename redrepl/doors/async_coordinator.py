@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from redrepl.doors.administration import Administration, OnProgress
-from redrepl.doors.base import CoordinatorBase, FoundRecord, K, Limits, PendingWrite, V
+from redrepl.doors.base import CoordinatorBase, FoundRecord, K, Limits, PendingWrite, V, Walk
 from redrepl.doors.batch import AsyncBatch
 from redrepl.doors.coordinator import configuration_of, wake_ups_of
 from redrepl.doors.transaction import AsyncTransaction, run_async_transactions
@@ -372,12 +372,10 @@ class AsyncCoordinator(CoordinatorBase[K, V]):
 
     async def keys(self, prefix: str | bytes = b"", *, timeout_seconds: float | None = None) -> AsyncIterator[bytes]:
         """As `Coordinator.keys`, with ``async for``."""
-        start, cursor, seen = prefix.encode() if isinstance(prefix, str) else prefix, b"0", set[bytes]()
-        while True:
-            cursor, names = await self._run(self._keys_page(start, cursor, timeout_seconds))
+        start, walk, seen = prefix.encode() if isinstance(prefix, str) else prefix, Walk(), set[bytes]()
+        while not walk.is_over:
+            walk, names = await self._run(self._keys_page(start, walk, timeout_seconds))
             for name in names:
                 if name not in seen:
                     seen.add(name)
                     yield self._view.layout.user_key(name)
-            if cursor == b"0":
-                return

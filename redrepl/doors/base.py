@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from redrepl.doors.foundation import K, Limits, PendingWrite, V
-from redrepl.doors.reads import FoundRecord, Reads
+from redrepl.doors.reads import FoundRecord, Reads, Walk
 from redrepl.doors.writes import Writes
 
-__all__ = ["CoordinatorBase", "FoundRecord", "K", "Limits", "PendingWrite", "V"]
+__all__ = ["CoordinatorBase", "FoundRecord", "K", "Limits", "PendingWrite", "V", "Walk"]
 
 
 class CoordinatorBase(Writes[K, V], Reads[K, V]):

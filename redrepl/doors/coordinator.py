@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from redrepl.doors.administration import Administration, OnProgress
-from redrepl.doors.base import CoordinatorBase, FoundRecord, K, Limits, V
+from redrepl.doors.base import CoordinatorBase, FoundRecord, K, Limits, V, Walk
 from redrepl.doors.batch import Batch
 from redrepl.doors.transaction import Transaction, run_transactions
 from redrepl.edges.admission import Purpose
@@ -328,15 +328,13 @@ class Coordinator(CoordinatorBase[K, V]):
 
     def keys(self, prefix: str | bytes = b"", *, timeout_seconds: float | None = None) -> Iterator[bytes]:
         """Keys that start with ``prefix`` and read as present on the primary, in no order; each once."""
-        start, cursor, seen = prefix.encode() if isinstance(prefix, str) else prefix, b"0", set[bytes]()
-        while True:
-            cursor, names = self._run(self._keys_page(start, cursor, timeout_seconds))
+        start, walk, seen = prefix.encode() if isinstance(prefix, str) else prefix, Walk(), set[bytes]()
+        while not walk.is_over:
+            walk, names = self._run(self._keys_page(start, walk, timeout_seconds))
             for name in names:
                 if name not in seen:
                     seen.add(name)
                     yield self._view.layout.user_key(name)
-            if cursor == b"0":
-                return
 
 
 def configuration_of(

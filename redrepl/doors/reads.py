@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from redrepl.doors.following import Following, as_unavailable
 from redrepl.doors.foundation import K, Limits, V
 from redrepl.plans.read import Found, read_confirmed, read_decider, read_many_from, read_one, width_of
-from redrepl.plans.scan import scan_names
+from redrepl.plans.scan import SCAN_START, scan_names
 from redrepl.plans.topology import read_topology
 from redrepl.plans.view import ClusterView, EpochMoved
 from redrepl.plans.write import WriteOrder
@@ -38,6 +38,15 @@ class FoundRecord(NamedTuple):
     stamp: Stamp
     expires_at: float | None
     node: str
+
+
+class Walk(NamedTuple):
+    """How far a walk over the primary's keys has come. A cursor means nothing on another server, or after a restart: in
+    another epoch the walk begins again."""
+
+    epoch: int = 0
+    cursor: bytes = SCAN_START
+    is_over: bool = False
 
 
 class Reads(Following[K, V]):
@@ -135,11 +144,18 @@ class Reads(Following[K, V]):
             return NO_KEY
         return (record.deadline_millis - now) / 1000 if record.deadline_millis else NO_TTL
 
-    def _keys_page(self, start: bytes, cursor: bytes, timeout_seconds: float | None) -> Plan[tuple[bytes, list[bytes]]]:
+    def _keys_page(self, start: bytes, walk: Walk, timeout_seconds: float | None) -> Plan[tuple[Walk, list[bytes]]]:
         """The next names of keys that start with this and read as present on the primary, and where to go on."""
         order = self._order(Limits(ConsistencyLevel.ASYNC, timeout_seconds))
         now_millis = self._clock.physical.millis()
-        return (yield from scan_names(self._view, order.home, start, cursor, now_millis, order.until))
+
+        def page(view: ClusterView, order: WriteOrder) -> Plan[tuple[Walk, list[bytes]]]:
+            epoch = view.topology.epoch
+            cursor = walk.cursor if walk.epoch == epoch else SCAN_START
+            following, names = yield from scan_names(view, order.home, start, cursor, now_millis, order.until)
+            return Walk(epoch, following, following == SCAN_START), names
+
+        return (yield from self._reading(order, page))
 
     def _get_many(
         self, keys: Iterable[K | str | bytes], level: Level, prefer: ReadPreference | str, timeout_seconds: float | None

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple, Self, TypeVar
 from redrepl.doors.base import CoordinatorBase, FoundRecord, K, V
 from redrepl.doors.batch import AsyncRun, Run
 from redrepl.doors.queueing import OperationQueue, described_like
-from redrepl.plans.read import read_one
+from redrepl.plans.read import Found, read_one
 from redrepl.plans.transaction import Expectation, Transacted, transact
+from redrepl.plans.view import ClusterView
 from redrepl.plans.write import WriteOrder
 from redrepl.values import limits
 from redrepl.values.effects import Exchange, Plan
@@ -126,7 +127,7 @@ class TransactionBase(OperationQueue[K, V]):
         if raw not in self._seen:
             store = self._store
             order = store._order(self._how)
-            record, node = yield from read_one(store._view, raw, (order.home,), NO_STAMP, order.started, order.until)
+            record, node = yield from store._reading(order, lambda view, order: _read_from_home(view, order, raw))
             seen = _Seen(None, NO_STAMP, node)
             if record is not None:
                 store.session.note(raw, record.stamp)
@@ -349,3 +350,7 @@ def _is_rejected(done: Transacted) -> bool:
     """Whether the deciding node could not be asked at all."""
     receipts = done.receipts.values()
     return bool(receipts) and all(receipt.outcome is Outcome.REJECTED for receipt in receipts)
+
+
+def _read_from_home(view: ClusterView, order: WriteOrder, raw: bytes) -> Plan[Found]:
+    return read_one(view, raw, (order.home,), NO_STAMP, order.started, order.until)

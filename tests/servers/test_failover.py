@@ -250,6 +250,20 @@ def test_every_operation_follows_to_the_new_primary(cluster: Cluster) -> None:
     assert store.get("t") == b"1"
 
 
+def test_a_walk_over_the_keys_misses_none_when_the_primary_changes(cluster: Cluster) -> None:
+    """A cursor of one server means nothing on another."""
+    store = cluster.open()
+    everything = {b"key-%d" % number for number in range(5000)}
+    store.set_many(dict.fromkeys(everything, b"v"), level="all")
+    walk = store.keys()
+    found = [next(walk) for _ in range(10)]
+    cluster.administration.switchover("b")
+    store.set("after", b"v")
+    found += walk
+    assert len(found) == len(set(found))
+    assert everything <= set(found)
+
+
 def test_what_cannot_be_is_refused(cluster: Cluster) -> None:
     with pytest.raises(RequestError, match="is no member"):
         cluster.administration.failover("x")
