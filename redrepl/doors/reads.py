@@ -110,11 +110,7 @@ class Reads(Following[K, V]):
             try:
                 record = yield from read_decider(view, raw, now, until)
             except (EpochMoved, Unavailable) as error:
-                home = None if isinstance(error, EpochMoved) else view.decider
-                if not (yield from self._await_epoch_after(view.topology.epoch, until, home)):
-                    raise as_unavailable(error) from error
-                order = self._order(Limits(level, None))._replace(until=until)
-                record = (yield from self._reading(order, lambda view, o: self._read_one(view, o, raw, prefer))).record
+                record = yield from self._read_again(view, raw, until, error)
             if record is None:
                 return None
             self.session.note(raw, record.stamp)
@@ -122,6 +118,17 @@ class Reads(Following[K, V]):
         else:
             record = (yield from self._record(key, level, prefer, timeout_seconds)).record
         return None if record is None else self._live_value(key, record)
+
+    def _read_again(
+        self, view: ClusterView, raw: bytes, until: float, error: EpochMoved | Unavailable
+    ) -> Plan[Record | None]:
+        """A read that the primary did not answer in this view: from another one, where it takes over in time."""
+        home = None if isinstance(error, EpochMoved) else view.decider
+        if not (yield from self._await_epoch_after(view.topology.epoch, until, home)):
+            raise as_unavailable(error) from error
+        order = self._order(Limits(ConsistencyLevel.ONE, None))._replace(until=until)
+        primary = ReadPreference.PRIMARY
+        return (yield from self._reading(order, lambda view, o: self._read_one(view, o, raw, primary))).record
 
     def _live_value(self, key: Any, record: Record) -> V | None:
         if record.deadline_millis == NO_DEADLINE:

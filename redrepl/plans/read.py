@@ -53,7 +53,7 @@ def read_decider(view: ClusterView, key: bytes, started: float, until: float) ->
     is_patient = patient_until >= until
     request = Request(home, PlainCommand((b"GET", name)))
     event = yield Exchange((request,), until if is_patient else patient_until, home, True, not is_patient)
-    if type(event) is DeadlinePassed and not is_patient:
+    if type(event) is not Reply and type(event) is DeadlinePassed and not is_patient:
         event = yield from watching(view, _wait(until), started, view.others[home])
     if type(event) is Reply:
         return None if event.content is None else view.record_at(home, name, event.content)
