@@ -13,7 +13,6 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from redrepl import Administration
 from redrepl.embedded.proxy import TcpProxy
 from redrepl_cli.chaos.stage import CLIENTS, HALF, MAX_SKEW_SECONDS, TIMEOUT_SECONDS, WORKERS, Stage
 
@@ -83,18 +82,18 @@ class Planned:
         return f"{self.fault.name}:{self.role}" if self.role else self.fault.name
 
 
-def fails_over() -> bool:
-    """Whether this version of redrepl gives the primary's role to another node by itself."""
-    return hasattr(Administration, "failover")
-
-
 @contextmanager
 def _kill(scene: Scene) -> Iterator[None]:
     server = scene.stage.servers[scene.node]
+    proxies = scene.proxies(CLIENTS, HALF, WORKERS)
     scene.begins()
     server.kill()
+    for proxy in proxies:
+        proxy.cut()  # else it would accept connections, which a dead server does not
     yield
     server.start()
+    for proxy in proxies:
+        proxy.heal()
 
 
 @contextmanager
@@ -109,14 +108,9 @@ def _freeze(scene: Scene) -> Iterator[None]:
 @contextmanager
 def _empty(scene: Scene) -> Iterator[None]:
     server = scene.stage.servers[scene.node]
-    needs_cure = scene.node == scene.stage.primary() and not fails_over()
-    copy = server.snapshot_directory() if needs_cure else None
     scene.begins()
     server.restart(empty=True)
     yield
-    if copy is not None:
-        server.restore_directory(copy)
-        server.start()
 
 
 @contextmanager
