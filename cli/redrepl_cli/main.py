@@ -31,6 +31,7 @@ COMMANDS = {
     "worker": LazyCommand("redrepl_cli.commands.worker:worker", "Run a worker, which brings nodes up."),
     "monitor": LazyCommand("redrepl_cli.commands.monitor:monitor", "Watch the nodes; replace a primary that is away."),
     "bench": LazyCommand("redrepl_cli.bench.command:bench", "Measure throughput and latency."),
+    "chaos": LazyCommand("redrepl_cli.chaos.command:chaos", "Break a throw-away cluster and prove that it holds."),
     "config": LazyCommand("redrepl_cli.commands.config:config", "Check and show the configuration."),
 }
 

@@ -14,7 +14,7 @@ from redrepl_cli.main import COMMANDS, cli
 from tests.cli.conftest import Invoke
 from tests.cli.support.programs import environment
 
-OWN_COMMANDS = sorted(set(COMMANDS) - {"demo", "bench"})
+OWN_COMMANDS = sorted(set(COMMANDS) - {"demo", "bench", "chaos"})
 HEAVY = ("redis", "rq", "rich", "redrepl", "asyncio", "redrepl_cli.queue")
 
 LIST_MODULES = """

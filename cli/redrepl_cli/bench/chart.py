@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator
-from dataclasses import dataclass
-from xml.sax.saxutils import escape
 
 from redrepl_cli.bench.figures import Ratio, Result
 from redrepl_cli.bench.report import Report
 from redrepl_cli.bench.subjects import Group
 from redrepl_cli.bench.table import better, memory_line, ratio_text
+from redrepl_cli.svg import MARGIN, Page, safe
 
 WIDTH = 900
-MARGIN = 24
 LABELS = 400
 """Where labels end and bars begin; the longest label has some 52 characters of 7 pixels."""
 
@@ -31,48 +28,20 @@ CAPTION = (
 )
 
 _STYLE = """
-  svg { color-scheme: light dark; }
-  .ground { fill: #ffffff; }
-  text { font-family: system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif; font-size: 12px; fill: #1f2328; }
-  .title { font-size: 16px; font-weight: 600; }
-  .group { font-size: 13px; font-weight: 600; }
-  .soft { fill: #59636e; }
   .bar { fill: #4493f8; }
   .spread { stroke: #1f2328; stroke-width: 1.5; }
   .one { stroke: #59636e; stroke-width: 1; stroke-dasharray: 3 3; }
-  @media (prefers-color-scheme: dark) {
-    .ground { fill: #0d1117; }
-    text { fill: #e6edf3; }
-    .soft { fill: #9198a1; }
+"""
+_DARK_STYLE = """
     .bar { fill: #1f6feb; }
     .spread { stroke: #e6edf3; }
     .one { stroke: #9198a1; }
-  }
 """
-
-
-@dataclass(slots=True)
-class _Page:
-    """Elements so far, and where the next line goes."""
-
-    elements: list[str]
-    y: float = MARGIN
-
-    def text(self, x: float, content: str, style: str = "", anchor: str = "start", dy: float = 0) -> None:
-        kind = f' class="{style}"' if style else ""
-        self.elements.append(
-            f'<text x="{x:g}" y="{self.y + dy:g}" text-anchor="{anchor}"{kind}>{_safe(content)}</text>'
-        )
-
-    def paragraph(self, content: str) -> None:
-        for line in textwrap.wrap(content, TEXT_COLUMNS):
-            self.text(MARGIN, line, "soft")
-            self.y += 16
 
 
 def chart(report: Report) -> str:
     """The SVG document."""
-    page = _Page([])
+    page = Page(WIDTH, TEXT_COLUMNS)
     page.y += 8
     page.text(MARGIN, "What redrepl costs: ratios measured side by side", "title")
     page.y += 22
@@ -87,19 +56,10 @@ def chart(report: Report) -> str:
         page.paragraph(f"Not measured, because {reason}: {', '.join(names)}.")
     for text in (CAPTION, *report.notes):
         page.paragraph(text)
-    return _document(report, page)
+    return page.document(report.headline, _STYLE, _DARK_STYLE)
 
 
-def _document(report: Report, page: _Page) -> str:
-    height = page.y + MARGIN / 2
-    size = f'width="{WIDTH}" height="{height:g}" viewBox="0 0 {WIDTH} {height:g}"'
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-labelledby="title">'
-    ground = f'<rect class="ground" width="{WIDTH}" height="{height:g}"/>'
-    title = f'<title id="title">{_safe(report.headline)}</title>'
-    return "\n".join([head, title, f"<style>{_STYLE}</style>", ground, *page.elements, "</svg>", ""])
-
-
-def _draw_group(page: _Page, group: Group, results: list[Result]) -> None:
+def _draw_group(page: Page, group: Group, results: list[Result]) -> None:
     rows = list(_rows(results))
     if not rows:
         return
@@ -120,19 +80,14 @@ def _rows(results: list[Result]) -> Iterator[tuple[str, Ratio]]:
     return ((result.name, ratio) for result in results for ratio in result.ratios)
 
 
-def _draw_row(page: _Page, name: str, ratio: Ratio, scale: float) -> None:
+def _draw_row(page: Page, name: str, ratio: Ratio, scale: float) -> None:
     middle = page.y + ROW / 2
     value, first, third = (LABELS + number * scale for number in ratio.spread[:3])
     page.elements += [
-        f'<text x="{LABELS - 10}" y="{middle + 4:g}" text-anchor="end">{_safe(name)} '
-        f'<tspan class="soft">/ {_safe(ratio.baseline)}</tspan></text>',
+        f'<text x="{LABELS - 10}" y="{middle + 4:g}" text-anchor="end">{safe(name)} '
+        f'<tspan class="soft">/ {safe(ratio.baseline)}</tspan></text>',
         f'<rect class="bar" x="{LABELS}" y="{middle - BAR / 2:g}" width="{value - LABELS:.1f}" height="{BAR}" rx="2"/>',
         f'<line class="spread" x1="{first:.1f}" x2="{third:.1f}" y1="{middle:g}" y2="{middle:g}"/>',
     ]
     page.text(WIDTH - MARGIN, ratio_text(ratio.spread), anchor="end", dy=ROW / 2 + 4)
     page.y += ROW
-
-
-def _safe(content: str) -> str:
-    """Text for XML, which has no control characters."""
-    return escape("".join(character if character.isprintable() else " " for character in content))

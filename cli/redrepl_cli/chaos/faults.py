@@ -1,0 +1,272 @@
+"""The faults: each does harm when it is entered and heals it when it is left.
+
+Between, and for a while after, clients go on. Each tells the moment of its harm by `Scene.begins`, because some
+faults need preparation.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from redrepl.embedded.proxy import TcpProxy
+from redrepl_cli.chaos.stage import CLIENTS, HALF, MAX_SKEW_SECONDS, TIMEOUT_SECONDS, WORKERS, Stage
+
+PRIMARY: Final = "primary"
+REPLICA: Final = "replica"
+NOBODY: Final = ""
+"""The target of faults that hit no node."""
+
+DELAY_SECONDS = 0.03
+"""Each way: far more than a local network takes, far less than the time-out of an operation."""
+
+OLD_SECONDS = 2.0
+"""Age of the older copy that a node is restarted with."""
+
+BROKEN_SECONDS, WHOLE_SECONDS = 1.3 * TIMEOUT_SECONDS, 0.3
+"""Of a flaky link. An operation times out while it is broken, and arrives when others have gone on."""
+
+BETWEEN_CLIENTS_SECONDS = 1.0
+"""One client after the other is killed."""
+
+SKEWS_SECONDS = (0.75 * MAX_SKEW_SECONDS, -0.75 * MAX_SKEW_SECONDS, 2.5 * MAX_SKEW_SECONDS)
+"""Two clocks that are off by less than the cluster tolerates, and one that is ahead by more."""
+
+
+@dataclass(slots=True)
+class Scene:
+    """What a fault may touch: the stage, the node that it is for, and where to note the moment of the harm."""
+
+    stage: Stage
+    node: str
+    began_ns: int = 0
+
+    def begins(self) -> None:
+        """The harm is done now."""
+        self.began_ns = time.monotonic_ns()
+
+    def proxies(self, *between: str) -> list[TcpProxy]:
+        """Those between the node and CLIENTS, HALF or WORKERS."""
+        stage = self.stage
+        sets = {CLIENTS: stage.for_clients, HALF: stage.for_half, WORKERS: stage.for_workers}
+        return [sets[who][self.node] for who in between]
+
+
+Harm = Callable[[Scene], AbstractContextManager[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A kind of fault. ``targets``: the roles that it can hit."""
+
+    name: str
+    summary: str
+    harm: Harm
+    targets: tuple[str, ...] = (PRIMARY, REPLICA)
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A fault and whom it is to hit."""
+
+    fault: Fault
+    role: str
+
+    @property
+    def name(self) -> str:
+        """As it is chosen and reported: "kill:primary"."""
+        return f"{self.fault.name}:{self.role}" if self.role else self.fault.name
+
+
+@contextmanager
+def _kill(scene: Scene) -> Iterator[None]:
+    server = scene.stage.servers[scene.node]
+    proxies = scene.proxies(CLIENTS, HALF, WORKERS)
+    scene.begins()
+    server.kill()
+    for proxy in proxies:
+        proxy.cut()  # else it would accept connections, which a dead server does not
+    yield
+    server.start()
+    for proxy in proxies:
+        proxy.heal()
+
+
+@contextmanager
+def _freeze(scene: Scene) -> Iterator[None]:
+    server = scene.stage.servers[scene.node]
+    scene.begins()
+    server.freeze()
+    yield
+    server.resume()
+
+
+@contextmanager
+def _empty(scene: Scene) -> Iterator[None]:
+    server = scene.stage.servers[scene.node]
+    scene.begins()
+    server.restart(empty=True)
+    yield
+
+
+@contextmanager
+def _old_copy(scene: Scene) -> Iterator[None]:
+    server = scene.stage.servers[scene.node]
+    copy = server.snapshot_directory()
+    time.sleep(OLD_SECONDS)  # the copy is to grow old
+    scene.begins()
+    server.restore_directory(copy)
+    server.start()
+    yield
+
+
+def _cut(*between: str) -> Harm:
+    @contextmanager
+    def cut(scene: Scene) -> Iterator[None]:
+        proxies = scene.proxies(*between)
+        scene.begins()
+        for proxy in proxies:
+            proxy.blackhole()
+        yield
+        for proxy in proxies:
+            proxy.heal()  # what was on its way arrives late
+
+    return cut
+
+
+@contextmanager
+def _slow(scene: Scene) -> Iterator[None]:
+    proxies = scene.proxies(CLIENTS, HALF, WORKERS)
+    scene.begins()
+    for proxy in proxies:
+        proxy.delay(DELAY_SECONDS)
+    yield
+    for proxy in proxies:
+        proxy.delay(0.0)
+
+
+@contextmanager
+def _clocks(scene: Scene) -> Iterator[None]:
+    scene.begins()
+    scene.stage.skew(SKEWS_SECONDS)
+    yield
+    scene.stage.skew((0.0,))
+
+
+@contextmanager
+def _meanwhile(work: Callable[[threading.Event], None]) -> Iterator[None]:
+    """Let a thread work until the block ends, which sets the event; what it raises is raised then."""
+    over = threading.Event()
+    errors: list[Exception] = []
+
+    def run() -> None:
+        try:
+            work(over)
+        except Exception as caught:  # handed to the block's owner
+            errors.append(caught)
+
+    worker = threading.Thread(target=run, name="nemesis")
+    worker.start()
+    try:
+        yield
+    finally:
+        over.set()
+        worker.join()
+    for error in errors:
+        raise error
+
+
+@contextmanager
+def _flaky(scene: Scene) -> Iterator[None]:
+    (proxy,) = scene.proxies(HALF)
+
+    def break_and_mend(over: threading.Event) -> None:
+        while not over.is_set():
+            proxy.blackhole()
+            over.wait(BROKEN_SECONDS)
+            proxy.heal()
+            over.wait(WHOLE_SECONDS)
+
+    scene.begins()
+    with _meanwhile(break_and_mend):
+        yield
+
+
+@contextmanager
+def _clients(scene: Scene) -> Iterator[None]:
+    def kill_one_after_the_other(over: threading.Event) -> None:
+        while not over.is_set():
+            scene.stage.replace_client()
+            over.wait(BETWEEN_CLIENTS_SECONDS)
+
+    scene.begins()
+    with _meanwhile(kill_one_after_the_other):
+        yield
+
+
+@contextmanager
+def _workers(scene: Scene) -> Iterator[None]:
+    scene.begins()
+    scene.stage.kill_workers()
+    yield
+    scene.stage.start_workers()
+
+
+@contextmanager
+def _queue_away(scene: Scene) -> Iterator[None]:
+    scene.begins()
+    scene.stage.queue.kill()
+    yield
+    scene.stage.queue.start()
+
+
+@contextmanager
+def _queue_emptied(scene: Scene) -> Iterator[None]:
+    scene.begins()
+    scene.stage.queue.restart(empty=True)
+    yield
+
+
+_ALL = (
+    Fault("kill", "kill -9, started again at the end", _kill),
+    Fault("freeze", "SIGSTOP, resumed at the end", _freeze),
+    Fault("empty", "restarted without its data", _empty),
+    Fault("old", f"restarted with a copy of its data that is {OLD_SECONDS:g} s old", _old_copy),
+    Fault(
+        "cut",
+        "cut off from clients and workers; what was sent meanwhile arrives late",
+        _cut(CLIENTS, HALF, WORKERS),
+    ),
+    Fault("cut-clients", "cut off from clients alone", _cut(CLIENTS, HALF)),
+    Fault("flaky", "cut off from half of the clients again and again; what they sent arrives late", _flaky),
+    Fault("cut-workers", "cut off from workers alone", _cut(WORKERS)),
+    Fault("slow", f"{DELAY_SECONDS * 1000:g} ms delay each way", _slow),
+    Fault("clocks", "the clients' clocks jump, one of them too far", _clocks, (NOBODY,)),
+    Fault("clients", "kill -9 of one client after the other", _clients, (NOBODY,)),
+    Fault("workers", "kill -9 of all workers, started again at the end", _workers, (NOBODY,)),
+    Fault("queue", "kill -9 of the queue's server, started again empty at the end", _queue_away, (NOBODY,)),
+    Fault("queue-emptied", "the queue loses everything", _queue_emptied, (NOBODY,)),
+)
+FAULTS: Final = {fault.name: fault for fault in _ALL}
+
+
+def planned(names: str | None) -> list[Planned]:
+    """The faults of a list such as "kill,freeze:primary", in its order; all where there is none.
+
+    Raises ValueError for a name or target that does not exist.
+    """
+    chosen: list[Planned] = []
+    for text in [name.strip() for name in names.split(",")] if names is not None else list(FAULTS):
+        name, _, role = text.partition(":")
+        fault = FAULTS.get(name)
+        if fault is None:
+            raise ValueError(f"{name!r} is no fault; there are {', '.join(FAULTS)}")
+        if role and role not in fault.targets:
+            allowed = ", ".join(f"{name}:{target}" for target in fault.targets if target) or name
+            raise ValueError(f"{text!r} is no fault; there is {allowed}")
+        chosen += [Planned(fault, target) for target in fault.targets if not role or target == role]
+    return chosen
