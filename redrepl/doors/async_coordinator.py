@@ -134,7 +134,7 @@ class AsyncCoordinator(CoordinatorBase[K, V]):
         admission = Admission(KeyLayout(configuration.cluster), Purpose.SERVE)
         driver = AsyncDriver(endpoints, admission, configuration.timeout_seconds)
         self._queue = wake_ups_of(configuration)
-        clock = StampClock(cluster_clock(found))
+        clock = StampClock(cluster_clock(found), max_skew_seconds=configuration.max_skew_seconds)
         super().__init__(
             configuration, found.topology, driver, self._queue, key_codec, value_codec, self.session, clock
         )

@@ -64,7 +64,7 @@ class Coordinator(CoordinatorBase[K, V]):
             configuration, endpoints_of(found.topology, configuration, found.seed_of), Purpose.SERVE
         )
         wake_ups = wake_ups_of(configuration)
-        clock = StampClock(cluster_clock(found))
+        clock = StampClock(cluster_clock(found), max_skew_seconds=configuration.max_skew_seconds)
         super().__init__(configuration, found.topology, self._driver, wake_ups, key_codec, value_codec, session, clock)
         self._queue = wake_ups
 

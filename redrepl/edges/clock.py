@@ -31,10 +31,21 @@ def _new_writer() -> int:
 
 
 class StampClock:
-    """Hands out stamps to many threads."""
+    """Hands out stamps to many threads.
 
-    def __init__(self, physical: SystemClock | None = None, writer: int | None = None) -> None:
+    max_skew_seconds: how far ahead nodes accept stamps. Where the physical clock was ahead by more and has been set
+    right, what was given out then would keep all later stamps from being accepted until time has caught up. So it
+    begins anew, as another writer: a stamp must not be given twice.
+    """
+
+    def __init__(
+        self,
+        physical: SystemClock | None = None,
+        writer: int | None = None,
+        max_skew_seconds: float = limits.DEFAULT_MAX_SKEW_SECONDS,
+    ) -> None:
         self.physical = physical or SystemClock()
+        self._max_skew_micros = int(max_skew_seconds * 1e6)
         self._hybrid = HybridClock(writer or _new_writer())
         self._lock = threading.Lock()
         renew_after_fork(self)
@@ -49,7 +60,10 @@ class StampClock:
     def next(self) -> Stamp:
         """A stamp later than all given or observed before."""
         with self._lock:
-            return self._hybrid.next(self.physical.micros())
+            now = self.physical.micros()
+            if self._hybrid.last_micros - now > self._max_skew_micros:
+                self._hybrid = HybridClock(_new_writer())
+            return self._hybrid.next(now)
 
     def observe(self, micros: int) -> None:
         """Take notice of a stamp that a node accepted."""

@@ -108,3 +108,15 @@ def test_a_batch_that_takes_longer_than_max_age_is_written(make_cluster: MakeClu
     receipts = store.set_many({f"key-{number}": b"v" for number in range(5000)})
     assert len(receipts) == 5000
     assert {receipt.outcome for receipt in receipts.values()} == {Outcome.COMMITTED}
+
+
+def test_a_client_whose_clock_is_set_right_again_writes_at_once(cluster: Cluster) -> None:
+    """The stamps that it gave out while its clock was ahead must not keep all later ones from being accepted."""
+    store = skewed(cluster, HOUR_MICROS)
+    with pytest.raises(ClockSkew):
+        store.set("key", b"from the future")
+    writer = store._clock.next().writer
+    store._clock.physical.offset_micros -= HOUR_MICROS
+    assert store.set("key", b"now", level="all").outcome is Outcome.COMMITTED
+    assert store._clock.next().writer != writer, "one stamp must never be given to two records"
+    assert cluster.values_everywhere() == {b"key": b"now"}
