@@ -70,7 +70,7 @@ def test_list_in_both_forms(cluster: CliCluster, invoke: Invoke) -> None:
     head, *rows = [line.split() for line in result.stdout.splitlines()]
     assert head == ["node", "id", "time", "key", "what", "stamp", "why", "epoch", "replaced", "by"]
     assert [row[:2] for row in rows] == [["b", second], ["b", first], ["c", other]]
-    assert rows[0][3:5] == ["\\\\xff\\x00key", "delete"]
+    assert rows[0][3:5] == ["\\xff\\x00key", "delete"]
     assert rows[1][3:6] == ["plain", "3", "bytes"]
     records = listed(cluster, invoke)["records"]
     assert [record["id"] for record in records] == [second, first, other]
