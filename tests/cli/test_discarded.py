@@ -153,6 +153,22 @@ def test_a_value_past_its_deadline_is_not_restored(cluster: CliCluster, invoke: 
     assert read(cluster, b"key") is None
 
 
+@pytest.mark.parametrize("what", ["value", "delete"])
+def test_what_changed_while_somebody_thought_is_left(
+    what: str, cluster: CliCluster, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given_up = give_up(cluster, "b", b"key", value(b"v") if what == "value" else tombstone(stamp(60.0)))
+
+    def think(*_: object) -> None:
+        cluster.set_everywhere(key="meanwhile")
+
+    monkeypatch.setattr("redrepl_cli.commands.discarded.confirm", think)
+    result = invoke("discarded", "restore", given_up, "--node", "b", "--yes", "--config", str(cluster.file))
+    assert (result.exit_code, result.stdout) == (ExitCode.ERROR, "")
+    assert "error: " in result.stderr
+    assert read(cluster, b"key") == b"meanwhile"
+
+
 @pytest.mark.parametrize(("answer", "code", "after"), [("y", 0, b"v"), ("n", 1, None)])
 def test_restore_asks_on_a_terminal(answer: str, code: int, after: bytes | None, cluster: CliCluster) -> None:
     given_up = give_up(cluster, "b", b"key", value(b"v"))
