@@ -70,7 +70,7 @@ def test_list_in_both_forms(cluster: CliCluster, invoke: Invoke) -> None:
     head, *rows = [line.split() for line in result.stdout.splitlines()]
     assert head == ["node", "id", "time", "key", "what", "stamp", "why", "epoch", "replaced", "by"]
     assert [row[:2] for row in rows] == [["b", second], ["b", first], ["c", other]]
-    assert rows[0][3:5] == ["\\\\xff\\x00key", "delete"]
+    assert rows[0][3:5] == ["\\xff\\x00key", "delete"]
     assert rows[1][3:6] == ["plain", "3", "bytes"]
     records = listed(cluster, invoke)["records"]
     assert [record["id"] for record in records] == [second, first, other]
@@ -151,6 +151,22 @@ def test_a_value_past_its_deadline_is_not_restored(cluster: CliCluster, invoke: 
     assert (result.exit_code, result.stdout) == (ExitCode.ERROR, "")
     assert "the deadline of this value passed" in result.stderr
     assert read(cluster, b"key") is None
+
+
+@pytest.mark.parametrize("what", ["value", "delete"])
+def test_what_changed_while_somebody_thought_is_left(
+    what: str, cluster: CliCluster, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given_up = give_up(cluster, "b", b"key", value(b"v") if what == "value" else tombstone(stamp(60.0)))
+
+    def think(*_: object) -> None:
+        cluster.set_everywhere(key="meanwhile")
+
+    monkeypatch.setattr("redrepl_cli.commands.discarded.confirm", think)
+    result = invoke("discarded", "restore", given_up, "--node", "b", "--yes", "--config", str(cluster.file))
+    assert (result.exit_code, result.stdout) == (ExitCode.ERROR, "")
+    assert "error: " in result.stderr
+    assert read(cluster, b"key") == b"meanwhile"
 
 
 @pytest.mark.parametrize(("answer", "code", "after"), [("y", 0, b"v"), ("n", 1, None)])

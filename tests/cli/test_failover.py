@@ -31,7 +31,8 @@ def test_switchover_in_both_forms(cluster: CliCluster, invoke: Invoke) -> None:
     assert result.exit_code == 0
     assert "primary a -> b, epoch 1 -> 2\nnothing is lost" in result.stderr
     rows = dict(line.split(maxsplit=1) for line in result.stdout.splitlines() if not line.startswith("records"))
-    assert (rows["primary"], rows["previous"], rows["epoch"], rows["active"]) == ("b", "a", "2", "b, a, c")
+    assert (rows["primary"], rows["previous"], rows["epoch"]) == ("b", "a", "2")
+    assert sorted(rows["active"].split(", ")) == ["a", "b", "c"]
     done = json_of(invoke("switchover", "--to", "c", "--yes", "--format", "json", *config))
     seconds = done.pop("seconds")
     assert 0 < seconds < 60

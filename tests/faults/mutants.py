@@ -39,6 +39,7 @@ BATCHES = f"{SERVERS}/test_batch_and_transaction.py"
 
 ASYNCIO = f"{SERVERS}/test_asyncio.py"
 
+ACCEPT_LOSS = "tests/unit/test_accept_loss.py"
 FAILOVER = "tests/unit/test_failover.py"
 FOLLOWING = "tests/unit/test_following_epochs.py"
 
@@ -416,5 +417,29 @@ MUTANTS = (
         new="known is None or ",
         killer=f"{FAILOVER}::test_what_two_former_members_hold_goes_from_both",
         evidence="never acknowledged",
+    ),
+    Mutant(
+        name="a loss is accepted in the next epoch, which others may be using",
+        file="redrepl/plans/accept_loss.py",
+        old="SKIPPED_EPOCHS = 100\n",
+        new="SKIPPED_EPOCHS = 1\n",
+        killer=f"{ACCEPT_LOSS}::test_members_that_failed_over_out_of_sight_follow_the_operators_choice",
+        evidence="assert ",
+    ),
+    Mutant(
+        name="a member taken as the truth keeps its lineage",
+        file="redrepl/plans/accept_loss.py",
+        old='"state": "active", "lineage": str(topology.epoch)}',
+        new='"state": "active"}',
+        killer=f"{ACCEPT_LOSS}::test_a_truth_with_older_data_is_not_passed_over_by_what_was_noted_of_its_old_log",
+        evidence="assert ",
+    ),
+    Mutant(
+        name="a member taken as the truth counts as not restarted, with its old log",
+        file="redrepl/plans/accept_loss.py",
+        old="    if truth.has_restarted:\n",
+        new='    fields["run_id"] = truth.run_id\n    if False:\n',
+        killer=f"{ACCEPT_LOSS}::test_a_truth_that_restarted_itself_begins_another_life_of_its_log",
+        evidence="previous_incarnation",
     ),
 )

@@ -78,5 +78,7 @@ def test_the_documented_rules_suffice(make_cluster: MakeCluster) -> None:
         administration.trim_logs(topology, reports)
         assert administration.verify(repair=True).consistent
         assert administration.status().nodes
+        assert administration.discarded().unreachable == {}
+        assert administration.failover("b").primary == "b"
         administration.remove_node("c")
     assert cluster.raw("a").records() == cluster.raw("b").records()

@@ -92,8 +92,8 @@ def test_a_truth_that_restarted_itself_begins_another_life_of_its_log(nodes: Nod
     assert_alike(nodes, **{key.decode(): record.payload for key, record in before.items()})
 
 
-def test_a_truth_with_older_data_is_not_passed_over_by_marks_of_its_old_log(nodes: Nodes) -> None:
-    """The others have noted more of its log than there is; they must still get what comes after."""
+def test_a_truth_with_older_data_is_not_passed_over_by_what_was_noted_of_its_old_log(nodes: Nodes) -> None:
+    """The others have noted more of its log than there is; they must still get its state, and what comes after."""
     settle(nodes)
     nodes.client("c").execute_command("DEL", nodes.layout.data(b"other"), nodes.layout.log)
     nodes.client("c").execute_command("HDEL", nodes.layout.marks, "a")
