@@ -156,7 +156,7 @@ class Following(Foundation[K, V]):
 
     def _await_epoch_after(self, epoch: int, until: float, or_home: str | None = None) -> Plan[bool]:
         """Wait until the members know a later epoch, or until this node can be reached; False where neither comes."""
-        until = self._patient_until(epoch, until)
+        patient_until = self._patient_until(epoch)
         while True:
             now = self._base_driver.now()
             if self._view.topology.epoch > epoch:
@@ -167,6 +167,8 @@ class Following(Foundation[K, V]):
             if self._view.topology.epoch <= epoch:
                 if or_home is not None and self._base_driver.trouble(or_home) is None:
                     return True
+                if now >= patient_until:
+                    return False
                 yield from self._pause_between_epochs(until)
 
     def _look_around(self, until: float) -> Plan[None]:
@@ -183,13 +185,13 @@ class Following(Foundation[K, V]):
             return
         self._take_up(topology)
 
-    def _patient_until(self, epoch: int, until: float) -> float:
-        """How long to wait for another primary: until the deadline, unless this one has been away for long."""
+    def _patient_until(self, epoch: int) -> float:
+        """Until when another primary is waited for; after that one look has to do: this one has been away for long."""
         now, outage = self._base_driver.now(), self._outage
         if outage is None or outage.epoch != epoch or now > outage.seen_at + PATIENCE_SECONDS:
             outage = Outage(epoch, now, now)
         self._outage = outage._replace(seen_at=now)
-        return min(until, max(outage.since + PATIENCE_SECONDS, now + BETWEEN_EPOCHS_SECONDS))
+        return outage.since + PATIENCE_SECONDS
 
     def _pause_between_epochs(self, until: float) -> Plan[None]:
         yield Exchange((), min(until, self._base_driver.now() + BETWEEN_EPOCHS_SECONDS))

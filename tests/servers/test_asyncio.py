@@ -282,7 +282,7 @@ def test_more_tasks_than_may_be_under_way_take_turns(cluster: Cluster, run: Call
 
 def test_many_writes_of_one_key_in_one_turn_with_a_dead_primary(cluster: Cluster, run: Callable[..., Any]) -> None:
     async def work() -> None:
-        async with store_of(cluster, timeout_seconds=0.5) as store:
+        async with store_of(cluster, timeout_seconds=1.0) as store:
             await asyncio.gather(*[store.set("hot", b"%d" % n) for n in range(2000)])
             assert await store.get("hot", level="quorum") is not None
             await in_thread(cluster["a"].kill)
