@@ -68,10 +68,20 @@ class Following(Foundation[K, V]):
                 plan = build(view, order)
                 return (yield from watching(view, plan, self._base_driver.now(), view.others[order.home]))
             except (EpochMoved, Unavailable) as error:
-                home = None if isinstance(error, EpochMoved) else order.home
-                if not (yield from self._await_epoch_after(view.topology.epoch, order.until, home)):
+                if not (yield from self._await_reader(view, error, order.home, order.until)):
                     raise as_unavailable(error) from error
                 order = self._renewed(order)
+
+    def _await_reader(self, view: ClusterView, error: EpochMoved | Unavailable, home: str, until: float) -> Plan[bool]:
+        """After a read that failed in this view: wait for another primary, or for this one where it was out of reach.
+
+        False where neither comes in time, or where the primary is not what was missing.
+        """
+        if isinstance(error, EpochMoved):
+            return (yield from self._await_epoch_after(view.topology.epoch, until))
+        if self._base_driver.trouble(home) is None and self._view is view:
+            return False
+        return (yield from self._await_epoch_after(view.topology.epoch, until, home))
 
     def _look_into(self, pursuit: Pursuit) -> Plan[Record | None]:
         """Look, in a later epoch, what became of one write that is not to be sent again; the record that stands."""
@@ -165,11 +175,11 @@ class Following(Foundation[K, V]):
                 return False
             yield from self._read_topology(min(until, now + SUSPECT_SECONDS))
             if self._view.topology.epoch <= epoch:
-                if or_home is not None and self._base_driver.trouble(or_home) is None:
-                    return True
                 if now >= patient_until:
                     return False
                 yield from self._pause_between_epochs(until)
+                if or_home is not None and self._base_driver.trouble(or_home) is None:
+                    return self._base_driver.now() < until
 
     def _look_around(self, until: float) -> Plan[None]:
         """After something that did not come out in an epoch: let the members move, and see where they are by then."""

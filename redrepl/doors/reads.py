@@ -123,8 +123,8 @@ class Reads(Following[K, V]):
         self, view: ClusterView, raw: bytes, until: float, error: EpochMoved | Unavailable
     ) -> Plan[Record | None]:
         """A read that the primary did not answer in this view: from another one, where it takes over in time."""
-        home = None if isinstance(error, EpochMoved) else view.decider
-        if not (yield from self._await_epoch_after(view.topology.epoch, until, home)):
+        assert view.decider is not None, "there is one primary"
+        if not (yield from self._await_reader(view, error, view.decider, until)):
             raise as_unavailable(error) from error
         order = self._order(Limits(ConsistencyLevel.ONE, None))._replace(until=until)
         primary = ReadPreference.PRIMARY

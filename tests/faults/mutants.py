@@ -134,14 +134,6 @@ MUTANTS = (
         evidence="DID NOT RAISE WriteNotConfirmed",
     ),
     Mutant(
-        name="a restart is not noticed, and clients see it",
-        file="redrepl/edges/admission.py",
-        old="        if found.run_id != found.actual_run_id:\n",
-        new="        if found.run_id is None:\n",
-        killer="tests/chaos/test_command.py::test_nodes_that_lost_data",
-        evidence="not linearizable, key",
-    ),
-    Mutant(
         name="no deadline in the record",
         file="redrepl/doors/writes.py",
         old="VALUE, self._value(value), self._deadline(ttl), how)",
