@@ -56,7 +56,7 @@ class BulkWrite:
         """
         while self._parts and self._error is None and not self._is_cut_off:
             self._view, self._first = self._store._view, len(self._receipts)
-            yield from write_chunks(self._view, self._leaving(self._view), self._take)
+            yield from write_chunks(self._view, self._leaving(self._view), self._take, self._store._base_driver.now())
             yield from self._see_through()
         receipts = list(chain.from_iterable(self._receipts[number] for number in sorted(self._receipts)))
         receipts += self._not_sent()

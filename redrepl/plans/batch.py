@@ -12,7 +12,8 @@ from itertools import accumulate, repeat
 from operator import add
 from typing import NamedTuple, TypeVar
 
-from redrepl.plans.view import ClusterView, EpochMoved, describe_refusal
+from redrepl.plans.view import ClusterView, EpochMoved, Overtaken, describe_refusal
+from redrepl.plans.watch import watching
 from redrepl.plans.write import (
     FIRST_ROUND,
     GRACE_SECONDS,
@@ -110,7 +111,7 @@ def chunk_of(items: Sequence[Item], order: WriteOrder) -> Chunk:
 def write_chunk(view: ClusterView, chunk: Chunk) -> Plan[list[WriteReceipt]]:
     """Write one chunk; answers a receipt for each key. Raises as `write_one` does."""
     ended: list[Written] = []
-    yield from _Flight(view, iter((chunk,)), ended.append).run()
+    yield from _Flight(view, iter((chunk,)), ended.append).run(chunk.order.started)
     ((_, _, receipts, error),) = ended
     if error is not None:
         raise error
@@ -118,13 +119,15 @@ def write_chunk(view: ClusterView, chunk: Chunk) -> Plan[list[WriteReceipt]]:
     return receipts
 
 
-def write_chunks(view: ClusterView, leaving: Iterator[Chunk], take: Callable[[Written], None]) -> Plan[None]:
+def write_chunks(
+    view: ClusterView, leaving: Iterator[Chunk], take: Callable[[Written], None], started: float
+) -> Plan[None]:
     """Write chunks in this order, each taken from ``leaving`` at the moment it is sent; at its end ``take`` gets it.
 
     Chunks end in any order, and no more of them are kept here than are on their way. Where the deciding node refuses
     one, with what `write_one` raises, no more leave, and those under way are seen to their end.
     """
-    yield from _Flight(view, leaving, take).run()
+    yield from _Flight(view, leaving, take).run(started)
 
 
 class _Flight:
@@ -142,8 +145,21 @@ class _Flight:
         self._flying: dict[int, _Batch] = {}
         self._newest_is_answered = True
 
-    def run(self) -> Plan[None]:
+    def run(self, started: float) -> Plan[None]:
         """Until every chunk that left has its receipts, or is known to have to leave again."""
+        view = self._view
+        if view.decider is None:
+            yield from self._fly()
+            return
+        try:
+            yield from watching(view, self._fly(), started, view.others[view.decider])
+        except Overtaken as overtaken:
+            # What is on its way is as unknown as it is, and nothing more leaves in this epoch.
+            self._leaving = None
+            for number, batch in list(self._flying.items()):
+                self._land(number, batch.receipts(overtaken.at))
+
+    def _fly(self) -> Plan[None]:
         at = passed = 0.0
         while (effect := self._next_exchange(at, passed)) is not None:
             event = yield effect

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from redrepl.plans.batch import Item
 from redrepl.plans.tally import Standing, Tally
 from redrepl.plans.view import ClusterView, describe_refusal
+from redrepl.plans.watch import ask_decider
 from redrepl.plans.write import (
     GRACE_SECONDS,
     RESEND_SECONDS,
@@ -218,7 +219,7 @@ class _Call:
     def decide(self) -> Plan[Reply | Failure]:
         """Ask the deciding node alone. A Failure, also where it serves nobody: sent or not. Raises as `write_one`."""
         order, view = self._order, self._view
-        event = yield Exchange((Request(order.home, self._script_call()),), order.until, order.home, fresh=True)
+        event = yield from ask_decider(view, order.home, self._script_call(), order.started, order.until)
         if isinstance(event, Failure):
             return event
         if not isinstance(event, Reply):

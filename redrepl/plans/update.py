@@ -11,8 +11,9 @@ from typing import NamedTuple
 from redrepl.plans.read import read_confirmed
 from redrepl.plans.tally import Tally
 from redrepl.plans.view import ClusterView, describe_refusal
+from redrepl.plans.watch import ask_decider
 from redrepl.plans.write import WriteOrder, is_closed, receipt, spread_decided, verdict_error
-from redrepl.values.effects import DeadlinePassed, Exchange, Failure, Plan, Reply, Request, ScriptCall
+from redrepl.values.effects import DeadlinePassed, Failure, Plan, Reply, ScriptCall
 from redrepl.values.errors import RequestError
 from redrepl.values.receipt import Outcome, WriteReceipt
 from redrepl.values.record import NO_DEADLINE, Record, parse_record
@@ -43,7 +44,7 @@ def update_one(
     deadline = b"%012x" % update.deadline_millis
     arguments = (view.epoch, update.operation, update.stamp.encode(), deadline, update.operand)
     call = ScriptCall("update", (layout.member, layout.log, layout.data(key)), arguments)
-    event = yield Exchange((Request(order.home, call),), order.until, order.home, fresh=True)
+    event = yield from ask_decider(view, order.home, call, order.started, order.until)
     if not isinstance(event, Reply):
         assert isinstance(event, (Failure, DeadlinePassed))
         return Updated(_unanswered(view, order, user_key, update.stamp, event), None)

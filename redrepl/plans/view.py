@@ -30,6 +30,15 @@ class EpochMoved(RedreplError):
     """A node works in another epoch than the caller's topology: read the topology again and repeat."""
 
 
+class Overtaken(EpochMoved):
+    """A later epoch began while a node was silent: whether it carried out what it was asked is not known.
+
+    ``at``: the driver's clock, in seconds.
+    """
+
+    at = 0.0
+
+
 class ClusterView:
     """A topology with its key layout, made once per topology."""
 

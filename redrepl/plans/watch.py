@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar
 
-from redrepl.plans.view import SUSPECT_SECONDS, ClusterView, EpochMoved
-from redrepl.values.effects import DeadlinePassed, Event, Exchange, PlainCommand, Plan, Reply, Request
+from redrepl.plans.view import SUSPECT_SECONDS, ClusterView, Overtaken
+from redrepl.values.effects import Command, DeadlinePassed, Event, Exchange, Failure, PlainCommand, Plan, Reply, Request
 from redrepl.values.topology import Topology
 
 R = TypeVar("R")
@@ -19,7 +19,7 @@ LOOK = -1
 
 
 def watching(view: ClusterView, plan: Plan[R], started: float, asked: Sequence[str]) -> Plan[R]:
-    """Drive a plan; while it waits for long, look whether one of ``asked`` knows a later epoch. Then raises EpochMoved.
+    """Drive a plan; while it waits for long, look whether one of ``asked`` knows a later epoch. Then raises Overtaken.
 
     What the plan is waiting for may still come after that, and means nothing any more.
     """
@@ -66,4 +66,22 @@ def _check(view: ClusterView, event: Event) -> None:
         return
     told = Topology.parse(event.content)
     if told.epoch > view.topology.epoch:
-        raise EpochMoved(f"node {event.node!r} knows epoch {told.epoch}", {event.node: f"epoch {told.epoch}"})
+        evidence = {event.node: f"epoch {told.epoch}"}
+        overtaken = Overtaken(f"no answer before epoch {told.epoch} began, as node {event.node!r} tells", evidence)
+        overtaken.at = event.at
+        raise overtaken
+
+
+def ask_decider(view: ClusterView, home: str, command: Command, started: float, until: float) -> Plan[Event]:
+    """Ask the deciding node alone. Where a later epoch begins before it answers, that is a failure of what was sent."""
+    question = _wait_for(Exchange((Request(home, command),), until, home, True))
+    if view.decider is None:
+        return (yield from question)
+    try:
+        return (yield from watching(view, question, started, view.others[home]))
+    except Overtaken as overtaken:
+        return Failure(home, 0, overtaken.message, True, overtaken.at)
+
+
+def _wait_for(effect: Exchange) -> Plan[Event]:
+    return (yield effect)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from redrepl.plans.tally import Standing, Tally
-from redrepl.plans.view import ClusterView, describe_refusal, foreign_value, refusal_error
+from redrepl.plans.view import ClusterView, Overtaken, describe_refusal, foreign_value, refusal_error
 from redrepl.plans.watch import watching
 from redrepl.values.effects import DeadlinePassed, Event, Exchange, Failure, Plan, Reply, Request, ScriptCall
 from redrepl.values.errors import ClockSkew, RedreplError
@@ -71,8 +71,14 @@ def write_one(
         wait = wait or Exchange((), until, holds=not is_patient)
         event = yield wait
     assert event is not None
-    rest = _go_on(_Spread(view, order, user_key, key, record, call), holders, event)
-    return (yield from (rest if view.decider is None else watching(view, rest, order.started, view.others[home])))
+    spread = _Spread(view, order, user_key, key, record, call)
+    rest = _go_on(spread, holders, event)
+    if view.decider is None:
+        return (yield from rest)
+    try:
+        return (yield from watching(view, rest, order.started, view.others[home]))
+    except Overtaken as overtaken:
+        return spread.receipt(overtaken.at)
 
 
 def _go_on(spread: _Spread, holders: list[str], event: Event) -> Plan[WriteReceipt]:

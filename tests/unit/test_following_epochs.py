@@ -283,3 +283,48 @@ def test_where_a_later_write_stands_with_a_new_primary_the_outcome_is_unknown() 
     later = value_record(Stamp(6_000, 4), b"later").encode()
     with pytest.raises(WriteNotConfirmed, match="unknown"):
         _stands(write, later, "c")
+
+
+def _silent(plan: ByHand[Any], around: Surroundings) -> ByHand[Any]:
+    """The primary does not answer; when the others are asked, b is the primary."""
+    around.plan = plan
+    new = topology(3).with_primary("b", 8).encode().encode()
+    plan.looks_around()
+    assert set(plan.looks) == {"b", "c"}
+    plan.replies("c", new, tag=LOOK)
+    return plan.replies("b", new).replies("c", new)
+
+
+def test_many_writes_to_a_silent_primary_are_looked_up_with_the_next_one() -> None:
+    base, around = _coordinator(topology(3), "quorum")
+    plan = ByHand(base._set_many({b"x": b"1", b"y": b"2"}, None, Limits(None, None)))
+    plan.replies("b", 1).replies("c", 1)
+    _silent(plan, around)
+    records = [value_record(Stamp(5_000, 9), payload).encode() for payload in (b"1", b"2")]
+    assert plan.scripts() == ["read_many"]
+    plan.replies("b", [b"ok", *records])
+    receipts = plan.replies("b", [b"ok", *records]).replies("c", [b"ok", *(r[:35] for r in records)], tag=1).result
+    assert {receipt.outcome for receipt in receipts.values()} == {Outcome.COMMITTED}
+
+
+def test_a_condition_on_a_silent_primary_is_decided_by_the_next_one() -> None:
+    base, around = _coordinator(topology(3), "quorum")
+    plan = ByHand(base._increment(b"n", 2, Limits(None, None)))
+    assert plan.scripts() == ["update"]
+    _silent(plan, around)
+    assert (plan.scripts(), plan.targets()) == (["read_many"], ["b"])
+    plan.replies("b", [b"ok", None])
+    assert (plan.scripts(), plan.targets()) == (["update"], ["b"]), (
+        "it certainly had no effect: it is carried out there"
+    )
+    made = value_record(Stamp(5_000, 9), b"2").encode()
+    assert plan.replies("b", [b"ok", made]).replies("c", 1, tag=1).result == 2
+
+
+def test_a_condition_that_a_former_primary_carried_out_is_not_carried_out_again() -> None:
+    base, around = _coordinator(topology(3), "quorum")
+    plan = ByHand(base._increment(b"n", 2, Limits(None, None)))
+    _silent(plan, around)
+    made = value_record(Stamp(5_000, 9), b"2").encode()
+    plan.replies("b", [b"ok", made])
+    assert plan.replies("b", [b"ok", made]).replies("c", [b"ok", made[:35]], tag=1).result == 2

@@ -138,7 +138,7 @@ def write_many(view: ClusterView, order: WriteOrder, items: Sequence[Item]) -> P
 def all_written(view: ClusterView, leaving: Iterator[Chunk]) -> Plan[list[Written]]:
     """`write_chunks`, and what became of the chunks in the order in which they left."""
     ended: list[Written] = []
-    yield from write_chunks(view, leaving, ended.append)
+    yield from write_chunks(view, leaving, ended.append, START)
     return sorted(ended, key=lambda written: written.number)
 
 
