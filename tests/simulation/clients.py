@@ -28,7 +28,10 @@ Conversation: TypeAlias = Generator[Any, Any, None]
 
 
 class Habits(NamedTuple):
-    """What the clients of one history do. Pauses and time-outs in seconds; ``keys``: those that hold any value."""
+    """What the clients of one history do, all together. Pauses and time-outs in seconds.
+
+    keys: those that hold any value. weights: how often which kind of conversation comes up.
+    """
 
     operations: int
     pause_seconds: float
@@ -38,9 +41,13 @@ class Habits(NamedTuple):
 
 
 class History:
-    """What all clients did, in the order in which they began, and how it ended. ``crashes``: what should never come up."""
+    """What all clients did, in the order in which they began, and how it ended.
 
-    def __init__(self) -> None:
+    left: conversations that are still to be begun by anybody. crashes: what should never come up.
+    """
+
+    def __init__(self, conversations: int) -> None:
+        self.left = conversations
         self.operations: list[Operation] = []
         self.outcomes: dict[str, int] = {}
         self.crashes: list[str] = []
@@ -117,7 +124,8 @@ class Client:
 
     def _thread(self) -> Script:
         names, weights = zip(*self._habits.weights.items(), strict=True)
-        for _ in range(self._habits.operations):
+        while self._history.left > 0:
+            self._history.left -= 1
             yield Rest(self._random.expovariate(1.0) * self._habits.pause_seconds)
             yield from self._conversations[self._random.choices(names, weights)[0]]()
         self.open_threads -= 1

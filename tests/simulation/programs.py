@@ -308,6 +308,7 @@ class Program:
         self.skew_seconds = skew_seconds
         self.paused_until = 0.0
         self.is_alive = True
+        self.open_scripts = 0
         self._purpose = purpose
         self._channels: list[Channel] = []
         self._scripts: list[Script] = []
@@ -320,6 +321,7 @@ class Program:
         channel = kind(self)
         self._channels.append(channel)
         self._scripts.append(script)
+        self.open_scripts += 1
         self.world.after(0.0, self._step, script, channel, None, None)
 
     def kill(self) -> None:
@@ -385,6 +387,7 @@ class Program:
         try:
             wanted = script.throw(error) if error is not None else script.send(result)
         except StopIteration:
+            self.open_scripts -= 1
             return
         if isinstance(wanted, Rest):
             self.world.after(wanted.seconds, self._step, script, channel, None, None)

@@ -18,12 +18,14 @@ CLOCKS = ("clock",)
 
 class Profile(NamedTuple):
     """Which histories to draw. faults: kinds that may come up. storm: more members restart than the guarantees allow;
-    then a cluster that waits for its operator is right. moves: whether operators move the primary's role.
+    then a cluster that waits for its operator is right. moves: whether operators move the primary's role. unattended: no
+    operator takes up a change of epoch that somebody left half done.
     """
 
     faults: tuple[str, ...]
     moves: bool = True
     storm: bool = False
+    unattended: bool = False
     largest_skew_seconds: float = 0.2
 
 
@@ -34,6 +36,7 @@ PROFILES = {
     "restarts": Profile(RESTARTS),
     "clocks": Profile((*NETWORK, *CLOCKS), largest_skew_seconds=1.2),
     "storm": Profile(NETWORK + RESTARTS + PROGRAMS + CLOCKS, storm=True),
+    "unattended": Profile(NETWORK + RESTARTS + PROGRAMS + CLOCKS, unattended=True),
     "calm": Profile((), moves=False),
 }
 
@@ -58,6 +61,7 @@ class Settings(NamedTuple):
     tick_seconds: float
     fails_over: bool
     storm: bool
+    unattended: bool
 
 
 def draw(random: Random, profile: Profile, copies: int) -> Settings:
@@ -68,7 +72,7 @@ def draw(random: Random, profile: Profile, copies: int) -> Settings:
         copies=copies,
         clients=clients,
         threads=threads,
-        habits=_habits(random, clients * threads),
+        habits=_habits(random),
         tolerances=Tolerances(max_age_seconds=random.choice((1.5, 4.0)), max_skew_seconds=1.0),
         retention=Retention(random.choice((0.1, 2.0, 60.0)), random.choice((0, 5, 1000)), 100_000),
         skew_seconds=random.choice((0.0, 0.01, 1.0)) * profile.largest_skew_seconds,
@@ -82,10 +86,11 @@ def draw(random: Random, profile: Profile, copies: int) -> Settings:
         tick_seconds=random.choice((0.1, 0.3, 1.0)),
         fails_over=fails_over,
         storm=profile.storm,
+        unattended=profile.unattended,
     )
 
 
-def _habits(random: Random, threads: int) -> Habits:
+def _habits(random: Random) -> Habits:
     weights = {"get": 6, "set": 6}
     for name, weight in (("delete", 2), ("add", 2), ("compare", 3), ("increment", 4), ("get counter", 2)):
         if random.random() < 0.5:
@@ -94,7 +99,7 @@ def _habits(random: Random, threads: int) -> Habits:
         if random.random() < 0.2:
             weights[name] = 2
     return Habits(
-        operations=random.choice((20, 30, 40)) // threads,
+        operations=random.choice((20, 30, 40)),
         pause_seconds=random.choice((0.01, 0.1, 0.3)),
         timeout_seconds=random.choice((0.3, 1.0)),
         keys=random.choice((("x",), ("x", "y"))),

@@ -19,7 +19,7 @@ from redrepl.values.record import VALUE, parse_record
 from redrepl.values.report import NodeReport, parse_report
 from redrepl.values.topology import Member, Mode, NodeRole, Topology
 from tests.simulation import upkeep
-from tests.simulation.clients import COUNTER, Client, Habits, History
+from tests.simulation.clients import COUNTER, Client, History
 from tests.simulation.faults import Faults
 from tests.simulation.linearizability import GET, Operation, Value, check_key
 from tests.simulation.linearizability import Verdict as KeyVerdict
@@ -33,6 +33,9 @@ from tests.simulation.world import World, enter
 NODES = ("a", "b", "c", "d", "e", "f", "g")
 LONGEST_SECONDS = 60.0
 SETTLING_SECONDS = 120.0
+PATIENCE_SECONDS = 20.0
+"""What the workers have not brought to rest by then, an operator looks at."""
+
 LOOK_SECONDS = 0.25
 LAYOUT = KeyLayout("shop")
 
@@ -93,11 +96,12 @@ class Simulation:
         enter(world)
         self.world = world
         self.settings = settings
-        self.history = History()
+        self.history = History(settings.habits.operations)
         self.count = upkeep.Count()
         self.nodes = NODES[: settings.copies]
         self.random = world.stream("simulation")
         self.is_over = False
+        self.is_work_left = True
         self.is_settled = False
         roles = [NodeRole.PRIMARY] + [NodeRole.REPLICA] * (settings.copies - 1)
         members = (Member(node, f"redis://{node}:6379/0", role) for node, role in zip(self.nodes, roles, strict=True))
@@ -142,11 +146,27 @@ class Simulation:
             if not machine.is_up:
                 machine.start()
         self.network.hold_together()
-        self.world.after(LOOK_SECONDS, self._look)
-        self.world.run(self.world.now + SETTLING_SECONDS, lambda: self.is_settled)
+        self._settle()
         if self.is_settled:
             self._read_at_last()
         return self._result()
+
+    def _settle(self) -> None:
+        """Have the workers go on until nobody lacks anything, stop everybody, and see that it stays so."""
+        end = self.world.now + SETTLING_SECONDS
+        while not self.is_settled and self.world.now < end:
+            self.is_work_left = True
+            if not any(kind == "worker" for kind in self.keepers.values()):
+                self._begin("worker")
+            self._look()
+            self.world.run(min(end, self.world.now + PATIENCE_SECONDS), lambda: not self.is_work_left)
+            if self.is_work_left and not self.settings.unattended:
+                self._begin("rescuer")
+            self.world.run(min(end, self.world.now + PATIENCE_SECONDS), lambda: not self.is_work_left)
+            self.is_work_left = False
+            self.world.run(end, self._is_quiet)
+            self.keepers.clear()
+            self.is_settled = not self._unsettled()
 
     # Making the cluster --------------------------------------------------------------------------------------
 
@@ -179,22 +199,22 @@ class Simulation:
         number = self._names[kind] = self._names.get(kind, 0) + 1
         name = f"{kind}{number}"
         if kind == "client":
-            self.clients.append(self._new_client(name, self.settings.habits))
+            self.clients.append(self._new_client(name))
             self.clients[-1].begin(self.settings.threads)
             return
         program = Program(name, self.network, LAYOUT, Purpose.MAINTAIN, self.customs.look_seconds, self._skew())
         self.keepers[program] = kind
         scripts = {"worker": upkeep.work, "monitor": upkeep.watch, "operator": upkeep.move_about}
-        is_needed = (lambda: not self.is_settled) if kind == "worker" else (lambda: not self.is_over)
+        scripts["rescuer"] = upkeep.take_up
+        is_needed = (lambda: self.is_work_left) if kind == "worker" else (lambda: not self.is_over)
         program.start(scripts[kind](program, self.customs, self.world.stream(name), self.count, is_needed))
 
-    def _new_client(self, name: str, habits: Habits) -> Client:
+    def _new_client(self, name: str, known: Topology | None = None) -> Client:
         timeout = self.settings.habits.timeout_seconds
         program = Program(name, self.network, LAYOUT, Purpose.SERVE, timeout, self._skew())
-        known = self.topology
-        if self.clients and self.random.random() < 0.5:
-            known = self.random.choice(self.clients).store.topology
-        return Client(program, self.configuration, known, habits, self.history, self.world.stream(name))
+        if known is None:
+            known = self.random.choice([self.topology, *(client.store.topology for client in self.clients)])
+        return Client(program, self.configuration, known, self.settings.habits, self.history, self.world.stream(name))
 
     def _replace(self, program: Program) -> None:
         """In the place of a program that was killed."""
@@ -230,26 +250,37 @@ class Simulation:
         return not any(client.open_threads for client in self.clients)
 
     def _look(self) -> None:
-        """Whether everything has come to rest."""
-        clients = [client.program.name for client in self.clients]
-        links = (self.network.link(name, node) for name in clients for node in self.nodes)
-        quiet = self._clients_are_done() and not any(link.under_way for link in links)
-        if quiet and all(machine.is_idle for machine in self.network.machines.values()):
-            self.is_settled = not self._unsettled()
-        if not self.is_settled:
+        """Whether the workers have done what they can; seen now and then."""
+        if self._clients_are_done() and not self._unsettled():
+            self.is_work_left = False
+        else:
             self.world.after(LOOK_SECONDS, self._look)
+
+    def _is_quiet(self) -> bool:
+        """Whether nothing is under way any more, from anybody to anywhere."""
+        if any(program.is_alive and program.open_scripts for program in self.keepers) or not self._clients_are_done():
+            return False
+        if any(link.under_way for link in self.network.links.values()):
+            return False
+        return all(machine.is_idle for machine in self.network.machines.values())
+
+    def _reports(self) -> upkeep.Reports:
+        return {name: self._report(machine) for name, machine in self.network.machines.items()}
+
+    def _newest_topology(self) -> Topology:
+        return newest_topology(self._reports()) or self.topology
 
     def _unsettled(self) -> list[str]:
         """Members that lack something."""
-        reports: upkeep.Reports = {name: self._report(machine) for name, machine in self.network.machines.items()}
+        reports = self._reports()
         topology = newest_topology(reports)
         return list(self.nodes) if topology is None else needs_bringing_up(topology, reports)
 
     def _read_at_last(self) -> None:
         """A new client reads everything at QUORUM: the cluster serves, and what it answers is part of the history."""
         keys = (*self.settings.habits.keys, COUNTER)
-        for _ in range(5):
-            client = self._new_client(f"reader{self.random.getrandbits(32)}", self.settings.habits)
+        for attempt in range(1, 6):
+            client = self._new_client(f"reader{attempt}", self._newest_topology())
             for key in keys:
                 client.open_threads += 1
                 client.program.start(_reading(client, key))
@@ -287,7 +318,9 @@ class Simulation:
             return verdict, details
         if not self.is_settled:
             reports = [self._report(machine) for machine in self.network.machines.values()]
-            words = [f"{r.node}: epoch {r.epoch}, {r.state}, restarted: {r.has_restarted}" for r in reports]
+            words = [f"{r.node}: epoch {r.epoch}, {r.state}, lineage {r.lineage}" for r in reports]
+            words += [f"{r.node} has restarted" for r in reports if r.has_restarted]
+            words.append(f"primary {self._newest_topology().decider} in epoch {self._newest_topology().epoch}")
             return Verdict.WAITING if self.settings.storm else Verdict.STUCK, words
         if any(held != contents[self.nodes[0]] for held in contents.values()):
             return Verdict.DIFFERENT, [f"{node}: {held}" for node, held in contents.items()]

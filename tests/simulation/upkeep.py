@@ -131,6 +131,16 @@ def move_about(
             yield from _move(program, customs, random, count, "switchover" if planned else "move", to, away, planned)
 
 
+def take_up(program: Program, customs: Customs, random: Random, count: Count, _: Callable[[], bool]) -> Script:
+    """An operator who finds a change of epoch that somebody left half done, and has it done again."""
+    reports: Reports = yield inspect_nodes(customs.layout, customs.nodes, program.now() + customs.look_seconds)
+    topology = newest_topology(reports)
+    epochs = [report.epoch for report in reports.values() if isinstance(report, NodeReport)]
+    if topology is not None and max(epochs, default=0) > topology.epoch:
+        count.add("left half done")
+        yield from _move(program, customs, random, count, "taken up", None, frozenset())
+
+
 def _move(
     program: Program,
     customs: Customs,
