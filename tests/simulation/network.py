@@ -16,6 +16,7 @@ from redrepl.edges.switchboard import Run
 from redrepl.plans.inspect import run_id_in
 from redrepl.values.effects import Command, PlainCommand, Request, ScriptCall
 from redrepl.values.keys import KeyLayout
+from redrepl.values.reasons import REFUSES
 from tests.simulation.servers import Data, Server
 from tests.simulation.sources import Sources
 from tests.simulation.world import BEGINNING_SECONDS, World, latency_seconds
@@ -132,7 +133,7 @@ class Connection:
     """What the library's `NodeConnection` is to a switchboard, without a socket. ``run_id``: the server's, once known."""
 
     __slots__ = ("_from_node", "_link", "_lost", "_received", "_to_node", "is_closed", "machine", "node", "on_readable")
-    __slots__ += ("owed", "program", "run", "run_id", "unsent")
+    __slots__ += ("owed", "program", "run", "run_id", "took_at", "unsent")
 
     def __init__(self, program: str, link: Link, machine: Machine) -> None:
         self.program = program
@@ -142,6 +143,7 @@ class Connection:
         self.run_id = ""
         self.owed: deque[tuple[Run, Request, float]] = deque()
         self.unsent = b""
+        self.took_at = 0.0
         self.is_closed = False
         self.on_readable: Callable[[Connection], None] = _ignore
         self._link = link
@@ -274,7 +276,7 @@ class Machine:
             connection.run = self.run
             self._connections.append(connection)
         if not self.is_up or connection.run != self.run:
-            connection.answer(Lost("no server runs there" if not self.is_up else "the server does not know it"))
+            connection.answer(Lost("the server does not know it" if self.is_up else REFUSES))
             return
         self._waiting.append((connection, packet))
         self._go_on()
@@ -294,7 +296,7 @@ class Machine:
                 self.server.scripts.update(packet.shas)
                 content = None
             else:
-                assert type(packet) is Request
+                assert isinstance(packet, Request)
                 content = self._carry_out(packet.command)
                 if self.world.is_traced:
                     what = f"   for {connection.program}: {brief(packet.command)} -> {brief_answer(content)}"

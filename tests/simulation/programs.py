@@ -15,6 +15,7 @@ from redrepl.edges.opening import NodeGate
 from redrepl.edges.switchboard import Run, Switchboard
 from redrepl.values.effects import DeadlinePassed, Event, Exchange, Plan, Progress, Reply, Request
 from redrepl.values.keys import KeyLayout
+from redrepl.values.reasons import LOST, REFUSES
 from tests.simulation.network import Connection, Hello, Introduction, Load, Network, brief
 from tests.simulation.world import BEGINNING_SECONDS, World
 from tests.simulation.world import Event as Appointment
@@ -69,7 +70,7 @@ class Gate(NodeGate):
         try:
             (content,) = connection.receive()
         except OSError as error:
-            self._fail(f"connection refused or lost: {error}")
+            self._fail(f"{LOST} while it was opened: {error}" if REFUSES not in str(error) else str(error))
             return
         if type(content) is not Introduction:
             self._hand_over(connection, None)
@@ -117,7 +118,7 @@ class Channel(Switchboard):
         self._plan: Plan[Any] | None = None
         self._done: Callable[[Any, BaseException | None], None] = _ignore
         self._deadline: Appointment | None = None
-        self._until = 0.0
+        self._holds = False
         self._gate: str | None = None
         self._is_called = False
 
@@ -177,8 +178,8 @@ class Channel(Switchboard):
         if run.events:
             return run.events.popleft()
         if effect.until <= self._world.now:
-            return self._last_look(run)
-        self._until = effect.until
+            return self._last_look(run, effect.holds)
+        self._holds = effect.holds
         self._deadline = self._world.at(effect.until, self._time_is_up)
         return None
 
@@ -196,11 +197,12 @@ class Channel(Switchboard):
         self._waiting.clear()
         self._held.clear()
 
-    def _last_look(self, run: Run) -> Event:
+    def _last_look(self, run: Run, holds: bool) -> Event:
         self._gate = None
         self._poll()
-        self.give_up(run)
-        self._stop_waiting()
+        if not holds:
+            self.give_up(run)
+            self._stop_waiting()
         return run.events.popleft() if run.events else DeadlinePassed(self._world.now)
 
     def _go_on(self) -> None:
@@ -217,7 +219,7 @@ class Channel(Switchboard):
             self._deadline = self._world.at(self._program.paused_until, self._time_is_up)
         elif self._plan is not None:
             self._deadline = None
-            self._advance(self._last_look(self._run))
+            self._advance(self._last_look(self._run, self._holds))
 
     # What the switchboard asks for ---------------------------------------------------------------------------
 

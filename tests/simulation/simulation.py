@@ -116,6 +116,9 @@ class Simulation:
             settings.tick_seconds,
             0.3 + self.random.random(),
             settings.fails_over,
+            probe_seconds=0.1,
+            crash_seconds=0.1,
+            silence_seconds=self.random.choice((0.2, 0.7)),
         )
         self.clients: list[Client] = []
         self.keepers: dict[Program, str] = {}
@@ -206,7 +209,10 @@ class Simulation:
         self.keepers[program] = kind
         scripts = {"worker": upkeep.work, "monitor": upkeep.watch, "operator": upkeep.move_about}
         scripts["rescuer"] = upkeep.take_up
-        is_needed = (lambda: self.is_work_left) if kind == "worker" else (lambda: not self.is_over)
+        if kind in ("worker", "monitor"):
+            is_needed = lambda: self.is_work_left  # noqa: E731
+        else:
+            is_needed = lambda: not self.is_over  # noqa: E731
         program.start(scripts[kind](program, self.customs, self.world.stream(name), self.count, is_needed))
 
     def _new_client(self, name: str, known: Topology | None = None) -> Client:
@@ -220,7 +226,7 @@ class Simulation:
         """In the place of a program that was killed."""
         if program in self.keepers:
             kind = self.keepers.pop(program)
-            if kind == "worker" or not self.is_over:
+            if kind in ("worker", "monitor") or not self.is_over:
                 self._begin(kind)
             return
         dead = next(client for client in self.clients if client.program is program)

@@ -15,6 +15,7 @@ from redrepl.plans.failover import FailoverOrder, fail_over
 from redrepl.plans.inspect import inspect_nodes
 from redrepl.plans.membership import Tolerances
 from redrepl.plans.steps import Steps
+from redrepl.plans.suspicion import Suspicion
 from redrepl.plans.topology import newest_topology
 from redrepl.plans.upkeep import Retention, needs_bringing_up, trim_floor
 from redrepl.plans.view import ClusterView
@@ -28,7 +29,11 @@ Reports = dict[str, NodeReport | str]
 
 
 class Customs(NamedTuple):
-    """How a cluster is looked after. fails_over: workers hand the role of a primary that restarted to another node."""
+    """How a cluster is looked after, durations in seconds.
+
+    fails_over: workers hand the role of a primary that restarted to another node. crash_seconds, silence_seconds: what
+    a monitor puts up with before it replaces a primary that is down, or silent.
+    """
 
     layout: KeyLayout
     nodes: tuple[str, ...]
@@ -37,6 +42,9 @@ class Customs(NamedTuple):
     tick_seconds: float
     look_seconds: float
     fails_over: bool
+    probe_seconds: float
+    crash_seconds: float
+    silence_seconds: float
 
 
 class Count:
@@ -98,24 +106,19 @@ def _trim(program: Program, customs: Customs, count: Count, topology: Topology, 
 
 
 def watch(program: Program, customs: Customs, random: Random, count: Count, is_needed: Callable[[], bool]) -> Script:
-    """A monitor: replace a primary that does not serve at two looks in a row."""
-    suspected: str | None = None
+    """A monitor: replace a primary when the library's suspicion says so, with growing pauses between attempts."""
+    suspicion = Suspicion(customs.crash_seconds, customs.silence_seconds)
+    next_at, pause_seconds = 0.0, 0.05
     while is_needed():
-        yield Rest(customs.tick_seconds * (0.5 + random.random()))
-        reports: Reports = yield inspect_nodes(customs.layout, customs.nodes, program.now() + customs.look_seconds)
-        topology = newest_topology(reports)
-        if topology is None or topology.decider is None:
-            continue
-        primary = topology.decider
-        found = reports[primary]
-        if isinstance(found, NodeReport) and found.is_serving and found.epoch == topology.epoch:
-            suspected = None
-        elif suspected != primary:
-            suspected = primary
-        else:
-            away = frozenset((primary,)) if isinstance(found, str) else frozenset()
-            yield from _move(program, customs, random, count, "failover", None, away)
-            suspected = None
+        yield Rest(customs.probe_seconds * (0.5 + random.random()))
+        until = program.now() + customs.silence_seconds / 3
+        reports: Reports = yield inspect_nodes(customs.layout, customs.nodes, until)
+        verdict = suspicion.judge(newest_topology(reports), reports, program.now())
+        if verdict.is_due and program.now() >= next_at:
+            _note(program, f"** failing over: {verdict.why}")
+            yield from _move(program, customs, random, count, "failover", None, verdict.away)
+            next_at = program.now() + pause_seconds * (0.5 + random.random() / 2)
+            pause_seconds = min(5.0, 2 * pause_seconds)
 
 
 def move_about(
