@@ -1,7 +1,7 @@
 """Simulates histories of many seeds, and shows what fails.
 
-    python -m tests.simulation --seeds 1000 [--first N] [--copies 3|5] [--profile mixed] [--jobs 2]
-    python -m tests.simulation --first 1512 --seeds 1 --trace
+python -m tests.simulation --seeds 1000 [--first N] [--copies 3|5] [--profile mixed] [--jobs 2]
+python -m tests.simulation --first 1512 --seeds 1 --trace
 """
 
 from __future__ import annotations

@@ -70,7 +70,9 @@ class Operation:
     def __str__(self) -> str:
         until = f"{self.returned:.4f}" if self.is_known else "unknown"
         wanted = f" if {self.expected!r}" if self.kind == COMPARE else ""
-        what = {GET: f"= {self.result!r}", INCREMENT: f"{self.value!r} = {self.result!r}"}.get(self.kind, repr(self.value))
+        what = repr(self.value)
+        if self.kind in (GET, INCREMENT):
+            what = f"{what if self.kind == INCREMENT else ''} = {self.result!r}".lstrip()
         turned_down = "" if self.applied else " (not applied)"
         return f"[{self.invoked:.4f}, {until}] {self.program}: {self.kind} {self.key} {what}{wanted}{turned_down}"
 

@@ -1,8 +1,8 @@
 """Machines that run the servers, and the connections between programs and them.
 
 A connection keeps the order of what is sent on it. What a cut link holds up arrives when the link heals, as TCP sends
-again; a connection may also break, with everything on its way in one direction, and the other side may or may not notice.
-What was sent before a client closed a connection may still arrive, behind what it sent later on a new one.
+again; a connection may also break, with everything on its way in one direction, and the other side may or may not
+notice. What was sent before a client closed a connection may still arrive, behind what it sent later on a new one.
 """
 
 from __future__ import annotations
@@ -130,10 +130,25 @@ def _ignore(_: Connection) -> None:
 
 
 class Connection:
-    """What the library's `NodeConnection` is to a switchboard, without a socket. ``run_id``: the server's, once known."""
+    """What the library's `NodeConnection` is to a switchboard, without a socket. ``run_id``: the server's, if known."""
 
-    __slots__ = ("_from_node", "_link", "_lost", "_received", "_to_node", "is_closed", "machine", "node", "on_readable")
-    __slots__ += ("owed", "program", "run", "run_id", "took_at", "unsent")
+    __slots__ = (
+        "_from_node",
+        "_link",
+        "_lost",
+        "_received",
+        "_to_node",
+        "is_closed",
+        "machine",
+        "node",
+        "on_readable",
+        "owed",
+        "program",
+        "run",
+        "run_id",
+        "took_at",
+        "unsent",
+    )
 
     def __init__(self, program: str, link: Link, machine: Machine) -> None:
         self.program = program

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 from redrepl.doors import reads, writes
 from redrepl.edges.admission import Admission
-from redrepl.plans import failover, undecided
+from redrepl.plans import failover, read, undecided, write
 from redrepl.plans.copying import Copier
 from redrepl.values.report import NodeReport
-from tests.simulation.simulation import Result, Verdict, simulate
 from tests.simulation.settings import PROFILES
+from tests.simulation.simulation import Result, Verdict, simulate
 from tests.simulation.sources import Sources, changed_sources, library_sources
 from tests.simulation.world import in_virtual_time
 
@@ -82,7 +82,7 @@ def _without_restamping() -> Sources:
     return changed_sources("write", ("if member.rule ~= 'decide' then", "if true then"))
 
 
-_write_one, _read_confirmed = writes.write_one, reads.read_confirmed
+_write_one, _read_confirmed = write.write_one, read.read_confirmed
 _send, _is_serving = Copier.send, NodeReport.is_serving
 
 

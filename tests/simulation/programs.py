@@ -111,7 +111,7 @@ class Channel(Switchboard):
     """Drives one plan at a time, as the library's blocking channel does, but never waits."""
 
     def __init__(self, program: Program) -> None:
-        super().__init__(lambda: program.gates, program.timeout_seconds)  # type: ignore[arg-type, return-value]
+        super().__init__(lambda: program.gates, program.timeout_seconds)
         self._program = program
         self._world = program.world
         self._run = Run()
@@ -264,7 +264,7 @@ class Channel(Switchboard):
 
 
 class UpkeepChannel(Channel):
-    """As the library's channel for upkeep: a node that answered and restarted since is not used for the rest of a plan."""
+    """As the library's: a node that answered and restarted since is not used for the rest of a plan."""
 
     def __init__(self, program: Program) -> None:
         super().__init__(program)

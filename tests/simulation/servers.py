@@ -48,14 +48,14 @@ _TIMED = (fake_helpers, fake_base, fake_server_mixin, fake_stream)
 @contextmanager
 def virtual_server_time() -> Iterator[None]:
     """Inside, fakeredis reads the simulation's clock."""
-    kept = [module.time for module in _TIMED]  # type: ignore[attr-defined]
+    kept = [vars(module)["time"] for module in _TIMED]
     for module in _TIMED:
-        module.time = _CLOCK  # type: ignore[attr-defined]
+        vars(module)["time"] = _CLOCK
     try:
         yield
     finally:
         for module, time in zip(_TIMED, kept, strict=True):
-            module.time = time  # type: ignore[attr-defined]
+            vars(module)["time"] = time
 
 
 class _Socket(FakeSocket):
@@ -109,6 +109,10 @@ def _plain(result: Any) -> Any:
     if isinstance(result, float):
         return b"%.17g" % result
     return result
+
+
+def _encoded(arguments: tuple[bytes | int, ...]) -> list[bytes]:
+    return [each if isinstance(each, bytes) else b"%d" % each for each in arguments]
 
 
 class _Lua:
@@ -194,9 +198,9 @@ class Server:
             script = sources[command.script]
             if script.sha not in self.scripts:
                 return hiredis.ReplyError(NO_SCRIPT)
-            arguments = [each if type(each) is bytes else b"%d" % each for each in command.arguments]
+            arguments = _encoded(command.arguments)
             return self._socket.run_script(_LUA.function(script.sha, script.source), command.keys, arguments)
-        name, *rest = [each if type(each) is bytes else b"%d" % each for each in command.arguments]
+        name, *rest = _encoded(command.arguments)
         if name == b"INFO":
             return b"# Server\r\nrun_id:%b\r\n" % self.run_id.encode()
         return self._socket.run(name.decode().lower(), tuple(rest))

@@ -1,4 +1,4 @@
-"""What a history is made of. Most of it is drawn from the seed, so that histories differ in kind and not in detail only."""
+"""What a history is made of. Most of it is drawn from the seed, so that histories differ in kind."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ CLOCKS = ("clock",)
 
 class Profile(NamedTuple):
     """Which histories to draw. faults: kinds that may come up. storm: more members restart than the guarantees allow;
-    then a cluster that waits for its operator is right. moves: whether operators move the primary's role. unattended: no
-    operator takes up a change of epoch that somebody left half done.
+    then a cluster that waits for its operator is right. moves: whether operators move the primary's role.
+    unattended: no operator takes up a change of epoch that somebody left half done.
     """
 
     faults: tuple[str, ...]
@@ -92,12 +92,10 @@ def draw(random: Random, profile: Profile, copies: int) -> Settings:
 
 def _habits(random: Random) -> Habits:
     weights = {"get": 6, "set": 6}
-    for name, weight in (("delete", 2), ("add", 2), ("compare", 3), ("increment", 4), ("get counter", 2)):
-        if random.random() < 0.5:
-            weights[name] = weight
-    for name in ("set_many", "get_many", "get at one", "set alone"):
-        if random.random() < 0.2:
-            weights[name] = 2
+    usual = (("delete", 2), ("add", 2), ("compare", 3), ("increment", 4), ("get counter", 2))
+    weights.update((name, weight) for name, weight in usual if random.random() < 0.5)
+    rare = ("set_many", "get_many", "get at one", "set alone")
+    weights.update((name, 2) for name in rare if random.random() < 0.2)
     return Habits(
         operations=random.choice((20, 30, 40)),
         pause_seconds=random.choice((0.01, 0.1, 0.3)),

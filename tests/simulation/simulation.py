@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -24,7 +25,7 @@ from tests.simulation.faults import Faults
 from tests.simulation.linearizability import GET, Operation, Value, check_key
 from tests.simulation.linearizability import Verdict as KeyVerdict
 from tests.simulation.network import Machine, Network
-from tests.simulation.programs import Program
+from tests.simulation.programs import Program, Script
 from tests.simulation.servers import Server
 from tests.simulation.settings import PROFILES, Profile, Settings, draw
 from tests.simulation.sources import Sources, library_sources
@@ -207,13 +208,17 @@ class Simulation:
             return
         program = Program(name, self.network, LAYOUT, Purpose.MAINTAIN, self.customs.look_seconds, self._skew())
         self.keepers[program] = kind
-        scripts = {"worker": upkeep.work, "monitor": upkeep.watch, "operator": upkeep.move_about}
-        scripts["rescuer"] = upkeep.take_up
-        if kind in ("worker", "monitor"):
-            is_needed = lambda: self.is_work_left  # noqa: E731
-        else:
-            is_needed = lambda: not self.is_over  # noqa: E731
-        program.start(scripts[kind](program, self.customs, self.world.stream(name), self.count, is_needed))
+        program.start(self._script(kind, program))
+
+    def _script(self, kind: str, program: Program) -> Script:
+        random = self.world.stream(program.name)
+        if kind == "worker":
+            return upkeep.work(program, self.customs, random, self.count, lambda: self.is_work_left)
+        if kind == "monitor":
+            return upkeep.watch(program, self.customs, random, self.count, lambda: self.is_work_left)
+        if kind == "operator":
+            return upkeep.move_about(program, self.customs, random, self.count, lambda: not self.is_over)
+        return upkeep.take_up(program, self.customs, random, self.count)
 
     def _new_client(self, name: str, known: Topology | None = None) -> Client:
         timeout = self.settings.habits.timeout_seconds
@@ -290,7 +295,7 @@ class Simulation:
             for key in keys:
                 client.open_threads += 1
                 client.program.start(_reading(client, key))
-            self.world.run(self.world.now + 20.0, lambda client=client: client.open_threads == 0)
+            self.world.run(self.world.now + 20.0, _is_done(client))
             mine = [each for each in self.history.operations if each.program == client.program.name]
             if len(mine) == len(keys) and all(operation.is_known for operation in mine):
                 return
@@ -338,7 +343,8 @@ class Simulation:
             operations = self.history.of_key(key)
             if self.is_settled:
                 stands = _value(contents.get(key))
-                operations.append(Operation("the end", key, GET, self.world.now, returned=self.world.now, result=stands))
+                now = self.world.now
+                operations.append(Operation("the end", key, GET, now, returned=now, result=stands))
             verdict = check_key(operations)
             if verdict is not KeyVerdict.LINEARIZABLE:
                 found = Verdict.WRONG if verdict is KeyVerdict.VIOLATED else Verdict.GAVE_UP
@@ -358,6 +364,10 @@ def _value(stored: bytes | None) -> Value:
     return record.payload if record.kind == VALUE else None
 
 
-def _reading(client: Client, key: str) -> upkeep.Script:
+def _is_done(client: Client) -> Callable[[], bool]:
+    return lambda: client.open_threads == 0
+
+
+def _reading(client: Client, key: str) -> Script:
     yield from client.read(key)
     client.open_threads -= 1

@@ -1,4 +1,4 @@
-"""Whoever looks after the simulated cluster: workers, monitors that fail over, and operators who move the primary's role.
+"""Whoever looks after the simulated cluster: workers, monitors, and operators who move the primary's role.
 
 Each is a script of plans. To add one, write its script and start it in `simulation.py`.
 """
@@ -134,7 +134,7 @@ def move_about(
             yield from _move(program, customs, random, count, "switchover" if planned else "move", to, away, planned)
 
 
-def take_up(program: Program, customs: Customs, random: Random, count: Count, _: Callable[[], bool]) -> Script:
+def take_up(program: Program, customs: Customs, random: Random, count: Count) -> Script:
     """An operator who finds a change of epoch that somebody left half done, and has it done again."""
     reports: Reports = yield inspect_nodes(customs.layout, customs.nodes, program.now() + customs.look_seconds)
     topology = newest_topology(reports)

@@ -15,6 +15,7 @@ BEGINNING_SECONDS = 1_700_000_000.0
 """What a clock without skew shows when a simulation begins, in seconds since 1970."""
 
 _HEAVY_TAIL = 0.02
+_LONGEST_SECONDS = 10.0
 
 
 class Event:
@@ -34,8 +35,8 @@ class Event:
 class World:
     """The scheduler of one simulation. ``now``: seconds since it began, the monotonic clock of every program.
 
-    All chance follows from the seed. Whoever needs some has a stream of its own, so that what one does never changes what
-    another draws: iteration over sets, whose order differs from process to process, then makes no difference.
+    All chance follows from the seed. Whoever needs some has a stream of its own, so that what one does never changes
+    what another draws: iteration over sets, whose order differs from process to process, then makes no difference.
     """
 
     def __init__(self, seed: int, is_traced: bool = False) -> None:
@@ -64,14 +65,14 @@ class World:
     def run(self, until: float, is_over: Callable[[], bool] | None = None) -> bool:
         """Let things happen until then; answers whether it was over before."""
         events = self._events
-        while events and events[0][0] <= until:
+        while is_over is None or not is_over():
+            if not events or events[0][0] > until:
+                self.now = max(self.now, until)
+                return False
             self.now, _, event = heapq.heappop(events)
             if event.call is not None:
                 event.call(*event.arguments)
-                if is_over is not None and is_over():
-                    return True
-        self.now = max(self.now, until)
-        return False
+        return True
 
     def note(self, who: str, text: str) -> None:
         """A line of the trace."""
@@ -82,7 +83,7 @@ def latency_seconds(random: Random, usual_seconds: float) -> float:
     """How long something takes that mostly takes about so long, and sometimes very much longer."""
     draw = random.random()
     if draw < _HEAVY_TAIL:
-        return usual_seconds * random.expovariate(1.0) * 200
+        return min(_LONGEST_SECONDS, usual_seconds * random.expovariate(1.0) * 200)
     return usual_seconds * (0.5 + random.random())
 
 
@@ -103,15 +104,15 @@ _TIMED = (switchboard, opening)
 @contextmanager
 def in_virtual_time() -> Iterator[None]:
     """Inside, the library's connections and fakeredis read the clock of the world that was entered last."""
-    kept = [module.time for module in _TIMED]
+    kept = [vars(module)["time"] for module in _TIMED]
     for module in _TIMED:
-        module.time = _TIME  # type: ignore[assignment]
+        vars(module)["time"] = _TIME
     try:
         with virtual_server_time():
             yield
     finally:
         for module, time in zip(_TIMED, kept, strict=True):
-            module.time = time
+            vars(module)["time"] = time
 
 
 def enter(world: World) -> None:
