@@ -19,7 +19,7 @@ CLOCKS = ("clock",)
 class Profile(NamedTuple):
     """Which histories to draw. faults: kinds that may come up. storm: more members restart than the guarantees allow;
     then a cluster that waits for its operator is right. moves: whether operators move the primary's role.
-    unattended: no operator takes up a change of epoch that somebody left half done.
+    unattended: no operator comes where the workers do not get any further.
     """
 
     faults: tuple[str, ...]
@@ -35,6 +35,7 @@ PROFILES = {
     "network": Profile(NETWORK + PROGRAMS),
     "restarts": Profile(RESTARTS),
     "clocks": Profile((*NETWORK, *CLOCKS), largest_skew_seconds=1.2),
+    "late": Profile(("slow links", "freeze", "pause program", "kill older", "kill empty"), moves=False),
     "storm": Profile(NETWORK + RESTARTS + PROGRAMS + CLOCKS, storm=True),
     "unattended": Profile(NETWORK + RESTARTS + PROGRAMS + CLOCKS, unattended=True),
     "calm": Profile((), moves=False),

@@ -135,13 +135,13 @@ def move_about(
 
 
 def take_up(program: Program, customs: Customs, random: Random, count: Count) -> Script:
-    """An operator who finds a change of epoch that somebody left half done, and has it done again."""
+    """An operator who comes where the workers do not get any further, and calls for a failover."""
     reports: Reports = yield inspect_nodes(customs.layout, customs.nodes, program.now() + customs.look_seconds)
     topology = newest_topology(reports)
     epochs = [report.epoch for report in reports.values() if isinstance(report, NodeReport)]
-    if topology is not None and max(epochs, default=0) > topology.epoch:
-        count.add("left half done")
-        yield from _move(program, customs, random, count, "taken up", None, frozenset())
+    is_half_done = topology is not None and max(epochs, default=0) > topology.epoch
+    count.add("operator called: change of epoch left half done" if is_half_done else "operator called")
+    yield from _move(program, customs, random, count, "rescue", None, frozenset())
 
 
 def _move(
