@@ -16,7 +16,7 @@ from redrepl.plans.upkeep import needs_bringing_up
 from redrepl.plans.view import inspect_keys
 from redrepl.values.effects import ScriptCall
 from redrepl.values.keys import KeyLayout
-from redrepl.values.record import VALUE, parse_record
+from redrepl.values.record import NO_DEADLINE, VALUE, parse_record
 from redrepl.values.report import NodeReport, parse_report
 from redrepl.values.topology import Member, Mode, NodeRole, Topology
 from tests.simulation import upkeep
@@ -352,9 +352,13 @@ class Simulation:
         return Verdict.RIGHT, []
 
     def _contents(self, node: str) -> dict[str, bytes]:
-        data = self.network.machines[node].server.data
-        prefix = LAYOUT.data_prefix
-        return {name[len(prefix) :].decode(): data[name].value for name in sorted(data) if name.startswith(prefix)}
+        """A node's records, without those that have a deadline.
+
+        Nobody here sets one: these are tombstones that copying made, which each node drops when it likes.
+        """
+        data, prefix = self.network.machines[node].server.data, LAYOUT.data_prefix
+        found = {name[len(prefix) :].decode(): data[name].value for name in sorted(data) if name.startswith(prefix)}
+        return {key: stored for key, stored in found.items() if parse_record(stored).deadline_millis == NO_DEADLINE}
 
 
 def _value(stored: bytes | None) -> Value:
