@@ -1,0 +1,292 @@
+"""Clients of the simulated cluster: coordinators that read and write a few keys at random, and note what they saw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from random import Random
+from typing import Any, NamedTuple, TypeAlias
+
+from redrepl.doors.base import CoordinatorBase, Limits
+from redrepl.edges.clock import StampClock, SystemClock
+from redrepl.edges.configuration import Configuration
+from redrepl.values import limits
+from redrepl.values.effects import Plan
+from redrepl.values.errors import NotAReplicatedRecord, RedreplError, RequestError, WriteFailure, WriteRejected
+from redrepl.values.level import ConsistencyLevel, Level
+from redrepl.values.preference import ReadPreference
+from redrepl.values.receipt import Outcome, WriteReceipt
+from redrepl.values.stamp import Stamp
+from redrepl.values.topology import Topology
+from tests.simulation.linearizability import ADD, COMPARE, DELETE, GET, INCREMENT, SET, Operation
+from tests.simulation.programs import Program, Rest, Script
+
+QUORUM = ConsistencyLevel.QUORUM
+COUNTER = "n"
+"""Only incremented and read: every sum then tells which increments it holds."""
+
+Conversation: TypeAlias = Generator[Any, Any, None]
+
+
+class Habits(NamedTuple):
+    """What the clients of one history do, all together. Pauses and time-outs in seconds.
+
+    keys: those that hold any value. weights: how often which kind of conversation comes up.
+    """
+
+    operations: int
+    pause_seconds: float
+    timeout_seconds: float
+    keys: tuple[str, ...]
+    weights: dict[str, int]
+
+
+class History:
+    """What all clients did, in the order in which they began, and how it ended.
+
+    left: conversations that are still to be begun by anybody. crashes: what should never come up.
+    """
+
+    def __init__(self, conversations: int) -> None:
+        self.left = conversations
+        self.operations: list[Operation] = []
+        self.outcomes: dict[str, int] = {}
+        self.crashes: list[str] = []
+        self.rejected: set[Operation] = set()
+
+    def count(self, kind: str, outcome: str) -> None:
+        """One more operation ended like this."""
+        name = f"{kind} {outcome}"
+        self.outcomes[name] = self.outcomes.get(name, 0) + 1
+
+    def of_key(self, key: str) -> list[Operation]:
+        """Operations of one key that may have had an effect, or saw something."""
+        return [each for each in self.operations if each.key == key and each not in self.rejected]
+
+
+class _Clock(SystemClock):
+    """A program's wall clock."""
+
+    def __init__(self, program: Program) -> None:
+        super().__init__()
+        self._program = program
+
+    def micros(self) -> int:
+        return int(self._program.wall_seconds * 1e6) + self.offset_micros
+
+
+class Store(CoordinatorBase[bytes, bytes]):
+    """A coordinator that the simulation drives."""
+
+    def __init__(self, configuration: Configuration, topology: Topology, program: Program, writer: int) -> None:
+        clock = StampClock(_Clock(program), writer)
+        super().__init__(configuration, topology, program, program, clock=clock)
+
+
+class Client:
+    """One program with a coordinator, whose threads carry out operations one after the other."""
+
+    def __init__(
+        self,
+        program: Program,
+        configuration: Configuration,
+        topology: Topology,
+        habits: Habits,
+        history: History,
+        random: Random,
+    ) -> None:
+        self.program = program
+        self.store = Store(configuration, topology, program, 1 + random.randrange(limits.MAX_CLIENT_WRITER))
+        self.open_threads = 0
+        self._habits = habits
+        self._history = history
+        self._random = random
+        self._count = 0
+        self._known: dict[str, tuple[Stamp, bytes]] = {}
+        self._conversations: dict[str, Callable[[], Conversation]] = {
+            "get": self._get,
+            "set": self._set,
+            "delete": self._delete,
+            "add": self._add,
+            "compare": self._compare,
+            "increment": self._increment,
+            "get counter": lambda: self.read(COUNTER),
+            "set_many": self._set_many,
+            "get_many": self._get_many,
+            "get at one": self._get_at_one,
+            "set alone": self._set_alone,
+        }
+
+    def begin(self, threads: int) -> None:
+        """Start the threads."""
+        for _ in range(threads):
+            self.open_threads += 1
+            self.program.start(self._thread())
+
+    def _thread(self) -> Script:
+        names, weights = zip(*self._habits.weights.items(), strict=True)
+        while self._history.left > 0:
+            self._history.left -= 1
+            yield Rest(self._random.expovariate(1.0) * self._habits.pause_seconds)
+            yield from self._conversations[self._random.choices(names, weights)[0]]()
+        self.open_threads -= 1
+
+    # One conversation for each kind of operation -------------------------------------------------------------
+
+    def _get(self) -> Conversation:
+        return self.read(self._key())
+
+    def read(self, key: str) -> Conversation:
+        operation = self._invoke(key, GET)
+        plan = self.store._get_record(key, QUORUM, ReadPreference.PRIMARY, None)
+        done, found = yield from self._carry_out(plan, [operation])
+        if done:
+            operation.returned = self.program.world.now
+            operation.result = None if found is None else found.value
+            if found is not None:
+                self._known[key] = found.stamp, found.value
+
+    def _set(self) -> Conversation:
+        key, value = self._key(), self._value()
+        yield from self._write(
+            self._invoke(key, SET, value), lambda: self.store._set(key, value, None, self._how(self._level()))
+        )
+
+    def _set_alone(self) -> Conversation:
+        """Acknowledged by one copy, it may be lost: as good as unknown."""
+        operation = self._invoke(self._key(), SET, self._value())
+        how = self._how(ConsistencyLevel.ASYNC)
+        yield from self._carry_out(self.store._set(operation.key, operation.value or b"", None, how), [operation])
+
+    def _delete(self) -> Conversation:
+        key = self._key()
+        yield from self._write(self._invoke(key, DELETE), lambda: self.store._delete(key, self._how(self._level())))
+
+    def _add(self) -> Conversation:
+        key, value = self._key(), self._value()
+        operation = self._invoke(key, ADD, value)
+        yield from self._write(operation, lambda: self.store._add(key, value, None, self._how(QUORUM)))
+
+    def _compare(self) -> Conversation:
+        key, value = self._key(), self._value()
+        if key not in self._known:
+            yield from self.read(key)
+        if key not in self._known:
+            return
+        stamp, expected = self._known[key]
+        operation = self._invoke(key, COMPARE, value, expected)
+        yield from self._write(
+            operation, lambda: self.store._compare_and_set(key, value, stamp, None, self._how(QUORUM))
+        )
+
+    def _increment(self) -> Conversation:
+        amount = 1 << self._history.outcomes.get("increments", 0) % 50
+        self._history.outcomes["increments"] = self._history.outcomes.get("increments", 0) + 1
+        operation = self._invoke(COUNTER, INCREMENT, b"%d" % amount)
+        plan = self.store._increment(COUNTER, amount, self._how(QUORUM))
+        done, result = yield from self._carry_out(plan, [operation])
+        if done:
+            operation.returned = self.program.world.now
+            operation.result = b"%d" % result
+
+    def _set_many(self) -> Conversation:
+        items = {key: self._value() for key in self._habits.keys}
+        operations = [self._invoke(key, SET, value) for key, value in items.items()]
+        done, receipts = yield from self._carry_out(self.store._set_many(items, None, self._how(QUORUM)), operations)
+        for operation in operations if done else ():
+            self._committed(operation, receipts[operation.key])
+
+    def _get_many(self) -> Conversation:
+        operations = [self._invoke(key, GET) for key in self._habits.keys]
+        plan = self.store._get_many(self._habits.keys, QUORUM, ReadPreference.PRIMARY, None)
+        done, values = yield from self._carry_out(plan, operations)
+        for operation in operations if done else ():
+            operation.returned, operation.result = self.program.world.now, values[operation.key]
+
+    def _get_at_one(self) -> Conversation:
+        """Any copy answers, with something that somebody wrote; what exactly is not checked."""
+        key = self._key()
+        prefer = self._random.choice(list(ReadPreference))
+        plan = self.store._get(key, ConsistencyLevel.ONE, prefer, None)
+        done, value = yield from self._carry_out(plan, [])
+        if done and value is not None and value not in {each.value for each in self._history.operations}:
+            self._history.crashes.append(f"{self.program.name} read {value!r} of {key}, which nobody wrote")
+
+    # Parts ---------------------------------------------------------------------------------------------------
+
+    def _write(self, operation: Operation, plan: Callable[[], Plan[WriteReceipt]]) -> Conversation:
+        done, receipt = yield from self._carry_out(plan(), [operation])
+        if done:
+            self._committed(operation, receipt)
+
+    def _committed(self, operation: Operation, receipt: WriteReceipt) -> None:
+        assert receipt.outcome is Outcome.COMMITTED
+        operation.returned, operation.applied = self.program.world.now, receipt.applied
+        if operation.kind != DELETE and receipt.applied and operation.value is not None:
+            self._known[operation.key] = receipt.stamp, operation.value
+
+    def _carry_out(self, plan: Plan[Any], operations: list[Operation]) -> Generator[Any, Any, tuple[bool, Any]]:
+        """Whether the operations are known to be done, and their result."""
+        program, kind = self.program, operations[0].kind if operations else "get at one"
+        try:
+            result = yield plan
+        except (RequestError, NotAReplicatedRecord) as error:
+            self._history.crashes.append(f"{program.name}: {error!r}")
+            return False, None
+        except WriteRejected as error:
+            self._end(operations, "rejected")
+            self._history.rejected.update(operations)
+            self._note(str(error))
+        except WriteFailure as error:
+            self._end_each(operations, error)
+            self._note(str(error))
+        except RedreplError as error:
+            self._end(operations, "unavailable" if kind == GET else f"unknown ({type(error).__name__})")
+            self._note(repr(error))
+        except Exception as error:
+            self._history.crashes.append(f"{program.name}: {error!r}")
+        else:
+            self._end(operations, "done")
+            self._note(f"{kind} is done")
+            return True, result
+        return False, None
+
+    def _end_each(self, operations: list[Operation], error: WriteFailure) -> None:
+        """Of several writes, each has an outcome of its own."""
+        receipts = {receipt.key: receipt for receipt in error.receipts}
+        for operation in operations:
+            receipt = receipts.get(operation.key)
+            if receipt is not None and receipt.outcome is Outcome.COMMITTED:
+                self._committed(operation, receipt)
+                self._end([operation], "done")
+            elif receipt is not None and receipt.outcome is Outcome.REJECTED:
+                self._history.rejected.add(operation)
+                self._end([operation], "rejected")
+            else:
+                self._end([operation], "unknown")
+
+    def _end(self, operations: list[Operation], outcome: str) -> None:
+        for operation in operations:
+            self._history.count(operation.kind, outcome)
+
+    def _note(self, text: str) -> None:
+        if self.program.world.is_traced:
+            self.program.world.note(self.program.name, f"** {text}")
+
+    def _invoke(self, key: str, kind: str, value: bytes | None = None, expected: bytes | None = None) -> Operation:
+        operation = Operation(self.program.name, key, kind, self.program.world.now, value, expected)
+        self._history.operations.append(operation)
+        self._note(f"{kind} {key} {value!r}" + (f" if {expected!r}" if expected else ""))
+        return operation
+
+    def _how(self, level: Level) -> Limits:
+        return Limits(level, None)
+
+    def _level(self) -> Level:
+        return ConsistencyLevel.ALL if self._random.random() < 0.05 else QUORUM
+
+    def _key(self) -> str:
+        return self._random.choice(self._habits.keys)
+
+    def _value(self) -> bytes:
+        self._count += 1
+        return f"{self.program.name}.{self._count}".encode()

@@ -1,0 +1,247 @@
+"""What goes wrong in a simulation. Each kind begins something and has it end by itself some time later."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+
+from tests.simulation.network import SERVICE_SECONDS, Machine, Network
+from tests.simulation.programs import Program
+from tests.simulation.servers import Data
+
+LONGEST_SECONDS = 60.0
+
+
+class Faults:
+    """Lets faults begin at random until it is told to stop, when all that still goes on ends.
+
+    programs: those that run now. replace: put another program in the place of one that was killed. is_repaired: whether
+    a machine serves again after a restart. most_restarted, most_lossy: how many machines may be unrepaired after a
+    restart at the same time, and how many of them may have lost data. empties_primary: whether a primary that comes
+    back empty can be replaced.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        kinds: tuple[str, ...],
+        pause_seconds: float,
+        programs: Callable[[], list[Program]],
+        replace: Callable[[Program], None],
+        is_repaired: Callable[[Machine], bool],
+        most_restarted: int,
+        most_lossy: int,
+    ) -> None:
+        self.counts: dict[str, int] = {}
+        self.restarted: set[str] = set()
+        self.lossy: set[str] = set()
+        self._network = network
+        self._world = network.world
+        self._random = network.world.stream("faults")
+        self._machines = list(network.machines.values())
+        self._pause_seconds = pause_seconds
+        self._programs = programs
+        self._replace = replace
+        self._is_repaired = is_repaired
+        self._most_restarted = most_restarted
+        self._most_lossy = most_lossy
+        self._ends: dict[int, Callable[[], None]] = {}
+        self._number = 0
+        self._is_over = False
+        self._begin: dict[str, Callable[[], Callable[[], None] | None]] = {
+            "cut node": self._cut_node,
+            "cut link": self._cut_link,
+            "cut links": self._cut_links,
+            "slow links": self._slow_links,
+            "freeze": self._freeze,
+            "slow node": self._slow_node,
+            "kill": lambda: self._kill("kept"),
+            "kill older": lambda: self._kill("older"),
+            "kill empty": lambda: self._kill("empty"),
+            "flush scripts": self._flush_scripts,
+            "pause program": self._pause_program,
+            "kill program": self._kill_program,
+            "clock": self._move_clock,
+        }
+        self._kinds = kinds
+        if kinds:
+            self._later()
+
+    def stop(self) -> None:
+        """No more faults, and all that still goes on ends."""
+        self._is_over = True
+        for end in list(self._ends.values()):
+            end()
+        self._ends.clear()
+
+    def _later(self) -> None:
+        self._world.after(self._random.expovariate(1.0) * self._pause_seconds, self._next)
+
+    def _next(self) -> None:
+        if self._is_over:
+            return
+        if self._random.random() < 0.3:
+            self._random.choice(self._machines).save()
+        kind = self._random.choice(self._kinds)
+        end = self._begin[kind]()
+        if end is not None:
+            self.counts[kind] = self.counts.get(kind, 0) + 1
+            self._number += 1
+            self._ends[self._number] = end
+            self._world.after(self._duration(), self._end, self._number)
+        self._later()
+
+    def _duration(self) -> float:
+        """Mostly a moment, sometimes longer than anything is waited for."""
+        random = self._random
+        usual = random.choice((0.05, 0.3, 1.0, 4.0))
+        return min(LONGEST_SECONDS, random.expovariate(1.0) * usual)
+
+    def _end(self, number: int) -> None:
+        end = self._ends.pop(number, None)
+        if end is not None:
+            end()
+
+    def _note(self, text: str) -> None:
+        if self._world.is_traced:
+            self._world.note("fault", f"!! {text}")
+
+    # Links ---------------------------------------------------------------------------------------------------
+
+    def _cut(self, pairs: list[tuple[str, str]]) -> Callable[[], None]:
+        self._note("cut " + ", ".join(f"{program}-{node}" for program, node in pairs))
+        links = [self._network.link(program, node) for program, node in pairs]
+        for link in links:
+            link.cuts += 1
+
+        def heal() -> None:
+            self._note("healed " + ", ".join(f"{program}-{node}" for program, node in pairs))
+            for link in links:
+                link.heal()
+
+        return heal
+
+    def _names(self) -> list[str]:
+        return [program.name for program in self._programs()]
+
+    def _cut_node(self) -> Callable[[], None]:
+        node = self._random.choice(self._machines).name
+        return self._cut([(program, node) for program in self._names()])
+
+    def _cut_link(self) -> Callable[[], None]:
+        return self._cut([(self._random.choice(self._names()), self._random.choice(self._machines).name)])
+
+    def _cut_links(self) -> Callable[[], None]:
+        pairs = [(program, machine.name) for program in self._names() for machine in self._machines]
+        return self._cut([pair for pair in pairs if self._random.random() < 0.4])
+
+    def _slow_links(self) -> Callable[[], None]:
+        node, factor = self._random.choice(self._machines).name, self._random.choice((5, 50, 300))
+        links = [self._network.link(program, node) for program in self._names()]
+        self._note(f"links to {node} become {factor} times as slow")
+        for link in links:
+            link.usual_seconds *= factor
+
+        def end() -> None:
+            for link in links:
+                link.usual_seconds /= factor
+
+        return end
+
+    # Machines ------------------------------------------------------------------------------------------------
+
+    def _freeze(self) -> Callable[[], None]:
+        machine = self._random.choice(self._machines)
+        self._note(f"{machine.name} freezes")
+        machine.freeze()
+
+        def thaw() -> None:
+            self._note(f"{machine.name} goes on")
+            machine.thaw()
+
+        return thaw
+
+    def _slow_node(self) -> Callable[[], None]:
+        machine = self._random.choice(self._machines)
+        machine.service_seconds = SERVICE_SECONDS * self._random.choice((20, 200, 1000))
+        self._note(f"{machine.name} becomes slow")
+
+        def end() -> None:
+            machine.service_seconds = SERVICE_SECONDS
+
+        return end
+
+    def _flush_scripts(self) -> Callable[[], None]:
+        machine = self._random.choice(self._machines)
+        self._note(f"the scripts of {machine.name} are flushed")
+        machine.flush_scripts()
+        return _nothing
+
+    def _move_clock(self) -> Callable[[], None]:
+        machine = self._random.choice(self._machines)
+        machine.skew_seconds += self._random.uniform(-0.1, 0.1)
+        self._note(f"the clock of {machine.name} is moved")
+        return _nothing
+
+    def _kill(self, what: str) -> Callable[[], None] | None:
+        machine = self._random.choice(self._machines)
+        if not machine.is_up or not self._may_restart(machine, what):
+            return None
+        data: Data | None = None
+        if what == "empty":
+            data = {}
+        elif what == "older":
+            if machine.saved is None:
+                return None
+            data, machine.saved = machine.saved, None
+        self._note(f"{machine.name} dies, its data will be {what}")
+        self.restarted.add(machine.name)
+        if what != "kept":
+            self.lossy.add(machine.name)
+        machine.kill()
+
+        def start() -> None:
+            machine.start(data)
+            self._note(f"{machine.name} starts with {what} data as {machine.server.run_id}")
+
+        return start
+
+    def _may_restart(self, machine: Machine, what: str) -> bool:
+        for name in list(self.restarted):
+            if self._is_repaired(self._network.machines[name]):
+                self.restarted.discard(name)
+                self.lossy.discard(name)
+        if len(self.restarted | {machine.name}) > self._most_restarted:
+            return False
+        return what == "kept" or len(self.lossy | {machine.name}) <= self._most_lossy
+
+    # Programs ------------------------------------------------------------------------------------------------
+
+    def _a_program(self) -> Program | None:
+        alive = [program for program in self._programs() if program.is_alive]
+        return self._random.choice(alive) if alive else None
+
+    def _pause_program(self) -> Callable[[], None] | None:
+        if (program := self._a_program()) is None:
+            return None
+        seconds = self._duration()
+        self._note(f"{program.name} pauses for {seconds:.3f} s")
+        program.pause(seconds)
+        return _nothing
+
+    def _kill_program(self) -> Callable[[], None] | None:
+        if (program := self._a_program()) is None:
+            return None
+        self._note(f"{program.name} is killed")
+        program.kill()
+        return lambda: self._replace(program)
+
+
+def _nothing() -> None:
+    """It was over at once."""
+
+
+def chosen(random: Random, kinds: tuple[str, ...]) -> tuple[str, ...]:
+    """Some of these kinds: a history with few kinds of faults has more of each."""
+    some = tuple(kind for kind in kinds if random.random() < 0.5)
+    return some or kinds

@@ -1,0 +1,380 @@
+"""Machines that run the servers, and the connections between programs and them.
+
+A connection keeps the order of what is sent on it. What a cut link holds up arrives when the link heals, as TCP sends
+again; a connection may also break, with everything on its way in one direction, and the other side may or may not
+notice. What was sent before a client closed a connection may still arrive, behind what it sent later on a new one.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from redrepl.edges.admission import MEMBER_FIELDS, Membership
+from redrepl.edges.switchboard import Run
+from redrepl.plans.inspect import run_id_in
+from redrepl.values.effects import Command, PlainCommand, Request, ScriptCall
+from redrepl.values.keys import KeyLayout
+from redrepl.values.reasons import REFUSES
+from tests.simulation.servers import Data, Server
+from tests.simulation.sources import Sources
+from tests.simulation.world import BEGINNING_SECONDS, World, latency_seconds
+
+LATENCY_SECONDS = 0.0006
+SERVICE_SECONDS = 0.0001
+RETRANSMISSION_SECONDS = 0.3
+STILL_ARRIVES = 0.8
+"""How likely it is that what was under way on a connection arrives after the client has closed it."""
+
+
+class Hello(NamedTuple):
+    """The first thing on a new connection: who are you, and which scripts do you have?"""
+
+
+class Load(NamedTuple):
+    """Have these scripts loaded, by digest."""
+
+    shas: tuple[bytes, ...]
+
+
+class Introduction(NamedTuple):
+    """The answer to Hello: membership, and digests of the scripts that are missing."""
+
+    membership: Membership
+    missing: tuple[bytes, ...]
+
+
+class Lost(NamedTuple):
+    """Comes instead of answers: the connection is gone."""
+
+    reason: str
+
+
+Packet = Hello | Load | Request
+
+
+class Link:
+    """The way between one program and one machine.
+
+    cuts: how many faults cut it at present. under_way: packets that have neither arrived nor been lost.
+    """
+
+    def __init__(self, world: World, program: str, node: str, break_rate: float) -> None:
+        self.random = world.stream(f"link {program} {node}")
+        self.world = world
+        self.cuts = 0
+        self.under_way = 0
+        self.usual_seconds = LATENCY_SECONDS
+        self.break_rate = break_rate
+        self._held_up: list[Pipe] = []
+
+    def latency(self) -> float:
+        """How long the next packet takes."""
+        return latency_seconds(self.random, self.usual_seconds)
+
+    def hold_up(self, pipe: Pipe) -> None:
+        """This direction waits for the link to heal."""
+        self._held_up.append(pipe)
+
+    def heal(self) -> None:
+        """One of the faults that cut it is over."""
+        self.cuts -= 1
+        if not self.cuts:
+            waiting, self._held_up = self._held_up, []
+            for pipe in waiting:
+                self.world.after(self.random.random() * RETRANSMISSION_SECONDS, pipe.flush)
+
+
+class Pipe:
+    """One direction of a connection: what enters arrives in order, or no more."""
+
+    __slots__ = ("_deliver", "_held", "_last", "_link", "is_broken")
+
+    def __init__(self, link: Link, deliver: Callable[[Any], None]) -> None:
+        self._link = link
+        self._deliver = deliver
+        self._held: list[Any] = []
+        self._last = 0.0
+        self.is_broken = False
+
+    def push(self, packet: Any) -> None:
+        """Send something."""
+        if self.is_broken:
+            return
+        link = self._link
+        link.under_way += 1
+        self._last = max(self._last, link.world.now + link.latency())
+        link.world.at(self._last, self._arrive, packet)
+
+    def flush(self) -> None:
+        """The link has healed: what was held up arrives, unless it is cut again."""
+        held, self._held = self._held, []
+        for packet in held:
+            self._arrive(packet)
+
+    def _arrive(self, packet: Any) -> None:
+        if self.is_broken:
+            self._link.under_way -= 1
+        elif self._link.cuts or self._held:
+            if not self._held:
+                self._link.hold_up(self)
+            self._held.append(packet)
+        else:
+            self._link.under_way -= 1
+            self._deliver(packet)
+
+
+def _ignore(_: Connection) -> None:
+    """Nobody reads from the connection at present."""
+
+
+class Connection:
+    """What the library's `NodeConnection` is to a switchboard, without a socket. ``run_id``: the server's, if known."""
+
+    __slots__ = (
+        "_from_node",
+        "_link",
+        "_lost",
+        "_received",
+        "_to_node",
+        "is_closed",
+        "machine",
+        "node",
+        "on_readable",
+        "owed",
+        "program",
+        "run",
+        "run_id",
+        "took_at",
+        "unsent",
+    )
+
+    def __init__(self, program: str, link: Link, machine: Machine) -> None:
+        self.program = program
+        self.node = machine.name
+        self.machine = machine
+        self.run = machine.run
+        self.run_id = ""
+        self.owed: deque[tuple[Run, Request, float]] = deque()
+        self.unsent = b""
+        self.took_at = 0.0
+        self.is_closed = False
+        self.on_readable: Callable[[Connection], None] = _ignore
+        self._link = link
+        self._received: list[Any] = []
+        self._lost: str | None = None
+        self._to_node = Pipe(link, self._reach_node)
+        self._from_node = Pipe(link, self._reach_program)
+
+    @property
+    def has_something(self) -> bool:
+        """Whether `receive` would tell something."""
+        return bool(self._received) or self._lost is not None
+
+    def send(self, packet: Packet) -> None:
+        """Send to the server. Now and then that breaks the connection."""
+        if self._link.random.random() < self._link.break_rate:
+            self._break()
+        self._to_node.push(packet)
+
+    def answer(self, content: Any) -> None:
+        """The server answers."""
+        self._from_node.push(content)
+
+    def receive(self) -> list[Any]:
+        """What has come. Raises OSError where the connection is lost."""
+        if self._received:
+            received, self._received = self._received, []
+            return received
+        if self._lost is not None:
+            raise ConnectionResetError(self._lost)
+        return []
+
+    def close(self) -> None:
+        """The program wants no more of it."""
+        self.is_closed = True
+        self._from_node.is_broken = True
+        if self._link.random.random() > STILL_ARRIVES:
+            self._to_node.is_broken = True
+
+    def _break(self) -> None:
+        """Lose what is on its way and what comes, in one direction; perhaps the program is told."""
+        random = self._link.random
+        broken = self._to_node if random.random() < 0.5 else self._from_node
+        broken.is_broken = True
+        if self._link.world.is_traced:
+            self._link.world.note(self.program, f"   connection to {self.node} breaks")
+        if random.random() < 0.5:
+            self._link.world.after(random.random() * 0.05, self._reach_program, Lost("reset"))
+
+    def _reach_node(self, packet: Packet) -> None:
+        self.machine.receive(self, packet)
+
+    def _reach_program(self, content: Any) -> None:
+        if self.is_closed or self._lost is not None:
+            return
+        if type(content) is Lost:
+            self._lost = content.reason
+        else:
+            self._received.append(content)
+        self.on_readable(self)
+
+
+class Machine:
+    """Runs one server. ``run`` counts its starts. ``skew_seconds``: what its clock is ahead of the world's."""
+
+    def __init__(self, world: World, server: Server, layout: KeyLayout, sources: Sources, skew_seconds: float) -> None:
+        self.world = world
+        self.server = server
+        self.name = server.name
+        self.skew_seconds = skew_seconds
+        self.service_seconds = SERVICE_SECONDS
+        self.is_up = True
+        self.freezes = 0
+        self.run = 0
+        self.saved: Data | None = None
+        self._random = world.stream(f"machine {server.name}")
+        self._sources = sources
+        self._shas = tuple(script.sha for script in sources.values())
+        self._ask_member = PlainCommand((b"HMGET", layout.member, *MEMBER_FIELDS))
+        self._waiting: deque[tuple[Connection, Packet]] = deque()
+        self._connections: list[Connection] = []
+        self._is_busy = False
+        self.start({})
+
+    def start(self, data: Data | None = None) -> None:
+        """The server begins a new run, with the data it has or with this instead."""
+        self.run += 1
+        self.is_up = True
+        self.server.start(f"run-{self.name}-{self.run}", data)
+
+    def kill(self) -> None:
+        """The server dies; its connections are reset, and what waited for it is gone."""
+        self.is_up = False
+        self._waiting.clear()
+        connections, self._connections = self._connections, []
+        for connection in connections:
+            connection.answer(Lost("the server closed the connection"))
+
+    def save(self) -> None:
+        """Set the data aside, for a restart with an older file."""
+        self.saved = self.server.set_aside()
+
+    def flush_scripts(self) -> None:
+        """Somebody calls SCRIPT FLUSH."""
+        self.server.scripts.clear()
+
+    def freeze(self) -> None:
+        """Nothing is carried out until `thaw`; what arrives waits."""
+        self.freezes += 1
+
+    def thaw(self) -> None:
+        """Go on with what waits."""
+        self.freezes -= 1
+        self._go_on()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits for it."""
+        return not self._waiting
+
+    def ask(self, command: Command) -> Any:
+        """What the server answers, behind everybody's back and at once."""
+        if type(command) is ScriptCall:
+            self.server.scripts.add(self._sources[command.script].sha)
+        return self._carry_out(command)
+
+    def receive(self, connection: Connection, packet: Packet) -> None:
+        """Something arrives."""
+        if type(packet) is Hello and self.is_up:
+            connection.run = self.run
+            self._connections.append(connection)
+        if not self.is_up or connection.run != self.run:
+            connection.answer(Lost("the server does not know it" if self.is_up else REFUSES))
+            return
+        self._waiting.append((connection, packet))
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if self._waiting and self.is_up and not self.freezes and not self._is_busy:
+            self._is_busy = True
+            self.world.after(self.service_seconds * (0.5 + self._random.random()), self._serve)
+
+    def _serve(self) -> None:
+        self._is_busy = False
+        if self._waiting and self.is_up and not self.freezes:
+            connection, packet = self._waiting.popleft()
+            if type(packet) is Hello:
+                content: Any = self._introduce()
+            elif type(packet) is Load:
+                self.server.scripts.update(packet.shas)
+                content = None
+            else:
+                assert isinstance(packet, Request)
+                content = self._carry_out(packet.command)
+                if self.world.is_traced:
+                    what = f"   for {connection.program}: {brief(packet.command)} -> {brief_answer(content)}"
+                    self.world.note(self.name, what)
+            connection.answer(content)
+        self._go_on()
+
+    def _introduce(self) -> Introduction:
+        fields = self._carry_out(self._ask_member)
+        cluster, node, state, run_id = [None if value is None else value.decode() for value in fields]
+        actual = run_id_in(self._carry_out(PlainCommand((b"INFO", b"server"))))
+        missing = tuple(sha for sha in self._shas if sha not in self.server.scripts)
+        return Introduction(Membership(cluster, node, state, run_id, actual), missing)
+
+    def _carry_out(self, command: Command) -> Any:
+        return self.server.answer(command, self._sources, self.wall_seconds)
+
+    @property
+    def wall_seconds(self) -> float:
+        """What the server's clock shows, in seconds since 1970."""
+        return BEGINNING_SECONDS + self.world.now + self.skew_seconds
+
+
+class Network:
+    """All machines, and the links of every program to them."""
+
+    def __init__(self, world: World, machines: list[Machine], break_rate: float) -> None:
+        self.world = world
+        self.machines = {machine.name: machine for machine in machines}
+        self.links: dict[tuple[str, str], Link] = {}
+        self._break_rate = break_rate
+
+    def hold_together(self) -> None:
+        """From now on no connection breaks by itself."""
+        self._break_rate = 0.0
+        for link in self.links.values():
+            link.break_rate = 0.0
+
+    def link(self, program: str, node: str) -> Link:
+        """The way between a program and a machine."""
+        found = self.links.get((program, node))
+        if found is None:
+            found = self.links[program, node] = Link(self.world, program, node, self._break_rate)
+        return found
+
+
+def brief(command: Command) -> str:
+    """A command as the trace shows it."""
+    if type(command) is ScriptCall:
+        keys = b" ".join(key for key in command.keys if b":k:" in key)
+        return f"{command.script} {_short(keys)} {_short(b' '.join(map(_text, command.arguments)))}"
+    return _short(b" ".join(map(_text, command.arguments)))
+
+
+def brief_answer(content: Any) -> str:
+    """An answer as the trace shows it."""
+    return repr(content)[:150]
+
+
+def _text(argument: bytes | int) -> bytes:
+    return argument if isinstance(argument, bytes) else b"%d" % argument
+
+
+def _short(text: bytes) -> str:
+    shown = text.decode("utf-8", "replace")
+    return shown if len(shown) <= 110 else f"{shown[:107]}..."

@@ -1,0 +1,127 @@
+"""Bugs that the simulator must find: mistakes that somebody could make, each with how soon it was found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from redrepl.doors import reads, writes
+from redrepl.edges.admission import Admission
+from redrepl.plans import failover, read, undecided, write
+from redrepl.plans.copying import Copier
+from redrepl.values.report import NodeReport
+from tests.simulation.settings import PROFILES
+from tests.simulation.simulation import Result, Verdict, simulate
+from tests.simulation.sources import Sources, changed_sources, library_sources
+from tests.simulation.world import in_virtual_time
+
+FINDINGS = (Verdict.WRONG, Verdict.DIFFERENT)
+
+
+class Bug(NamedTuple):
+    """One bug. within: seeds of the profile of which one must find it; far more than it took when it was written.
+
+    scripts: what the servers run. patches: (object, attribute, what to put in its place). quick: hunted with the
+    ordinary tests.
+    """
+
+    name: str
+    profile: str
+    within: int
+    scripts: Callable[[], Sources] = library_sources
+    patches: tuple[tuple[Any, str, Any], ...] = ()
+    quick: bool = True
+
+
+class Found(NamedTuple):
+    """How a bug was found. ``seeds``: how many histories that took."""
+
+    seeds: int
+    result: Result
+
+
+def hunt(bug: Bug) -> Found | None:
+    """Simulate with the bug planted until it shows; None where it does not within its seeds.
+
+    A history that fails without the bug too shows nothing.
+    """
+    profile, sources = PROFILES[bug.profile], bug.scripts()
+    with in_virtual_time():
+        for seed in range(bug.within):
+            with _planted(bug):
+                result = simulate(seed, profile=profile, sources=sources)
+            if result.verdict in FINDINGS and not simulate(seed, profile=profile).is_failure:
+                return Found(seed + 1, result)
+    return None
+
+
+@contextmanager
+def _planted(bug: Bug) -> Iterator[None]:
+    kept = [(owner, name, owner.__dict__[name]) for owner, name, _ in bug.patches]
+    for owner, name, new in bug.patches:
+        setattr(owner, name, new)
+    try:
+        yield
+    finally:
+        for owner, name, old in kept:
+            setattr(owner, name, old)
+
+
+def _without_guard() -> Sources:
+    return changed_sources(
+        "write",
+        ("if found[1] == ARGV[1] and found[2] == 'active' and ", "if "),
+        ("if not admits(member) then return refusal(member) end\n", ""),
+    )
+
+
+def _without_restamping() -> Sources:
+    return changed_sources("write", ("if member.rule ~= 'decide' then", "if true then"))
+
+
+_write_one, _read_confirmed = write.write_one, read.read_confirmed
+_send, _is_serving = Copier.send, NodeReport.is_serving
+
+
+def _write_alone(view: Any, order: Any, *rest: Any) -> Any:
+    return _write_one(view, order._replace(required=0), *rest)
+
+
+def _read_alone(view: Any, home: str, keys: Any, _required: int, until: float) -> Any:
+    return _read_confirmed(view, home, keys, 0, until)
+
+
+def _send_the_mark_alone(copier: Copier, wanted: Any, mark: Any = None) -> Any:
+    return _send(copier, wanted if mark is None else {}, mark)
+
+
+BUGS = (
+    Bug("a write without a guard", "mixed", 1000, _without_guard),
+    Bug("acknowledged by the primary alone", "mixed", 1000, patches=((writes, "write_one", _write_alone),)),
+    Bug("a QUORUM read without confirmation", "mixed", 1000, patches=((reads, "read_confirmed", _read_alone),)),
+    Bug("the primary keeps the later stamp instead of restamping", "clocks", 100, _without_restamping),
+    Bug("a failover with one member", "mixed", 2000, patches=((failover, "majority_of", lambda _: 1),), quick=False),
+    Bug("the mark without the records", "mixed", 300, patches=((Copier, "send", _send_the_mark_alone),)),
+    Bug(
+        "restarts go unnoticed",
+        "restarts",
+        1000,
+        patches=(
+            (NodeReport, "has_restarted", property(lambda _: False)),
+            (Admission, "refusal", lambda *_: None),
+        ),
+        quick=False,
+    ),
+    Bug(
+        "undecided records count as decided",
+        "network",
+        300,
+        patches=((undecided, "settle", lambda *_, **__: _nothing_to_settle()),),
+    ),
+)
+
+
+def _nothing_to_settle() -> Any:
+    return undecided.Settled({}, 0)
+    yield

@@ -1,0 +1,106 @@
+"""What a history is made of. Most of it is drawn from the seed, so that histories differ in kind."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import NamedTuple
+
+from redrepl.plans.membership import Tolerances
+from redrepl.plans.upkeep import Retention
+from tests.simulation.clients import Habits
+from tests.simulation.faults import chosen
+
+NETWORK = ("cut node", "cut link", "cut links", "slow links", "freeze", "slow node")
+RESTARTS = ("kill", "kill older", "kill empty", "flush scripts")
+PROGRAMS = ("pause program", "kill program")
+CLOCKS = ("clock",)
+
+
+class Profile(NamedTuple):
+    """Which histories to draw. faults: kinds that may come up. storm: more members restart than the guarantees allow;
+    then a cluster that waits for its operator is right. moves: whether operators move the primary's role.
+    unattended: no operator comes where the workers do not get any further.
+    """
+
+    faults: tuple[str, ...]
+    moves: bool = True
+    storm: bool = False
+    unattended: bool = False
+    largest_skew_seconds: float = 0.2
+
+
+PROFILES = {
+    "mixed": Profile(NETWORK + RESTARTS + PROGRAMS + CLOCKS),
+    "still": Profile(NETWORK + RESTARTS + PROGRAMS + CLOCKS, moves=False),
+    "network": Profile(NETWORK + PROGRAMS),
+    "restarts": Profile(RESTARTS),
+    "clocks": Profile((*NETWORK, *CLOCKS), largest_skew_seconds=1.2),
+    "late": Profile(("slow links", "freeze", "pause program", "kill older", "kill empty"), moves=False),
+    "storm": Profile(NETWORK + RESTARTS + PROGRAMS + CLOCKS, storm=True),
+    "unattended": Profile(NETWORK + RESTARTS + PROGRAMS + CLOCKS, unattended=True),
+    "calm": Profile((), moves=False),
+}
+
+
+class Settings(NamedTuple):
+    """One history. Durations in seconds. restarts: members that may be unrepaired after a restart at one time."""
+
+    copies: int
+    clients: int
+    threads: int
+    habits: Habits
+    tolerances: Tolerances
+    retention: Retention
+    skew_seconds: float
+    break_rate: float
+    faults: tuple[str, ...]
+    fault_pause_seconds: float
+    restarts: int
+    workers: int
+    monitors: int
+    operators: int
+    tick_seconds: float
+    fails_over: bool
+    storm: bool
+    unattended: bool
+
+
+def draw(random: Random, profile: Profile, copies: int) -> Settings:
+    """The settings of one history."""
+    clients, threads = random.choice(((2, 1), (3, 1), (2, 2), (4, 1)))
+    fails_over = random.random() < 0.5
+    return Settings(
+        copies=copies,
+        clients=clients,
+        threads=threads,
+        habits=_habits(random),
+        tolerances=Tolerances(max_age_seconds=random.choice((1.5, 4.0)), max_skew_seconds=1.0),
+        retention=Retention(random.choice((0.1, 2.0, 60.0)), random.choice((0, 5, 1000)), 100_000),
+        skew_seconds=random.choice((0.0, 0.01, 1.0)) * profile.largest_skew_seconds,
+        break_rate=random.choice((0.0, 0.002, 0.02)) if profile.faults else 0.0,
+        faults=chosen(random, profile.faults) if profile.faults else (),
+        fault_pause_seconds=random.choice((0.15, 0.5, 1.5)),
+        restarts=copies if profile.storm else copies // 2,
+        workers=random.choice((1, 1, 2)),
+        monitors=random.choice((0, 1, 2)) if profile.moves else 0,
+        operators=random.choice((0, 0, 1, 2)) if profile.moves else 0,
+        tick_seconds=random.choice((0.1, 0.3, 1.0)),
+        fails_over=fails_over,
+        storm=profile.storm,
+        unattended=profile.unattended,
+    )
+
+
+def _habits(random: Random) -> Habits:
+    weights = {"get": 6, "set": 6}
+    usual = (("delete", 2), ("add", 2), ("compare", 3), ("increment", 4), ("get counter", 2))
+    weights.update((name, weight) for name, weight in usual if random.random() < 0.5)
+    rare = ("set_many", "get_many", "get at one", "set alone")
+    weights.update((name, 2) for name in rare if random.random() < 0.2)
+    return Habits(
+        operations=random.choice((20, 30, 40)),
+        pause_seconds=random.choice((0.01, 0.1, 0.3)),
+        timeout_seconds=random.choice((0.3, 1.0)),
+        keys=random.choice((("x",), ("x", "y"))),
+        weights=weights,
+    )

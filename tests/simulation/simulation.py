@@ -1,0 +1,377 @@
+"""One history from its seed: a cluster, its clients and keepers, faults, and the verdict on what came of it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+
+from redrepl.edges.admission import Purpose
+from redrepl.edges.configuration import Configuration
+from redrepl.edges.endpoint import split_url
+from redrepl.plans.membership import enrol_call
+from redrepl.plans.topology import newest_topology
+from redrepl.plans.upkeep import needs_bringing_up
+from redrepl.plans.view import inspect_keys
+from redrepl.values.effects import ScriptCall
+from redrepl.values.keys import KeyLayout
+from redrepl.values.record import NO_DEADLINE, VALUE, parse_record
+from redrepl.values.report import NodeReport, parse_report
+from redrepl.values.topology import Member, Mode, NodeRole, Topology
+from tests.simulation import upkeep
+from tests.simulation.clients import COUNTER, Client, History
+from tests.simulation.faults import Faults
+from tests.simulation.linearizability import GET, Operation, Value, check_key
+from tests.simulation.linearizability import Verdict as KeyVerdict
+from tests.simulation.network import Machine, Network
+from tests.simulation.programs import Program, Script
+from tests.simulation.servers import Server
+from tests.simulation.settings import PROFILES, Profile, Settings, draw
+from tests.simulation.sources import Sources, library_sources
+from tests.simulation.world import World, enter
+
+NODES = ("a", "b", "c", "d", "e", "f", "g")
+LONGEST_SECONDS = 60.0
+SETTLING_SECONDS = 120.0
+PATIENCE_SECONDS = 20.0
+"""What the workers have not brought to rest by then, an operator looks at."""
+
+LOOK_SECONDS = 0.25
+LAYOUT = KeyLayout("shop")
+
+_SERVERS: dict[str, Server] = {}
+
+
+class Verdict(Enum):
+    """CRASHED: an error that should never come up. DIFFERENT: the copies are not equal in the end. STUCK: the cluster
+    did not come to rest, or serves nobody. WAITING: so it is where more members restarted than the guarantees allow.
+    """
+
+    RIGHT = "right"
+    WRONG = "not linearizable"
+    GAVE_UP = "gave up"
+    DIFFERENT = "copies differ"
+    STUCK = "stuck"
+    CRASHED = "crashed"
+    WAITING = "waits for its operator"
+
+
+@dataclass(slots=True)
+class Result:
+    """What came of one history. ``digest`` names it: equal digests are equal histories."""
+
+    seed: int
+    verdict: Verdict
+    details: list[str]
+    settings: Settings
+    operations: dict[str, int]
+    faults: dict[str, int]
+    upkeep: dict[str, int]
+    trace: list[str] = field(default_factory=list)
+    digest: str = ""
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether somebody should look at it."""
+        return self.verdict not in (Verdict.RIGHT, Verdict.WAITING)
+
+
+def simulate(
+    seed: int,
+    copies: int = 3,
+    profile: Profile = PROFILES["mixed"],
+    sources: Sources | None = None,
+    is_traced: bool = False,
+) -> Result:
+    """The history of a seed. To be called inside `in_virtual_time`."""
+    world = World(seed, is_traced)
+    settings = draw(world.stream("settings"), profile, copies)
+    return Simulation(world, settings, library_sources() if sources is None else sources).carry_out()
+
+
+class Simulation:
+    """One cluster with everybody around it."""
+
+    def __init__(self, world: World, settings: Settings, sources: Sources) -> None:
+        enter(world)
+        self.world = world
+        self.settings = settings
+        self.history = History(settings.habits.operations)
+        self.count = upkeep.Count()
+        self.nodes = NODES[: settings.copies]
+        self.random = world.stream("simulation")
+        self.is_over = False
+        self.is_work_left = True
+        self.is_settled = False
+        roles = [NodeRole.PRIMARY] + [NodeRole.REPLICA] * (settings.copies - 1)
+        members = (Member(node, f"redis://{node}:6379/0", role) for node, role in zip(self.nodes, roles, strict=True))
+        self.topology = Topology("shop", 1, Mode.PRIMARY_REPLICA, tuple(members))
+        self.network = self._new_network(sources)
+        self.configuration = self._new_configuration()
+        self.customs = upkeep.Customs(
+            LAYOUT,
+            self.nodes,
+            settings.tolerances,
+            settings.retention,
+            settings.tick_seconds,
+            0.3 + self.random.random(),
+            settings.fails_over,
+            probe_seconds=0.1,
+            crash_seconds=0.1,
+            silence_seconds=self.random.choice((0.2, 0.7)),
+        )
+        self.clients: list[Client] = []
+        self.keepers: dict[Program, str] = {}
+        self._names: dict[str, int] = {}
+        for kind, number in (("client", settings.clients), ("worker", settings.workers)):
+            for _ in range(number):
+                self._begin(kind)
+        for kind, number in (("monitor", settings.monitors), ("operator", settings.operators)):
+            for _ in range(number):
+                self._begin(kind)
+        self.faults = Faults(
+            self.network,
+            self._faults_that_may_come(),
+            settings.fault_pause_seconds,
+            lambda: [*(client.program for client in self.clients), *self.keepers],
+            self._replace,
+            self._is_repaired,
+            settings.restarts,
+            settings.copies // 2,
+        )
+
+    def carry_out(self) -> Result:
+        """The whole history, and the verdict."""
+        self.world.run(LONGEST_SECONDS, self._clients_are_done)
+        self.is_over = True
+        self.faults.stop()
+        for machine in self.network.machines.values():
+            if not machine.is_up:
+                machine.start()
+        self.network.hold_together()
+        self._settle()
+        if self.is_settled:
+            self._read_at_last()
+        return self._result()
+
+    def _settle(self) -> None:
+        """Have the workers go on until nobody lacks anything, stop everybody, and see that it stays so."""
+        end = self.world.now + SETTLING_SECONDS
+        while not self.is_settled and self.world.now < end:
+            self.is_work_left = True
+            if not any(kind == "worker" for kind in self.keepers.values()):
+                self._begin("worker")
+            self._look()
+            self.world.run(min(end, self.world.now + PATIENCE_SECONDS), lambda: not self.is_work_left)
+            if self.is_work_left and not self.settings.unattended:
+                self._begin("rescuer")
+            self.world.run(min(end, self.world.now + PATIENCE_SECONDS), lambda: not self.is_work_left)
+            self.is_work_left = False
+            self.world.run(end, self._is_quiet)
+            self.keepers.clear()
+            self.is_settled = not self._unsettled()
+
+    # Making the cluster --------------------------------------------------------------------------------------
+
+    def _new_network(self, sources: Sources) -> Network:
+        machines = []
+        for node in self.nodes:
+            server = _SERVERS.setdefault(node, Server(node))
+            machine = Machine(self.world, server, LAYOUT, sources, self._skew())
+            tolerances = self.settings.tolerances
+            machine.ask(enrol_call(self.topology, node, "active", server.run_id, f"inc-{node}", tolerances))
+            machines.append(machine)
+        return Network(self.world, machines, self.settings.break_rate)
+
+    def _new_configuration(self) -> Configuration:
+        return Configuration(
+            "shop",
+            tuple(split_url(node, f"redis://{node}:6379/0") for node in self.nodes),
+            tuple(member.role for member in self.topology.members),
+            timeout_seconds=self.settings.habits.timeout_seconds,
+            max_age_seconds=self.settings.tolerances.max_age_seconds,
+            max_skew_seconds=self.settings.tolerances.max_skew_seconds,
+        )
+
+    def _skew(self) -> float:
+        largest = self.settings.skew_seconds
+        return self.random.uniform(-largest, largest)
+
+    def _begin(self, kind: str) -> None:
+        """Start a program of this kind."""
+        number = self._names[kind] = self._names.get(kind, 0) + 1
+        name = f"{kind}{number}"
+        if kind == "client":
+            self.clients.append(self._new_client(name))
+            self.clients[-1].begin(self.settings.threads)
+            return
+        program = Program(name, self.network, LAYOUT, Purpose.MAINTAIN, self.customs.look_seconds, self._skew())
+        self.keepers[program] = kind
+        program.start(self._script(kind, program))
+
+    def _script(self, kind: str, program: Program) -> Script:
+        random = self.world.stream(program.name)
+        if kind == "worker":
+            return upkeep.work(program, self.customs, random, self.count, lambda: self.is_work_left)
+        if kind == "monitor":
+            return upkeep.watch(program, self.customs, random, self.count, lambda: self.is_work_left)
+        if kind == "operator":
+            return upkeep.move_about(program, self.customs, random, self.count, lambda: not self.is_over)
+        return upkeep.take_up(program, self.customs, random, self.count)
+
+    def _new_client(self, name: str, known: Topology | None = None) -> Client:
+        timeout = self.settings.habits.timeout_seconds
+        program = Program(name, self.network, LAYOUT, Purpose.SERVE, timeout, self._skew())
+        if known is None:
+            known = self.random.choice([self.topology, *(client.store.topology for client in self.clients)])
+        return Client(program, self.configuration, known, self.settings.habits, self.history, self.world.stream(name))
+
+    def _replace(self, program: Program) -> None:
+        """In the place of a program that was killed."""
+        if program in self.keepers:
+            kind = self.keepers.pop(program)
+            if kind in ("worker", "monitor") or not self.is_over:
+                self._begin(kind)
+            return
+        dead = next(client for client in self.clients if client.program is program)
+        dead.open_threads = 0
+        if not self.is_over:
+            self._begin("client")
+
+    def _faults_that_may_come(self) -> tuple[str, ...]:
+        """Where nobody gives the primary's role away, a primary that comes back empty waits for its operator."""
+        settings = self.settings
+        if settings.fails_over or settings.monitors:
+            return settings.faults
+        return tuple(kind for kind in settings.faults if kind != "kill empty")
+
+    # Looking, behind everybody's back ------------------------------------------------------------------------
+
+    def _report(self, machine: Machine) -> NodeReport:
+        answer = machine.ask(ScriptCall("inspect", inspect_keys(LAYOUT), ()))
+        return parse_report(machine.name, answer, machine.server.run_id)
+
+    def _is_repaired(self, machine: Machine) -> bool:
+        reports = {each.name: self._report(each) for each in self.network.machines.values()}
+        own = reports[machine.name]
+        return machine.is_up and own.is_serving and own.epoch == max(report.epoch for report in reports.values())
+
+    def _clients_are_done(self) -> bool:
+        return not any(client.open_threads for client in self.clients)
+
+    def _look(self) -> None:
+        """Whether the workers have done what they can; seen now and then."""
+        if self._clients_are_done() and not self._unsettled():
+            self.is_work_left = False
+        else:
+            self.world.after(LOOK_SECONDS, self._look)
+
+    def _is_quiet(self) -> bool:
+        """Whether nothing is under way any more, from anybody to anywhere."""
+        if any(program.is_alive and program.open_scripts for program in self.keepers) or not self._clients_are_done():
+            return False
+        if any(link.under_way for link in self.network.links.values()):
+            return False
+        return all(machine.is_idle for machine in self.network.machines.values())
+
+    def _reports(self) -> upkeep.Reports:
+        return {name: self._report(machine) for name, machine in self.network.machines.items()}
+
+    def _newest_topology(self) -> Topology:
+        return newest_topology(self._reports()) or self.topology
+
+    def _unsettled(self) -> list[str]:
+        """Members that lack something."""
+        reports = self._reports()
+        topology = newest_topology(reports)
+        return list(self.nodes) if topology is None else needs_bringing_up(topology, reports)
+
+    def _read_at_last(self) -> None:
+        """A new client reads everything at QUORUM: the cluster serves, and what it answers is part of the history."""
+        keys = (*self.settings.habits.keys, COUNTER)
+        for attempt in range(1, 6):
+            client = self._new_client(f"reader{attempt}", self._newest_topology())
+            for key in keys:
+                client.open_threads += 1
+                client.program.start(_reading(client, key))
+            self.world.run(self.world.now + 20.0, _is_done(client))
+            mine = [each for each in self.history.operations if each.program == client.program.name]
+            if len(mine) == len(keys) and all(operation.is_known for operation in mine):
+                return
+        self.is_settled = False
+
+    # The verdict ---------------------------------------------------------------------------------------------
+
+    def _result(self) -> Result:
+        verdict, details = self._judge()
+        result = Result(
+            self.world.seed,
+            verdict,
+            details,
+            self.settings,
+            {name: count for name, count in self.history.outcomes.items() if name != "increments"},
+            self.faults.counts,
+            self.count.by_name,
+            self.world.trace,
+        )
+        content = [*map(str, self.history.operations), *map(repr, (self.history.outcomes, self.faults.counts))]
+        content += map(repr, (self.count.by_name, {node: self._contents(node) for node in self.nodes}, verdict))
+        result.digest = hashlib.sha256("\n".join(content).encode()).hexdigest()
+        return result
+
+    def _judge(self) -> tuple[Verdict, list[str]]:
+        if self.history.crashes:
+            return Verdict.CRASHED, self.history.crashes
+        contents = {node: self._contents(node) for node in self.nodes}
+        verdict, details = self._judge_keys(contents[self.nodes[0]])
+        if verdict is not Verdict.RIGHT:
+            return verdict, details
+        if not self.is_settled:
+            reports = [self._report(machine) for machine in self.network.machines.values()]
+            words = [f"{r.node}: epoch {r.epoch}, {r.state}, lineage {r.lineage}" for r in reports]
+            words += [f"{r.node} has restarted" for r in reports if r.has_restarted]
+            words.append(f"primary {self._newest_topology().decider} in epoch {self._newest_topology().epoch}")
+            return Verdict.WAITING if self.settings.storm else Verdict.STUCK, words
+        if any(held != contents[self.nodes[0]] for held in contents.values()):
+            return Verdict.DIFFERENT, [f"{node}: {held}" for node, held in contents.items()]
+        return Verdict.RIGHT, []
+
+    def _judge_keys(self, contents: dict[str, bytes]) -> tuple[Verdict, list[str]]:
+        """Every key by itself; what stands in the end is as good as read by somebody."""
+        for key in (*self.settings.habits.keys, COUNTER):
+            operations = self.history.of_key(key)
+            if self.is_settled:
+                stands = _value(contents.get(key))
+                now = self.world.now
+                operations.append(Operation("the end", key, GET, now, returned=now, result=stands))
+            verdict = check_key(operations)
+            if verdict is not KeyVerdict.LINEARIZABLE:
+                found = Verdict.WRONG if verdict is KeyVerdict.VIOLATED else Verdict.GAVE_UP
+                return found, [f"key {key}:", *map(str, operations)]
+        return Verdict.RIGHT, []
+
+    def _contents(self, node: str) -> dict[str, bytes]:
+        """A node's records, without those that have a deadline.
+
+        Nobody here sets one: these are tombstones that copying made, which each node drops when it likes.
+        """
+        data, prefix = self.network.machines[node].server.data, LAYOUT.data_prefix
+        found = {name[len(prefix) :].decode(): data[name].value for name in sorted(data) if name.startswith(prefix)}
+        return {key: stored for key, stored in found.items() if parse_record(stored).deadline_millis == NO_DEADLINE}
+
+
+def _value(stored: bytes | None) -> Value:
+    if stored is None:
+        return None
+    record = parse_record(stored)
+    return record.payload if record.kind == VALUE else None
+
+
+def _is_done(client: Client) -> Callable[[], bool]:
+    return lambda: client.open_threads == 0
+
+
+def _reading(client: Client, key: str) -> Script:
+    yield from client.read(key)
+    client.open_threads -= 1

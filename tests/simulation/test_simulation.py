@@ -1,0 +1,110 @@
+"""Simulated histories: the plans and the scripts as they are, under faults, checked for what the guarantees say."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.simulation.settings import PROFILES
+from tests.simulation.simulation import Result, Verdict, simulate
+from tests.simulation.world import in_virtual_time
+
+ROOT = Path(__file__).parents[2]
+ORDINARY = [
+    *(("mixed", 3, first) for first in range(0, 200, 50)),
+    ("mixed", 5, 0),
+    ("network", 3, 0),
+    ("restarts", 3, 0),
+    ("clocks", 3, 0),
+    ("late", 3, 0),
+    ("storm", 3, 0),
+]
+LONG = [*((profile, copies) for profile in PROFILES for copies in (3, 5) if profile != "unattended")]
+
+
+@pytest.fixture(autouse=True)
+def _virtual_time() -> Iterator[None]:
+    with in_virtual_time():
+        yield
+
+
+def failures(profile: str, copies: int, seeds: range) -> list[str]:
+    """What to run to see the histories that failed."""
+    found = []
+    for seed in seeds:
+        result = simulate(seed, copies, PROFILES[profile])
+        if result.is_failure:
+            command = f"python -m tests.simulation --first {seed} --seeds 1 --copies {copies} --profile {profile}"
+            found.append(f"{result.verdict.value}: {command}\n" + "\n".join(result.details))
+    return found
+
+
+@pytest.mark.parametrize(("profile", "copies", "first"), ORDINARY)
+def test_histories_hold_what_is_promised(profile: str, copies: int, first: int) -> None:
+    count = 30 if copies == 5 else 50
+    assert failures(profile, copies, range(first, first + count)) == []
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize(("profile", "copies"), LONG)
+def test_very_many_histories_hold_what_is_promised(profile: str, copies: int) -> None:
+    assert failures(profile, copies, range(10_000, 14_000)) == []
+
+
+def test_without_faults_everything_is_done() -> None:
+    results = [simulate(seed, profile=PROFILES["calm"]) for seed in range(20)]
+    assert {result.verdict for result in results} == {Verdict.RIGHT}
+    done = sum((Counter(result.operations) for result in results), Counter[str]())
+    lacking = sum(count for name, count in done.items() if not name.endswith("done"))
+    assert lacking < done.total() / 20, "latency alone has a heavy tail, so that a few time out"
+
+
+def test_what_is_simulated_comes_up() -> None:
+    """Every kind of operation, outcome, fault and upkeep: a history that lacks it would hold for nothing."""
+    results = [simulate(seed) for seed in range(100)]
+    operations = sum((Counter(result.operations) for result in results), Counter[str]())
+    faults = sum((Counter(result.faults) for result in results), Counter[str]())
+    upkeep = sum((Counter(result.upkeep) for result in results), Counter[str]())
+    assert set(faults) == set(PROFILES["mixed"].faults)
+    assert {f"{kind} done" for kind in ("set", "delete", "add", "compare", "increment", "get")} <= set(operations)
+    assert {"set unknown", "set rejected", "get unavailable", "increment unknown"} <= set(operations)
+    assert {"failover", "move", "switchover", "trim", "bring_up with full_syncs"} <= set(upkeep)
+    assert {"bring_up with undecided_replaced", "bring_up with activated", "bring_up with records"} <= set(upkeep)
+
+
+def fingerprint(result: Result) -> tuple[str, list[str]]:
+    return result.digest, result.trace
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_same_seed_gives_the_same_history(seed: int) -> None:
+    first = fingerprint(simulate(seed, is_traced=True))
+    assert len(first[1]) > 100
+    simulate(seed + 100)
+    assert fingerprint(simulate(seed, is_traced=True)) == first
+
+
+def test_different_seeds_give_different_histories() -> None:
+    assert len({simulate(seed).digest for seed in range(10)}) == 10
+
+
+@pytest.mark.parametrize("hash_seed", ["1", "2"])
+def test_another_process_gives_the_same_history(hash_seed: str) -> None:
+    """Sets of strings are gone through in another order there."""
+    code = (
+        "from tests.simulation.simulation import simulate\n"
+        "from tests.simulation.world import in_virtual_time\n"
+        "with in_virtual_time(): print(*(simulate(seed).digest for seed in range(25)))"
+    )
+    environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == [simulate(seed).digest for seed in range(25)]

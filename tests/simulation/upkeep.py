@@ -1,0 +1,170 @@
+"""Whoever looks after the simulated cluster: workers, monitors, and operators who move the primary's role.
+
+Each is a script of plans. To add one, write its script and start it in `simulation.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import NamedTuple
+
+from redrepl.plans.bring_up import BringUpOrder, bring_up
+from redrepl.plans.catch_up import trim_log
+from redrepl.plans.failover import FailoverOrder, fail_over
+from redrepl.plans.inspect import inspect_nodes
+from redrepl.plans.membership import Tolerances
+from redrepl.plans.steps import Steps
+from redrepl.plans.suspicion import Suspicion
+from redrepl.plans.topology import newest_topology
+from redrepl.plans.upkeep import Retention, needs_bringing_up, trim_floor
+from redrepl.plans.view import ClusterView
+from redrepl.values.errors import RedreplError
+from redrepl.values.keys import KeyLayout
+from redrepl.values.report import NodeReport
+from redrepl.values.topology import Topology
+from tests.simulation.programs import Program, Rest, Script
+
+Reports = dict[str, NodeReport | str]
+
+
+class Customs(NamedTuple):
+    """How a cluster is looked after, durations in seconds.
+
+    fails_over: workers hand the role of a primary that restarted to another node. crash_seconds, silence_seconds: what
+    a monitor puts up with before it replaces a primary that is down, or silent.
+    """
+
+    layout: KeyLayout
+    nodes: tuple[str, ...]
+    tolerances: Tolerances
+    retention: Retention
+    tick_seconds: float
+    look_seconds: float
+    fails_over: bool
+    probe_seconds: float
+    crash_seconds: float
+    silence_seconds: float
+
+
+class Count:
+    """How often what was done."""
+
+    def __init__(self) -> None:
+        self.by_name: dict[str, int] = {}
+
+    def add(self, name: str) -> None:
+        """Once more."""
+        self.by_name[name] = self.by_name.get(name, 0) + 1
+
+
+def work(program: Program, customs: Customs, random: Random, count: Count, is_needed: Callable[[], bool]) -> Script:
+    """A worker: at every tick, bring up who lacks something, and cut logs."""
+    while is_needed():
+        yield Rest(customs.tick_seconds * (0.5 + random.random()))
+        reports: Reports = yield inspect_nodes(customs.layout, customs.nodes, program.now() + customs.look_seconds)
+        topology = newest_topology(reports)
+        if topology is None:
+            continue
+        for node in needs_bringing_up(topology, reports):
+            yield from _bring_up(program, customs, random, count, node)
+        yield from _trim(program, customs, count, topology, reports)
+
+
+def _bring_up(program: Program, customs: Customs, random: Random, count: Count, node: str) -> Script:
+    now = program.now()
+    stop_at = now + (60.0 if random.random() < 0.8 else 0.0)
+    incarnation = f"inc-{random.getrandbits(48):012x}"
+    exactly = random.random() < 0.02
+    order = BringUpOrder(incarnation, customs.tolerances, now, stop_at, exactly, customs.fails_over)
+    try:
+        done = yield bring_up(customs.layout, customs.nodes, node, order)
+    except RedreplError as error:
+        count.add("bring_up failed")
+        _note(program, f"** bring_up({node}): {error}")
+        return
+    count.add("bring_up")
+    for name in ("full_syncs", "undecided_replaced", "activated", "records"):
+        if getattr(done, name):
+            count.add(f"bring_up with {name}")
+    _note(program, f"** {done}")
+
+
+def _trim(program: Program, customs: Customs, count: Count, topology: Topology, reports: Reports) -> Script:
+    for report in reports.values():
+        if isinstance(report, str) or not report.is_serving or report.epoch != topology.epoch:
+            continue
+        floor = trim_floor(topology, report, reports, customs.retention)
+        if floor is None and report.log.length <= customs.retention.cap_entries:
+            continue
+        steps, keep_from = Steps(program.now()), floor or report.log_floor
+        try:
+            yield trim_log(ClusterView(topology), report.node, keep_from, customs.retention.cap_entries, steps)
+        except RedreplError:
+            return
+        count.add("trim")
+
+
+def watch(program: Program, customs: Customs, random: Random, count: Count, is_needed: Callable[[], bool]) -> Script:
+    """A monitor: replace a primary when the library's suspicion says so, with growing pauses between attempts."""
+    suspicion = Suspicion(customs.crash_seconds, customs.silence_seconds)
+    next_at, pause_seconds = 0.0, 0.05
+    while is_needed():
+        yield Rest(customs.probe_seconds * (0.5 + random.random()))
+        until = program.now() + customs.silence_seconds / 3
+        reports: Reports = yield inspect_nodes(customs.layout, customs.nodes, until)
+        verdict = suspicion.judge(newest_topology(reports), reports, program.now())
+        if verdict.is_due and program.now() >= next_at:
+            _note(program, f"** failing over: {verdict.why}")
+            yield from _move(program, customs, random, count, "failover", None, verdict.away)
+            next_at = program.now() + pause_seconds * (0.5 + random.random() / 2)
+            pause_seconds = min(5.0, 2 * pause_seconds)
+
+
+def move_about(
+    program: Program, customs: Customs, random: Random, count: Count, is_needed: Callable[[], bool]
+) -> Script:
+    """An operator who moves the primary's role for no reason: switchovers, and failovers beside a living primary."""
+    while is_needed():
+        yield Rest(random.expovariate(1.0) * 1.5)
+        to = random.choice((None, *customs.nodes))
+        planned = to is not None and random.random() < 0.5
+        away = frozenset((random.choice(customs.nodes),)) if not planned and random.random() < 0.3 else frozenset()
+        if to not in away:
+            yield from _move(program, customs, random, count, "switchover" if planned else "move", to, away, planned)
+
+
+def take_up(program: Program, customs: Customs, random: Random, count: Count) -> Script:
+    """An operator who comes where the workers do not get any further, and calls for a failover."""
+    reports: Reports = yield inspect_nodes(customs.layout, customs.nodes, program.now() + customs.look_seconds)
+    topology = newest_topology(reports)
+    epochs = [report.epoch for report in reports.values() if isinstance(report, NodeReport)]
+    is_half_done = topology is not None and max(epochs, default=0) > topology.epoch
+    count.add("operator called: change of epoch left half done" if is_half_done else "operator called")
+    yield from _move(program, customs, random, count, "rescue", None, frozenset())
+
+
+def _move(
+    program: Program,
+    customs: Customs,
+    random: Random,
+    count: Count,
+    name: str,
+    to: str | None,
+    away: frozenset[str],
+    planned: bool = False,
+) -> Script:
+    order = FailoverOrder(program.now(), to, away, planned, step_seconds=0.3 + random.random() * 1.7)
+    try:
+        done = yield fail_over(customs.layout, customs.nodes, order)
+    except RedreplError as error:
+        count.add(f"{name} failed")
+        _note(program, f"** {name}: {error}")
+    else:
+        count.add(name)
+        _note(program, f"** {done}")
+
+
+def _note(program: Program, text: str) -> None:
+    if program.world.is_traced:
+        program.world.note(program.name, text)
