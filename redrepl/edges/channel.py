@@ -10,6 +10,7 @@ import os
 import select
 import time
 from collections.abc import Callable, Mapping
+from heapq import nlargest
 from typing import TypeVar
 
 from redrepl.edges.connection import NodeConnection
@@ -142,7 +143,7 @@ class Channel(Switchboard):
 
     def _keep_unsent(self, connection: NodeConnection) -> None:
         beyond = len(connection.unsent) - limits.MAX_UNSENT_BYTES
-        if beyond > 0 and beyond > _newest_bytes(connection):
+        if beyond > 0 and beyond > _largest_bytes(connection):
             self._drop(connection, f"takes no more data: {len(connection.unsent)} bytes wait", pause=True)
             return
         self._unsent.add(connection)
@@ -181,10 +182,9 @@ class Channel(Switchboard):
             return  # full: the channel is woken anyway; closed: nobody waits any more
 
 
-def _newest_bytes(connection: NodeConnection) -> int:
+def _largest_bytes(connection: NodeConnection) -> int:
     """Bytes of the requests that may be on their way at once, a batch's chunks above all, however large they are."""
-    owed = connection.owed
-    return sum([size_of(owed[-place][1].command) for place in range(1, min(len(owed), limits.CHUNKS_IN_FLIGHT) + 1)])
+    return sum(nlargest(limits.CHUNKS_IN_FLIGHT, (size_of(request.command) for _, request, _ in connection.owed)))
 
 
 class UpkeepChannel(Channel):

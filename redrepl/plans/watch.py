@@ -25,7 +25,7 @@ def watching(view: ClusterView, plan: Plan[R], started: float, asked: Sequence[s
     """
     look_at = started + SUSPECT_SECONDS
     question = PlainCommand((b"HGET", view.layout.topology, b"topology"))
-    looks = tuple([Request(node, question, LOOK) for node in asked])
+    unanswered: set[str] = set()  # nodes that are not asked again before they have answered: they may be slow too
     try:
         effect = next(plan)
         while True:
@@ -33,12 +33,18 @@ def watching(view: ClusterView, plan: Plan[R], started: float, asked: Sequence[s
                 effect = plan.send((yield effect))
                 continue
             until = effect.until
+            if effect.fresh:
+                unanswered.clear()
             event = yield _until(effect, look_at)
             while _is_our_own(event, until):
                 if isinstance(event, DeadlinePassed):
                     look_at = event.at + LOOK_SECONDS
+                    looks = tuple([Request(node, question, LOOK) for node in asked if node not in unanswered])
+                    unanswered.update(asked)
                     event = yield _until(Exchange(looks, until), look_at)
                 else:
+                    assert isinstance(event, (Reply, Failure)), "it was asked for here"
+                    unanswered.discard(event.node)
                     _check(view, event)
                     event = yield _until(Exchange((), until), look_at)
             effect = plan.send(event)
@@ -61,7 +67,7 @@ def _is_our_own(event: Event, until: float) -> bool:
     return event is not None and event.tag == LOOK
 
 
-def _check(view: ClusterView, event: Event) -> None:
+def _check(view: ClusterView, event: Reply | Failure) -> None:
     if not isinstance(event, Reply) or event.content is None:
         return
     told = Topology.parse(event.content)

@@ -63,7 +63,7 @@ CHUNKS_IN_FLIGHT: Final = 3
 no more of them."""
 
 MAX_UNSENT_BYTES: Final = 8 * 1024 * 1024
-"""Bytes waiting for a connection besides its newest CHUNKS_IN_FLIGHT requests, which somebody may still wait for; a
+"""Bytes waiting for a connection besides its largest CHUNKS_IN_FLIGHT requests, which somebody may still wait for; a
 node that lets more pile up, by taking less than the others do, counts as failed."""
 
 MAX_OUTSTANDING_REPLIES: Final = 10_000
