@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 from xml.sax.saxutils import escape
 
 from redrepl_cli.bench.figures import Ratio, Result
@@ -70,6 +71,22 @@ class _Page:
             self.y += 16
 
 
+class _Bar(NamedTuple):
+    """A bar to ``value`` with a line from ``low`` to ``high``; ``remark`` follows its name in a softer colour."""
+
+    name: str
+    remark: str
+    value: float
+    low: float
+    high: float
+    text: str
+
+    @property
+    def longest(self) -> float:
+        """How far it reaches with its line."""
+        return max(self.value, self.high)
+
+
 def chart(report: Report) -> str:
     """The SVG document."""
     page = _Page([])
@@ -100,36 +117,47 @@ def _document(report: Report, page: _Page) -> str:
 
 
 def _draw_group(page: _Page, group: Group, results: list[Result]) -> None:
-    rows = list(_rows(results))
-    if not rows:
+    bars = [_bar(result.name, ratio) for result in results for ratio in result.ratios]
+    if not bars:
         return
-    longest = max(1.0, *(ratio.spread.third_quartile for _, ratio in rows), *(ratio.spread.median for _, ratio in rows))
-    page.y += 32
-    page.text(MARGIN, group.title, "group")
-    page.text(WIDTH - MARGIN, better(group), "soft", "end")
-    page.y += 8
+    longest = max(1.0, *(bar.longest for bar in bars))
+    _draw_heading(page, group.title, better(group))
     one = LABELS + BARS / longest
     page.elements.append(
-        f'<line class="one" x1="{one:g}" x2="{one:g}" y1="{page.y:g}" y2="{page.y + ROW * len(rows):g}"/>'
+        f'<line class="one" x1="{one:g}" x2="{one:g}" y1="{page.y:g}" y2="{page.y + ROW * len(bars):g}"/>'
     )
-    for name, ratio in rows:
-        _draw_row(page, name, ratio, BARS / longest)
+    _draw_bars(page, bars, longest)
 
 
-def _rows(results: list[Result]) -> Iterator[tuple[str, Ratio]]:
-    return ((result.name, ratio) for result in results for ratio in result.ratios)
+def _bar(name: str, ratio: Ratio) -> _Bar:
+    found = ratio.spread
+    return _Bar(
+        name, f" / {ratio.baseline}", found.median, found.first_quartile, found.third_quartile, ratio_text(found)
+    )
 
 
-def _draw_row(page: _Page, name: str, ratio: Ratio, scale: float) -> None:
+def _draw_heading(page: _Page, title: str, how_to_read: str) -> None:
+    page.y += 32
+    page.text(MARGIN, title, "group")
+    page.text(WIDTH - MARGIN, how_to_read, "soft", "end")
+    page.y += 8
+
+
+def _draw_bars(page: _Page, bars: Sequence[_Bar], longest: float) -> None:
+    for bar in bars:
+        _draw_bar(page, bar, BARS / longest)
+
+
+def _draw_bar(page: _Page, bar: _Bar, scale: float) -> None:
     middle = page.y + ROW / 2
-    value, first, third = (LABELS + number * scale for number in ratio.spread[:3])
+    end, low, high = (LABELS + number * scale for number in (bar.value, bar.low, bar.high))
     page.elements += [
-        f'<text x="{LABELS - 10}" y="{middle + 4:g}" text-anchor="end">{_safe(name)} '
-        f'<tspan class="soft">/ {_safe(ratio.baseline)}</tspan></text>',
-        f'<rect class="bar" x="{LABELS}" y="{middle - BAR / 2:g}" width="{value - LABELS:.1f}" height="{BAR}" rx="2"/>',
-        f'<line class="spread" x1="{first:.1f}" x2="{third:.1f}" y1="{middle:g}" y2="{middle:g}"/>',
+        f'<text x="{LABELS - 10}" y="{middle + 4:g}" text-anchor="end">{_safe(bar.name)}'
+        f'<tspan class="soft">{_safe(bar.remark)}</tspan></text>',
+        f'<rect class="bar" x="{LABELS}" y="{middle - BAR / 2:g}" width="{end - LABELS:.1f}" height="{BAR}" rx="2"/>',
+        f'<line class="spread" x1="{low:.1f}" x2="{high:.1f}" y1="{middle:g}" y2="{middle:g}"/>',
     ]
-    page.text(WIDTH - MARGIN, ratio_text(ratio.spread), anchor="end", dy=ROW / 2 + 4)
+    page.text(WIDTH - MARGIN, bar.text, anchor="end", dy=ROW / 2 + 4)
     page.y += ROW
 
 
