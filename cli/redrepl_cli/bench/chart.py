@@ -9,9 +9,10 @@ from typing import NamedTuple
 from xml.sax.saxutils import escape
 
 from redrepl_cli.bench.figures import Ratio, Result
+from redrepl_cli.bench.outages import OutageGroup, OutageResult
 from redrepl_cli.bench.report import Report
 from redrepl_cli.bench.subjects import Group
-from redrepl_cli.bench.table import better, memory_line, ratio_text
+from redrepl_cli.bench.table import better, memory_line, outage_text, ratio_text
 
 WIDTH = 900
 MARGIN = 24
@@ -25,6 +26,14 @@ ROW = 24
 BAR = 12
 TEXT_COLUMNS = 125
 """Characters of the small text in a line."""
+
+TITLE = "What redrepl costs: ratios measured side by side"
+OUTAGE_TITLE = "How long writes stop when the primary goes"
+
+OUTAGE_CAPTION = (
+    "Bars: seconds from the signal to the end of the first write that began after it and was acknowledged; the median. "
+    "Lines, and brackets: from the shortest to the longest."
+)
 
 CAPTION = (
     "Bars: the ratio of a call to the one named after the stroke, taken in each round; the median. Lines, and "
@@ -91,18 +100,20 @@ def chart(report: Report) -> str:
     """The SVG document."""
     page = _Page([])
     page.y += 8
-    page.text(MARGIN, "What redrepl costs: ratios measured side by side", "title")
+    page.text(MARGIN, OUTAGE_TITLE if report.found.outages else TITLE, "title")
     page.y += 22
     for line in (report.headline, report.circumstances):
         page.paragraph(line)
     for group, results in report.results_by_group():
         _draw_group(page, group, results)
+    for fault, outages in report.outages_by_group():
+        _draw_outages(page, fault, outages)
     page.y += 24
     if report.found.memory:
         page.paragraph(f"Memory of the process: {memory_line(report.found.memory)}.")
     for reason, names in report.reasons().items():
         page.paragraph(f"Not measured, because {reason}: {', '.join(names)}.")
-    for text in (CAPTION, *report.notes):
+    for text in (OUTAGE_CAPTION if report.found.outages else CAPTION, *report.notes):
         page.paragraph(text)
     return _document(report, page)
 
@@ -127,6 +138,15 @@ def _draw_group(page: _Page, group: Group, results: list[Result]) -> None:
         f'<line class="one" x1="{one:g}" x2="{one:g}" y1="{page.y:g}" y2="{page.y + ROW * len(bars):g}"/>'
     )
     _draw_bars(page, bars, longest)
+
+
+def _draw_outages(page: _Page, group: OutageGroup, results: list[OutageResult]) -> None:
+    bars = []
+    for result in results:
+        found = result.seconds
+        bars.append(_Bar(result.name, "", found.median, found.lowest, found.highest, outage_text(found)))
+    _draw_heading(page, group.title, "seconds, less is better")
+    _draw_bars(page, bars, max(bar.longest for bar in bars))
 
 
 def _bar(name: str, ratio: Ratio) -> _Bar:
