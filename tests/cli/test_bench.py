@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
+import subprocess
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -11,6 +13,7 @@ import pytest
 import redis
 
 from redrepl import Coordinator
+from redrepl.embedded.watchdog import watchdog
 from redrepl_cli.bench import delay
 from redrepl_cli.bench.suites import SUITES, Suite
 from tests.cli.conftest import Invoke
@@ -65,6 +68,43 @@ def test_all_groups_measure(invoke: Invoke, monkeypatch: pytest.MonkeyPatch, tmp
     assert found["groups"][0]["name"] == "memory"
     assert ElementTree.parse(file).getroot().tag.endswith("svg")
     assert result.stderr == "", "nobody looks, so no progress"
+
+
+def children() -> set[int]:
+    """Processes of this one that have not ended, without the watchdog, which stays."""
+    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,stat=,comm="], capture_output=True, text=True, check=True)
+    rows = [line.split(None, 3) for line in listed.stdout.splitlines()]
+    return {int(pid) for pid, parent, _, name in rows if int(parent) == os.getpid() and name != "ps"} - {watchdog.pid}
+
+
+@pytest.mark.servers
+@pytest.mark.usefixtures("any_binary")
+def test_outages_are_measured_and_no_process_is_left(invoke: Invoke, tmp_path: Path) -> None:
+    before = children()
+    file = tmp_path / "bench.svg"
+    result = invoke("bench", "--suite", "failover", "--events", "1", "--format", "json", "--chart", str(file))
+    found = json_of(result)
+    assert found["not_measured"] == []
+    assert [f"{each['group']}/{each['name']}" for each in found["outages"]] == SUITES["failover"].names
+    for each in found["outages"]:
+        assert each["outages"] == 1
+        assert each["seconds"] > 0
+        assert each["acknowledged_writes"] > 0
+        assert each["name"] != "redrepl set QUORUM" or each["lost_writes"] == 0
+    assert children() == before
+    assert ElementTree.parse(file).getroot().tag.endswith("svg")
+
+
+@pytest.mark.servers
+@pytest.mark.usefixtures("any_binary")
+def test_what_cannot_fail_over_is_not_measured(invoke: Invoke, cluster: CliCluster) -> None:
+    few = invoke("bench", "--suite", "failover", "--copies", "2", "--only", "redrepl", "--format", "json")
+    assert few.exit_code == 1
+    assert all("no majority" in each["reason"] for each in json_of(few)["not_measured"])
+    own = invoke("bench", "--suite", "failover", "--config", str(cluster.file), "--format", "json")
+    assert own.exit_code == 1
+    assert {f"{each['group']}/{each['name']}" for each in json_of(own)["not_measured"]} == set(SUITES["failover"].names)
+    assert all("--config" in each["reason"] for each in json_of(own)["not_measured"])
 
 
 @pytest.mark.servers
@@ -160,9 +200,10 @@ def test_on_a_terminal_it_shows_progress_and_a_table_that_fits(cluster: CliClust
     ("arguments", "said"),
     [
         (("--only", "nobody"), "nothing in suite basic fits"),
-        (("--suite", "all"), "'all' is not one of 'basic', 'peers', 'memory'"),
+        (("--suite", "all"), "'all' is not one of 'basic', 'peers', 'memory', 'failover'"),
         (("--rounds", "0"), "--rounds"),
         (("--copies", "17"), "--copies"),
+        (("--events", "0"), "--events"),
         (("--chart", "/nowhere/bench.svg"), "/nowhere is no directory"),
     ],
 )
@@ -184,5 +225,5 @@ def test_a_missing_configuration_or_program_is_an_error(invoke: Invoke, tmp_path
 def test_help_has_examples_and_the_usual_options(invoke: Invoke) -> None:
     text = invoke("bench", "--help").stdout
     assert "redrepl bench --suite peers --chart bench.svg" in text
-    for option in ("--config", "--format", "--debug", "--only", "--rounds"):
+    for option in ("--config", "--format", "--debug", "--only", "--rounds", "--events"):
         assert option in text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from redrepl.embedded.configuration import LOOPBACK_ADDRESS
 from redrepl_cli.bench.servers import client_of, configuration_of, embedded_servers
 from redrepl_cli.bench.settings import plain_key, single_key
 from redrepl_cli.bench.stage import CannotMeasure, Stage
+from redrepl_cli.bench.waiting import await_until
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -27,8 +27,6 @@ WAIT_MILLIS = 1000
 
 # By default a primary waits five seconds for more replicas before it sends its data.
 _AT_ONCE = ("--repl-diskless-sync-delay", "0")
-
-_POLL_SECONDS = 0.01
 
 
 @contextmanager
@@ -53,15 +51,15 @@ def native_primary(stage: Stage) -> Iterator[Redis]:
 
 
 def _await_replicas(client: Redis) -> None:
-    give_up_at = time.monotonic() + SYNC_SECONDS
-    while True:
+    def online() -> int:
         found: Any = client.info("replication")
-        online = sum(1 for n in range(SERVERS - 1) if found.get(f"slave{n}", {}).get("state") == "online")
-        if online == SERVERS - 1:
-            return
-        if time.monotonic() > give_up_at:
-            raise CannotMeasure(f"only {online} of {SERVERS - 1} native replicas were online in {SYNC_SECONDS:g} s")
-        time.sleep(_POLL_SECONDS)
+        return sum(1 for n in range(SERVERS - 1) if found.get(f"slave{n}", {}).get("state") == "online")
+
+    await_until(
+        lambda: online() == SERVERS - 1,
+        SYNC_SECONDS,
+        lambda: f"only {online()} of {SERVERS - 1} native replicas were online in {SYNC_SECONDS:g} s",
+    )
 
 
 def set_then_wait(client: Redis, value: bytes, replicas: int) -> Callable[[int], None]:

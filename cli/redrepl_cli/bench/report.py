@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from redrepl.values import limits
+from redrepl_cli.bench import native, sentinel
 from redrepl_cli.bench.figures import Result
 from redrepl_cli.bench.machine import Engine
+from redrepl_cli.bench.outages import OutageGroup, OutageResult
 from redrepl_cli.bench.placement import EMBEDDED, Placement
 from redrepl_cli.bench.run import Measurements
 from redrepl_cli.bench.settings import Settings
@@ -52,14 +55,19 @@ class Report:
         """What it was measured with, in a line."""
         facts = self.machine
         loop = "uvloop" if facts["uvloop"] else "no uvloop"
-        rounds = f"{self.settings.rounds} rounds of {self.settings.operations} calls"
-        return f"{facts['cores']} cores, Python {facts['python']}, redis-py {facts['redis_py']}, {loop}; {rounds}"
+        return f"{facts['cores']} cores, Python {facts['python']}, redis-py {facts['redis_py']}, {loop}; {self._extent}"
+
+    @property
+    def _extent(self) -> str:
+        if self.found.outage_groups:
+            return f"faults of each kind: {self.settings.events}, each on new servers"
+        return f"{self.settings.rounds} rounds of {self.settings.operations} calls"
 
     @property
     def notes(self) -> list[str]:
         """What a reader must know about the circumstances."""
         others = self.found.others_percent
-        found = [*self._distance(), *self._shared_cores()]
+        found = [*self._distance(), *self._shared_cores(), *self._settings_of_outages()]
         if others is not None and others > NOTABLE_PERCENT:
             found.append(
                 f"Other programs used {others:.0f} % of the processors during this run, which moves the scheduler "
@@ -80,13 +88,31 @@ class Report:
     def _shared_cores(self) -> Iterator[str]:
         """That more programs than there are cores take part on this machine, the client and servers together."""
         here, cores = self.servers_here, self.machine["cores"]
-        if here and cores <= here:
+        if here and cores <= here and not self.found.outage_groups:
             servers = "servers" if here == self.copies else f"servers {', '.join(self.placement.here)}"
             yield (
                 f"Client and {servers} share {cores} cores: where the scheduler puts a server on the client's own "
                 "core, a call to that one server is much faster than any network allows, and ratios of single calls "
                 "to it are higher. Compare medians as well."
             )
+
+    def _settings_of_outages(self) -> Iterator[str]:
+        """After how long each system takes a primary for gone: most of an outage is that."""
+        if self.found.outage_groups:
+            yield (
+                f"redrepl with its default settings: a primary is replaced that refuses connections for "
+                f"{limits.FAILOVER_AFTER_CRASH_SECONDS:g} s, or is silent for "
+                f"{limits.FAILOVER_AFTER_SILENCE_SECONDS:g} s; one worker watches. Sentinel: {sentinel.SENTINELS} of "
+                f"them, {_options_text(sentinel.OPTIONS)}, quorum {sentinel.QUORUM}; {native.SERVERS - 1} replicas; "
+                f"redis-py's client with time-outs of {sentinel.CLIENT_TIMEOUT_SECONDS:g} s."
+            )
+
+    def outages_by_group(self) -> Iterator[tuple[OutageGroup, list[OutageResult]]]:
+        """The faults that have results."""
+        for group in self.found.outage_groups:
+            results = [result for result in self.found.outages if result.group == group.name]
+            if results:
+                yield group, results
 
     def results_by_group(self) -> Iterator[tuple[Group, list[Result]]]:
         """The groups that have results."""
@@ -112,6 +138,7 @@ class Report:
             "copies": self.copies,
             "rounds": self.settings.rounds,
             "operations_per_round": self.settings.operations,
+            "events": self.settings.events,
             "value_bytes": self.settings.value_bytes,
             "machine": self.machine,
             "round_trip_micros": {
@@ -126,6 +153,7 @@ class Report:
                 {"name": name, "seconds": round(seconds, 2)} for name, seconds in self.found.group_seconds.items()
             ],
             "results": [result.as_json() for result in found.results],
+            "outages": [result.as_json() for result in found.outages],
             "memory": found.memory.as_json() if found.memory else None,
             "not_measured": [
                 {"group": entry.group, "name": entry.name, "reason": entry.reason} for entry in found.not_measured
@@ -135,3 +163,7 @@ class Report:
 
 def _micros_text(micros: float | None) -> str:
     return "no answer" if micros is None else f"{micros:.0f} µs"
+
+
+def _options_text(options: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in options.items())

@@ -10,10 +10,12 @@ from redrepl.values.effects import Progress
 from redrepl_cli.bench.figures import Result
 from redrepl_cli.bench.load import others_percent, processor_times
 from redrepl_cli.bench.memory import LOOKS, Memory, measure_memory
+from redrepl_cli.bench.outage_rounds import measure_outages
+from redrepl_cli.bench.outages import OutageGroup, OutageResult
 from redrepl_cli.bench.rounds import NotMeasured, measure_group, reason_of
 from redrepl_cli.bench.settings import Settings
 from redrepl_cli.bench.subjects import Group
-from redrepl_cli.bench.suites import MEMORY, Suite
+from redrepl_cli.bench.suites import MEMORY, OUTAGES, Suite
 
 OnProgress = Callable[[Progress], None]
 
@@ -29,6 +31,8 @@ class Measurements:
     groups: tuple[Group, ...]
     results: list[Result] = field(default_factory=list)
     memory: Memory | None = None
+    outage_groups: tuple[OutageGroup, ...] = ()
+    outages: list[OutageResult] = field(default_factory=list)
     not_measured: list[NotMeasured] = field(default_factory=list)
     group_seconds: dict[str, float] = field(default_factory=dict)
     others_percent: float | None = None
@@ -36,7 +40,7 @@ class Measurements:
     @property
     def is_empty(self) -> bool:
         """Whether nothing at all could be measured."""
-        return not self.results and self.memory is None
+        return not self.results and not self.outages and self.memory is None
 
     @property
     def seconds(self) -> float:
@@ -46,13 +50,15 @@ class Measurements:
 
 def run_suite(suite: Suite, settings: Settings, on_progress: OnProgress) -> Measurements:
     """Measure all groups, one after the other."""
-    found = Measurements(suite.groups)
+    found = Measurements(suite.groups, outage_groups=suite.outages)
     before = processor_times()
     if suite.memory_operations:
         # First: memory that other groups left to the allocator would hide a growth.
         _memory(found, suite.memory_operations, settings, on_progress)
     for group in suite.groups:
         _group(found, group, settings, on_progress)
+    if suite.outages:
+        _outages(found, suite.outages, settings, on_progress)
     if settings.own is None:
         found.others_percent = others_percent(before, processor_times())
     return found
@@ -74,3 +80,10 @@ def _group(found: Measurements, group: Group, settings: Settings, on_progress: O
     found.results += measured.results
     found.not_measured += measured.not_measured
     found.group_seconds[group.name] = time.monotonic() - started
+
+
+def _outages(found: Measurements, groups: tuple[OutageGroup, ...], settings: Settings, on_progress: OnProgress) -> None:
+    measured = measure_outages(groups, settings, lambda done, of: on_progress(Progress(OUTAGES, done, of)))
+    found.outages += measured.results
+    found.not_measured += measured.not_measured
+    found.group_seconds |= measured.group_seconds

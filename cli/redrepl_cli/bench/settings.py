@@ -26,6 +26,7 @@ TASKS = 64
 class Settings:
     """``rounds`` count, ``operations``: calls of a subject in a round. ``own``: your cluster; None: embedded servers.
 
+    events: how often a fault happens to each subject, where faults are measured.
     binary: the embedded servers' program; None: what is found when it is needed.
     """
 
@@ -33,6 +34,7 @@ class Settings:
     operations: int
     value_bytes: int
     copies: int
+    events: int = 10
     own: Configuration | None = None
     binary: ServerBinary | None = None
 

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
-from redrepl_cli.bench.groups import batch, catching_up, concurrent, copies, distance, faults, single
+from redrepl_cli.bench.groups import batch, catching_up, concurrent, copies, distance, failover, faults, single
+from redrepl_cli.bench.outages import OutageGroup
 from redrepl_cli.bench.subjects import Group
 
 MEMORY = "memory"
 """The name of the group that looks at memory instead of time."""
 
+OUTAGES = "outages"
+"""What the progress of all outages is called: they take turns across their groups."""
+
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """``memory_operations`` 0: memory is not looked at."""
+    """``memory_operations`` 0: memory is not looked at. ``outages``: measured by faults instead of rounds of calls."""
 
     groups: tuple[Group, ...] = ()
     memory_operations: int = 0
+    outages: tuple[OutageGroup, ...] = ()
 
     @property
     def names(self) -> list[str]:
         """Everything in it, as group/subject."""
         found = [f"{group.name}/{spec.name}" for group in self.groups for spec in group.specs]
+        found += [f"{group.name}/{spec.name}" for group in self.outages for spec in group.specs]
         return ([f"{MEMORY}/coordinator"] if self.memory_operations else []) + found
 
     def only(self, patterns: Sequence[str]) -> Suite:
@@ -31,7 +37,10 @@ class Suite:
         kept = {name for name in self.names if any(_fits(name, pattern) for pattern in patterns)}
         groups = (_reduced(group, kept) for group in self.groups)
         memory = self.memory_operations if f"{MEMORY}/coordinator" in kept else 0
-        return Suite(tuple(group for group in groups if group.specs), memory)
+        outages = (_kept(group, kept) for group in self.outages)
+        return Suite(
+            tuple(group for group in groups if group.specs), memory, tuple(group for group in outages if group.specs)
+        )
 
 
 def _fits(name: str, pattern: str) -> bool:
@@ -40,7 +49,11 @@ def _fits(name: str, pattern: str) -> bool:
     return fnmatchcase(name, pattern) if set(pattern) & set("*?[") else pattern in name
 
 
-def _reduced(group: Group, kept: Iterable[str]) -> Group:
+def _kept(group: OutageGroup, kept: Container[str]) -> OutageGroup:
+    return replace(group, specs=tuple(spec for spec in group.specs if f"{group.name}/{spec.name}" in kept))
+
+
+def _reduced(group: Group, kept: Container[str]) -> Group:
     wanted = {spec.name for spec in group.specs if f"{group.name}/{spec.name}" in kept}
     pending = set(wanted)
     while pending:
@@ -64,4 +77,5 @@ SUITES = {
         memory_operations=100_000,
     ),
     "memory": Suite(memory_operations=1_000_000),
+    "failover": Suite(outages=failover.FAILOVER),
 }

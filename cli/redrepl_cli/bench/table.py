@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from redrepl_cli.bench.figures import Result, Spread
 from redrepl_cli.bench.memory import Memory
+from redrepl_cli.bench.outages import OutageResult
 from redrepl_cli.bench.report import Report
 from redrepl_cli.bench.subjects import Group
 from redrepl_cli.output import console_for, plain_table, write
@@ -28,15 +29,28 @@ EXPLANATION = (
     "Ratios are taken round by round, against the line above that is not indented."
 )
 
+OUTAGE_EXPLANATION = (
+    "Seconds from the signal to the end of the first write that began after it and\n"
+    "was acknowledged: median, in brackets the shortest and the longest. Failed\n"
+    "calls: of one outage. Lost writes: acknowledged, and not found when writes went\n"
+    "on, of all that were acknowledged in all outages."
+)
+
 
 def write_tables(report: Report) -> None:
     """Everything, on standard output."""
     is_wide = console_for(sys.stdout).width >= WIDE_COLUMNS
     parts: list[RenderableType] = [_bold(report.headline), report.circumstances]
     if report.found.results:
-        parts += ["", EXPLANATION, *report.notes]
+        parts += ["", EXPLANATION]
+    if report.found.outages:
+        parts += ["", OUTAGE_EXPLANATION]
+    if not report.found.is_empty:
+        parts += report.notes
     for group, results in report.results_by_group():
         parts += ["", _bold(f"{group.title} ({better(group)})"), group_table(group, results, is_wide)]
+    for fault, outages in report.outages_by_group():
+        parts += ["", _bold(fault.title), outage_table(outages)]
     if report.found.memory:
         parts += ["", _bold("memory of this process over many operations"), memory_line(report.found.memory)]
     for reason, names in report.reasons().items():
@@ -62,6 +76,32 @@ def group_table(group: Group, results: Sequence[Result], is_wide: bool) -> Table
     for column in table.columns[1:]:
         column.justify = "right"
     return table
+
+
+def outage_table(results: Sequence[OutageResult]) -> Table:
+    """A line for each subject."""
+    rows = [
+        (
+            result.name,
+            outage_text(result.seconds),
+            _calls_text(result.failed),
+            f"{result.lost:,} of {result.acknowledged:,}",
+        )
+        for result in results
+    ]
+    table = plain_table(("", "seconds", "failed calls", "lost writes"), rows)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    return table
+
+
+def outage_text(seconds: Spread) -> str:
+    """As 0.08 (0.05–0.11)."""
+    return f"{seconds.median:.2f} ({seconds.lowest:.2f}–{seconds.highest:.2f})"
+
+
+def _calls_text(failed: Spread) -> str:
+    return f"{failed.median:.0f} ({failed.lowest:.0f}–{failed.highest:.0f})"
 
 
 def _scale(results: Sequence[Result]) -> tuple[float, str]:
