@@ -81,10 +81,8 @@ class World:
 
 def latency_seconds(random: Random, usual_seconds: float) -> float:
     """How long something takes that mostly takes about so long, and sometimes very much longer."""
-    draw = random.random()
-    if draw < _HEAVY_TAIL:
-        return min(_LONGEST_SECONDS, usual_seconds * random.expovariate(1.0) * 200)
-    return usual_seconds * (0.5 + random.random())
+    factor = random.expovariate(1.0) * 200 if random.random() < _HEAVY_TAIL else 0.5 + random.random()
+    return min(_LONGEST_SECONDS, usual_seconds * factor)
 
 
 class _Time:
