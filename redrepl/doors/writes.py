@@ -311,6 +311,8 @@ class Writes(Following[K, V]):
             found = yield from self._look_into(pursuit)
             if not pursuit.is_absent(0):
                 return Updated(pursuit.receipts()[0], updated.record or found)
+            # What it makes depends on what stands: a former primary may hold other bytes under the stamp it had there.
+            update = update._replace(stamp=self._clock.next())
 
     def _add(self, key: K | str | bytes, value: V | bytes, ttl: float | None, how: Limits) -> Plan[WriteReceipt]:
         updated = yield from self._update(key, b"add", self._value(value), self._deadline(ttl), how)
