@@ -172,3 +172,12 @@ def test_json_and_chart_show_outages() -> None:
     assert "How long writes stop when the primary goes" in texts
     bars = [each for each in root.iter("{http://www.w3.org/2000/svg}rect") if each.get("class") == "bar"]
     assert len(bars) == len(FAILOVER[0].specs)
+
+
+def test_a_second_has_the_same_length_for_every_fault() -> None:
+    made = failover_report()
+    long = Outage(6.0, 0, 1, 0)
+    made.found.outages = [OutageResult("killed", "mine", OUTAGES), OutageResult("frozen", "mine", (*OUTAGES, long))]
+    root = ElementTree.fromstring(chart(made))
+    bars = [float(e.get("width", "")) for e in root.iter("{http://www.w3.org/2000/svg}rect") if e.get("class") == "bar"]
+    assert bars[1] / bars[0] == pytest.approx(0.4 / 0.2, rel=0.02)

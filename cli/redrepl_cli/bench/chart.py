@@ -75,8 +75,9 @@ def chart(report: Report) -> str:
         page.paragraph(line)
     for group, results in report.results_by_group():
         _draw_group(page, group, results)
+    longest = max((result.seconds.highest for result in report.found.outages), default=1.0)
     for fault, outages in report.outages_by_group():
-        _draw_outages(page, fault, outages)
+        _draw_outages(page, fault, outages, longest)
     page.y += 24
     if report.found.memory:
         page.paragraph(f"Memory of the process: {memory_line(report.found.memory)}.")
@@ -100,13 +101,14 @@ def _draw_group(page: Page, group: Group, results: list[Result]) -> None:
     _draw_bars(page, bars, longest)
 
 
-def _draw_outages(page: Page, group: OutageGroup, results: list[OutageResult]) -> None:
+def _draw_outages(page: Page, group: OutageGroup, results: list[OutageResult], longest: float) -> None:
+    """``longest``: of all faults, so that a second has the same length everywhere."""
     bars = []
     for result in results:
         found = result.seconds
         bars.append(_Bar(result.name, "", found.median, found.lowest, found.highest, outage_text(found)))
     _draw_heading(page, group.title, "seconds, less is better")
-    _draw_bars(page, bars, max(bar.longest for bar in bars))
+    _draw_bars(page, bars, longest)
 
 
 def _bar(name: str, ratio: Ratio) -> _Bar:
