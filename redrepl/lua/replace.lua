@@ -1,9 +1,9 @@
 -- include: guard record
--- Replace exactly one record by another, or remove it, although the other may be earlier: for records that the primary
--- never took and no longer can (docs/protocol.md, section 3). What goes is kept in the discarded log, for the operator.
+-- Replace exactly one record by another, although the other may be earlier: for records that the primary never took and
+-- no longer can (docs/protocol.md, section 3). What goes is kept in the discarded log, for the operator.
 -- Keys:      member hash, change log, discarded log (stream), the user's key
--- Arguments: epoch, stamp that must stand there ('' for nothing), record to store ('' to remove), why the one that
---            stands goes, most entries of the discarded log
+-- Arguments: epoch, stamp that must stand there ('' for nothing), record to store, why the one that stands goes, most
+--            entries of the discarded log
 -- Answers:   1, {'changed', stamp}, {'foreign', key}, {'refused', epoch, state}
 
 local member = read_member()
@@ -17,10 +17,6 @@ if current ~= '' then
   redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[5], '*', 'key', name, 'record', redis.call('GET', name),
              'replaced_by', string.sub(ARGV[3], 1, 22), 'epoch', member.epoch, 'why', ARGV[4])
 end
-if ARGV[3] == '' then
-  redis.call('DEL', name)
-else
-  log_change(name, ARGV[3])
-  store(name, ARGV[3], member.max_age)
-end
+log_change(name, ARGV[3])
+store(name, ARGV[3], member.max_age)
 return 1

@@ -15,13 +15,16 @@ from redrepl.plans.scan import FOREIGN, read_headers
 from redrepl.plans.steps import Steps
 from redrepl.plans.view import ON_ACTIVE, ClusterView, check_admitted
 from redrepl.values.effects import PlainCommand, Plan
-from redrepl.values.record import NO_DEADLINE, is_record
+from redrepl.values.record import NO_DEADLINE, is_record, tombstone
 from redrepl.values.report import Mark, NodeReport
 from redrepl.values.stamp import Stamp
 
 UNDECIDED = b"undecided"
 DIVERGED = b"diverged"
 """Why a record goes: the primary did not take it in time, or it was written in an epoch that went on without it."""
+
+BURIED = b"buried"
+"""Why nothing gives way to a tombstone. Nothing is not kept, so nobody sees this word."""
 
 _TIME = PlainCommand((b"TIME",))
 
@@ -71,6 +74,18 @@ def settle(
     return Settled(young, replaced)
 
 
+def _bury(view: ClusterView, primary: str, name: bytes, found: Stamp, steps: Steps) -> Plan[bytes | None]:
+    """Have the primary decide that a key under which it has nothing is deleted, later than what a replica holds there.
+
+    Simply to remove the replica's record would be wrong: its log would go on naming the stamp, and a record that the
+    log names and that is gone counts as expired. Answers the tombstone, None where something stands there by now.
+    """
+    grave = tombstone(Stamp(found.micros + 1, view.topology.restamp_writer(primary))).encode()
+    answer = yield from steps.ask(primary, view.replace_call(name, None, grave, BURIED), "deciding that it is deleted")
+    check_admitted(answer, primary, view.epoch)
+    return grave if answer == 1 else None
+
+
 def replace_record(
     view: ClusterView,
     primary: str,
@@ -87,9 +102,13 @@ def replace_record(
     """
     content = yield from steps.ask(primary, view.read_call((name,)), "reading the primary's record")
     check_admitted(content, primary, view.epoch)
-    record: bytes = content[1] or b""
-    standing = stamp_in(record if is_record(record) else FOREIGN if record else b"")
-    if standing >= found and not (by_later and is_record(record)):
+    record: bytes | None = content[1]
+    if record is None:
+        record = yield from _bury(view, primary, name, found, steps)
+        by_later = True
+    if record is None or not is_record(record):
+        return 0  # somebody wrote there meanwhile: the next look decides
+    if stamp_in(record) >= found and not by_later:
         return 0  # the primary has it after all: catch-up brings the rest
     answer = yield from steps.ask(replica, view.replace_call(name, found, record, why), "replacing a record")
     check_admitted(answer, replica, view.epoch)

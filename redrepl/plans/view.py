@@ -85,11 +85,12 @@ class ClusterView:
         """Headers of the records under these names."""
         return ScriptCall("headers", (self.layout.member, *names), (self.epoch, where))
 
-    def replace_call(self, name: bytes, standing: Stamp, record: bytes, why: bytes) -> ScriptCall:
-        """Replace exactly one record by another (b'' for none), keeping the one that goes in the discarded log."""
+    def replace_call(self, name: bytes, standing: Stamp | None, record: bytes, why: bytes) -> ScriptCall:
+        """Replace exactly one record (None: nothing) by another, keeping the one that goes in the discarded log."""
         layout = self.layout
         keys = (layout.member, layout.log, layout.discarded, name)
-        return ScriptCall("replace", keys, (self.epoch, standing.encode(), record, why, limits.DISCARDED_ENTRIES))
+        expected = b"" if standing is None else standing.encode()
+        return ScriptCall("replace", keys, (self.epoch, expected, record, why, limits.DISCARDED_ENTRIES))
 
     def record_at(self, node: str, name: bytes, stored: bytes) -> Record:
         """Read a stored record. Raises NotAReplicatedRecord naming key and node."""

@@ -39,20 +39,6 @@ def test_nothing_can_be_expected(node: Node) -> None:
     assert (node.stored(b"key"), len(node.log())) == (record.encode(), 1)
 
 
-def test_a_record_can_be_removed(node: Node) -> None:
-    standing = node.put(b"key", value(node.stamp(-40)))
-    assert _replace(node, node.stamp(-50).encode(), b"") == [b"changed", standing.stamp.encode()]
-    assert _replace(node, standing.stamp.encode(), b"") == 1
-    assert node.stored(b"key") is None
-
-
-def test_removing_needs_no_log_entry(node: Node) -> None:
-    """Whoever read the log up to here finds nothing under the name, and the primary has the last word anyway."""
-    standing = node.put(b"key", value(node.stamp(-40)))
-    _replace(node, standing.stamp.encode(), b"")
-    assert node.log() == []
-
-
 def test_the_new_record_gets_its_native_expiry(node: Node) -> None:
     standing = node.put(b"key", value(node.stamp(-40)))
     record = value(node.stamp(-90), b"right", node.millis(60))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from redrepl import RedreplError
@@ -220,10 +221,9 @@ def _wait(condition: Callable[[], object], seconds: float) -> int | None:
     """When the condition first held; None where it did not in this time."""
     give_up_at = time.monotonic() + seconds
     while time.monotonic() < give_up_at:
-        try:
+        # Whoever cannot be asked has not come back.
+        with suppress(RedreplError):
             if condition():
                 return time.monotonic_ns()
-        except RedreplError:
-            pass  # whoever cannot be asked has not come back
         time.sleep(_POLL_SECONDS)
     return None

@@ -24,7 +24,7 @@ from redrepl.values.effects import (
     ScriptCall,
 )
 from redrepl.values.keys import KeyLayout
-from redrepl.values.record import Record, parse_record, value_record
+from redrepl.values.record import TOMBSTONE, Record, parse_record, value_record
 from redrepl.values.report import NodeReport
 from redrepl.values.stamp import Stamp
 from redrepl.values.topology import Mode, Topology
@@ -132,6 +132,10 @@ class Nodes:
         names = self.client(node).execute_command("KEYS", self.layout.data_pattern)
         found = {self.layout.user_key(name): self.record(node, self.layout.user_key(name)) for name in names}
         return {key: record for key, record in found.items() if record is not None}
+
+    def present(self, node: str) -> dict[bytes, Record]:
+        """The records of a node that are no tombstones."""
+        return {key: record for key, record in self.contents(node).items() if record.kind != TOMBSTONE}
 
     def value(self, payload: bytes, seconds_ago: float = 0.0, writer: int = 1) -> Record:
         """A record with a stamp so long before the servers' present."""
