@@ -183,7 +183,7 @@ def _catch_up(
         synced = yield from full_sync(view, source, target.node, steps, why)
         done.full_syncs += 1
         done.records += synced.copied
-        done.undecided_replaced += synced.removed
+        done.undecided_replaced += synced.replaced
         mark = (yield from _report(view.layout, target.node, steps)).marks[source.node]
     elif target.state != "active":
         # It may have lost what was confirmed earlier: show the honest lag while it catches up.

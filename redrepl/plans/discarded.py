@@ -22,7 +22,7 @@ class DiscardedRecord(NamedTuple):
     """A record that a node gave up.
 
     id: names it on that node. why: "undecided" (the primary never took it) or "diverged" (the cluster went on without
-    it). epoch: in which it was given up. replaced_by: the stamp of the record that stands instead, None for none.
+    it). epoch: in which it was given up. replaced_by: the stamp of the record that stands instead.
     at: seconds since 1970, by the node's clock.
     """
 
@@ -32,7 +32,7 @@ class DiscardedRecord(NamedTuple):
     record: Record
     why: str
     epoch: int
-    replaced_by: Stamp | None
+    replaced_by: Stamp
     at: float
 
     @property
@@ -109,7 +109,7 @@ def _parse(layout: KeyLayout, node: str, entry: Answer) -> DiscardedRecord:
     record_id = entry[0].decode()
     fields = dict(zip(entry[1][::2], entry[1][1::2], strict=True))
     try:
-        replaced_by = Stamp.parse(fields[b"replaced_by"]) if fields[b"replaced_by"] else None
+        replaced_by = Stamp.parse(fields[b"replaced_by"])
         record, epoch = parse_record(fields[b"record"]), int(fields[b"epoch"])
         key, why = layout.user_key(fields[b"key"]), fields[b"why"].decode()
     except (KeyError, ValueError) as error:

@@ -23,11 +23,11 @@ _RETRY_SECONDS = 0.5
 
 
 class FullySynced(NamedTuple):
-    """Keys looked at, records copied, and records replaced or removed because the source does not have them."""
+    """Keys looked at, records copied, and records replaced because the source does not have them."""
 
     keys: int
     copied: int
-    removed: int
+    replaced: int
 
 
 def full_sync(
@@ -49,10 +49,10 @@ def full_sync(
         yield Progress(f"copy {source.node} to {target}", keys, keys if cursor == SCAN_START else max(keys, total))
         if cursor == SCAN_START:
             break
-    removed = 0 if view.decider is None else (yield from _take_away(view, source, target, steps, why))
+    replaced = 0 if view.decider is None else (yield from _take_away(view, source, target, steps, why))
     yield from copier.absorb((), (), Mark(source.incarnation, source.log.end))
     yield from confirm(view, source.node, target, source.log.end, steps, force=True)
-    return FullySynced(keys, copier.records, removed)
+    return FullySynced(keys, copier.records, replaced)
 
 
 def _page(view: ClusterView, node: str, cursor: bytes, steps: Steps) -> Plan[tuple[bytes, list[bytes]]]:
@@ -61,14 +61,14 @@ def _page(view: ClusterView, node: str, cursor: bytes, steps: Steps) -> Plan[tup
 
 def _take_away(view: ClusterView, source: NodeReport, target: str, steps: Steps, why: bytes) -> Plan[int]:
     """Settle what the target has and the source does not; what is too young is waited for."""
-    cursor, removed, young = SCAN_START, 0, dict[bytes, Stamp]()
+    cursor, replaced, young = SCAN_START, 0, dict[bytes, Stamp]()
     while True:
         cursor, names = yield from _page(view, target, cursor, steps)
         headers = yield from read_headers(view, target, names, steps.until)
         pairs = zip(names, headers, strict=True)
         found = {name: stamp_in(header) for name, header in pairs if header not in (b"", FOREIGN)}
         settled = yield from settle(view, source, target, found, steps, why)
-        removed += settled.replaced
+        replaced += settled.replaced
         young.update(settled.young)
         if cursor == SCAN_START:
             break
@@ -77,6 +77,6 @@ def _take_away(view: ClusterView, source: NodeReport, target: str, steps: Steps,
         yield Progress(f"wait for {len(young)} undecided records on {target}", 0, None)
         yield from steps.rest(_RETRY_SECONDS)
         settled = yield from settle(view, source, target, young, steps)
-        removed += settled.replaced
+        replaced += settled.replaced
         young = settled.young
-    return removed
+    return replaced

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 
 from redrepl.plans.copying import Copier, stamp_in
 from redrepl.plans.inspect import inspect_nodes
-from redrepl.plans.scan import SCAN_START, scan_page
+from redrepl.plans.scan import FOREIGN, SCAN_START, read_headers, scan_page
 from redrepl.plans.steps import Steps
 from redrepl.plans.topology import newest_topology
 from redrepl.plans.undecided import settle
-from redrepl.plans.view import ClusterView, check_admitted, keys_to_ask
+from redrepl.plans.view import ON_ACTIVE, ClusterView, check_admitted, keys_to_ask
 from redrepl.values import limits
 from redrepl.values.effects import PlainCommand, Plan, Progress, ScriptCall
 from redrepl.values.errors import Unavailable
@@ -101,6 +101,7 @@ def verify(layout: KeyLayout, nodes: tuple[str, ...], started: float, repair: bo
         digests[node] = yield from _digest(view, node, now_millis, steps)
     suspects = {node: _differing(digests[reference], digests[node]) for node in present if node != reference}
     found: list[Mismatch] = []
+    decided: list[bytes] = []
     repaired = 0
     for node, ranges in suspects.items():
         comparison = _Comparison(view, present[reference], node, now_millis, steps)
@@ -108,11 +109,23 @@ def verify(layout: KeyLayout, nodes: tuple[str, ...], started: float, repair: bo
         if repair and names:
             repaired += yield from comparison.repair(names)
             names = yield from comparison.still_differing(names)
+            decided += comparison.decided
         found += [comparison.mismatches[name] for name in names]
+    if decided:
+        yield from _spread(view, present[reference], list(suspects), decided, steps)
     keys = sum(count for count, _ in digests[reference].values())
     # A foreign value on the primary comes up in the comparison with every copy.
     found = list(dict.fromkeys(found))
     return VerifyReport(not found and not unreachable, keys, tuple(found), repaired, unreachable)
+
+
+def _spread(view: ClusterView, reference: NodeReport, nodes: list[str], names: list[bytes], steps: Steps) -> Plan[None]:
+    """Bring what the primary decided during the repair to all copies: equal now, not after the next catch-up."""
+    headers = yield from read_headers(view, reference.node, names, steps.until, ON_ACTIVE)
+    pairs = zip(names, headers, strict=True)
+    wanted = {name: stamp_in(header) for name, header in pairs if header not in (b"", FOREIGN)}
+    for node in nodes:
+        yield from Copier(view, reference.node, node, steps, reference.now_millis).copy(wanted)
 
 
 def _evidence(reports: dict[str, NodeReport | str]) -> dict[str, str]:
@@ -191,6 +204,8 @@ class _Comparison:
         self.now_millis = now_millis
         self.steps = steps
         self.mismatches: dict[bytes, Mismatch] = {}
+        self.decided: list[bytes] = []
+        """Names under which the primary had nothing, and decided that to end a difference."""
 
     def differing(self, ranges: set[int]) -> Plan[list[bytes]]:
         """Names in these ranges whose records stay different over several looks."""
@@ -273,6 +288,7 @@ class _Comparison:
             yield from back.copy(ahead)
             return copier.records + back.records
         replaced = yield from self._settle(ahead)
+        self.decided += [name for name in ahead if self.mismatches[name].kind == "extra"]
         rewritten = yield from self._rewrite([n for n in names if self.mismatches[n].kind == "differs"])
         return copier.records + replaced + rewritten
 

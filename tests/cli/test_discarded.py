@@ -9,7 +9,7 @@ import pytest
 
 from redrepl import Administration, Coordinator
 from redrepl.values.keys import KeyLayout
-from redrepl.values.record import Record, tombstone, value_record
+from redrepl.values.record import Record, parse_record, tombstone, value_record
 from redrepl.values.stamp import Stamp
 from redrepl_cli.exit_codes import ExitCode
 from tests.cli.conftest import Invoke
@@ -46,6 +46,11 @@ def value(payload: bytes, seconds_ago: float = 60.0) -> Record:
     return value_record(stamp(seconds_ago), payload)
 
 
+def standing_stamp(cluster: CliCluster, node: str, key: bytes) -> Stamp:
+    with connect(cluster[node]) as client:
+        return parse_record(client.get(LAYOUT.data(key))).stamp
+
+
 def listed(cluster: CliCluster, invoke: Invoke, *arguments: str) -> Any:
     return json_of(invoke("discarded", "list", "--format", "json", *arguments, "--config", str(cluster.file)))
 
@@ -77,7 +82,8 @@ def test_list_in_both_forms(cluster: CliCluster, invoke: Invoke) -> None:
     assert (records[0]["key"], records[0]["key_encoding"]) == ("\\xff\x00key", "utf-8-backslashreplace")
     assert (records[0]["deleted"], records[0]["value"], records[0]["encoding"]) == (True, None, None)
     assert (records[1]["value"], records[1]["encoding"], records[1]["deleted"]) == ("abc", "utf-8", False)
-    assert (records[2]["why"], records[2]["epoch"], records[2]["replaced_by"]) == ("undecided", 1, None)
+    assert (records[2]["why"], records[2]["epoch"]) == ("undecided", 1)
+    assert records[2]["replaced_by"] == str(standing_stamp(cluster, "c", b"plain"))
     assert abs(records[2]["time"] - time.time()) < 600
     assert [record["id"] for record in listed(cluster, invoke, "--limit", "1")["records"]] == [second, other]
     assert [record["id"] for record in listed(cluster, invoke, "--node", "c")["records"]] == [other]

@@ -14,6 +14,20 @@ KEYS = 20_000
 DELETED = 3
 
 
+_SIGNAL_WHILE_REGISTERING = """
+import signal
+from redrepl_workers.worker import RedreplWorker
+
+register = RedreplWorker.register_birth
+
+def register_and_signal(worker):
+    register(worker)
+    signal.raise_signal(signal.SIGINT)
+
+RedreplWorker.register_birth = register_and_signal
+"""
+
+
 def outage(cluster: Cluster, store: Store) -> None:
     """Much to catch up with on b, deletes included."""
     store.set_many({f"key-{number}": b"old" for number in range(0, KEYS, 7)})
@@ -118,6 +132,15 @@ def test_a_worker_asked_to_stop_ends_with_0_and_another_goes_on(make_cluster: Ma
     assert worker.stop() == 0
     cluster.worker()
     expect_done(cluster)
+
+
+def test_a_worker_asked_to_stop_before_rq_listens_ends_too(make_cluster: MakeCluster) -> None:
+    cluster = make_cluster(queue=True)
+    worker = cluster.worker(beginning=_SIGNAL_WHILE_REGISTERING)
+    assert worker.process.wait(30) == 0
+    assert cluster.queue is not None
+    with connect(cluster.queue) as client:
+        assert client.smembers("rq:workers") == set()
 
 
 def test_a_worker_that_dies_before_it_copied_has_moved_no_mark(

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
 from redis.exceptions import RedisError
 from rq import SimpleWorker
+from rq.exceptions import StopRequested
 from rq.job import Job
 from rq.queue import Queue
 
@@ -40,7 +42,21 @@ class RedreplWorker(SimpleWorker):
 
     Only functions of the allow-list run, and no callbacks or webhooks: with JSON too, whoever may write to the queue
     could otherwise name any importable function.
+
+    stop: set once a signal asked for the end, whoever was listening for it then.
     """
+
+    stop: threading.Event
+
+    def _install_signal_handlers(self) -> None:
+        """RQ listens from here on only: a signal that came while it registered ends it at its first look."""
+        super()._install_signal_handlers()  # type: ignore[no-untyped-call]
+        self._stop_requested = self.stop.is_set()
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        """Note the signal; RQ then ends after the job under way, or by StopRequested where there is none."""
+        self.stop.set()
+        super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
 
     def execute_job(self, job: Job, queue: Queue) -> None:
         """Run an allowed job; anything else fails without being imported."""
@@ -81,6 +97,7 @@ def run_worker(
 
 def _run(configuration: Configuration, name: str | None, log_level: str) -> int:
     stop = threading.Event()
+    _stop_on_signals(stop)
     ticker, monitor = Ticker(configuration), Monitor(configuration)
     ticker.start()
     monitor.start()
@@ -103,30 +120,34 @@ def _run(configuration: Configuration, name: str | None, log_level: str) -> int:
 
 def _work(configuration: Configuration, name: str | None, log_level: str, stop: threading.Event) -> None:
     """One RQ worker until it is asked to stop, or until the queue's Redis is away for too long."""
-    _stop_on_signals(stop)
     try:
-        worker = _new_worker(configuration, name)
-        context = WorkerContext(configuration, lambda: worker.is_stopping)
-        set_context(context)
-        try:
-            worker.work(logging_level="WARNING" if log_level == "INFO" else log_level)
-            # RQ comes back from here when it was asked to stop, and when its Redis does not answer.
-            if worker.is_stopping or worker._shutdown_requested_date is not None:
-                stop.set()
-        finally:
-            context.close()
+        # RQ comes back from here when it was asked to stop, and when its Redis does not answer.
+        _run_jobs(
+            _new_worker(configuration, name, stop), configuration, "WARNING" if log_level == "INFO" else log_level
+        )
     except (RedisError, OSError) as error:
         _log.warning("queue: %s; going on with the tick alone", error)
-    _stop_on_signals(stop)
-    stop.wait(0 if stop.is_set() else RECONNECT_SECONDS)
+    stop.wait(RECONNECT_SECONDS)
 
 
-def _new_worker(configuration: Configuration, name: str | None) -> RedreplWorker:
+def _run_jobs(worker: RedreplWorker, configuration: Configuration, log_level: str, burst: bool = False) -> None:
+    context = WorkerContext(configuration, lambda: worker.is_stopping)
+    set_context(context)
+    try:
+        # RQ raises it wherever it is when the signal comes, also where it does not catch it itself.
+        with suppress(StopRequested):
+            worker.work(burst=burst, logging_level=log_level)
+    finally:
+        _stop_on_signals(worker.stop)
+        context.close()
+
+
+def _new_worker(configuration: Configuration, name: str | None, stop: threading.Event) -> RedreplWorker:
     assert configuration.queue_url is not None
     queue = open_queue(configuration.queue_url, configuration.queue)
     # RQ sets the time-outs of its connection to its own blocking calls: it gets one to itself.
     connection = queue_connection(configuration.queue_url, socket_timeout=None)
-    return RedreplWorker(
+    worker = RedreplWorker(
         [queue],
         name=name,
         connection=connection,
@@ -134,21 +155,21 @@ def _new_worker(configuration: Configuration, name: str | None) -> RedreplWorker
         worker_ttl=WORKER_TTL_SECONDS,
         maintenance_interval=MAINTENANCE_SECONDS,
     )
+    worker.stop = stop
+    return worker
 
 
 def _run_burst(configuration: Configuration) -> int:
     """Look, queue, work, until nothing is left."""
+    stop = threading.Event()
+    _stop_on_signals(stop)
     ticker = Ticker(configuration)
     try:
         for _ in range(BURST_ROUNDS):
             targets = ticker.tick()
-            worker = _new_worker(configuration, None)
-            context = WorkerContext(configuration, lambda worker=worker: worker.is_stopping)  # type: ignore[misc]
-            set_context(context)
-            worker.work(burst=True, logging_level="WARNING")
-            context.close()
-            if worker._shutdown_requested_date is not None or not targets:
-                return 0
+            _run_jobs(_new_worker(configuration, None, stop), configuration, "WARNING", burst=True)
+            if stop.is_set() or not targets:
+                break
     finally:
         set_context(None)
         ticker.stop()

@@ -174,5 +174,5 @@ def _as_json(record: DiscardedRecord) -> dict[str, Any]:
         "expires_at": record.expires_at,
         "why": record.why,
         "epoch": record.epoch,
-        "replaced_by": None if record.replaced_by is None else str(record.replaced_by),
+        "replaced_by": str(record.replaced_by),
     }

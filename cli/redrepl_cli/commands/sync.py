@@ -40,8 +40,8 @@ class Synced:
 def sync(invocation: Invocation, node: str | None, yes: bool) -> ExitCode:
     """Make one NODE, or every node but the primary, exactly equal to the primary, walking all keys.
 
-    What a node lacks is copied to it; what it holds beyond the primary is removed. With several primaries nothing is
-    removed: of each key the later version stays. The workers do what is usually needed by themselves. Exit codes: 3
+    What a node lacks is copied to it; what it holds beyond the primary is deleted. With several primaries nothing is
+    deleted: of each key the later version stays. The workers do what is usually needed by themselves. Exit codes: 3
     some nodes could not be synced, 4 none could.
 
     \b
@@ -73,9 +73,7 @@ def _change_text(topology: Topology, targets: list[str]) -> str:
     names = ", ".join(targets)
     if topology.decider is None:
         return f"brought up to all the other primaries: {names}\nof each key the later version stays"
-    return (
-        f"made equal to primary {topology.decider!r}: {names}\nrecords that only these nodes hold are removed from them"
-    )
+    return f"made equal to primary {topology.decider!r}: {names}\nrecords that only these nodes hold are deleted"
 
 
 def _sync_each(administration: Administration, targets: list[str], on_progress: OnProgress) -> Synced:
@@ -110,7 +108,7 @@ def _show(invocation: Invocation, synced: Synced) -> None:
         nodes = [_as_json(done) for done in synced.done]
         write_json({"schema_version": SCHEMA_VERSION, "synced": nodes, "failed": synced.failed})
     elif synced.done:
-        columns = ["node", "records copied", "bytes", "surplus removed", "admitted again", "notes"]
+        columns = ["node", "records copied", "bytes", "surplus replaced", "admitted again", "notes"]
         write(plain_table(columns, [_cells(done) for done in synced.done]))
     if synced.failed:
         show("nodes could not be synced", synced.failed, "`redrepl status` shows what is wrong with the nodes")

@@ -114,9 +114,9 @@ class Cluster:
 
     # Workers and clients ------------------------------------------------------------------------------------------
 
-    def worker(self, urls: Mapping[str, str] | None = None) -> Child:
-        """A worker process."""
-        return self._child(start_worker(self.configuration_file(urls), self.folder / "worker.log"))
+    def worker(self, urls: Mapping[str, str] | None = None, beginning: str = "") -> Child:
+        """A worker process; ``beginning``: statements to run in it first."""
+        return self._child(start_worker(self.configuration_file(urls), self.folder / "worker.log", beginning))
 
     def writer(self, level: str, name: str = "w") -> Child:
         """A client process that writes until it is killed."""

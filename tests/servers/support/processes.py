@@ -71,9 +71,9 @@ class Child:
         self.process.communicate(timeout=30)
 
 
-def start_worker(configuration_file: Path, log: Path) -> Child:
-    """A worker process: `run_worker` as the command line runs it."""
-    return Child("-c", _WORKER, str(configuration_file), log=log)
+def start_worker(configuration_file: Path, log: Path, beginning: str = "") -> Child:
+    """A worker process: `run_worker` as the command line runs it, after the statements of ``beginning``."""
+    return Child("-c", beginning + _WORKER, str(configuration_file), log=log)
 
 
 def start_writer(configuration_file: Path, log: Path, level: str, name: str) -> Child:
