@@ -123,7 +123,7 @@ MUTANTS = (
         old="    oldest_open = now_micros - max_age_micros(primary)\n",
         new="    oldest_open = now_micros\n",
         killer=f"{SERVERS}/test_client_killed.py::test_an_undecided_write_is_not_taken_back_before_the_primary_refuses_it",
-        evidence="undecided_replaced",
+        evidence=".stored",
     ),
     Mutant(
         name="a restart is not noticed",
@@ -168,10 +168,18 @@ MUTANTS = (
     Mutant(
         name="a full sync leaves what is too much",
         file="redrepl/plans/full_sync.py",
-        old="    removed = 0 if view.decider is None else (yield from _take_away(view, source, target, steps, why))\n",
-        new="    removed = 0\n",
+        old="    replaced = 0 if view.decider is None else (yield from _take_away(view, source, target, steps, why))\n",
+        new="    replaced = 0\n",
         killer=f"{SERVERS}/test_verify.py::test_sync_brings_back_exactly_what_the_primary_has",
         evidence="surplus",
+    ),
+    Mutant(
+        name="a repair leaves what the primary decided to the next catch-up",
+        file="redrepl/plans/verify.py",
+        old="    if decided:\n",
+        new="    if decided and not repair:\n",
+        killer=f"{SERVERS}/test_verify.py::test_repair_makes_the_copies_equal",
+        evidence="b'extra'",
     ),
     Mutant(
         name="replicas answer a session with its past",
