@@ -10,7 +10,7 @@ later stands nobody can tell whether the write took effect before that, and its 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from redrepl.doors.foundation import BETWEEN_EPOCHS_SECONDS, Foundation, K, Outage, R, V
 from redrepl.plans.batch import Chunk, write_chunk
@@ -23,6 +23,7 @@ from redrepl.values.effects import Exchange, Plan
 from redrepl.values.errors import RedreplError, RequestError, Unavailable
 from redrepl.values.receipt import Outcome, WriteReceipt
 from redrepl.values.record import Record
+from redrepl.values.stamp import Stamp
 
 PATIENCE_SECONDS = 5.0
 """While a primary has been away for less, operations wait for another one until their deadlines. After that they hardly
@@ -211,11 +212,18 @@ class Pursuit:
     """What is known of each of some writes that were sent in an epoch that may be over.
 
     may_be_out: some copy may have got it. order, epoch: those of the last attempt. settled_epoch: it is known what
-    became of the writes in all epochs before this one.
+    became of the writes in all epochs before this one. also_as: other stamps under which these writes were tried.
     """
 
-    def __init__(self, chunk: Chunk, epoch: int, receipts: Sequence[WriteReceipt] | None) -> None:
+    def __init__(
+        self,
+        chunk: Chunk,
+        epoch: int,
+        receipts: Sequence[WriteReceipt] | None,
+        also_as: Collection[Stamp] = (),
+    ) -> None:
         self.chunk = chunk
+        self._also_as = frozenset(also_as)
         self.order = chunk.order
         self.epoch = self.settled_epoch = epoch
         self._known: list[WriteReceipt | None] = [*receipts] if receipts else [None for _ in chunk.keys]
@@ -269,7 +277,7 @@ class Pursuit:
                 continue
             proposed, was_taken = self.chunk.stamps[index], self._was_taken_by(new_home, index)
             receipt = self._known[index] or self._unknown(index)
-            if record is not None and record.stamp in (receipt.stamp, proposed):
+            if record is not None and (record.stamp in (receipt.stamp, proposed) or record.stamp in self._also_as):
                 self._known[index] = _confirmed_later(receipt._replace(stamp=record.stamp), confirmed, everybody)
             elif was_taken and record is not None and record.stamp > receipt.stamp:
                 self._known[index] = _confirmed_later(receipt, confirmed, everybody)

@@ -294,6 +294,7 @@ class Writes(Following[K, V]):
                     give_up,
                 )
             )
+        tried: list[Stamp] = []
         while True:
             view, order = self._view, self._renewed(order)
             try:
@@ -306,11 +307,15 @@ class Writes(Following[K, V]):
                 continue
             if updated.receipt.outcome is Outcome.COMMITTED:
                 return updated
-            chunk = Chunk((user_key,), (raw,), (update.stamp,), (b"",), order)
-            pursuit = Pursuit(chunk, view.topology.epoch, (updated.receipt,))
+            # A primary that no majority followed may be passed over by the next one, which may have an earlier attempt.
+            tried += (update.stamp, updated.receipt.stamp)
+            chunk = Chunk((user_key,), (raw,), (tried[0],), (b"",), order)
+            pursuit = Pursuit(chunk, view.topology.epoch, (updated.receipt,), tried)
             found = yield from self._look_into(pursuit)
             if not pursuit.is_absent(0):
-                return Updated(pursuit.receipts()[0], updated.record or found)
+                receipt = pursuit.receipts()[0]
+                has_found = found is not None and found.stamp == receipt.stamp
+                return Updated(receipt, found if has_found else updated.record or found)
             # What it makes depends on what stands: a former primary may hold other bytes under the stamp it had there.
             update = update._replace(stamp=self._clock.next())
 

@@ -328,3 +328,47 @@ def test_a_condition_that_a_former_primary_carried_out_is_not_carried_out_again(
     made = value_record(Stamp(5_000, 9), b"2").encode()
     plan.replies("b", [b"ok", made])
     assert plan.replies("b", [b"ok", made]).replies("c", [b"ok", made[:35]], tag=1).result == 2
+
+
+def test_of_several_attempts_at_an_operation_the_first_counts_where_it_stands() -> None:
+    """The second primary was alone; the third has what the first had, and not what the second made of it."""
+    base, _ = _coordinator(topology(3), "quorum")
+    plan = ByHand(base._increment(b"n", 2, Limits(None, None)))
+    first = value_record(Stamp(5_000, 9), b"2").encode()
+    plan.replies("a", [b"ok", first])
+    for node in ("b", "c"):
+        plan.replies(node, [b"refused", b"8", b"fenced"], tag=1)
+    second = topology(3).with_primary("b", 8)
+    for node in ("b", "c"):
+        plan.replies(node, second.encode().encode())
+    plan.replies("b", [b"ok", None])
+    assert (plan.scripts(), plan.targets()) == (["update"], ["b"])
+    again = value_record(Stamp(5_001, 9), b"2").encode()
+    plan.replies("b", [b"ok", again])
+    for node in ("a", "c"):
+        plan.replies(node, [b"refused", b"9", b"fenced"], tag=1)
+    third = topology(3).with_primary("a", 9)
+    for node in ("a", "c"):
+        plan.replies(node, third.encode().encode())
+    assert (plan.scripts(), plan.targets()) == (["read_many"], ["a"])
+    plan.replies("a", [b"ok", first])
+    plan.replies("a", [b"ok", first]).replies("c", [b"ok", first[:35]], tag=1)
+    assert plan.result == 2
+    made = [r.node for r in plan.everything if isinstance(r.command, ScriptCall) and r.command.script == "update"]
+    assert made == ["a", "b"], "it is not carried out a third time"
+
+
+def test_where_something_later_than_the_first_attempt_stands_nobody_repeats_the_operation() -> None:
+    base, around = _coordinator(topology(3), "quorum")
+    plan = ByHand(base._increment(b"n", 2, Limits(None, None)))
+    _silent(plan, around)
+    plan.replies("b", [b"ok", None])
+    plan.replies("b", [b"ok", value_record(Stamp(5_001, 9), b"2").encode()])
+    for node in ("a", "c"):
+        plan.replies(node, [b"refused", b"9", b"fenced"], tag=1)
+    for node in ("a", "c"):
+        plan.replies(node, topology(3).with_primary("a", 9).encode().encode())
+    between = value_record(Stamp(5_000, 77), b"5").encode()
+    plan.replies("a", [b"ok", between])
+    with pytest.raises(WriteNotConfirmed, match="unknown"):
+        plan.replies("a", [b"ok", between]).replies("c", [b"ok", between[:35]], tag=1)
