@@ -9,9 +9,10 @@ from typing import Self, TypeVar
 
 from redrepl.edges.admission import Purpose
 from redrepl.edges.cluster import endpoints_of, find_cluster, open_driver
-from redrepl.edges.configuration import AUTOMATIC, Configuration
+from redrepl.edges.configuration import AUTOMATIC, OFF, REPAIR, Configuration
 from redrepl.edges.endpoint import Endpoint
 from redrepl.plans.accept_loss import accept_loss as go_on_with_loss
+from redrepl.plans.anti_entropy import SweepOrder, Swept, is_sweep_due, sweep
 from redrepl.plans.bring_up import BringUpOrder, BroughtUp, bring_up
 from redrepl.plans.catch_up import trim_log
 from redrepl.plans.discarded import DiscardedRecord, DiscardedRecords, list_discarded, read_discarded
@@ -109,7 +110,8 @@ class Administration:
     def verify(self, repair: bool = False, on_progress: OnProgress | None = None) -> VerifyReport:
         """Compare every copy with the primary, by record where digests differ; with ``repair``, make them equal."""
         self.inspect()
-        return self._run(verify(self._layout, self._nodes, self._driver.now(), repair), on_progress)
+        retention = self.configuration.tombstone_retention_seconds
+        return self._run(verify(self._layout, self._nodes, self._driver.now(), repair, retention), on_progress)
 
     def discarded(self, node: str | None = None, limit: int = SHOWN_DISCARDED) -> DiscardedRecords:
         """Records that members gave up for earlier ones (the discarded logs), up to ``limit`` of each, newest first.
@@ -221,6 +223,26 @@ class Administration:
             raise RequestError(f"node {node!r} is the primary: the others are synced to it")
         targets = [node] if node else [other for other in topology.ids if other != topology.decider]
         return [self.bring_up(target, True, on_progress, budget_seconds=float("inf")) for target in targets]
+
+    def is_sweep_due(self, topology: Topology, reports: dict[str, NodeReport | str]) -> bool:
+        """Whether the next part of a sweep over all keys is to be done."""
+        options = self.configuration
+        reference = reports.get(topology.primaries[0])
+        if options.anti_entropy == OFF or not isinstance(reference, NodeReport) or not reference.is_serving:
+            return False
+        return is_sweep_due(reference, options.sweep_every_seconds)
+
+    def sweep(self, on_progress: OnProgress | None = None) -> Swept:
+        """Do a part of the sweep over all keys of all copies, or begin one: see docs/operating.md, "Anti-entropy"."""
+        self.inspect()
+        options = self.configuration
+        order = SweepOrder(
+            self._driver.now(),
+            options.sweep_keys_per_second,
+            options.anti_entropy == REPAIR,
+            options.tombstone_retention_seconds,
+        )
+        return self._run(sweep(self._layout, self._nodes, order), on_progress)
 
     def trim_logs(self, topology: Topology, reports: dict[str, NodeReport | str]) -> int:
         """Cut what every member has confirmed from the change logs; answers how many entries went."""

@@ -18,6 +18,9 @@ from redrepl.values.validation import check_name, check_timeout
 
 AUTOMATIC = "automatic"
 MANUAL = "manual"
+REPAIR, REPORT, OFF = "repair", "report", "off"
+"""What a sweep does about differences."""
+
 DEFAULT_FILE = "redrepl.toml"
 _NODE_KEYS = ("id", "url", "role", "username", "password_env", "password_file")
 
@@ -29,7 +32,9 @@ class Configuration:
     level: default level of writes. timeout_seconds: one operation. queue_url: the Redis of the RQ queue; None: no
     wake-ups, the workers' tick alone. required_readers: condition of correctness "read capacity": copies that must be
     able to serve reads. failover: "automatic" (workers and monitors give the role of a primary that is away to another
-    node) or "manual". probe_seconds and the failover_after_* and log_* settings: see `redrepl.values.limits`.
+    node) or "manual". anti_entropy: what a sweep over all keys does about differences: "repair" them, only "report"
+    them, or "off" for no sweeps. probe_seconds and the failover_after_*, log_*, sweep_* and tombstone_* settings: see
+    `redrepl.values.limits`.
     """
 
     cluster: str
@@ -53,6 +58,10 @@ class Configuration:
     log_retention_seconds: float = limits.LOG_RETENTION_SECONDS
     log_retention_entries: int = limits.LOG_RETENTION_ENTRIES
     log_cap_entries: int = limits.LOG_CAP_ENTRIES
+    anti_entropy: str = REPAIR
+    sweep_every_seconds: float = limits.SWEEP_EVERY_SECONDS
+    sweep_keys_per_second: int = limits.SWEEP_KEYS_PER_SECOND
+    tombstone_retention_seconds: float = limits.TOMBSTONE_RETENTION_SECONDS
     origin: str = "arguments"
 
     def __post_init__(self) -> None:
@@ -194,6 +203,9 @@ def _check(configuration: Configuration) -> None:
         raise ConfigError(f"home names no node: {configuration.home!r}")
     if configuration.failover not in (AUTOMATIC, MANUAL):
         raise ConfigError(f'failover must be "{AUTOMATIC}" or "{MANUAL}", not {configuration.failover!r}')
+    if configuration.anti_entropy not in (REPAIR, REPORT, OFF):
+        allowed = f'"{REPAIR}", "{REPORT}" or "{OFF}"'
+        raise ConfigError(f"anti_entropy must be {allowed}, not {configuration.anti_entropy!r}")
     for name, option in _OPTIONS.items():
         value = getattr(configuration, name)
         if isinstance(option.default, (int, float)) and not value > 0:
@@ -202,5 +214,9 @@ def _check(configuration: Configuration) -> None:
             raise ConfigError(f"{name} must be finite, not {value!r}")
     if configuration.timeout_seconds >= configuration.max_age_seconds:
         raise ConfigError(f"timeout_seconds must be below max_age_seconds ({configuration.max_age_seconds:g})")
+    shortest = 2 * (configuration.max_age_seconds + configuration.max_skew_seconds)
+    if configuration.tombstone_retention_seconds < shortest:
+        text = f"tombstone_retention_seconds must be at least {shortest:g}"
+        raise ConfigError(f"{text}, twice the sum of max_age_seconds and max_skew_seconds")
     if configuration.queue_url is not None:
         split_url("queue", configuration.queue_url)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from redrepl.edges.endpoint import address, connection_options, split_url
 from redrepl.edges.forking import renew_after_fork
-from redrepl.values.jobs import BRING_UP, SLOTS, job_id
+from redrepl.values.jobs import BRING_UP, SLOTS, SWEEP, job_id, sweep_job_id
 
 if TYPE_CHECKING:
     from rq import Queue
@@ -128,21 +128,29 @@ def enqueue_bring_up(queue: Queue, cluster: str, node: str) -> bool:
 
     RQ takes an id as used while the job waits or runs, so two ids take turns.
     """
+    ids = [job_id(cluster, node, slot) for slot in range(SLOTS)]
+    return any(_enqueue(queue, BRING_UP, (cluster, node), unused, f"bring up {node} of {cluster}") for unused in ids)
+
+
+def enqueue_sweep(queue: Queue, cluster: str) -> bool:
+    """Queue a part of the sweep unless one waits or runs already; answers whether one was added."""
+    return _enqueue(queue, SWEEP, (cluster,), sweep_job_id(cluster), f"sweep {cluster}")
+
+
+def _enqueue(queue: Queue, function: str, arguments: tuple[str, ...], unused: str, description: str) -> bool:
     from rq.exceptions import DuplicateJobError
 
-    for slot in range(SLOTS):
-        try:
-            queue.enqueue_call(
-                BRING_UP,
-                args=(cluster, node),
-                timeout=JOB_TIMEOUT_SECONDS,
-                result_ttl=0,
-                failure_ttl=FAILURE_TTL_SECONDS,
-                job_id=job_id(cluster, node, slot),
-                description=f"bring up {node} of {cluster}",
-                unique=True,
-            )
-        except DuplicateJobError:
-            continue
-        return True
-    return False
+    try:
+        queue.enqueue_call(
+            function,
+            args=arguments,
+            timeout=JOB_TIMEOUT_SECONDS,
+            result_ttl=0,
+            failure_ttl=FAILURE_TTL_SECONDS,
+            job_id=unused,
+            description=description,
+            unique=True,
+        )
+    except DuplicateJobError:
+        return False
+    return True

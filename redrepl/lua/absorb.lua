@@ -3,20 +3,32 @@
 -- before records that are not here. One log entry holds what was new.
 -- Keys:      member hash, change log, marks hash, the users' keys (all different)
 -- Arguments: epoch, source node, incarnation of its log, stream id and entry count up to which everything is here
---            (id '' moves no mark), a record for each key
--- Answers:   {'ok', number of records that were new}, {'foreign', key}, {'refused', epoch, state}
+--            (id '' moves no mark), this node's purged_before as it was before the records were read, or '' to pass over
+--            what is older where nothing stands, a record for each key
+-- Answers:   {'ok', number of records that were new}, {'foreign', key}, {'purged'} where a tombstone that was later than
+--            one of the records may have been purged since it was read; nothing was stored, {'refused', epoch, state}
 
 local member = read_member()
 if not admits_catch_up(member) then return refusal(member) end
-local source, incarnation, id, count = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local source, incarnation, id, count, seen_purged_before = ARGV[2], ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6])
 local standing, foreign = read_standing(4)
 if foreign then return {'foreign', foreign} end
 
+if seen_purged_before and seen_purged_before < member.purged_before then
+  for index = 1, #standing do
+    local micros = micros_of(ARGV[index + 6])
+    if standing[index] == ABSENT and seen_purged_before <= micros and micros < member.purged_before then
+      return {'purged'}
+    end
+  end
+end
+
 local function judge(proposed, stands)
+  if not seen_purged_before and stands == ABSENT and micros_of(proposed) < member.purged_before then return nil end
   if compare(proposed, stands) > 0 then return proposed end
 end
 
-local taken = store_taken(standing, 4, 6, member.max_age, judge)
+local taken = store_taken(standing, 4, 7, member.max_age, judge)
 if id ~= '' then
   local known_incarnation, known_id = string.match(redis.call('HGET', KEYS[3], source) or '', '^(%S+) (%S+) ')
   if known_incarnation ~= incarnation or is_later_id(id, known_id) then

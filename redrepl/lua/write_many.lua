@@ -21,6 +21,7 @@ local function judge(proposed, stands)
   if micros > latest then return nil, 'skewed', now_text end
   if order == 0 then return nil end
   if decides and micros < oldest then return nil, 'expired', now_text end
+  if stands == ABSENT and micros < member.purged_before then return nil, 'expired', now_text end
   if order > 0 then return proposed end
   if not decides then return nil, 'has', string.sub(stands, 1, 22) end
   local stamp = restamp(stands, member.restamp_writer)

@@ -21,7 +21,7 @@ from redrepl.plans.failover import FailoverOrder, fail_over, majority_of, sound_
 from redrepl.plans.full_sync import full_sync
 from redrepl.plans.inspect import inspect_nodes
 from redrepl.plans.marks import checkpoint_call, starting_mark
-from redrepl.plans.membership import Tolerances, change_call, enrol_call, epoch_fields, leave_call
+from redrepl.plans.membership import Tolerances, change_call, enrol_call, epoch_fields, leave_call, purge_field
 from redrepl.plans.reinstate import Reports, reinstate
 from redrepl.plans.restarts import restarted_together
 from redrepl.plans.steps import Steps
@@ -110,7 +110,8 @@ def _look_after_copy(
         return
     fresh = not target.member
     if fresh or not target.is_serving or target.epoch != view.topology.epoch:
-        target = yield from _suspend(view, target, order, steps)
+        purged_before = max((source.purged_before for source in sources), default=0)
+        target = yield from _suspend(view, target, order, steps, purged_before)
         done.notes.append("was set to syncing")
         # What it must have before it serves again is what the sources have now that it takes no writes any more.
         sources = _sources(view, (yield from inspect_nodes(view.layout, view.ids, steps.until)), target.node)
@@ -144,17 +145,23 @@ def _expose(view: ClusterView, copy: NodeReport, reports: Reports, steps: Steps)
     return (yield from _report(view.layout, copy.node, steps))
 
 
-def _suspend(view: ClusterView, target: NodeReport, order: BringUpOrder, steps: Steps) -> Plan[NodeReport]:
-    """Set the node to `syncing` in this epoch, before anything is brought to it; answers its report after that."""
+def _suspend(
+    view: ClusterView, target: NodeReport, order: BringUpOrder, steps: Steps, purged_before: int
+) -> Plan[NodeReport]:
+    """Set the node to `syncing` in this epoch, before anything is brought to it; answers its report after that.
+
+    Where tombstones were purged without it, it has to turn down what these stood against, from the beginning.
+    """
     layout, topology, node = view.layout, view.topology, target.node
     if not target.member:
         others = [name for name in target.clusters if name != layout.cluster]
         if others:
             raise Unavailable(f"node {node!r} cannot be brought up", {node: f"belongs to cluster {others[0]!r}"})
-        call = enrol_call(topology, node, "syncing", target.run_id, order.incarnation, order.tolerances)
+        call = enrol_call(topology, node, "syncing", target.run_id, order.incarnation, order.tolerances, purged_before)
     else:
         # The run id stays the old one until the node is active again: whoever comes meanwhile sees a restart.
-        call = change_call(target, layout, {**epoch_fields(topology, node), "state": "syncing"}, topology)
+        fields = {**epoch_fields(topology, node), "state": "syncing", **purge_field(target, purged_before)}
+        call = change_call(target, layout, fields, topology)
     answer = yield from steps.ask(node, call, "setting it to syncing")
     if answer != 1:
         raise Unavailable(f"node {node!r} changed while it was being looked at", {node: repr(answer)})

@@ -13,7 +13,8 @@ from redrepl.plans.scan import FOREIGN, SCAN_START, read_headers, scan_page
 from redrepl.plans.steps import Steps
 from redrepl.plans.view import FOR_UPKEEP, ON_ACTIVE, ClusterView, check_admitted, foreign_value, keys_to_ask
 from redrepl.values import limits
-from redrepl.values.effects import Answer, Plan, ScriptCall
+from redrepl.values.effects import Answer, PlainCommand, Plan, ScriptCall
+from redrepl.values.errors import Unavailable
 from redrepl.values.record import is_record, tombstone
 from redrepl.values.report import Mark, Position
 from redrepl.values.stamp import NO_STAMP, STAMP_BYTES, Stamp
@@ -48,12 +49,22 @@ class Copier:
 
     records, bytes: what was new on the target, and what was sent. foreign: names left as they are.
     stored: the last mark that the target has answered for.
+    merges: the target lacks nothing that is older than the tombstones it has purged; where the source has something so
+    old, it was deleted since, and is passed over.
     """
 
     def __init__(
-        self, view: ClusterView, source: str, target: str, steps: Steps, now_millis: int, where: bytes = ON_ACTIVE
+        self,
+        view: ClusterView,
+        source: str,
+        target: str,
+        steps: Steps,
+        now_millis: int,
+        where: bytes = ON_ACTIVE,
+        merges: bool = False,
     ) -> None:
         self.where = where
+        self.merges = merges
         self.view = view
         self.source = source
         self.target = target
@@ -66,6 +77,7 @@ class Copier:
         self._slice_keys = _FIRST_SLICE
         self._asks_first = True
         self._under_way: _Slice | None = None
+        self._seen_purged_before: int | None = None
         self._sent: dict[bytes, bytes] = {}
         self._sent_before: dict[bytes, bytes] = {}
 
@@ -76,6 +88,8 @@ class Copier:
 
     def send(self, wanted: Mapping[bytes, bytes], mark: Mark | None = None) -> Plan[None]:
         """`copy` for encoded stamps; the last slice may still be under way afterwards: `settle` waits for it."""
+        if wanted and self._seen_purged_before is None and not self.merges:
+            self._seen_purged_before = yield from self._purged_before()
         names = self._not_sent_yet(wanted)
         if self._asks_first and names:
             asked = len(names)
@@ -96,7 +110,7 @@ class Copier:
             return
         (names, records, mark, ticket), self._under_way = self._under_way, None
         content = yield from self.lanes.answer(ticket)
-        check_admitted(content, self.target, self.view.epoch)
+        self._check_stored(content)
         if content[0] == b"foreign":
             content = yield from self._store_around(names, records, mark)
         self.records += content[1]
@@ -109,6 +123,20 @@ class Copier:
         """Store records on the target unless later ones stand there, and move the mark."""
         yield from self._store(names, records, mark)
         yield from self.settle()
+
+    def _purged_before(self) -> Plan[int]:
+        """Up to which stamp the target has purged tombstones, asked before anything is read: what is read after that is
+        later than they were, or was never deleted.
+        """
+        command = PlainCommand((b"HGET", self.view.layout.member, b"purged_before"))
+        return int((yield from self.lanes.ask(self.target, command, "looking at the target")) or 0)
+
+    def _check_stored(self, content: Answer) -> None:
+        """Raise where the target refused, or has purged tombstones since the records were read."""
+        check_admitted(content, self.target, self.view.epoch)
+        if content[0] == b"purged":
+            text = f"node {self.target!r} purged tombstones while records were copied to it; it is tried again"
+            raise Unavailable(text, {self.target: "purged"})
 
     def _not_sent_yet(self, wanted: Mapping[bytes, bytes]) -> list[bytes]:
         """What was read for an earlier stamp was sent as it stood then, which may have been this one."""
@@ -187,16 +215,17 @@ class Copier:
         rest = [(name, record) for name, record in zip(names, records, strict=True) if name in lacking]
         call = self._absorb_call([name for name, _ in rest], [record for _, record in rest], mark)
         content = yield from self.lanes.ask(self.target, call, "storing copied records")
-        check_admitted(content, self.target, self.view.epoch)
+        self._check_stored(content)
         if content[0] == b"foreign":
             raise foreign_value(self.view.layout, self.target, content[1])
         return content
 
     def _absorb_call(self, names: Sequence[bytes], records: Sequence[bytes], mark: Mark | None) -> ScriptCall:
         layout = self.view.layout
-        arguments: list[bytes | int] = [self.view.epoch, self.source.encode(), b"", b"", 0]
+        seen: bytes | int = b"" if self.merges else self._seen_purged_before or 0
+        arguments: list[bytes | int] = [self.view.epoch, self.source.encode(), b"", b"", 0, seen]
         if mark is not None:
-            arguments[2:] = [mark.incarnation.encode(), mark.position.id.encode(), mark.position.entries]
+            arguments[2:5] = [mark.incarnation.encode(), mark.position.id.encode(), mark.position.entries]
         return ScriptCall("absorb", (layout.member, layout.log, layout.marks, *names), (*arguments, *records))
 
 

@@ -282,11 +282,11 @@ class _Installation:
 
     def _ship(self, source: NodeReport, target: NodeReport, mark: Mark) -> Plan[None]:
         no_limit = float("inf")
-        shipped = yield from ship_log(self._view, source, target.node, mark, self._steps, no_limit, FOR_UPKEEP)
+        shipped = yield from ship_log(self._view, source, target.node, mark, self._steps, no_limit, FOR_UPKEEP, True)
         self._done.records += shipped.records
 
     def _walk(self, source: NodeReport, target: NodeReport) -> Plan[None]:
-        copier = Copier(self._view, source.node, target.node, self._steps, source.now_millis, FOR_UPKEEP)
+        copier = Copier(self._view, source.node, target.node, self._steps, source.now_millis, FOR_UPKEEP, True)
         yield from copy_all(copier, self._steps)
         yield from copier.absorb((), (), Mark(source.incarnation, source.log.end))
         self._done.records += copier.records

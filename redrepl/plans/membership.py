@@ -46,8 +46,19 @@ def epoch_fields(topology: Topology, node: str) -> dict[str, str]:
     }
 
 
+def purge_field(report: NodeReport, purged_before: int) -> dict[str, str]:
+    """The member field that says up to which stamp tombstones are gone, where others have purged more than this one."""
+    return {"purged_before": str(purged_before)} if purged_before > report.purged_before else {}
+
+
 def enrol_call(
-    topology: Topology, node: str, state: str, run_id: str, incarnation: str, tolerances: Tolerances
+    topology: Topology,
+    node: str,
+    state: str,
+    run_id: str,
+    incarnation: str,
+    tolerances: Tolerances,
+    purged_before: int = 0,
 ) -> ScriptCall:
     """Make a node that is no member one, in this state.
 
@@ -64,6 +75,8 @@ def enrol_call(
         "max_age_micros": f"{tolerances.max_age_seconds * 1e6:.0f}",
         "max_skew_micros": f"{tolerances.max_skew_seconds * 1e6:.0f}",
     }
+    if purged_before:
+        fields["purged_before"] = str(purged_before)
     del fields["epoch"]
     if state == "syncing" and topology.decider is None:
         fields["log_floor"] = ABOVE_LOG_START
@@ -207,7 +220,8 @@ def change_topology(
 
 def leave_call(layout: KeyLayout, node: str) -> ScriptCall:
     """Drop a server's bookkeeping as this node; its records stay."""
-    keys = (layout.member, layout.topology, CLUSTERS_KEY, layout.log, layout.cursors, layout.marks, layout.checkpoints)
+    bookkeeping = (layout.log, layout.cursors, layout.marks, layout.checkpoints, layout.sweep)
+    keys = (layout.member, layout.topology, CLUSTERS_KEY, *bookkeeping)
     return ScriptCall("leave", keys, (layout.cluster.encode(), node.encode()))
 
 

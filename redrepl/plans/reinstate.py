@@ -18,7 +18,8 @@ from redrepl.plans.catch_up import FIRST_PAGE_ENTRIES, next_count, read_page
 from redrepl.plans.copying import Copier, copy_all
 from redrepl.plans.inspect import inspect_nodes
 from redrepl.plans.marks import starting_mark
-from redrepl.plans.membership import change_call, epoch_fields
+from redrepl.plans.membership import change_call, epoch_fields, purge_field
+from redrepl.plans.purged import give_up_purged
 from redrepl.plans.restarts import restarted_together
 from redrepl.plans.steps import Steps
 from redrepl.plans.view import FOR_UPKEEP, ClusterView
@@ -52,9 +53,14 @@ def reinstate(
     for witness in witnesses:
         fenced += [(yield from _fence(view, witness, topology, "fenced", steps))]
     new_view, done = ClusterView(topology), Reinstated()
+    reaches_back = True
     for witness in fenced:
+        reaches_back = reaches_back and starting_mark(witness, primary) is not None
         done.records += yield from _roll_forward(new_view, witness, primary, steps)
-    yield from _admit(new_view, primary, incarnation, topology, steps)
+    if not reaches_back and (given_up := (yield from give_up_purged(new_view, primary, fenced, steps))):
+        done.notes.append(f"gave up {given_up} records that were deleted, and purged, since its data was saved")
+    limit = max((witness.purged_before for witness in fenced), default=0)
+    yield from _admit(new_view, primary, incarnation, topology, limit, steps)
     done.notes.append(f"took up {done.records} records from its replicas, in the new epoch {epoch}")
     return done
 
@@ -111,11 +117,14 @@ def _roll_forward(view: ClusterView, witness: NodeReport, primary: NodeReport, s
         position, count = page.end, next_count(page)
 
 
-def _admit(view: ClusterView, primary: NodeReport, incarnation: str, topology: Topology, steps: Steps) -> Plan[None]:
+def _admit(
+    view: ClusterView, primary: NodeReport, incarnation: str, topology: Topology, purged_before: int, steps: Steps
+) -> Plan[None]:
     now = (yield from inspect_nodes(view.layout, (primary.node,), steps.until))[primary.node]
     if isinstance(now, str) or now.run_id != primary.run_id:
         raise Unavailable(f"primary {primary.node!r} restarted meanwhile", {primary.node: "restarted"})
     fields = {"state": "active", "run_id": now.run_id, "lineage": str(view.topology.epoch)}
+    fields |= purge_field(now, purged_before)
     if primary.has_restarted:
         fields |= {"incarnation": incarnation, "previous_incarnation": now.incarnation}
         fields |= {"previous_end": primary.log.last_id}

@@ -17,7 +17,8 @@ from redrepl.values.errors import RedreplError, RequestError, Unavailable
 from redrepl.values.keys import KeyLayout
 from redrepl.values.level import Level, required_copies
 from redrepl.values.report import NodeReport, id_order
-from redrepl.values.status import ClusterStatus, Condition, NodeStatus, ReplicationStats
+from redrepl.values.status import ClusterStatus, Condition, NodeStatus, ReplicationStats, SweepStatus
+from redrepl.values.sweep import read_last, read_under_way
 from redrepl.values.topology import Member, NodeState
 
 
@@ -222,7 +223,16 @@ def _assemble(survey: Survey, statuses: tuple[NodeStatus, ...], expected: Expect
         stats=stats,
         verdicts=verdicts_on(survey.view, statuses, survey.contents, expected.required_readers),
         problems=tuple(f"{status.id}: {status.error}" for status in statuses if status.error),
+        sweep=_sweep_status(survey.report(reference)),
     )
+
+
+def _sweep_status(reference: NodeReport | None) -> SweepStatus | None:
+    if reference is None:
+        return None
+    under_way, last = read_under_way(reference.sweep), read_last(reference.sweep)
+    ago = max(0.0, (reference.now_millis - last.ended_millis) / 1000) if last else None
+    return SweepStatus(under_way.findings if under_way else None, last.findings if last else None, ago)
 
 
 def condition_of(view: ClusterView, statuses: tuple[NodeStatus, ...], expected: Expectations) -> Condition:

@@ -15,7 +15,7 @@ from redrepl.plans.scan import FOREIGN, read_headers
 from redrepl.plans.steps import Steps
 from redrepl.plans.view import ON_ACTIVE, ClusterView, check_admitted
 from redrepl.values.effects import PlainCommand, Plan
-from redrepl.values.record import NO_DEADLINE, is_record, tombstone
+from redrepl.values.record import NO_DEADLINE, TOMBSTONE, is_record, tombstone
 from redrepl.values.report import Mark, NodeReport
 from redrepl.values.stamp import Stamp
 
@@ -54,8 +54,9 @@ def settle(
     DIVERGED records were written in an older epoch alone: no primary can take them any more, however young they are.
     """
     names = list(stamps)
-    on_primary = yield from read_headers(view, primary.node, names, steps.until, ON_ACTIVE)
-    ahead = [n for n, header in zip(names, on_primary, strict=True) if stamp_in(header) < stamps[n]]
+    headers = yield from read_headers(view, primary.node, names, steps.until, ON_ACTIVE)
+    on_primary = dict(zip(names, headers, strict=True))
+    ahead = [name for name in names if stamp_in(on_primary[name]) < stamps[name]]
     if not ahead:
         return Settled({}, 0)
     on_replica = yield from read_headers(view, replica, ahead, steps.until)
@@ -67,11 +68,27 @@ def settle(
     for name, header in zip(ahead, on_replica, strict=True):
         if header in (b"", FOREIGN) or _is_past_deadline(header, now_micros):
             continue
-        if why == UNDECIDED and stamp_in(header).micros >= oldest_open:
+        if not on_primary[name] and _is_purged(header, primary):
+            yield from _purge(view, primary, replica, name, header, steps)
+        elif why == UNDECIDED and stamp_in(header).micros >= oldest_open:
             young[name] = stamps[name]
         else:
             replaced += yield from replace_record(view, primary.node, replica, name, stamp_in(header), steps, why)
     return Settled(young, replaced)
+
+
+def _is_purged(header: bytes, primary: NodeReport) -> bool:
+    """Whether this is a tombstone so old that the primary may have purged its own."""
+    return header[22:23] == TOMBSTONE and stamp_in(header).micros < primary.purged_before
+
+
+def _purge(
+    view: ClusterView, primary: NodeReport, replica: str, name: bytes, header: bytes, steps: Steps
+) -> Plan[None]:
+    """Remove a tombstone that the primary has purged: the replica was away then, or got it from an old log entry."""
+    call = view.purge_call({name: stamp_in(header)}, primary.purged_before)
+    content = yield from steps.ask(replica, call, "purging a tombstone")
+    check_admitted(content, replica, view.epoch)
 
 
 def _bury(view: ClusterView, primary: str, name: bytes, found: Stamp, steps: Steps) -> Plan[bytes | None]:
@@ -80,7 +97,10 @@ def _bury(view: ClusterView, primary: str, name: bytes, found: Stamp, steps: Ste
     Simply to remove the replica's record would be wrong: its log would go on naming the stamp, and a record that the
     log names and that is gone counts as expired. Answers the tombstone, None where something stands there by now.
     """
-    grave = tombstone(Stamp(found.micros + 1, view.topology.restamp_writer(primary))).encode()
+    time = yield from steps.ask(primary, _TIME, "reading the clock")
+    # Not with an old stamp: a tombstone counts as known to all members by its age.
+    micros = max(found.micros + 1, int(time[0]) * 1_000_000 + int(time[1]))
+    grave = tombstone(Stamp(micros, view.topology.restamp_writer(primary))).encode()
     answer = yield from steps.ask(primary, view.replace_call(name, None, grave, BURIED), "deciding that it is deleted")
     check_admitted(answer, primary, view.epoch)
     return grave if answer == 1 else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from redrepl.values import limits
 from redrepl.values.effects import Command, Exchange, Failure, Reply, Request, ScriptCall
@@ -92,6 +92,11 @@ class ClusterView:
         expected = b"" if standing is None else standing.encode()
         return ScriptCall("replace", keys, (self.epoch, expected, record, why, limits.DISCARDED_ENTRIES))
 
+    def purge_call(self, tombstones: Mapping[bytes, Stamp], before_micros: int) -> ScriptCall:
+        """Remove exactly these tombstones, which are older than that."""
+        stamps = [stamp.encode() for stamp in tombstones.values()]
+        return ScriptCall("purge", (self.layout.member, *tombstones), (self.epoch, before_micros, *stamps))
+
     def record_at(self, node: str, name: bytes, stored: bytes) -> Record:
         """Read a stored record. Raises NotAReplicatedRecord naming key and node."""
         try:
@@ -109,7 +114,8 @@ def keys_to_ask(answered: int) -> int:
 
 def inspect_keys(layout: KeyLayout) -> tuple[bytes, ...]:
     """The keys of the `inspect` script."""
-    return (layout.member, layout.log, layout.cursors, layout.marks, layout.topology, CLUSTERS_KEY, layout.checkpoints)
+    own = (layout.member, layout.log, layout.cursors, layout.marks, layout.topology)
+    return (*own, CLUSTERS_KEY, layout.checkpoints, layout.sweep)
 
 
 def foreign_value(layout: KeyLayout, node: str, name: bytes) -> NotAReplicatedRecord:

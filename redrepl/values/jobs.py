@@ -7,7 +7,10 @@ from typing import Final
 BRING_UP: Final = "redrepl_workers.jobs.bring_up"
 """Arguments: cluster, node. Bring that node up to what the others have."""
 
-ALLOWED: Final = frozenset({BRING_UP})
+SWEEP: Final = "redrepl_workers.jobs.sweep"
+"""Argument: cluster. Do a part of the sweep over all keys of all copies."""
+
+ALLOWED: Final = frozenset({BRING_UP, SWEEP})
 """The only functions a redrepl worker runs."""
 
 SLOTS: Final = 2
@@ -17,3 +20,8 @@ SLOTS: Final = 2
 def job_id(cluster: str, node: str, slot: int) -> str:
     """The id of a wake-up. RQ allows letters, digits, `_` and `-`."""
     return f"redrepl-{cluster}-{node}-{slot}"
+
+
+def sweep_job_id(cluster: str) -> str:
+    """The id of a part of the sweep: one of a cluster at a time."""
+    return f"redrepl-{cluster}-sweep"

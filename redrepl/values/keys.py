@@ -22,6 +22,7 @@ class KeyLayout:
         self.topology = prefix + b"m:topology"
         self.checkpoints = prefix + b"m:checkpoints"
         self.discarded = prefix + b"m:discarded"
+        self.sweep = prefix + b"m:sweep"
 
     def data(self, key: bytes) -> bytes:
         """The name under which a node stores the user's key."""

@@ -107,5 +107,14 @@ LOG_RETENTION_SECONDS: Final = 60.0
 LOG_RETENTION_ENTRIES: Final = 100_000
 """At most this many confirmed entries are kept."""
 
+SWEEP_EVERY_SECONDS: Final = 24 * 3600.0
+"""From the end of a sweep over all keys to the beginning of the next. What it mends are accidents that no log names."""
+
+SWEEP_KEYS_PER_SECOND: Final = 5_000
+"""Keys that a sweep looks at in a second: some hundredths of a server's time, and twenty minutes for six million."""
+
+TOMBSTONE_RETENTION_SECONDS: Final = 24 * 3600.0
+"""Tombstones stay at least this long. They cost memory, and purging sooner gains little."""
+
 LOG_CAP_ENTRIES: Final = 1_000_000
 """Log entries a node keeps for a member that is away; past it the log is cut and that member needs a full sync."""

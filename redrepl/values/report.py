@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from redrepl.values.effects import Answer
@@ -93,6 +93,7 @@ class NodeReport:
     now_millis: int
     clusters: dict[str, str]
     checkpoints: tuple[Checkpoint, ...] = ()
+    sweep: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def epoch(self) -> int:
@@ -134,6 +135,11 @@ class NodeReport:
         """Entries before this id may have been cut."""
         return self.member.get("log_floor", LOG_START)
 
+    @property
+    def purged_before(self) -> int:
+        """Microseconds before which tombstones may have been purged here; 0 where none were."""
+        return int(self.member.get("purged_before", "0"))
+
     def lag_of(self, target: str) -> int:
         """Entries of this log that are not confirmed on another node."""
         cursor = self.cursors.get(target)
@@ -142,7 +148,7 @@ class NodeReport:
 
 def parse_report(node: str, answer: Answer, run_id: str) -> NodeReport:
     """Read the answer of the script `inspect`."""
-    member, log, cursors, marks, topology, now, clusters, checkpoints = answer
+    member, log, cursors, marks, topology, now, clusters, checkpoints, sweep = answer
     return NodeReport(
         node=node,
         member=_pairs(member),
@@ -154,6 +160,7 @@ def parse_report(node: str, answer: Answer, run_id: str) -> NodeReport:
         now_millis=int(now),
         clusters=_pairs(clusters),
         checkpoints=tuple(Checkpoint.parse(text.decode()) for text in checkpoints),
+        sweep=_pairs(sweep),
     )
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any
 
+from redrepl.values.sweep import Findings
 from redrepl.values.topology import Mode, Node, NodeRole, NodeState
 
 SCHEMA_VERSION = 1
@@ -93,8 +94,27 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class SweepStatus:
+    """Anti-entropy. under_way: what the sweep that goes on has found so far, None where none does; last: of the one
+    before, which ended so many seconds ago, None where none has ended yet.
+    """
+
+    under_way: Findings | None
+    last: Findings | None
+    last_ended_seconds_ago: float | None
+
+    def as_json(self) -> dict[str, Any]:
+        """As `status --format json` gives it."""
+        return {
+            "under_way": asdict(self.under_way) if self.under_way else None,
+            "last": asdict(self.last) if self.last else None,
+            "last_ended_seconds_ago": self.last_ended_seconds_ago,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class ClusterStatus:
-    """Everything `status` shows."""
+    """Everything `status` shows. ``sweep``: None where the node that keeps it does not answer."""
 
     cluster: str
     mode: Mode
@@ -105,6 +125,7 @@ class ClusterStatus:
     stats: ReplicationStats
     verdicts: tuple[Verdict, ...]
     problems: tuple[str, ...]
+    sweep: SweepStatus | None = None
 
     def as_json(self) -> dict[str, Any]:
         """As `status --format json` gives it, without the queue."""
@@ -120,4 +141,5 @@ class ClusterStatus:
             "stats": self.stats.as_json(),
             "conditions": verdicts,
             "problems": list(self.problems),
+            "anti_entropy": self.sweep.as_json() if self.sweep else None,
         }

@@ -69,7 +69,7 @@ def test_nothing_was_given_up(shared_cluster: CliCluster, invoke: Invoke) -> Non
 def test_list_in_both_forms(cluster: CliCluster, invoke: Invoke) -> None:
     first = give_up(cluster, "b", b"plain", value(b"abc"))
     second = give_up(cluster, "b", BINARY_KEY, tombstone(stamp(60.0)))
-    other = give_up(cluster, "c", b"plain", value(BINARY_VALUE))
+    other = give_up(cluster, "c", b"binary", value(BINARY_VALUE))
     result = invoke("discarded", "list", "--config", str(cluster.file))
     assert result.exit_code == 0
     head, *rows = [line.split() for line in result.stdout.splitlines()]
@@ -83,7 +83,7 @@ def test_list_in_both_forms(cluster: CliCluster, invoke: Invoke) -> None:
     assert (records[0]["deleted"], records[0]["value"], records[0]["encoding"]) == (True, None, None)
     assert (records[1]["value"], records[1]["encoding"], records[1]["deleted"]) == ("abc", "utf-8", False)
     assert (records[2]["why"], records[2]["epoch"]) == ("undecided", 1)
-    assert records[2]["replaced_by"] == str(standing_stamp(cluster, "c", b"plain"))
+    assert records[2]["replaced_by"] == str(standing_stamp(cluster, "c", b"binary"))
     assert abs(records[2]["time"] - time.time()) < 600
     assert [record["id"] for record in listed(cluster, invoke, "--limit", "1")["records"]] == [second, other]
     assert [record["id"] for record in listed(cluster, invoke, "--node", "c")["records"]] == [other]

@@ -41,6 +41,7 @@ ASYNCIO = f"{SERVERS}/test_asyncio.py"
 
 ACCEPT_LOSS = "tests/unit/test_accept_loss.py"
 FAILOVER = "tests/unit/test_failover.py"
+SWEEPS = "tests/unit/test_anti_entropy.py"
 FOLLOWING = "tests/unit/test_following_epochs.py"
 
 MUTANTS = (
@@ -182,6 +183,62 @@ MUTANTS = (
         evidence="b'extra'",
     ),
     Mutant(
+        name="tombstones are purged before every member has confirmed them",
+        file="redrepl/plans/anti_entropy.py",
+        old="self._purges = may_purge(view, reference, present, state)\n",
+        new="self._purges = True\n",
+        killer=f"{SWEEPS}::test_no_tombstone_goes_before_every_member_has_confirmed_it",
+        evidence="assert (1, 0) == (0, 1)",
+    ),
+    Mutant(
+        name="tombstones are purged that were decided after the sweep began",
+        file="redrepl/plans/anti_entropy.py",
+        old="if self._purges and stamp.micros < before}",
+        new="if self._purges}",
+        killer=f"{SWEEPS}::test_what_was_decided_after_the_sweep_began_waits_for_the_next",
+        evidence="assert ",
+    ),
+    Mutant(
+        name="a replica takes what a purged tombstone stood against",
+        file="redrepl/lua/write.lua",
+        old="  if stored == ABSENT and micros < member.purged_before then",
+        new="  if false then",
+        killer=f"{SWEEPS}::test_a_write_from_before_a_purge_takes_no_effect",
+        evidence="TypeError: 'int' object is not subscriptable",
+    ),
+    Mutant(
+        name="records read before a purge are stored after it",
+        file="redrepl/lua/absorb.lua",
+        old="if seen_purged_before and seen_purged_before < member.purged_before then\n",
+        new="if false then\n",
+        killer=f"{SWEEPS}::test_a_worker_that_was_stopped_before_a_purge_copies_nothing_old",
+        evidence="DID NOT RAISE",
+    ),
+    Mutant(
+        name="a failover takes what was deleted and purged from an old log",
+        file="redrepl/plans/copying.py",
+        old='seen: bytes | int = b"" if self.merges else self._seen_purged_before or 0\n',
+        new="seen: bytes | int = self._seen_purged_before or limits.MAX_MICROS\n",
+        killer=f"{SWEEPS}::test_a_primary_with_data_from_before_the_delete_hands_over_without_it",
+        evidence="assert [True, True, True] == [False, False, False]",
+    ),
+    Mutant(
+        name="a primary that is put back to work keeps what was purged without it",
+        file="redrepl/plans/reinstate.py",
+        old="    if not reaches_back and ",
+        new="    if False and ",
+        killer=f"{SWEEPS}::test_a_primary_that_is_put_back_to_work_gives_up_what_was_purged_without_it",
+        evidence="assert False is True",
+    ),
+    Mutant(
+        name="an operation forgets under which stamps it was tried",
+        file="redrepl/doors/writes.py",
+        old="            tried += (update.stamp, updated.receipt.stamp)\n",
+        new="            tried = [update.stamp, updated.receipt.stamp]\n",
+        killer="tests/unit/test_following_epochs.py::test_of_several_attempts_at_an_operation_the_first_counts_where_it_stands",
+        evidence="it is only to be confirmed",
+    ),
+    Mutant(
         name="replicas answer a session with its past",
         file="redrepl/plans/read.py",
         old="if at_least is NO_STAMP or node == view.decider or _stamp_of(record) >= at_least:",
@@ -216,7 +273,7 @@ MUTANTS = (
     Mutant(
         name="the tick leaves all work to the queue",
         file="workers/redrepl_workers/tick.py",
-        old="        if self._blocked[node] >= PATIENCE_TICKS or self._queue is None:\n",
+        old="        if self._blocked[name] >= PATIENCE_TICKS or self._queue is None:\n",
         new="        if False:\n",
         killer=f"{SERVERS}/test_queue_loss.py::test_without_the_queue_the_tick_does_it_all",
         evidence="not met within",

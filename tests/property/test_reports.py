@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -47,10 +49,11 @@ def reports(draw: st.DrawFn) -> NodeReport:
         now_millis=draw(counts),
         clusters=draw(st.dictionaries(names, names, max_size=3)),
         checkpoints=tuple(draw(st.lists(checkpoints, max_size=3))),
+        sweep=draw(st.dictionaries(words, words, max_size=2)),
     )
 
 
-def _flat(pairs: dict[str, str]) -> list[bytes]:
+def _flat(pairs: Mapping[str, str]) -> list[bytes]:
     return [text.encode() for pair in pairs.items() for text in pair]
 
 
@@ -67,6 +70,7 @@ def test_a_report_comes_back_from_the_answer(report: NodeReport) -> None:
         b"%d" % report.now_millis,
         _flat(report.clusters),
         [checkpoint.encode() for checkpoint in report.checkpoints],
+        _flat(report.sweep),
     ]
     assert parse_report(report.node, answer, report.run_id) == report
 

@@ -18,6 +18,7 @@ LAYOUT = KeyLayout("shop")
 SECOND = 1_000_000
 
 _POSITIONS = (LAYOUT.cursors, LAYOUT.marks)
+_LISTS = (LAYOUT.checkpoints, LAYOUT.sweep)
 _FIRST_KEYS: dict[str, tuple[bytes, ...]] = {
     "absorb": (LAYOUT.member, LAYOUT.log, LAYOUT.marks),
     "checkpoint": (LAYOUT.member, LAYOUT.checkpoints),
@@ -26,8 +27,9 @@ _FIRST_KEYS: dict[str, tuple[bytes, ...]] = {
     "digest": (),
     "enrol": (LAYOUT.member, LAYOUT.topology, CLUSTERS_KEY),
     "headers": (LAYOUT.member,),
-    "inspect": (LAYOUT.member, LAYOUT.log, *_POSITIONS, LAYOUT.topology, CLUSTERS_KEY, LAYOUT.checkpoints),
-    "leave": (LAYOUT.member, LAYOUT.topology, CLUSTERS_KEY, LAYOUT.log, *_POSITIONS, LAYOUT.checkpoints),
+    "inspect": (LAYOUT.member, LAYOUT.log, *_POSITIONS, LAYOUT.topology, CLUSTERS_KEY, *_LISTS),
+    "leave": (LAYOUT.member, LAYOUT.topology, CLUSTERS_KEY, LAYOUT.log, *_POSITIONS, *_LISTS),
+    "purge": (LAYOUT.member,),
     "read_many": (LAYOUT.member,),
     "replace": (LAYOUT.member, LAYOUT.log, LAYOUT.discarded),
     "transact": (LAYOUT.member, LAYOUT.log),
@@ -89,9 +91,14 @@ class Node:
         mark: tuple[bytes, bytes, int] = (b"", b"", 0),
         source: bytes = b"b",
         epoch: bytes = EPOCH,
+        seen_purged_before: int = 0,
     ) -> Any:
         encoded = [record.encode() for record in records.values()]
-        return self.call("absorb", list(records), epoch, source, *mark, *encoded)
+        return self.call("absorb", list(records), epoch, source, *mark, seen_purged_before, *encoded)
+
+    def purge(self, tombstones: dict[bytes, Stamp], before: int, epoch: bytes = EPOCH) -> Any:
+        stamps = [stamp.encode() for stamp in tombstones.values()]
+        return self.call("purge", list(tombstones), epoch, before, *stamps)
 
     def read_many(self, keys: Sequence[bytes], most_bytes: int = 1_000_000) -> Any:
         return self.call("read_many", keys, EPOCH, b"active", most_bytes)

@@ -14,13 +14,17 @@ def _digest(node: Node, ranges: list[tuple[bytes, int]], now_millis: int | None 
     at = node.millis(0) if now_millis is None else now_millis
     names = [LAYOUT.data(key) for key, _ in ranges]
     answer = _call(node, names, at, [number for _, number in ranges])
-    assert answer[0] == len(ranges), "all keys were looked at"
-    return [(int(answer[i]), answer[i + 1], int(answer[i + 2])) for i in range(1, len(answer), 3)]
+    looked_at, sums, old = answer
+    assert looked_at == len(ranges), "all keys were looked at"
+    assert old == []
+    return [(int(sums[i]), sums[i + 1], int(sums[i + 2])) for i in range(0, len(sums), 3)]
 
 
-def _call(node: Node, names: list[bytes], at: int, numbers: list[int], most_bytes: int = 1_000_000) -> list[Any]:
+def _call(
+    node: Node, names: list[bytes], at: int, numbers: list[int], most_bytes: int = 1_000_000, old_before: int = 0
+) -> list[Any]:
     keys = [LAYOUT.user_key(name) for name in names]
-    answer: list[Any] = node.call("digest", keys, at, most_bytes, *numbers)
+    answer: list[Any] = node.call("digest", keys, at, most_bytes, old_before, *numbers)
     return answer
 
 
@@ -98,3 +102,15 @@ def test_the_sum_of_a_large_range_is_exact_in_any_order(real_node: Node) -> None
     forward = _digest(real_node, [(key.encode(), 1) for key in records])
     assert forward == _digest(real_node, [(key.encode(), 1) for key in reversed(records)])
     assert forward == [(1, 500, _sum(**records))]
+
+
+def test_old_tombstones_are_listed_and_do_not_count(real_node: Node) -> None:
+    old = real_node.put(b"old", deleted(real_node.stamp(-90)))
+    young = real_node.put(b"young", deleted(real_node.stamp(-20)))
+    kept = real_node.put(b"kept", value(real_node.stamp(-90)))
+    real_node.put(b"gone", deleted(real_node.stamp(-90), real_node.millis(-1)))
+    names = [LAYOUT.data(key) for key in (b"kept", b"old", b"young", b"gone", b"absent")]
+    before = old.stamp.micros + 1
+    found = _call(real_node, names, real_node.millis(0), [1] * 5, old_before=before)
+    assert found == [5, [b"1", 2, b"%d" % _sum(kept=kept, young=young)], [1, old.stamp.encode()]]
+    assert _call(real_node, names, real_node.millis(0), [1] * 5, old_before=before - 1)[2] == []

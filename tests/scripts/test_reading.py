@@ -72,8 +72,10 @@ def test_a_full_member_tells_everything(node: Node) -> None:
         node.write(b"key-%d" % number, value(node.stamp()))
     ids = [stream_id.decode() for stream_id, _ in node.client.xrange(LAYOUT.log)]
     node.call("confirm", [], EPOCH, b"b", ids[1].encode(), 2, b"0")
-    node.call("absorb", [], EPOCH, b"b", b"inc", b"9-0", 4)
+    node.call("absorb", [], EPOCH, b"b", b"inc", b"9-0", 4, 0)
+    node.client.hset(LAYOUT.sweep, "last", "{}")
     report = parse_report("a", node.call("inspect", []), "run-1")
+    assert (report.sweep, report.purged_before) == ({"last": "{}"}, 0)
     assert (report.epoch, report.state, report.has_restarted, report.is_serving) == (7, "active", False, True)
     assert report.log == (3, ids[2], 3, ids[0])
     assert report.marks == {"b": Mark("inc", Position("9-0", 4))}

@@ -19,7 +19,8 @@ CLOCKS = ("clock",)
 class Profile(NamedTuple):
     """Which histories to draw. faults: kinds that may come up. storm: more members restart than the guarantees allow;
     then a cluster that waits for its operator is right. moves: whether operators move the primary's role.
-    unattended: no operator comes where the workers do not get any further.
+    unattended: no operator comes where the workers do not get any further. purges: much is deleted, over so long a time
+    that tombstones go while others are still under way.
     """
 
     faults: tuple[str, ...]
@@ -27,6 +28,7 @@ class Profile(NamedTuple):
     storm: bool = False
     unattended: bool = False
     largest_skew_seconds: float = 0.2
+    purges: bool = False
 
 
 PROFILES = {
@@ -39,11 +41,15 @@ PROFILES = {
     "storm": Profile(NETWORK + RESTARTS + PROGRAMS + CLOCKS, storm=True),
     "unattended": Profile(NETWORK + RESTARTS + PROGRAMS + CLOCKS, unattended=True),
     "calm": Profile((), moves=False),
+    "purges": Profile(NETWORK + RESTARTS + PROGRAMS + CLOCKS, largest_skew_seconds=0.05, purges=True),
 }
 
 
 class Settings(NamedTuple):
-    """One history. Durations in seconds. restarts: members that may be unrepaired after a restart at one time."""
+    """One history. Durations in seconds. restarts: members that may be unrepaired after a restart at one time.
+
+    sweeps: whether workers compare all keys and purge tombstones, as soon as these are confirmed.
+    """
 
     copies: int
     clients: int
@@ -63,10 +69,13 @@ class Settings(NamedTuple):
     fails_over: bool
     storm: bool
     unattended: bool
+    sweeps: bool
 
 
 def draw(random: Random, profile: Profile, copies: int) -> Settings:
     """The settings of one history."""
+    if profile.purges:
+        return _with_purges(random, draw(random, profile._replace(purges=False), copies))
     clients, threads = random.choice(((2, 1), (3, 1), (2, 2), (4, 1)))
     fails_over = random.random() < 0.5
     return Settings(
@@ -88,6 +97,24 @@ def draw(random: Random, profile: Profile, copies: int) -> Settings:
         fails_over=fails_over,
         storm=profile.storm,
         unattended=profile.unattended,
+        sweeps=random.random() < 0.5,
+    )
+
+
+def _with_purges(random: Random, settings: Settings) -> Settings:
+    """Writes are refused soon, so that tombstones need not stay for long."""
+    habits = settings.habits._replace(
+        operations=60,
+        pause_seconds=random.choice((0.1, 0.3)),
+        timeout_seconds=0.3,
+        weights={**settings.habits.weights, "delete": 6, "set": 4},
+    )
+    return settings._replace(
+        clients=2,
+        habits=habits,
+        tolerances=Tolerances(max_age_seconds=0.4, max_skew_seconds=0.2),
+        tick_seconds=random.choice((0.1, 0.3)),
+        sweeps=True,
     )
 
 

@@ -16,7 +16,7 @@ from redrepl.plans.upkeep import needs_bringing_up
 from redrepl.plans.view import inspect_keys
 from redrepl.values.effects import ScriptCall
 from redrepl.values.keys import KeyLayout
-from redrepl.values.record import NO_DEADLINE, VALUE, parse_record
+from redrepl.values.record import NO_DEADLINE, TOMBSTONE, VALUE, Record, parse_record
 from redrepl.values.report import NodeReport, parse_report
 from redrepl.values.topology import Member, Mode, NodeRole, Topology
 from tests.simulation import upkeep
@@ -120,6 +120,7 @@ class Simulation:
             probe_seconds=0.1,
             crash_seconds=0.1,
             silence_seconds=self.random.choice((0.2, 0.7)),
+            sweeps=settings.sweeps,
         )
         self.clients: list[Client] = []
         self.keepers: dict[Program, str] = {}
@@ -352,13 +353,17 @@ class Simulation:
         return Verdict.RIGHT, []
 
     def _contents(self, node: str) -> dict[str, bytes]:
-        """A node's records, without those that have a deadline.
+        """A node's records, without those that have a deadline, and without tombstones where they are purged.
 
-        Nobody here sets one: these are tombstones that copying made, which each node drops when it likes.
+        Nobody here sets a deadline: these are tombstones that copying made, which each node drops when it likes.
         """
         data, prefix = self.network.machines[node].server.data, LAYOUT.data_prefix
         found = {name[len(prefix) :].decode(): data[name].value for name in sorted(data) if name.startswith(prefix)}
-        return {key: stored for key, stored in found.items() if parse_record(stored).deadline_millis == NO_DEADLINE}
+        records = {key: parse_record(stored) for key, stored in found.items()}
+        return {key: found[key] for key, record in records.items() if self._lasts(record)}
+
+    def _lasts(self, record: Record) -> bool:
+        return record.deadline_millis == NO_DEADLINE and not (self.settings.sweeps and record.kind == TOMBSTONE)
 
 
 def _value(stored: bytes | None) -> Value:

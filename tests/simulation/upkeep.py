@@ -9,6 +9,7 @@ from collections.abc import Callable
 from random import Random
 from typing import NamedTuple
 
+from redrepl.plans.anti_entropy import SweepOrder, sweep
 from redrepl.plans.bring_up import BringUpOrder, bring_up
 from redrepl.plans.catch_up import trim_log
 from redrepl.plans.failover import FailoverOrder, fail_over
@@ -45,6 +46,7 @@ class Customs(NamedTuple):
     probe_seconds: float
     crash_seconds: float
     silence_seconds: float
+    sweeps: bool
 
 
 class Count:
@@ -59,7 +61,7 @@ class Count:
 
 
 def work(program: Program, customs: Customs, random: Random, count: Count, is_needed: Callable[[], bool]) -> Script:
-    """A worker: at every tick, bring up who lacks something, and cut logs."""
+    """A worker: at every tick, bring up who lacks something, cut logs, and compare all keys."""
     while is_needed():
         yield Rest(customs.tick_seconds * (0.5 + random.random()))
         reports: Reports = yield inspect_nodes(customs.layout, customs.nodes, program.now() + customs.look_seconds)
@@ -69,6 +71,24 @@ def work(program: Program, customs: Customs, random: Random, count: Count, is_ne
         for node in needs_bringing_up(topology, reports):
             yield from _bring_up(program, customs, random, count, node)
         yield from _trim(program, customs, count, topology, reports)
+        if customs.sweeps:
+            yield from _sweep(program, customs, count)
+
+
+def _sweep(program: Program, customs: Customs, count: Count) -> Script:
+    """A whole sweep at every tick. No retention: what is confirmed everywhere is purged at once."""
+    order = SweepOrder(program.now(), 1e9, repairs=True, retention_seconds=0.001)
+    try:
+        done = yield sweep(customs.layout, customs.nodes, order)
+    except RedreplError as error:
+        count.add("sweep failed")
+        _note(program, f"** sweep: {error}")
+        return
+    count.add("sweep")
+    for name in ("differences", "repaired", "purged", "waiting"):
+        if getattr(done.findings, name):
+            count.add(f"sweep with {name}")
+    _note(program, f"** {done}")
 
 
 def _bring_up(program: Program, customs: Customs, random: Random, count: Count, node: str) -> Script:

@@ -19,13 +19,23 @@ from tests.unit.support.reports import report, stranger
 
 LAYOUT = KeyLayout("shop")
 INFO, INSPECTION = 0, 1
-STRANGER: list[object] = [[], [0, b"0-0", 0, b""], [], [], b"", b"1000", [], []]
+STRANGER: list[object] = [[], [0, b"0-0", 0, b""], [], [], b"", b"1000", [], [], []]
 
 
 def _answer(node: str, cluster: Topology, **clusters: str) -> list[object]:
     member = [b"cluster", b"shop", b"node", node.encode(), b"epoch", b"%d" % cluster.epoch, b"state", b"active"]
     names = [text.encode() for pair in (clusters or {"shop": node}).items() for text in pair]
-    return [[*member, b"run_id", b"run-1"], [0, b"0-0", 0, b""], [], [], cluster.encode().encode(), b"1000", names, []]
+    return [
+        [*member, b"run_id", b"run-1"],
+        [0, b"0-0", 0, b""],
+        [],
+        [],
+        cluster.encode().encode(),
+        b"1000",
+        names,
+        [],
+        [],
+    ]
 
 
 def test_every_node_is_asked_for_its_run_id_and_then_for_all() -> None:
@@ -89,9 +99,9 @@ def test_where_no_cluster_is_found_every_address_tells() -> None:
     for seed, clusters in (("y", []), ("z", [b"bakery", b"q"])):
         plan.replies(seed, b"run_id:1\r\n")
         if seed == "y":
-            plan.replies(seed, [*STRANGER[:6], clusters, []], INSPECTION)
+            plan.replies(seed, [*STRANGER[:6], clusters, [], []], INSPECTION)
     with pytest.raises(Unavailable, match="redrepl init") as caught:
-        plan.replies("z", [*STRANGER[:6], [b"bakery", b"q"], []], INSPECTION)
+        plan.replies("z", [*STRANGER[:6], [b"bakery", b"q"], [], []], INSPECTION)
     evidence = {"x": "down", "y": "is no member of any cluster", "z": "belongs to cluster bakery"}
     assert caught.value.evidence == evidence
 
@@ -173,7 +183,7 @@ def test_a_cluster_is_not_made_where_a_node_is_away_or_taken() -> None:
         plan.fails("b", "down")
     assert caught.value.evidence == {"b": "down"}
     for taken, said in (
-        ([*STRANGER[:6], [b"bakery", b"x"], []], "belongs to cluster 'bakery'"),
+        ([*STRANGER[:6], [b"bakery", b"x"], [], []], "belongs to cluster 'bakery'"),
         (_answer("b", topology(3, epoch=2)), "another topology"),
         (_answer("a", topology(2, epoch=1)), "is node 'a'"),
     ):

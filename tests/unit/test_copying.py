@@ -22,7 +22,7 @@ RECORDS = [value_record(Stamp(100 + number, 1), b"payload").encode() for number 
 
 def _copier(slice_keys: int = 2, asks_first: bool = False) -> Copier:
     copier = Copier(view(2), "a", "b", Steps(START), now_millis=77)
-    copier._slice_keys, copier._asks_first = slice_keys, asks_first
+    copier._slice_keys, copier._asks_first, copier._seen_purged_before = slice_keys, asks_first, 0
     return copier
 
 
@@ -78,6 +78,18 @@ def test_a_target_that_fails_ends_it_wherever_it_is() -> None:
         plan.fails("b", tag=_tag(plan, "absorb"))
 
 
+def test_before_anything_is_read_the_target_says_what_it_has_purged() -> None:
+    copier = _copier(slice_keys=4)
+    copier._seen_purged_before = None
+    plan = ByHand(_whole(copier))
+    assert [request.node for request in plan.everything] == ["b"]
+    plan.replies("b", b"55", tag=1)
+    _read(plan, *RECORDS)
+    assert _calls(plan, "absorb")[0].arguments[5] == 55
+    with pytest.raises(Unavailable, match="node 'b' purged tombstones while records were copied to it"):
+        plan.replies("b", [b"purged"], tag=_tag(plan, "absorb"))
+
+
 def test_a_foreign_value_is_left_out_and_noted() -> None:
     copier = _copier(slice_keys=4)
     plan = _read(ByHand(_whole(copier)), *RECORDS)
@@ -85,7 +97,7 @@ def test_a_foreign_value_is_left_out_and_noted() -> None:
     headers = [b"", RECORDS[1][:35], b"foreign", b""]
     plan.replies("b", [b"ok", *headers], tag=_tag(plan, "headers"))
     again = _calls(plan, "absorb")[1]
-    assert (again.keys[3:], again.arguments[5:]) == ((NAMES[0], NAMES[3]), (RECORDS[0], RECORDS[3]))
+    assert (again.keys[3:], again.arguments[6:]) == ((NAMES[0], NAMES[3]), (RECORDS[0], RECORDS[3]))
     assert again.arguments[2] == b"inc-1"
     _stored(plan, 2)
     assert (plan.is_done, copier.foreign, copier.stored, copier.records) == (True, [NAMES[2]], MARK.position, 2)
@@ -103,7 +115,7 @@ def test_what_the_source_lost_is_sent_as_deleted_and_what_is_foreign_there_is_no
     copier = _copier(slice_keys=4)
     plan = _read(ByHand(_whole(copier)), RECORDS[0], None, b"foreign", RECORDS[3])
     call = _calls(plan, "absorb")[0]
-    records = [parse_record(record) for record in call.arguments[5:] if isinstance(record, bytes)]
+    records = [parse_record(record) for record in call.arguments[6:] if isinstance(record, bytes)]
     assert [record.kind for record in records] == [b"v", b"d", b"v"]
     assert records[1].stamp == Stamp(101, 1)
     assert copier.foreign == [NAMES[2]]

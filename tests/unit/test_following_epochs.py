@@ -352,6 +352,7 @@ def test_of_several_attempts_at_an_operation_the_first_counts_where_it_stands() 
         plan.replies(node, third.encode().encode())
     assert (plan.scripts(), plan.targets()) == (["read_many"], ["a"])
     plan.replies("a", [b"ok", first])
+    assert plan.scripts() == ["read_many", "headers", "headers"], "it is only to be confirmed"
     plan.replies("a", [b"ok", first]).replies("c", [b"ok", first[:35]], tag=1)
     assert plan.result == 2
     made = [r.node for r in plan.everything if isinstance(r.command, ScriptCall) and r.command.script == "update"]

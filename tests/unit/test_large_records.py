@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from redrepl.plans.comparison import Comparison, Yardstick
 from redrepl.plans.copying import Copier
 from redrepl.plans.read import read_confirmed
 from redrepl.plans.steps import Steps
-from redrepl.plans.verify import _Comparison
 from redrepl.values import limits
 from redrepl.values.effects import Command, ScriptCall
 from redrepl.values.record import HEADER_BYTES, Record
@@ -130,7 +130,7 @@ def test_comparing_copies_of_large_records_finds_what_differs() -> None:
     _put(nodes, "ab", LAYOUTS["every fourth"])
     for place in (0, 63, 159):
         nodes.put("b", KEYS[place], nodes.value(b"y" * LARGE, OLD - 1))
-    comparison = _Comparison(nodes.view(), nodes.report("a"), "b", 0, Steps(nodes.at))
+    comparison = Comparison(nodes.view(), nodes.report("a"), "b", Yardstick(0), Steps(nodes.at))
     differing = nodes.run(comparison.still_differing([nodes.layout.data(key) for key in KEYS]))
     assert differing == [nodes.layout.data(KEYS[place]) for place in (0, 63, 159)]
     nodes.assert_bounded()

@@ -6,6 +6,8 @@ import logging
 import time
 from typing import Any
 
+from redrepl.edges.configuration import REPAIR
+from redrepl.plans.anti_entropy import Swept
 from redrepl.plans.bring_up import BroughtUp
 from redrepl.values.effects import Progress
 from redrepl.values.errors import RedreplError
@@ -13,6 +15,13 @@ from redrepl_workers.context import WorkerContext, context_for
 from redrepl_workers.lease import LEASE_SECONDS, Lease, lease
 
 RENEW_SECONDS = LEASE_SECONDS / 3
+
+SWEEP_LEASE = ":sweep"
+"""No node has this name."""
+
+SHOWN_MISMATCHES = 10
+"""Keys that differ are named in the log one by one, up to so many of one part."""
+
 _warned: dict[str, str] = {}
 _log = logging.getLogger("redrepl.worker")
 
@@ -44,6 +53,41 @@ def bring_up_with_lease(context: WorkerContext, connection: Any | None, node: st
             return f"{node}: {error}"
     _warned.pop(node, None)
     return _report(done)
+
+
+def sweep(cluster: str) -> str:
+    """Do a part of the sweep over all keys of all copies; answers in words what was found."""
+    context = context_for(cluster)
+    return sweep_with_lease(context, _queue_connection())
+
+
+def sweep_with_lease(context: WorkerContext, connection: Any | None) -> str:
+    """`sweep` unless another worker is at it."""
+    with lease(connection, context.configuration.cluster, SWEEP_LEASE) as held:
+        if held is None:
+            return "sweep: another worker is at it"
+        try:
+            swept = context.administration.sweep(on_progress=_Watch(context, held))
+        except Stopping as reason:
+            return f"sweep: {reason}, to be continued"
+        except RedreplError as error:
+            _warn_once(SWEEP_LEASE, str(error))
+            return f"sweep: {error}"
+    _warned.pop(SWEEP_LEASE, None)
+    return _sweep_report(swept, context.configuration.anti_entropy == REPAIR)
+
+
+def _sweep_report(swept: Swept, repairs: bool) -> str:
+    for mismatch in swept.mismatches[:SHOWN_MISMATCHES]:
+        _log.warning("sweep: key %r differs on %s: %s", mismatch.key, mismatch.node, mismatch.kind)
+    found, what = swept.findings, "mended" if repairs else "left as they are"
+    text = f"sweep: {found.keys} keys so far, {found.differences} differences {what}, {found.purged} tombstones purged"
+    if swept.report is not None:
+        text = text.replace(" so far", "")
+        if found.missed:
+            text += f"; not compared: {', '.join(found.missed)}"
+        _log.log(logging.WARNING if found.differences else logging.INFO, "%s", text)
+    return text
 
 
 def _warn_once(node: str, text: str) -> None:

@@ -8,13 +8,18 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from redrepl import Configuration
-from redrepl.edges.wake_ups import enqueue_bring_up, open_queue
+from redrepl.edges.wake_ups import enqueue_bring_up, enqueue_sweep, open_queue
 from redrepl.values.errors import RedreplError
 from redrepl_workers.context import WorkerContext
-from redrepl_workers.jobs import bring_up_with_lease
+from redrepl_workers.jobs import SWEEP_LEASE, bring_up_with_lease, sweep_with_lease
+
+if TYPE_CHECKING:
+    from rq import Queue
 
 PATIENCE_TICKS = 3
 """A node whose jobs have been waiting or stuck for this many ticks is brought up by the tick itself."""
@@ -68,28 +73,35 @@ class Ticker:
         if topology is None:
             return []
         targets = administration.targets(topology, reports)
-        self._blocked = Counter({node: count for node, count in self._blocked.items() if node in targets})
+        kept = (*targets, SWEEP_LEASE)
+        self._blocked = Counter({name: count for name, count in self._blocked.items() if name in kept})
+        cluster = self._context.configuration.cluster
         for node in targets:
-            self._see_to(node)
+            enqueue = partial(enqueue_bring_up, cluster=cluster, node=node)
+            self._see_to(node, enqueue, partial(bring_up_with_lease, self._context, node=node))
+        if administration.is_sweep_due(topology, reports):
+            enqueue = partial(enqueue_sweep, cluster=cluster)
+            self._see_to(SWEEP_LEASE, enqueue, partial(sweep_with_lease, self._context))
         administration.trim_logs(topology, reports)
         return targets
 
-    def _see_to(self, node: str) -> None:
-        if self._enqueue(node):
-            self._blocked[node] = 0
+    def _see_to(self, name: str, enqueue: Callable[[Queue], bool], carry_out: Callable[[Any | None], str]) -> None:
+        """Have work done by a job; where the queue does not take it, or nobody takes it up, here and now."""
+        if self._is_queued(enqueue):
+            self._blocked[name] = 0
             return
-        self._blocked[node] += 1
-        if self._blocked[node] >= PATIENCE_TICKS or self._queue is None:
-            bring_up_with_lease(self._context, None if self._queue is None else self._queue.connection, node)
+        self._blocked[name] += 1
+        if self._blocked[name] >= PATIENCE_TICKS or self._queue is None:
+            carry_out(None if self._queue is None else self._queue.connection)
 
-    def _enqueue(self, node: str) -> bool:
+    def _is_queued(self, enqueue: Callable[[Queue], bool]) -> bool:
         """Whether the queue took a job. Without a queue, or where it does not answer, it did not."""
         configuration = self._context.configuration
         if configuration.queue_url is None:
             return False
         try:
             self._queue = self._queue or open_queue(configuration.queue_url, configuration.queue)
-            return enqueue_bring_up(self._queue, configuration.cluster, node)
+            return enqueue(self._queue)
         except Exception as error:  # whatever is wrong with the queue, the node is looked after
             _log.debug("queue: %s", error)
             self._queue = None

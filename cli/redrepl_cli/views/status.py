@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from redrepl import ClusterStatus, Condition, Configuration, NodeState, NodeStatus, ReplicationStats
 from redrepl.values.errors import Unavailable
-from redrepl.values.status import Verdict
+from redrepl.values.status import SweepStatus, Verdict
 from redrepl_cli.exit_codes import ExitCode
 from redrepl_cli.output import ABSENT, cell_text, listing, plain_table
 from redrepl_cli.queue import QueueStatistics
@@ -150,9 +150,28 @@ def _counts(status: ClusterStatus, queue: QueueStatistics) -> RenderableType:
             ("replicas", replicas),
             ("keys on the primary", stats.primary_data_count),
             ("largest lag", f"{stats.max_lag_entries} entries, {stats.max_lag_seconds:.1f} s"),
+            ("last sweep", _sweep_text(status.sweep)),
             ("queue", jobs if queue.error is None else printable(queue.error)),
         ]
     )
+
+
+def _sweep_text(sweep: SweepStatus | None) -> str | None:
+    """What the last sweep over all keys found, and how far the one under way is."""
+    if sweep is None:
+        return None
+    going_on = f"under way, {sweep.under_way.keys} keys so far" if sweep.under_way else ""
+    if sweep.last is None:
+        return going_on or "never"
+    found = sweep.last
+    text = f"{ago_text(sweep.last_ended_seconds_ago)}: {found.keys} keys, {found.differences} differences"
+    if found.differences:
+        text += f", {found.repaired} repaired"
+    if found.purged or found.waiting:
+        text += f", {found.purged} tombstones purged, {found.waiting} waiting"
+    if found.missed:
+        text += f"; not compared: {', '.join(found.missed)}"
+    return f"{text}; the next is {going_on}" if going_on else text
 
 
 def _verdict_line(verdict: Verdict) -> RenderableType:

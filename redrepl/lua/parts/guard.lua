@@ -4,9 +4,10 @@
 -- Answers:   {'refused', epoch, state} of this node where it does not admit the caller ('' where it is no member).
 
 local function read_member()
-  local found = redis.call('HMGET', KEYS[1], 'epoch', 'state', 'rule', 'restamp_writer', 'max_age_micros', 'max_skew_micros')
+  local found = redis.call('HMGET', KEYS[1], 'epoch', 'state', 'rule', 'restamp_writer', 'max_age_micros',
+                           'max_skew_micros', 'purged_before')
   return {epoch = found[1], state = found[2], rule = found[3], restamp_writer = found[4],
-          max_age = tonumber(found[5]), max_skew = tonumber(found[6])}
+          max_age = tonumber(found[5]), max_skew = tonumber(found[6]), purged_before = tonumber(found[7] or 0)}
 end
 
 local function refusal(member)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
+from copy import deepcopy
 from typing import Any, TypeVar
 
 import fakeredis
@@ -29,6 +31,7 @@ from redrepl.values.report import NodeReport
 from redrepl.values.stamp import Stamp
 from redrepl.values.topology import Mode, Topology
 from tests.unit.support.by_hand import topology
+from tests.unit.support.digest import digest
 
 R = TypeVar("R")
 SECOND = 1_000_000
@@ -36,15 +39,20 @@ MAX_AGE_SECONDS = 30.0
 
 
 class Nodes:
-    """Servers a, b, c ... of one cluster. A node in ``down`` answers nothing."""
+    """Servers a, b, c ... of one cluster. A node in ``down`` answers nothing.
+
+    meanwhile: what happens just before a script runs the next time, by the script's name.
+    """
 
     def __init__(self, copies: int, mode: Mode = Mode.PRIMARY_REPLICA) -> None:
         self.layout = KeyLayout("shop")
         self.first = topology(copies, mode, epoch=1)
         self.down: set[str] = set()
         self.at = 100.0
+        self.meanwhile: dict[str, Callable[[], None]] = {}
+        self._servers = {node: fakeredis.FakeServer(version=(7,)) for node in self.first.ids}
         self._incarnations = 0
-        self._clients = {node: self._new_client() for node in self.first.ids}
+        self._clients = {node: self._new_client(server) for node, server in self._servers.items()}
         self._runs = dict.fromkeys(self.first.ids, 1)
         self.run(initialise(self.first, {n: f"inc-{n}" for n in self.first.ids}, Tolerances(), self.at + 5))
 
@@ -71,6 +79,10 @@ class Nodes:
     def send(self, node: str, command: Command) -> Any:
         """What a node answers, as it comes over the wire."""
         client = self._clients[node]
+        if isinstance(command, ScriptCall) and command.script in self.meanwhile:
+            self.meanwhile.pop(command.script)()
+        if isinstance(command, ScriptCall) and command.script == "digest":
+            return digest(client, command)
         if isinstance(command, ScriptCall):
             sha = all_scripts()[command.script].sha.decode()
             return client.execute_command("EVALSHA", sha, len(command.keys), *command.keys, *command.arguments)
@@ -85,6 +97,15 @@ class Nodes:
     def restart(self, node: str) -> None:
         """The server comes back with its data and another run id."""
         self._runs[node] += 1
+
+    def dump(self, node: str) -> Any:
+        """All that a server holds now, to be put back with `restore`."""
+        return deepcopy(self._servers[node].dbs[0]._dict)
+
+    def restore(self, node: str, data: Any) -> None:
+        """The server comes back with older data."""
+        self._servers[node].dbs[0]._dict = deepcopy(data)
+        self.restart(node)
 
     def lose_everything(self, node: str) -> None:
         """The server comes back empty."""
@@ -148,8 +169,8 @@ class Nodes:
             return Failure(request.node, request.tag, "down", False, self.at)
         return Reply(request.node, request.tag, self.send(request.node, request.command), self.at)
 
-    def _new_client(self) -> Any:
-        client: Any = fakeredis.FakeRedis(server=fakeredis.FakeServer(version=(7,)), protocol=2)
+    def _new_client(self, server: fakeredis.FakeServer) -> Any:
+        client: Any = fakeredis.FakeRedis(server=server, protocol=2)
         for script in all_scripts().values():
             if script.name != "digest":
                 client.script_load(script.source)

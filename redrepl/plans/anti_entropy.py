@@ -1,0 +1,278 @@
+"""Anti-entropy: a sweep over all keys of all copies, a part at a time (docs/protocol.md, section 6.1).
+
+It finds and mends what no log names, and purges tombstones that nothing needs any more. The reference's keys are walked
+first and compared on all copies, then each copy's, for what it has too much. Of each page of names the nodes make
+digests, and only where these differ records are looked at. Where a sweep stands is kept on the reference after each
+part, so that whoever comes next goes on there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from redrepl.plans.comparison import Comparison, Mismatch
+from redrepl.plans.digests import Digests, add_digests, differing_ranges
+from redrepl.plans.scan import FOREIGN, read_headers, scan_page
+from redrepl.plans.scatter import gather
+from redrepl.plans.steps import Steps
+from redrepl.plans.undecided import max_age_micros
+from redrepl.plans.verify import find_comparable, spread, yardstick_for
+from redrepl.plans.view import ON_ACTIVE, ClusterView, check_admitted
+from redrepl.values import limits
+from redrepl.values.effects import PlainCommand, Plan, Progress
+from redrepl.values.keys import KeyLayout
+from redrepl.values.report import NodeReport
+from redrepl.values.stamp import STAMP_BYTES, Stamp
+from redrepl.values.sweep import LAST, UNDER_WAY, Findings, Sweep, SweepReport, read_last, read_under_way
+from redrepl.values.topology import Mode
+
+NAMES_PER_RANGE = 16
+"""Names whose records have one digest: so many are looked at for one that differs."""
+
+LONGEST_PART_SECONDS = 2.0
+"""A part makes up for at most so much time: a sweep that rested does not hurry afterwards."""
+
+_START = "0"
+
+
+class SweepOrder(NamedTuple):
+    """How to go about it. started: the driver's clock. repairs: mend what differs; else it is only counted.
+
+    retention_seconds: how long tombstones stay at least.
+    """
+
+    started: float
+    keys_per_second: float
+    repairs: bool
+    retention_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What one part did. ``report``: of the whole sweep, once it has ended."""
+
+    findings: Findings
+    mismatches: tuple[Mismatch, ...]
+    report: SweepReport | None = None
+
+
+def is_sweep_due(reference: NodeReport, every_seconds: float) -> bool:
+    """Whether a sweep is under way, or so long has passed since the last one, by the reference's clock."""
+    last = read_last(reference.sweep)
+    if last is None or read_under_way(reference.sweep) is not None:
+        return True
+    return reference.now_millis >= last.ended_millis + every_seconds * 1000
+
+
+def sweep(layout: KeyLayout, nodes: tuple[str, ...], order: SweepOrder) -> Plan[Swept]:
+    """Do a part of the sweep under way, or begin one. Raises Unavailable where a node fails; the next call goes on."""
+    steps = Steps(order.started)
+    view, reference, present, _ = yield from find_comparable(layout, nodes, steps)
+    state = _go_on(view, reference, present)
+    part = _Part(view, reference, present, state, order, steps)
+    yield from part.walk()
+    yield from _keep(view, reference.node, part, steps)
+    return Swept(part.state.findings, tuple(part.mismatches), part.report)
+
+
+def _go_on(view: ClusterView, reference: NodeReport, present: Mapping[str, NodeReport]) -> Sweep:
+    """The sweep under way, as far as what it knows still holds; else a new one."""
+    state = read_under_way(reference.sweep)
+    if state is None or state.epoch != view.topology.epoch:
+        return _begin(view, reference, present)
+    if state.node not in present or state.run_id != present[state.node].run_id:
+        return _start_walk(state, (state.node, *state.left), present)
+    return state
+
+
+def _begin(view: ClusterView, reference: NodeReport, present: Mapping[str, NodeReport]) -> Sweep:
+    now_micros = reference.now_millis * 1000
+    others = tuple(node for node in present if node != reference.node)
+    missed = tuple(node for node in view.ids if node not in present)
+    return Sweep(
+        epoch=view.topology.epoch,
+        node=reference.node,
+        run_id=reference.run_id,
+        left=others,
+        purge_before=now_micros - max_age_micros(reference) - int(reference.member["max_skew_micros"]),
+        confirmed_entries=reference.log.added,
+        checked_entries={node: present[node].log.added for node in others},
+        began_millis=reference.now_millis,
+        at_millis=reference.now_millis - 1000,
+        findings=Findings(missed=missed),
+    )
+
+
+def _start_walk(state: Sweep, nodes: tuple[str, ...], present: Mapping[str, NodeReport]) -> Sweep:
+    """Begin the walk over the first of these nodes that is there; the others' turn comes after it."""
+    there = [node for node in nodes if node in present]
+    missed = tuple(dict.fromkeys((*state.findings.missed, *(node for node in nodes if node not in present))))
+    findings = replace(state.findings, missed=missed)
+    if not there:
+        return replace(state, node="", left=(), cursor=_START, findings=findings)
+    node, *left = there
+    return replace(state, node=node, run_id=present[node].run_id, left=tuple(left), cursor=_START, findings=findings)
+
+
+def may_purge(view: ClusterView, reference: NodeReport, present: Mapping[str, NodeReport], state: Sweep) -> bool:
+    """Whether all members have what had been decided when the sweep began, and nothing older can come from them.
+
+    All members serve; the reference's log is confirmed on each up to where it was, and what their own logs named then
+    was checked. With several primaries older writes may still be under way, whatever their age: nothing is purged.
+    """
+    if view.topology.mode is not Mode.PRIMARY_REPLICA or set(present) != set(view.ids):
+        return False
+    for node in view.others[reference.node]:
+        cursor, mark = reference.cursors.get(node), reference.marks.get(node)
+        if cursor is None or cursor.position.entries < state.confirmed_entries:
+            return False
+        if mark is None or mark.incarnation != present[node].incarnation:
+            return False
+        if mark.position.entries < state.checked_entries.get(node, limits.MAX_MICROS):
+            return False
+    return True
+
+
+class _Part:
+    """One part of a sweep: as many pages as the time since the last part allows."""
+
+    def __init__(
+        self,
+        view: ClusterView,
+        reference: NodeReport,
+        present: Mapping[str, NodeReport],
+        state: Sweep,
+        order: SweepOrder,
+        steps: Steps,
+    ) -> None:
+        self.view = view
+        self.reference = reference
+        self.present = present
+        self.state = state
+        self.order = order
+        self.steps = steps
+        self.mismatches: list[Mismatch] = []
+        self.report: SweepReport | None = None
+        self._yardstick = yardstick_for(view, reference, order.retention_seconds)
+        self._purges = may_purge(view, reference, present, state)
+
+    def walk(self) -> Plan[None]:
+        """Go over pages of names until the part's share of keys is done, or the sweep."""
+        elapsed = (self.reference.now_millis - self.state.at_millis) / 1000
+        share = self.order.keys_per_second * min(max(elapsed, 0.0), LONGEST_PART_SECONDS)
+        done = 0
+        while self.state.node and done < share:
+            done += yield from self._page()
+            yield Progress(f"sweep {self.state.node}", done, int(share))
+        now_millis = self.reference.now_millis + int((self.steps.at - self.order.started) * 1000)
+        self.state = replace(self.state, at_millis=now_millis)
+        if not self.state.node:
+            self.report = SweepReport(self.state.began_millis, now_millis, self.state.findings)
+
+    def _page(self) -> Plan[int]:
+        node = self.state.node
+        cursor, names = yield from scan_page(self.view, node, self.state.cursor.encode(), self.steps.until)
+        others = [other for other in self.present if other != node]
+        if node != self.reference.node:
+            others = [self.reference.node]
+        yield from self._compare(node, others, names)
+        counted = len(names) if node == self.reference.node else 0
+        self._note(keys=counted)
+        if cursor == _START.encode():
+            self.state = _start_walk(self.state, self.state.left, self.present)
+        else:
+            self.state = replace(self.state, cursor=cursor.decode())
+        # An empty page costs its node as much as a full one.
+        return max(len(names), limits.SCAN_KEYS)
+
+    def _compare(self, walked: str, others: Sequence[str], names: list[bytes]) -> Plan[None]:
+        numbers = [index // NAMES_PER_RANGE for index in range(len(names))]
+        sums: dict[str, Digests] = {node: {} for node in (walked, *others)}
+        old = yield from add_digests(walked, names, numbers, sums[walked], self._yardstick, self.steps)
+        for node in others:
+            yield from add_digests(node, names, numbers, sums[node], self._yardstick, self.steps)
+        unequal: set[bytes] = set()
+        for node in others:
+            ranges = differing_ranges(sums[walked], sums[node])
+            suspects = [name for name, number in zip(names, numbers, strict=True) if number in ranges]
+            copy = walked if node == self.reference.node else node
+            suspects = yield from self._settled(copy, suspects, only_surplus=walked != self.reference.node)
+            unequal.update((yield from self._mend(copy, suspects)))
+        yield from self._purge(walked, {name: stamp for name, stamp in old.items() if name not in unequal})
+
+    def _mend(self, node: str, suspects: list[bytes]) -> Plan[list[bytes]]:
+        """Count what differs on a copy and stays so, and mend it; answers the names."""
+        if not suspects:
+            return []
+        comparison = Comparison(self.view, self.reference, node, self._yardstick, self.steps)
+        names = yield from comparison.still_differing(suspects)
+        self.mismatches += [comparison.mismatches[name] for name in names]
+        repaired = 0
+        if self.order.repairs and names:
+            repaired = yield from comparison.repair(names)
+            if comparison.decided:
+                others = [other for other in self.present if other != self.reference.node]
+                yield from spread(self.view, self.reference, others, comparison.decided, self.steps)
+        self._note(differences=len(names), repaired=repaired)
+        return names
+
+    def _settled(self, node: str, names: list[bytes], only_surplus: bool) -> Plan[list[bytes]]:
+        """Without those that were written lately: these the logs bring. ``only_surplus``: nothing stands on the
+        reference; its own walk goes over everything else.
+        """
+        if not names:
+            return []
+        settled_before = self._yardstick.now_millis * 1000 - 2 * max_age_micros(self.reference)
+        ours = yield from read_headers(self.view, self.reference.node, names, self.steps.until, ON_ACTIVE)
+        theirs = yield from read_headers(self.view, node, names, self.steps.until, ON_ACTIVE)
+        return [
+            name
+            for name, own, other in zip(names, ours, theirs, strict=True)
+            if max(_micros(own), _micros(other)) < settled_before and not (only_surplus and own)
+        ]
+
+    def _purge(self, walked: str, old: dict[bytes, Stamp]) -> Plan[None]:
+        """Remove old tombstones on all copies; from a copy's walk those that the reference has purged already."""
+        before = self.state.purge_before
+        ripe = {name: stamp for name, stamp in old.items() if self._purges and stamp.micros < before}
+        nodes: Sequence[str] = list(self.present)
+        if walked != self.reference.node and ripe:
+            nodes, names = [walked], list(ripe)
+            standing = yield from read_headers(self.view, self.reference.node, names, self.steps.until, ON_ACTIVE)
+            ripe = {name: ripe[name] for name, header in zip(names, standing, strict=True) if not header}
+        elif walked == self.reference.node:
+            self._note(waiting=len(old) - len(ripe))
+        if not ripe:
+            return
+        call = self.view.purge_call(ripe, min(before, self._yardstick.old_before))
+        gathered = yield from gather(dict.fromkeys(nodes, call), self.steps.at, self.steps.until)
+        self.steps.at = gathered.at
+        for node, content in gathered.answers.items():
+            check_admitted(content, node, self.view.epoch)
+        if walked in gathered.answers:
+            self._note(purged=gathered.answers[walked][1])
+
+    def _note(self, **more: int) -> None:
+        found = self.state.findings
+        counts = {name: getattr(found, name) + count for name, count in more.items()}
+        self.state = replace(self.state, findings=replace(found, **counts))
+
+
+def _micros(header: bytes) -> int:
+    if header in (b"", FOREIGN):
+        return 0
+    return Stamp.parse(header[:STAMP_BYTES]).micros
+
+
+def _keep(view: ClusterView, reference: str, part: _Part, steps: Steps) -> Plan[None]:
+    """Note on the reference where to go on, or how the sweep ended."""
+    key = view.layout.sweep
+    if part.report is None:
+        command = PlainCommand((b"HSET", key, UNDER_WAY.encode(), part.state.encode()))
+        yield from steps.ask(reference, command, "noting how far the sweep is")
+        return
+    command = PlainCommand((b"HSET", key, LAST.encode(), part.report.encode()))
+    yield from steps.ask(reference, command, "noting the end of the sweep")
+    yield from steps.ask(reference, PlainCommand((b"HDEL", key, UNDER_WAY.encode())), "ending the sweep")
