@@ -8,18 +8,11 @@ member's state; what they held beyond it goes to their discarded logs.
 
 from __future__ import annotations
 
-from redrepl.plans.failover import (
-    FailedOver,
-    FailoverOrder,
-    check_failover,
-    majority_of,
-    newest_epoch,
-    sound_members,
-    why_left,
-)
+from redrepl.plans.failover import FailedOver, FailoverOrder, check_failover, newest_epoch
 from redrepl.plans.inspect import inspect_nodes
-from redrepl.plans.membership import change_call, epoch_fields
+from redrepl.plans.membership import active_fields, change_call, epoch_fields
 from redrepl.plans.scatter import gather
+from redrepl.plans.soundness import majority_of, sound_members, why_left
 from redrepl.plans.steps import Steps
 from redrepl.plans.topology import newest_topology
 from redrepl.values.effects import Plan
@@ -109,7 +102,7 @@ def _fence(
 
 
 def _install(layout: KeyLayout, topology: Topology, truth: NodeReport, incarnation: str, steps: Steps) -> Plan[None]:
-    fields = {**epoch_fields(topology, truth.node), "state": "active", "lineage": str(topology.epoch)}
+    fields = {**epoch_fields(topology, truth.node), **active_fields(topology)}
     if truth.has_restarted:
         # Ids of the log may be given again to other content: marks made in the old log count up to here only.
         fields |= {"run_id": truth.run_id, "incarnation": incarnation, "previous_incarnation": truth.incarnation}

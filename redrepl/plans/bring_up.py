@@ -17,13 +17,22 @@ from dataclasses import dataclass, field
 from redrepl.plans.catch_up import confirm, ship_log
 from redrepl.plans.copying import Copier
 from redrepl.plans.diverged import discard_diverged
-from redrepl.plans.failover import FailoverOrder, fail_over, majority_of, sound_members
+from redrepl.plans.failover import FailoverOrder, fail_over
 from redrepl.plans.full_sync import full_sync
 from redrepl.plans.inspect import inspect_nodes
 from redrepl.plans.marks import checkpoint_call, starting_mark
-from redrepl.plans.membership import Tolerances, change_call, enrol_call, epoch_fields, leave_call, purge_field
+from redrepl.plans.membership import (
+    Tolerances,
+    active_fields,
+    change_call,
+    enrol_call,
+    epoch_fields,
+    leave_call,
+    purge_field,
+)
 from redrepl.plans.reinstate import Reports, reinstate
 from redrepl.plans.restarts import restarted_together
+from redrepl.plans.soundness import majority_of, sound_members, way_out
 from redrepl.plans.steps import Steps
 from redrepl.plans.topology import newest_topology
 from redrepl.plans.undecided import DIVERGED, UNDECIDED, check_log
@@ -210,7 +219,7 @@ def _activate(view: ClusterView, target: NodeReport, order: BringUpOrder, steps:
     now = yield from _report(view.layout, target.node, steps)
     if now.run_id != target.run_id or now.state != "syncing":
         raise Unavailable(f"node {target.node!r} restarted while it was brought up", {target.node: "restarted"})
-    fields = {"state": "active", "run_id": now.run_id, "lineage": str(view.topology.epoch)}
+    fields = {**active_fields(view.topology), "run_id": now.run_id}
     if target.has_restarted:
         # Ids of the log may be given again to other content: marks made in the old log count up to here only.
         fields |= {"incarnation": order.incarnation, "previous_incarnation": now.incarnation}
@@ -281,9 +290,8 @@ def _replace_or_reinstate(
         return
     if not primary.member:
         others = [report for report in reports.values() if isinstance(report, NodeReport) and report.member]
-        raise RedreplError(
-            _EMPTY_PRIMARY.format(node=primary.node), {r.node: f"{r.log.added} changes in its log" for r in others}
-        )
+        text = _EMPTY_PRIMARY.format(node=primary.node, way_out=way_out(view.topology, reports))
+        raise RedreplError(text, {r.node: f"{r.log.added} changes in its log" for r in others})
     reinstated = yield from reinstate(view, primary, reports, order.incarnation, steps)
     done.records += reinstated.records
     done.activated = True
@@ -300,5 +308,5 @@ def _skip_cut_log(view: ClusterView, replica: NodeReport, primary: NodeReport, s
 _EMPTY_PRIMARY = (
     "primary {node!r} came back empty, or is another server at its address: writes stay stopped, and it is not used to "
     "bring up replicas, which would empty them. The replicas keep the data; restore the primary's data directory and "
-    "restart it, or go on from a replica (`redrepl failover`)"
+    "restart it, or: {way_out}"
 )

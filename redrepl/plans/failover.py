@@ -6,15 +6,15 @@ that died starts over in a higher epoch: until members are active in the new epo
 they got records which others of their lineage had.
 
 1. Fence a majority of all members: nothing commits in the old epoch any more.
-2. The members of the highest lineage among them hold every committed write between them. One becomes the new primary
-   and takes what the others' logs name beyond what it has seen of them.
+2. The members of the highest lineage among them, and of its era, hold every committed write between them. One becomes
+   the new primary and takes what the others' logs name beyond what it has seen of them.
 3. The others take what its log names. They become active, then it does, and then the topology is told.
 4. Whoever was away, or is of an older lineage, is brought up by the workers (plans/bring_up.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -22,8 +22,9 @@ from redrepl.plans.catch_up import ship_log
 from redrepl.plans.copying import Copier, copy_all
 from redrepl.plans.inspect import inspect_nodes
 from redrepl.plans.marks import checkpoint_call, starting_mark
-from redrepl.plans.membership import change_call, epoch_fields
+from redrepl.plans.membership import active_fields, change_call, epoch_fields
 from redrepl.plans.scatter import gather
+from redrepl.plans.soundness import donors_among, majority_of, sound_members, way_out, why_left
 from redrepl.plans.steps import Steps
 from redrepl.plans.topology import newest_topology
 from redrepl.plans.view import FOR_UPKEEP, ClusterView, EpochMoved
@@ -68,22 +69,6 @@ class FailedOver:
     seconds: float = 0.0
 
 
-def sound_members(
-    topology: Topology, reports: dict[str, NodeReport | str], away: Iterable[str] = ()
-) -> list[NodeReport]:
-    """Members that still hold everything they ever acknowledged: the servers have not restarted since they served.
-
-    In whatever state: what a member that is being brought up has lost to the new primary was never committed.
-    """
-    found = [reports.get(node) for node in topology.ids if node not in set(away)]
-    return [r for r in found if isinstance(r, NodeReport) and r.is_itself and not r.has_restarted and r.lineage > 0]
-
-
-def majority_of(topology: Topology) -> int:
-    """How many members must be fenced: every committed QUORUM write is on one of them."""
-    return len(topology.ids) // 2 + 1
-
-
 def newest_epoch(reports: dict[str, NodeReport | str]) -> int:
     """The newest epoch that a node works in, published or not."""
     return max((report.epoch for report in reports.values() if isinstance(report, NodeReport)), default=0)
@@ -108,7 +93,7 @@ def fail_over(layout: KeyLayout, nodes: tuple[str, ...], order: FailoverOrder) -
     epoch = newest_epoch(reports) + 1
     fenced = yield from _fence(layout, topology, sound, epoch, steps)
     lineage = max(report.lineage for report in fenced)
-    donors = [report for report in fenced if report.lineage == lineage]
+    donors = donors_among(fenced)
     chosen = choose(donors, previous, order)
     view = ClusterView(topology.with_primary(chosen.node, epoch))
     done = FailedOver(epoch, chosen.node, previous)
@@ -142,7 +127,7 @@ def check_enough(
     if len(sound) < needed:
         text = (
             f"{needed} of {len(topology.ids)} members must take part, which have lost nothing since they served; "
-            f"usable: {', '.join(names) or 'none'}"
+            f"usable: {', '.join(names) or 'none'}; {way_out(topology, reports)}"
         )
         raise Unavailable(text, evidence)
     if order.to is not None and order.to not in names:
@@ -150,21 +135,6 @@ def check_enough(
     if order.planned and topology.decider not in names:
         text = f"a switchover needs the present primary {topology.decider!r}; without it, use failover"
         raise Unavailable(text, evidence)
-
-
-def why_left(report: NodeReport | str | None) -> str:
-    """Why a member takes no part, in words."""
-    if report is None:
-        return "known to be away"
-    if isinstance(report, str):
-        return report
-    if not report.member:
-        return "came back empty"
-    if not report.is_itself:
-        return f"the server at its address is node {report.member.get('node')!r}"
-    if report.has_restarted:
-        return "restarted, and may have lost data"
-    return "was not fenced, or is of an older lineage"
 
 
 def _returned(report: NodeReport | str | None, lineage: int) -> NodeReport | None:
@@ -298,8 +268,7 @@ class _Installation:
         return found
 
     def _active_fields(self, node: str) -> dict[str, str]:
-        epoch = str(self._view.topology.epoch)
-        return {**epoch_fields(self._view.topology, node), "state": "active", "lineage": epoch}
+        return {**epoch_fields(self._view.topology, node), **active_fields(self._view.topology)}
 
     def _activate(self, ready: Sequence[NodeReport]) -> Plan[list[NodeReport]]:
         """Have the others serve. No client knows the epoch yet."""

@@ -5,16 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from redrepl.plans.accept_loss import check_acceptable, epoch_after_loss, why_behind
-from redrepl.plans.failover import (
-    FailoverOrder,
-    check_enough,
-    check_failover,
-    choose,
-    newest_epoch,
-    sound_members,
-    why_left,
-)
+from redrepl.plans.failover import FailoverOrder, check_enough, check_failover, choose, newest_epoch
 from redrepl.plans.marks import starting_mark
+from redrepl.plans.soundness import donors_among, sound_members, why_left
 from redrepl.values.report import LOG_START, NodeReport
 from redrepl.values.topology import Topology
 
@@ -41,8 +34,7 @@ def foresee(topology: Topology, reports: dict[str, NodeReport | str], order: Fai
     previous = check_failover(topology, order.to)
     sound = sound_members(topology, reports, order.away)
     check_enough(topology, sound, reports, order)
-    lineage = max(report.lineage for report in sound)
-    donors = [report for report in sound if report.lineage == lineage]
+    donors = donors_among(sound)
     chosen = choose(donors, previous, order)
     names = {report.node for report in donors}
     left = {node: why_left(reports.get(node)) for node in topology.ids if node not in names}

@@ -51,6 +51,11 @@ def purge_field(report: NodeReport, purged_before: int) -> dict[str, str]:
     return {"purged_before": str(purged_before)} if purged_before > report.purged_before else {}
 
 
+def active_fields(topology: Topology) -> dict[str, str]:
+    """The member fields of one that begins to serve in this epoch, or goes on serving in it."""
+    return {"state": "active", "lineage": str(topology.epoch), "era": str(topology.merged_epoch)}
+
+
 def enrol_call(
     topology: Topology,
     node: str,
@@ -59,8 +64,9 @@ def enrol_call(
     incarnation: str,
     tolerances: Tolerances,
     purged_before: int = 0,
+    joins: bool = False,
 ) -> ScriptCall:
-    """Make a node that is no member one, in this state.
+    """Make a node that is no member one, in this state. ``joins``: it is new, and not one that lost its membership.
 
     A node that comes in syncing may hold records that its new log does not name. With several primaries nobody may
     take that log for complete, so its floor is set above the beginning.
@@ -69,7 +75,7 @@ def enrol_call(
     fields = {
         **epoch_fields(topology, node),
         "state": state,
-        "lineage": str(topology.epoch if state == "active" else 0),
+        "lineage": "0",
         "incarnation": incarnation,
         "run_id": run_id,
         "max_age_micros": f"{tolerances.max_age_seconds * 1e6:.0f}",
@@ -78,6 +84,10 @@ def enrol_call(
     if purged_before:
         fields["purged_before"] = str(purged_before)
     del fields["epoch"]
+    if state == "active":
+        fields |= active_fields(topology)
+    if joins:
+        fields["joined"] = str(topology.epoch)
     if state == "syncing" and topology.decider is None:
         fields["log_floor"] = ABOVE_LOG_START
     head = (topology.cluster, node, str(topology.epoch), topology.encode())
@@ -203,6 +213,7 @@ def change_topology(
             raise Unavailable("the topology cannot be changed without this node", {node: report})
         if isinstance(report, NodeReport) and node not in old.ids:
             check_free(new, node, report)
+    _check_serving(old, reports)
     done: dict[str, str] = {}
     for node in everybody:
         report = reports[node]
@@ -216,6 +227,20 @@ def change_topology(
         else:
             done[node] = yield from _move(layout, new, node, report, until)
     return done
+
+
+def _check_serving(topology: Topology, reports: Mapping[str, NodeReport | str]) -> None:
+    """Raise Unavailable unless the one primary serves.
+
+    What one that restarted has lost is to be found out among the members it had: with fewer, a committed write could be
+    missed by all that are left.
+    """
+    primary = reports.get(topology.decider or "")
+    if isinstance(primary, NodeReport) and not (primary.is_serving and primary.epoch == topology.epoch):
+        what = "restarted, or came back empty" if primary.has_restarted or not primary.member else primary.state
+        raise Unavailable(
+            "members are changed while the primary serves; look at `redrepl status`", {primary.node: what}
+        )
 
 
 def leave_call(layout: KeyLayout, node: str) -> ScriptCall:
@@ -233,7 +258,7 @@ def _take_out(layout: KeyLayout, node: str, until: float) -> Plan[str]:
 def _bring_in(
     new: Topology, node: str, report: NodeReport, tolerances: Tolerances, incarnation: str, until: float
 ) -> Plan[str]:
-    call = enrol_call(new, node, "syncing", report.run_id, incarnation, tolerances)
+    call = enrol_call(new, node, "syncing", report.run_id, incarnation, tolerances, joins=True)
     reply = expect_reply((yield ask(node, call, until)), node, "bringing it in")
     if reply.content != 1 and reply.content[0] == b"occupied":
         raise _occupied(new.cluster, node, reply.content[1].decode())
@@ -245,7 +270,7 @@ def _move(layout: KeyLayout, new: Topology, node: str, report: NodeReport, until
         return "left to the workers: it came back empty"
     fields = epoch_fields(new, node)
     if report.state == "active":
-        fields["lineage"] = str(new.epoch)
+        fields |= active_fields(new)
     reply = expect_reply(
         (yield ask(node, change_call(report, layout, fields, new), until)), node, "moving it to the new epoch"
     )

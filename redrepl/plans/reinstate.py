@@ -18,9 +18,10 @@ from redrepl.plans.catch_up import FIRST_PAGE_ENTRIES, next_count, read_page
 from redrepl.plans.copying import Copier, copy_all
 from redrepl.plans.inspect import inspect_nodes
 from redrepl.plans.marks import starting_mark
-from redrepl.plans.membership import change_call, epoch_fields, purge_field
+from redrepl.plans.membership import active_fields, change_call, epoch_fields, purge_field
 from redrepl.plans.purged import give_up_purged
 from redrepl.plans.restarts import restarted_together
+from redrepl.plans.soundness import donors_among, sound_members, way_out, why_left
 from redrepl.plans.steps import Steps
 from redrepl.plans.view import FOR_UPKEEP, ClusterView
 from redrepl.values.effects import Plan
@@ -44,7 +45,7 @@ def reinstate(
     view: ClusterView, primary: NodeReport, reports: Reports, incarnation: str, steps: Steps
 ) -> Plan[Reinstated]:
     """Admit the primary again. Raises Unavailable where too few replicas can bear witness."""
-    witnesses = _witnesses(view, primary, reports)
+    witnesses = find_witnesses(view, primary, reports)
     epoch = 1 + max(report.epoch for report in [primary, *witnesses])
     topology = replace(view.topology, epoch=epoch, merged_epoch=epoch)
     # The primary first: it serves nobody, and whoever is second stops here, before a replica is fenced in vain.
@@ -54,10 +55,11 @@ def reinstate(
         fenced += [(yield from _fence(view, witness, topology, "fenced", steps))]
     new_view, done = ClusterView(topology), Reinstated()
     reaches_back = True
-    for witness in fenced:
+    for witness in donors_among(fenced):
         reaches_back = reaches_back and starting_mark(witness, primary) is not None
         done.records += yield from _roll_forward(new_view, witness, primary, steps)
-    if not reaches_back and (given_up := (yield from give_up_purged(new_view, primary, fenced, steps))):
+    counted = [witness for witness in fenced if not witness.is_newcomer]
+    if not reaches_back and (given_up := (yield from give_up_purged(new_view, primary, counted, steps))):
         done.notes.append(f"gave up {given_up} records that were deleted, and purged, since its data was saved")
     limit = max((witness.purged_before for witness in fenced), default=0)
     yield from _admit(new_view, primary, incarnation, topology, limit, steps)
@@ -65,26 +67,69 @@ def reinstate(
     return done
 
 
-def _witnesses(view: ClusterView, primary: NodeReport, reports: Reports) -> list[NodeReport]:
-    """Replicas that lost nothing themselves, of the highest lineage.
+def find_witnesses(view: ClusterView, primary: NodeReport, reports: Reports) -> list[NodeReport]:
+    """The replicas that are to be fenced: what the primary lost is on one of them, if it was committed.
 
-    A committed QUORUM write stands on n // 2 of n - 1 replicas, so n - n // 2 of them cannot all have missed it.
+    Sound replicas in whatever state, and newcomers, who must not begin to confirm while nobody counts them. Raises
+    Unavailable where they are too few.
     """
-    copies = len(view.ids)
-    others = [reports.get(node) for node in view.others[primary.node]]
-    sound = [r for r in others if isinstance(r, NodeReport) and not r.has_restarted and r.state in ("active", "fenced")]
-    if not sound:
-        together = restarted_together(view, reports)
-        sound = [r for r in together if r.node != primary.node and r.state in ("active", "fenced")]
-    lineage = max((int(report.member.get("lineage", "0")) for report in sound), default=0)
-    sound = [report for report in sound if int(report.member.get("lineage", "0")) == lineage]
-    needed = copies - ConsistencyLevel.QUORUM.required(copies - 1) if copies > 1 else 0
-    if len(sound) < needed:
-        names = ", ".join(report.node for report in sound) or "none"
-        text = f"primary {primary.node!r} restarted; {needed} replicas are needed to see what it lost, usable: {names}"
-        evidence = {node: report for node, report in reports.items() if isinstance(report, str)}
-        raise Unavailable(text, {primary.node: "restarted", **evidence})
-    return sound
+    others = [r for node in view.others[primary.node] if isinstance(r := reports.get(node), NodeReport)]
+    newcomers = [report for report in others if report.is_newcomer]
+    needed = _needed(len(view.ids) - len(newcomers))
+    counted = [report for report in sound_members(view.topology, reports) if report.node != primary.node]
+    if not counted and needed:
+        counted = _at_their_word(view, primary, reports)
+    if len(counted) < needed:
+        raise _too_few(view, primary, reports, [report.node for report in counted], needed)
+    return [report for report in (*counted, *newcomers) if report.node != primary.node]
+
+
+def why_primary_waits(view: ClusterView, reports: Reports) -> str | None:
+    """Why the one primary, which restarted or came back empty, stays out until somebody does something, in words."""
+    primary = reports.get(view.decider or "")
+    if not isinstance(primary, NodeReport):
+        return None
+    if not primary.member:
+        return (
+            f"the primary came back empty: writes wait until another node takes over; {way_out(view.topology, reports)}"
+        )
+    if not primary.is_itself or not primary.has_restarted:
+        return None
+    try:
+        find_witnesses(view, primary, reports)
+    except Unavailable as error:
+        return str(error)
+    return None
+
+
+def _needed(copies: int) -> int:
+    """How many must be counted of members of whom each committed QUORUM write missed fewer than that.
+
+    It stands on ``copies // 2`` of the ``copies - 1`` replicas.
+    """
+    return copies - ConsistencyLevel.QUORUM.required(copies - 1) if copies > 1 else 0
+
+
+def _at_their_word(view: ClusterView, primary: NodeReport, reports: Reports) -> list[NodeReport]:
+    """Where no member serves: those that served before they restarted, the primary too where all restarted.
+
+    One that was being brought up then may have lost something before. A primary with the data of an older epoch has
+    lost something, although others' marks may not show it.
+    """
+    together = restarted_together(view, reports)
+    served = [report for report in together if report.state in ("active", "fenced")]
+    is_primary_believed = all(r.has_restarted for r in together) and primary.lineage == view.topology.epoch
+    return [report for report in served if report.node != primary.node or is_primary_believed]
+
+
+def _too_few(view: ClusterView, primary: NodeReport, reports: Reports, counted: list[str], needed: int) -> Unavailable:
+    replicas = "1 replica is" if needed == 1 else f"{needed} replicas are"
+    text = (
+        f"primary {primary.node!r} restarted; {replicas} needed to see what it lost, usable: "
+        f"{', '.join(counted) or 'none'}; {way_out(view.topology, reports)}"
+    )
+    left = {node: why_left(reports.get(node)) for node in view.others[primary.node] if node not in counted}
+    return Unavailable(text, {primary.node: "restarted", **left})
 
 
 def _fence(view: ClusterView, report: NodeReport, topology: Topology, state: str, steps: Steps) -> Plan[NodeReport]:
@@ -123,8 +168,7 @@ def _admit(
     now = (yield from inspect_nodes(view.layout, (primary.node,), steps.until))[primary.node]
     if isinstance(now, str) or now.run_id != primary.run_id:
         raise Unavailable(f"primary {primary.node!r} restarted meanwhile", {primary.node: "restarted"})
-    fields = {"state": "active", "run_id": now.run_id, "lineage": str(view.topology.epoch)}
-    fields |= purge_field(now, purged_before)
+    fields = {**active_fields(topology), "run_id": now.run_id, **purge_field(now, purged_before)}
     if primary.has_restarted:
         fields |= {"incarnation": incarnation, "previous_incarnation": now.incarnation}
         fields |= {"previous_end": primary.log.last_id}

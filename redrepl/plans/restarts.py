@@ -7,6 +7,7 @@ each with its membership, and none shows that it lost data: no log may end befor
 
 from __future__ import annotations
 
+from redrepl.plans.soundness import way_out
 from redrepl.plans.view import ClusterView
 from redrepl.values.errors import Unavailable
 from redrepl.values.report import NodeReport, id_order
@@ -29,10 +30,14 @@ def restarted_together(view: ClusterView, reports: dict[str, NodeReport | str]) 
             missing[node] = "came back without its membership"
         else:
             found.append(report)
+    # With several primaries there is no role to give to anybody.
+    advice = "" if view.decider is None else f"; {way_out(view.topology, reports)}"
     if missing:
-        raise Unavailable("no member serves, and to start again from their data all of them are needed", missing)
+        text = "no member serves, and to start again from their data all of them are needed"
+        raise Unavailable(text + advice, missing)
     if lost := {report.node: what for report in found if (what := _loss(report, found))}:
-        raise Unavailable("no member serves, and some lost data; restore their newest data directories", lost)
+        text = "no member serves, and some lost data; restore their newest data directories"
+        raise Unavailable(text + advice, lost)
     return found
 
 

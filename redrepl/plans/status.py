@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from redrepl.plans.conditions import Contents, verdicts_on
 from redrepl.plans.inspect import inspect_nodes
+from redrepl.plans.reinstate import why_primary_waits
 from redrepl.plans.scan import SCAN_START, header_is_live, read_headers, scan_page
 from redrepl.plans.steps import Steps
 from redrepl.plans.topology import newest_topology
@@ -132,6 +133,8 @@ def _walk(survey: Survey, node: str, steps: Steps) -> Plan[None]:
 def _node_status(survey: Survey, member: Member, expected: Expectations) -> NodeStatus:
     report = survey.report(member.id)
     state, error = node_state(survey.view, member, survey.reports.get(member.id))
+    if member.id == survey.view.decider:
+        error = why_primary_waits(survey.view, survey.reports) or error
     lag = lag_of(survey, member.id)
     in_time = lag is not None and lag.seconds <= expected.healthy_within_seconds
     if error is None and lag is None:
@@ -160,10 +163,7 @@ def node_state(view: ClusterView, member: Member, report: NodeReport | str | Non
     if not isinstance(report, NodeReport):
         return NodeState.INACTIVE, report or "was not asked"
     if not report.member and member.id == view.decider:
-        text = (
-            "the primary came back empty: writes wait until another node takes over (`redrepl failover` says why not)"
-        )
-        return NodeState.INACTIVE, text
+        return NodeState.INACTIVE, "the primary came back empty: writes wait until another node takes over"
     if not report.member:
         return NodeState.INACTIVE, "came back empty; the workers fill it"
     if not report.is_itself:

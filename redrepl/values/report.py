@@ -111,6 +111,20 @@ class NodeReport:
         return int(self.member.get("lineage", "0"))
 
     @property
+    def era(self) -> int:
+        """The epoch of the last merge before its lineage: since then no member has given anything up."""
+        return int(self.member.get("era", self.lineage))
+
+    @property
+    def is_newcomer(self) -> bool:
+        """Whether the node was added and has never been active since: it has confirmed nothing to anybody.
+
+        One that came back empty may have; it is enrolled without this word.
+        """
+        is_known = "joined" in self.member and self.is_itself and not self.has_restarted
+        return is_known and self.state != "active" and self.lineage == 0
+
+    @property
     def incarnation(self) -> str:
         """Identifies this log: another one after every restart."""
         return self.member.get("incarnation", "")

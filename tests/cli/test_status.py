@@ -71,6 +71,22 @@ def test_nobody_answers(output_format: str, cluster: CliCluster, invoke: Invoke)
         assert [(node["state"], bool(node["error"])) for node in found["nodes"]] == [("inactive", True)] * 3
 
 
+def test_a_primary_that_came_back_empty_says_what_can_be_done(cluster: CliCluster, invoke: Invoke) -> None:
+    config = ("--config", str(cluster.file))
+
+    def said() -> str:
+        nodes = json_of(invoke("status", "--format", "json", *config))["nodes"]
+        return str(next(node["error"] for node in nodes if node["id"] == "a"))
+
+    cluster["a"].restart(empty=True)
+    assert "; `redrepl failover` gives its role to another node" in said()
+    cluster["b"].restart(empty=True)
+    assert said().endswith(": `redrepl failover --accept-loss --to c`")
+    refused = invoke("failover", "--yes", *config)
+    assert refused.exit_code == ExitCode.UNAVAILABLE
+    assert "usable: c; go on from what one member has" in refused.stderr
+
+
 def test_the_queue_is_away_or_not_configured(cluster: CliCluster, invoke: Invoke) -> None:
     cluster.queue.kill()
     result = invoke("status", "--format", "json", "--config", str(cluster.file))

@@ -43,6 +43,7 @@ ACCEPT_LOSS = "tests/unit/test_accept_loss.py"
 FAILOVER = "tests/unit/test_failover.py"
 SWEEPS = "tests/unit/test_anti_entropy.py"
 FOLLOWING = "tests/unit/test_following_epochs.py"
+WITNESSES = "tests/unit/test_witnesses.py"
 
 MUTANTS = (
     Mutant(
@@ -427,7 +428,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a member that restarted counts in a failover",
-        file="redrepl/plans/failover.py",
+        file="redrepl/plans/soundness.py",
         old="r.is_itself and not r.has_restarted and r.lineage > 0]",
         new="r.is_itself and r.lineage > 0]",
         killer=f"{FAILOVER}::test_without_a_majority_nothing_is_touched",
@@ -436,7 +437,7 @@ MUTANTS = (
     Mutant(
         name="the latest stamp counts, not the highest lineage",
         file="redrepl/plans/failover.py",
-        old="    donors = [report for report in fenced if report.lineage == lineage]\n",
+        old="    donors = donors_among(fenced)\n",
         new="    donors = list(fenced)\n",
         killer=f"{FAILOVER}::test_a_member_of_an_older_lineage_gives_nothing_to_a_new_primary",
         evidence="diverged",
@@ -486,7 +487,7 @@ MUTANTS = (
     Mutant(
         name="a member taken as the truth keeps its lineage",
         file="redrepl/plans/accept_loss.py",
-        old='"state": "active", "lineage": str(topology.epoch)}',
+        old="**active_fields(topology)}",
         new='"state": "active"}',
         killer=f"{ACCEPT_LOSS}::test_a_truth_with_older_data_is_not_passed_over_by_what_was_noted_of_its_old_log",
         evidence="assert ",
@@ -498,5 +499,53 @@ MUTANTS = (
         new='    fields["run_id"] = truth.run_id\n    if False:\n',
         killer=f"{ACCEPT_LOSS}::test_a_truth_that_restarted_itself_begins_another_life_of_its_log",
         evidence="previous_incarnation",
+    ),
+    Mutant(
+        name="a primary is put back with what replicas of any era hold",
+        file="redrepl/plans/reinstate.py",
+        old="    for witness in donors_among(fenced):\n",
+        new="    for witness in fenced:\n",
+        killer=f"{WITNESSES}::test_what_the_cluster_went_on_without_does_not_come_back_with_such_a_replica",
+        evidence="assert ",
+    ),
+    Mutant(
+        name="those that a change of members left behind give nothing",
+        file="redrepl/plans/soundness.py",
+        old="if report.lineage >= era]",
+        new="if report.lineage == lineage]",
+        killer=f"{WITNESSES}::test_a_replica_that_a_change_of_members_left_behind_still_gives",
+        evidence="assert ",
+    ),
+    Mutant(
+        name="a member that came back empty is taken for a new one",
+        file="redrepl/plans/bring_up.py",
+        old="order.incarnation, order.tolerances)\n",
+        new="order.incarnation, order.tolerances, True)\n",
+        killer=f"{WITNESSES}::test_whoever_may_have_lost_something_is_no_newcomer",
+        evidence="assert ",
+    ),
+    Mutant(
+        name="a new member is passed over without being fenced",
+        file="redrepl/plans/reinstate.py",
+        old="for report in (*counted, *newcomers) if",
+        new="for report in counted if",
+        killer=f"{WITNESSES}::test_a_newcomer_that_began_to_serve_meanwhile_is_not_passed_over",
+        evidence="DID NOT RAISE",
+    ),
+    Mutant(
+        name="a new member stands in for a replica that is away",
+        file="redrepl/plans/reinstate.py",
+        old="    if len(counted) < needed:\n",
+        new="    if len(counted) + len(newcomers) < needed:\n",
+        killer=f"{WITNESSES}::test_a_newcomer_does_not_stand_in_for_a_replica_that_is_away",
+        evidence="DID NOT RAISE",
+    ),
+    Mutant(
+        name="a primary that restarted alone is believed",
+        file="redrepl/plans/reinstate.py",
+        old="all(r.has_restarted for r in together) and ",
+        new="",
+        killer=f"{WITNESSES}::test_two_copies_wait_for_the_replica",
+        evidence="DID NOT RAISE",
     ),
 )

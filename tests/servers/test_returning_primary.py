@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from functools import partial
 
 import pytest
 
 from redrepl import Outcome, RedreplError, Unavailable, WriteRejected
+from redrepl.edges.endpoint import split_url
 from redrepl.values.errors import WriteFailure
 from tests.servers.conftest import MakeCluster
 from tests.servers.support.cluster import Cluster, Store
@@ -165,6 +167,100 @@ def test_a_restarted_primary_waits_for_enough_replicas_to_compare_with(cluster: 
     with pytest.raises(Unavailable, match="2 replicas are needed to see what it lost, usable: c"):
         cluster.bring_up("a")
     assert cluster.raw("c").records() == before
+
+
+class Held(Exception):
+    """Whoever brings the node up stops here."""
+
+
+def hold_syncing(cluster: Cluster, node: str) -> None:
+    """The node has begun to be brought up, and is not done."""
+
+    def stop(_: object) -> None:
+        raise Held
+
+    with pytest.raises(Held):
+        cluster.administration.bring_up(node, on_progress=stop)
+    assert cluster.raw(node).member()["state"] == "syncing"
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_a_primary_that_crashes_again_while_a_replica_is_brought_up_is_put_back(
+    make_cluster: MakeCluster, count: int
+) -> None:
+    cluster = make_cluster(count=count, failover="manual")
+    fill(cluster, b"v")
+    cluster["a"].restart()
+    assert cluster.bring_up("a").activated
+    snapshot = cluster["a"].snapshot_directory()
+    if count == 3:
+        cluster.bring_up("c")
+        assert cluster.open().set("late", b"v").acked == {"a", "c"}
+    hold_syncing(cluster, "b")
+    cluster["a"].restore_directory(snapshot)
+    cluster["a"].start()
+    cluster.ticker()
+    cluster.wait_settled()
+    store = cluster.open()
+    assert store.get("late", level="quorum") == (b"v" if count == 3 else None)
+    assert store.set("after", b"v", level="all").acked == set(cluster.nodes)
+    assert len(cluster.assert_identical()) == KEYS + count - 1
+
+
+def test_a_primary_that_crashes_while_a_new_member_is_filled_is_put_back(make_cluster: MakeCluster) -> None:
+    cluster = make_cluster(count=2)
+    before = fill(cluster, b"old")
+    snapshot = cluster["a"].snapshot_directory()
+    store = cluster.open()
+    assert store.set("late", b"v").acked == {"a", "b"}
+    spare = cluster.spare("c")
+    cluster.administration.add_node(split_url("c", spare.url))
+    hold_syncing(cluster, "c")
+    cluster["a"].restore_directory(snapshot)
+    cluster["a"].start()
+    cluster.ticker()
+    cluster.wait_settled()
+    assert store.get("late", level="quorum") == b"v"
+    assert store.set("after", b"v", level="all").acked == {"a", "b", "c"}
+    cluster.wait_settled()
+    assert cluster.assert_identical() == cluster.raw("c").records()
+    assert cluster.raw("c").records().keys() == {*before, b"late", b"after"}
+
+
+@pytest.mark.parametrize("is_empty", [False, True])
+def test_where_too_few_are_left_the_way_out_is_told_and_works(cluster: Cluster, is_empty: bool) -> None:
+    """b may have lost what it confirmed, and so may a: c alone cannot tell, and no failover can be."""
+    fill(cluster, b"v")
+    cluster["b"].restart(empty=is_empty)
+    hold_syncing(cluster, "b")
+    cluster["a"].restart()
+    told = r"2 replicas are needed to see what it lost, usable: c; .*`redrepl failover --accept-loss --to c`"
+    with pytest.raises(Unavailable, match=told) as caught:
+        cluster.bring_up("a")
+    why = "is being filled: it is new, or came back empty" if is_empty else "restarted, and may have lost data"
+    assert caught.value.evidence == {"a": "restarted", "b": why}
+    assert f"a: {caught.value}" in cluster.administration.status(look_at_keys=False).problems
+    with pytest.raises(Unavailable, match=r"usable: c; .*--accept-loss --to c"):
+        cluster.administration.failover()
+    cluster.ticker()
+    cluster.administration.failover("c", accept_loss=True)
+    cluster.wait_settled()
+    assert cluster.open().set("after", b"v", level="all").acked == {"a", "b", "c"}
+    cluster.wait_settled()
+    cluster.assert_identical()
+
+
+def test_the_worker_says_once_why_the_primary_waits(cluster: Cluster, caplog: pytest.LogCaptureFixture) -> None:
+    fill(cluster, b"v")
+    cluster["b"].restart(empty=True)
+    hold_syncing(cluster, "b")
+    cluster["a"].restart()
+    with caplog.at_level(logging.WARNING, "redrepl.worker"):
+        ticker = cluster.ticker()
+        wait_until(lambda: "--accept-loss --to c" in caplog.text, message="the worker says it")
+        for _ in range(3):
+            ticker.tick()
+    assert caplog.text.count("--accept-loss --to c") == 1
 
 
 def test_a_primary_killed_in_the_middle_of_writes_is_admitted_again(cluster: Cluster) -> None:

@@ -170,6 +170,7 @@ def test_a_cluster_is_made_on_free_nodes() -> None:
             "restamp_writer": writer,
             "state": "active",
             "lineage": "1",
+            "era": "1",
             "incarnation": f"i-{node}",
             "run_id": f"run-{node}",
             "max_age_micros": "30000000",

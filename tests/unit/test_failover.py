@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
-from typing import TypeVar
 
 import pytest
 
 from redrepl.plans.failover import FailedOver, FailoverOrder, fail_over
 from redrepl.plans.write import WriteOrder, write_one
-from redrepl.values.effects import Exchange, Plan
 from redrepl.values.errors import RequestError, Unavailable
 from redrepl.values.receipt import Outcome
 from redrepl.values.topology import Mode
 from tests.unit.support.in_memory import Nodes
-
-R = TypeVar("R")
+from tests.unit.support.interruptions import Died, die, interrupted
 
 
 @pytest.fixture
@@ -267,14 +263,6 @@ def test_a_rival_who_was_quicker_is_left_alone(nodes: Nodes) -> None:
     assert serving(nodes) == {"b", "c"}
 
 
-class Died(Exception):
-    """The process that runs a plan is no more."""
-
-
-def die() -> None:
-    raise Died
-
-
 @pytest.mark.parametrize("question", range(1, 16))
 def test_whoever_comes_after_a_run_that_died_finishes(nodes: Nodes, question: int) -> None:
     """It dies before its first request, its second, and so on; acknowledged writes stand, and everybody serves."""
@@ -290,18 +278,3 @@ def test_whoever_comes_after_a_run_that_died_finishes(nodes: Nodes, question: in
     nodes.down.clear()
     settle(nodes)
     assert serving(nodes) == {"a", "b", "c"}
-
-
-def interrupted(plan: Plan[R], question: int, action: Callable[[], object]) -> Plan[R]:
-    """The plan, with something happening right before it asks its ``question``-th question."""
-    asked = 0
-    try:
-        effect = next(plan)
-        while True:
-            asked += isinstance(effect, Exchange) and effect.fresh
-            if asked == question and isinstance(effect, Exchange) and effect.fresh:
-                action()
-            effect = plan.send((yield effect))
-    except StopIteration as end:
-        result: R = end.value
-        return result

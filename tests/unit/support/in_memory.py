@@ -12,7 +12,7 @@ import fakeredis
 from redrepl.edges.scripts import all_scripts
 from redrepl.plans.bring_up import BringUpOrder, BroughtUp, bring_up
 from redrepl.plans.inspect import inspect_nodes
-from redrepl.plans.membership import Tolerances, initialise
+from redrepl.plans.membership import Tolerances, change_topology, initialise
 from redrepl.plans.view import ClusterView
 from redrepl.values.effects import (
     Command,
@@ -29,7 +29,7 @@ from redrepl.values.keys import KeyLayout
 from redrepl.values.record import TOMBSTONE, Record, parse_record, value_record
 from redrepl.values.report import NodeReport
 from redrepl.values.stamp import Stamp
-from redrepl.values.topology import Mode, Topology
+from redrepl.values.topology import Member, Mode, NodeRole, Topology
 from tests.unit.support.by_hand import topology
 from tests.unit.support.digest import digest
 
@@ -111,6 +111,21 @@ class Nodes:
         """The server comes back empty."""
         self.client(node).flushall()
         self.restart(node)
+
+    def add(self, node: str) -> None:
+        """Take one more server in, empty and syncing."""
+        self._servers[node] = fakeredis.FakeServer(version=(7,))
+        self._clients[node], self._runs[node] = self._new_client(self._servers[node]), 1
+        self._change(self.view().topology.with_member(Member(node, f"redis://{node}", NodeRole.REPLICA)))
+
+    def remove(self, node: str) -> None:
+        """Take a member out."""
+        self._change(self.view().topology.without_member(node))
+
+    def _change(self, changed: Topology) -> None:
+        old = self.view().topology
+        self.run(change_topology(old, changed, Tolerances(), f"inc-joined-{changed.epoch}", self.at + 5))
+        self.first = changed
 
     def report(self, node: str) -> NodeReport:
         """What a node tells about itself."""

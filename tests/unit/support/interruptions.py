@@ -1,0 +1,34 @@
+"""Plans that are disturbed or die in the middle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from redrepl.values.effects import Exchange, Plan
+
+R = TypeVar("R")
+
+
+class Died(Exception):
+    """The process that runs a plan is no more."""
+
+
+def die() -> None:
+    """As an action of `interrupted`: the process dies there."""
+    raise Died
+
+
+def interrupted(plan: Plan[R], question: int, action: Callable[[], object]) -> Plan[R]:
+    """The plan, with something happening right before it asks its ``question``-th question."""
+    asked = 0
+    try:
+        effect = next(plan)
+        while True:
+            asked += isinstance(effect, Exchange) and effect.fresh
+            if asked == question and isinstance(effect, Exchange) and effect.fresh:
+                action()
+            effect = plan.send((yield effect))
+    except StopIteration as end:
+        result: R = end.value
+        return result
