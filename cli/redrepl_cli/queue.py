@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any
 from redrepl import Configuration
 from redrepl.edges.endpoint import address, split_url
 from redrepl.edges.wake_ups import open_queue
-from redrepl.values.jobs import BRING_UP
+from redrepl.values.jobs import BRING_UP, SWEEP
 
 if TYPE_CHECKING:
     from rq import Queue
     from rq.job import Job
 
 NO_QUEUE = "no queue_url is configured: the workers' tick does it all"
+
+
+_WORK = {BRING_UP: "bring up", SWEEP: "sweep"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +38,14 @@ class QueueStatistics:
 
 @dataclass(frozen=True, slots=True)
 class QueuedJob:
-    """A job of this cluster. ``state``: queued, started or failed. ``error``: the last line of what went wrong."""
+    """A job of this cluster. ``state``: queued, started or failed. ``error``: the last line of what went wrong.
+
+    work: "bring up" for one node, or "sweep" over all of them (then ``node`` is None).
+    """
 
     id: str
-    node: str
+    work: str
+    node: str | None
     state: str
     enqueued_at: str | None
     error: str | None
@@ -89,12 +96,14 @@ def _ours(queue: Queue, ids: list[str], cluster: str) -> list[Job]:
     from rq.job import Job
 
     fetched = Job.fetch_many(ids, connection=queue.connection, serializer=queue.serializer)
-    return [job for job in fetched if job is not None and job.func_name == BRING_UP and job.args[0] == cluster]
+    return [job for job in fetched if job is not None and job.func_name in _WORK and job.args[0] == cluster]
 
 
 def _described(job: Job, state: str) -> QueuedJob:
     enqueued_at = job.enqueued_at.isoformat() if job.enqueued_at else None
-    return QueuedJob(job.id, str(job.args[1]), state, enqueued_at, _error_tail(job) if state == "failed" else None)
+    node = str(job.args[1]) if job.func_name == BRING_UP else None
+    error = _error_tail(job) if state == "failed" else None
+    return QueuedJob(job.id, _WORK[str(job.func_name)], node, state, enqueued_at, error)
 
 
 def _error_tail(job: Job) -> str | None:

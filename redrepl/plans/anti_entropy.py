@@ -1,6 +1,7 @@
 """Anti-entropy: a sweep over all keys of all copies, a part at a time (docs/protocol.md, section 6.1).
 
-It finds and mends what no log names, and purges tombstones that nothing needs any more. The reference's keys are walked
+It finds what no log names, brings copies what they lack, and purges tombstones that nothing needs any more. It takes
+nothing away from anybody: what a copy has more than the reference is reported. The reference's keys are walked
 first and compared on all copies, then each copy's, for what it has too much. Of each page of names the nodes make
 digests, and only where these differ records are looked at. Where a sweep stands is kept on the reference after each
 part, so that whoever comes next goes on there.
@@ -18,7 +19,7 @@ from redrepl.plans.scan import FOREIGN, read_headers, scan_page
 from redrepl.plans.scatter import gather
 from redrepl.plans.steps import Steps
 from redrepl.plans.undecided import max_age_micros
-from redrepl.plans.verify import find_comparable, spread, yardstick_for
+from redrepl.plans.verify import find_comparable, yardstick_for
 from redrepl.plans.view import ON_ACTIVE, ClusterView, check_admitted
 from redrepl.values import limits
 from redrepl.values.effects import PlainCommand, Plan, Progress
@@ -38,7 +39,7 @@ _START = "0"
 
 
 class SweepOrder(NamedTuple):
-    """How to go about it. started: the driver's clock. repairs: mend what differs; else it is only counted.
+    """How to go about it. started: the driver's clock. repairs: bring copies what they lack; else that is only counted.
 
     retention_seconds: how long tombstones stay at least.
     """
@@ -211,10 +212,8 @@ class _Part:
         self.mismatches += [comparison.mismatches[name] for name in names]
         repaired = 0
         if self.order.repairs and names:
-            repaired = yield from comparison.repair(names)
-            if comparison.decided:
-                others = [other for other in self.present if other != self.reference.node]
-                yield from spread(self.view, self.reference, others, comparison.decided, self.steps)
+            # What a copy has more is left to an operator: somebody may have deleted it on the primary by hand.
+            repaired = yield from comparison.repair(names, takes_away=False)
         self._note(differences=len(names), repaired=repaired)
         return names
 

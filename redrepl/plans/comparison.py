@@ -132,8 +132,11 @@ class Comparison:
         """Whether a copy without this record would differ."""
         return record is not None and (record.kind != TOMBSTONE or record.stamp.micros >= self.yardstick.old_before)
 
-    def repair(self, names: Sequence[bytes]) -> Plan[int]:
-        """Bring the copy to the reference's records; with several primaries, both to the later one."""
+    def repair(self, names: Sequence[bytes], takes_away: bool = True) -> Plan[int]:
+        """Bring the copy to the reference's records; with several primaries, both to the later one.
+
+        takes_away: replace what the copy has and the one primary never took, or has lost.
+        """
         wanted = {n: Stamp.parse(m.primary_stamp) for n in names if (m := self.mismatches[n]).primary_stamp}
         copier = Copier(self.view, self.reference.node, self.node, self.steps, self.yardstick.now_millis)
         yield from copier.copy(wanted)
@@ -142,8 +145,10 @@ class Comparison:
             back = Copier(self.view, self.node, self.reference.node, self.steps, self.yardstick.now_millis)
             yield from back.copy(ahead)
             return copier.records + back.records
-        replaced = yield from self._settle(ahead)
-        self.decided += [name for name in ahead if self.mismatches[name].kind == "extra"]
+        replaced = 0
+        if takes_away:
+            replaced = yield from self._settle(ahead)
+            self.decided += [name for name in ahead if self.mismatches[name].kind == "extra"]
         rewritten = yield from self._rewrite([n for n in names if self.mismatches[n].kind == "differs"])
         return copier.records + replaced + rewritten
 

@@ -75,7 +75,7 @@ def verify(
             decided += comparison.decided
         found += [comparison.mismatches[name] for name in names]
     if decided:
-        yield from spread(view, reference, list(suspects), decided, steps)
+        yield from _spread(view, reference, list(suspects), decided, steps)
     keys = sum(digest.keys for digest in digests[reference.node].values())
     # A foreign value on the primary comes up in the comparison with every copy.
     found = list(dict.fromkeys(found))
@@ -109,7 +109,7 @@ def yardstick_for(view: ClusterView, reference: NodeReport, retention_seconds: f
     return Yardstick(reference.now_millis, old_before)
 
 
-def spread(view: ClusterView, reference: NodeReport, nodes: list[str], names: list[bytes], steps: Steps) -> Plan[None]:
+def _spread(view: ClusterView, reference: NodeReport, nodes: list[str], names: list[bytes], steps: Steps) -> Plan[None]:
     """Bring what the primary decided during the repair to all copies: equal now, not after the next catch-up."""
     headers = yield from read_headers(view, reference.node, names, steps.until, ON_ACTIVE)
     pairs = zip(names, headers, strict=True)

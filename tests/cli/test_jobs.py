@@ -10,7 +10,7 @@ from rq.job import Job
 from rq.registry import FailedJobRegistry, StartedJobRegistry
 from rq.results import Result
 
-from redrepl.edges.wake_ups import enqueue_bring_up, open_queue
+from redrepl.edges.wake_ups import enqueue_bring_up, enqueue_sweep, open_queue
 from redrepl.values.jobs import job_id
 from redrepl_cli.exit_codes import ExitCode
 from tests.cli.conftest import Invoke
@@ -28,6 +28,8 @@ def queue(cluster: CliCluster) -> Any:
     queue = open_queue(cluster.queue.url, "redrepl")
     for name, node in ((CLUSTER, "a"), (CLUSTER, "b"), (CLUSTER, "c"), ("other", "x")):
         assert enqueue_bring_up(queue, name, node)
+    assert enqueue_sweep(queue, CLUSTER)
+    assert not enqueue_sweep(queue, CLUSTER), "one at a time"
     queue.enqueue("operator.add", 1, 2)
     failed, started = (Job.fetch(job_id(CLUSTER, n, 0), queue.connection, queue.serializer) for n in ("b", "c"))
     for job in (failed, started):
@@ -43,10 +45,11 @@ def test_jobs_of_this_cluster_by_state(cluster: CliCluster, invoke: Invoke) -> N
     config = ("--config", str(cluster.file))
     found = json_of(invoke("jobs", "--format", "json", *config))
     assert (found["cluster"], found["queue"]) == (CLUSTER, "redrepl")
-    assert [(j["node"], j["state"], j["error"]) for j in found["jobs"]] == [
-        ("c", "started", None),
-        ("a", "queued", None),
-        ("b", "failed", "ValueError: boom"),
+    assert [(j["work"], j["node"], j["state"], j["error"]) for j in found["jobs"]] == [
+        ("bring up", "c", "started", None),
+        ("bring up", "a", "queued", None),
+        ("sweep", None, "queued", None),
+        ("bring up", "b", "failed", "ValueError: boom"),
     ]
     assert all(job["id"].startswith(f"redrepl-{CLUSTER}-") and job["enqueued_at"] for job in found["jobs"])
     result = invoke("jobs", "--failed", *config)
@@ -59,7 +62,7 @@ def test_jobs_of_this_cluster_by_state(cluster: CliCluster, invoke: Invoke) -> N
 @pytest.mark.usefixtures("queue")
 def test_status_counts_the_queue(cluster: CliCluster, invoke: Invoke) -> None:
     found = json_of(invoke("status", "--format", "json", "--config", str(cluster.file)))
-    assert found["queue"] == {"pending": 3, "failed": 1, "workers": 0}
+    assert found["queue"] == {"pending": 4, "failed": 1, "workers": 0}
 
 
 def test_no_jobs(shared_cluster: CliCluster, invoke: Invoke) -> None:
