@@ -3,7 +3,7 @@
 -- no longer can (docs/protocol.md, section 3). What goes is kept in the discarded log, for the operator.
 -- Keys:      member hash, change log, discarded log (stream), the user's key
 -- Arguments: epoch, stamp that must stand there ('' for nothing), record to store, why the one that stands goes, most
---            entries of the discarded log
+--            entries of the discarded log, and how many bytes as many records as this one may have in it
 -- Answers:   1, {'changed', stamp}, {'foreign', key}, {'refused', epoch, state}
 
 local member = read_member()
@@ -14,7 +14,9 @@ if not stored then return {'foreign', name} end
 local current = string.sub(stored, 1, 22)
 if current ~= ARGV[2] then return {'changed', current} end
 if current ~= '' then
-  redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[5], '*', 'key', name, 'record', redis.call('GET', name),
+  local lost = redis.call('GET', name)
+  local most = math.max(1, math.min(tonumber(ARGV[5]), math.floor(tonumber(ARGV[6]) / #lost)))
+  redis.call('XADD', KEYS[3], 'MAXLEN', '~', most, '*', 'key', name, 'record', lost,
              'replaced_by', string.sub(ARGV[3], 1, 22), 'epoch', member.epoch, 'why', ARGV[4])
 end
 log_change(name, ARGV[3])

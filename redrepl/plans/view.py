@@ -19,6 +19,7 @@ FOR_UPKEEP = b"upkeep"
 """Where records may be read: on active members alone, or for upkeep on syncing and fenced ones too."""
 
 _GROWTH = 4
+_DISCARDED = (limits.DISCARDED_ENTRIES, limits.DISCARDED_BYTES)
 
 
 SUSPECT_SECONDS = 0.25
@@ -90,7 +91,7 @@ class ClusterView:
         layout = self.layout
         keys = (layout.member, layout.log, layout.discarded, name)
         expected = b"" if standing is None else standing.encode()
-        return ScriptCall("replace", keys, (self.epoch, expected, record, why, limits.DISCARDED_ENTRIES))
+        return ScriptCall("replace", keys, (self.epoch, expected, record, why, *_DISCARDED))
 
     def purge_call(self, tombstones: Mapping[bytes, Stamp], before_micros: int) -> ScriptCall:
         """Remove exactly these tombstones, which are older than that."""

@@ -86,6 +86,9 @@ that lags by less than that is brought to another replica's state from their log
 DISCARDED_ENTRIES: Final = 10_000
 """Records that a node keeps in its discarded log (approximately: a stream is cut by whole blocks)."""
 
+DISCARDED_BYTES: Final = 64 * 1024 * 1024
+"""Of large records a node keeps fewer: so many as take this, were all of the size of the newest."""
+
 STATUS_SCAN_KEYS: Final = 200_000
 """Keys that `status` counts one by one; beyond it the count is the server's own and marked as inexact."""
 

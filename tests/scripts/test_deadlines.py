@@ -13,7 +13,7 @@ STORING: dict[str, Callable[[Node, Record], object]] = {
     "write": lambda node, record: node.write(b"key", record),
     "write_many": lambda node, record: node.write_many({b"key": record, b"plain": value(record.stamp)}),
     "absorb": lambda node, record: node.absorb({b"key": record, b"plain": value(record.stamp)}),
-    "replace": lambda node, record: node.call("replace", [b"key"], EPOCH, b"", record.encode(), b"why", 10),
+    "replace": lambda node, record: node.call("replace", [b"key"], EPOCH, b"", record.encode(), b"why", 10, 10_000),
     "add": lambda node, record: node.update(b"key", b"add", record.stamp, record.payload, record.deadline_millis),
 }
 
@@ -37,7 +37,7 @@ def test_a_record_without_deadline_ends_the_expiry_of_the_one_before(node: Node,
     node.write(b"key", before)
     after = value(node.stamp(-1), b"after")
     if script == "replace":
-        node.call("replace", [b"key"], EPOCH, before.stamp.encode(), after.encode(), b"why", 10)
+        node.call("replace", [b"key"], EPOCH, before.stamp.encode(), after.encode(), b"why", 10, 10_000)
     else:
         STORING[script](node, after)
     assert node.record(b"key") == after

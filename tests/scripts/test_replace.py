@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.scripts.harness import EPOCH, Node, deleted, value
+from tests.scripts.harness import EPOCH, LAYOUT, Node, deleted, value
 
 
 def _replace(node: Node, expected: bytes, record: bytes) -> object:
-    return node.call("replace", [b"key"], EPOCH, expected, record, b"undecided", 10)
+    return node.call("replace", [b"key"], EPOCH, expected, record, b"undecided", 10, 10_000)
 
 
 @pytest.mark.parametrize("state", ["active", "syncing"])
@@ -51,3 +51,18 @@ def test_the_same_stamp_with_other_bytes_is_put_right(node: Node) -> None:
     right = damaged._replace(payload=b"right")
     assert _replace(node, damaged.stamp.encode(), right.encode()) == 1
     assert node.record(b"key") == right
+
+
+def test_of_large_records_fewer_are_kept(real_node: Node) -> None:
+    for number in range(30):
+        lost = real_node.put(b"key", value(real_node.stamp(-40), b"x" * 5_000 if number >= 10 else b"small"))
+        assert _replace(real_node, lost.stamp.encode(), value(real_node.stamp(-90)).encode()) == 1
+    kept = [fields[b"record"] for _, fields in real_node.client.xrange(LAYOUT.discarded)]
+    assert 1 <= len(kept) <= 3
+    assert kept[-1] == lost.encode()
+
+
+def test_one_record_is_kept_however_large(real_node: Node) -> None:
+    lost = real_node.put(b"key", value(real_node.stamp(-40), b"x" * 50_000))
+    assert _replace(real_node, lost.stamp.encode(), value(real_node.stamp(-90)).encode()) == 1
+    assert real_node.client.xlen(LAYOUT.discarded) == 1
