@@ -21,6 +21,8 @@ ALLOWED_LAYERS = {
 SECTION_REFERENCE = re.compile(r"\bprotocol(?:\.md|'s)?,? sections? ([\d.]+\d|\d)(?: and ([\d.]+\d|\d))?")
 SECTION_HEADING = re.compile(r"^#{2,3} (\d[\d.]*\d|\d)[. ]", re.MULTILINE)
 FILE_REFERENCE = re.compile(r"\b(?:values|plans|edges|doors|lua|embedded)/(?:\w+/)*\w+\.(?:py|lua)\b")
+WALL_CLOCKS = ("time", "time_ns", "gmtime", "localtime", "ctime", "strftime")
+_CLOCK_IMPORTS = frozenset(f"time.{name}" for name in WALL_CLOCKS)
 LUA_SECTIONS = ("-- Keys:", "-- Arguments:", "-- Answers:")
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -85,6 +87,18 @@ def impure_imports(source: str, module: str) -> list[str]:
         return []
     found = [(line, name) for line, name in imports(source, module) if name.split(".")[0] in IMPURE]
     return [f"{line}: imports {name}" for line, name in found] + dynamic_imports(source)
+
+
+def wall_clocks(source: str) -> list[str]:
+    """Readings of the time of day, which may be wrong, and jump."""
+    names = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute))
+    found = [f"{node.lineno}: {node.attr}" for node in names if node.attr in WALL_CLOCKS and _is_time(node.value)]
+    modules = [f"{line}: {name}" for line, name in imports(source, "") if name.split(".")[0] == "datetime"]
+    return found + modules + [f"{line}: {name}" for line, name in imports(source, "") if name in _CLOCK_IMPORTS]
+
+
+def _is_time(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id == "time"
 
 
 def wrong_direction(source: str, module: str) -> list[str]:

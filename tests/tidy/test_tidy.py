@@ -49,6 +49,13 @@ def test_values_and_plans_have_no_clocks_randomness_or_input() -> None:
     assert _findings(LIBRARY, lambda source, path: rules.impure_imports(source, _module(path))) == []
 
 
+def test_workers_and_monitors_read_no_wall_clock() -> None:
+    """Whatever their machine's clock says, they decide by the servers' clocks and by time that passes."""
+    upkeep = [path for path in PYTHON if path.is_relative_to(ROOT / "workers")]
+    upkeep += [ROOT / "redrepl/doors/administration.py", *(ROOT / "redrepl/plans").rglob("*.py")]
+    assert _findings(upkeep, lambda source, _: rules.wall_clocks(source)) == []
+
+
 def test_folders_depend_on_each_other_in_one_direction() -> None:
     assert _findings(LIBRARY, lambda source, path: rules.wrong_direction(source, _module(path))) == []
 
@@ -99,6 +106,9 @@ def _function(lines: int) -> str:
         (rules.banned_words, "-- XXX\n", "-- xxx\n"),
         (rules.banned_words, "HACK = 1\n", "HACKS = 1\n"),
         (rules.prints, "def f():\n    print('x')\n", "blueprint('x')\nx.print('y')\n# print('z')\n"),
+        (rules.wall_clocks, "import time\nx = time.time()\n", "import time\nx = time.monotonic()\n"),
+        (rules.wall_clocks, "from time import time_ns\n", "from time import monotonic\nx.time()\n"),
+        (rules.wall_clocks, "def f():\n    import datetime\n", "import time\n"),
         (rules.missing_docstrings, "x = 1\n", '"""Module."""\n'),
         (rules.missing_docstrings, '"""M."""\ndef f(): ...\n', '"""M."""\ndef _f(): ...\n'),
         (rules.missing_docstrings, '"""M."""\nclass C: ...\n', '"""M."""\nclass _C:\n    def f(self): ...\n'),

@@ -36,6 +36,9 @@ MAX_AGE_SECONDS = 5.0
 
 MAX_SKEW_SECONDS = 2.0
 
+TOMBSTONE_RETENTION_SECONDS = 2 * (MAX_AGE_SECONDS + MAX_SKEW_SECONDS)
+"""The shortest that is allowed: keys are deleted and written again while their tombstones are purged."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -114,6 +117,8 @@ class Stage:
             "tick_seconds": TICK_SECONDS,
             "max_age_seconds": MAX_AGE_SECONDS,
             "max_skew_seconds": MAX_SKEW_SECONDS,
+            "tombstone_retention_seconds": TOMBSTONE_RETENTION_SECONDS,
+            "sweep_every_seconds": TICK_SECONDS,
         }
         lines = [f"{option} = {json.dumps(value)}" for option, value in settings.items()]
         for number, (node, server) in enumerate(self.servers.items()):
