@@ -519,8 +519,8 @@ MUTANTS = (
     Mutant(
         name="a member that came back empty is taken for a new one",
         file="redrepl/plans/bring_up.py",
-        old="order.incarnation, order.tolerances)\n",
-        new="order.incarnation, order.tolerances, True)\n",
+        old="order.tolerances, purged_before)\n",
+        new="order.tolerances, purged_before, True)\n",
         killer=f"{WITNESSES}::test_whoever_may_have_lost_something_is_no_newcomer",
         evidence="assert ",
     ),

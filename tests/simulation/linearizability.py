@@ -106,7 +106,7 @@ def check_key(operations: Iterable[Operation], most_states: int = MOST_STATES) -
 
 def _following(operations: list[Operation], done: int, value: Value) -> list[tuple[int, Value]]:
     """States that one more operation leads to."""
-    earliest_return, found = NEVER, []
+    earliest_return, found, deletes = NEVER, [], False
     for number, operation in enumerate(operations):
         if operation.invoked > earliest_return:
             break
@@ -116,6 +116,11 @@ def _following(operations: list[Operation], done: int, value: Value) -> list[tup
         if operation.fits(value):
             if operation.is_read:
                 return [(done | 1 << number, value)]
+            if not operation.is_known:
+                # What changes nothing may as well never happen, and of deletes the earliest can stand for any other.
+                if operation.after(value) == value or (deletes and operation.kind == DELETE):
+                    continue
+                deletes = deletes or operation.kind == DELETE
             found.append((done | 1 << number, operation.after(value)))
     return found
 
