@@ -7,6 +7,7 @@ import signal
 
 import pytest
 
+from redrepl import Administration
 from redrepl_cli.exit_codes import ExitCode
 from tests.cli.conftest import Invoke
 from tests.cli.support.clusters import CLUSTER, CliCluster, write_configuration
@@ -44,6 +45,22 @@ def test_table_of_a_healthy_cluster(shared_cluster: CliCluster, invoke: Invoke) 
     ]
     assert "\x1b" not in result.stdout
     assert sum(line.startswith("yes ") for line in lines) == 4
+
+
+def test_what_the_last_sweep_found(cluster: CliCluster, invoke: Invoke) -> None:
+    config = ("--config", str(cluster.file))
+    nothing = {"under_way": None, "last": None, "last_ended_seconds_ago": None}
+    assert json_of(invoke("status", "--format", "json", *config))["anti_entropy"] == nothing
+    assert "last sweep           never" in invoke("status", *config).stdout
+    cluster.set_everywhere(x="1", y="2")
+    cluster["c"].kill()
+    with Administration(cluster.configuration) as administration:
+        assert administration.sweep().report is not None
+    found = json_of(invoke("status", "--format", "json", *config))["anti_entropy"]
+    counts = {"keys": 2, "differences": 0, "repaired": 0, "purged": 0, "waiting": 0, "missed": ["c"]}
+    assert (found["under_way"], found["last"]) == (None, counts)
+    assert 0 <= found["last_ended_seconds_ago"] < 60
+    assert "2 keys, 0 differences; not compared: c" in invoke("status", *config).stdout
 
 
 def test_degraded_is_3_and_unavailable_is_4(cluster: CliCluster, invoke: Invoke) -> None:
