@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from redrepl.plans.view import inspect_keys
 from redrepl.values.effects import DeadlinePassed, Exchange, Failure, PlainCommand, Plan, Reply, Request, ScriptCall
@@ -10,14 +10,25 @@ from redrepl.values.errors import ConfigError
 from redrepl.values.keys import KeyLayout
 from redrepl.values.report import NodeReport, parse_report
 
+STRAGGLER_SECONDS = 0.05
+"""For nodes that have not answered yet when those that matter have."""
+
 _INFORMATION = 0
 _INSPECTION = 1
 
 
-def inspect_nodes(layout: KeyLayout, nodes: Iterable[str], until: float) -> Plan[dict[str, NodeReport | str]]:
-    """Each node's report, or in words why there is none. Never raises for a node's failure."""
+Found = dict[str, NodeReport | str]
+
+
+def inspect_nodes(
+    layout: KeyLayout, nodes: Iterable[str], until: float, is_enough: Callable[[Found], bool] | None = None
+) -> Plan[Found]:
+    """Each node's report, or in words why there is none. Never raises for a node's failure.
+
+    is_enough: once it holds of what was found, the others get a moment, and are not waited for until the end.
+    """
     nodes = tuple(nodes)
-    found: dict[str, NodeReport | str] = dict.fromkeys(nodes, "no answer in time")
+    found: Found = dict.fromkeys(nodes, "no answer in time")
     run_ids: dict[str, str] = {}
     open_nodes = set(nodes)
     effect = Exchange(_questions(layout, nodes), until, fresh=True)
@@ -34,6 +45,9 @@ def inspect_nodes(layout: KeyLayout, nodes: Iterable[str], until: float) -> Plan
         elif isinstance(event, Reply) and event.node in open_nodes:
             found[event.node] = _read(event, run_ids.get(event.node, ""))
             open_nodes.discard(event.node)
+            if is_enough is not None and is_enough(found):
+                until = min(until, event.at + STRAGGLER_SECONDS)
+                effect = Exchange((), until)
     return found
 
 

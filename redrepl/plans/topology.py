@@ -54,7 +54,7 @@ class Discovery(NamedTuple):
 
 def discover(layout: KeyLayout, seeds: tuple[str, ...], until: float) -> Plan[Discovery]:
     """Find the cluster behind some addresses. Raises Unavailable saying what each of them answered."""
-    reports = yield from inspect_nodes(layout, seeds, until)
+    reports = yield from inspect_nodes(layout, seeds, until, _is_at_work)
     topology = newest_topology(reports)
     if topology is None:
         evidence = {seed: report if isinstance(report, str) else _stranger(report) for seed, report in reports.items()}
@@ -67,6 +67,20 @@ def discover(layout: KeyLayout, seeds: tuple[str, ...], until: float) -> Plan[Di
         if isinstance(report, NodeReport) and report.member
     }
     return Discovery(topology, members, reports)
+
+
+def _is_at_work(reports: dict[str, NodeReport | str]) -> bool:
+    """Whether a majority of the members has answered and the primaries of the newest topology among them serve in it.
+
+    Nobody needs to wait for the others then: one of them may be frozen.
+    """
+    topology = newest_topology(reports)
+    if topology is None:
+        return False
+    found = {report.member.get("node"): report for report in reports.values() if isinstance(report, NodeReport)}
+    members = [found[node] for node in topology.ids if node in found]
+    serving = {r.member["node"] for r in members if r.state == "active" and r.epoch == topology.epoch}
+    return len(members) > len(topology.ids) // 2 and serving.issuperset(topology.primaries)
 
 
 def _stranger(report: NodeReport) -> str:

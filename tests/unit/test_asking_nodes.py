@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from redrepl.plans.inspect import inspect_nodes, run_id_in
+from redrepl.plans.inspect import STRAGGLER_SECONDS, inspect_nodes, run_id_in
 from redrepl.plans.membership import Tolerances, initialise, rule_of
 from redrepl.plans.steps import Steps
 from redrepl.plans.topology import discover, newest_topology, read_topology
@@ -92,6 +92,24 @@ def test_a_cluster_is_found_behind_any_of_its_addresses() -> None:
     plan = ByHand(discover(LAYOUT, ("seed-0", "seed-1"), UNTIL)).fails("seed-0", "down")
     plan.replies("seed-1", b"run_id:run-1\r\n").replies("seed-1", _answer("b", topology(3)), INSPECTION)
     assert (plan.result.topology, plan.result.seed_of) == (topology(3), {"b": "seed-1"})
+
+
+def test_a_cluster_at_work_is_found_without_waiting_for_a_frozen_member() -> None:
+    plan = ByHand(discover(LAYOUT, ("a", "b", "c"), UNTIL))
+    for node in "ba":
+        assert plan.exchange.until == UNTIL
+        plan.replies(node, b"run_id:run-1\r\n").replies(node, _answer(node, topology(3)), INSPECTION)
+    assert plan.exchange.until == pytest.approx(plan.at + STRAGGLER_SECONDS)
+    found = plan.times_out().result
+    assert (found.topology, found.reports["c"]) == (topology(3), "no answer in time")
+
+
+@pytest.mark.parametrize("answering", ["a", "bc"])
+def test_where_too_few_or_not_the_primary_have_answered_all_are_waited_for(answering: str) -> None:
+    plan = ByHand(discover(LAYOUT, ("a", "b", "c"), UNTIL))
+    for node in answering:
+        plan.replies(node, b"run_id:run-1\r\n").replies(node, _answer(node, topology(3)), INSPECTION)
+    assert plan.exchange.until == UNTIL
 
 
 def test_where_no_cluster_is_found_every_address_tells() -> None:
