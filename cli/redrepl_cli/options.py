@@ -60,6 +60,17 @@ def yes_option(command: F) -> F:
     return click.option("--yes", is_flag=True, help="Do not ask; needed where there is no terminal.")(command)
 
 
+def log_level_option(command: F) -> F:
+    """`--log-level`, for processes that run until they are stopped."""
+    return click.option(
+        "--log-level",
+        type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"], case_sensitive=False),
+        default="INFO",
+        show_default=True,
+        help="What to log on standard error.",
+    )(command)
+
+
 _OPTIONS = (
     click.option(
         "--config",

@@ -6,17 +6,11 @@ import click
 
 from redrepl import ConfigError, Mode
 from redrepl.edges.configuration import AUTOMATIC
-from redrepl_cli.options import Invocation, common_options
+from redrepl_cli.options import Invocation, common_options, log_level_option
 
 
 @click.command
-@click.option(
-    "--log-level",
-    type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"], case_sensitive=False),
-    default="INFO",
-    show_default=True,
-    help="What to log on standard error.",
-)
+@log_level_option
 @common_options
 def monitor(invocation: Invocation, log_level: str) -> int:
     """Watch the nodes and replace the primary when it is away. Every worker does this too.
