@@ -15,11 +15,12 @@ from redrepl.plans.accept_loss import accept_loss as go_on_with_loss
 from redrepl.plans.anti_entropy import SweepOrder, Swept, is_sweep_due, sweep
 from redrepl.plans.bring_up import BringUpOrder, BroughtUp, bring_up
 from redrepl.plans.catch_up import trim_log
+from redrepl.plans.change_members import change_topology
 from redrepl.plans.discarded import DiscardedRecord, DiscardedRecords, list_discarded, read_discarded
 from redrepl.plans.failover import FailedOver, FailoverOrder, check_failover, fail_over
 from redrepl.plans.foresight import Foreseen, foresee, foresee_loss
 from redrepl.plans.inspect import inspect_nodes
-from redrepl.plans.membership import Tolerances, change_topology, initialise
+from redrepl.plans.membership import Tolerances, initialise
 from redrepl.plans.status import Expectations, cluster_status
 from redrepl.plans.steps import Steps
 from redrepl.plans.topology import newest_topology
@@ -317,7 +318,7 @@ class Administration:
         return self._run(trim_log(ClusterView(topology), report.node, keep_from, retention.cap_entries, steps))
 
     def _change(self, old: Topology, new: Topology) -> dict[str, str]:
-        done = self._run(change_topology(old, new, self._tolerances, new_incarnation(), self._until(5.0)))
+        done = self._run(change_topology(old, new, self._tolerances, new_incarnation(), self._driver.now()))
         kept = [endpoint for endpoint in self._endpoints if endpoint.node in new.ids]
         self._reach(kept)
         return done

@@ -1,12 +1,19 @@
--- Change a member's fields if its epoch, state and run id are still those the caller saw.
+-- Change a member's fields if its epoch, state and run id are still those the caller saw. A topology is replaced by none
+-- of an earlier epoch.
 -- Keys:      member hash, topology hash
 -- Arguments: expected epoch, expected state, expected run id, topology (JSON, '' leaves it), then field and value pairs
 -- Answers:   1, {'changed', epoch, state}
+
+local function epoch_of(topology)
+  return tonumber(string.match(topology or '', '"epoch":(%d+)') or 0)
+end
 
 local found = redis.call('HMGET', KEYS[1], 'epoch', 'state', 'run_id')
 if found[1] ~= ARGV[1] or found[2] ~= ARGV[2] or found[3] ~= ARGV[3] then
   return {'changed', found[1] or '', found[2] or ''}
 end
 for index = 5, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[index], ARGV[index + 1]) end
-if ARGV[4] ~= '' then redis.call('HSET', KEYS[2], 'topology', ARGV[4]) end
+if ARGV[4] ~= '' and epoch_of(ARGV[4]) >= epoch_of(redis.call('HGET', KEYS[2], 'topology')) then
+  redis.call('HSET', KEYS[2], 'topology', ARGV[4])
+end
 return 1

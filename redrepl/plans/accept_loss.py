@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from redrepl.plans.failover import FailedOver, FailoverOrder, check_failover, newest_epoch
 from redrepl.plans.inspect import inspect_nodes
-from redrepl.plans.membership import active_fields, change_call, epoch_fields
+from redrepl.plans.membership import active_fields, change_call, epoch_fields, settled_fields
 from redrepl.plans.scatter import gather
 from redrepl.plans.soundness import majority_of, sound_members, why_left
 from redrepl.plans.steps import Steps
@@ -103,6 +103,8 @@ def _fence(
 
 def _install(layout: KeyLayout, topology: Topology, truth: NodeReport, incarnation: str, steps: Steps) -> Plan[None]:
     fields = {**epoch_fields(topology, truth.node), **active_fields(topology)}
+    # The members count as known to a majority, so that one that is lost for good can be taken out of two.
+    fields |= settled_fields(topology)
     if truth.has_restarted:
         # Ids of the log may be given again to other content: marks made in the old log count up to here only.
         fields |= {"run_id": truth.run_id, "incarnation": incarnation, "previous_incarnation": truth.incarnation}

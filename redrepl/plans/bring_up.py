@@ -200,7 +200,9 @@ def _catch_up(
         done.full_syncs += 1
         done.records += synced.copied
         done.undecided_replaced += synced.replaced
-        mark = (yield from _report(view.layout, target.node, steps)).marks[source.node]
+        mark = (yield from _report(view.layout, target.node, steps)).marks.get(source.node)
+        if mark is None:
+            raise Unavailable(f"node {target.node!r} was taken out while it was brought up", {target.node: "no mark"})
     elif target.state != "active":
         # It may have lost what was confirmed earlier: show the honest lag while it catches up.
         yield from confirm(view, source.node, target.node, mark.position, steps, force=True)
@@ -219,6 +221,11 @@ def _activate(view: ClusterView, target: NodeReport, order: BringUpOrder, steps:
     now = yield from _report(view.layout, target.node, steps)
     if now.run_id != target.run_id or now.state != "syncing":
         raise Unavailable(f"node {target.node!r} restarted while it was brought up", {target.node: "restarted"})
+    if now.epoch != view.topology.epoch:
+        # A change of members moved it: it would serve in an epoch that nobody may have won.
+        raise Unavailable(
+            f"node {target.node!r} was moved while it was brought up", {target.node: f"epoch {now.epoch}"}
+        )
     fields = {**active_fields(view.topology), "run_id": now.run_id}
     if target.has_restarted:
         # Ids of the log may be given again to other content: marks made in the old log count up to here only.
@@ -239,8 +246,11 @@ def _look_after_primary(
     done: BroughtUp,
 ) -> Plan[None]:
     if primary.epoch > view.topology.epoch and not primary.has_restarted:
-        # Whoever comes in between makes them start over. What is left unfinished the monitors take up.
-        done.notes.append("a change of epoch is under way")
+        # Whoever comes in between makes them start over. What is left unfinished the monitors take up, where they can.
+        if len(sound_members(view.topology, reports)) >= majority_of(view.topology):
+            done.notes.append("a change of epoch is under way")
+        else:
+            yield from _reinstate(view, primary, reports, order, steps, done)
         return
     if not primary.is_serving or primary.epoch != view.topology.epoch:
         yield from _replace_or_reinstate(view, primary, reports, order, steps, done)
@@ -292,6 +302,12 @@ def _replace_or_reinstate(
         others = [report for report in reports.values() if isinstance(report, NodeReport) and report.member]
         text = _EMPTY_PRIMARY.format(node=primary.node, way_out=way_out(view.topology, reports))
         raise RedreplError(text, {r.node: f"{r.log.added} changes in its log" for r in others})
+    yield from _reinstate(view, primary, reports, order, steps, done)
+
+
+def _reinstate(
+    view: ClusterView, primary: NodeReport, reports: Reports, order: BringUpOrder, steps: Steps, done: BroughtUp
+) -> Plan[None]:
     reinstated = yield from reinstate(view, primary, reports, order.incarnation, steps)
     done.records += reinstated.records
     done.activated = True

@@ -22,11 +22,11 @@ from redrepl.plans.catch_up import ship_log
 from redrepl.plans.copying import Copier, copy_all
 from redrepl.plans.inspect import inspect_nodes
 from redrepl.plans.marks import checkpoint_call, starting_mark
-from redrepl.plans.membership import active_fields, change_call, epoch_fields
+from redrepl.plans.membership import active_fields, change_call, epoch_fields, settled_fields
 from redrepl.plans.scatter import gather
 from redrepl.plans.soundness import donors_among, majority_of, sound_members, way_out, why_left
 from redrepl.plans.steps import Steps
-from redrepl.plans.topology import newest_topology
+from redrepl.plans.topology import check_members_stayed, newest_topology
 from redrepl.plans.view import FOR_UPKEEP, ClusterView, EpochMoved
 from redrepl.values.effects import Plan
 from redrepl.values.errors import RequestError, Unavailable
@@ -147,9 +147,12 @@ def _returned(report: NodeReport | str | None, lineage: int) -> NodeReport | Non
 def _fence(
     layout: KeyLayout, topology: Topology, members: Sequence[NodeReport], epoch: int, steps: Steps
 ) -> Plan[list[NodeReport]]:
-    """Move members to the new epoch, in which they serve nobody yet; answers their reports after that."""
+    """Move members to the new epoch, in which they serve nobody yet; answers their reports after that.
+
+    They learn among which members they are counted, and none may know of a change of these meanwhile.
+    """
     fields = {"epoch": str(epoch), "state": "fenced"}
-    calls = {report.node: change_call(report, layout, fields, None) for report in members}
+    calls = {report.node: change_call(report, layout, fields, topology) for report in members}
     gathered = yield from gather(calls, steps.at, steps.until)
     steps.at = gathered.at
     won = tuple(node for node, answer in gathered.answers.items() if answer == 1)
@@ -161,6 +164,7 @@ def _fence(
         changed = {node: f"changed meanwhile: {answer!r}" for node, answer in gathered.answers.items() if answer != 1}
         text = f"only {len(fenced)} of {len(topology.ids)} members could be fenced in epoch {epoch}"
         raise Unavailable(text, {**gathered.failures, **changed})
+    check_members_stayed(topology, reports)
     return fenced
 
 
@@ -283,7 +287,8 @@ class _Installation:
 
     def _activate_primary(self) -> Plan[None]:
         primary, view = self._primary, self._view
-        call = change_call(primary, view.layout, self._active_fields(primary.node), view.topology)
+        fields = {**self._active_fields(primary.node), **settled_fields(view.topology)}
+        call = change_call(primary, view.layout, fields, view.topology)
         answer = yield from self._steps.ask(primary.node, call, "making it the primary")
         if answer != 1:
             raise Unavailable(f"node {primary.node!r} changed meanwhile", {primary.node: repr(answer)})

@@ -1,7 +1,4 @@
-"""Making a cluster, and changing who belongs to it. Every change is a new epoch, written to the primary first.
-
-See docs/protocol.md, section 5.2.
-"""
+"""Making a cluster, and what is written to a member when its epoch or state changes (docs/protocol.md, section 5)."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from redrepl.plans.inspect import inspect_nodes
 from redrepl.plans.view import ask, expect_reply
 from redrepl.values import limits
 from redrepl.values.effects import PlainCommand, Plan, ScriptCall
-from redrepl.values.errors import RedreplError, RequestError, Unavailable
+from redrepl.values.errors import RequestError, Unavailable
 from redrepl.values.keys import CLUSTERS_KEY, KeyLayout
 from redrepl.values.report import NodeReport
 from redrepl.values.topology import Topology
@@ -54,6 +51,11 @@ def purge_field(report: NodeReport, purged_before: int) -> dict[str, str]:
 def active_fields(topology: Topology) -> dict[str, str]:
     """The member fields of one that begins to serve in this epoch, or goes on serving in it."""
     return {"state": "active", "lineage": str(topology.epoch), "era": str(topology.merged_epoch)}
+
+
+def settled_fields(topology: Topology) -> dict[str, str]:
+    """What a primary notes when a majority of the members knows who they are: see `members_to_move`."""
+    return {"settled": str(topology.epoch)}
 
 
 def enrol_call(
@@ -135,7 +137,7 @@ def initialise(
         reply = expect_reply((yield ask(node, call, until)), node, "making it a member")
         done[node] = "created" if reply.content == 1 else "already a member"
         if reply.content != 1 and reply.content[0] == b"occupied":
-            raise _occupied(topology.cluster, node, reply.content[1].decode())
+            raise occupied_error(topology.cluster, node, reply.content[1].decode())
     return done
 
 
@@ -175,7 +177,7 @@ def check_free(topology: Topology, node: str, report: NodeReport) -> None:
         raise RequestError(f"the server at the address of node {node!r} {there}, not {node!r}")
     others = [name for name in report.clusters if name != topology.cluster]
     if others:
-        raise _occupied(topology.cluster, node, others[0])
+        raise occupied_error(topology.cluster, node, others[0])
     if report.member and (report.topology is None or not _is_same(report.topology, topology)):
         there = report.topology.encode() if report.topology else "no readable topology"
         raise RequestError(
@@ -190,57 +192,11 @@ def _is_same(stored: Topology, wanted: Topology) -> bool:
     return stored.mode is wanted.mode and roles == [(member.id, member.role) for member in wanted.members]
 
 
-def _occupied(cluster: str, node: str, found: str) -> RequestError:
+def occupied_error(cluster: str, node: str, found: str) -> RequestError:
+    """The error where another cluster lives on the server."""
     return RequestError(
         f"node {node!r} belongs to cluster {found!r} and cannot join {cluster!r}; use another server or database"
     )
-
-
-def change_topology(
-    old: Topology, new: Topology, tolerances: Tolerances, incarnation: str, until: float
-) -> Plan[dict[str, str]]:
-    """Move the cluster to ``new``, which differs by one member; answers what happened on each node.
-
-    The primary moves first: from then on nothing commits in the old epoch. A node that is cut off meanwhile is
-    brought over by the workers. Raises Unavailable where the primaries cannot all be moved.
-    """
-    layout = KeyLayout(new.cluster)
-    everybody = tuple(dict.fromkeys((*old.primaries, *old.ids, *new.ids)))
-    reports = yield from inspect_nodes(layout, everybody, until)
-    for node in everybody:
-        report = reports[node]
-        if isinstance(report, str) and (node in old.primaries or node not in old.ids):
-            raise Unavailable("the topology cannot be changed without this node", {node: report})
-        if isinstance(report, NodeReport) and node not in old.ids:
-            check_free(new, node, report)
-    _check_serving(old, reports)
-    done: dict[str, str] = {}
-    for node in everybody:
-        report = reports[node]
-        if isinstance(report, str):
-            left = "left to the workers" if node in new.ids else "away: empty it before it is used again"
-            done[node] = f"{left}: {report}"
-        elif node not in new.ids:
-            done[node] = yield from _take_out(layout, node, until)
-        elif node not in old.ids:
-            done[node] = yield from _bring_in(new, node, report, tolerances, incarnation, until)
-        else:
-            done[node] = yield from _move(layout, new, node, report, until)
-    return done
-
-
-def _check_serving(topology: Topology, reports: Mapping[str, NodeReport | str]) -> None:
-    """Raise Unavailable unless the one primary serves.
-
-    What one that restarted has lost is to be found out among the members it had: with fewer, a committed write could be
-    missed by all that are left.
-    """
-    primary = reports.get(topology.decider or "")
-    if isinstance(primary, NodeReport) and not (primary.is_serving and primary.epoch == topology.epoch):
-        what = "restarted, or came back empty" if primary.has_restarted or not primary.member else primary.state
-        raise Unavailable(
-            "members are changed while the primary serves; look at `redrepl status`", {primary.node: what}
-        )
 
 
 def leave_call(layout: KeyLayout, node: str) -> ScriptCall:
@@ -248,32 +204,3 @@ def leave_call(layout: KeyLayout, node: str) -> ScriptCall:
     bookkeeping = (layout.log, layout.cursors, layout.marks, layout.checkpoints, layout.sweep)
     keys = (layout.member, layout.topology, CLUSTERS_KEY, *bookkeeping)
     return ScriptCall("leave", keys, (layout.cluster.encode(), node.encode()))
-
-
-def _take_out(layout: KeyLayout, node: str, until: float) -> Plan[str]:
-    expect_reply((yield ask(node, leave_call(layout, node), until)), node, "taking it out")
-    return "taken out; its records stay until you delete them"
-
-
-def _bring_in(
-    new: Topology, node: str, report: NodeReport, tolerances: Tolerances, incarnation: str, until: float
-) -> Plan[str]:
-    call = enrol_call(new, node, "syncing", report.run_id, incarnation, tolerances, joins=True)
-    reply = expect_reply((yield ask(node, call, until)), node, "bringing it in")
-    if reply.content != 1 and reply.content[0] == b"occupied":
-        raise _occupied(new.cluster, node, reply.content[1].decode())
-    return "member, syncing: the workers fill it"
-
-
-def _move(layout: KeyLayout, new: Topology, node: str, report: NodeReport, until: float) -> Plan[str]:
-    if not report.member:
-        return "left to the workers: it came back empty"
-    fields = epoch_fields(new, node)
-    if report.state == "active":
-        fields |= active_fields(new)
-    reply = expect_reply(
-        (yield ask(node, change_call(report, layout, fields, new), until)), node, "moving it to the new epoch"
-    )
-    if reply.content != 1:
-        raise RedreplError(f"node {node!r} changed meanwhile; look at `redrepl status` and try again")
-    return f"moved to epoch {new.epoch}"

@@ -5,6 +5,9 @@ Nobody can tell these apart, so they are rolled forward in a new epoch. First th
 of the old epoch can come any more, not even one that waits in a socket: a replica would acknowledge it although the
 primary lost it. Then the primary takes what their logs name beyond its own marks, and then the new epoch begins.
 
+One that has lost nothing, and was fenced by somebody who then found too few members, is put back in the same way. It
+needs one witness less: it only has to be certain that no majority has gone on without it.
+
 Every step changes a member only if it still is as it was seen; whoever is second stops, and whoever comes after a run
 that died starts over with a higher epoch.
 """
@@ -18,11 +21,12 @@ from redrepl.plans.catch_up import FIRST_PAGE_ENTRIES, next_count, read_page
 from redrepl.plans.copying import Copier, copy_all
 from redrepl.plans.inspect import inspect_nodes
 from redrepl.plans.marks import starting_mark
-from redrepl.plans.membership import active_fields, change_call, epoch_fields, purge_field
+from redrepl.plans.membership import active_fields, change_call, epoch_fields, purge_field, settled_fields
 from redrepl.plans.purged import give_up_purged
 from redrepl.plans.restarts import restarted_together
 from redrepl.plans.soundness import donors_among, sound_members, way_out, why_left
 from redrepl.plans.steps import Steps
+from redrepl.plans.topology import check_members_stayed
 from redrepl.plans.view import FOR_UPKEEP, ClusterView
 from redrepl.values.effects import Plan
 from redrepl.values.errors import Unavailable
@@ -55,7 +59,8 @@ def reinstate(
         fenced += [(yield from _fence(view, witness, topology, "fenced", steps))]
     new_view, done = ClusterView(topology), Reinstated()
     reaches_back = True
-    for witness in donors_among(fenced):
+    own = [] if primary.has_restarted else [primary]
+    for witness in (each for each in donors_among([*own, *fenced]) if each.node != primary.node):
         reaches_back = reaches_back and starting_mark(witness, primary) is not None
         done.records += yield from _roll_forward(new_view, witness, primary, steps)
     counted = [witness for witness in fenced if not witness.is_newcomer]
@@ -75,9 +80,9 @@ def find_witnesses(view: ClusterView, primary: NodeReport, reports: Reports) -> 
     """
     others = [r for node in view.others[primary.node] if isinstance(r := reports.get(node), NodeReport)]
     newcomers = [report for report in others if report.is_newcomer]
-    needed = _needed(len(view.ids) - len(newcomers))
+    needed = _needed(len(view.ids) - len(newcomers)) - (not primary.has_restarted)
     counted = [report for report in sound_members(view.topology, reports) if report.node != primary.node]
-    if not counted and needed:
+    if not counted and needed and primary.has_restarted:
         counted = _at_their_word(view, primary, reports)
     if len(counted) < needed:
         raise _too_few(view, primary, reports, [report.node for report in counted], needed)
@@ -124,24 +129,30 @@ def _at_their_word(view: ClusterView, primary: NodeReport, reports: Reports) -> 
 
 def _too_few(view: ClusterView, primary: NodeReport, reports: Reports, counted: list[str], needed: int) -> Unavailable:
     replicas = "1 replica is" if needed == 1 else f"{needed} replicas are"
+    what = "restarted" if primary.has_restarted else f"was fenced in epoch {primary.epoch}"
+    why = "to see what it lost" if primary.has_restarted else "to see that nobody went on without it"
     text = (
-        f"primary {primary.node!r} restarted; {replicas} needed to see what it lost, usable: "
-        f"{', '.join(counted) or 'none'}; {way_out(view.topology, reports)}"
+        f"primary {primary.node!r} {what}; {replicas} needed {why}, usable: {', '.join(counted) or 'none'}; "
+        f"{way_out(view.topology, reports)}"
     )
     left = {node: why_left(reports.get(node)) for node in view.others[primary.node] if node not in counted}
-    return Unavailable(text, {primary.node: "restarted", **left})
+    return Unavailable(text, {primary.node: what, **left})
 
 
 def _fence(view: ClusterView, report: NodeReport, topology: Topology, state: str, steps: Steps) -> Plan[NodeReport]:
-    """Move a member to the new epoch, in which it serves nobody yet; answers its report after that."""
+    """Move a member to the new epoch, in which it serves nobody yet; answers its report after that.
+
+    It learns among which members it is counted, and must not know of a change of these.
+    """
     fields = {**epoch_fields(topology, report.node), "state": state}
-    call = change_call(report, view.layout, fields, None)
+    call = change_call(report, view.layout, fields, view.topology)
     answer = yield from steps.ask(report.node, call, "fencing it")
     if answer != 1:
         raise Unavailable(f"node {report.node!r} changed meanwhile", {report.node: repr(answer)})
     now = (yield from inspect_nodes(view.layout, (report.node,), steps.until))[report.node]
     if isinstance(now, str) or now.run_id != report.run_id:
         raise Unavailable(f"node {report.node!r} went away while it was fenced", {report.node: "restarted or silent"})
+    check_members_stayed(view.topology, {report.node: now})
     return now
 
 
@@ -168,7 +179,8 @@ def _admit(
     now = (yield from inspect_nodes(view.layout, (primary.node,), steps.until))[primary.node]
     if isinstance(now, str) or now.run_id != primary.run_id:
         raise Unavailable(f"primary {primary.node!r} restarted meanwhile", {primary.node: "restarted"})
-    fields = {**active_fields(topology), "run_id": now.run_id, **purge_field(now, purged_before)}
+    fields = {**active_fields(topology), **settled_fields(topology), "run_id": now.run_id}
+    fields |= purge_field(now, purged_before)
     if primary.has_restarted:
         fields |= {"incarnation": incarnation, "previous_incarnation": now.incarnation}
         fields |= {"previous_end": primary.log.last_id}

@@ -44,6 +44,14 @@ def newest_topology(reports: dict[str, NodeReport | str]) -> Topology | None:
     return max(known, key=lambda topology: topology.epoch, default=None)
 
 
+def check_members_stayed(topology: Topology, fenced: dict[str, NodeReport | str]) -> None:
+    """Raise Unavailable where one that was fenced knows a later topology than the one by which members were counted."""
+    newest = newest_topology(fenced)
+    if newest is not None and newest.epoch > topology.epoch:
+        evidence = {"epoch": f"{newest.epoch}, with {', '.join(newest.ids)}"}
+        raise Unavailable("somebody else moved the cluster to another epoch meanwhile", evidence)
+
+
 class Discovery(NamedTuple):
     """The topology, which seed reached which member, and what each seed answered."""
 

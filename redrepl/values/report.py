@@ -154,6 +154,14 @@ class NodeReport:
         """Microseconds before which tombstones may have been purged here; 0 where none were."""
         return int(self.member.get("purged_before", "0"))
 
+    @property
+    def settled_epoch(self) -> int:
+        """The last epoch of which it is noted here, on the primary, that a majority of the members knows them.
+
+        Before the first change of members nobody can know others.
+        """
+        return int(self.member.get("settled", "1"))
+
     def lag_of(self, target: str) -> int:
         """Entries of this log that are not confirmed on another node."""
         cursor = self.cursors.get(target)

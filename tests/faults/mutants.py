@@ -42,6 +42,7 @@ ASYNCIO = f"{SERVERS}/test_asyncio.py"
 ACCEPT_LOSS = "tests/unit/test_accept_loss.py"
 FAILOVER = "tests/unit/test_failover.py"
 SWEEPS = "tests/unit/test_anti_entropy.py"
+CHANGES = "tests/unit/test_change_members.py"
 FOLLOWING = "tests/unit/test_following_epochs.py"
 WITNESSES = "tests/unit/test_witnesses.py"
 
@@ -503,8 +504,8 @@ MUTANTS = (
     Mutant(
         name="a primary is put back with what replicas of any era hold",
         file="redrepl/plans/reinstate.py",
-        old="    for witness in donors_among(fenced):\n",
-        new="    for witness in fenced:\n",
+        old="donors_among([*own, *fenced]) if",
+        new="[*own, *fenced] if",
         killer=f"{WITNESSES}::test_what_the_cluster_went_on_without_does_not_come_back_with_such_a_replica",
         evidence="assert ",
     ),
@@ -547,5 +548,86 @@ MUTANTS = (
         new="",
         killer=f"{WITNESSES}::test_two_copies_wait_for_the_replica",
         evidence="DID NOT RAISE",
+    ),
+    Mutant(
+        name="a change of members begins an epoch that it has not won",
+        file="redrepl/plans/change_members.py",
+        old="    return copies - copies // 2 if primary.settled_epoch == old.epoch else majority_of(old)\n",
+        new="    return 1\n",
+        killer=f"{CHANGES}::test_somebody_who_comes_into_a_change_and_dies",
+        evidence="assert ",
+        quick=True,
+    ),
+    Mutant(
+        name="a change of members goes on with too few",
+        file="redrepl/plans/change_members.py",
+        old="        if 1 + len(moved) < needed:\n",
+        new="        if False:\n",
+        killer=f"{CHANGES}::test_a_change_that_finds_too_few_is_ended_without_it",
+        evidence="Regex pattern did not match",
+    ),
+    Mutant(
+        name="half of the members suffice although others may know other members",
+        file="redrepl/plans/change_members.py",
+        old=" if primary.settled_epoch == old.epoch else majority_of(old)\n",
+        new="\n",
+        killer=f"{CHANGES}::test_a_second_change_waits_until_the_first_is_known",
+        evidence="DID NOT RAISE",
+    ),
+    Mutant(
+        name="members are changed while somebody is at work",
+        file="redrepl/plans/change_members.py",
+        old="    if ahead or (newest",
+        new="    if False and (newest",
+        killer=f"{CHANGES}::test_several_primaries_of_two_changes_the_second_is_refused",
+        evidence="DID NOT RAISE",
+    ),
+    Mutant(
+        name="a change of members has a former primary serve",
+        file="redrepl/plans/change_members.py",
+        old="        return report.is_serving and report.epoch == self._old.epoch\n",
+        new='        return report.state == "active"\n',
+        killer=f"{CHANGES}::test_a_former_primary_that_was_left_behind_is_not_taken_for_one_that_serves",
+        evidence="assert ",
+    ),
+    Mutant(
+        name="a failover counts by members that were changed meanwhile",
+        file="redrepl/plans/failover.py",
+        old="    check_members_stayed(topology, reports)\n",
+        new="",
+        killer=f"{CHANGES}::test_a_failover_does_not_go_by_members_that_were_changed_while_it_looked",
+        evidence="DID NOT RAISE",
+    ),
+    Mutant(
+        name="whoever is fenced does not learn among whom it is counted",
+        file="redrepl/plans/failover.py",
+        old="change_call(report, layout, fields, topology) for",
+        new="change_call(report, layout, fields, None) for",
+        killer=f"{CHANGES}::test_whoever_is_fenced_learns_among_whom_it_is_counted",
+        evidence="assert ",
+    ),
+    Mutant(
+        name="a member that was moved while it was brought up serves at once",
+        file="redrepl/plans/bring_up.py",
+        old="    if now.epoch != view.topology.epoch:\n",
+        new="    if False:\n",
+        killer=f"{CHANGES}::test_one_that_is_moved_while_it_is_brought_up_does_not_begin_to_serve",
+        evidence="DID NOT RAISE",
+    ),
+    Mutant(
+        name="a primary that was fenced in vain takes from members of any era",
+        file="redrepl/plans/reinstate.py",
+        old="    own = [] if primary.has_restarted else [primary]\n",
+        new="    own: list[NodeReport] = []\n",
+        killer=f"{CHANGES}::test_a_witness_of_an_older_era_gives_it_nothing",
+        evidence="never acknowledged",
+    ),
+    Mutant(
+        name="an earlier topology replaces a later one",
+        file="redrepl/lua/change_member.lua",
+        old=" and epoch_of(ARGV[4]) >= epoch_of(redis.call('HGET', KEYS[2], 'topology')) then\n",
+        new=" then\n",
+        killer="tests/scripts/test_membership.py::test_a_topology_gives_way_to_no_earlier_one",
+        evidence="assert ",
     ),
 )

@@ -102,6 +102,17 @@ def test_without_a_topology_the_one_there_stays(node: Node) -> None:
     assert node.client.hget(LAYOUT.topology, "topology") == TOPOLOGY
 
 
+@pytest.mark.parametrize(("told", "stands"), [(8, 9), (9, 9), (10, 10)])
+def test_a_topology_gives_way_to_no_earlier_one(node: Node, told: int, stands: int) -> None:
+    """Also where the later one came without a change of state, so that nobody was stopped by it."""
+    known = b'{"cluster":"shop","epoch":9,"merged_epoch":10}'
+    node.client.hset(LAYOUT.topology, "topology", known)
+    topology = b'{"cluster":"shop","epoch":%d,"merged_epoch":1}' % told
+    assert _change(node, (b"7", b"active", b"run-1"), topology, b"epoch", b"12") == 1
+    assert node.client.hget(LAYOUT.member, "epoch") == b"12"
+    assert node.client.hget(LAYOUT.topology, "topology") == (known if told < stands else topology)
+
+
 @pytest.mark.parametrize("expected", [(b"", b"", b""), (b"7", b"active", b"run-1")])
 def test_a_stranger_is_never_changed(stranger: Node, expected: tuple[bytes, bytes, bytes]) -> None:
     assert _change(stranger, expected, TOPOLOGY, b"epoch", b"8") == [b"changed", b"", b""]

@@ -221,8 +221,15 @@ class Connection:
         self.on_readable(self)
 
 
+def _nobody_cares(_: Machine) -> None:
+    """A membership may have changed."""
+
+
 class Machine:
-    """Runs one server. ``run`` counts its starts. ``skew_seconds``: what its clock is ahead of the world's."""
+    """Runs one server. ``run`` counts its starts. ``skew_seconds``: what its clock is ahead of the world's.
+
+    on_change: called when somebody may have changed its membership.
+    """
 
     def __init__(self, world: World, server: Server, layout: KeyLayout, sources: Sources, skew_seconds: float) -> None:
         self.world = world
@@ -234,6 +241,7 @@ class Machine:
         self.freezes = 0
         self.run = 0
         self.saved: Data | None = None
+        self.on_change: Callable[[Machine], None] = _nobody_cares
         self._random = world.stream(f"machine {server.name}")
         self._sources = sources
         self._shas = tuple(script.sha for script in sources.values())
@@ -313,6 +321,8 @@ class Machine:
             else:
                 assert isinstance(packet, Request)
                 content = self._carry_out(packet.command)
+                if type(packet.command) is ScriptCall and packet.command.script == "change_member":
+                    self.on_change(self)
                 if self.world.is_traced:
                     what = f"   for {connection.program}: {brief(packet.command)} -> {brief_answer(content)}"
                     self.world.note(self.name, what)

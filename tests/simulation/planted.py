@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from redrepl.doors import reads, writes
 from redrepl.edges.admission import Admission
-from redrepl.plans import failover, read, undecided, write
+from redrepl.plans import change_members, failover, read, undecided, write
 from redrepl.plans.copying import Copier
 from redrepl.values.report import NodeReport
 from tests.simulation.settings import PROFILES
@@ -16,7 +16,7 @@ from tests.simulation.simulation import Result, Verdict, simulate
 from tests.simulation.sources import Sources, changed_sources, library_sources
 from tests.simulation.world import in_virtual_time
 
-FINDINGS = (Verdict.WRONG, Verdict.DIFFERENT)
+FINDINGS = (Verdict.WRONG, Verdict.DIFFERENT, Verdict.SPLIT)
 
 
 class Bug(NamedTuple):
@@ -102,6 +102,12 @@ BUGS = (
     Bug("a QUORUM read without confirmation", "mixed", 1000, patches=((reads, "read_confirmed", _read_alone),)),
     Bug("the primary keeps the later stamp instead of restamping", "clocks", 100, _without_restamping),
     Bug("a failover with one member", "mixed", 2000, patches=((failover, "majority_of", lambda _: 1),), quick=False),
+    Bug(
+        "a change of members that wins no epoch",
+        "members",
+        2000,
+        patches=((change_members, "members_to_move", lambda *_: 1),),
+    ),
     Bug("the mark without the records", "mixed", 300, patches=((Copier, "send", _send_the_mark_alone),)),
     Bug(
         "restarts go unnoticed",

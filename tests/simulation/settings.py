@@ -20,7 +20,7 @@ class Profile(NamedTuple):
     """Which histories to draw. faults: kinds that may come up. storm: more members restart than the guarantees allow;
     then a cluster that waits for its operator is right. moves: whether operators move the primary's role.
     unattended: no operator comes where the workers do not get any further. purges: much is deleted, over so long a time
-    that tombstones go while others are still under way.
+    that tombstones go while others are still under way. members: in every history members are taken out and in.
     """
 
     faults: tuple[str, ...]
@@ -29,6 +29,7 @@ class Profile(NamedTuple):
     unattended: bool = False
     largest_skew_seconds: float = 0.2
     purges: bool = False
+    members: bool = False
 
 
 PROFILES = {
@@ -41,6 +42,7 @@ PROFILES = {
     "storm": Profile(NETWORK + RESTARTS + PROGRAMS + CLOCKS, storm=True),
     "unattended": Profile(NETWORK + RESTARTS + PROGRAMS + CLOCKS, unattended=True),
     "calm": Profile((), moves=False),
+    "members": Profile((*NETWORK, "kill", *PROGRAMS, *CLOCKS), members=True),
     "purges": Profile(NETWORK + RESTARTS + PROGRAMS + CLOCKS, largest_skew_seconds=0.05, purges=True),
 }
 
@@ -48,7 +50,9 @@ PROFILES = {
 class Settings(NamedTuple):
     """One history. Durations in seconds. restarts: members that may be unrepaired after a restart at one time.
 
-    sweeps: whether workers compare all keys and purge tombstones, as soon as these are confirmed.
+    sweeps: whether workers compare all keys and purge tombstones, as soon as these are confirmed. changers: operators
+    who take members out and in again. No data is lost then: what the primary and a leaving member alone confirmed
+    stands on one copy until the workers have shipped it.
     """
 
     copies: int
@@ -70,6 +74,7 @@ class Settings(NamedTuple):
     storm: bool
     unattended: bool
     sweeps: bool
+    changers: int
 
 
 def draw(random: Random, profile: Profile, copies: int) -> Settings:
@@ -78,7 +83,7 @@ def draw(random: Random, profile: Profile, copies: int) -> Settings:
         return _with_purges(random, draw(random, profile._replace(purges=False), copies))
     clients, threads = random.choice(((2, 1), (3, 1), (2, 2), (4, 1)))
     fails_over = random.random() < 0.5
-    return Settings(
+    settings = Settings(
         copies=copies,
         clients=clients,
         threads=threads,
@@ -98,7 +103,17 @@ def draw(random: Random, profile: Profile, copies: int) -> Settings:
         storm=profile.storm,
         unattended=profile.unattended,
         sweeps=random.random() < 0.5,
+        changers=0,
     )
+    if not profile.members and (not profile.moves or profile.storm or profile.unattended or random.random() < 0.8):
+        return settings
+    return _with_changes(random, settings)
+
+
+def _with_changes(random: Random, settings: Settings) -> Settings:
+    """Members come and go, while others move the primary's role."""
+    faults = tuple(kind for kind in settings.faults if kind not in ("kill older", "kill empty"))
+    return settings._replace(faults=faults, changers=random.choice((1, 1, 2)), operators=random.choice((0, 1, 2)))
 
 
 def _with_purges(random: Random, settings: Settings) -> Settings:

@@ -44,12 +44,14 @@ _SERVERS: dict[str, Server] = {}
 
 
 class Verdict(Enum):
-    """CRASHED: an error that should never come up. DIFFERENT: the copies are not equal in the end. STUCK: the cluster
-    did not come to rest, or serves nobody. WAITING: so it is where more members restarted than the guarantees allow.
+    """SPLIT: two nodes decided in one epoch. CRASHED: an error that should never come up. DIFFERENT: the copies are not
+    equal in the end. STUCK: the cluster did not come to rest, or serves nobody. WAITING: so it is where more members
+    restarted than the guarantees allow.
     """
 
     RIGHT = "right"
     WRONG = "not linearizable"
+    SPLIT = "two primaries in one epoch"
     GAVE_UP = "gave up"
     DIFFERENT = "copies differ"
     STUCK = "stuck"
@@ -124,11 +126,14 @@ class Simulation:
         )
         self.clients: list[Client] = []
         self.keepers: dict[Program, str] = {}
+        self._deciding: dict[bytes, str] = {}
+        self._split: list[str] = []
         self._names: dict[str, int] = {}
         for kind, number in (("client", settings.clients), ("worker", settings.workers)):
             for _ in range(number):
                 self._begin(kind)
-        for kind, number in (("monitor", settings.monitors), ("operator", settings.operators)):
+        others = (("monitor", settings.monitors), ("operator", settings.operators), ("changer", settings.changers))
+        for kind, number in others:
             for _ in range(number):
                 self._begin(kind)
         self.faults = Faults(
@@ -182,6 +187,7 @@ class Simulation:
             machine = Machine(self.world, server, LAYOUT, sources, self._skew())
             tolerances = self.settings.tolerances
             machine.ask(enrol_call(self.topology, node, "active", server.run_id, f"inc-{node}", tolerances))
+            machine.on_change = self._note_decider
             machines.append(machine)
         return Network(self.world, machines, self.settings.break_rate)
 
@@ -219,6 +225,8 @@ class Simulation:
             return upkeep.watch(program, self.customs, random, self.count, lambda: self.is_work_left)
         if kind == "operator":
             return upkeep.move_about(program, self.customs, random, self.count, lambda: not self.is_over)
+        if kind == "changer":
+            return upkeep.change_members(program, self.customs, random, self.count, lambda: not self.is_over)
         return upkeep.take_up(program, self.customs, random, self.count)
 
     def _new_client(self, name: str, known: Topology | None = None) -> Client:
@@ -252,6 +260,14 @@ class Simulation:
     def _report(self, machine: Machine) -> NodeReport:
         answer = machine.ask(ScriptCall("inspect", inspect_keys(LAYOUT), ()))
         return parse_report(machine.name, answer, machine.server.run_id)
+
+    def _note_decider(self, machine: Machine) -> None:
+        """In one epoch no two nodes may decide."""
+        member = machine.server.data[LAYOUT.member].value if LAYOUT.member in machine.server.data else {}
+        if member.get(b"state") == b"active" and member.get(b"rule") == b"decide":
+            epoch = member[b"epoch"]
+            if (other := self._deciding.setdefault(epoch, machine.name)) != machine.name:
+                self._split.append(f"{other} and {machine.name} decide in epoch {epoch.decode()}")
 
     def _is_repaired(self, machine: Machine) -> bool:
         reports = {each.name: self._report(each) for each in self.network.machines.values()}
@@ -324,8 +340,11 @@ class Simulation:
     def _judge(self) -> tuple[Verdict, list[str]]:
         if self.history.crashes:
             return Verdict.CRASHED, self.history.crashes
-        contents = {node: self._contents(node) for node in self.nodes}
-        verdict, details = self._judge_keys(contents[self.nodes[0]])
+        if self._split:
+            return Verdict.SPLIT, self._split
+        contents = {node: self._contents(node) for node in self._newest_topology().ids}
+        reference = next(iter(contents.values()))
+        verdict, details = self._judge_keys(reference)
         if verdict is not Verdict.RIGHT:
             return verdict, details
         if not self.is_settled:
@@ -334,7 +353,7 @@ class Simulation:
             words += [f"{r.node} has restarted" for r in reports if r.has_restarted]
             words.append(f"primary {self._newest_topology().decider} in epoch {self._newest_topology().epoch}")
             return Verdict.WAITING if self.settings.storm else Verdict.STUCK, words
-        if any(held != contents[self.nodes[0]] for held in contents.values()):
+        if any(held != reference for held in contents.values()):
             return Verdict.DIFFERENT, [f"{node}: {held}" for node, held in contents.items()]
         return Verdict.RIGHT, []
 

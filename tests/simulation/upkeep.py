@@ -1,4 +1,5 @@
-"""Whoever looks after the simulated cluster: workers, monitors, and operators who move the primary's role.
+"""Whoever looks after the simulated cluster: workers, monitors, and operators who move the primary's role or change the
+members.
 
 Each is a script of plans. To add one, write its script and start it in `simulation.py`.
 """
@@ -12,6 +13,7 @@ from typing import NamedTuple
 from redrepl.plans.anti_entropy import SweepOrder, sweep
 from redrepl.plans.bring_up import BringUpOrder, bring_up
 from redrepl.plans.catch_up import trim_log
+from redrepl.plans.change_members import change_topology
 from redrepl.plans.failover import FailoverOrder, fail_over
 from redrepl.plans.inspect import inspect_nodes
 from redrepl.plans.membership import Tolerances
@@ -23,7 +25,7 @@ from redrepl.plans.view import ClusterView
 from redrepl.values.errors import RedreplError
 from redrepl.values.keys import KeyLayout
 from redrepl.values.report import NodeReport
-from redrepl.values.topology import Topology
+from redrepl.values.topology import Member, NodeRole, Topology
 from tests.simulation.programs import Program, Rest, Script
 
 Reports = dict[str, NodeReport | str]
@@ -152,6 +154,59 @@ def move_about(
         away = frozenset((random.choice(customs.nodes),)) if not planned and random.random() < 0.3 else frozenset()
         if to not in away:
             yield from _move(program, customs, random, count, "switchover" if planned else "move", to, away, planned)
+
+
+def change_members(
+    program: Program, customs: Customs, random: Random, count: Count, is_needed: Callable[[], bool]
+) -> Script:
+    """An operator who takes members out, and in again with whatever records they still have."""
+    smallest = len(customs.nodes) // 2 + 1
+    while is_needed():
+        yield Rest(random.expovariate(1.0) * 1.5)
+        reports: Reports = yield inspect_nodes(customs.layout, customs.nodes, program.now() + customs.look_seconds)
+        topology = newest_topology(reports)
+        if topology is None:
+            continue
+        outside = [node for node in customs.nodes if node not in topology.ids]
+        if outside and (random.random() < 0.6 or len(topology.ids) <= smallest):
+            node = random.choice(outside)
+            added = topology.with_member(Member(node, f"redis://{node}:6379/0", NodeRole.REPLICA))
+            yield from _change(program, random, customs, count, "add", topology, added)
+        elif len(topology.ids) > smallest:
+            yield from _remove(program, customs, random, count, topology, random.choice(topology.ids))
+
+
+def _remove(program: Program, customs: Customs, random: Random, count: Count, topology: Topology, node: str) -> Script:
+    """Take a member out, as `Administration.remove_node` does. Who is the primary only hands its role over."""
+    if node == topology.decider:
+        yield from _move(program, customs, random, count, "switchover", topology.others(node)[0], frozenset(), True)
+        return
+    staying = [other for other in topology.others(node) if other != topology.decider]
+    failed = 0
+    for other in staying:
+        order = BringUpOrder(
+            f"inc-{random.getrandbits(48):012x}", customs.tolerances, program.now(), program.now() + 60.0
+        )
+        try:
+            yield bring_up(customs.layout, customs.nodes, other, order)
+        except RedreplError:
+            failed += 1
+    if len(staying) - failed >= (len(topology.ids) - 1) // 2:
+        yield from _change(program, random, customs, count, "remove", topology, topology.without_member(node))
+
+
+def _change(
+    program: Program, random: Random, customs: Customs, count: Count, name: str, old: Topology, new: Topology
+) -> Script:
+    incarnation, seconds = f"inc-{random.getrandbits(48):012x}", 0.3 + random.random() * 1.7
+    try:
+        done = yield change_topology(old, new, customs.tolerances, incarnation, program.now(), seconds)
+    except RedreplError as error:
+        count.add(f"{name} failed")
+        _note(program, f"** {name}: {error}")
+    else:
+        count.add(name)
+        _note(program, f"** {name}: {done}")
 
 
 def take_up(program: Program, customs: Customs, random: Random, count: Count) -> Script:

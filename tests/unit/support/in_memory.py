@@ -11,8 +11,9 @@ import fakeredis
 
 from redrepl.edges.scripts import all_scripts
 from redrepl.plans.bring_up import BringUpOrder, BroughtUp, bring_up
+from redrepl.plans.change_members import change_topology
 from redrepl.plans.inspect import inspect_nodes
-from redrepl.plans.membership import Tolerances, change_topology, initialise
+from redrepl.plans.membership import Tolerances, initialise
 from redrepl.plans.view import ClusterView
 from redrepl.values.effects import (
     Command,
@@ -112,10 +113,14 @@ class Nodes:
         self.client(node).flushall()
         self.restart(node)
 
-    def add(self, node: str) -> None:
-        """Take one more server in, empty and syncing."""
+    def start(self, node: str) -> None:
+        """One more server, which belongs to nobody yet."""
         self._servers[node] = fakeredis.FakeServer(version=(7,))
         self._clients[node], self._runs[node] = self._new_client(self._servers[node]), 1
+
+    def add(self, node: str) -> None:
+        """Take one more server in, empty and syncing."""
+        self.start(node)
         self._change(self.view().topology.with_member(Member(node, f"redis://{node}", NodeRole.REPLICA)))
 
     def remove(self, node: str) -> None:
@@ -124,7 +129,7 @@ class Nodes:
 
     def _change(self, changed: Topology) -> None:
         old = self.view().topology
-        self.run(change_topology(old, changed, Tolerances(), f"inc-joined-{changed.epoch}", self.at + 5))
+        self.run(change_topology(old, changed, Tolerances(), f"inc-joined-{changed.epoch}", self.at))
         self.first = changed
 
     def report(self, node: str) -> NodeReport:
