@@ -18,7 +18,7 @@ from redrepl.plans.catch_up import FIRST_PAGE_ENTRIES, next_count, read_page
 from redrepl.plans.copying import Copier, copy_all
 from redrepl.plans.inspect import inspect_nodes
 from redrepl.plans.marks import starting_mark
-from redrepl.plans.membership import active_fields, change_call, epoch_fields, purge_field
+from redrepl.plans.membership import active_fields, change_call, epoch_fields, gap_field, purge_field
 from redrepl.plans.purged import give_up_purged
 from redrepl.plans.restarts import restarted_together
 from redrepl.plans.soundness import donors_among, sound_members, way_out, why_left
@@ -53,13 +53,14 @@ def reinstate(
     fenced: list[NodeReport] = []
     for witness in witnesses:
         fenced += [(yield from _fence(view, witness, topology, "fenced", steps))]
-    new_view, done = ClusterView(topology), Reinstated()
-    reaches_back = True
-    for witness in donors_among(fenced):
-        reaches_back = reaches_back and starting_mark(witness, primary) is not None
+    new_view, done, donors = ClusterView(topology), Reinstated(), donors_among(fenced)
+    walked = [witness for witness in donors if starting_mark(witness, primary) is None]
+    if walked and primary.may_be_outdated:
+        yield from _change(new_view, primary, gap_field(primary), "noting a gap in its log", steps)
+    for witness in donors:
         done.records += yield from _roll_forward(new_view, witness, primary, steps)
     counted = [witness for witness in fenced if not witness.is_newcomer]
-    if not reaches_back and (given_up := (yield from give_up_purged(new_view, primary, counted, steps))):
+    if walked and (given_up := (yield from give_up_purged(new_view, primary, counted, steps))):
         done.notes.append(f"gave up {given_up} records that were deleted, and purged, since its data was saved")
     limit = max((witness.purged_before for witness in fenced), default=0)
     yield from _admit(new_view, primary, incarnation, topology, limit, steps)
@@ -135,14 +136,17 @@ def _too_few(view: ClusterView, primary: NodeReport, reports: Reports, counted: 
 def _fence(view: ClusterView, report: NodeReport, topology: Topology, state: str, steps: Steps) -> Plan[NodeReport]:
     """Move a member to the new epoch, in which it serves nobody yet; answers its report after that."""
     fields = {**epoch_fields(topology, report.node), "state": state}
-    call = change_call(report, view.layout, fields, None)
-    answer = yield from steps.ask(report.node, call, "fencing it")
-    if answer != 1:
-        raise Unavailable(f"node {report.node!r} changed meanwhile", {report.node: repr(answer)})
+    yield from _change(view, report, fields, "fencing it", steps)
     now = (yield from inspect_nodes(view.layout, (report.node,), steps.until))[report.node]
     if isinstance(now, str) or now.run_id != report.run_id:
         raise Unavailable(f"node {report.node!r} went away while it was fenced", {report.node: "restarted or silent"})
     return now
+
+
+def _change(view: ClusterView, report: NodeReport, fields: dict[str, str], doing: str, steps: Steps) -> Plan[None]:
+    answer = yield from steps.ask(report.node, change_call(report, view.layout, fields, None), doing)
+    if answer != 1:
+        raise Unavailable(f"node {report.node!r} changed meanwhile", {report.node: repr(answer)})
 
 
 def _roll_forward(view: ClusterView, witness: NodeReport, primary: NodeReport, steps: Steps) -> Plan[int]:

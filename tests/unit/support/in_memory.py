@@ -116,6 +116,10 @@ class Nodes:
         """Take one more server in, empty and syncing."""
         self._servers[node] = fakeredis.FakeServer(version=(7,))
         self._clients[node], self._runs[node] = self._new_client(self._servers[node]), 1
+        self.take_in(node)
+
+    def take_in(self, node: str) -> None:
+        """Make a server a member, with whatever it holds."""
         self._change(self.view().topology.with_member(Member(node, f"redis://{node}", NodeRole.REPLICA)))
 
     def remove(self, node: str) -> None:

@@ -1,0 +1,135 @@
+"""Members with old records, where what was deleted since has been purged and no log at hand names it any more."""
+
+from __future__ import annotations
+
+import pytest
+
+from redrepl.plans.failover import FailoverOrder, fail_over
+from redrepl.values.record import Record
+from tests.unit.support.in_memory import Nodes
+from tests.unit.test_anti_entropy import OLD, cut_log, grave, put, settle, whole
+
+KEY = b"key"
+
+
+def with_value(copies: int) -> Nodes:
+    """A cluster with a value that is deleted later. Logs are cut, as they are a minute later."""
+    nodes = Nodes(copies)
+    put(nodes, KEY, nodes.value(b"deleted later", 2 * OLD))
+    put(nodes, b"kept", nodes.value(b"kept", 2 * OLD))
+    settle(nodes)
+    for node in nodes.first.ids:
+        cut_log(nodes, node)
+    return nodes
+
+
+def delete_and_purge(nodes: Nodes) -> None:
+    put(nodes, KEY, grave(nodes))
+    settle(nodes)
+    assert whole(nodes).purged == 1
+
+
+def refill(nodes: Nodes, node: str) -> None:
+    """A member comes back empty and gets what the primary has by now: no tombstone, and a log that begins with that."""
+    nodes.lose_everything(node)
+    settle(nodes)
+    assert nodes.report(node).is_serving
+
+
+def switch_over(nodes: Nodes, to: str) -> None:
+    nodes.run(fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at, to, planned=True)))
+    settle(nodes)
+    assert nodes.view().decider == to
+
+
+def holders(nodes: Nodes) -> list[str]:
+    """All members serve again; who of them holds the value that was deleted."""
+    assert [nodes.report(node).is_serving for node in nodes.first.ids] == [True] * len(nodes.first.ids)
+    return [node for node in nodes.first.ids if KEY in nodes.present(node)]
+
+
+def test_an_old_primary_follows_members_that_were_filled_after_the_purge() -> None:
+    nodes = with_value(3)
+    kept = nodes.dump("a")
+    delete_and_purge(nodes)
+    refill(nodes, "b")
+    refill(nodes, "c")
+    nodes.restore("a", kept)
+    nodes.bring_up("a", fails_over=True)
+    settle(nodes)
+    assert nodes.view().decider != "a"
+    assert holders(nodes) == []
+
+
+def test_an_old_primary_is_put_back_to_work_beside_a_copy_that_was_filled_after_the_purge() -> None:
+    nodes = with_value(2)
+    kept = nodes.dump("a")
+    delete_and_purge(nodes)
+    refill(nodes, "b")
+    nodes.restore("a", kept)
+    nodes.bring_up("a")
+    settle(nodes)
+    assert nodes.view().decider == "a"
+    assert holders(nodes) == []
+
+
+def test_an_old_replica_follows_a_primary_that_was_filled_after_the_purge() -> None:
+    nodes = with_value(3)
+    kept = nodes.dump("c")
+    delete_and_purge(nodes)
+    refill(nodes, "b")
+    switch_over(nodes, "b")
+    nodes.restore("c", kept)
+    settle(nodes)
+    assert holders(nodes) == []
+
+
+def test_a_former_member_is_taken_in_again_with_its_old_records() -> None:
+    nodes = with_value(3)
+    nodes.remove("c")
+    delete_and_purge(nodes)
+    refill(nodes, "b")
+    switch_over(nodes, "b")
+    nodes.take_in("c")
+    settle(nodes)
+    assert holders(nodes) == []
+
+
+@pytest.mark.parametrize("is_cut", [False, True])
+def test_an_old_replica_goes_by_the_log_of_a_primary_that_was_old_itself(is_cut: bool) -> None:
+    """Both files are of one night, the replica's a moment later: it has a value that never was in the primary's."""
+    nodes = with_value(3)
+    kept, value = nodes.dump("a"), nodes.value(b"of that night", 2 * OLD)
+    nodes.put("c", b"tonight", value)
+    kept_later = nodes.dump("c")
+    put(nodes, b"tonight", value, "ab")
+    put(nodes, b"tonight", grave(nodes))
+    settle(nodes)
+    assert whole(nodes).purged == 1
+    for node in "bc" if is_cut else "":
+        cut_log(nodes, node)
+    nodes.restore("a", kept)
+    nodes.bring_up("a")
+    settle(nodes)
+    assert nodes.view().decider == "a"
+    nodes.restore("c", kept_later)
+    done = nodes.bring_up("c")
+    settle(nodes)
+    assert (done.full_syncs > 0) is is_cut
+    assert [b"tonight" in nodes.present(node) for node in "abc"] == [False] * 3
+
+
+def test_a_log_with_a_gap_will_do_for_who_has_lost_nothing() -> None:
+    nodes = with_value(3)
+    delete_and_purge(nodes)
+    refill(nodes, "b")
+    switch_over(nodes, "b")
+    nodes.down = {"c"}
+    nodes.write("ab", b"new", new(nodes))
+    nodes.down = set()
+    assert nodes.bring_up("c").full_syncs == 0
+    assert nodes.contents("c") == nodes.contents("b")
+
+
+def new(nodes: Nodes) -> Record:
+    return nodes.value(b"new")
