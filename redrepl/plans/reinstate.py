@@ -62,6 +62,10 @@ def reinstate(
     counted = [witness for witness in fenced if not witness.is_newcomer]
     if walked and (given_up := (yield from give_up_purged(new_view, primary, counted, steps))):
         done.notes.append(f"gave up {given_up} records that were deleted, and purged, since its data was saved")
+    for witness in walked:
+        # Not sooner: whoever takes up a run that died sees by the mark's absence that there was more to give up.
+        marker = Copier(new_view, witness.node, primary.node, steps, primary.now_millis, FOR_UPKEEP)
+        yield from marker.absorb((), (), Mark(witness.incarnation, witness.log.end))
     limit = max((witness.purged_before for witness in fenced), default=0)
     yield from _admit(new_view, primary, incarnation, topology, limit, steps)
     done.notes.append(f"took up {done.records} records from its replicas, in the new epoch {epoch}")
@@ -150,12 +154,14 @@ def _change(view: ClusterView, report: NodeReport, fields: dict[str, str], doing
 
 
 def _roll_forward(view: ClusterView, witness: NodeReport, primary: NodeReport, steps: Steps) -> Plan[int]:
-    """Take up what a fenced replica's log names beyond the primary's mark, or all it has where that was cut."""
+    """Take up what a fenced replica's log names beyond the primary's mark, or all it has where that was cut.
+
+    After a walk the mark is left to the caller.
+    """
     copier = Copier(view, witness.node, primary.node, steps, primary.now_millis, FOR_UPKEEP)
     mark = starting_mark(witness, primary)
     if mark is None:
         yield from copy_all(copier, steps)
-        yield from copier.absorb((), (), Mark(witness.incarnation, witness.log.end))
         return copier.records
     position, count = mark.position, FIRST_PAGE_ENTRIES
     while True:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from redrepl.plans.bring_up import BringUpOrder, bring_up
 from redrepl.plans.failover import FailoverOrder, fail_over
+from redrepl.plans.membership import Tolerances
 from redrepl.values.record import Record
 from tests.unit.support.in_memory import Nodes
+from tests.unit.support.interruptions import Died, die, interrupted
 from tests.unit.test_anti_entropy import OLD, cut_log, grave, put, settle, whole
 
 KEY = b"key"
@@ -133,3 +136,31 @@ def test_a_log_with_a_gap_will_do_for_who_has_lost_nothing() -> None:
 
 def new(nodes: Nodes) -> Record:
     return nodes.value(b"new")
+
+
+@pytest.mark.parametrize("copies", [2, 3])
+def test_a_worker_that_dies_while_it_puts_an_old_primary_back_leaves_enough_to_do(copies: int) -> None:
+    """Whoever comes next must not take the walk of the first for a log that reached back."""
+    question, has_died = 0, True
+    while has_died:
+        question += 1
+        nodes = with_value(copies)
+        kept = nodes.dump("a")
+        delete_and_purge(nodes)
+        for node in nodes.first.ids[1:]:
+            cut_log(nodes, node)
+        nodes.restore("a", kept)
+        has_died = _dies(nodes, question)
+        settle(nodes)
+        assert holders(nodes) == [], f"died before question {question}"
+    assert question > 10
+
+
+def _dies(nodes: Nodes, question: int) -> bool:
+    """Put the primary back to work, with a worker that dies before its n-th question; False where that never comes."""
+    order = BringUpOrder("inc-first", Tolerances(), nodes.at, nodes.at + 60)
+    try:
+        nodes.run(interrupted(bring_up(nodes.layout, nodes.first.ids, "a", order), question, die))
+    except Died:
+        return True
+    return False
