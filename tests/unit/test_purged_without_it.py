@@ -7,10 +7,12 @@ import pytest
 from redrepl.plans.bring_up import BringUpOrder, bring_up
 from redrepl.plans.failover import FailoverOrder, fail_over
 from redrepl.plans.membership import Tolerances
+from redrepl.values import limits
+from redrepl.values.errors import Unavailable
 from redrepl.values.record import Record
 from tests.unit.support.in_memory import Nodes
 from tests.unit.support.interruptions import Died, die, interrupted
-from tests.unit.test_anti_entropy import OLD, cut_log, grave, put, settle, whole
+from tests.unit.test_anti_entropy import OLD, cut_log, grave, put, put_back, settle, whole
 
 KEY = b"key"
 
@@ -164,3 +166,40 @@ def _dies(nodes: Nodes, question: int) -> bool:
     except Died:
         return True
     return False
+
+
+def test_a_worker_that_slept_through_a_purge_stores_nothing_that_it_read_before_the_delete() -> None:
+    """Although it is older than what had been purged when the worker began."""
+    nodes = with_value(3)
+    put(nodes, b"other", grave(nodes))
+    settle(nodes)
+    assert whole(nodes).purged == 1
+    nodes.lose_everything("c")
+
+    def meanwhile() -> None:
+        settle(nodes)
+        put(nodes, KEY, grave(nodes, OLD / 2))
+        settle(nodes)
+        assert whole(nodes, retention=OLD / 4).purged == 1
+        nodes.meanwhile["headers"] = die
+
+    nodes.meanwhile["absorb"] = meanwhile
+    with pytest.raises(Unavailable, match="node 'c' purged tombstones while records were copied to it"):
+        nodes.bring_up("c")
+    assert holders(nodes) == []
+
+
+def test_a_walk_goes_on_beside_a_purge_that_comes_between_its_pages() -> None:
+    nodes = with_value(2)
+    for number in range(2 * limits.SCAN_KEYS):
+        put_back(nodes, b"key-%d" % number, nodes.value(b"v", OLD), "a")
+
+    def purge() -> None:
+        nodes.send("b", nodes.view().purge_call({}, nodes.value(b"", OLD / 2).stamp.micros))
+
+    def meanwhile() -> None:
+        nodes.meanwhile["headers"] = purge
+
+    nodes.meanwhile["absorb"] = meanwhile
+    nodes.bring_up("b", exactly=True)
+    assert nodes.contents("b") == nodes.contents("a")
