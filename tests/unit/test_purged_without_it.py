@@ -203,3 +203,18 @@ def test_a_walk_goes_on_beside_a_purge_that_comes_between_its_pages() -> None:
     nodes.meanwhile["absorb"] = meanwhile
     nodes.bring_up("b", exactly=True)
     assert nodes.contents("b") == nodes.contents("a")
+
+
+@pytest.mark.parametrize("to", ["b", "c"])
+def test_after_a_failover_all_have_what_one_took_that_had_purged_less(to: str) -> None:
+    """A client that slept for long: only the member with the lower limit still took its write, right before."""
+    nodes = with_value(3)
+    nodes.send("c", nodes.view().purge_call({}, nodes.value(b"", OLD / 2).stamp.micros))
+    late = nodes.value(b"late", OLD)
+    nodes.write("b", b"new", late)
+    nodes.down = {"a"}
+    nodes.run(fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at, to)))
+    nodes.down = set()
+    settle(nodes)
+    assert holders(nodes) == ["a", "b", "c"]
+    assert [nodes.record(node, b"new") for node in "abc"] == [late] * 3
