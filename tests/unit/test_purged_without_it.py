@@ -7,12 +7,13 @@ import pytest
 from redrepl.plans.bring_up import BringUpOrder, bring_up
 from redrepl.plans.failover import FailoverOrder, fail_over
 from redrepl.plans.membership import Tolerances
+from redrepl.plans.read import read_confirmed
 from redrepl.values import limits
 from redrepl.values.errors import Unavailable
 from redrepl.values.record import Record
 from tests.unit.support.in_memory import Nodes
 from tests.unit.support.interruptions import Died, die, interrupted
-from tests.unit.test_anti_entropy import OLD, cut_log, grave, put, put_back, settle, whole
+from tests.unit.test_anti_entropy import OLD, cut_log, drop, grave, put, put_back, settle, whole
 
 KEY = b"key"
 
@@ -218,3 +219,34 @@ def test_after_a_failover_all_have_what_one_took_that_had_purged_less(to: str) -
     settle(nodes)
     assert holders(nodes) == ["a", "b", "c"]
     assert [nodes.record(node, b"new") for node in "abc"] == [late] * 3
+
+
+def test_a_delete_is_read_where_only_the_primary_has_not_purged_it_yet() -> None:
+    nodes = with_value(3)
+    put(nodes, KEY, grave(nodes))
+    settle(nodes)
+    gone = nodes.record("a", KEY)
+    assert gone is not None
+    for node in "bc":
+        nodes.send(node, nodes.view().purge_call({nodes.layout.data(KEY): gone.stamp}, gone.stamp.micros + 1))
+    confirmed = nodes.run(read_confirmed(nodes.view(), "a", (b"kept", KEY), 2, nodes.at + 1))
+    assert confirmed.records[1] == gone
+    assert confirmed.holders == {"a", "b", "c"}
+    assert [nodes.record(node, KEY) for node in "bc"] == [None, None]
+
+
+@pytest.mark.parametrize("is_past", [False, True])
+def test_an_old_value_that_copies_lack_is_confirmed_only_past_its_deadline(is_past: bool) -> None:
+    nodes = with_value(3)
+    deadline = nodes.report("a").now_millis + (-1000 if is_past else 60_000)
+    value = nodes.value(b"of days ago", 2 * OLD)._replace(deadline_millis=deadline)
+    put_back(nodes, KEY, value, "a")
+    for node in "bc":
+        drop(nodes, KEY, node)
+        nodes.send(node, nodes.view().purge_call({}, nodes.value(b"", OLD).stamp.micros))
+    reading = read_confirmed(nodes.view(), "a", (KEY,), 1, nodes.at + 1)
+    if is_past:
+        assert nodes.run(reading).records == [value]
+    else:
+        with pytest.raises(Unavailable, match="refused the repair"):
+            nodes.run(reading)
