@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import pytest
 
+from redrepl.doors.foundation import Limits
 from redrepl.plans.bring_up import BringUpOrder, bring_up
 from redrepl.plans.failover import FailoverOrder, fail_over
 from redrepl.plans.membership import Tolerances
 from redrepl.plans.read import read_confirmed
 from redrepl.values import limits
-from redrepl.values.errors import Unavailable
+from redrepl.values.errors import Unavailable, WriteNotConfirmed
 from redrepl.values.record import Record
-from tests.unit.support.in_memory import Nodes
+from tests.unit.support.in_memory import MAX_AGE_SECONDS, Nodes
 from tests.unit.support.interruptions import Died, die, interrupted
+from tests.unit.support.stores import Store
 from tests.unit.test_anti_entropy import OLD, cut_log, drop, grave, put, put_back, settle, whole
 
 KEY = b"key"
@@ -250,3 +252,26 @@ def test_an_old_value_that_copies_lack_is_confirmed_only_past_its_deadline(is_pa
     else:
         with pytest.raises(Unavailable, match="refused the repair"):
             nodes.run(reading)
+
+
+@pytest.mark.parametrize("question", [3, 4])
+def test_an_operation_is_not_repeated_by_a_client_that_slept_before_it_looked_for_it(question: int) -> None:
+    """What it made was read, deleted and purged meanwhile: that nothing stands tells nothing."""
+    store = Store()
+    nodes = store.nodes
+
+    def fail_over_with_it() -> None:
+        nodes.lost = set()
+        settle(nodes)
+        switch_over(nodes, "b")
+        assert store.values("counter") == [b"1"] * 3
+
+    def sleep() -> None:
+        drop(nodes, b"counter", "abc")
+        nodes.at += 2 * MAX_AGE_SECONDS
+
+    nodes.lost = {"a"}
+    plan = interrupted(store._increment("counter", 1, Limits(None, None)), 2, fail_over_with_it)
+    with pytest.raises(WriteNotConfirmed):
+        nodes.run(interrupted(plan, question, sleep))
+    assert store.values("counter") == [None] * 3
