@@ -312,7 +312,9 @@ class Writes(Following[K, V]):
             chunk = Chunk((user_key,), (raw,), (tried[0],), (b"",), order)
             pursuit = Pursuit(chunk, view.topology.epoch, (updated.receipt,), tried)
             found = yield from self._look_into(pursuit)
-            if not pursuit.is_absent(0):
+            # Later than that a tombstone may have been purged: nothing there does not tell that it had no effect.
+            is_too_late = pursuit.may_be_out[0] and self._base_driver.now() >= order.until
+            if is_too_late or not pursuit.is_absent(0):
                 receipt = pursuit.receipts()[0]
                 has_found = found is not None and found.stamp == receipt.stamp
                 return Updated(receipt, found if has_found else updated.record or found)

@@ -16,10 +16,7 @@ if foreign then return {'foreign', foreign} end
 
 if seen_purged_before and seen_purged_before < member.purged_before then
   for index = 1, #standing do
-    local micros = micros_of(ARGV[index + 6])
-    if standing[index] == ABSENT and seen_purged_before <= micros and micros < member.purged_before then
-      return {'purged'}
-    end
+    if standing[index] == ABSENT and micros_of(ARGV[index + 6]) < member.purged_before then return {'purged'} end
   end
 end
 

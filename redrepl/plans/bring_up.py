@@ -27,6 +27,7 @@ from redrepl.plans.membership import (
     change_call,
     enrol_call,
     epoch_fields,
+    gap_field,
     leave_call,
     purge_field,
 )
@@ -196,6 +197,8 @@ def _catch_up(
 ) -> Plan[None]:
     mark = None if walk else starting_mark(source, target)
     if mark is None:
+        if target.may_be_outdated and view.decider is not None:
+            yield from _note_gap(view, target, steps)
         synced = yield from full_sync(view, source, target.node, steps, why)
         done.full_syncs += 1
         done.records += synced.copied
@@ -214,6 +217,15 @@ def _catch_up(
     if caught_up.foreign:
         names = ", ".join(repr(view.layout.user_key(name)) for name in caught_up.foreign[:3])
         done.notes.append(f"{len(caught_up.foreign)} keys left as they are, redrepl did not write them: {names}")
+
+
+def _note_gap(view: ClusterView, target: NodeReport, steps: Steps) -> Plan[None]:
+    """Have others know that the node's log leaves out what was deleted and purged before this walk."""
+    answer = yield from steps.ask(
+        target.node, change_call(target, view.layout, gap_field(target), None), "noting a gap in its log"
+    )
+    if answer != 1:
+        raise Unavailable(f"node {target.node!r} changed while it was brought up", {target.node: repr(answer)})
 
 
 def _activate(view: ClusterView, target: NodeReport, order: BringUpOrder, steps: Steps) -> Plan[None]:

@@ -83,6 +83,8 @@ class Copier:
 
     def copy(self, wanted: Mapping[bytes, Stamp], mark: Mark | None = None) -> Plan[None]:
         """Bring the target to at least these stamps. The mark moves with the last record, never before it."""
+        # A walk over many keys would meet every purge meanwhile, and be tried again from its beginning.
+        self._seen_purged_before = None
         yield from self.send({name: stamp.encode() for name, stamp in wanted.items()}, mark)
         yield from self.settle()
 

@@ -221,7 +221,7 @@ class _Installation:
                 return
             mark = starting_mark(witness, self._primary)
             if mark is not None:
-                yield from self._ship(witness, self._primary, mark)
+                yield from self._ship(witness, self._primary, mark, merges=True)
         except (Unavailable, EpochMoved):
             return
 
@@ -254,13 +254,13 @@ class _Installation:
         mark = Mark(self._primary.incarnation, self._primary.log.end)
         return Checkpoint(donor.incarnation, donor.log.end, self._primary.node, mark, self._view.topology.epoch)
 
-    def _ship(self, source: NodeReport, target: NodeReport, mark: Mark) -> Plan[None]:
+    def _ship(self, source: NodeReport, target: NodeReport, mark: Mark, merges: bool = False) -> Plan[None]:
         no_limit = float("inf")
-        shipped = yield from ship_log(self._view, source, target.node, mark, self._steps, no_limit, FOR_UPKEEP, True)
+        shipped = yield from ship_log(self._view, source, target.node, mark, self._steps, no_limit, FOR_UPKEEP, merges)
         self._done.records += shipped.records
 
     def _walk(self, source: NodeReport, target: NodeReport) -> Plan[None]:
-        copier = Copier(self._view, source.node, target.node, self._steps, source.now_millis, FOR_UPKEEP, True)
+        copier = Copier(self._view, source.node, target.node, self._steps, source.now_millis, FOR_UPKEEP)
         yield from copy_all(copier, self._steps)
         yield from copier.absorb((), (), Mark(source.incarnation, source.log.end))
         self._done.records += copier.records

@@ -14,13 +14,15 @@ def starting_mark(source: NodeReport, target: NodeReport) -> Mark | None:
     A mark counts only for the log it was made in: same incarnation (or the one before, up to where that ended), not cut
     off since, and not beyond the log's end, which would mean that the source lost part of it. Where two replicas have
     never read each other's logs, what both know of their primary's tells. Without either, a log that is complete since
-    its beginning can be read from there.
+    its beginning can be read from there. A target with old records needs every delete since: what stands before a gap
+    does not count for it.
     """
+    gap = source.log_gap if target.may_be_outdated else ""
     known = [point.position for point in source.checkpoints if _has_reached(source, target, point)]
     mark = target.marks.get(source.node)
-    if mark is not None and _is_of_this_log(source, mark) and _is_within(source, mark.position):
+    if mark is not None and _is_of_this_log(source, mark, gap) and _is_within(source, mark.position):
         known.append(mark.position)
-    if not known and source.log_floor == LOG_START:
+    if not known and source.log_floor == LOG_START and not gap:
         known.append(Position(LOG_START, 0))
     return Mark(source.incarnation, max(known, key=lambda position: position.order)) if known else None
 
@@ -63,10 +65,10 @@ def _is_within(source: NodeReport, position: Position) -> bool:
     return id_order(source.log_floor) <= position.order <= last
 
 
-def _is_of_this_log(source: NodeReport, mark: Mark) -> bool:
+def _is_of_this_log(source: NodeReport, mark: Mark, gap: str) -> bool:
     """Whether the log is the mark's, or went on from it without loss before the mark when its incarnation changed."""
     if mark.incarnation == source.incarnation:
         return True
-    if source.member.get("previous_incarnation") != mark.incarnation:
+    if source.member.get("previous_incarnation") != mark.incarnation or gap == mark.incarnation:
         return False
     return mark.position.order <= id_order(source.member.get("previous_end", LOG_START))

@@ -11,7 +11,7 @@ from redrepl.values import limits
 from redrepl.values.effects import PlainCommand, Plan, ScriptCall
 from redrepl.values.errors import RequestError, Unavailable
 from redrepl.values.keys import CLUSTERS_KEY, KeyLayout
-from redrepl.values.report import NodeReport
+from redrepl.values.report import LOG_BEGINS, NodeReport
 from redrepl.values.topology import Topology
 
 RULE_DECIDE = "decide"
@@ -46,6 +46,15 @@ def epoch_fields(topology: Topology, node: str) -> dict[str, str]:
 def purge_field(report: NodeReport, purged_before: int) -> dict[str, str]:
     """The member field that says up to which stamp tombstones are gone, where others have purged more than this one."""
     return {"purged_before": str(purged_before)} if purged_before > report.purged_before else {}
+
+
+def gap_field(report: NodeReport) -> dict[str, str]:
+    """The member field that says that the log leaves something out, to be set before a walk fills a node.
+
+    What comes by a walk goes into the log like everything else; what was deleted, and purged, while the node was away
+    does not come at all.
+    """
+    return {"log_gap": report.incarnation if report.has_restarted else LOG_BEGINS}
 
 
 def active_fields(topology: Topology) -> dict[str, str]:

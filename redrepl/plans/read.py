@@ -6,7 +6,7 @@ See docs/protocol.md, section 4.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from redrepl.plans.scan import FOREIGN
 from redrepl.plans.view import ClusterView, ask, check_admitted, foreign_value, keys_to_ask
@@ -303,7 +303,7 @@ def read_confirmed(view: ClusterView, home: str, keys: Sequence[bytes], required
 
 
 class _Repair(NamedTuple):
-    """Stamps that a copy holds when it has taken everything, and the parts to be sent yet: indexes of records."""
+    """Stamps that a copy holds when it has taken everything, and the parts that it has not: indexes of records."""
 
     pushed: list[Stamp]
     parts: list[list[int]]
@@ -369,7 +369,7 @@ class _ConfirmedRead:
             self._take_records(node, content[1:])
         elif reply.tag == _HEADERS:
             self.held[node] = [Stamp.parse(header[:STAMP_BYTES]) if header else NO_STAMP for header in content[1:]]
-        elif content == 1 or all(verdict in (b"ok", b"has") for verdict in content[2::3]):
+        elif content == 1 or self._reads_alike(node, content):
             self._go_on_repairing(node)
         else:
             self._lose(node, "refused the repair")
@@ -441,13 +441,27 @@ class _ConfirmedRead:
         return parts
 
     def _push(self, node: str) -> None:
-        part = self.repairing[node].parts.pop(0)
+        part = self.repairing[node].parts[0]
         records = [(self.records or [])[index] for index in part]
         encoded = [record.encode() for record in records if record is not None]
         call = self.view.write_many_call([self.keys[index] for index in part], encoded)
         self._due.append(Request(node, call, _REPAIR))
 
+    def _reads_alike(self, node: str, content: Sequence[Any]) -> bool:
+        """Whether a copy has taken what was pushed, or reads as that does without it.
+
+        Where nothing stands a copy takes nothing that is older than the tombstones it has purged. It needs no tombstone
+        then, nor what is past its deadline by the time that it tells.
+        """
+        for index, verdict, told in zip(content[1::3], content[2::3], content[3::3], strict=True):
+            record = (self.records or [])[self.repairing[node].parts[0][index]]
+            is_needless = verdict == b"expired" and record is not None and not record.is_live(int(told) // 1000)
+            if not (is_needless or verdict in (b"ok", b"has")):
+                return False
+        return True
+
     def _go_on_repairing(self, node: str) -> None:
+        self.repairing[node].parts.pop(0)
         if self.repairing[node].parts:
             self._push(node)
             return

@@ -21,7 +21,14 @@ from redrepl.plans.catch_up import FIRST_PAGE_ENTRIES, next_count, read_page
 from redrepl.plans.copying import Copier, copy_all
 from redrepl.plans.inspect import inspect_nodes
 from redrepl.plans.marks import starting_mark
-from redrepl.plans.membership import active_fields, change_call, epoch_fields, purge_field, settled_fields
+from redrepl.plans.membership import (
+    active_fields,
+    change_call,
+    epoch_fields,
+    gap_field,
+    purge_field,
+    settled_fields,
+)
 from redrepl.plans.purged import give_up_purged
 from redrepl.plans.restarts import restarted_together
 from redrepl.plans.soundness import donors_among, sound_members, way_out, why_left
@@ -58,14 +65,20 @@ def reinstate(
     for witness in witnesses:
         fenced += [(yield from _fence(view, witness, topology, "fenced", steps))]
     new_view, done = ClusterView(topology), Reinstated()
-    reaches_back = True
     own = [] if primary.has_restarted else [primary]
-    for witness in (each for each in donors_among([*own, *fenced]) if each.node != primary.node):
-        reaches_back = reaches_back and starting_mark(witness, primary) is not None
+    donors = [each for each in donors_among([*own, *fenced]) if each.node != primary.node]
+    walked = [witness for witness in donors if starting_mark(witness, primary) is None]
+    if walked and primary.may_be_outdated:
+        yield from _change(new_view, primary, gap_field(primary), None, "noting a gap in its log", steps)
+    for witness in donors:
         done.records += yield from _roll_forward(new_view, witness, primary, steps)
     counted = [witness for witness in fenced if not witness.is_newcomer]
-    if not reaches_back and (given_up := (yield from give_up_purged(new_view, primary, counted, steps))):
+    if walked and (given_up := (yield from give_up_purged(new_view, primary, counted, steps))):
         done.notes.append(f"gave up {given_up} records that were deleted, and purged, since its data was saved")
+    for witness in walked:
+        # Not sooner: whoever takes up a run that died sees by the mark's absence that there was more to give up.
+        marker = Copier(new_view, witness.node, primary.node, steps, primary.now_millis, FOR_UPKEEP)
+        yield from marker.absorb((), (), Mark(witness.incarnation, witness.log.end))
     limit = max((witness.purged_before for witness in fenced), default=0)
     yield from _admit(new_view, primary, incarnation, topology, limit, steps)
     done.notes.append(f"took up {done.records} records from its replicas, in the new epoch {epoch}")
@@ -145,10 +158,7 @@ def _fence(view: ClusterView, report: NodeReport, topology: Topology, state: str
     It learns among which members it is counted, and must not know of a change of these.
     """
     fields = {**epoch_fields(topology, report.node), "state": state}
-    call = change_call(report, view.layout, fields, view.topology)
-    answer = yield from steps.ask(report.node, call, "fencing it")
-    if answer != 1:
-        raise Unavailable(f"node {report.node!r} changed meanwhile", {report.node: repr(answer)})
+    yield from _change(view, report, fields, view.topology, "fencing it", steps)
     now = (yield from inspect_nodes(view.layout, (report.node,), steps.until))[report.node]
     if isinstance(now, str) or now.run_id != report.run_id:
         raise Unavailable(f"node {report.node!r} went away while it was fenced", {report.node: "restarted or silent"})
@@ -156,13 +166,23 @@ def _fence(view: ClusterView, report: NodeReport, topology: Topology, state: str
     return now
 
 
+def _change(
+    view: ClusterView, report: NodeReport, fields: dict[str, str], topology: Topology | None, doing: str, steps: Steps
+) -> Plan[None]:
+    answer = yield from steps.ask(report.node, change_call(report, view.layout, fields, topology), doing)
+    if answer != 1:
+        raise Unavailable(f"node {report.node!r} changed meanwhile", {report.node: repr(answer)})
+
+
 def _roll_forward(view: ClusterView, witness: NodeReport, primary: NodeReport, steps: Steps) -> Plan[int]:
-    """Take up what a fenced replica's log names beyond the primary's mark, or all it has where that was cut."""
+    """Take up what a fenced replica's log names beyond the primary's mark, or all it has where that was cut.
+
+    After a walk the mark is left to the caller.
+    """
     copier = Copier(view, witness.node, primary.node, steps, primary.now_millis, FOR_UPKEEP)
     mark = starting_mark(witness, primary)
     if mark is None:
         yield from copy_all(copier, steps)
-        yield from copier.absorb((), (), Mark(witness.incarnation, witness.log.end))
         return copier.records
     position, count = mark.position, FIRST_PAGE_ENTRIES
     while True:

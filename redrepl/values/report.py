@@ -11,6 +11,9 @@ from redrepl.values.topology import Topology
 
 LOG_START = "0-0"
 
+LOG_BEGINS = "start"
+"""In place of an incarnation: the log leaves out what was before its beginning."""
+
 
 class Position(NamedTuple):
     """A place in a node's change log: a stream id, and how many entries were ever added up to it."""
@@ -143,6 +146,19 @@ class NodeReport:
     def is_itself(self) -> bool:
         """Whether the server at this node's address is this node, and not another one or a copy of its data."""
         return self.member.get("node") == self.node
+
+    @property
+    def may_be_outdated(self) -> bool:
+        """Whether it may have older records than it once confirmed: it restarted, or is being filled anew."""
+        return self.has_restarted or self.lineage == 0
+
+    @property
+    def log_gap(self) -> str:
+        """After what its log leaves out deletes that were purged elsewhere: LOG_BEGINS, or an earlier incarnation.
+
+        '' where it leaves out nothing.
+        """
+        return self.member.get("log_gap", "")
 
     @property
     def log_floor(self) -> str:

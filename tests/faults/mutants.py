@@ -227,8 +227,8 @@ MUTANTS = (
     Mutant(
         name="a primary that is put back to work keeps what was purged without it",
         file="redrepl/plans/reinstate.py",
-        old="    if not reaches_back and ",
-        new="    if False and ",
+        old="    if walked and (given_up",
+        new="    if False and (given_up",
         killer=f"{SWEEPS}::test_a_primary_that_is_put_back_to_work_gives_up_what_was_purged_without_it",
         evidence="assert False is True",
     ),

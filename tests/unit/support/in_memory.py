@@ -121,6 +121,10 @@ class Nodes:
     def add(self, node: str) -> None:
         """Take one more server in, empty and syncing."""
         self.start(node)
+        self.take_in(node)
+
+    def take_in(self, node: str) -> None:
+        """Make a server a member, with whatever it holds."""
         self._change(self.view().topology.with_member(Member(node, f"redis://{node}", NodeRole.REPLICA)))
 
     def remove(self, node: str) -> None:
