@@ -8,11 +8,11 @@ from redrepl.doors.cache import CacheStatistics, ReplicatedCache
 from redrepl.doors.coordinator import Coordinator
 from redrepl.doors.transaction import AsyncTransaction, Transaction
 from redrepl.edges.configuration import Configuration, load_configuration
-from redrepl.plans.comparison import Mismatch
-from redrepl.plans.discarded import DiscardedRecord, DiscardedRecords
-from redrepl.plans.failover import FailedOver
-from redrepl.plans.foresight import Foreseen, PossibleLoss
-from redrepl.plans.verify import VerifyReport
+from redrepl.plans.copies.comparison import Mismatch
+from redrepl.plans.copies.discarded import DiscardedRecord, DiscardedRecords
+from redrepl.plans.copies.verify import VerifyReport
+from redrepl.plans.epochs.failover import FailedOver
+from redrepl.plans.epochs.foresight import Foreseen, PossibleLoss
 from redrepl.values.codec import Codec, JsonCodec
 from redrepl.values.errors import (
     ClockSkew,

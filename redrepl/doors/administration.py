@@ -11,21 +11,21 @@ from redrepl.edges.admission import Purpose
 from redrepl.edges.cluster import endpoints_of, find_cluster, open_driver
 from redrepl.edges.configuration import AUTOMATIC, OFF, REPAIR, Configuration
 from redrepl.edges.endpoint import Endpoint
-from redrepl.plans.accept_loss import accept_loss as go_on_with_loss
-from redrepl.plans.anti_entropy import SweepOrder, Swept, is_sweep_due, sweep
-from redrepl.plans.bring_up import BringUpOrder, BroughtUp, bring_up
-from redrepl.plans.catch_up import trim_log
-from redrepl.plans.change_members import change_topology
-from redrepl.plans.discarded import DiscardedRecord, DiscardedRecords, list_discarded, read_discarded
-from redrepl.plans.failover import FailedOver, FailoverOrder, check_failover, fail_over
-from redrepl.plans.foresight import Foreseen, foresee, foresee_loss
+from redrepl.plans.copies.anti_entropy import SweepOrder, Swept, is_sweep_due, sweep
+from redrepl.plans.copies.bring_up import BringUpOrder, BroughtUp, bring_up
+from redrepl.plans.copies.catch_up import trim_log
+from redrepl.plans.copies.discarded import DiscardedRecord, DiscardedRecords, list_discarded, read_discarded
+from redrepl.plans.copies.upkeep import Retention, needs_bringing_up, trim_floor
+from redrepl.plans.copies.verify import VerifyReport, verify
+from redrepl.plans.epochs.accept_loss import accept_loss as go_on_with_loss
+from redrepl.plans.epochs.change_members import change_topology
+from redrepl.plans.epochs.failover import FailedOver, FailoverOrder, check_failover, fail_over
+from redrepl.plans.epochs.foresight import Foreseen, foresee, foresee_loss
+from redrepl.plans.epochs.membership import Tolerances, initialise
 from redrepl.plans.inspect import inspect_nodes
-from redrepl.plans.membership import Tolerances, initialise
 from redrepl.plans.status import Expectations, cluster_status
 from redrepl.plans.steps import Steps
 from redrepl.plans.topology import newest_topology
-from redrepl.plans.upkeep import Retention, needs_bringing_up, trim_floor
-from redrepl.plans.verify import VerifyReport, verify
 from redrepl.plans.view import ClusterView
 from redrepl.values.effects import Plan, Progress
 from redrepl.values.errors import RequestError, Unavailable

@@ -21,9 +21,9 @@ from redrepl.edges.cluster import cluster_clock, endpoints_of, find_cluster
 from redrepl.edges.configuration import Configuration, load_configuration
 from redrepl.edges.wake_ups import NoWakeUps, QueueWakeUps
 from redrepl.edges.write_groups import WriteGroups
-from redrepl.plans.bring_up import BroughtUp
-from redrepl.plans.failover import FailedOver
-from redrepl.plans.verify import VerifyReport
+from redrepl.plans.copies.bring_up import BroughtUp
+from redrepl.plans.copies.verify import VerifyReport
+from redrepl.plans.epochs.failover import FailedOver
 from redrepl.values import limits
 from redrepl.values.codec import Codec
 from redrepl.values.effects import Plan

@@ -8,10 +8,10 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 
 from redrepl.doors.base import CoordinatorBase, K, Limits, V
 from redrepl.doors.queueing import OperationQueue, described_like
-from redrepl.plans.batch import Item, chunk_of
-from redrepl.plans.batch_builder import Kind, kind_of, parts
-from redrepl.plans.transaction import Changed, change_each
-from redrepl.plans.write import WriteOrder
+from redrepl.plans.operations.batch import Item, chunk_of
+from redrepl.plans.operations.batch_builder import Kind, kind_of, parts
+from redrepl.plans.operations.transaction import Changed, change_each
+from redrepl.plans.operations.write import WriteOrder
 from redrepl.values.effects import Plan
 from redrepl.values.errors import (
     RedreplError,

@@ -13,12 +13,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 
 from redrepl.doors.foundation import BETWEEN_EPOCHS_SECONDS, Foundation, K, Outage, R, V
-from redrepl.plans.batch import Chunk, write_chunk
-from redrepl.plans.read import Confirmed, read_confirmed
+from redrepl.plans.operations.batch import Chunk, write_chunk
+from redrepl.plans.operations.read import Confirmed, read_confirmed
+from redrepl.plans.operations.watch import watching
+from redrepl.plans.operations.write import WriteOrder
 from redrepl.plans.topology import read_topology
 from redrepl.plans.view import SUSPECT_SECONDS, ClusterView, EpochMoved, epoch_in_refusal, is_clock_refusal
-from redrepl.plans.watch import watching
-from redrepl.plans.write import WriteOrder
 from redrepl.values.effects import Exchange, Plan
 from redrepl.values.errors import RedreplError, RequestError, Unavailable
 from redrepl.values.receipt import Outcome, WriteReceipt

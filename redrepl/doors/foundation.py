@@ -12,9 +12,9 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
 
 from redrepl.edges.clock import StampClock
 from redrepl.edges.configuration import Configuration
+from redrepl.plans.operations.write import WriteOrder
 from redrepl.plans.topology import read_topology
 from redrepl.plans.view import ClusterView, EpochMoved
-from redrepl.plans.write import WriteOrder
 from redrepl.values.codec import Codec, decoded, encoded
 from redrepl.values.effects import Exchange, Plan
 from redrepl.values.errors import RedreplError, RequestError, Unavailable

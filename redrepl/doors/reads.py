@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 from redrepl.doors.following import Following, as_unavailable
 from redrepl.doors.foundation import K, Limits, V
-from redrepl.plans.read import Found, read_confirmed, read_decider, read_many_from, read_one, width_of
+from redrepl.plans.operations.read import Found, read_confirmed, read_decider, read_many_from, read_one, width_of
+from redrepl.plans.operations.write import WriteOrder
 from redrepl.plans.scan import SCAN_START, scan_names
 from redrepl.plans.topology import read_topology
 from redrepl.plans.view import ClusterView, EpochMoved
-from redrepl.plans.write import WriteOrder
 from redrepl.values import limits
 from redrepl.values.effects import Plan
 from redrepl.values.errors import (

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple, Self, TypeVar
 from redrepl.doors.base import CoordinatorBase, FoundRecord, K, V
 from redrepl.doors.batch import AsyncRun, Run
 from redrepl.doors.queueing import OperationQueue, described_like
-from redrepl.plans.read import Found, read_one
-from redrepl.plans.transaction import Expectation, Transacted, transact
+from redrepl.plans.operations.read import Found, read_one
+from redrepl.plans.operations.transaction import Expectation, Transacted, transact
+from redrepl.plans.operations.write import WriteOrder
 from redrepl.plans.view import ClusterView
-from redrepl.plans.write import WriteOrder
 from redrepl.values import limits
 from redrepl.values.effects import Exchange, Plan
 from redrepl.values.errors import RedreplError, RequestError, TransactionConflict

@@ -8,10 +8,10 @@ from typing import Any
 from redrepl.doors.bulk import BulkWrite
 from redrepl.doors.following import Following, Pursuit
 from redrepl.doors.foundation import K, Limits, PendingWrite, R, V
-from redrepl.plans.batch import Chunk, Draft, write_chunk
-from redrepl.plans.update import Update, Updated, update_one
+from redrepl.plans.operations.batch import Chunk, Draft, write_chunk
+from redrepl.plans.operations.update import Update, Updated, update_one
+from redrepl.plans.operations.write import WriteOrder, clock_error, write_one
 from redrepl.plans.view import ClusterView, EpochMoved, is_clock_refusal
-from redrepl.plans.write import WriteOrder, clock_error, write_one
 from redrepl.values.effects import Plan
 from redrepl.values.errors import (
     NotAReplicatedRecord,

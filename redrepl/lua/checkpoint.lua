@@ -1,5 +1,5 @@
 -- include: guard
--- Note that all this node's log names up to a place is held by the primary's log up to another (plans/marks.py).
+-- Note that all this node's log names up to a place is held by the primary's log up to another (plans/copies/marks.py).
 -- Keys:      member hash, checkpoints list (newest first)
 -- Arguments: epoch, checkpoint, how many to keep
 -- Answers:   1, {'refused', epoch, state}

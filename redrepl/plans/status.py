@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from redrepl.plans.conditions import Contents, verdicts_on
+from redrepl.plans.epochs.reinstate import why_primary_waits
 from redrepl.plans.inspect import inspect_nodes
-from redrepl.plans.reinstate import why_primary_waits
 from redrepl.plans.scan import SCAN_START, header_is_live, read_headers, scan_page
 from redrepl.plans.steps import Steps
 from redrepl.plans.topology import newest_topology

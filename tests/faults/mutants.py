@@ -92,7 +92,7 @@ MUTANTS = (
     ),
     Mutant(
         name="the mark moves before the data",
-        file="redrepl/plans/catch_up.py",
+        file="redrepl/plans/copies/catch_up.py",
         old="            yield from copier.send(page.stamps, Mark(start.incarnation, position))\n",
         new=(
             "            yield from copier.absorb((), (), Mark(start.incarnation, position))\n"
@@ -106,7 +106,7 @@ MUTANTS = (
     ),
     Mutant(
         name="acknowledged by the primary alone",
-        file="redrepl/plans/write.py",
+        file="redrepl/plans/operations/write.py",
         old="    committed = decided is not None and len(acked) >= order.required\n",
         new="    committed = decided is not None\n",
         killer=f"{SERVERS}/test_all_level.py::test_all_without_a_replica_is_unknown_and_says_who_lacks_it[kill]",
@@ -114,7 +114,7 @@ MUTANTS = (
     ),
     Mutant(
         name="undecided records are copied to the primary",
-        file="redrepl/plans/bring_up.py",
+        file="redrepl/plans/copies/bring_up.py",
         old="checked = yield from check_log(view, replica, primary, mark, steps, order.stop_at)",
         new="checked = yield from ship_log(view, replica, primary.node, mark, steps, order.stop_at)",
         killer=f"{SERVERS}/test_client_killed.py::test_an_undecided_write_is_not_taken_back_before_the_primary_refuses_it",
@@ -122,7 +122,7 @@ MUTANTS = (
     ),
     Mutant(
         name="undecided records are removed at once",
-        file="redrepl/plans/undecided.py",
+        file="redrepl/plans/copies/undecided.py",
         old="    oldest_open = now_micros - max_age_micros(primary)\n",
         new="    oldest_open = now_micros\n",
         killer=f"{SERVERS}/test_client_killed.py::test_an_undecided_write_is_not_taken_back_before_the_primary_refuses_it",
@@ -154,7 +154,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a key that is gone at the source is not shipped",
-        file="redrepl/plans/copying.py",
+        file="redrepl/plans/copies/copying.py",
         old="tombstone(Stamp.parse(wanted[name]), self.now_millis)",
         new="tombstone(NO_STAMP, self.now_millis)",
         killer=f"{SERVERS}/test_returning_values.py::test_a_key_that_expired_for_good_while_the_replica_was_away_stays_away[with_its_data]",
@@ -170,7 +170,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a full sync leaves what is too much",
-        file="redrepl/plans/full_sync.py",
+        file="redrepl/plans/copies/full_sync.py",
         old="    replaced = 0 if view.decider is None else (yield from _take_away(view, source, target, steps, why))\n",
         new="    replaced = 0\n",
         killer=f"{SERVERS}/test_verify.py::test_sync_brings_back_exactly_what_the_primary_has",
@@ -178,7 +178,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a repair leaves what the primary decided to the next catch-up",
-        file="redrepl/plans/verify.py",
+        file="redrepl/plans/copies/verify.py",
         old="    if decided:\n",
         new="    if decided and not repair:\n",
         killer=f"{SERVERS}/test_verify.py::test_repair_makes_the_copies_equal",
@@ -186,7 +186,7 @@ MUTANTS = (
     ),
     Mutant(
         name="tombstones are purged before every member has confirmed them",
-        file="redrepl/plans/anti_entropy.py",
+        file="redrepl/plans/copies/anti_entropy.py",
         old="self._purges = may_purge(view, reference, present, state)\n",
         new="self._purges = True\n",
         killer=f"{SWEEPS}::test_no_tombstone_goes_before_every_member_has_confirmed_it",
@@ -194,7 +194,7 @@ MUTANTS = (
     ),
     Mutant(
         name="tombstones are purged that were decided after the sweep began",
-        file="redrepl/plans/anti_entropy.py",
+        file="redrepl/plans/copies/anti_entropy.py",
         old="if self._purges and stamp.micros < before}",
         new="if self._purges}",
         killer=f"{SWEEPS}::test_what_was_decided_after_the_sweep_began_waits_for_the_next",
@@ -218,7 +218,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a failover takes what was deleted and purged from an old log",
-        file="redrepl/plans/copying.py",
+        file="redrepl/plans/copies/copying.py",
         old='seen: bytes | int = b"" if self.merges else self._seen_purged_before or 0\n',
         new="seen: bytes | int = self._seen_purged_before or limits.MAX_MICROS\n",
         killer=f"{SWEEPS}::test_a_primary_with_data_from_before_the_delete_hands_over_without_it",
@@ -226,7 +226,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a primary that is put back to work keeps what was purged without it",
-        file="redrepl/plans/reinstate.py",
+        file="redrepl/plans/epochs/reinstate.py",
         old="    if walked and (given_up",
         new="    if False and (given_up",
         killer=f"{SWEEPS}::test_a_primary_that_is_put_back_to_work_gives_up_what_was_purged_without_it",
@@ -242,7 +242,7 @@ MUTANTS = (
     ),
     Mutant(
         name="replicas answer a session with its past",
-        file="redrepl/plans/read.py",
+        file="redrepl/plans/operations/read.py",
         old="if at_least is NO_STAMP or node == view.decider or _stamp_of(record) >= at_least:",
         new="if True:",
         killer=f"{SERVERS}/test_reads.py::test_a_session_reads_its_own_writes_while_replicas_lag",
@@ -266,7 +266,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a copy between epochs is given up",
-        file="redrepl/plans/write.py",
+        file="redrepl/plans/operations/write.py",
         old='    return content[0] == b"refused" and content[2] == b"active" and int(content[1]) < int(epoch)\n',
         new="    return False\n",
         killer=f"{SERVERS}/test_membership.py::test_a_node_is_added_while_clients_write",
@@ -324,7 +324,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a transaction is committed key by key",
-        file="redrepl/plans/transaction.py",
+        file="redrepl/plans/operations/transaction.py",
         old="    committed = len(holders - {order.home}) >= order.required\n",
         new="    committed = all(receipt.outcome is Outcome.COMMITTED for receipt in receipts.values())\n",
         killer="tests/unit/test_transaction.py::test_copies_that_hold_a_part_each_do_not_make_it_committed",
@@ -351,7 +351,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a batch takes a key twice in one call",
-        file="redrepl/plans/batch_builder.py",
+        file="redrepl/plans/operations/batch_builder.py",
         old="        is_repeated = kind is Kind.WRITE and operation.key in keys\n",
         new="        is_repeated = False\n",
         killer="tests/unit/test_batch_builder.py::test_operations_on_one_key_take_effect_in_the_order_given",
@@ -359,7 +359,7 @@ MUTANTS = (
     ),
     Mutant(
         name="what a dead replica was asked for is asked for nowhere else",
-        file="redrepl/plans/read.py",
+        file="redrepl/plans/operations/read.py",
         old="            if index not in self._found and left:\n",
         new="            if False:\n",
         killer=f"{BATCHES}::test_what_a_dead_replica_was_asked_for_comes_from_elsewhere[replica-kill]",
@@ -367,7 +367,7 @@ MUTANTS = (
     ),
     Mutant(
         name="replicas answer a session with its past among many keys",
-        file="redrepl/plans/read.py",
+        file="redrepl/plans/operations/read.py",
         old="            if node == view.decider or _stamp_of(record) >= self._at_least[index]:\n",
         new="            if True:\n",
         killer=f"{BATCHES}::test_a_session_never_reads_its_past_among_many_keys",
@@ -421,7 +421,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a failover without a majority",
-        file="redrepl/plans/failover.py",
+        file="redrepl/plans/epochs/failover.py",
         old="    if len(sound) < needed:\n",
         new="    if not sound:\n",
         killer=f"{FAILOVER}::test_without_a_majority_nothing_is_touched",
@@ -429,7 +429,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a member that restarted counts in a failover",
-        file="redrepl/plans/soundness.py",
+        file="redrepl/plans/epochs/soundness.py",
         old="r.is_itself and not r.has_restarted and r.lineage > 0]",
         new="r.is_itself and r.lineage > 0]",
         killer=f"{FAILOVER}::test_without_a_majority_nothing_is_touched",
@@ -437,7 +437,7 @@ MUTANTS = (
     ),
     Mutant(
         name="the latest stamp counts, not the highest lineage",
-        file="redrepl/plans/failover.py",
+        file="redrepl/plans/epochs/failover.py",
         old="    donors = donors_among(fenced)\n",
         new="    donors = list(fenced)\n",
         killer=f"{FAILOVER}::test_a_member_of_an_older_lineage_gives_nothing_to_a_new_primary",
@@ -446,7 +446,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a new primary takes nothing from the others",
-        file="redrepl/plans/failover.py",
+        file="redrepl/plans/epochs/failover.py",
         old="            yield from self._take_from(donor)\n",
         new="            yield from self._report(donor)\n",
         killer=f"{FAILOVER}::test_an_acknowledged_write_survives_whoever_takes_over",
@@ -455,7 +455,7 @@ MUTANTS = (
     ),
     Mutant(
         name="members serve after a failover without what the primary has",
-        file="redrepl/plans/failover.py",
+        file="redrepl/plans/epochs/failover.py",
         old="            yield from self._ship(self._primary, donor, mark)\n",
         new="",
         killer=f"{FAILOVER}::test_an_acknowledged_write_survives_whoever_takes_over",
@@ -463,7 +463,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a former primary keeps what it alone was written",
-        file="redrepl/plans/bring_up.py",
+        file="redrepl/plans/copies/bring_up.py",
         old="            discarded = yield from discard_diverged(view, source, target, steps)\n",
         new="            discarded = 0\n",
         killer=f"{FAILOVER}::test_what_only_the_old_primary_has_is_kept_for_the_operator",
@@ -471,7 +471,7 @@ MUTANTS = (
     ),
     Mutant(
         name="checkpoints count in any epoch",
-        file="redrepl/plans/marks.py",
+        file="redrepl/plans/copies/marks.py",
         old="known is None or point.epoch != target.lineage or ",
         new="known is None or ",
         killer=f"{FAILOVER}::test_what_two_former_members_hold_goes_from_both",
@@ -479,7 +479,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a loss is accepted in the next epoch, which others may be using",
-        file="redrepl/plans/accept_loss.py",
+        file="redrepl/plans/epochs/accept_loss.py",
         old="SKIPPED_EPOCHS = 100\n",
         new="SKIPPED_EPOCHS = 1\n",
         killer=f"{ACCEPT_LOSS}::test_members_that_failed_over_out_of_sight_follow_the_operators_choice",
@@ -487,7 +487,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a member taken as the truth keeps its lineage",
-        file="redrepl/plans/accept_loss.py",
+        file="redrepl/plans/epochs/accept_loss.py",
         old="**active_fields(topology)}",
         new='"state": "active"}',
         killer=f"{ACCEPT_LOSS}::test_a_truth_with_older_data_is_not_passed_over_by_what_was_noted_of_its_old_log",
@@ -495,7 +495,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a member taken as the truth counts as not restarted, with its old log",
-        file="redrepl/plans/accept_loss.py",
+        file="redrepl/plans/epochs/accept_loss.py",
         old="    if truth.has_restarted:\n",
         new='    fields["run_id"] = truth.run_id\n    if False:\n',
         killer=f"{ACCEPT_LOSS}::test_a_truth_that_restarted_itself_begins_another_life_of_its_log",
@@ -503,7 +503,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a primary is put back with what replicas of any era hold",
-        file="redrepl/plans/reinstate.py",
+        file="redrepl/plans/epochs/reinstate.py",
         old="donors_among([*own, *fenced]) if",
         new="[*own, *fenced] if",
         killer=f"{WITNESSES}::test_what_the_cluster_went_on_without_does_not_come_back_with_such_a_replica",
@@ -511,7 +511,7 @@ MUTANTS = (
     ),
     Mutant(
         name="those that a change of members left behind give nothing",
-        file="redrepl/plans/soundness.py",
+        file="redrepl/plans/epochs/soundness.py",
         old="if report.lineage >= era]",
         new="if report.lineage == lineage]",
         killer=f"{WITNESSES}::test_a_replica_that_a_change_of_members_left_behind_still_gives",
@@ -519,7 +519,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a member that came back empty is taken for a new one",
-        file="redrepl/plans/bring_up.py",
+        file="redrepl/plans/copies/bring_up.py",
         old="order.tolerances, purged_before)\n",
         new="order.tolerances, purged_before, True)\n",
         killer=f"{WITNESSES}::test_whoever_may_have_lost_something_is_no_newcomer",
@@ -527,7 +527,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a new member is passed over without being fenced",
-        file="redrepl/plans/reinstate.py",
+        file="redrepl/plans/epochs/reinstate.py",
         old="for report in (*counted, *newcomers) if",
         new="for report in counted if",
         killer=f"{WITNESSES}::test_a_newcomer_that_began_to_serve_meanwhile_is_not_passed_over",
@@ -535,7 +535,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a new member stands in for a replica that is away",
-        file="redrepl/plans/reinstate.py",
+        file="redrepl/plans/epochs/reinstate.py",
         old="    if len(counted) < needed:\n",
         new="    if len(counted) + len(newcomers) < needed:\n",
         killer=f"{WITNESSES}::test_a_newcomer_does_not_stand_in_for_a_replica_that_is_away",
@@ -543,7 +543,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a primary that restarted alone is believed",
-        file="redrepl/plans/reinstate.py",
+        file="redrepl/plans/epochs/reinstate.py",
         old="all(r.has_restarted for r in together) and ",
         new="",
         killer=f"{WITNESSES}::test_two_copies_wait_for_the_replica",
@@ -551,7 +551,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a change of members begins an epoch that it has not won",
-        file="redrepl/plans/change_members.py",
+        file="redrepl/plans/epochs/change_members.py",
         old="    return copies - copies // 2 if primary.settled_epoch == old.epoch else majority_of(old)\n",
         new="    return 1\n",
         killer=f"{CHANGES}::test_somebody_who_comes_into_a_change_and_dies",
@@ -560,7 +560,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a change of members goes on with too few",
-        file="redrepl/plans/change_members.py",
+        file="redrepl/plans/epochs/change_members.py",
         old="        if 1 + len(moved) < needed:\n",
         new="        if False:\n",
         killer=f"{CHANGES}::test_a_change_that_finds_too_few_is_ended_without_it",
@@ -568,7 +568,7 @@ MUTANTS = (
     ),
     Mutant(
         name="half of the members suffice although others may know other members",
-        file="redrepl/plans/change_members.py",
+        file="redrepl/plans/epochs/change_members.py",
         old=" if primary.settled_epoch == old.epoch else majority_of(old)\n",
         new="\n",
         killer=f"{CHANGES}::test_a_second_change_waits_until_the_first_is_known",
@@ -576,7 +576,7 @@ MUTANTS = (
     ),
     Mutant(
         name="members are changed while somebody is at work",
-        file="redrepl/plans/change_members.py",
+        file="redrepl/plans/epochs/change_members.py",
         old="    if ahead or (newest",
         new="    if False and (newest",
         killer=f"{CHANGES}::test_several_primaries_of_two_changes_the_second_is_refused",
@@ -584,7 +584,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a change of members has a former primary serve",
-        file="redrepl/plans/change_members.py",
+        file="redrepl/plans/epochs/change_members.py",
         old="        return report.is_serving and report.epoch == self._old.epoch\n",
         new='        return report.state == "active"\n',
         killer=f"{CHANGES}::test_a_former_primary_that_was_left_behind_is_not_taken_for_one_that_serves",
@@ -592,7 +592,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a failover counts by members that were changed meanwhile",
-        file="redrepl/plans/failover.py",
+        file="redrepl/plans/epochs/failover.py",
         old="    check_members_stayed(topology, reports)\n",
         new="",
         killer=f"{CHANGES}::test_a_failover_does_not_go_by_members_that_were_changed_while_it_looked",
@@ -600,7 +600,7 @@ MUTANTS = (
     ),
     Mutant(
         name="whoever is fenced does not learn among whom it is counted",
-        file="redrepl/plans/failover.py",
+        file="redrepl/plans/epochs/failover.py",
         old="change_call(report, layout, fields, topology) for",
         new="change_call(report, layout, fields, None) for",
         killer=f"{CHANGES}::test_whoever_is_fenced_learns_among_whom_it_is_counted",
@@ -608,7 +608,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a member that was moved while it was brought up serves at once",
-        file="redrepl/plans/bring_up.py",
+        file="redrepl/plans/copies/bring_up.py",
         old="    if now.epoch != view.topology.epoch:\n",
         new="    if False:\n",
         killer=f"{CHANGES}::test_one_that_is_moved_while_it_is_brought_up_does_not_begin_to_serve",
@@ -616,7 +616,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a primary that was fenced in vain takes from members of any era",
-        file="redrepl/plans/reinstate.py",
+        file="redrepl/plans/epochs/reinstate.py",
         old="    own = [] if primary.has_restarted else [primary]\n",
         new="    own: list[NodeReport] = []\n",
         killer=f"{CHANGES}::test_a_witness_of_an_older_era_gives_it_nothing",

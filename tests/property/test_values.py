@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redrepl.plans.tally import Standing, Tally
+from redrepl.plans.operations.tally import Standing, Tally
 from redrepl.values import limits
 from redrepl.values.errors import ClockSkew, RequestError
 from redrepl.values.keys import KeyLayout

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from redrepl import WriteNotConfirmed
-from redrepl.plans import catch_up
-from redrepl.plans.batch import Chunk, Draft
-from redrepl.plans.bring_up import BroughtUp
+from redrepl.plans.copies import catch_up
+from redrepl.plans.copies.bring_up import BroughtUp
+from redrepl.plans.operations.batch import Chunk, Draft
 from redrepl.values import limits
 from redrepl.values.errors import NotAReplicatedRecord
 from redrepl.values.keys import KeyLayout

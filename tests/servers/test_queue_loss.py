@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from redrepl.plans.copying import Copier
+from redrepl.plans.copies.copying import Copier
 from tests.servers.conftest import MakeCluster
 from tests.servers.support.cluster import Cluster, Store
 from tests.support.clients import connect

@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 
 from redrepl.doors import reads, writes
 from redrepl.edges.admission import Admission
-from redrepl.plans import change_members, failover, read, undecided, write
-from redrepl.plans.copying import Copier
+from redrepl.plans.copies import undecided
+from redrepl.plans.copies.copying import Copier
+from redrepl.plans.epochs import change_members, failover
+from redrepl.plans.operations import read, write
 from redrepl.values.report import NodeReport
 from tests.simulation.settings import PROFILES
 from tests.simulation.simulation import Result, Verdict, simulate

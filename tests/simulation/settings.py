@@ -5,8 +5,8 @@ from __future__ import annotations
 from random import Random
 from typing import NamedTuple
 
-from redrepl.plans.membership import Tolerances
-from redrepl.plans.upkeep import Retention
+from redrepl.plans.copies.upkeep import Retention
+from redrepl.plans.epochs.membership import Tolerances
 from tests.simulation.clients import Habits
 from tests.simulation.faults import chosen
 

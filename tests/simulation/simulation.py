@@ -10,9 +10,9 @@ from enum import Enum
 from redrepl.edges.admission import Purpose
 from redrepl.edges.configuration import Configuration
 from redrepl.edges.endpoint import split_url
-from redrepl.plans.membership import enrol_call
+from redrepl.plans.copies.upkeep import needs_bringing_up
+from redrepl.plans.epochs.membership import enrol_call
 from redrepl.plans.topology import newest_topology
-from redrepl.plans.upkeep import needs_bringing_up
 from redrepl.plans.view import inspect_keys
 from redrepl.values.effects import ScriptCall
 from redrepl.values.keys import KeyLayout

@@ -10,17 +10,17 @@ from collections.abc import Callable
 from random import Random
 from typing import NamedTuple
 
-from redrepl.plans.anti_entropy import SweepOrder, sweep
-from redrepl.plans.bring_up import BringUpOrder, bring_up
-from redrepl.plans.catch_up import trim_log
-from redrepl.plans.change_members import change_topology
-from redrepl.plans.failover import FailoverOrder, fail_over
+from redrepl.plans.copies.anti_entropy import SweepOrder, sweep
+from redrepl.plans.copies.bring_up import BringUpOrder, bring_up
+from redrepl.plans.copies.catch_up import trim_log
+from redrepl.plans.copies.upkeep import Retention, needs_bringing_up, trim_floor
+from redrepl.plans.epochs.change_members import change_topology
+from redrepl.plans.epochs.failover import FailoverOrder, fail_over
+from redrepl.plans.epochs.membership import Tolerances
+from redrepl.plans.epochs.suspicion import Suspicion
 from redrepl.plans.inspect import inspect_nodes
-from redrepl.plans.membership import Tolerances
 from redrepl.plans.steps import Steps
-from redrepl.plans.suspicion import Suspicion
 from redrepl.plans.topology import newest_topology
-from redrepl.plans.upkeep import Retention, needs_bringing_up, trim_floor
 from redrepl.plans.view import ClusterView
 from redrepl.values.errors import RedreplError
 from redrepl.values.keys import KeyLayout

@@ -82,7 +82,7 @@ def test_files_that_are_named_exist() -> None:
 
 def test_all_folders_are_looked_at() -> None:
     modules = {_module(path) for path in PYTHON}
-    assert {"redrepl", "redrepl.values.stamp", "redrepl.plans.write", "redrepl.edges.driver"} <= modules
+    assert {"redrepl", "redrepl.values.stamp", "redrepl.plans.operations.write", "redrepl.edges.driver"} <= modules
     assert any(module.startswith("cli.redrepl_cli") for module in modules)
     assert any(module.startswith("workers.redrepl_workers") for module in modules)
     assert {"write", "absorb", "guard"} <= {path.stem for path in LUA}
@@ -155,7 +155,7 @@ def test_a_pure_import_is_left(module: str, line: str) -> None:
 @pytest.mark.parametrize(
     ("module", "line", "findings"),
     [
-        ("redrepl.values.x", "from redrepl.plans.write import y", 1),
+        ("redrepl.values.x", "from redrepl.plans.operations.write import y", 1),
         ("redrepl.values.x", "from redrepl.edges import clock", 1),
         ("redrepl.values.x", "from redrepl import plans", 1),
         ("redrepl.values.x", "from ..plans import write", 1),
@@ -165,13 +165,13 @@ def test_a_pure_import_is_left(module: str, line: str) -> None:
         ("redrepl.plans.x", "import redrepl.doors.base", 1),
         ("redrepl.plans.x", "from redrepl.values import limits", 0),
         ("redrepl.plans.x", "from redrepl.plans.view import ClusterView", 0),
-        ("redrepl.edges.x", "from redrepl.plans.write import y", 1),
+        ("redrepl.edges.x", "from redrepl.plans.operations.write import y", 1),
         ("redrepl.edges.x", "from redrepl.doors.base import y", 1),
         ("redrepl.edges.x", "def f():\n    from redrepl.doors import base", 1),
         ("redrepl.edges.x", "from redrepl.plans.inspect import run_id_in", 0),
         ("redrepl.edges.x", "from redrepl.plans.topology import discover", 0),
         ("redrepl.edges.x", "from redrepl.plans.topologyx import y", 1),
-        ("redrepl.doors.x", "from redrepl.plans.write import y", 0),
+        ("redrepl.doors.x", "from redrepl.plans.operations.write import y", 0),
     ],
 )
 def test_an_import_against_the_direction_is_found(module: str, line: str, findings: int) -> None:

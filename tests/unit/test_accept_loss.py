@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from redrepl.plans.accept_loss import SKIPPED_EPOCHS, accept_loss
-from redrepl.plans.failover import FailedOver, FailoverOrder, fail_over
+from redrepl.plans.epochs.accept_loss import SKIPPED_EPOCHS, accept_loss
+from redrepl.plans.epochs.failover import FailedOver, FailoverOrder, fail_over
 from redrepl.values.errors import RequestError, Unavailable
 from tests.unit.support.in_memory import Nodes
 

@@ -8,10 +8,10 @@ from itertools import count
 
 import pytest
 
-from redrepl.plans.anti_entropy import SweepOrder, Swept, is_sweep_due, sweep
-from redrepl.plans.change_members import change_topology
-from redrepl.plans.membership import Tolerances
-from redrepl.plans.verify import verify
+from redrepl.plans.copies.anti_entropy import SweepOrder, Swept, is_sweep_due, sweep
+from redrepl.plans.copies.verify import verify
+from redrepl.plans.epochs.change_members import change_topology
+from redrepl.plans.epochs.membership import Tolerances
 from redrepl.values import limits
 from redrepl.values.errors import Unavailable
 from redrepl.values.record import Record, tombstone

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from redrepl.plans.epochs.membership import Tolerances, initialise, rule_of
 from redrepl.plans.inspect import STRAGGLER_SECONDS, inspect_nodes, run_id_in
-from redrepl.plans.membership import Tolerances, initialise, rule_of
 from redrepl.plans.steps import Steps
 from redrepl.plans.topology import discover, newest_topology, read_topology
 from redrepl.plans.view import ClusterView, EpochMoved, check_admitted

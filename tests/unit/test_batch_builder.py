@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redrepl.doors.batch import Batch
-from redrepl.plans.batch_builder import Kind, kind_of, parts
+from redrepl.plans.operations.batch_builder import Kind, kind_of, parts
 from redrepl.values import limits
 from redrepl.values.errors import (
     NotAReplicatedRecord,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from redrepl.plans.copies.upkeep import needs_bringing_up
 from redrepl.plans.status import Expectations, cluster_status
-from redrepl.plans.upkeep import needs_bringing_up
 from redrepl.values.errors import RedreplError, Unavailable
 from redrepl.values.record import tombstone
 from redrepl.values.status import Condition

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from redrepl.plans.accept_loss import accept_loss
-from redrepl.plans.bring_up import BringUpOrder, bring_up
-from redrepl.plans.change_members import change_topology
-from redrepl.plans.failover import FailoverOrder, fail_over
+from redrepl.plans.copies.bring_up import BringUpOrder, bring_up
+from redrepl.plans.epochs.accept_loss import accept_loss
+from redrepl.plans.epochs.change_members import change_topology
+from redrepl.plans.epochs.failover import FailoverOrder, fail_over
+from redrepl.plans.epochs.membership import Tolerances, change_call
+from redrepl.plans.epochs.reinstate import reinstate
+from redrepl.plans.epochs.suspicion import Suspicion
 from redrepl.plans.inspect import inspect_nodes
-from redrepl.plans.membership import Tolerances, change_call
-from redrepl.plans.reinstate import reinstate
 from redrepl.plans.steps import Steps
-from redrepl.plans.suspicion import Suspicion
 from redrepl.plans.topology import newest_topology
 from redrepl.values.effects import Plan
 from redrepl.values.errors import RedreplError, Unavailable

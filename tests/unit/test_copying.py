@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from redrepl.plans.copying import MOSTLY_LACKING, REMEMBERED_NAMES, Copier
+from redrepl.plans.copies.copying import MOSTLY_LACKING, REMEMBERED_NAMES, Copier
 from redrepl.plans.lanes import Lanes
 from redrepl.plans.steps import STEP_SECONDS, Steps
 from redrepl.values.effects import Answer, PlainCommand, Plan, ScriptCall

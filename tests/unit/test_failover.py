@@ -6,8 +6,8 @@ import contextlib
 
 import pytest
 
-from redrepl.plans.failover import FailedOver, FailoverOrder, fail_over
-from redrepl.plans.write import WriteOrder, write_one
+from redrepl.plans.epochs.failover import FailedOver, FailoverOrder, fail_over
+from redrepl.plans.operations.write import WriteOrder, write_one
 from redrepl.values.errors import RequestError, Unavailable
 from redrepl.values.receipt import Outcome
 from redrepl.values.topology import Mode

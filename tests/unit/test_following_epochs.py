@@ -12,7 +12,7 @@ from redrepl.doors.base import CoordinatorBase, Limits
 from redrepl.edges.clock import StampClock, SystemClock
 from redrepl.edges.configuration import Configuration
 from redrepl.edges.endpoint import Endpoint
-from redrepl.plans.watch import LOOK
+from redrepl.plans.operations.watch import LOOK
 from redrepl.values.effects import ScriptCall
 from redrepl.values.errors import WriteNotConfirmed, WriteRejected
 from redrepl.values.receipt import Outcome, WriteReceipt

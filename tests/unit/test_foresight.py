@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from redrepl.plans.accept_loss import SKIPPED_EPOCHS, accept_loss
-from redrepl.plans.failover import FailoverOrder, fail_over
-from redrepl.plans.foresight import Foreseen, foresee, foresee_loss
+from redrepl.plans.epochs.accept_loss import SKIPPED_EPOCHS, accept_loss
+from redrepl.plans.epochs.failover import FailoverOrder, fail_over
+from redrepl.plans.epochs.foresight import Foreseen, foresee, foresee_loss
 from redrepl.plans.inspect import inspect_nodes
 from redrepl.values.errors import RequestError, Unavailable
 from redrepl.values.report import NodeReport

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from redrepl.plans.comparison import Comparison, Yardstick
-from redrepl.plans.copying import Copier
-from redrepl.plans.read import read_confirmed
+from redrepl.plans.copies.comparison import Comparison, Yardstick
+from redrepl.plans.copies.copying import Copier
+from redrepl.plans.operations.read import read_confirmed
 from redrepl.plans.steps import Steps
 from redrepl.values import limits
 from redrepl.values.effects import Command, ScriptCall

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from redrepl.plans.catch_up import Page, next_count, positions_before, read_page
-from redrepl.plans.marks import starting_mark
+from redrepl.plans.copies.catch_up import Page, next_count, positions_before, read_page
+from redrepl.plans.copies.marks import starting_mark
 from redrepl.plans.steps import Steps
 from redrepl.values.errors import Unavailable
 from redrepl.values.report import Log, Mark, Position, id_order

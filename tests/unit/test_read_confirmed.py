@@ -6,7 +6,7 @@ from itertools import permutations
 
 import pytest
 
-from redrepl.plans.read import Confirmed, read_confirmed
+from redrepl.plans.operations.read import Confirmed, read_confirmed
 from redrepl.plans.view import EpochMoved
 from redrepl.values.effects import ScriptCall
 from redrepl.values.errors import NotAReplicatedRecord, Unavailable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from redrepl.plans.read import Found, read_many_from, read_one
+from redrepl.plans.operations.read import Found, read_many_from, read_one
 from redrepl.values.errors import NotAReplicatedRecord, Unavailable
 from redrepl.values.record import tombstone, value_record
 from redrepl.values.stamp import NO_STAMP, Stamp

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from redrepl.plans.write import write_one
+from redrepl.plans.operations.write import write_one
 from redrepl.values.errors import Unavailable
 from redrepl.values.receipt import Outcome
 from redrepl.values.record import parse_record

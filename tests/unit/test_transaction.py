@@ -13,8 +13,8 @@ import pytest
 from redrepl.doors.async_coordinator import AsyncCoordinator
 from redrepl.doors.batch import AsyncBatch
 from redrepl.doors.transaction import AsyncTransaction, Transaction, run_async_transactions, run_transactions
-from redrepl.plans.batch import Item
-from redrepl.plans.transaction import Expectation, Transacted, spread_many, transact
+from redrepl.plans.operations.batch import Item
+from redrepl.plans.operations.transaction import Expectation, Transacted, spread_many, transact
 from redrepl.plans.view import EpochMoved
 from redrepl.values import limits
 from redrepl.values.effects import Plan, ScriptCall

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from redrepl.plans.update import Update, Updated, update_one
+from redrepl.plans.operations.update import Update, Updated, update_one
 from redrepl.plans.view import EpochMoved
 from redrepl.values.effects import ScriptCall
 from redrepl.values.errors import ClockSkew, NotAReplicatedRecord, RequestError, Unavailable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from redrepl.plans.upkeep import REPLICA_LOG_MARGIN_SECONDS, Retention, needs_bringing_up, trim_floor
+from redrepl.plans.copies.upkeep import REPLICA_LOG_MARGIN_SECONDS, Retention, needs_bringing_up, trim_floor
 from redrepl.values.report import Log, NodeReport
 from redrepl.values.topology import Mode
 from tests.unit.support.by_hand import topology

@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 import pytest
 
-from redrepl.plans.bring_up import BringUpOrder, bring_up
-from redrepl.plans.failover import FailoverOrder, fail_over
+from redrepl.plans.copies.bring_up import BringUpOrder, bring_up
+from redrepl.plans.epochs.failover import FailoverOrder, fail_over
+from redrepl.plans.epochs.membership import Tolerances
+from redrepl.plans.epochs.reinstate import find_witnesses
 from redrepl.plans.inspect import inspect_nodes
-from redrepl.plans.membership import Tolerances
-from redrepl.plans.reinstate import find_witnesses
 from redrepl.plans.status import Expectations, cluster_status
 from redrepl.values.errors import RedreplError, Unavailable
 from redrepl.values.record import Record

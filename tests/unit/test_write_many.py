@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from redrepl.plans.batch import Chunk, Draft, Item, Written
+from redrepl.plans.operations.batch import Chunk, Draft, Item, Written
 from redrepl.plans.view import EpochMoved
 from redrepl.values import limits
 from redrepl.values.effects import ScriptCall

@@ -6,8 +6,8 @@ from itertools import permutations
 
 import pytest
 
+from redrepl.plans.operations.write import write_one
 from redrepl.plans.view import SUSPECT_SECONDS, EpochMoved
-from redrepl.plans.write import write_one
 from redrepl.values.errors import ClockSkew, NotAReplicatedRecord
 from redrepl.values.receipt import Outcome, WriteReceipt
 from redrepl.values.record import Record, parse_record, value_record

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from redrepl import Administration, Configuration, FailedOver
 from redrepl.edges.configuration import AUTOMATIC
-from redrepl.plans.suspicion import Suspicion, Verdict
+from redrepl.plans.epochs.suspicion import Suspicion, Verdict
 from redrepl.values.errors import RedreplError, RequestError
 from redrepl.values.topology import Mode
 

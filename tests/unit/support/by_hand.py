@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
-from redrepl.plans.batch import Chunk, Item, Written, chunk_of, write_chunk, write_chunks
+from redrepl.plans.operations.batch import Chunk, Item, Written, chunk_of, write_chunk, write_chunks
+from redrepl.plans.operations.watch import LOOK
+from redrepl.plans.operations.write import WriteOrder
 from redrepl.plans.view import ClusterView
-from redrepl.plans.watch import LOOK
-from redrepl.plans.write import WriteOrder
 from redrepl.values.effects import (
     DeadlinePassed,
     Effect,

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from redrepl.plans.batch import Item
-from redrepl.plans.tally import Standing, Tally
-from redrepl.plans.view import ClusterView, describe_refusal
-from redrepl.plans.watch import ask_decider
-from redrepl.plans.write import (
+from redrepl.plans.operations.batch import Item
+from redrepl.plans.operations.tally import Standing, Tally
+from redrepl.plans.operations.watch import ask_decider
+from redrepl.plans.operations.write import (
     GRACE_SECONDS,
     RESEND_SECONDS,
     WriteOrder,
@@ -22,6 +21,7 @@ from redrepl.plans.write import (
     receipt,
     verdict_error,
 )
+from redrepl.plans.view import ClusterView, describe_refusal
 from redrepl.values import limits
 from redrepl.values.effects import Answer, DeadlinePassed, Exchange, Failure, Plan, Reply, Request, ScriptCall
 from redrepl.values.errors import RequestError, TransactionConflict, Unavailable

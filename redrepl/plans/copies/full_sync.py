@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from redrepl.plans.catch_up import confirm
-from redrepl.plans.copying import Copier, stamp_in
+from redrepl.plans.copies.catch_up import confirm
+from redrepl.plans.copies.copying import Copier, stamp_in
+from redrepl.plans.copies.undecided import UNDECIDED, max_age_micros, settle
 from redrepl.plans.scan import FOREIGN, SCAN_START, read_headers, scan_page
 from redrepl.plans.steps import Steps
-from redrepl.plans.undecided import UNDECIDED, max_age_micros, settle
 from redrepl.plans.view import ON_ACTIVE, ClusterView
 from redrepl.values.effects import PlainCommand, Plan, Progress
 from redrepl.values.report import Mark, NodeReport

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from redrepl.plans.comparison import Comparison, Mismatch, Yardstick
-from redrepl.plans.copying import Copier, stamp_in
-from redrepl.plans.digests import Digests, add_digests, differing_ranges
+from redrepl.plans.copies.comparison import Comparison, Mismatch, Yardstick
+from redrepl.plans.copies.copying import Copier, stamp_in
+from redrepl.plans.copies.digests import Digests, add_digests, differing_ranges
 from redrepl.plans.inspect import inspect_nodes
 from redrepl.plans.scan import FOREIGN, SCAN_START, read_headers, scan_page
 from redrepl.plans.steps import Steps

@@ -8,11 +8,11 @@ member's state; what they held beyond it goes to their discarded logs.
 
 from __future__ import annotations
 
-from redrepl.plans.failover import FailedOver, FailoverOrder, check_failover, newest_epoch
+from redrepl.plans.epochs.failover import FailedOver, FailoverOrder, check_failover, newest_epoch
+from redrepl.plans.epochs.membership import active_fields, change_call, epoch_fields, settled_fields
+from redrepl.plans.epochs.soundness import majority_of, sound_members, why_left
 from redrepl.plans.inspect import inspect_nodes
-from redrepl.plans.membership import active_fields, change_call, epoch_fields, settled_fields
 from redrepl.plans.scatter import gather
-from redrepl.plans.soundness import majority_of, sound_members, why_left
 from redrepl.plans.steps import Steps
 from redrepl.plans.topology import newest_topology
 from redrepl.values.effects import Plan

@@ -7,7 +7,7 @@ each with its membership, and none shows that it lost data: no log may end befor
 
 from __future__ import annotations
 
-from redrepl.plans.soundness import way_out
+from redrepl.plans.epochs.soundness import way_out
 from redrepl.plans.view import ClusterView
 from redrepl.values.errors import Unavailable
 from redrepl.values.report import NodeReport, id_order

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from redrepl.plans.accept_loss import check_acceptable, epoch_after_loss, why_behind
-from redrepl.plans.failover import FailoverOrder, check_enough, check_failover, choose, newest_epoch
-from redrepl.plans.marks import starting_mark
-from redrepl.plans.soundness import donors_among, sound_members, why_left
+from redrepl.plans.copies.marks import starting_mark
+from redrepl.plans.epochs.accept_loss import check_acceptable, epoch_after_loss, why_behind
+from redrepl.plans.epochs.failover import FailoverOrder, check_enough, check_failover, choose, newest_epoch
+from redrepl.plans.epochs.soundness import donors_among, sound_members, why_left
 from redrepl.values.report import LOG_START, NodeReport
 from redrepl.values.topology import Topology
 

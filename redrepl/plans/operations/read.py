@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from redrepl.plans.operations.watch import watching
 from redrepl.plans.scan import FOREIGN
 from redrepl.plans.view import ClusterView, ask, check_admitted, foreign_value, keys_to_ask
-from redrepl.plans.watch import watching
 from redrepl.values import limits
 from redrepl.values.effects import (
     DeadlinePassed,

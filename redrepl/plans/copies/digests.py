@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from redrepl.plans.comparison import Yardstick
+from redrepl.plans.copies.comparison import Yardstick
 from redrepl.plans.steps import Steps
 from redrepl.plans.view import keys_to_ask
 from redrepl.values import limits

@@ -9,7 +9,7 @@ they got records which others of their lineage had.
 2. The members of the highest lineage among them, and of its era, hold every committed write between them. One becomes
    the new primary and takes what the others' logs name beyond what it has seen of them.
 3. The others take what its log names. They become active, then it does, and then the topology is told.
-4. Whoever was away, or is of an older lineage, is brought up by the workers (plans/bring_up.py).
+4. Whoever was away, or is of an older lineage, is brought up by the workers (plans/copies/bring_up.py).
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from redrepl.plans.catch_up import ship_log
-from redrepl.plans.copying import Copier, copy_all
+from redrepl.plans.copies.catch_up import ship_log
+from redrepl.plans.copies.copying import Copier, copy_all
+from redrepl.plans.copies.marks import checkpoint_call, starting_mark
+from redrepl.plans.epochs.membership import active_fields, change_call, epoch_fields, settled_fields
+from redrepl.plans.epochs.soundness import donors_among, majority_of, sound_members, way_out, why_left
 from redrepl.plans.inspect import inspect_nodes
-from redrepl.plans.marks import checkpoint_call, starting_mark
-from redrepl.plans.membership import active_fields, change_call, epoch_fields, settled_fields
 from redrepl.plans.scatter import gather
-from redrepl.plans.soundness import donors_among, majority_of, sound_members, way_out, why_left
 from redrepl.plans.steps import Steps
 from redrepl.plans.topology import check_members_stayed, newest_topology
 from redrepl.plans.view import FOR_UPKEEP, ClusterView, EpochMoved

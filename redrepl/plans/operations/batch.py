@@ -12,9 +12,8 @@ from itertools import accumulate, repeat
 from operator import add
 from typing import NamedTuple, TypeVar
 
-from redrepl.plans.view import ClusterView, EpochMoved, Overtaken, describe_refusal
-from redrepl.plans.watch import watching
-from redrepl.plans.write import (
+from redrepl.plans.operations.watch import watching
+from redrepl.plans.operations.write import (
     FIRST_ROUND,
     GRACE_SECONDS,
     RESEND_SECONDS,
@@ -24,6 +23,7 @@ from redrepl.plans.write import (
     is_closed,
     verdict_error,
 )
+from redrepl.plans.view import ClusterView, EpochMoved, Overtaken, describe_refusal
 from redrepl.values import limits
 from redrepl.values.effects import Answer, DeadlinePassed, Exchange, Failure, Plan, Reply, Request
 from redrepl.values.errors import RedreplError

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from redrepl.plans.catch_up import FIRST_PAGE_ENTRIES, CaughtUp, confirm, next_count, positions_before, read_page
-from redrepl.plans.copying import Copier, stamp_in
+from redrepl.plans.copies.catch_up import FIRST_PAGE_ENTRIES, CaughtUp, confirm, next_count, positions_before, read_page
+from redrepl.plans.copies.copying import Copier, stamp_in
 from redrepl.plans.scan import FOREIGN, read_headers
 from redrepl.plans.steps import Steps
 from redrepl.plans.view import ON_ACTIVE, ClusterView, check_admitted

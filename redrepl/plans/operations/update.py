@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from redrepl.plans.read import read_confirmed
-from redrepl.plans.tally import Tally
+from redrepl.plans.operations.read import read_confirmed
+from redrepl.plans.operations.tally import Tally
+from redrepl.plans.operations.watch import ask_decider
+from redrepl.plans.operations.write import WriteOrder, is_closed, receipt, spread_decided, verdict_error
 from redrepl.plans.view import ClusterView, describe_refusal
-from redrepl.plans.watch import ask_decider
-from redrepl.plans.write import WriteOrder, is_closed, receipt, spread_decided, verdict_error
 from redrepl.values.effects import DeadlinePassed, Failure, Plan, Reply, ScriptCall
 from redrepl.values.errors import RequestError
 from redrepl.values.receipt import Outcome, WriteReceipt

@@ -10,7 +10,7 @@ from itertools import chain
 from operator import itemgetter
 from typing import NamedTuple
 
-from redrepl.plans.copying import Copier
+from redrepl.plans.copies.copying import Copier
 from redrepl.plans.lanes import Lanes
 from redrepl.plans.steps import Steps
 from redrepl.plans.view import ON_ACTIVE, ClusterView, check_admitted

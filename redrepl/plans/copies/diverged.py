@@ -7,12 +7,12 @@ would go without a trace. Both are kept in the node's discarded log.
 
 from __future__ import annotations
 
-from redrepl.plans.catch_up import FIRST_PAGE_ENTRIES, Page, next_count, read_page
-from redrepl.plans.copying import stamp_in
-from redrepl.plans.marks import has_seen_all, starting_mark
+from redrepl.plans.copies.catch_up import FIRST_PAGE_ENTRIES, Page, next_count, read_page
+from redrepl.plans.copies.copying import stamp_in
+from redrepl.plans.copies.marks import has_seen_all, starting_mark
+from redrepl.plans.copies.undecided import DIVERGED, check_log, max_age_micros, replace_record
 from redrepl.plans.scan import FOREIGN, read_headers
 from redrepl.plans.steps import Steps
-from redrepl.plans.undecided import DIVERGED, check_log, max_age_micros, replace_record
 from redrepl.plans.view import ON_ACTIVE, ClusterView
 from redrepl.values import limits
 from redrepl.values.effects import Plan

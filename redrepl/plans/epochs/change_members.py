@@ -15,8 +15,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TypeAlias
 
-from redrepl.plans.inspect import inspect_nodes
-from redrepl.plans.membership import (
+from redrepl.plans.epochs.membership import (
     Tolerances,
     active_fields,
     change_call,
@@ -27,8 +26,9 @@ from redrepl.plans.membership import (
     occupied_error,
     settled_fields,
 )
+from redrepl.plans.epochs.soundness import majority_of
+from redrepl.plans.inspect import inspect_nodes
 from redrepl.plans.scatter import gather
-from redrepl.plans.soundness import majority_of
 from redrepl.plans.steps import Steps
 from redrepl.plans.topology import newest_topology
 from redrepl.values.effects import Exchange, Plan

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from redrepl.plans.tally import Standing, Tally
+from redrepl.plans.operations.tally import Standing, Tally
+from redrepl.plans.operations.watch import watching
 from redrepl.plans.view import ClusterView, Overtaken, describe_refusal, foreign_value, refusal_error
-from redrepl.plans.watch import watching
 from redrepl.values.effects import DeadlinePassed, Event, Exchange, Failure, Plan, Reply, Request, ScriptCall
 from redrepl.values.errors import ClockSkew, RedreplError
 from redrepl.values.level import ConsistencyLevel

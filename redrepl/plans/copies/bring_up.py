@@ -14,14 +14,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from redrepl.plans.catch_up import confirm, ship_log
-from redrepl.plans.copying import Copier
-from redrepl.plans.diverged import discard_diverged
-from redrepl.plans.failover import FailoverOrder, fail_over
-from redrepl.plans.full_sync import full_sync
-from redrepl.plans.inspect import inspect_nodes
-from redrepl.plans.marks import checkpoint_call, starting_mark
-from redrepl.plans.membership import (
+from redrepl.plans.copies.catch_up import confirm, ship_log
+from redrepl.plans.copies.copying import Copier
+from redrepl.plans.copies.diverged import discard_diverged
+from redrepl.plans.copies.full_sync import full_sync
+from redrepl.plans.copies.marks import checkpoint_call, starting_mark
+from redrepl.plans.copies.undecided import DIVERGED, UNDECIDED, check_log
+from redrepl.plans.epochs.failover import FailoverOrder, fail_over
+from redrepl.plans.epochs.membership import (
     Tolerances,
     active_fields,
     change_call,
@@ -31,12 +31,12 @@ from redrepl.plans.membership import (
     leave_call,
     purge_field,
 )
-from redrepl.plans.reinstate import Reports, reinstate
-from redrepl.plans.restarts import restarted_together
-from redrepl.plans.soundness import majority_of, sound_members, way_out
+from redrepl.plans.epochs.reinstate import Reports, reinstate
+from redrepl.plans.epochs.restarts import restarted_together
+from redrepl.plans.epochs.soundness import majority_of, sound_members, way_out
+from redrepl.plans.inspect import inspect_nodes
 from redrepl.plans.steps import Steps
 from redrepl.plans.topology import newest_topology
-from redrepl.plans.undecided import DIVERGED, UNDECIDED, check_log
 from redrepl.plans.view import ClusterView, check_admitted
 from redrepl.values.effects import Plan
 from redrepl.values.errors import RedreplError, Unavailable

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from redrepl.plans.copying import Copier, stamp_in
+from redrepl.plans.copies.copying import Copier, stamp_in
+from redrepl.plans.copies.undecided import settle
 from redrepl.plans.steps import Steps
-from redrepl.plans.undecided import settle
 from redrepl.plans.view import ClusterView, check_admitted, keys_to_ask
 from redrepl.values import limits
 from redrepl.values.effects import PlainCommand, Plan, Progress

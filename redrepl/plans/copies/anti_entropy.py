@@ -13,13 +13,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from redrepl.plans.comparison import Comparison, Mismatch
-from redrepl.plans.digests import Digests, add_digests, differing_ranges
+from redrepl.plans.copies.comparison import Comparison, Mismatch
+from redrepl.plans.copies.digests import Digests, add_digests, differing_ranges
+from redrepl.plans.copies.undecided import max_age_micros
+from redrepl.plans.copies.verify import find_comparable, yardstick_for
 from redrepl.plans.scan import FOREIGN, read_headers, scan_page
 from redrepl.plans.scatter import gather
 from redrepl.plans.steps import Steps
-from redrepl.plans.undecided import max_age_micros
-from redrepl.plans.verify import find_comparable, yardstick_for
 from redrepl.plans.view import ON_ACTIVE, ClusterView, check_admitted
 from redrepl.values import limits
 from redrepl.values.effects import PlainCommand, Plan, Progress

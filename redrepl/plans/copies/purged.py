@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from redrepl.plans.copying import stamp_in
+from redrepl.plans.copies.copying import stamp_in
+from redrepl.plans.copies.undecided import DIVERGED
 from redrepl.plans.scan import FOREIGN, SCAN_START, read_headers, scan_page
 from redrepl.plans.steps import Steps
-from redrepl.plans.undecided import DIVERGED
 from redrepl.plans.view import ClusterView, check_admitted
 from redrepl.values.effects import PlainCommand, Plan
 from redrepl.values.record import TOMBSTONE, tombstone

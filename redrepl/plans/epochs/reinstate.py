@@ -17,11 +17,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from redrepl.plans.catch_up import FIRST_PAGE_ENTRIES, next_count, read_page
-from redrepl.plans.copying import Copier, copy_all
-from redrepl.plans.inspect import inspect_nodes
-from redrepl.plans.marks import starting_mark
-from redrepl.plans.membership import (
+from redrepl.plans.copies.catch_up import FIRST_PAGE_ENTRIES, next_count, read_page
+from redrepl.plans.copies.copying import Copier, copy_all
+from redrepl.plans.copies.marks import starting_mark
+from redrepl.plans.copies.purged import give_up_purged
+from redrepl.plans.epochs.membership import (
     active_fields,
     change_call,
     epoch_fields,
@@ -29,9 +29,9 @@ from redrepl.plans.membership import (
     purge_field,
     settled_fields,
 )
-from redrepl.plans.purged import give_up_purged
-from redrepl.plans.restarts import restarted_together
-from redrepl.plans.soundness import donors_among, sound_members, way_out, why_left
+from redrepl.plans.epochs.restarts import restarted_together
+from redrepl.plans.epochs.soundness import donors_among, sound_members, way_out, why_left
+from redrepl.plans.inspect import inspect_nodes
 from redrepl.plans.steps import Steps
 from redrepl.plans.topology import check_members_stayed
 from redrepl.plans.view import FOR_UPKEEP, ClusterView

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from redrepl.plans.soundness import majority_of, sound_members
+from redrepl.plans.epochs.soundness import majority_of, sound_members
 from redrepl.values.reasons import is_crash
 from redrepl.values.report import NodeReport
 from redrepl.values.topology import Topology

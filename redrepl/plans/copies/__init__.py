@@ -1,0 +1,1 @@
+"""Plans that bring copies to one state, keep them there, and show whether they are."""
