@@ -241,6 +241,14 @@ MUTANTS = (
         evidence="it is only to be confirmed",
     ),
     Mutant(
+        name="a node is admitted although nobody could bring it up",
+        file="redrepl/plans/copies/bring_up.py",
+        old="        if not sources:\n            # Without",
+        new="        if False:\n            # Without",
+        killer="tests/unit/test_bring_up.py::test_nobody_is_admitted_while_there_is_no_one_to_bring_it_up_from",
+        evidence="assert (True, True) == (False, False)",
+    ),
+    Mutant(
         name="replicas answer a session with its past",
         file="redrepl/plans/operations/read.py",
         old="if at_least is NO_STAMP or node == view.decider or _stamp_of(record) >= at_least:",

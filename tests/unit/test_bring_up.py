@@ -70,6 +70,24 @@ def test_a_key_that_the_source_no_longer_has_is_shipped_as_a_tombstone(nodes: No
     assert (found.stamp, found.kind) == (later.stamp, b"d")
 
 
+@pytest.mark.parametrize("is_empty", [True, False])
+def test_nobody_is_admitted_while_there_is_no_one_to_bring_it_up_from(nodes: Nodes, is_empty: bool) -> None:
+    """The primary falls silent just after the node was set to syncing."""
+    nodes.write("ac", b"key", nodes.value(b"committed"))
+    if is_empty:
+        nodes.lose_everything("b")
+    else:
+        nodes.restart("b")
+    nodes.meanwhile["enrol" if is_empty else "change_member"] = lambda: nodes.down.add("a")
+    done = nodes.bring_up("b")
+    assert (done.activated, done.finished) == (False, False)
+    assert nodes.report("b").state == "syncing"
+    assert not nodes.report("b").is_serving
+    nodes.down.clear()
+    assert nodes.bring_up("b").activated
+    assert nodes.contents("b") == nodes.contents("a")
+
+
 def test_an_empty_replica_is_filled_before_it_serves(nodes: Nodes) -> None:
     records = {b"key-%d" % number: nodes.value(b"%d" % number) for number in range(50)}
     for key, record in records.items():

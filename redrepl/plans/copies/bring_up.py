@@ -125,6 +125,11 @@ def _look_after_copy(
         done.notes.append("was set to syncing")
         # What it must have before it serves again is what the sources have now that it takes no writes any more.
         sources = _sources(view, (yield from inspect_nodes(view.layout, view.ids, steps.until)), target.node)
+        if not sources:
+            # Without this it would be admitted with whatever it has, which may be nothing.
+            done.notes.append("whoever it is to be brought up from fell silent")
+            done.finished = False
+            return
     why = DIVERGED if view.decider is not None and target.lineage < view.topology.epoch else UNDECIDED
     for source in sources:
         walk = fresh or order.exactly
