@@ -51,7 +51,7 @@ if order == 0 then return 1 end
 if member.rule ~= 'decide' then
   if order < 0 then return {'has', string.sub(stored, 1, 22)} end
   if stored == ABSENT and micros < member.purged_before then return {'expired', string.format('%.0f', now)} end
-elseif micros < now - member.max_age then
+elseif micros < now - member.max_age or (stored == ABSENT and micros < member.purged_before) then
   return {'expired', string.format('%.0f', now)}
 elseif order < 0 then
   record = restamp(stored, member.restamp_writer) .. string.sub(record, 23)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.scripts.harness import LAYOUT, MAX_AGE_SECONDS, Node, deleted, value
+from tests.scripts.harness import EPOCH, LAYOUT, MAX_AGE_SECONDS, Node, deleted, value
 
 AGE = 4 * MAX_AGE_SECONDS
 
@@ -83,12 +83,22 @@ def test_what_is_not_older_than_the_limit_is_taken_as_ever(node: Node, script: s
         assert node.record(key) == record
 
 
-def test_the_limit_holds_where_the_clock_is_wrong(node: Node) -> None:
+@pytest.mark.parametrize("rule", ["follow", "decide"])
+def test_the_limit_holds_where_the_clock_is_wrong(node: Node, rule: str) -> None:
     """Were it not for the limit, this write would be in time by the node's clock."""
-    node.enrol(rule="follow")
+    node.enrol(rule=rule)
     recent = value(node.stamp(-1))
     node.purge({}, node.stamp(0).micros)
     assert node.write(b"key", recent)[0] == b"expired"
+    assert node.write_many({b"key": recent})[2] == b"expired"
+
+
+def test_the_limit_holds_for_operations_where_the_primary_s_clock_is_wrong(node: Node) -> None:
+    recent = node.stamp(-1)
+    node.purge({}, node.stamp(0).micros)
+    assert node.update(b"key", b"increment", recent, b"1")[0] == b"expired"
+    call = (EPOCH, b"unit", 1000, 0, 0, b"set", recent.encode(), b"%012x" % 0, b"v")
+    assert node.call("transact", [b"key"], *call)[0] == b"expired"
 
 
 def test_copied_records_are_turned_down_that_were_read_before_the_purge(node: Node) -> None:
