@@ -90,7 +90,7 @@ def test_a_full_batch_of_exceptions_names_each(node: Node) -> None:
     node.enrol(rule="follow")
     standing = {b"key-%d" % number: value(node.stamp(-1)) for number in range(BATCH_KEYS)}
     node.write_many(standing)
-    answer = node.write_many({key: value(node.stamp(-2)) for key in standing})
+    answer = node.write_many({key: value(node.stamp(-20)) for key in standing})
     wanted: list[object] = [b"some"]
     for index, record in enumerate(standing.values()):
         wanted += [index, b"has", record.stamp.encode()]

@@ -423,6 +423,18 @@ def test_a_former_primary_that_was_left_behind_is_not_taken_for_one_that_serves(
     assert LAST not in nodes.present("a")
 
 
+def test_one_that_comes_back_with_old_records_keeps_none_that_the_primary_does_not_have() -> None:
+    """Its log went when it was taken out, so that nothing names what it alone had been sent."""
+    nodes = cluster(3)
+    nodes.write("c", LAST, nodes.value(b"never acknowledged"))
+    nodes.run(removing(nodes, "c"))
+    settle(nodes)
+    nodes.run(adding(nodes, "c"))
+    settle(nodes)
+    assert_all_serve(nodes)
+    assert LAST not in nodes.present("c")
+
+
 @pytest.mark.parametrize("copies", [2, 3])
 def test_a_member_that_is_being_brought_up_goes_on_with_that(copies: int) -> None:
     nodes = cluster(copies)

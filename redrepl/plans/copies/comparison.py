@@ -14,8 +14,8 @@ from redrepl.plans.copies.undecided import settle
 from redrepl.plans.steps import Steps
 from redrepl.plans.view import ClusterView, check_admitted, keys_to_ask
 from redrepl.values import limits
-from redrepl.values.effects import PlainCommand, Plan, Progress
-from redrepl.values.record import TOMBSTONE, Record, parse_record
+from redrepl.values.effects import Plan, Progress
+from redrepl.values.record import TOMBSTONE, Record, is_record, parse_record
 from redrepl.values.report import NodeReport
 from redrepl.values.stamp import Stamp
 
@@ -165,11 +165,15 @@ class Comparison:
 
     def _rewrite(self, names: Sequence[bytes]) -> Plan[int]:
         """The same stamp with other bytes: damage on the copy. Exactly that record is replaced."""
+        rewritten = 0
         for name in names:
-            content = yield from self.steps.ask(self.reference.node, PlainCommand((b"GET", name)), "reading a record")
+            (content,) = yield from self._read(self.reference.node, [name])
+            if content is None or not is_record(content):
+                continue  # it went meanwhile: the next look decides
             call = self.view.replace_call(name, stamp_in(content), content, DAMAGED)
             yield from self.steps.ask(self.node, call, "replacing a damaged record")
-        return len(names)
+            rewritten += 1
+        return rewritten
 
 
 def _is_foreign(stored: bytes | None) -> bool:
