@@ -42,6 +42,7 @@ ASYNCIO = f"{SERVERS}/test_asyncio.py"
 ACCEPT_LOSS = "tests/unit/test_accept_loss.py"
 FAILOVER = "tests/unit/test_failover.py"
 SWEEPS = "tests/unit/test_anti_entropy.py"
+PURGED = "tests/unit/test_purged_without_it.py"
 CHANGES = "tests/unit/test_change_members.py"
 FOLLOWING = "tests/unit/test_following_epochs.py"
 WITNESSES = "tests/unit/test_witnesses.py"
@@ -239,6 +240,48 @@ MUTANTS = (
         new="            tried = [update.stamp, updated.receipt.stamp]\n",
         killer="tests/unit/test_following_epochs.py::test_of_several_attempts_at_an_operation_the_first_counts_where_it_stands",
         evidence="it is only to be confirmed",
+    ),
+    Mutant(
+        name="a log that begins with a walk is taken for a whole one",
+        file="redrepl/plans/copies/marks.py",
+        old="if not known and source.log_floor == LOG_START and not gap:\n",
+        new="if not known and source.log_floor == LOG_START:\n",
+        killer=f"{PURGED}::test_an_old_primary_follows_members_that_were_filled_after_the_purge",
+        evidence="assert ",
+    ),
+    Mutant(
+        name="the mark of a walk comes before what is to be given up",
+        file="redrepl/plans/epochs/reinstate.py",
+        old="        yield from copy_all(copier, steps)\n        return copier.records\n",
+        new="        yield from copy_all(copier, steps)\n"
+        "        yield from copier.absorb((), (), Mark(witness.incarnation, witness.log.end))\n"
+        "        return copier.records\n",
+        killer=f"{PURGED}::test_a_worker_that_dies_while_it_puts_an_old_primary_back_leaves_enough_to_do",
+        evidence="assert ",
+    ),
+    Mutant(
+        name="a copy that has purged a tombstone does not confirm it",
+        file="redrepl/plans/operations/read.py",
+        old="            if not (is_needless or verdict in",
+        new="            if not (verdict in",
+        killer=f"{PURGED}::test_a_delete_is_read_where_only_the_primary_has_not_purged_it_yet",
+        evidence="Unavailable",
+    ),
+    Mutant(
+        name="an operation is repeated however late",
+        file="redrepl/doors/writes.py",
+        old="            if is_too_late or not pursuit.is_absent(0):\n",
+        new="            if not pursuit.is_absent(0):\n",
+        killer=f"{PURGED}::test_an_operation_is_not_repeated_by_a_client_that_slept_before_it_looked_for_it",
+        evidence="DID NOT RAISE",
+    ),
+    Mutant(
+        name="a member that was taken out is taken in with what it held",
+        file="redrepl/plans/epochs/membership.py",
+        old='    if state == "syncing" and (joins or topology.decider is None):\n',
+        new='    if state == "syncing" and topology.decider is None:\n',
+        killer="tests/unit/test_change_members.py::test_one_that_comes_back_with_old_records_keeps_none_that_the_primary_does_not_have",
+        evidence="assert ",
     ),
     Mutant(
         name="a node is admitted although nobody could bring it up",
