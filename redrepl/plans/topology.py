@@ -45,11 +45,14 @@ def newest_topology(reports: dict[str, NodeReport | str]) -> Topology | None:
 
 
 def check_members_stayed(topology: Topology, fenced: dict[str, NodeReport | str]) -> None:
-    """Raise Unavailable where one that was fenced knows a later topology than the one by which members were counted."""
+    """Raise Unavailable where one that was fenced knows other members, later ones, than those who were counted.
+
+    That the role moved meanwhile does not matter: a majority is one of the same members then.
+    """
     newest = newest_topology(fenced)
-    if newest is not None and newest.epoch > topology.epoch:
-        evidence = {"epoch": f"{newest.epoch}, with {', '.join(newest.ids)}"}
-        raise Unavailable("somebody else moved the cluster to another epoch meanwhile", evidence)
+    if newest is not None and newest.epoch > topology.epoch and set(newest.ids) != set(topology.ids):
+        evidence = {f"epoch {newest.epoch}": f"members are {', '.join(newest.ids)}"}
+        raise Unavailable("somebody else changed the members meanwhile", evidence)
 
 
 class Discovery(NamedTuple):

@@ -277,9 +277,9 @@ MUTANTS = (
     ),
     Mutant(
         name="a member that was taken out is taken in with what it held",
-        file="redrepl/plans/epochs/membership.py",
-        old='    if state == "syncing" and (joins or topology.decider is None):\n',
-        new='    if state == "syncing" and topology.decider is None:\n',
+        file="redrepl/plans/copies/bring_up.py",
+        old=" or (target.lineage == 0 and source.node not in target.marks)\n",
+        new="\n",
         killer="tests/unit/test_change_members.py::test_one_that_comes_back_with_old_records_keeps_none_that_the_primary_does_not_have",
         evidence="assert ",
     ),

@@ -35,6 +35,9 @@ the primary."""
 TELLS = 7
 """The question of a change by which the others learn the new topology, when the primary serves with it."""
 
+PUBLISHES = 21
+"""The question of a failover by which the others learn the topology, when the new primary serves with it."""
+
 FILLED = 17
 """The question of `bring_up` before which all keys have been brought to a member that came back empty."""
 
@@ -395,9 +398,26 @@ def test_a_failover_does_not_go_by_members_that_were_changed_while_it_looked() -
         for node in "bc":
             assert nodes.send(node, change_call(nodes.report(node), nodes.layout, {}, new)) == 1
 
-    refused(nodes, interrupted(failing_over(nodes, "b", "a"), 2, tell), "somebody else moved the cluster")
+    refused(nodes, interrupted(failing_over(nodes, "b", "a"), 2, tell), "somebody else changed the members")
     nodes.down = {"a"}
     refused(nodes, failing_over(nodes, "b", "a"), "3 of 4 members must take part")
+
+
+def test_a_failover_goes_on_where_only_the_role_moved_while_it_looked() -> None:
+    """Else it would leave members fenced that served, with nothing gained."""
+    nodes = cluster(3)
+    attempt(nodes, interrupted(failing_over(nodes, "b"), PUBLISHES, die))
+    new = nodes.report("b").topology
+
+    def tell() -> None:
+        for node in "ac":
+            assert nodes.send(node, change_call(nodes.report(node), nodes.layout, {}, new)) == 1
+
+    assert new is not None
+    assert nodes.report("a").topology == nodes.first
+    assert attempt(nodes, interrupted(failing_over(nodes, "c", "b"), 2, tell))
+    settle(nodes)
+    assert_all_serve(nodes)
 
 
 def test_whoever_is_fenced_learns_among_whom_it_is_counted() -> None:

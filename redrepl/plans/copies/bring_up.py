@@ -132,7 +132,8 @@ def _look_after_copy(
             return
     why = DIVERGED if view.decider is not None and target.lineage < view.topology.epoch else UNDECIDED
     for source in sources:
-        walk = fresh or order.exactly
+        # Who never served may hold records from an earlier membership, which its log does not name.
+        walk = fresh or order.exactly or (target.lineage == 0 and source.node not in target.marks)
         if why == DIVERGED and not walk:
             discarded = yield from discard_diverged(view, source, target, steps)
             walk = discarded is None

@@ -79,8 +79,8 @@ def enrol_call(
 ) -> ScriptCall:
     """Make a node that is no member one, in this state. ``joins``: it is new, and not one that lost its membership.
 
-    A node that comes in syncing may hold records that its new log does not name: one that was a member before, or any
-    with several primaries. Nobody may take that log for complete, so its floor is set above the beginning.
+    A node that comes in syncing may hold records that its new log does not name. With several primaries nobody may
+    take that log for complete, so its floor is set above the beginning.
     """
     layout = KeyLayout(topology.cluster)
     fields = {
@@ -99,7 +99,7 @@ def enrol_call(
         fields |= active_fields(topology)
     if joins:
         fields["joined"] = str(topology.epoch)
-    if state == "syncing" and (joins or topology.decider is None):
+    if state == "syncing" and topology.decider is None:
         fields["log_floor"] = ABOVE_LOG_START
     head = (topology.cluster, node, str(topology.epoch), topology.encode())
     flat = [text.encode() for text in head] + _flat(fields)
