@@ -681,4 +681,20 @@ MUTANTS = (
         killer="tests/scripts/test_membership.py::test_a_topology_gives_way_to_no_earlier_one",
         evidence="assert ",
     ),
+    Mutant(
+        name="a primary is put back in an epoch that somebody else moved it to",
+        file="redrepl/plans/epochs/reinstate.py",
+        old="    _check_not_moved_on(now, topology)\n    fields = ",
+        new="    fields = ",
+        killer=f"{CHANGES}::test_a_primary_that_somebody_moved_on_is_not_put_back_in_their_epoch",
+        evidence="assert ",
+    ),
+    Mutant(
+        name="a failover takes its new primary back from a later one",
+        file="redrepl/plans/epochs/failover.py",
+        old="        if found.epoch != self._done.epoch:\n",
+        new="        if False:\n",
+        killer=f"{CHANGES}::test_a_new_primary_that_somebody_moved_on_is_not_taken_back_from_their_epoch",
+        evidence="assert ",
+    ),
 )

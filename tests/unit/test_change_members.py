@@ -533,3 +533,39 @@ def test_one_that_is_taken_out_while_it_is_filled_is_left() -> None:
 
     bring = interrupted(bringing_up(nodes, "c"), FILLED, drop_marks)
     refused(nodes, bring, "was taken out while it was brought up")
+
+
+# Somebody who comes in between --------------------------------------------------------------------------------------
+
+
+def move_away(nodes: Nodes, node: str, state: str) -> None:
+    """Somebody else moves a member on to an epoch of their own."""
+    report = nodes.report(node)
+    fields = {"epoch": str(report.epoch + 5), "state": state}
+    assert nodes.send(node, change_call(report, nodes.layout, fields, None)) == 1
+
+
+@pytest.mark.parametrize("question", range(2, 20))
+def test_a_primary_that_somebody_moved_on_is_not_put_back_in_their_epoch(question: int) -> None:
+    """A failover takes it along, as it may still know something, in an epoch in which another node is the primary."""
+    nodes = cluster(3)
+    nodes.restart("a")
+    attempt(nodes, interrupted(bringing_up(nodes, "a"), question, lambda: move_away(nodes, "a", "syncing")))
+    found = nodes.report("a")
+    assert found.topology is not None
+    assert not found.is_serving or found.epoch == found.topology.epoch
+
+
+@pytest.mark.parametrize("question", range(2, 22))
+def test_a_new_primary_that_somebody_moved_on_is_not_taken_back_from_their_epoch(question: int) -> None:
+    """They count on it: with what it takes there in its old epoch it would be passed over."""
+    nodes = cluster(3)
+    moved: list[int] = []
+
+    def move() -> None:
+        move_away(nodes, "b", "fenced")
+        moved.append(nodes.report("b").epoch)
+
+    attempt(nodes, interrupted(failing_over(nodes, "b"), question, move))
+    assert nodes.report("b").epoch == moved[0]
+    assert not nodes.report("b").is_serving

@@ -269,6 +269,10 @@ class _Installation:
         found = (yield from inspect_nodes(self._view.layout, (member.node,), self._steps.until))[member.node]
         if isinstance(found, str) or found.run_id != member.run_id:
             raise Unavailable(f"node {member.node!r} went away meanwhile", {member.node: "restarted or silent"})
+        if found.epoch != self._done.epoch:
+            # Whoever moved it on counts on it: taken back, it would serve in an epoch that others have left.
+            what = f"epoch {found.epoch}, {found.state}"
+            raise Unavailable(f"node {member.node!r} was moved on meanwhile", {member.node: what})
         return found
 
     def _active_fields(self, node: str) -> dict[str, str]:

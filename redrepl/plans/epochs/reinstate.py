@@ -162,8 +162,15 @@ def _fence(view: ClusterView, report: NodeReport, topology: Topology, state: str
     now = (yield from inspect_nodes(view.layout, (report.node,), steps.until))[report.node]
     if isinstance(now, str) or now.run_id != report.run_id:
         raise Unavailable(f"node {report.node!r} went away while it was fenced", {report.node: "restarted or silent"})
+    _check_not_moved_on(now, topology)
     check_members_stayed(view.topology, {report.node: now})
     return now
+
+
+def _check_not_moved_on(now: NodeReport, topology: Topology) -> None:
+    """Raise Unavailable where somebody moved the member on: it must not serve in an epoch that is theirs."""
+    if now.epoch != topology.epoch:
+        raise Unavailable(f"node {now.node!r} was moved on meanwhile", {now.node: f"epoch {now.epoch}, {now.state}"})
 
 
 def _change(
@@ -199,6 +206,7 @@ def _admit(
     now = (yield from inspect_nodes(view.layout, (primary.node,), steps.until))[primary.node]
     if isinstance(now, str) or now.run_id != primary.run_id:
         raise Unavailable(f"primary {primary.node!r} restarted meanwhile", {primary.node: "restarted"})
+    _check_not_moved_on(now, topology)
     fields = {**active_fields(topology), **settled_fields(topology), "run_id": now.run_id}
     fields |= purge_field(now, purged_before)
     if primary.has_restarted:
