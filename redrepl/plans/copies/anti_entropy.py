@@ -126,12 +126,12 @@ def may_purge(view: ClusterView, reference: NodeReport, present: Mapping[str, No
     if view.topology.mode is not Mode.PRIMARY_REPLICA or set(present) != set(view.ids):
         return False
     for node in view.others[reference.node]:
-        cursor, mark = reference.cursors.get(node), reference.marks.get(node)
+        cursor, mark, to_check = reference.cursors.get(node), reference.marks.get(node), state.checked_entries.get(node)
         if cursor is None or cursor.position.entries < state.confirmed_entries:
             return False
-        if mark is None or mark.incarnation != present[node].incarnation:
+        if mark is None or to_check is None or mark.incarnation != present[node].incarnation:
             return False
-        if mark.position.entries < state.checked_entries.get(node, limits.MAX_MICROS):
+        if mark.position.entries < to_check:
             return False
     return True
 

@@ -8,16 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from redrepl.plans.copies.copying import stamp_in
-from redrepl.plans.copies.undecided import DIVERGED
+from redrepl.plans.copies.undecided import DIVERGED, fresh_tombstone
 from redrepl.plans.scan import FOREIGN, SCAN_START, read_headers, scan_page
 from redrepl.plans.steps import Steps
 from redrepl.plans.view import ClusterView, check_admitted
-from redrepl.values.effects import PlainCommand, Plan
-from redrepl.values.record import TOMBSTONE, tombstone
+from redrepl.values.effects import Plan
+from redrepl.values.record import TOMBSTONE
 from redrepl.values.report import NodeReport
 from redrepl.values.stamp import Stamp
-
-_TIME = PlainCommand((b"TIME",))
 
 
 def give_up_purged(view: ClusterView, primary: NodeReport, witnesses: Sequence[NodeReport], steps: Steps) -> Plan[int]:
@@ -56,10 +54,7 @@ def _older_values(
 
 
 def _replace(view: ClusterView, node: str, name: bytes, standing: Stamp, steps: Steps) -> Plan[int]:
-    """By a tombstone of now: an old one could be purged before the other members have it."""
-    time = yield from steps.ask(node, _TIME, "reading the clock")
-    now_micros = int(time[0]) * 1_000_000 + int(time[1])
-    grave = tombstone(Stamp(now_micros, view.topology.restamp_writer(node))).encode()
+    grave = yield from fresh_tombstone(view, node, standing, steps)
     answer = yield from steps.ask(node, view.replace_call(name, standing, grave, DIVERGED), "giving up a record")
     check_admitted(answer, node, view.epoch)
     return 1 if answer == 1 else 0

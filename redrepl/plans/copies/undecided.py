@@ -60,8 +60,7 @@ def settle(
     if not ahead:
         return Settled({}, 0)
     on_replica = yield from read_headers(view, replica, ahead, steps.until)
-    time = yield from steps.ask(primary.node, _TIME, "reading the clock")
-    now_micros = int(time[0]) * 1_000_000 + int(time[1])
+    now_micros = yield from _read_clock(primary.node, steps)
     oldest_open = now_micros - max_age_micros(primary)
     young: dict[bytes, Stamp] = {}
     replaced = 0
@@ -91,16 +90,28 @@ def _purge(
     check_admitted(content, replica, view.epoch)
 
 
+def fresh_tombstone(view: ClusterView, primary: str, found: Stamp, steps: Steps) -> Plan[bytes]:
+    """A tombstone of the primary's present, and later than ``found``.
+
+    An old stamp would not do: by its age a tombstone counts as known to all members, and is purged.
+    """
+    micros = max(found.micros + 1, (yield from _read_clock(primary, steps)))
+    return tombstone(Stamp(micros, view.topology.restamp_writer(primary))).encode()
+
+
+def _read_clock(node: str, steps: Steps) -> Plan[int]:
+    """A server's clock, in microseconds."""
+    seconds, micros = yield from steps.ask(node, _TIME, "reading the clock")
+    return int(seconds) * 1_000_000 + int(micros)
+
+
 def _bury(view: ClusterView, primary: str, name: bytes, found: Stamp, steps: Steps) -> Plan[bytes | None]:
     """Have the primary decide that a key under which it has nothing is deleted, later than what a replica holds there.
 
     Simply to remove the replica's record would be wrong: its log would go on naming the stamp, and a record that the
     log names and that is gone counts as expired. Answers the tombstone, None where something stands there by now.
     """
-    time = yield from steps.ask(primary, _TIME, "reading the clock")
-    # Not with an old stamp: a tombstone counts as known to all members by its age.
-    micros = max(found.micros + 1, int(time[0]) * 1_000_000 + int(time[1]))
-    grave = tombstone(Stamp(micros, view.topology.restamp_writer(primary))).encode()
+    grave = yield from fresh_tombstone(view, primary, found, steps)
     answer = yield from steps.ask(primary, view.replace_call(name, None, grave, BURIED), "deciding that it is deleted")
     check_admitted(answer, primary, view.epoch)
     return grave if answer == 1 else None
