@@ -17,13 +17,10 @@ from tests.simulation.world import in_virtual_time
 
 ROOT = Path(__file__).parents[2]
 ORDINARY = [
-    *(("mixed", 3, first) for first in range(0, 200, 50)),
+    *(("mixed", 3, first) for first in range(0, 600, 100)),
     ("mixed", 5, 0),
-    ("network", 3, 0),
-    ("restarts", 3, 0),
-    ("clocks", 3, 0),
-    ("late", 3, 0),
-    ("storm", 3, 0),
+    *((profile, 3, 0) for profile in ("network", "restarts", "clocks", "late", "storm")),
+    *((profile, 3, first) for profile in ("purges", "members") for first in (0, 100)),
 ]
 LONG = [*((profile, copies) for profile in PROFILES for copies in (3, 5) if profile != "unattended")]
 
@@ -47,7 +44,7 @@ def failures(profile: str, copies: int, seeds: range) -> list[str]:
 
 @pytest.mark.parametrize(("profile", "copies", "first"), ORDINARY)
 def test_histories_hold_what_is_promised(profile: str, copies: int, first: int) -> None:
-    count = 30 if copies == 5 else 50
+    count = 30 if copies == 5 else 100
     assert failures(profile, copies, range(first, first + count)) == []
 
 
@@ -56,6 +53,14 @@ def test_histories_hold_what_is_promised(profile: str, copies: int, first: int) 
 @pytest.mark.parametrize(("profile", "copies"), LONG)
 def test_very_many_histories_hold_what_is_promised(profile: str, copies: int) -> None:
     assert failures(profile, copies, range(10_000, 14_000)) == []
+
+
+@pytest.mark.million
+@pytest.mark.timeout(24 * 3600)
+@pytest.mark.parametrize(("profile", "copies"), LONG)
+def test_a_million_histories_hold_what_is_promised(profile: str, copies: int) -> None:
+    first = 1_000_000
+    assert failures(profile, copies, range(first, first + 1_000_000 // len(LONG))) == []
 
 
 def test_without_faults_everything_is_done() -> None:
