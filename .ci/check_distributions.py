@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path, PurePosixPath
 
 PACKAGES = {"redrepl": "redrepl", "redrepl_cli": "cli/redrepl_cli", "redrepl_workers": "workers/redrepl_workers"}
-DATA = ("*.lua", "py.typed", "*.py")
+DATA = ("*.lua", "*.c", "py.typed", "*.py")
 NEEDED_TO_BUILD_AND_TEST = (
     "pyproject.toml",
     "constraints.txt",

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from redrepl.embedded import EmbeddedCluster, EmbeddedServer, ServerBinary, find_all_binaries
+from redrepl.embedded import EmbeddedCluster, EmbeddedServer, ServerBinary, find_all_binaries, why_clocks_are_fixed
 
 ENGINES = ("valkey", "redis")
 NO_ENGINE = "no server program"
@@ -44,3 +44,13 @@ def three_servers(server_binary: ServerBinary) -> Iterator[EmbeddedCluster]:
     """Three independent running servers named a, b and c."""
     with EmbeddedCluster(binary=server_binary) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def movable_clocks() -> None:
+    """For tests that move servers' clocks: skipped where that cannot be, a failure in CI."""
+    reason = why_clocks_are_fixed()
+    if reason is not None and os.environ.get("CI"):
+        pytest.fail(reason)
+    if reason is not None:
+        pytest.skip(reason)

@@ -9,12 +9,20 @@ as well. Meant for development, demonstrations and tests; runs on Linux and macO
 """
 
 from redrepl.embedded.binary import Engine, ServerBinary, find_all_binaries, find_server_binary
+from redrepl.embedded.clock import why_clocks_are_fixed
 from redrepl.embedded.cluster import EmbeddedCluster
 from redrepl.embedded.configuration import Persistence
-from redrepl.embedded.errors import EmbeddedError, ServerBinaryNotFound, ServerBinaryUnusable, ServerStartError
+from redrepl.embedded.errors import (
+    ClockNotMovable,
+    EmbeddedError,
+    ServerBinaryNotFound,
+    ServerBinaryUnusable,
+    ServerStartError,
+)
 from redrepl.embedded.server import EmbeddedServer
 
 __all__ = [
+    "ClockNotMovable",
     "EmbeddedCluster",
     "EmbeddedError",
     "EmbeddedServer",
@@ -26,4 +34,5 @@ __all__ = [
     "ServerStartError",
     "find_all_binaries",
     "find_server_binary",
+    "why_clocks_are_fixed",
 ]

@@ -42,6 +42,7 @@ class EmbeddedCluster:
         persistence: Persistence = "none",
         password: str | None = None,
         extra_arguments: Sequence[str] = (),
+        movable_clocks: bool = False,
     ) -> None:
         found = binary if isinstance(binary, ServerBinary) else find_server_binary(binary)
         self.servers: Mapping[str, EmbeddedServer] = MappingProxyType(
@@ -53,6 +54,7 @@ class EmbeddedCluster:
                     persistence=persistence,
                     password=password,
                     extra_arguments=extra_arguments,
+                    movable_clock=movable_clocks,
                 )
                 for name in _names(count, names)
             }

@@ -13,6 +13,10 @@ class ServerBinaryUnusable(EmbeddedError):
     """A server program was found, but it does not run, is no Redis or Valkey, or is too old."""
 
 
+class ClockNotMovable(EmbeddedError):
+    """A server's clock cannot be moved here, or was not made to be moved; the message says why."""
+
+
 class ServerStartError(EmbeddedError):
     """A server did not become ready; `log_tail` holds the last lines it wrote."""
 

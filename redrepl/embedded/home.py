@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from redrepl.embedded.clock import MovableClock
 from redrepl.embedded.watchdog import watchdog
 from redrepl.embedded.watchdog_child import OWNED_DIRECTORY_PREFIX, remove_directory
 
@@ -45,11 +46,18 @@ class Home:
         self.configuration_file = self.root / "server.conf"
         self.log_file = self.root / "server.log"
         self._snapshots = 0
+        self._clock: MovableClock | None = None
 
     @property
     def keeps_data(self) -> bool:
         """Whether the data stays after `remove()`."""
         return self._given
+
+    def movable_clock(self) -> MovableClock:
+        """The server's clock, made at the first call; raises `ClockNotMovable` where that cannot be."""
+        if self._clock is None:
+            self._clock = MovableClock(self.root)
+        return self._clock
 
     def write_configuration(self, text: str) -> None:
         """Store the configuration, which may hold a password, readable by this user only."""

@@ -31,6 +31,7 @@ class LaunchSettings:
     password: str | None
     extra_arguments: tuple[str, ...]
     start_timeout_seconds: float
+    has_movable_clock: bool = False
 
 
 def reserve_port(name: str, number: int | None) -> ReservedPort:
@@ -50,7 +51,8 @@ def launch(settings: LaunchSettings, home: Home, port: int) -> ServerProcess:
         )
     )
     command = [str(settings.binary.path), str(home.configuration_file), *settings.extra_arguments]
-    process = ServerProcess(command, home.log_file)
+    environment = home.movable_clock().environment if settings.has_movable_clock else {}
+    process = ServerProcess(command, home.log_file, environment)
     try:
         _await_answer(settings, home, process, port)
     except BaseException:

@@ -3,7 +3,7 @@
 import os
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from redrepl.embedded.errors import EmbeddedError
@@ -20,7 +20,7 @@ KILL_TIMEOUT_SECONDS = 30.0
 class ServerProcess:
     """A server process in a session of its own, so that Ctrl-C in a terminal does not reach it."""
 
-    def __init__(self, command: Sequence[str], log_file: Path) -> None:
+    def __init__(self, command: Sequence[str], log_file: Path, environment: Mapping[str, str] | None = None) -> None:
         self._owner_pid = os.getpid()
         self._frozen = False
         with log_file.open("ab") as log:
@@ -30,6 +30,7 @@ class ServerProcess:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=log_file.parent,
+                env={**os.environ, **(environment or {})},
                 start_new_session=True,
             )
         self.pid: int = self._popen.pid

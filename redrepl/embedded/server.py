@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from redrepl.embedded.binary import ServerBinary, find_server_binary
 from redrepl.embedded.configuration import LOOPBACK_ADDRESS, Persistence, check_persistence
-from redrepl.embedded.errors import EmbeddedError
+from redrepl.embedded.errors import ClockNotMovable, EmbeddedError
 from redrepl.embedded.instance import Instance
 from redrepl.embedded.launch import LaunchSettings
 
@@ -26,6 +26,8 @@ class EmbeddedServer:
     `binary` is a `ServerBinary`, a path, or None for the best one found. `directory` receives the data and stays
     after `stop()`; without it the data lies in a temporary directory that `stop()` removes. A `port` of None lets
     the operating system choose. `extra_arguments` are appended to the command line, as in `("--maxmemory", "50mb")`.
+    With `movable_clock` the server's wall clock can be moved by `set_clock()`; where that cannot be, `start()` raises
+    `ClockNotMovable` (`why_clocks_are_fixed()` tells before).
 
     Methods may be called from several threads. A forked child of the owner can use the server, but not end it: there
     `stop()` does nothing and the other lifecycle methods raise `EmbeddedError`.
@@ -42,10 +44,13 @@ class EmbeddedServer:
         extra_arguments: Sequence[str] = (),
         *,
         start_timeout_seconds: float = START_TIMEOUT_SECONDS,
+        movable_clock: bool = False,
     ) -> None:
         check_persistence(persistence)
         found = binary if isinstance(binary, ServerBinary) else find_server_binary(binary)
-        settings = LaunchSettings(name, found, persistence, password, tuple(extra_arguments), start_timeout_seconds)
+        settings = LaunchSettings(
+            name, found, persistence, password, tuple(extra_arguments), start_timeout_seconds, movable_clock
+        )
         self._instance = Instance(settings, None if directory is None else Path(directory), port or None)
         self._lock = threading.RLock()
         self._owner_pid: int | None = None
@@ -144,6 +149,16 @@ class EmbeddedServer:
         with self._owned():
             if self._instance.process is not None:
                 self._instance.process.resume()
+
+    def set_clock(self, seconds: float) -> None:
+        """Set the server's wall clock so far ahead of the machine's (negative: behind), at once, also over restarts.
+
+        Raises `ClockNotMovable` unless the server was made with `movable_clock`.
+        """
+        with self._owned():
+            if not self._instance.settings.has_movable_clock:
+                raise ClockNotMovable(f"server {self.name} was made without movable_clock")
+            self._instance.started_home().movable_clock().set(seconds)
 
     def restart(self, empty: bool = False) -> None:
         """End the server if it runs and start it on the same port with its stored data, or with none if `empty`.
