@@ -1,4 +1,4 @@
-"""A TCP proxy that cuts, swallows and delays: the network between a client and an embedded server."""
+"""A TCP proxy that cuts, swallows, delays, narrows and forgets: the network between a client and an embedded server."""
 
 import asyncio
 import contextlib
@@ -21,6 +21,9 @@ CHUNK_BYTES = 64 * 1024
 HELD_CHUNKS = 64
 """Held per direction of a connection before the proxy stops reading, 4 MiB: a limit on everything."""
 
+PIECES_PER_SECOND = 50
+"""How often a narrowed connection passes something on, so that it flows instead of coming in bursts."""
+
 CONTROL_TIMEOUT_SECONDS = 10.0
 """For the proxy's own thread to carry out an order; it takes well under a millisecond."""
 
@@ -31,8 +34,15 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 class _Pipe:
     """One direction of one connection: reads at once, writes when the delay is over and the gate is open."""
 
-    def __init__(self, proxy: "TcpProxy", reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self,
+        proxy: "TcpProxy",
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        is_forgotten: Callable[[], bool],
+    ) -> None:
         self._proxy = proxy
+        self._is_forgotten = is_forgotten
         self._reader = reader
         self._writer = writer
         self._held: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(HELD_CHUNKS)
@@ -57,9 +67,19 @@ class _Pipe:
             await asyncio.sleep(due - asyncio.get_running_loop().time())
             await self._proxy.gate.wait()
             if not data:
-                self._writer.write_eof()
+                if not self._is_forgotten():
+                    self._writer.write_eof()
                 return
-            self._writer.write(data)
+            await self._pass_on(data)
+
+    async def _pass_on(self, data: bytes) -> None:
+        while data and not self._is_forgotten():
+            rate = self._proxy.bytes_per_second
+            size = max(1, rate // PIECES_PER_SECOND) if rate else len(data)
+            piece, data = data[:size], data[size:]
+            if rate:
+                await asyncio.sleep(len(piece) / rate)
+            self._writer.write(piece)
             await self._writer.drain()
 
 
@@ -76,12 +96,14 @@ class TcpProxy:
     def __init__(self, target_host: str, target_port: int) -> None:
         self.target = (target_host, target_port)
         self.delay_seconds = 0.0
+        self.bytes_per_second = 0
         self.read_bytes = 0
         """Bytes taken from either side so far, passed on or held."""
         self._reserved = ReservedPort()
         self.port: int = self._reserved.number
         self.gate = asyncio.Event()
         self._connections: dict[asyncio.Task[None], list[asyncio.StreamWriter]] = {}
+        self._forgotten: set[asyncio.Task[None]] = set()
         self._listener: asyncio.Server | None = None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name=f"proxy-{self.port}", daemon=True)
@@ -118,6 +140,21 @@ class TcpProxy:
     def delay(self, seconds_each_direction: float) -> None:
         """Delay what is read from now on by so many seconds, each way; 0 ends it."""
         self.delay_seconds = seconds_each_direction
+
+    def narrow(self, bytes_per_second: int) -> None:
+        """Let each connection pass no more than so much, each way, from now on; 0 ends it."""
+        self.bytes_per_second = bytes_per_second
+
+    def reset(self) -> None:
+        """Reset every connection, whatever is on its way; new ones are served at once."""
+        self._order(self._reset_connections())
+
+    def forget(self) -> None:
+        """Let the connections that are open now stay open for ever and pass nothing; new ones are served as ever.
+
+        So does a firewall that drops idle connections without telling either end.
+        """
+        self._order(self._forget())
 
     def close(self) -> None:
         """Reset all connections and give the port back; may be called again."""
@@ -158,6 +195,9 @@ class TcpProxy:
         self.gate.set()
         await self._listen()
 
+    async def _forget(self) -> None:
+        self._forgotten.update(self._connections)
+
     async def _listen(self) -> None:
         if self._listener is None:
             self._listener = await asyncio.start_server(self._accept, LOOPBACK_ADDRESS, self.port, reuse_address=True)
@@ -177,6 +217,7 @@ class TcpProxy:
         task = self._loop.create_task(self._serve(reader, writer))
         self._connections[task] = [writer]
         task.add_done_callback(self._connections.pop)
+        task.add_done_callback(self._forgotten.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -187,9 +228,13 @@ class TcpProxy:
             await self.gate.wait()
             target_reader, target_writer = await asyncio.open_connection(*self.target)
             self._connections[task].append(target_writer)
+
+            def is_forgotten() -> bool:
+                return task in self._forgotten
+
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(_Pipe(self, reader, target_writer).run())
-                tasks.create_task(_Pipe(self, target_reader, writer).run())
+                tasks.create_task(_Pipe(self, reader, target_writer, is_forgotten).run())
+                tasks.create_task(_Pipe(self, target_reader, writer, is_forgotten).run())
             end = asyncio.StreamWriter.close
         for open_writer in self._connections[task]:
             end(open_writer)

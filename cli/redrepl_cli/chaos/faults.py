@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
 from redrepl.embedded.proxy import TcpProxy
-from redrepl_cli.chaos.stage import CLIENTS, HALF, MAX_SKEW_SECONDS, TIMEOUT_SECONDS, WORKERS, Stage
+from redrepl_cli.chaos import holdings, links, refusals
+from redrepl_cli.chaos.scene import EVERYBODY, Harm, Scene, meanwhile
+from redrepl_cli.chaos.stage import CLIENTS, HALF, MAX_SKEW_SECONDS, TIMEOUT_SECONDS, WORKERS
 
 PRIMARY: Final = "primary"
 REPLICA: Final = "replica"
@@ -35,28 +37,6 @@ BETWEEN_CLIENTS_SECONDS = 1.0
 
 SKEWS_SECONDS = (0.75 * MAX_SKEW_SECONDS, -0.75 * MAX_SKEW_SECONDS, 2.5 * MAX_SKEW_SECONDS)
 """Two clocks that are off by less than the cluster tolerates, and one that is ahead by more."""
-
-
-@dataclass(slots=True)
-class Scene:
-    """What a fault may touch: the stage, the node that it is for, and where to note the moment of the harm."""
-
-    stage: Stage
-    node: str
-    began_ns: int = 0
-
-    def begins(self) -> None:
-        """The harm is done now."""
-        self.began_ns = time.monotonic_ns()
-
-    def proxies(self, *between: str) -> list[TcpProxy]:
-        """Those between the node and CLIENTS, HALF or WORKERS."""
-        stage = self.stage
-        sets = {CLIENTS: stage.for_clients, HALF: stage.for_half, WORKERS: stage.for_workers}
-        return [sets[who][self.node] for who in between]
-
-
-Harm = Callable[[Scene], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +64,8 @@ class Planned:
 
 @contextmanager
 def _kill(scene: Scene) -> Iterator[None]:
-    server = scene.stage.servers[scene.node]
-    proxies = scene.proxies(CLIENTS, HALF, WORKERS)
+    server = scene.server
+    proxies = scene.everywhere()
     scene.begins()
     server.kill()
     for proxy in proxies:
@@ -98,7 +78,7 @@ def _kill(scene: Scene) -> Iterator[None]:
 
 @contextmanager
 def _freeze(scene: Scene) -> Iterator[None]:
-    server = scene.stage.servers[scene.node]
+    server = scene.server
     scene.begins()
     server.freeze()
     yield
@@ -107,7 +87,7 @@ def _freeze(scene: Scene) -> Iterator[None]:
 
 @contextmanager
 def _empty(scene: Scene) -> Iterator[None]:
-    server = scene.stage.servers[scene.node]
+    server = scene.server
     scene.begins()
     server.restart(empty=True)
     yield
@@ -115,7 +95,7 @@ def _empty(scene: Scene) -> Iterator[None]:
 
 @contextmanager
 def _old_copy(scene: Scene) -> Iterator[None]:
-    server = scene.stage.servers[scene.node]
+    server = scene.server
     copy = server.snapshot_directory()
     time.sleep(OLD_SECONDS)  # the copy is to grow old
     scene.begins()
@@ -139,45 +119,11 @@ def _cut(*between: str) -> Harm:
 
 
 @contextmanager
-def _slow(scene: Scene) -> Iterator[None]:
-    proxies = scene.proxies(CLIENTS, HALF, WORKERS)
-    scene.begins()
-    for proxy in proxies:
-        proxy.delay(DELAY_SECONDS)
-    yield
-    for proxy in proxies:
-        proxy.delay(0.0)
-
-
-@contextmanager
 def _clocks(scene: Scene) -> Iterator[None]:
     scene.begins()
     scene.stage.skew(SKEWS_SECONDS)
     yield
     scene.stage.skew((0.0,))
-
-
-@contextmanager
-def _meanwhile(work: Callable[[threading.Event], None]) -> Iterator[None]:
-    """Let a thread work until the block ends, which sets the event; what it raises is raised then."""
-    over = threading.Event()
-    errors: list[Exception] = []
-
-    def run() -> None:
-        try:
-            work(over)
-        except Exception as caught:  # handed to the block's owner
-            errors.append(caught)
-
-    worker = threading.Thread(target=run, name="nemesis")
-    worker.start()
-    try:
-        yield
-    finally:
-        over.set()
-        worker.join()
-    for error in errors:
-        raise error
 
 
 @contextmanager
@@ -192,7 +138,7 @@ def _flaky(scene: Scene) -> Iterator[None]:
             over.wait(WHOLE_SECONDS)
 
     scene.begins()
-    with _meanwhile(break_and_mend):
+    with meanwhile(break_and_mend):
         yield
 
 
@@ -204,7 +150,7 @@ def _clients(scene: Scene) -> Iterator[None]:
             over.wait(BETWEEN_CLIENTS_SECONDS)
 
     scene.begins()
-    with _meanwhile(kill_one_after_the_other):
+    with meanwhile(kill_one_after_the_other):
         yield
 
 
@@ -239,12 +185,32 @@ _ALL = (
     Fault(
         "cut",
         "cut off from clients and workers; what was sent meanwhile arrives late",
-        _cut(CLIENTS, HALF, WORKERS),
+        _cut(*EVERYBODY),
     ),
     Fault("cut-clients", "cut off from clients alone", _cut(CLIENTS, HALF)),
     Fault("flaky", "cut off from half of the clients again and again; what they sent arrives late", _flaky),
     Fault("cut-workers", "cut off from workers alone", _cut(WORKERS)),
-    Fault("slow", f"{DELAY_SECONDS * 1000:g} ms delay each way", _slow),
+    Fault("slow", f"{DELAY_SECONDS * 1000:g} ms delay each way", links.slow(DELAY_SECONDS)),
+    Fault("far", f"{links.FAR_SECONDS:g} s away, each way", links.slow(links.FAR_SECONDS)),
+    Fault("narrow", f"{links.NARROW_BYTES_PER_SECOND // 1024} KiB a second on each connection", links.narrow),
+    Fault(
+        "reset",
+        f"all connections are reset every {links.BETWEEN_RESETS_SECONDS:g} s",
+        links.again_and_again(TcpProxy.reset, links.BETWEEN_RESETS_SECONDS),
+    ),
+    Fault(
+        "forget",
+        f"all connections stay open and pass nothing any more, every {links.BETWEEN_FORGETTING_SECONDS:g} s",
+        links.again_and_again(TcpProxy.forget, links.BETWEEN_FORGETTING_SECONDS),
+    ),
+    Fault("no-replicas", "takes no writes (min-replicas-to-write)", refusals.refuses(refusals.NO_REPLICAS)),
+    Fault("read-only", "takes no writes (REPLICAOF a host that is not there)", refusals.refuses(refusals.READ_ONLY)),
+    Fault("denied", "takes no writes (the login lost XADD)", refusals.refuses(refusals.NO_PERMISSION)),
+    Fault("full", "its memory is full", refusals.refuses(refusals.FULL)),
+    Fault("all-full", "the memory of all nodes is full", refusals.all_refuse(refusals.FULL), (NOBODY,)),
+    Fault("flushed", "FLUSHALL", holdings.flushed),
+    Fault("log-deleted", "its change log is deleted by hand", holdings.log_deleted),
+    Fault("refill", f"restarted without its data, beside {holdings.BULK_KEYS:,} more keys", holdings.refilled),
     Fault("clocks", "the clients' clocks jump, one of them too far", _clocks, (NOBODY,)),
     Fault("clients", "kill -9 of one client after the other", _clients, (NOBODY,)),
     Fault("workers", "kill -9 of all workers, started again at the end", _workers, (NOBODY,)),

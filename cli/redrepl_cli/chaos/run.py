@@ -11,9 +11,10 @@ from redrepl import RedreplError
 from redrepl.values.report import NodeReport
 from redrepl_cli.chaos.client import Recorder
 from redrepl_cli.chaos.copies import differences
-from redrepl_cli.chaos.faults import NOBODY, PRIMARY, Planned, Scene
+from redrepl_cli.chaos.faults import NOBODY, PRIMARY, Planned
 from redrepl_cli.chaos.history import GET, Operation, Outcome
 from redrepl_cli.chaos.processes import ClientFailed
+from redrepl_cli.chaos.scene import Scene
 from redrepl_cli.chaos.stage import Settings, Stage
 from redrepl_cli.chaos.workload import Step, is_written_once, names_of_keys
 
