@@ -132,7 +132,7 @@ class Administration:
         """Write epoch 1 to the configured nodes; answers what happened on each. Doing it again changes nothing."""
         topology = self.configuration.topology()
         incarnations = {node: new_incarnation() for node in topology.ids}
-        return self._run(initialise(topology, incarnations, self._tolerances, self._until(5.0)))
+        return self._run(initialise(topology, incarnations, self._tolerances, self._driver.now()))
 
     def add_node(self, endpoint: Endpoint) -> dict[str, str]:
         """Take a node in, syncing: the workers fill it. Answers what happened on each node."""

@@ -11,6 +11,7 @@ from redrepl.doors.foundation import K, Limits, V
 from redrepl.plans.operations.read import Found, read_confirmed, read_decider, read_many_from, read_one, width_of
 from redrepl.plans.operations.write import WriteOrder
 from redrepl.plans.scan import SCAN_START, scan_names
+from redrepl.plans.steps import Steps
 from redrepl.plans.topology import read_topology
 from redrepl.plans.view import ClusterView, EpochMoved
 from redrepl.values import limits
@@ -159,7 +160,8 @@ class Reads(Following[K, V]):
         def page(view: ClusterView, order: WriteOrder) -> Plan[tuple[Walk, list[bytes]]]:
             epoch = view.topology.epoch
             cursor = walk.cursor if walk.epoch == epoch else SCAN_START
-            following, names = yield from scan_names(view, order.home, start, cursor, now_millis, order.until)
+            steps = Steps(self._base_driver.now(), no_later_than=order.until)
+            following, names = yield from scan_names(view, order.home, start, cursor, now_millis, steps)
             return Walk(epoch, following, following == SCAN_START), names
 
         return (yield from self._reading(order, page))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from redrepl.plans.view import FOR_UPKEEP, ON_ACTIVE, ClusterView, ask, check_admitted, expect_reply
+from redrepl.plans.steps import Steps
+from redrepl.plans.view import FOR_UPKEEP, ON_ACTIVE, ClusterView, check_admitted
 from redrepl.values import limits
 from redrepl.values.effects import PlainCommand, Plan, ScriptCall
 from redrepl.values.record import NO_DEADLINE
@@ -12,18 +13,17 @@ FOREIGN = b"foreign"
 
 
 def scan_page(
-    view: ClusterView, node: str, cursor: bytes, until: float, prefix: bytes = b""
+    view: ClusterView, node: str, cursor: bytes, steps: Steps, prefix: bytes = b""
 ) -> Plan[tuple[bytes, list[bytes]]]:
     """One page of names of user keys; a name may come twice over a whole walk. Cursor `0` again: the walk is over."""
     pattern = view.layout.pattern_for(prefix)
     command = PlainCommand((b"SCAN", cursor, b"MATCH", pattern, b"COUNT", limits.SCAN_KEYS))
-    reply = expect_reply((yield ask(node, command, until)), node, "listing keys")
-    following, names = reply.content
+    following, names = yield from steps.ask(node, command, "listing keys")
     return following, list(dict.fromkeys(names))
 
 
 def read_headers(
-    view: ClusterView, node: str, names: list[bytes], until: float, where: bytes = FOR_UPKEEP
+    view: ClusterView, node: str, names: list[bytes], steps: Steps, where: bytes = FOR_UPKEEP
 ) -> Plan[list[bytes]]:
     """The 35-byte headers under these names, b'' where nothing stands, FOREIGN where no record does.
 
@@ -32,7 +32,7 @@ def read_headers(
     headers: list[bytes] = []
     for start in range(0, len(names), limits.SCAN_KEYS):
         call: ScriptCall = view.headers_call(names[start : start + limits.SCAN_KEYS], where)
-        content = expect_reply((yield ask(node, call, until)), node, "reading headers").content
+        content = yield from steps.ask(node, call, "reading headers")
         check_admitted(content, node, view.epoch)
         headers += content[1:]
     return headers
@@ -47,10 +47,10 @@ def header_is_live(header: bytes, now_millis: int) -> bool:
 
 
 def scan_names(
-    view: ClusterView, node: str, prefix: bytes, cursor: bytes, now_millis: int, until: float
+    view: ClusterView, node: str, prefix: bytes, cursor: bytes, now_millis: int, steps: Steps
 ) -> Plan[tuple[bytes, list[bytes]]]:
     """One page of names whose records read as present."""
-    following, names = yield from scan_page(view, node, cursor, until, prefix)
-    headers = yield from read_headers(view, node, names, until, ON_ACTIVE)
+    following, names = yield from scan_page(view, node, cursor, steps, prefix)
+    headers = yield from read_headers(view, node, names, steps, ON_ACTIVE)
     live = [name for name, header in zip(names, headers, strict=True) if header_is_live(header, now_millis)]
     return following, live

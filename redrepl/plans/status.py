@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from redrepl.plans.conditions import Contents, verdicts_on
 from redrepl.plans.epochs.reinstate import why_primary_waits
-from redrepl.plans.inspect import inspect_nodes
 from redrepl.plans.scan import SCAN_START, header_is_live, read_headers, scan_page
 from redrepl.plans.steps import Steps
 from redrepl.plans.topology import newest_topology
@@ -60,13 +59,13 @@ def cluster_status(
 ) -> Plan[ClusterStatus]:
     """The status. Raises Unavailable when no member answers."""
     steps = Steps(started)
-    reports = yield from inspect_nodes(layout, nodes, steps.until)
+    reports = yield from steps.inspect(layout, nodes)
     topology = newest_topology(reports)
     if topology is None:
         evidence = {node: report if isinstance(report, str) else "is no member" for node, report in reports.items()}
         raise Unavailable(f"no member of cluster {layout.cluster!r} answered", evidence)
     survey = Survey(ClusterView(topology), reports)
-    survey.ages = yield from _ages(survey, steps)
+    survey.ages = yield from steps.step(lambda until: _ages(survey, until))
     if look_at_keys:
         # The primary last: whatever a replica holds rightly, the primary then holds too.
         order = sorted(topology.ids, key=lambda node: node == topology.decider)
@@ -76,7 +75,7 @@ def cluster_status(
     return _assemble(survey, statuses, expected)
 
 
-def _ages(survey: Survey, steps: Steps) -> Plan[dict[tuple[str, str], float]]:
+def _ages(survey: Survey, until: float) -> Plan[dict[tuple[str, str], float]]:
     """For each lagging (source, target): seconds since its oldest unconfirmed change, by the source's clock."""
     pairs = []
     for target in survey.view.ids:
@@ -91,10 +90,10 @@ def _ages(survey: Survey, steps: Steps) -> Plan[dict[tuple[str, str], float]]:
         command = PlainCommand((b"XRANGE", survey.view.layout.log, after, b"+", b"COUNT", 1))
         requests.append(Request(report.node, command, number))
     ages: dict[tuple[str, str], float] = {}
-    effect, open_count = Exchange(tuple(requests), steps.until, fresh=True), len(requests)
+    effect, open_count = Exchange(tuple(requests), until, fresh=True), len(requests)
     while open_count:
         event = yield effect
-        effect = Exchange((), steps.until)
+        effect = Exchange((), until)
         open_count -= 1
         if isinstance(event, Reply) and event.content:
             report, target = pairs[event.tag]
@@ -120,8 +119,8 @@ def _walk(survey: Survey, node: str, steps: Steps) -> Plan[None]:
             return
         cursor, found = SCAN_START, dict[bytes, bytes]()
         while True:
-            cursor, names = yield from scan_page(view, node, cursor, steps.until)
-            found.update(zip(names, (yield from read_headers(view, node, names, steps.until)), strict=True))
+            cursor, names = yield from scan_page(view, node, cursor, steps)
+            found.update(zip(names, (yield from read_headers(view, node, names, steps)), strict=True))
             if cursor == SCAN_START:
                 survey.contents[node] = {n: h for n, h in found.items() if header_is_live(h, report.now_millis)}
                 return

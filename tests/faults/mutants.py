@@ -46,8 +46,25 @@ PURGED = "tests/unit/test_purged_without_it.py"
 CHANGES = "tests/unit/test_change_members.py"
 FOLLOWING = "tests/unit/test_following_epochs.py"
 WITNESSES = "tests/unit/test_witnesses.py"
+WALKS = "tests/unit/test_long_walks.py"
 
 MUTANTS = (
+    Mutant(
+        name="all steps of a walk have one deadline",
+        file="redrepl/plans/steps.py",
+        old="                if event is not None:\n                    self.at = event.at\n",
+        new="",
+        killer=f"{WALKS}::test_a_replica_is_walked_that_has_everything_and_more",
+        evidence="no answer in time",
+    ),
+    Mutant(
+        name="what is under way on several lanes has one deadline",
+        file="redrepl/plans/lanes.py",
+        old="        self._steps.at = event.at\n",
+        new="",
+        killer=f"{WALKS}::test_an_empty_replica_is_filled",
+        evidence="no answer in time",
+    ),
     Mutant(
         name="write without a guard",
         file="redrepl/lua/write.lua",

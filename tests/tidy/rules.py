@@ -97,6 +97,13 @@ def wall_clocks(source: str) -> list[str]:
     return found + modules + [f"{line}: {name}" for line, name in imports(source, "") if name in _CLOCK_IMPORTS]
 
 
+def shared_deadlines(source: str) -> list[str]:
+    """Deadlines taken out of `Steps`: what holds for one step is used for the next one too, and a long walk fails."""
+    taken = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute) and node.attr == "until")
+    names = ((node.lineno, ast.unparse(node.value).rsplit(".", 1)[-1]) for node in taken)
+    return [f"{line}: {name}.until; ask through Steps" for line, name in names if name.lstrip("_") == "steps"]
+
+
 def _is_time(node: ast.expr) -> bool:
     return isinstance(node, ast.Name) and node.id == "time"
 

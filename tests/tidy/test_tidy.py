@@ -56,6 +56,11 @@ def test_workers_and_monitors_read_no_wall_clock() -> None:
     assert _findings(upkeep, lambda source, _: rules.wall_clocks(source)) == []
 
 
+def test_every_step_of_a_walk_has_a_deadline_of_its_own() -> None:
+    plans = [path for path in PYTHON if path.name not in ("steps.py", "lanes.py")]
+    assert _findings(plans, lambda source, _: rules.shared_deadlines(source)) == []
+
+
 def test_folders_depend_on_each_other_in_one_direction() -> None:
     assert _findings(LIBRARY, lambda source, path: rules.wrong_direction(source, _module(path))) == []
 
@@ -109,6 +114,8 @@ def _function(lines: int) -> str:
         (rules.wall_clocks, "import time\nx = time.time()\n", "import time\nx = time.monotonic()\n"),
         (rules.wall_clocks, "from time import time_ns\n", "from time import monotonic\nx.time()\n"),
         (rules.wall_clocks, "def f():\n    import datetime\n", "import time\n"),
+        (rules.shared_deadlines, "f(self._steps.until)\n", "f(order.until)\n"),
+        (rules.shared_deadlines, "x = steps.until\n", "f(steps)\n"),
         (rules.missing_docstrings, "x = 1\n", '"""Module."""\n'),
         (rules.missing_docstrings, '"""M."""\ndef f(): ...\n', '"""M."""\ndef _f(): ...\n'),
         (rules.missing_docstrings, '"""M."""\nclass C: ...\n', '"""M."""\nclass _C:\n    def f(self): ...\n'),

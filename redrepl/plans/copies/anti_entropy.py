@@ -18,7 +18,6 @@ from redrepl.plans.copies.digests import Digests, add_digests, differing_ranges
 from redrepl.plans.copies.undecided import max_age_micros
 from redrepl.plans.copies.verify import find_comparable, yardstick_for
 from redrepl.plans.scan import FOREIGN, read_headers, scan_page
-from redrepl.plans.scatter import gather
 from redrepl.plans.steps import Steps
 from redrepl.plans.view import ON_ACTIVE, ClusterView, check_admitted
 from redrepl.values import limits
@@ -174,7 +173,7 @@ class _Part:
 
     def _page(self) -> Plan[int]:
         node = self.state.node
-        cursor, names = yield from scan_page(self.view, node, self.state.cursor.encode(), self.steps.until)
+        cursor, names = yield from scan_page(self.view, node, self.state.cursor.encode(), self.steps)
         others = [other for other in self.present if other != node]
         if node != self.reference.node:
             others = [self.reference.node]
@@ -224,8 +223,8 @@ class _Part:
         if not names:
             return []
         settled_before = self._yardstick.now_millis * 1000 - 2 * max_age_micros(self.reference)
-        ours = yield from read_headers(self.view, self.reference.node, names, self.steps.until, ON_ACTIVE)
-        theirs = yield from read_headers(self.view, node, names, self.steps.until, ON_ACTIVE)
+        ours = yield from read_headers(self.view, self.reference.node, names, self.steps, ON_ACTIVE)
+        theirs = yield from read_headers(self.view, node, names, self.steps, ON_ACTIVE)
         return [
             name
             for name, own, other in zip(names, ours, theirs, strict=True)
@@ -239,15 +238,14 @@ class _Part:
         nodes: Sequence[str] = list(self.present)
         if walked != self.reference.node and ripe:
             nodes, names = [walked], list(ripe)
-            standing = yield from read_headers(self.view, self.reference.node, names, self.steps.until, ON_ACTIVE)
+            standing = yield from read_headers(self.view, self.reference.node, names, self.steps, ON_ACTIVE)
             ripe = {name: ripe[name] for name, header in zip(names, standing, strict=True) if not header}
         elif walked == self.reference.node:
             self._note(waiting=len(old) - len(ripe))
         if not ripe:
             return
         call = self.view.purge_call(ripe, min(before, self._yardstick.old_before))
-        gathered = yield from gather(dict.fromkeys(nodes, call), self.steps.at, self.steps.until)
-        self.steps.at = gathered.at
+        gathered = yield from self.steps.gather(dict.fromkeys(nodes, call))
         for node, content in gathered.answers.items():
             check_admitted(content, node, self.view.epoch)
         if walked in gathered.answers:

@@ -34,7 +34,6 @@ from redrepl.plans.epochs.membership import (
 from redrepl.plans.epochs.reinstate import Reports, reinstate
 from redrepl.plans.epochs.restarts import restarted_together
 from redrepl.plans.epochs.soundness import majority_of, sound_members, way_out
-from redrepl.plans.inspect import inspect_nodes
 from redrepl.plans.steps import Steps
 from redrepl.plans.topology import newest_topology
 from redrepl.plans.view import ClusterView, check_admitted
@@ -79,7 +78,7 @@ def bring_up(layout: KeyLayout, nodes: tuple[str, ...], target: str, order: Brin
     """Bring ``target`` up. Raises Unavailable where a node fails in the middle; running it again resumes."""
     steps = Steps(order.started)
     done = BroughtUp(target)
-    reports = yield from inspect_nodes(layout, nodes, steps.until)
+    reports = yield from steps.inspect(layout, nodes)
     topology = newest_topology(reports)
     if topology is None or target not in topology.ids:
         done.notes.append("is no member" if topology else "no member of the cluster answered")
@@ -124,7 +123,7 @@ def _look_after_copy(
         target = yield from _suspend(view, target, order, steps, purged_before)
         done.notes.append("was set to syncing")
         # What it must have before it serves again is what the sources have now that it takes no writes any more.
-        sources = _sources(view, (yield from inspect_nodes(view.layout, view.ids, steps.until)), target.node)
+        sources = _sources(view, (yield from steps.inspect(view.layout, view.ids)), target.node)
         if not sources:
             # Without this it would be admitted with whatever it has, which may be nothing.
             done.notes.append("whoever it is to be brought up from fell silent")
@@ -185,7 +184,7 @@ def _suspend(
 
 
 def _report(layout: KeyLayout, node: str, steps: Steps) -> Plan[NodeReport]:
-    report = (yield from inspect_nodes(layout, (node,), steps.until))[node]
+    report = (yield from steps.inspect(layout, (node,)))[node]
     if isinstance(report, str):
         raise Unavailable(f"node {node!r} stopped answering", {node: report})
     return report

@@ -235,8 +235,8 @@ def copy_all(copier: Copier, steps: Steps) -> Plan[None]:
     """Walk over all keys of the source, wherever it may be read, and bring the target to at least its stamps."""
     cursor = SCAN_START
     while True:
-        cursor, names = yield from scan_page(copier.view, copier.source, cursor, steps.until)
-        headers = yield from read_headers(copier.view, copier.source, names, steps.until)
+        cursor, names = yield from scan_page(copier.view, copier.source, cursor, steps)
+        headers = yield from read_headers(copier.view, copier.source, names, steps)
         pairs = zip(names, headers, strict=True)
         yield from copier.copy({name: stamp_in(header) for name, header in pairs if header not in (b"", FOREIGN)})
         if cursor == SCAN_START:

@@ -46,8 +46,8 @@ def _overwritten(
         if not page.entries:
             return found
         names = list(page.stamps)
-        theirs = yield from read_headers(view, primary.node, names, steps.until, ON_ACTIVE)
-        ours = yield from read_headers(view, target.node, names, steps.until)
+        theirs = yield from read_headers(view, primary.node, names, steps, ON_ACTIVE)
+        ours = yield from read_headers(view, target.node, names, steps)
         for name, own, other in zip(names, ours, theirs, strict=True):
             found.pop(name, None)
             if FOREIGN not in (own, other) and own and stamp_in(own) < stamp_in(other):

@@ -42,7 +42,7 @@ def full_sync(
     cursor, keys = SCAN_START, 0
     while True:
         cursor, names = yield from _page(view, source.node, cursor, steps)
-        headers = yield from read_headers(view, source.node, names, steps.until, ON_ACTIVE)
+        headers = yield from read_headers(view, source.node, names, steps, ON_ACTIVE)
         pairs = zip(names, headers, strict=True)
         yield from copier.copy({name: stamp_in(header) for name, header in pairs if header not in (b"", FOREIGN)})
         keys += len(names)
@@ -56,7 +56,7 @@ def full_sync(
 
 
 def _page(view: ClusterView, node: str, cursor: bytes, steps: Steps) -> Plan[tuple[bytes, list[bytes]]]:
-    return (yield from scan_page(view, node, cursor, steps.until))
+    return (yield from scan_page(view, node, cursor, steps))
 
 
 def _take_away(view: ClusterView, source: NodeReport, target: str, steps: Steps, why: bytes) -> Plan[int]:
@@ -64,7 +64,7 @@ def _take_away(view: ClusterView, source: NodeReport, target: str, steps: Steps,
     cursor, replaced, young = SCAN_START, 0, dict[bytes, Stamp]()
     while True:
         cursor, names = yield from _page(view, target, cursor, steps)
-        headers = yield from read_headers(view, target, names, steps.until)
+        headers = yield from read_headers(view, target, names, steps)
         pairs = zip(names, headers, strict=True)
         found = {name: stamp_in(header) for name, header in pairs if header not in (b"", FOREIGN)}
         settled = yield from settle(view, source, target, found, steps, why)

@@ -29,10 +29,10 @@ def give_up_purged(view: ClusterView, primary: NodeReport, witnesses: Sequence[N
         return 0
     cursor, given_up = SCAN_START, 0
     while True:
-        cursor, names = yield from scan_page(view, primary.node, cursor, steps.until)
+        cursor, names = yield from scan_page(view, primary.node, cursor, steps)
         suspects = yield from _older_values(view, primary.node, names, limit, steps)
         for witness in witnesses:
-            headers = yield from read_headers(view, witness.node, list(suspects), steps.until)
+            headers = yield from read_headers(view, witness.node, list(suspects), steps)
             suspects = {
                 name: suspects[name] for name, header in zip(list(suspects), headers, strict=True) if not header
             }
@@ -45,7 +45,7 @@ def give_up_purged(view: ClusterView, primary: NodeReport, witnesses: Sequence[N
 def _older_values(
     view: ClusterView, node: str, names: list[bytes], limit_micros: int, steps: Steps
 ) -> Plan[dict[bytes, Stamp]]:
-    headers = yield from read_headers(view, node, names, steps.until)
+    headers = yield from read_headers(view, node, names, steps)
     found = {}
     for name, header in zip(names, headers, strict=True):
         if header not in (b"", FOREIGN) and header[22:23] != TOMBSTONE and stamp_in(header).micros < limit_micros:

@@ -54,12 +54,12 @@ def settle(
     DIVERGED records were written in an older epoch alone: no primary can take them any more, however young they are.
     """
     names = list(stamps)
-    headers = yield from read_headers(view, primary.node, names, steps.until, ON_ACTIVE)
+    headers = yield from read_headers(view, primary.node, names, steps, ON_ACTIVE)
     on_primary = dict(zip(names, headers, strict=True))
     ahead = [name for name in names if stamp_in(on_primary[name]) < stamps[name]]
     if not ahead:
         return Settled({}, 0)
-    on_replica = yield from read_headers(view, replica, ahead, steps.until)
+    on_replica = yield from read_headers(view, replica, ahead, steps)
     now_micros = yield from _read_clock(primary.node, steps)
     oldest_open = now_micros - max_age_micros(primary)
     young: dict[bytes, Stamp] = {}

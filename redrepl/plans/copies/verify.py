@@ -10,7 +10,6 @@ from typing import Any
 from redrepl.plans.copies.comparison import Comparison, Mismatch, Yardstick
 from redrepl.plans.copies.copying import Copier, stamp_in
 from redrepl.plans.copies.digests import Digests, add_digests, differing_ranges
-from redrepl.plans.inspect import inspect_nodes
 from redrepl.plans.scan import FOREIGN, SCAN_START, read_headers, scan_page
 from redrepl.plans.steps import Steps
 from redrepl.plans.topology import newest_topology
@@ -89,7 +88,7 @@ def find_comparable(
 
     Raises Unavailable where nobody answers, or not the one to compare with.
     """
-    reports = yield from inspect_nodes(layout, nodes, steps.until)
+    reports = yield from steps.inspect(layout, nodes)
     topology = newest_topology(reports)
     if topology is None:
         raise Unavailable(f"no member of cluster {layout.cluster!r} answered", _evidence(reports))
@@ -111,7 +110,7 @@ def yardstick_for(view: ClusterView, reference: NodeReport, retention_seconds: f
 
 def _spread(view: ClusterView, reference: NodeReport, nodes: list[str], names: list[bytes], steps: Steps) -> Plan[None]:
     """Bring what the primary decided during the repair to all copies: equal now, not after the next catch-up."""
-    headers = yield from read_headers(view, reference.node, names, steps.until, ON_ACTIVE)
+    headers = yield from read_headers(view, reference.node, names, steps, ON_ACTIVE)
     pairs = zip(names, headers, strict=True)
     wanted = {name: stamp_in(header) for name, header in pairs if header not in (b"", FOREIGN)}
     for node in nodes:
@@ -150,7 +149,7 @@ def _digest(view: ClusterView, node: str, yardstick: Yardstick, steps: Steps) ->
     seen: set[bytes] = set()
     cursor = SCAN_START
     while True:
-        cursor, names = yield from scan_page(view, node, cursor, steps.until)
+        cursor, names = yield from scan_page(view, node, cursor, steps)
         fresh = sorted((name for name in names if name not in seen), key=range_of)
         seen.update(fresh)
         yield from add_digests(node, fresh, [range_of(name) for name in fresh], sums, yardstick, steps)
@@ -165,7 +164,7 @@ def _names_in(view: ClusterView, nodes: Sequence[str], ranges: set[int], steps: 
     for node in nodes if ranges else ():
         cursor = SCAN_START
         while True:
-            cursor, page = yield from scan_page(view, node, cursor, steps.until)
+            cursor, page = yield from scan_page(view, node, cursor, steps)
             names.update(name for name in page if range_of(name) in ranges)
             if cursor == SCAN_START:
                 break

@@ -11,8 +11,6 @@ from __future__ import annotations
 from redrepl.plans.epochs.failover import FailedOver, FailoverOrder, check_failover, newest_epoch
 from redrepl.plans.epochs.membership import active_fields, change_call, epoch_fields, settled_fields
 from redrepl.plans.epochs.soundness import majority_of, sound_members, why_left
-from redrepl.plans.inspect import inspect_nodes
-from redrepl.plans.scatter import gather
 from redrepl.plans.steps import Steps
 from redrepl.plans.topology import newest_topology
 from redrepl.values.effects import Plan
@@ -34,7 +32,7 @@ def accept_loss(layout: KeyLayout, nodes: tuple[str, ...], order: FailoverOrder,
     """
     steps = Steps(order.started, order.step_seconds)
     asked = tuple(node for node in nodes if node not in order.away)
-    reports = yield from inspect_nodes(layout, asked, steps.until)
+    reports = yield from steps.inspect(layout, asked)
     topology = newest_topology(reports)
     if topology is None:
         evidence = {node: why_left(report) for node, report in reports.items()}
@@ -45,7 +43,7 @@ def accept_loss(layout: KeyLayout, nodes: tuple[str, ...], order: FailoverOrder,
     yield from _install(layout, changed, fenced[truth.node], incarnation, steps)
     others = {node: report for node, report in fenced.items() if node != truth.node}
     calls = {node: change_call(report, layout, {}, changed) for node, report in others.items()}
-    steps.at = (yield from gather(calls, steps.at, steps.until)).at
+    yield from steps.gather(calls)
     left = {node: why_behind(reports.get(node)) for node in topology.others(truth.node)}
     previous = check_failover(topology, None)
     return FailedOver(changed.epoch, truth.node, previous, (truth.node,), 0, left, steps.at - order.started)
@@ -86,10 +84,9 @@ def _fence(
     members = {report.node: report for report in found if isinstance(report, NodeReport) and report.is_itself}
     fields = {"epoch": str(epoch), "state": "fenced"}
     calls = {node: change_call(report, layout, fields, None) for node, report in members.items()}
-    gathered = yield from gather(calls, steps.at, steps.until)
-    steps.at = gathered.at
+    gathered = yield from steps.gather(calls)
     won = [node for node, answer in gathered.answers.items() if answer == 1]
-    after = yield from inspect_nodes(layout, won, steps.until)
+    after = yield from steps.inspect(layout, won)
     fenced = {
         node: report
         for node, report in after.items()

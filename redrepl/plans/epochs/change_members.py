@@ -27,11 +27,9 @@ from redrepl.plans.epochs.membership import (
     settled_fields,
 )
 from redrepl.plans.epochs.soundness import majority_of
-from redrepl.plans.inspect import inspect_nodes
-from redrepl.plans.scatter import gather
 from redrepl.plans.steps import Steps
 from redrepl.plans.topology import newest_topology
-from redrepl.values.effects import Exchange, Plan
+from redrepl.values.effects import Plan
 from redrepl.values.errors import Unavailable
 from redrepl.values.keys import KeyLayout
 from redrepl.values.report import NodeReport
@@ -62,11 +60,10 @@ def change_topology(
     """
     layout, steps = KeyLayout(new.cluster), Steps(started, step_seconds)
     everybody = tuple(dict.fromkeys((*old.primaries, *old.ids, *new.ids)))
-    reports = yield from inspect_nodes(layout, everybody, steps.until)
+    reports = yield from steps.inspect(layout, everybody)
     _check_nodes(old, new, reports)
     _check_nobody_at_work(old, reports)
     change = _Change(layout, old, new, reports, steps, tolerances, incarnation)
-    yield from _tell_time(steps)
     if old.decider is None:
         yield from change.move_all()
     else:
@@ -140,13 +137,6 @@ def _check_nobody_at_work(old: Topology, reports: Reports) -> None:
             "`redrepl failover` ends one that was left half done)"
         )
         raise Unavailable(text, ahead)
-
-
-def _tell_time(steps: Steps) -> Plan[None]:
-    """Let the next step begin now, however long the look took."""
-    event = yield Exchange((), steps.at, fresh=True)
-    if event is not None:
-        steps.at = max(steps.at, event.at)
 
 
 class _Change:
@@ -278,8 +268,7 @@ class _Change:
     ) -> Plan[tuple[list[NodeReport], dict[str, str]]]:
         """Change several at once; answers the reports of those that were, and why the others were not."""
         calls = {r.node: change_call(r, self._layout, wanted[r.node], topology) for r in reports}
-        gathered = yield from gather(calls, self._steps.at, self._steps.until)
-        self._steps.at = gathered.at
+        gathered = yield from self._steps.gather(calls)
         done = [report for report in reports if gathered.answers.get(report.node) == 1]
         why = {node: f"changed meanwhile: {answer!r}" for node, answer in gathered.answers.items() if answer != 1}
         return [_after(report, wanted[report.node]) for report in done], {**gathered.failures, **why}

@@ -23,8 +23,6 @@ from redrepl.plans.copies.copying import Copier, copy_all
 from redrepl.plans.copies.marks import checkpoint_call, starting_mark
 from redrepl.plans.epochs.membership import active_fields, change_call, epoch_fields, settled_fields
 from redrepl.plans.epochs.soundness import donors_among, majority_of, sound_members, way_out, why_left
-from redrepl.plans.inspect import inspect_nodes
-from redrepl.plans.scatter import gather
 from redrepl.plans.steps import Steps
 from redrepl.plans.topology import check_members_stayed, newest_topology
 from redrepl.plans.view import FOR_UPKEEP, ClusterView, EpochMoved
@@ -82,7 +80,7 @@ def fail_over(layout: KeyLayout, nodes: tuple[str, ...], order: FailoverOrder) -
     """
     steps = Steps(order.started, order.step_seconds)
     asked = tuple(node for node in nodes if node not in order.away)
-    reports = yield from inspect_nodes(layout, asked, steps.until)
+    reports = yield from steps.inspect(layout, asked)
     topology = newest_topology(reports)
     if topology is None:
         evidence = {node: report if isinstance(report, str) else "is no member" for node, report in reports.items()}
@@ -153,10 +151,9 @@ def _fence(
     """
     fields = {"epoch": str(epoch), "state": "fenced"}
     calls = {report.node: change_call(report, layout, fields, topology) for report in members}
-    gathered = yield from gather(calls, steps.at, steps.until)
-    steps.at = gathered.at
+    gathered = yield from steps.gather(calls)
     won = tuple(node for node, answer in gathered.answers.items() if answer == 1)
-    reports = yield from inspect_nodes(layout, won, steps.until)
+    reports = yield from steps.inspect(layout, won)
     run_ids = {report.node: report.run_id for report in members}
     found = [report for report in reports.values() if isinstance(report, NodeReport)]
     fenced = [report for report in found if report.run_id == run_ids[report.node] and report.epoch == epoch]
@@ -266,7 +263,7 @@ class _Installation:
         self._done.records += copier.records
 
     def _report(self, member: NodeReport) -> Plan[NodeReport]:
-        found = (yield from inspect_nodes(self._view.layout, (member.node,), self._steps.until))[member.node]
+        found = (yield from self._steps.inspect(self._view.layout, (member.node,)))[member.node]
         if isinstance(found, str) or found.run_id != member.run_id:
             raise Unavailable(f"node {member.node!r} went away meanwhile", {member.node: "restarted or silent"})
         if found.epoch != self._done.epoch:
@@ -282,8 +279,7 @@ class _Installation:
         """Have the others serve. No client knows the epoch yet."""
         layout = self._view.layout
         calls = {r.node: change_call(r, layout, self._active_fields(r.node), None) for r in ready}
-        gathered = yield from gather(calls, self._steps.at, self._steps.until)
-        self._steps.at = gathered.at
+        gathered = yield from self._steps.gather(calls)
         for report in ready:
             if gathered.answers.get(report.node) != 1:
                 self._done.left[report.node] = gathered.failures.get(report.node, "changed meanwhile")
@@ -305,4 +301,4 @@ class _Installation:
             fields = self._active_fields(report.node)
             serving = replace(report, member={**report.member, **fields})
             calls[report.node] = change_call(serving, view.layout, {}, view.topology)
-        self._steps.at = (yield from gather(calls, self._steps.at, self._steps.until)).at
+        yield from self._steps.gather(calls)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from redrepl.plans.inspect import inspect_nodes
-from redrepl.plans.view import ask, expect_reply
+from redrepl.plans.steps import Steps
 from redrepl.values import limits
 from redrepl.values.effects import PlainCommand, Plan, ScriptCall
 from redrepl.values.errors import RequestError, Unavailable
@@ -121,7 +120,7 @@ def _flat(fields: Mapping[str, str]) -> list[bytes]:
 
 
 def initialise(
-    topology: Topology, incarnations: Mapping[str, str], tolerances: Tolerances, until: float
+    topology: Topology, incarnations: Mapping[str, str], tolerances: Tolerances, started: float
 ) -> Plan[dict[str, str]]:
     """Write epoch 1 to every node; answers 'created' or 'already a member' for each.
 
@@ -129,7 +128,8 @@ def initialise(
     that was cut off. Raises Unavailable or RequestError before anything is written.
     """
     layout = KeyLayout(topology.cluster)
-    reports = yield from inspect_nodes(layout, topology.ids, until)
+    steps = Steps(started)
+    reports = yield from steps.inspect(layout, topology.ids)
     missing = {node: report for node, report in reports.items() if isinstance(report, str)}
     if missing:
         raise Unavailable("a cluster is made when all its nodes can be reached", missing)
@@ -139,14 +139,14 @@ def initialise(
     strangers = [node for node, report in present.items() if not report.member]
     _check_not_at_work(topology, strangers, present)
     for node in strangers:
-        yield from _check_no_records(layout, node, until)
+        yield from _check_no_records(layout, node, steps)
     done = {}
     for node, report in present.items():
         call = enrol_call(topology, node, "active", report.run_id, incarnations[node], tolerances)
-        reply = expect_reply((yield ask(node, call, until)), node, "making it a member")
-        done[node] = "created" if reply.content == 1 else "already a member"
-        if reply.content != 1 and reply.content[0] == b"occupied":
-            raise occupied_error(topology.cluster, node, reply.content[1].decode())
+        answer = yield from steps.ask(node, call, "making it a member")
+        done[node] = "created" if answer == 1 else "already a member"
+        if answer != 1 and answer[0] == b"occupied":
+            raise occupied_error(topology.cluster, node, answer[1].decode())
     return done
 
 
@@ -164,12 +164,12 @@ def _check_not_at_work(topology: Topology, strangers: list[str], reports: Mappin
         )
 
 
-def _check_no_records(layout: KeyLayout, node: str, until: float) -> Plan[None]:
+def _check_no_records(layout: KeyLayout, node: str, steps: Steps) -> Plan[None]:
     """A node with records but without membership lost its bookkeeping, and may hold more or less than the others."""
     cursor = b"0"
     while True:
         command = PlainCommand((b"SCAN", cursor, b"MATCH", layout.data_pattern, b"COUNT", limits.SCAN_KEYS))
-        cursor, names = expect_reply((yield ask(node, command, until)), node, "looking for records").content
+        cursor, names = yield from steps.ask(node, command, "looking for records")
         if names:
             raise RequestError(
                 f"node {node!r} holds records of cluster {layout.cluster!r} (as {layout.user_key(names[0])!r}) but "

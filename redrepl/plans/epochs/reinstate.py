@@ -31,7 +31,6 @@ from redrepl.plans.epochs.membership import (
 )
 from redrepl.plans.epochs.restarts import restarted_together
 from redrepl.plans.epochs.soundness import donors_among, sound_members, way_out, why_left
-from redrepl.plans.inspect import inspect_nodes
 from redrepl.plans.steps import Steps
 from redrepl.plans.topology import check_members_stayed
 from redrepl.plans.view import FOR_UPKEEP, ClusterView
@@ -159,7 +158,7 @@ def _fence(view: ClusterView, report: NodeReport, topology: Topology, state: str
     """
     fields = {**epoch_fields(topology, report.node), "state": state}
     yield from _change(view, report, fields, view.topology, "fencing it", steps)
-    now = (yield from inspect_nodes(view.layout, (report.node,), steps.until))[report.node]
+    now = (yield from steps.inspect(view.layout, (report.node,)))[report.node]
     if isinstance(now, str) or now.run_id != report.run_id:
         raise Unavailable(f"node {report.node!r} went away while it was fenced", {report.node: "restarted or silent"})
     _check_not_moved_on(now, topology)
@@ -203,7 +202,7 @@ def _roll_forward(view: ClusterView, witness: NodeReport, primary: NodeReport, s
 def _admit(
     view: ClusterView, primary: NodeReport, incarnation: str, topology: Topology, purged_before: int, steps: Steps
 ) -> Plan[None]:
-    now = (yield from inspect_nodes(view.layout, (primary.node,), steps.until))[primary.node]
+    now = (yield from steps.inspect(view.layout, (primary.node,)))[primary.node]
     if isinstance(now, str) or now.run_id != primary.run_id:
         raise Unavailable(f"primary {primary.node!r} restarted meanwhile", {primary.node: "restarted"})
     _check_not_moved_on(now, topology)

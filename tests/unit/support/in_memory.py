@@ -38,12 +38,14 @@ from tests.unit.support.digest import digest
 R = TypeVar("R")
 SECOND = 1_000_000
 MAX_AGE_SECONDS = 30.0
+QUICK_SECONDS = 0.001
 
 
 class Nodes:
     """Servers a, b, c ... of one cluster. A node in ``down`` answers nothing.
 
-    meanwhile: what happens just before a script runs the next time, by the script's name.
+    meanwhile: what happens just before a script runs the next time, by the script's name. answer_seconds: how long a
+    node takes for each answer, one after the other; where it is more than QUICK_SECONDS, deadlines pass before that.
     """
 
     def __init__(self, copies: int, mode: Mode = Mode.PRIMARY_REPLICA) -> None:
@@ -51,12 +53,14 @@ class Nodes:
         self.first = topology(copies, mode, epoch=1)
         self.down: set[str] = set()
         self.at = 100.0
+        self.answer_seconds = QUICK_SECONDS
         self.meanwhile: dict[str, Callable[[], None]] = {}
         self._servers = {node: fakeredis.FakeServer(version=(7,)) for node in self.first.ids}
         self._incarnations = 0
         self._clients = {node: self._new_client(server) for node, server in self._servers.items()}
         self._runs = dict.fromkeys(self.first.ids, 1)
-        self.run(initialise(self.first, {n: f"inc-{n}" for n in self.first.ids}, Tolerances(), self.at + 5))
+        self._ready_at: dict[str, float] = {}
+        self.run(initialise(self.first, {n: f"inc-{n}" for n in self.first.ids}, Tolerances(), self.at))
 
     def run(self, plan: Plan[R]) -> R:
         """Drive a plan to its end."""
@@ -73,7 +77,7 @@ class Nodes:
                 if not events:
                     self.at = max(self.at, effect.until)
                     events.append(DeadlinePassed(self.at))
-                effect = plan.send(events.popleft())
+                effect = plan.send(self._next(events, effect.until))
         except StopIteration as end:
             result: R = end.value
             return result
@@ -188,11 +192,30 @@ class Nodes:
         seconds, micros = self.client("a").execute_command("TIME")
         return value_record(Stamp(int(seconds) * SECOND + int(micros) - int(seconds_ago * SECOND), writer), payload)
 
+    def _next(self, events: deque[Event], until: float) -> Event:
+        """The next event; of slow nodes, the deadline where that comes first."""
+        if self.answer_seconds <= QUICK_SECONDS:
+            return events.popleft()
+        first = min(events, key=_time_of)
+        if _time_of(first) > until:
+            self.at = max(self.at, until)
+            return DeadlinePassed(self.at)
+        events.remove(first)
+        self.at = max(self.at, _time_of(first))
+        return first
+
     def _event(self, request: Request) -> Event:
-        self.at += 0.001
+        at = self._answered_at(request.node)
         if request.node in self.down or request.node not in self._clients:
-            return Failure(request.node, request.tag, "down", False, self.at)
-        return Reply(request.node, request.tag, self.send(request.node, request.command), self.at)
+            return Failure(request.node, request.tag, "down", False, at)
+        return Reply(request.node, request.tag, self.send(request.node, request.command), at)
+
+    def _answered_at(self, node: str) -> float:
+        if self.answer_seconds <= QUICK_SECONDS:
+            self.at += QUICK_SECONDS
+            return self.at
+        at = self._ready_at[node] = max(self.at, self._ready_at.get(node, 0.0)) + self.answer_seconds
+        return at
 
     def _new_client(self, server: fakeredis.FakeServer) -> Any:
         client: Any = fakeredis.FakeRedis(server=server, protocol=2)
@@ -202,3 +225,8 @@ class Nodes:
                 client.script_load(script.source)
         client.response_callbacks.clear()
         return client
+
+
+def _time_of(event: Event) -> float:
+    assert event is not None
+    return event.at
