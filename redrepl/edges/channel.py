@@ -79,15 +79,8 @@ class Channel(Switchboard):
         self._run.is_live = False
         self._run = Run()
         if self._waiting:
-            self._stop_waiting()
+            self._forget_waiting()
         self.follow_gates()
-
-    def _stop_waiting(self) -> None:
-        for node in self._waiting:
-            if node in self.gates:
-                self.gates[node].forget(self._ring)
-        self._waiting.clear()
-        self._held.clear()
 
     def _exchange(self, effect: Exchange) -> Event:
         if effect.fresh:
@@ -119,7 +112,7 @@ class Channel(Switchboard):
         self._poll(0.0)
         if not holds:
             self.give_up(run)
-            self._stop_waiting()
+            self._forget_waiting()
         return run.events.popleft() if run.events else DeadlinePassed(time.monotonic())
 
     def _watch(self, connection: NodeConnection) -> None:

@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import hiredis
 from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, RedisError
+from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from redrepl.edges.admission import MEMBER_FIELDS, Admission, Membership
+from redrepl.edges.admission import Admission
 from redrepl.edges.endpoint import Endpoint, address, connection_options
-from redrepl.edges.scripts import all_scripts
-from redrepl.plans.inspect import run_id_in
+from redrepl.edges.introduction import NodeUnusable, introduce
+from redrepl.values import limits
 from redrepl.values.effects import Request
 from redrepl.values.reasons import REFUSES
+from redrepl.values.round_trip import RoundTrip
 
 if TYPE_CHECKING:
     from redrepl.edges.switchboard import Run
@@ -33,17 +34,20 @@ Owed: TypeAlias = "tuple[Run, Request, float]"
 
 _RECEIVE_BYTES = 65536
 _TURN_BYTES = 1024 * 1024
+_ROUND_TRIPS = 4.0
+"""A node is given so many of its round trips for each answer while a connection is opened (TLS needs up to three)."""
+
+_KEEPALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
+"""In seconds and times. Firewalls forget idle connections after a minute at the earliest, mostly after several."""
+
 _WOULD_BLOCK = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
-
-
-class NodeUnusable(Exception):
-    """A node could not be reached or does not admit us; the text says why."""
 
 
 class NodeConnection:
     """A socket that does not block, with its parser and the replies it owes, in order.
 
-    took_at: when it last took some of what had waited for it in `unsent` (monotonic clock, seconds).
+    proven_at: when the last request that was answered left: the way there was open then. took_at: when it last took
+    some of what had waited for it in `unsent`. Both by the monotonic clock, in seconds.
     """
 
     __slots__ = (
@@ -55,6 +59,7 @@ class NodeConnection:
         "node",
         "owed",
         "poller",
+        "proven_at",
         "run_id",
         "took_at",
         "unsent",
@@ -70,6 +75,7 @@ class NodeConnection:
         self.owed: deque[Owed] = deque()
         self.unsent = bytearray()
         self.is_closed = False
+        self.proven_at = time.monotonic()
         self.took_at = 0.0
         self._sock = sock
         self._is_tls = isinstance(sock, ssl.SSLSocket)
@@ -131,63 +137,71 @@ class NodeConnection:
         self._sock.close()
 
 
-def open_connection(endpoint: Endpoint, admission: Admission, timeout_seconds: float) -> NodeConnection:
-    """Connect, log in, pass the admission check, load missing scripts. Blocks; raises NodeUnusable with the reason."""
+def open_connection(
+    endpoint: Endpoint, admission: Admission, timeout_seconds: float, round_trip: RoundTrip
+) -> NodeConnection:
+    """Connect, log in, pass the admission check, load missing scripts. Blocks; raises NodeUnusable with the reason.
+
+    timeout_seconds: for each answer of a node that is near. ``round_trip`` tells how far it is, as soon as anything is
+    known, and learns from what is seen here. Two round trips in all, where TLS needs none and the scripts are loaded.
+    """
     connection_class, options = connection_options(endpoint)
+    answer_seconds = _answer_seconds(timeout_seconds, round_trip)
     options.update(
         protocol=2,
         retry=Retry(NoBackoff(), 0),
-        socket_timeout=timeout_seconds,
-        socket_connect_timeout=timeout_seconds,
+        socket_timeout=answer_seconds,
+        socket_connect_timeout=answer_seconds,
+        redis_connect_func=_leave_to_us,
+        driver_info=None,  # else redis-py reads its own version from disk, each time
     )
     connection: Any = connection_class(**options)
+    waited_seconds = answer_seconds
     try:
+        began = time.monotonic()
         connection.connect()
-        found, known = _introduce(connection, admission)
-        if (reason := admission.refusal(endpoint.node, found)) is not None:
-            raise NodeUnusable(f"{address(endpoint)} {reason}")
-        _load_scripts(connection, known)
         # redis-py has no public way to hand its socket over; the versions are pinned and a test holds this line.
         sock, connection._sock = connection._sock, None
+        try:
+            waited_seconds = max(answer_seconds, _ROUND_TRIPS * (time.monotonic() - began))
+            found, answered_seconds = introduce(sock, endpoint, connection, admission, waited_seconds)
+            round_trip.note(answered_seconds)
+        except BaseException:
+            sock.close()
+            raise
+        _keep_alive(sock)
         return NodeConnection(endpoint.node, sock, found.actual_run_id)
     except (RedisError, OSError) as error:
-        raise NodeUnusable(_describe(endpoint, error, timeout_seconds)) from error
+        raise NodeUnusable(_describe(endpoint, error, waited_seconds)) from error
     finally:
         connection.disconnect()
 
 
-def _describe(endpoint: Endpoint, error: Exception, timeout_seconds: float) -> str:
+def _leave_to_us(_: object) -> None:
+    """redis-py would log in, name itself and select a database with a round trip for each."""
+
+
+def _answer_seconds(timeout_seconds: float, round_trip: RoundTrip) -> float:
+    """How long to wait for each answer. How far a node is that was never reached is not known."""
+    if round_trip.smoothed_seconds:
+        return round_trip.patience_seconds(timeout_seconds, _ROUND_TRIPS)
+    return max(timeout_seconds, limits.FIRST_CONTACT_SECONDS)
+
+
+def _keep_alive(sock: socket.socket) -> None:
+    """Have the kernel keep an idle connection known to the firewalls on its way, and notice a peer that vanished."""
+    if sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEPALIVE:
+        if (option := getattr(socket, name, None)) is not None:  # macOS names the first one differently
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def _describe(endpoint: Endpoint, error: Exception, waited_seconds: float) -> str:
     text = str(error) or type(error).__name__
-    if isinstance(error, AuthenticationError):
-        return f"{address(endpoint)} refused the login: {text}"
     if "Timeout" in type(error).__name__ or isinstance(error, TimeoutError):
-        return f"{address(endpoint)} did not answer within {timeout_seconds:g} s"
+        return f"{address(endpoint)} did not answer within {waited_seconds:.3g} s"
     if isinstance(error.__cause__ or error.__context__, ConnectionRefusedError):
         return f"{address(endpoint)} {REFUSES}: no server runs there"
     return text if address(endpoint) in text else f"{address(endpoint)}: {text}"
-
-
-def _introduce(connection: Any, admission: Admission) -> tuple[Membership, list[int]]:
-    """Ask who the node is and which scripts it has, in one round trip."""
-    scripts = all_scripts().values()
-    connection.send_command("HMGET", admission.layout.member, *MEMBER_FIELDS)
-    connection.send_command("INFO", "server")
-    connection.send_command("SCRIPT", "EXISTS", *(script.sha for script in scripts))
-    fields, information, known = (connection.read_response() for _ in range(3))
-    cluster, node, state, run_id = [None if value is None else value.decode() for value in fields]
-    return Membership(cluster, node, state, run_id, _run_id(information)), known
-
-
-def _run_id(information: bytes) -> str:
-    if not (run_id := run_id_in(information)):
-        raise NodeUnusable("INFO names no run_id: this server hides it, so that restarts cannot be noticed")
-    return run_id
-
-
-def _load_scripts(connection: Any, known: list[int]) -> None:
-    missing = [script for script, exists in zip(all_scripts().values(), known, strict=True) if not exists]
-    for script in missing:
-        connection.send_command("SCRIPT", "LOAD", script.source)
-    for script in missing:
-        if connection.read_response() != script.sha:
-            raise NodeUnusable(f"script {script.name} was not loaded as it was sent")

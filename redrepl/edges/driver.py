@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import TypeVar
 
 from redrepl.edges.admission import Admission, Purpose
@@ -14,6 +16,20 @@ from redrepl.values import limits
 from redrepl.values.effects import Plan, Progress
 
 R = TypeVar("R")
+
+_TURN_SHARE = 0.25
+"""Of the time-out, for a channel to be given back where many threads began together."""
+
+
+class _Turn:
+    """A thread that waits for a channel. ``given`` can be acquired once there is one."""
+
+    __slots__ = ("channel", "given")
+
+    def __init__(self) -> None:
+        self.channel: Channel | None = None
+        self.given = threading.Lock()
+        self.given.acquire()
 
 
 class BlockingDriver(DriverBase):
@@ -27,12 +43,16 @@ class BlockingDriver(DriverBase):
     ) -> None:
         self._idle: list[Channel] = []
         self._lock = threading.Lock()
+        self._turns: deque[_Turn] = deque()
+        self._channels = 0
         super().__init__(endpoints, admission, timeout_seconds)
 
     def after_fork(self) -> None:
         """A child opens connections of its own; the parent's stay untouched."""
         self._lock = threading.Lock()
         self._idle = []
+        self._turns = deque()
+        self._channels = 0
         super().after_fork()
 
     def run(self, plan: Plan[R], on_progress: Callable[[Progress], None] | None = None) -> R:
@@ -49,20 +69,71 @@ class BlockingDriver(DriverBase):
         self._close_idle()
 
     def _borrow(self) -> Channel:
-        while self._idle:
-            try:
-                channel = self._idle.pop()
-            except IndexError:
-                break
-            return channel
-        kind = UpkeepChannel if self._admission.purpose is Purpose.MAINTAIN else Channel
-        return kind(lambda: self._gates, self._timeout_seconds)
+        channel = self._pop_idle()
+        if channel is None and self._channels >= limits.CHANNELS_BEFORE_WAITING:
+            channel = self._await_turn()
+        return self._new_channel() if channel is None else channel
 
-    def _give_back(self, channel: Channel) -> None:
+    def _pop_idle(self) -> Channel | None:
+        while self._idle:
+            with suppress(IndexError):  # another thread was quicker
+                return self._idle.pop()
+        return None
+
+    def _new_channel(self) -> Channel:
+        kind = UpkeepChannel if self._admission.purpose is Purpose.MAINTAIN else Channel
+        channel = kind(lambda: self._gates, self._timeout_seconds)
+        with self._lock:
+            self._channels += 1
+        return channel
+
+    def _await_turn(self) -> Channel | None:
+        """A channel that another thread gives back, None where none does for a while: these may all be held up."""
+        turn = _Turn()
+        self._turns.append(turn)
+        try:
+            channel = self._pop_idle()  # given back just before
+            if channel is None:
+                turn.given.acquire(timeout=self._timeout_seconds * _TURN_SHARE)
+        except BaseException:
+            self._give_back(self._withdraw(turn))
+            raise
+        given = self._withdraw(turn)
+        if channel is None:
+            return given
+        self._give_back(given)
+        return channel
+
+    def _withdraw(self, turn: _Turn) -> Channel | None:
+        """Wait no longer; the channel that was handed over by now."""
+        try:
+            self._turns.remove(turn)
+        except ValueError:
+            if turn.channel is None:  # at this very moment
+                turn.given.acquire()
+        return turn.channel
+
+    def _give_back(self, channel: Channel | None) -> None:
+        if channel is None:
+            return
         if self._closed or len(self._idle) >= limits.MAX_IDLE_CHANNELS:
             channel.close()
+            with self._lock:
+                self._channels -= 1
+        elif self._turns:
+            self._hand_over(channel)
         else:
             self._idle.append(channel)
+
+    def _hand_over(self, channel: Channel) -> None:
+        """Give a channel to the thread that has waited longest."""
+        try:
+            turn = self._turns.popleft()
+        except IndexError:  # it waits no more
+            self._idle.append(channel)
+            return
+        turn.channel = channel
+        turn.given.release()
 
     def _close_idle(self) -> None:
         with self._lock:

@@ -50,7 +50,7 @@ class DriverBase:
     def latency_seconds(self, node: str) -> float:
         """A moving average of how long this node takes to answer; 0 before its first answer."""
         gate = self._gates.get(node)
-        return gate.latency_seconds if gate else 0.0
+        return gate.round_trip.smoothed_seconds if gate else 0.0
 
     def trouble(self, node: str) -> str | None:
         """Why this node is out of use at the moment, None while nothing is known against it."""

@@ -1,7 +1,8 @@
 """Opening connections away from the callers.
 
-Opening may hang (a frozen server accepts and never answers), and one slow copy must not slow an operation. So a short-
-lived thread per node opens, and callers are woken when it is done. No thread exists while nothing is being opened.
+Opening may hang (a frozen server accepts and never answers), and one slow copy must not slow an operation. So short-
+lived threads open, several at once for each node, and callers are woken when it is done, in the order in which they
+asked. No thread exists while nothing is being opened.
 """
 
 from __future__ import annotations
@@ -11,8 +12,11 @@ import time
 from collections.abc import Callable
 
 from redrepl.edges.admission import Admission
-from redrepl.edges.connection import NodeConnection, NodeUnusable, open_connection
+from redrepl.edges.connection import NodeConnection, open_connection
 from redrepl.edges.endpoint import Endpoint
+from redrepl.edges.introduction import NodeUnusable
+from redrepl.values import limits
+from redrepl.values.round_trip import RoundTrip
 
 FIRST_RETRY_SECONDS = 0.02
 LAST_RETRY_SECONDS = 0.2
@@ -23,35 +27,46 @@ A node that answers, be it with a refusal, costs a millisecond to ask, and many 
 thread for the time-out.
 """
 
+Wake = Callable[[], None]
+
 
 def _nobody() -> None:
     """Waits for a connection that is opened to see whether a node is back."""
 
 
 class NodeGate:
-    """All channels' access to one node: fresh connections, and what is wrong with the node while something is."""
+    """All channels' access to one node: fresh connections, and what is wrong with the node while something is.
+
+    round_trip: how long the node takes to answer, learned from all connections.
+    """
 
     def __init__(self, endpoint: Endpoint, admission: Admission, timeout_seconds: float) -> None:
         self.endpoint = endpoint
         self.admission = admission
         self.timeout_seconds = timeout_seconds
-        self.latency_seconds = 0.0
+        self.round_trip = RoundTrip()
         self.trouble: str | None = None
         self.failed_opening: str | None = None
         self._retry_at = self._asked_at = 0.0
         self._pause_seconds = FIRST_RETRY_SECONDS
         self._fresh: list[NodeConnection] = []
-        self._wanted: list[Callable[[], None]] = []
-        self._thread: threading.Thread | None = None
+        self._wanted: list[Wake] = []
+        self._kept: dict[Wake, NodeConnection] = {}
+        self._openings = 0
         self._closed = False
         self._lock = threading.Lock()
 
-    def take(self) -> NodeConnection | None:
-        """A connection that was opened for somebody who did not wait for it, if there is one."""
+    def take(self, wake: Wake = _nobody) -> NodeConnection | None:
+        """The connection that was opened for this caller, else one that is left over, if there is any."""
         with self._lock:
-            return self._fresh.pop() if self._fresh else None
+            kept = self._kept.pop(wake, None)
+            if kept is None and self._fresh:
+                kept = self._fresh.pop()
+            if kept is not None and wake in self._wanted:
+                self._wanted.remove(wake)
+            return kept
 
-    def request(self, wake: Callable[[], None]) -> str | None:
+    def request(self, wake: Wake) -> str | None:
         """Ask for a connection; ``wake`` is called when there is one to take, or when opening failed.
 
         Asking twice is asking once. Answers the trouble at once while the node is known to be out of use.
@@ -61,20 +76,19 @@ class NodeGate:
                 return "the coordinator is closed"
             if self.trouble is not None and time.monotonic() < self._retry_at:
                 return self.trouble
-            if wake not in self._wanted:
+            if wake not in self._wanted and wake not in self._kept:
                 self._wanted.append(wake)
-            if self._thread is None:
-                self.failed_opening = None
-                self._thread = threading.Thread(
-                    target=self._open_wanted, name=f"redrepl-open-{self.endpoint.node}", daemon=True
-                )
-                self._thread.start()
-        return None
+            return self._open_more()
 
-    def forget(self, wake: Callable[[], None]) -> None:
-        """The caller behind ``wake`` no longer waits; what is opened for it goes to whoever comes next."""
+    def forget(self, wake: Wake) -> None:
+        """The caller behind ``wake`` no longer waits; what is opened for it goes to the next that waits or comes."""
         with self._lock:
-            self._wanted = [other for other in self._wanted if other != wake]
+            if wake in self._wanted:
+                self._wanted.remove(wake)
+            connection = self._kept.pop(wake, None)
+            served = None if connection is None else self._keep(connection)
+        if served is not None:
+            served()
 
     def current_trouble(self) -> str | None:
         """What is known against the node; looks in the background whether it is over, once the pause is."""
@@ -95,22 +109,54 @@ class NodeGate:
         """Close what nobody took and open no more."""
         with self._lock:
             self._closed = True
-            fresh, self._fresh = self._fresh, []
-        for connection in fresh:
+            left, self._fresh, self._kept = [*self._fresh, *self._kept.values()], [], {}
+        for connection in left:
             connection.close()
 
     def _note(self, trouble: str) -> None:
-        self.trouble = trouble
-        self._retry_at = time.monotonic() + self._pause_seconds
-        is_silent = time.monotonic() - self._asked_at >= self.timeout_seconds
+        self.trouble, now = trouble, time.monotonic()
+        if now < self._retry_at:
+            return  # one of several that were opened at once
+        self._retry_at = now + self._pause_seconds
+        is_silent = now - self._asked_at >= self.timeout_seconds
         longest = LAST_RETRY_OF_SILENT_SECONDS if is_silent else LAST_RETRY_SECONDS
         self._pause_seconds = min(2 * self._pause_seconds, longest)
 
+    # Opening, all of it with the lock held but for the opening itself -------------------------------------------
+
+    def _open_more(self) -> str | None:
+        """Begin as many openings as are wanted and allowed; answers why none could be begun and none is under way."""
+        while self._openings < min(len(self._wanted), self._most_openings()):
+            if self._openings == 0:
+                self.failed_opening = None
+                self._asked_at = time.monotonic()
+            try:
+                self._begin_opening()
+            except RuntimeError as error:  # no thread is to be had
+                if self._openings:
+                    break
+                self._note(f"{error}: no connection can be opened")
+                self._wanted.clear()
+                return self.trouble
+        return None
+
+    def _most_openings(self) -> int:
+        """One while the node is out of use, to see whether it is back: it is not to meet all who wait for it."""
+        if self.trouble is not None:
+            return 1
+        is_far = self.round_trip.smoothed_seconds >= limits.FAR_SECONDS
+        return limits.FAR_OPENINGS_AT_ONCE if is_far else limits.OPENINGS_AT_ONCE
+
+    def _begin_opening(self) -> None:
+        """Open one connection in a thread. It counts once it runs. Raises RuntimeError where no thread can be had."""
+        name = f"redrepl-open-{self.endpoint.node}"
+        threading.Thread(target=self._open_wanted, name=name, daemon=True).start()
+        self._openings += 1
+
     def _open_wanted(self) -> None:
         while True:
-            self._asked_at = time.monotonic()
             try:
-                connection, trouble = open_connection(self.endpoint, self.admission, self.timeout_seconds), None
+                connection, trouble = self._open(), None
             except NodeUnusable as error:
                 connection, trouble = None, str(error)
             except Exception as error:  # anything else must reach the callers too, or they would wait in vain
@@ -118,22 +164,43 @@ class NodeGate:
             if self._opened(connection, trouble):
                 return
 
+    def _open(self) -> NodeConnection:
+        return open_connection(self.endpoint, self.admission, self.timeout_seconds, self.round_trip)
+
     def _opened(self, connection: NodeConnection | None, trouble: str | None) -> bool:
         """Hand over; answers whether the thread is done."""
         with self._lock:
-            if connection is not None and self._closed:
-                connection.close()
-            elif connection is not None:
-                self._fresh.append(connection)
-                self.trouble, self._pause_seconds = None, FIRST_RETRY_SECONDS
-                served, self._wanted = self._wanted[:1], self._wanted[1:]
             if connection is None or self._closed:
-                self.failed_opening = trouble or "the coordinator is closed"
-                self._note(self.failed_opening)
-                served, self._wanted = self._wanted, []
-            done = not self._wanted
-            if done:
-                self._thread = None
+                served, done = self._failed(connection, trouble), True
+            else:
+                self.trouble, self._pause_seconds = None, FIRST_RETRY_SECONDS
+                self._asked_at = time.monotonic()
+                wake = self._keep(connection)
+                served = [] if wake is None else [wake]
+                done = len(self._wanted) < self._openings
+            self._openings = max(0, self._openings - done)
+            if connection is not None and not self._closed:
+                self._open_more()
         for wake in served:
             wake()
         return done
+
+    def _failed(self, connection: NodeConnection | None, trouble: str | None) -> list[Wake]:
+        """An opening failed. Whoever waits is told when the last of them has: another may still succeed."""
+        if connection is not None:
+            connection.close()
+        self._note(trouble or "the coordinator is closed")
+        if self._openings > 1 and not self._closed:
+            return []
+        self.failed_opening = self.trouble
+        served, self._wanted = self._wanted, []
+        return served
+
+    def _keep(self, connection: NodeConnection) -> Wake | None:
+        """Keep a connection for the first that waits, else for any that comes; answers who is to be woken."""
+        wake = self._wanted.pop(0) if self._wanted else _nobody
+        if wake is _nobody:
+            self._fresh.append(connection)
+            return None
+        self._kept[wake] = connection
+        return wake

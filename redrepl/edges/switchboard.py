@@ -212,7 +212,7 @@ class Switchboard(ABC):
 
     def _reach(self, node: str) -> bool:
         """Take over a connection that is open already, if there is one."""
-        connection = self.gates[node].take() if node in self.gates else None
+        connection = self.gates[node].take(self._ring) if node in self.gates else None
         if connection is None:
             return False
         if (objection := self._objection(connection)) is not None:
@@ -293,7 +293,7 @@ class Switchboard(ABC):
                 self._deliver_error(connection, run, request, str(content), now)
                 continue
             if gate is not None:
-                gate.latency_seconds += (now - sent_at - gate.latency_seconds) * 0.1
+                gate.round_trip.note(now - sent_at)
             run.put(Reply(request.node, request.tag, content, now))
         if not owed and connection in self._retired:
             self._let_go(connection)
@@ -343,8 +343,17 @@ class Switchboard(ABC):
             self._unwatch(connection)
             connection.close()
 
+    def _forget_waiting(self) -> None:
+        """No connection is waited for any more."""
+        for node in self._waiting:
+            if node in self.gates:
+                self.gates[node].forget(self._ring)
+        self._waiting.clear()
+        self._held.clear()
+
     def close_connections(self) -> None:
         """Close all connections; what was still waited for on them counts as lost."""
         self._closed = True
+        self._forget_waiting()
         for connection in [*self._connections.values(), *self._retired]:
             self._drop(connection, "the coordinator was closed")

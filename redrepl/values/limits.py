@@ -43,6 +43,20 @@ DEFAULT_MAX_SKEW_SECONDS: Final = 5.0
 DEFAULT_TIMEOUT_SECONDS: Final = 1.0
 """Time for one operation."""
 
+FIRST_CONTACT_SECONDS: Final = 4.0
+"""For a node of which it is not known yet how far it is: connecting, the introduction and one question to a node that
+is a second away, and the packet that TCP sends again after a second where the first was lost."""
+
+OPENINGS_AT_ONCE: Final = 8
+"""Connections that are being opened to one node at the same time, where it is near: what is more only waits for the
+processor."""
+
+FAR_OPENINGS_AT_ONCE: Final = 64
+"""Where the round trip is FAR_SECONDS or more: opening waits for the network then, and not for the processor."""
+
+FAR_SECONDS: Final = 0.002
+"""Longer round trips are those of a network."""
+
 BATCH_KEYS: Final = 500
 """Keys in one script call: about a millisecond of a server's time, and far below Lua's 8,000 arguments."""
 
@@ -71,6 +85,10 @@ MAX_OUTSTANDING_REPLIES: Final = 10_000
 
 MAX_IDLE_CHANNELS: Final = 64
 """Sets of connections kept open for later callers; each thread that is inside an operation uses one."""
+
+CHANNELS_BEFORE_WAITING: Final = 32
+"""Sets of connections that threads make for themselves at once. A thread beyond that waits a moment for one that is
+given back: hundreds that begin together would otherwise all open connections, and none would work meanwhile."""
 
 MAX_CONCURRENT_OPERATIONS: Final = 1_000
 """Operations of one event loop that are under way at the same time; more tasks wait for their turn in order. Enough to

@@ -24,7 +24,7 @@ def test_a_connection_that_opens_at_once_keeps_the_order_of_questions(
 
     def opens_at_once(gate: NodeGate, wake: object) -> str | None:
         trouble = ask(gate, wake)  # type: ignore[arg-type]
-        wait_until(lambda: gate._thread is None)
+        wait_until(lambda: not gate._openings)
         return trouble
 
     monkeypatch.setattr(NodeGate, "request", opens_at_once)

@@ -47,16 +47,20 @@ class Gate(NodeGate):
             return "the coordinator is closed"
         if self.trouble is not None and self._program.world.now < self._retry_at:
             return self.trouble
-        if wake not in self._wanted:
+        if wake not in self._wanted and wake not in self._kept:
             self._wanted.append(wake)
         if self._opening is None:
             self.failed_opening = None
-            self._open()
+            self._begin()
         return None
 
-    def _open(self) -> None:
+    def _open_more(self) -> str | None:
+        """Here one connection is opened after the other."""
+        return None
+
+    def _begin(self) -> None:
         program = self._program
-        self._asked_at = program.world.now
+        self._openings, self._asked_at = 1, program.world.now
         link, machine = program.network.link(program.name, self._node), program.network.machines[self._node]
         self._opening = Connection(program.name, link, machine)
         self._opening.on_readable = program.unless_paused(self._go_on)
@@ -100,7 +104,7 @@ class Gate(NodeGate):
             self._opening.on_readable = _nothing
         self._opening = None
         if not self._opened(connection, trouble):  # type: ignore[arg-type]  # stands for a NodeConnection
-            self._open()
+            self._begin()
 
 
 def _nothing(_: Connection) -> None:
@@ -188,21 +192,15 @@ class Channel(Switchboard):
         self._run.is_live = False
         self._run = Run()
         if self._waiting:
-            self._stop_waiting()
+            self._forget_waiting()
         self.follow_gates()
-
-    def _stop_waiting(self) -> None:
-        for node in self._waiting:
-            self.gates[node].forget(self._ring)
-        self._waiting.clear()
-        self._held.clear()
 
     def _last_look(self, run: Run, holds: bool) -> Event:
         self._gate = None
         self._poll()
         if not holds:
             self.give_up(run)
-            self._stop_waiting()
+            self._forget_waiting()
         return run.events.popleft() if run.events else DeadlinePassed(self._world.now)
 
     def _go_on(self) -> None:
@@ -371,7 +369,7 @@ class Program:
 
     def latency_seconds(self, node: str) -> float:
         """How fast a node answers."""
-        return self.gates[node].latency_seconds
+        return self.gates[node].round_trip.smoothed_seconds
 
     def trouble(self, node: str) -> str | None:
         """What is known against a node."""

@@ -1,0 +1,117 @@
+"""What is said first on a new connection: who we are, who the node is, and which scripts it has, in one round trip."""
+
+from __future__ import annotations
+
+import socket
+import time
+from typing import Any
+
+import hiredis
+
+from redrepl.edges.admission import MEMBER_FIELDS, Admission, Membership
+from redrepl.edges.endpoint import Endpoint, address
+from redrepl.edges.scripts import all_scripts
+from redrepl.plans.inspect import run_id_in
+
+_RECEIVE_BYTES = 65536
+_LOGIN_ERRORS = ("WRONGPASS", "NOAUTH", "ERR invalid password", "ERR AUTH")
+
+
+class NodeUnusable(Exception):
+    """A node could not be reached or does not admit us; the text says why."""
+
+
+def introduce(
+    sock: socket.socket, endpoint: Endpoint, options: Any, admission: Admission, timeout_seconds: float
+) -> tuple[Membership, float]:
+    """Log in, select the database, pass the admission check, load missing scripts: what the node says, and how long it
+    took to say it, in seconds.
+
+    options: redis-py's connection, for its user name, password, database and client name. timeout_seconds: for each
+    answer. Raises NodeUnusable, and OSError where the connection fails.
+    """
+    sock.settimeout(timeout_seconds)
+    talk = _Talk(sock, endpoint)
+    opening = [*_login(options), *_questions(admission)]
+    began = time.monotonic()
+    answers = talk.ask(opening)
+    answered_seconds = time.monotonic() - began
+    fields, information, known = answers[-3:]
+    cluster, node, state, run_id = [None if value is None else value.decode() for value in fields]
+    found = Membership(cluster, node, state, run_id, _run_id(information))
+    if (reason := admission.refusal(endpoint.node, found)) is not None:
+        raise NodeUnusable(f"{address(endpoint)} {reason}")
+    _load_scripts(talk, known)
+    return found, answered_seconds
+
+
+class _Talk:
+    """Commands and answers on a socket that blocks."""
+
+    def __init__(self, sock: socket.socket, endpoint: Endpoint) -> None:
+        self._sock = sock
+        self._endpoint = endpoint
+        self._reader = hiredis.Reader()
+
+    def ask(self, commands: list[tuple[bytes, ...]]) -> list[Any]:
+        """Send commands at once and read their answers. Raises NodeUnusable for the first that is an error."""
+        if not commands:
+            return []
+        self._sock.sendall(b"".join(map(_packed, commands)))
+        answers: list[Any] = []
+        while len(answers) < len(commands):
+            data = self._sock.recv(_RECEIVE_BYTES)
+            if not data:
+                raise ConnectionResetError("the node closed the connection while it was opened")
+            self._reader.feed(data)
+            while (answer := self._reader.gets()) is not False:
+                if isinstance(answer, hiredis.ReplyError):
+                    raise NodeUnusable(self._describe(str(answer)))
+                answers.append(answer)
+        return answers
+
+    def _describe(self, text: str) -> str:
+        where = address(self._endpoint)
+        return f"{where} refused the login: {text}" if text.startswith(_LOGIN_ERRORS) else f"{where}: {text}"
+
+
+def _packed(command: tuple[bytes, ...]) -> bytes:
+    packed: bytes = hiredis.pack_command(command)  # type: ignore[arg-type]  # takes a tuple of bytes
+    return packed
+
+
+def _login(options: Any) -> list[tuple[bytes, ...]]:
+    """The login, the client's name and the database, as the address and the configuration give them."""
+    commands: list[tuple[bytes, ...]] = []
+    if options.username:
+        commands.append((b"AUTH", options.username.encode(), (options.password or "").encode()))
+    elif options.password:
+        commands.append((b"AUTH", options.password.encode()))
+    if options.client_name:
+        commands.append((b"CLIENT", b"SETNAME", options.client_name.encode()))
+    if options.db:
+        commands.append((b"SELECT", b"%d" % int(options.db)))
+    return commands
+
+
+def _questions(admission: Admission) -> list[tuple[bytes, ...]]:
+    shas = [script.sha for script in all_scripts().values()]
+    return [
+        (b"HMGET", admission.layout.member, *MEMBER_FIELDS),
+        (b"INFO", b"server"),
+        (b"SCRIPT", b"EXISTS", *shas),
+    ]
+
+
+def _run_id(information: bytes) -> str:
+    if not (run_id := run_id_in(information)):
+        raise NodeUnusable("INFO names no run_id: this server hides it, so that restarts cannot be noticed")
+    return run_id
+
+
+def _load_scripts(talk: _Talk, known: list[int]) -> None:
+    missing = [script for script, exists in zip(all_scripts().values(), known, strict=True) if not exists]
+    shas = talk.ask([(b"SCRIPT", b"LOAD", script.source.encode()) for script in missing])
+    for script, sha in zip(missing, shas, strict=True):
+        if sha != script.sha:
+            raise NodeUnusable(f"script {script.name} was not loaded as it was sent")
