@@ -14,14 +14,16 @@ local source, incarnation, id, count, seen_purged_before = ARGV[2], ARGV[3], ARG
 local standing, foreign = read_standing(4)
 if foreign then return {'foreign', foreign} end
 
-if seen_purged_before and seen_purged_before < member.purged_before then
+-- Other than it was: it has risen, or a wrong clock's limit was put right by a purge.
+local purged = member.noted_limit > 0 and purged_before(member, now_micros()) or 0
+if seen_purged_before and seen_purged_before ~= member.noted_limit then
   for index = 1, #standing do
-    if standing[index] == ABSENT and micros_of(ARGV[index + 6]) < member.purged_before then return {'purged'} end
+    if standing[index] == ABSENT and micros_of(ARGV[index + 6]) < purged then return {'purged'} end
   end
 end
 
 local function judge(proposed, stands)
-  if not seen_purged_before and stands == ABSENT and micros_of(proposed) < member.purged_before then return nil end
+  if not seen_purged_before and stands == ABSENT and micros_of(proposed) < purged then return nil end
   if compare(proposed, stands) > 0 then return proposed end
 end
 

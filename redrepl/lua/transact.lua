@@ -32,9 +32,6 @@ for place = first_operation, #ARGV, OPERATION_ARGUMENTS do
   local micros = micros_of(ARGV[place + 2])
   if micros > now + member.max_skew then return {'skewed', string.format('%.0f', now)} end
   if micros < now - member.max_age then return {'expired', string.format('%.0f', now)} end
-  if found[ARGV[place] + FIRST_KEY] == ABSENT and micros < member.purged_before then
-    return {'expired', string.format('%.0f', now)}
-  end
 end
 
 local conflict, in_conflict = {'conflict'}, {}

@@ -22,9 +22,7 @@ elseif not is_record(stored) then
 end
 local now, micros = now_micros(), micros_of(stamp)
 if micros > now + member.max_skew then return {'skewed', string.format('%.0f', now)} end
-if micros < now - member.max_age or (stored == ABSENT and micros < member.purged_before) then
-  return {'expired', string.format('%.0f', now)}
-end
+if micros < now - member.max_age then return {'expired', string.format('%.0f', now)} end
 local verdict, detail = carry_out(ARGV[2], stored, stamp, ARGV[4], ARGV[5], now, member.restamp_writer)
 if verdict == 'ok' then
   log_change(key, detail)

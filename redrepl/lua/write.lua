@@ -9,13 +9,14 @@
 --            {'has', stamp}        a record with this later stamp stands
 --            {'expired', now}      older than max_age by this node's clock (microseconds), or nothing stands and tombstones
 --                                  later than this record may have been purged; nothing stored
---            {'skewed', now}       further ahead of this node's clock than max_skew; nothing stored
+--            {'skewed', now}       further ahead of this node's clock than max_skew, and not stamped by the primary;
+--                                  nothing stored
 --            {'foreign', key}      redrepl did not write what stands there; nothing stored
 --            {'refused', epoch, state}
 
 local call, sub, number, find = redis.call, string.sub, tonumber, string.find
 local key, record = KEYS[3], ARGV[2]
-local found = call('HMGET', KEYS[1], 'epoch', 'state', 'max_age_micros', 'max_skew_micros', 'purged_before')
+local found = call('HMGET', KEYS[1], 'epoch', 'state', 'max_age_micros', 'max_skew_micros')
 local stored = redis.pcall('GETRANGE', key, '0', '39')
 local time = call('TIME')
 local now, micros = number(time[1]) * 1000000 + number(time[2]), number(sub(record, 1, 14), 16)
@@ -27,7 +28,7 @@ if found[1] == ARGV[1] and found[2] == 'active' and sub(record, 24, 35) == '0000
    and micros >= now - found[3] and micros <= now + found[4] then
   local is_later
   if stored == '' then
-    is_later = micros - (found[5] or 0) >= 0 and call('EXISTS', key) == 0
+    is_later = call('EXISTS', key) == 0
   else
     is_later = type(stored) == 'string' and #stored == 40 and string.byte(stored, 23) == 118
       and find(stored, '^[0-9a-f]+v[0-9a-f]+0000|$') ~= nil and micros > number(sub(stored, 1, 14), 16)
@@ -45,13 +46,13 @@ local member = read_member()
 if not admits(member) then return refusal(member) end
 stored = peek(key)
 if not stored then return {'foreign', key} end
-if micros > now + member.max_skew then return {'skewed', string.format('%.0f', now)} end
+if micros > now + member.max_skew and not (member.rule == 'follow' and is_restamped(record)) then return {'skewed', string.format('%.0f', now)} end
 local order = compare(record, stored)
 if order == 0 then return 1 end
 if member.rule ~= 'decide' then
   if order < 0 then return {'has', string.sub(stored, 1, 22)} end
-  if stored == ABSENT and micros < member.purged_before then return {'expired', string.format('%.0f', now)} end
-elseif micros < now - member.max_age or (stored == ABSENT and micros < member.purged_before) then
+  if stored == ABSENT and micros < purged_before(member, now) then return {'expired', string.format('%.0f', now)} end
+elseif micros < now - member.max_age then
   return {'expired', string.format('%.0f', now)}
 elseif order < 0 then
   record = restamp(stored, member.restamp_writer) .. string.sub(record, 23)

@@ -12,16 +12,17 @@ local member = read_member()
 if not admits(member) then return refusal(member) end
 local standing, foreign = read_standing(3)
 if foreign then return {'foreign', foreign} end
-local decides, now = member.rule == 'decide', now_micros()
+local decides, follows, now = member.rule == 'decide', member.rule == 'follow', now_micros()
 local now_text, latest, oldest = string.format('%.0f', now), now + member.max_skew, now - member.max_age
+local purged = purged_before(member, now)
 
 -- The order of the questions is that of write.lua.
 local function judge(proposed, stands)
   local micros, order = micros_of(proposed), compare(proposed, stands)
-  if micros > latest then return nil, 'skewed', now_text end
+  if micros > latest and not (follows and is_restamped(proposed)) then return nil, 'skewed', now_text end
   if order == 0 then return nil end
   if decides and micros < oldest then return nil, 'expired', now_text end
-  if stands == ABSENT and micros < member.purged_before then return nil, 'expired', now_text end
+  if stands == ABSENT and micros < purged then return nil, 'expired', now_text end
   if order > 0 then return proposed end
   if not decides then return nil, 'has', string.sub(stands, 1, 22) end
   local stamp = restamp(stands, member.restamp_writer)

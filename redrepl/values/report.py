@@ -167,8 +167,12 @@ class NodeReport:
 
     @property
     def purged_before(self) -> int:
-        """Microseconds before which tombstones may have been purged here; 0 where none were."""
-        return int(self.member.get("purged_before", "0"))
+        """Microseconds before which tombstones may have been purged here; 0 where none were.
+
+        Never within the last ``max_age``: a limit beyond that was left by a clock that was ahead.
+        """
+        noted = int(self.member.get("purged_before", "0"))
+        return min(noted, self.now_millis * 1000 - int(self.member.get("max_age_micros", "0")))
 
     @property
     def settled_epoch(self) -> int:

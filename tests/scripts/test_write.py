@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import pytest
 
+from redrepl.values.limits import MAX_CLIENT_WRITER
 from redrepl.values.stamp import Stamp
-from tests.scripts.harness import SECOND, Node, deleted, restamped, value
+from tests.scripts.harness import RESTAMP_WRITER, SECOND, Node, deleted, restamped, value
 
 Place = tuple[float, int]
 """Seconds from the node's present, and the writer."""
@@ -38,6 +39,12 @@ ROWS = [
     Row("primary refuses the future", "decide", None, (60, 5), "skewed"),
     Row("primary refuses the future again", "decide", (60, 5), (60, 5), "skewed"),
     Row("primary takes a little skew", "decide", None, (2, 5), "stored"),
+    Row("primary refuses the future, whoever stamped it", "decide", None, (60, RESTAMP_WRITER), "skewed"),
+    Row("replica takes what the primary stamped in the future", "follow", None, (3600, RESTAMP_WRITER), "stored"),
+    Row("replica takes it over the past", "follow", (-5, 5), (3600, RESTAMP_WRITER), "stored"),
+    Row("replica takes it over the future", "follow", (3599, 5), (3600, RESTAMP_WRITER), "stored"),
+    Row("replica refuses what a client stamped so", "follow", None, (3600, MAX_CLIENT_WRITER), "skewed"),
+    Row("several primaries believe no stamp of the future", "merge", None, (60, RESTAMP_WRITER), "skewed"),
     *(
         row
         for rule in ("follow", "merge")

@@ -16,7 +16,7 @@ from redrepl.values import limits
 from redrepl.values.errors import Unavailable
 from redrepl.values.record import Record, tombstone
 from redrepl.values.stamp import Stamp
-from redrepl.values.sweep import UNDER_WAY, Findings, read_last, read_under_way
+from redrepl.values.sweep import LAST, UNDER_WAY, Findings, SweepReport, read_last, read_under_way
 from redrepl.values.topology import Mode
 from tests.unit.support.in_memory import MAX_AGE_SECONDS, Nodes
 
@@ -271,6 +271,28 @@ def test_a_sweep_is_due_some_time_after_the_last_one(nodes: Nodes) -> None:
     ended = swept.report.ended_millis
     assert not is_sweep_due(replace(report, now_millis=ended + 99_999), 100.0)
     assert is_sweep_due(replace(report, now_millis=ended + 100_000), 100.0)
+
+
+def test_a_sweep_that_ended_in_the_future_says_nothing(nodes: Nodes) -> None:
+    """The primary's clock was ahead then, and has been set right."""
+    ended = SweepReport(0, nodes.report("a").now_millis + 86_400_000, Findings())
+    nodes.client("a").execute_command("HSET", nodes.layout.sweep, LAST, ended.encode())
+    assert is_sweep_due(nodes.report("a"), 100.0)
+
+
+@pytest.mark.parametrize("name", ["began_millis", "at_millis"])
+def test_a_sweep_that_a_wrong_clock_began_or_went_on_with_begins_anew(nodes: Nodes, name: str) -> None:
+    _begun(nodes)
+    begun = read_under_way(nodes.report("a").sweep)
+    assert begun is not None
+    ahead = 86_400_000
+    wrong = replace(begun, purge_before=begun.purge_before + ahead * 1000, **{name: getattr(begun, name) + ahead})
+    nodes.client("a").execute_command("HSET", nodes.layout.sweep, UNDER_WAY, wrong.encode())
+    _begun(nodes)
+    anew = read_under_way(nodes.report("a").sweep)
+    assert anew is not None
+    assert max(anew.began_millis, anew.at_millis, anew.purge_before // 1000) <= nodes.report("a").now_millis
+    assert whole(nodes).purged == 1
 
 
 # Purging -----------------------------------------------------------------------------------------------------------

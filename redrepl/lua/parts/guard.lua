@@ -7,7 +7,7 @@ local function read_member()
   local found = redis.call('HMGET', KEYS[1], 'epoch', 'state', 'rule', 'restamp_writer', 'max_age_micros',
                            'max_skew_micros', 'purged_before')
   return {epoch = found[1], state = found[2], rule = found[3], restamp_writer = found[4],
-          max_age = tonumber(found[5]), max_skew = tonumber(found[6]), purged_before = tonumber(found[7] or 0)}
+          max_age = tonumber(found[5]), max_skew = tonumber(found[6]), noted_limit = tonumber(found[7] or 0)}
 end
 
 local function refusal(member)
@@ -28,4 +28,11 @@ end
 local function now_micros()
   local time = redis.call('TIME')
   return tonumber(time[1]) * 1000000 + tonumber(time[2])
+end
+
+-- Microseconds before which tombstones may have been purged here. What is noted never counts beyond max_age ago: a limit
+-- that was made by a clock that was ahead would else turn down new writes until time has caught up with it. So where a
+-- stamp is not older than max_age, nobody needs to ask.
+local function purged_before(member, now)
+  return math.min(member.noted_limit, now - member.max_age)
 end

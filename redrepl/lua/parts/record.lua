@@ -58,6 +58,11 @@ local function compare(first, second)
   return 0
 end
 
+-- Whether a primary gave this stamp: its writer ids have the top bit, which no client's has (values/stamp.py).
+local function is_restamped(record)
+  return string.byte(record, 15) >= 56
+end
+
 -- The stamp one later than the one that stands, with the id that only this node uses in this epoch.
 local function restamp(current, restamp_writer)
   return string.format('%014x', micros_of(current) + 1) .. restamp_writer

@@ -63,7 +63,8 @@ def is_sweep_due(reference: NodeReport, every_seconds: float) -> bool:
     last = read_last(reference.sweep)
     if last is None or read_under_way(reference.sweep) is not None:
         return True
-    return reference.now_millis >= last.ended_millis + every_seconds * 1000
+    # One that ended in the future was ended by a clock that was ahead, and says nothing.
+    return not last.ended_millis <= reference.now_millis < last.ended_millis + every_seconds * 1000
 
 
 def sweep(layout: KeyLayout, nodes: tuple[str, ...], order: SweepOrder) -> Plan[Swept]:
@@ -80,11 +81,17 @@ def sweep(layout: KeyLayout, nodes: tuple[str, ...], order: SweepOrder) -> Plan[
 def _go_on(view: ClusterView, reference: NodeReport, present: Mapping[str, NodeReport]) -> Sweep:
     """The sweep under way, as far as what it knows still holds; else a new one."""
     state = read_under_way(reference.sweep)
-    if state is None or state.epoch != view.topology.epoch:
+    if state is None or state.epoch != view.topology.epoch or _is_of_the_future(state, reference):
         return _begin(view, reference, present)
     if state.node not in present or state.run_id != present[state.node].run_id:
         return _start_walk(state, (state.node, *state.left), present)
     return state
+
+
+def _is_of_the_future(state: Sweep, reference: NodeReport) -> bool:
+    """Whether the clock was ahead when it was begun or went on: what it may purge is not to be believed then."""
+    tolerated_millis = int(reference.member["max_skew_micros"]) // 1000
+    return max(state.began_millis, state.at_millis) > reference.now_millis + tolerated_millis
 
 
 def _begin(view: ClusterView, reference: NodeReport, present: Mapping[str, NodeReport]) -> Sweep:
