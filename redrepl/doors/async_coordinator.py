@@ -68,7 +68,7 @@ class AsyncCoordinator(CoordinatorBase[K, V]):
         self._codecs = (key_codec, value_codec)
         self._driver: AsyncDriver | None = None
         self._queue: QueueWakeUps | NoWakeUps | None = None
-        self._write_groups: dict[ConsistencyLevel | int, WriteGroups[PendingWrite, Limits]] = {}
+        self._write_groups: dict[tuple[ConsistencyLevel | int, bytes], WriteGroups[PendingWrite, Limits]] = {}
         self._opening: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
         self._is_closed = False
 
@@ -162,13 +162,14 @@ class AsyncCoordinator(CoordinatorBase[K, V]):
         user_key = key if isinstance(key, (str, bytes)) else raw
         level = self._view.resolve_level(self._default_level if how.level is None else how.level)[0]
         how = Limits(level, self._timeout(how.timeout_seconds))
-        return await self._groups(level).add(PendingWrite(user_key, raw, kind, payload, deadline_millis), how)
+        return await self._groups(level, kind).add(PendingWrite(user_key, raw, kind, payload, deadline_millis), how)
 
-    def _groups(self, level: ConsistencyLevel | int) -> WriteGroups[PendingWrite, Limits]:
+    def _groups(self, level: ConsistencyLevel | int, kind: bytes) -> WriteGroups[PendingWrite, Limits]:
+        """Deletes go by themselves: at full memory a node takes these alone."""
         assert self._driver is not None, "it is open"
-        board, groups = self._driver.board(), self._write_groups.get(level)
+        board, groups = self._driver.board(), self._write_groups.get((level, kind))
         if groups is None or groups.board is not board:
-            groups = self._write_groups[level] = WriteGroups(board, self._write_group)
+            groups = self._write_groups[level, kind] = WriteGroups(board, self._write_group)
         return groups
 
     # The cluster ---------------------------------------------------------------------------------------------

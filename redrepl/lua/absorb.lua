@@ -1,6 +1,8 @@
--- include: guard record size batch position
+-- at full memory: absorb_oom
+-- include: guard record size growth batch position
 -- Take records that another node has, the later stamp winning, and move the mark, in one step: the mark never stands
 -- before records that are not here. One log entry holds what was new.
+-- The script `absorb_oom` takes them at full memory too: whoever calls it knows that they are few, or smaller.
 -- Keys:      member hash, change log, marks hash, the users' keys (all different)
 -- Arguments: epoch, source node, incarnation of its log, stream id and entry count up to which everything is here
 --            (id '' moves no mark), this node's purged_before as it was before the records were read, or '' to pass over
@@ -27,7 +29,7 @@ local function judge(proposed, stands)
   if compare(proposed, stands) > 0 then return proposed end
 end
 
-local taken = store_taken(standing, 4, 7, member.max_age, judge)
+local taken = store_taken(standing, 4, 7, member.max_age, judge, true)
 if id ~= '' then
   local known_incarnation, known_id = string.match(redis.call('HGET', KEYS[3], source) or '', '^(%S+) (%S+) ')
   if known_incarnation ~= incarnation or is_later_id(id, known_id) then

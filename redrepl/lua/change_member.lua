@@ -1,3 +1,4 @@
+-- flags: allow-oom
 -- Change a member's fields if its epoch, state and run id are still those the caller saw. A topology is replaced by none
 -- of an earlier epoch.
 -- Keys:      member hash, topology hash

@@ -1,3 +1,4 @@
+-- flags: allow-oom
 -- include: guard
 -- Note that all this node's log names up to a place is held by the primary's log up to another (plans/copies/marks.py).
 -- Keys:      member hash, checkpoints list (newest first)

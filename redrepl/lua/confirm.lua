@@ -1,3 +1,4 @@
+-- flags: allow-oom
 -- include: guard position
 -- Note on the source how far its log has been confirmed on another node. Cursors move forward only, unless forced.
 -- Keys:      member hash, cursors hash

@@ -1,3 +1,4 @@
+-- flags: allow-oom
 -- Make this node a member of a cluster. Refused where it is one already, or where another cluster lives.
 -- Keys:      member hash, topology hash, clusters hash
 -- Arguments: cluster, node, epoch, topology (JSON), then pairs of member field and value

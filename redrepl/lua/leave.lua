@@ -1,3 +1,4 @@
+-- flags: allow-oom
 -- Take this node out of its cluster: the bookkeeping goes, the records stay until they are removed by their owner.
 -- Keys:      member hash, topology hash, clusters hash, change log, cursors hash, marks hash,
 --            checkpoints list, sweep hash

@@ -1,3 +1,4 @@
+-- flags: allow-oom
 -- include: guard record
 -- Remove tombstones that every member has confirmed and that nothing needs any more (docs/protocol.md, section 6.1), and
 -- note up to which stamp that was done: what is older and comes to a key without a record is turned down from then on.

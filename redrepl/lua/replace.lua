@@ -1,3 +1,4 @@
+-- flags: allow-oom
 -- include: guard record
 -- Replace exactly one record by another, although the other may be earlier: for records that the primary never took and
 -- no longer can (docs/protocol.md, section 3). What goes is kept in the discarded log, for the operator.
@@ -19,6 +20,5 @@ if current ~= '' then
   redis.call('XADD', KEYS[3], 'MAXLEN', '~', most, '*', 'key', name, 'record', lost,
              'replaced_by', string.sub(ARGV[3], 1, 22), 'epoch', member.epoch, 'why', ARGV[4])
 end
-log_change(name, ARGV[3])
-store(name, ARGV[3], member.max_age)
+log_and_store(name, ARGV[3], member.max_age)
 return 1

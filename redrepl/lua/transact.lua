@@ -1,7 +1,8 @@
--- include: guard record operation
+-- at full memory: transact_oom
+-- include: guard record operation growth
 -- Carry out several operations in one step, on a node that takes writes for clients (never on a replica): as a unit, all
 -- or nothing, or each on its own. An operation sees what those before it made of its key. What is stored makes one log
--- entry.
+-- entry. At full memory the script `transact_oom` takes what takes no more of it.
 -- Keys:      member hash, change log, the users' keys (all different)
 -- Arguments: epoch, 'unit' or 'each', most bytes of whole records in the answer, number of expectations,
 --            for each expectation: index of its key (from 0), stamp that must stand ('' for a key that reads as absent),
@@ -79,16 +80,19 @@ end
 if #conflict > 1 then return conflict end
 if unfit then return unfit end
 
--- The log comes first: it can fail (its key may hold something else), and then nothing is stored; storing cannot after it.
-local entry = {}
+-- The log comes first: it can fail (its key may hold something else), and then nothing is stored.
+local entry, names, lengths, failure = {}, {}, {}, nil
 for index = FIRST_KEY, #KEYS do
   if is_changed[index] then
+    names[#names + 1], lengths[#lengths + 1] = KEYS[index], #standing[index]
     entry[#entry + 1] = KEYS[index]
     entry[#entry + 1] = string.sub(standing[index], 1, 22)
   end
 end
-if #entry > 0 then redis.call('XADD', KEYS[2], '*', unpack(entry)) end
+if lacks_memory(names, lengths) then return redis.error_reply(OUT_OF_MEMORY) end
+local id = #entry > 0 and redis.call('XADD', KEYS[2], '*', unpack(entry))
 for index = FIRST_KEY, #KEYS do
-  if is_changed[index] then store(KEYS[index], standing[index], member.max_age) end
+  if is_changed[index] then failure = failure or store(KEYS[index], standing[index], member.max_age) end
 end
+if failure then take_back(id, failure) end
 return answer

@@ -1,3 +1,4 @@
+-- flags: allow-oom
 -- include: guard position
 -- Cut the change log. A member whose mark lies before the floor needs a full sync.
 -- Keys:      member hash, change log

@@ -1,5 +1,7 @@
--- include: guard record operation
+-- at full memory: update_oom
+-- include: guard record operation growth
 -- Change a key depending on what it holds, on a node that takes writes for clients (never on a replica).
+-- At full memory the script `update_oom` takes what takes no more of it.
 -- Keys:      member hash, change log, the user's key
 -- Arguments: epoch, operation, proposed stamp, deadline (12 hexadecimal digits), operand
 --            'add'       operand: payload. Only where the key reads as absent.
@@ -25,7 +27,7 @@ if micros > now + member.max_skew then return {'skewed', string.format('%.0f', n
 if micros < now - member.max_age then return {'expired', string.format('%.0f', now)} end
 local verdict, detail = carry_out(ARGV[2], stored, stamp, ARGV[4], ARGV[5], now, member.restamp_writer)
 if verdict == 'ok' then
-  log_change(key, detail)
-  store(key, detail, member.max_age)
+  if lacks_memory({key}, {#detail}) then return redis.error_reply(OUT_OF_MEMORY) end
+  log_and_store(key, detail, member.max_age)
 end
 return {verdict, detail}

@@ -1,7 +1,9 @@
+-- at full memory: write_oom
 -- Store one record if the node's rule takes it, and append it to the change log, in one step.
 -- The member's rule says which role the node plays: 'decide' (the one primary: restamps, refuses what is too old),
 -- 'follow' (a replica) or 'merge' (one of several primaries); the last two keep the later stamp. The same bytes go to
 -- every node.
+-- At full memory the script `write_oom` takes what takes no more of it: a tombstone over a value, above all.
 -- Keys:      member hash, change log, the user's key
 -- Arguments: epoch, record
 -- Answers:   1                     the record stands with the stamp that was sent
@@ -25,6 +27,7 @@ local now, micros = number(time[1]) * 1000000 + number(time[2]), number(sub(reco
 -- Whatever is not plainly that takes the long way below, which alone knows the rules. The parts come after the short way,
 -- because making their functions costs a third of it.
 if found[1] == ARGV[1] and found[2] == 'active' and sub(record, 24, 35) == '000000000000'
+   and (not AT_FULL_MEMORY or (stored ~= '' and #record == 40))
    and micros >= now - found[3] and micros <= now + found[4] then
   local is_later
   if stored == '' then
@@ -34,13 +37,14 @@ if found[1] == ARGV[1] and found[2] == 'active' and sub(record, 24, 35) == '0000
       and find(stored, '^[0-9a-f]+v[0-9a-f]+0000|$') ~= nil and micros > number(sub(stored, 1, 14), 16)
   end
   if is_later then
-    call('XADD', KEYS[2], '*', key, sub(record, 1, 22))
-    call('SET', key, record)
-    return 1
+    local id = call('XADD', KEYS[2], '*', key, sub(record, 1, 22))
+    if not redis.pcall('SET', key, record).err then return 1 end
+    -- The login may not SET: the long way says so.
+    redis.pcall('XDEL', KEYS[2], id)
   end
 end
 
--- include: guard record
+-- include: guard record growth
 
 local member = read_member()
 if not admits(member) then return refusal(member) end
@@ -57,7 +61,7 @@ elseif micros < now - member.max_age then
 elseif order < 0 then
   record = restamp(stored, member.restamp_writer) .. string.sub(record, 23)
 end
-log_change(key, record)
-store(key, record, member.max_age)
+if lacks_memory({key}, {#record}) then return redis.error_reply(OUT_OF_MEMORY) end
+log_and_store(key, record, member.max_age)
 if order > 0 then return 1 end
 return {'ok', string.sub(record, 1, 22)}

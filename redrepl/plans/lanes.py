@@ -14,6 +14,7 @@ class _Started(NamedTuple):
 
     request: Request
     doing: str
+    is_alone: bool
 
 
 class Lanes:
@@ -29,24 +30,30 @@ class Lanes:
         self._unsent: list[Request] = []
         self._started: dict[int, _Started] = {}
         self._answers: dict[int, Answer] = {}
+        self._failures: dict[int, Unavailable] = {}
 
-    def start(self, node: str, command: Command, doing: str) -> int:
-        """Have a request sent at the next opportunity; answers its ticket."""
+    def start(self, node: str, command: Command, doing: str, is_alone: bool = False) -> int:
+        """Have a request sent at the next opportunity; answers its ticket. ``is_alone``: it alone fails."""
         self._tickets += 1
         request = Request(node, command, self._tickets)
         self._unsent.append(request)
-        self._started[self._tickets] = _Started(request, doing)
+        self._started[self._tickets] = _Started(request, doing, is_alone)
         return self._tickets
 
     def answer(self, ticket: int) -> Plan[Answer]:
         """The answer to one request. Raises Unavailable where it, or any other under way, could not be carried out."""
-        while self._unsent or ticket not in self._answers:
+        while self._unsent or not self._is_over(ticket):
             requests, self._unsent = tuple(self._unsent), []
             is_first = len(requests) == len(self._started)
-            until = self._steps.at if ticket in self._answers else self._steps.until
+            until = self._steps.at if self._is_over(ticket) else self._steps.until
             self._take((yield Exchange(requests, until, fresh=is_first)), ticket)
         del self._started[ticket]
+        if ticket in self._failures:
+            raise self._failures.pop(ticket)
         return self._answers.pop(ticket)
+
+    def _is_over(self, ticket: int) -> bool:
+        return ticket in self._answers or ticket in self._failures
 
     def ask(self, node: str, command: Command, doing: str) -> Plan[Answer]:
         """Start a request and wait for its answer."""
@@ -57,11 +64,13 @@ class Lanes:
         self._steps.at = event.at
         if isinstance(event, Reply):
             self._answers[event.tag] = event.content
+        elif isinstance(event, Failure) and self._started[event.tag].is_alone:
+            self._failures[event.tag] = self._failure(event.tag, event.reason)
         elif isinstance(event, Failure):
             raise self._failure(event.tag, event.reason)
-        elif ticket not in self._answers:
+        elif not self._is_over(ticket):
             raise self._failure(ticket, "no answer in time")
 
     def _failure(self, ticket: int, reason: str) -> Unavailable:
-        (node, _, _), doing = self._started[ticket]
+        (node, _, _), doing, _ = self._started[ticket]
         return Unavailable(f"{doing} failed on node {node!r}", {node: reason})

@@ -10,7 +10,7 @@ from redrepl.values.effects import Command, Exchange, Failure, Reply, Request, S
 from redrepl.values.errors import NotAReplicatedRecord, RedreplError, Unavailable
 from redrepl.values.keys import CLUSTERS_KEY, KeyLayout
 from redrepl.values.level import ConsistencyLevel, Level, parse_level, required_copies
-from redrepl.values.record import Record, parse_record
+from redrepl.values.record import TOMBSTONE, Record, parse_record
 from redrepl.values.stamp import Stamp
 from redrepl.values.topology import Topology
 
@@ -67,16 +67,20 @@ class ClusterView:
         parsed = parse_level(level)
         return parsed, required_copies(parsed, len(self.ids) - 1)
 
-    def write_call(self, key: bytes, record: bytes) -> ScriptCall:
-        """Store one encoded record under a user's key."""
+    def write_call(self, key: bytes, record: bytes, is_smaller: bool = False) -> ScriptCall:
+        """Store an encoded record under a user's key: at full memory too where it is a tombstone, or ``is_smaller``."""
         layout = self.layout
-        return ScriptCall("write", (layout.member, layout.log, layout.data_prefix + key), (self.epoch, record))
+        script = "write_oom" if is_smaller or record[22:23] == TOMBSTONE else "write"
+        return ScriptCall(script, (layout.member, layout.log, layout.data_prefix + key), (self.epoch, record))
 
-    def write_many_call(self, keys: Sequence[bytes], records: Sequence[bytes]) -> ScriptCall:
-        """Store encoded records under as many users' keys."""
+    def write_many_call(self, keys: Sequence[bytes], records: Sequence[bytes], are_smaller: bool = False) -> ScriptCall:
+        """Store encoded records under as many users' keys: at full memory too where all are tombstones, or
+        ``are_smaller``."""
         layout = self.layout
+        are_smaller = are_smaller or all(record[22:23] == TOMBSTONE for record in records)
+        script = "write_many_oom" if are_smaller else "write_many"
         names = tuple(layout.data_prefix + key for key in keys)
-        return ScriptCall("write_many", (layout.member, layout.log, *names), (self.epoch, *records))
+        return ScriptCall(script, (layout.member, layout.log, *names), (self.epoch, *records))
 
     def read_call(self, names: Iterable[bytes], where: bytes = ON_ACTIVE) -> ScriptCall:
         """Records under these names, of which one answer holds the first, at least one: see `keys_to_ask`."""

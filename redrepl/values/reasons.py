@@ -14,3 +14,8 @@ LOST: Final = "connection lost"
 def is_crash(reason: str) -> bool:
     """Whether a node that gave no answer for this reason is down for certain, and not merely slow or busy."""
     return REFUSES in reason or LOST in reason
+
+
+def is_out_of_memory(reason: str) -> bool:
+    """Whether a server refused a write because its memory is used up."""
+    return reason.startswith("OOM")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import fakeredis
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,7 +19,7 @@ Stream = list[tuple[bytes, Record]]
 @pytest.fixture(scope="module")
 def node() -> Node:
     """A node in memory."""
-    return Node("fakeredis", fakeredis.FakeRedis(version=(7,), protocol=2))
+    return Node.in_memory()
 
 
 @st.composite

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-import fakeredis
 import pytest
 
 from redrepl.embedded import EmbeddedServer, find_all_binaries
@@ -32,7 +31,7 @@ def _real_node(engine: str) -> Iterator[Node]:
 def any_engine(request: pytest.FixtureRequest) -> Iterator[Node]:
     """A node of each engine in turn."""
     if request.param == "fakeredis":
-        yield Node("fakeredis", fakeredis.FakeRedis(version=(7,), protocol=2))
+        yield Node.in_memory()
     else:
         yield from _real_node(request.param)
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import fakeredis
+
 from redrepl.edges.scripts import all_scripts
 from redrepl.values.keys import CLUSTERS_KEY, KeyLayout
 from redrepl.values.record import Record, parse_record, tombstone, value_record
 from redrepl.values.stamp import Stamp
+from tests.support.scripts import load_scripts
 
 EPOCH = b"7"
 RESTAMP_WRITER = 0x80007001
@@ -21,6 +24,7 @@ _POSITIONS = (LAYOUT.cursors, LAYOUT.marks)
 _LISTS = (LAYOUT.checkpoints, LAYOUT.sweep)
 _FIRST_KEYS: dict[str, tuple[bytes, ...]] = {
     "absorb": (LAYOUT.member, LAYOUT.log, LAYOUT.marks),
+    "absorb_oom": (LAYOUT.member, LAYOUT.log, LAYOUT.marks),
     "checkpoint": (LAYOUT.member, LAYOUT.checkpoints),
     "change_member": (LAYOUT.member, LAYOUT.topology),
     "confirm": (LAYOUT.member, LAYOUT.cursors),
@@ -29,14 +33,19 @@ _FIRST_KEYS: dict[str, tuple[bytes, ...]] = {
     "headers": (LAYOUT.member,),
     "inspect": (LAYOUT.member, LAYOUT.log, *_POSITIONS, LAYOUT.topology, CLUSTERS_KEY, *_LISTS),
     "leave": (LAYOUT.member, LAYOUT.topology, CLUSTERS_KEY, LAYOUT.log, *_POSITIONS, *_LISTS),
+    "note_sweep": (LAYOUT.member, LAYOUT.sweep),
     "purge": (LAYOUT.member,),
     "read_many": (LAYOUT.member,),
     "replace": (LAYOUT.member, LAYOUT.log, LAYOUT.discarded),
     "transact": (LAYOUT.member, LAYOUT.log),
+    "transact_oom": (LAYOUT.member, LAYOUT.log),
     "trim": (LAYOUT.member, LAYOUT.log),
     "update": (LAYOUT.member, LAYOUT.log),
+    "update_oom": (LAYOUT.member, LAYOUT.log),
     "write": (LAYOUT.member, LAYOUT.log),
+    "write_oom": (LAYOUT.member, LAYOUT.log),
     "write_many": (LAYOUT.member, LAYOUT.log),
+    "write_many_oom": (LAYOUT.member, LAYOUT.log),
 }
 
 
@@ -47,8 +56,16 @@ class Node:
         self.engine = engine
         self.client = client
         for script in all_scripts().values():
-            if script.name != "digest" or engine != "fakeredis":
-                client.script_load(script.source)
+            client.script_load(script.source)
+
+    @classmethod
+    def in_memory(cls) -> Node:
+        """A node on fakeredis, which has no sha1hex."""
+        server = fakeredis.FakeServer(version=(7,))
+        node = cls.__new__(cls)
+        node.engine, node.client = "fakeredis", fakeredis.FakeRedis(server=server, protocol=2)
+        load_scripts(server, (script for script in all_scripts().values() if script.name != "digest"))
+        return node
 
     def reset(self) -> None:
         """Empty the node and make it an active primary."""

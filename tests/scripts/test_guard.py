@@ -23,6 +23,7 @@ CATCH_UP_CALLS: dict[str, tuple[list[bytes], tuple[bytes | int, ...]]] = {
     "replace": ([b"key"], (b"", RECORD, b"undecided", 10, 10_000)),
     "confirm": ([], (b"b", b"1-0", 1, b"1")),
     "trim": ([], (b"1-0", 1)),
+    "note_sweep": ([], (b"last", b"{}", b"under_way")),
 }
 UPKEEP_READS: dict[str, tuple[list[bytes], tuple[bytes | int, ...]]] = {
     "read_many": ([b"key"], (b"upkeep", 1000)),

@@ -26,6 +26,7 @@ from lupa import lua51
 
 from redrepl.values.effects import Command, ScriptCall
 from tests.simulation.sources import Sources
+from tests.support.scripts import without_flags
 
 NO_SCRIPT = "NOSCRIPT No matching script. Please use EVAL."
 Data = dict[bytes, Any]
@@ -134,7 +135,7 @@ class _Lua:
         """The script with this digest, compiled."""
         found = self._functions.get(sha)
         if found is None:
-            found = self._functions[sha] = self.runtime.compile(source.encode())
+            found = self._functions[sha] = self.runtime.compile(without_flags(source).encode())
         return found
 
     def call(self, socket: _Socket, function: Any, keys: tuple[bytes, ...], arguments: list[bytes]) -> Any:

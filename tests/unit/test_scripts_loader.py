@@ -14,6 +14,21 @@ from redrepl.edges.scripts import all_scripts
 FOLDER = Path(redrepl.__file__).parent / "lua"
 INCLUDE = "-- include:"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.lua"))
+AT_FULL_MEMORY = {"absorb", "transact", "update", "write", "write_many"}
+"""What exists a second time, for full memory."""
+
+BOOKKEEPING = {
+    "change_member",
+    "checkpoint",
+    "confirm",
+    "enrol",
+    "leave",
+    "note_sweep",
+    "purge",
+    "replace",
+    "trim",
+}
+READING = {"digest", "headers", "inspect", "log_page", "read_many"}
 
 
 def _included(name: str) -> list[str]:
@@ -22,7 +37,7 @@ def _included(name: str) -> list[str]:
 
 
 def test_every_file_is_a_script() -> None:
-    assert list(all_scripts()) == NAMES
+    assert set(all_scripts()) == {*NAMES, *(f"{name}_oom" for name in AT_FULL_MEMORY)}
     assert {"write", "write_many", "update", "absorb", "inspect"} <= set(NAMES)
 
 
@@ -49,9 +64,25 @@ def test_the_digest_is_the_one_that_a_server_computes(name: str) -> None:
     assert fakeredis.FakeRedis(version=(7,)).script_load(script.source) == script.sha.decode()
 
 
+def test_every_script_that_writes_bookkeeping_passes_at_full_memory() -> None:
+    assert {*BOOKKEEPING, *READING, *AT_FULL_MEMORY} == set(NAMES)
+    flagged = {name for name, script in all_scripts().items() if script.source.startswith("#!lua flags=allow-oom\n")}
+    assert flagged == {*BOOKKEEPING, *(f"{name}_oom" for name in AT_FULL_MEMORY)}
+
+
+@pytest.mark.parametrize("name", sorted(AT_FULL_MEMORY))
+def test_the_script_for_full_memory_differs_in_that_it_knows(name: str) -> None:
+    first, second = all_scripts()[name].source, all_scripts()[f"{name}_oom"].source
+    assert first.startswith("local AT_FULL_MEMORY = false\n")
+    flags, _, rest = second.partition("\n")
+    assert (flags, rest) == ("#!lua flags=allow-oom", first.replace("FULL_MEMORY = false", "FULL_MEMORY = true", 1))
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_comments_stay_at_home_and_code_does_not(name: str) -> None:
     lines = all_scripts()[name].source.splitlines()
+    if name in BOOKKEEPING or name in AT_FULL_MEMORY:
+        lines = lines[1:]
     assert lines
     assert not [line for line in lines if not line.strip() or line.lstrip().startswith("--")]
     texts = [FOLDER / "parts" / f"{part}.lua" for part in _included(name)] + [FOLDER / f"{name}.lua"]
@@ -67,7 +98,7 @@ def test_comments_stay_at_home_and_code_does_not(name: str) -> None:
 
 
 def test_no_two_scripts_are_the_same() -> None:
-    assert len({script.sha for script in all_scripts().values()}) == len(NAMES)
+    assert len({script.sha for script in all_scripts().values()}) == len(NAMES) + len(AT_FULL_MEMORY)
 
 
 @pytest.mark.parametrize(
@@ -93,5 +124,5 @@ def test_the_short_way_through_write_checks_the_member_before_it_stores() -> Non
     checked = own.index("if found[1] == ARGV[1] and found[2] == 'active'")
     stored = own.index("call('XADD'")
     long_way = own.index("if not admits(member) then return refusal(member) end")
-    assert read < checked < stored < long_way < own.index("log_change(key")
+    assert read < checked < stored < long_way < own.index("log_and_store(key")
     assert own.index("call(") == read

@@ -51,9 +51,11 @@ end
 -- Go over the records in ARGV[first..] beside the headers that stand, and store those that are taken, as one log entry.
 -- `judge(stamp, standing)` answers the stamp to store the record with (nil: it is not taken), and a verdict to report
 -- with a text. Answers how many were taken, and a flat list of index (from 0), verdict and text.
--- The log comes first: it can fail (its key may hold something else), and then nothing is stored; storing cannot after it.
-local function store_taken(standing, first_key, first_record, max_age, judge)
-  local entry, plain, expiring, reported = {}, {}, {}, {}
+-- The log comes first: it can fail (its key may hold something else), and then nothing is stored. Unless
+-- they may grow, it ends with an error where at full memory they would take more.
+local function store_taken(standing, first_key, first_record, max_age, judge, may_grow)
+  local entry, plain, expiring, reported, names, lengths = {}, {}, {}, {}, {}, {}
+  local is_bounded = AT_FULL_MEMORY and not may_grow
   local last_header, last_standing, last_deadline, stamp, verdict, text, expiry, restamped
   for index = 1, #standing do
     local name, record, stands = KEYS[first_key + index - 1], ARGV[first_record + index - 1], standing[index]
@@ -73,6 +75,7 @@ local function store_taken(standing, first_key, first_record, max_age, judge)
       if restamped then record = stamp .. sub(record, 23) end
       local count = #entry
       entry[count + 1], entry[count + 2] = name, stamp
+      if is_bounded then names[#names + 1], lengths[#lengths + 1] = name, #record end
       if expiry then
         expiring[#expiring + 1] = {name, record, expiry}
       else
@@ -81,8 +84,13 @@ local function store_taken(standing, first_key, first_record, max_age, judge)
       end
     end
   end
-  if #entry > 0 then call('XADD', KEYS[2], '*', unpack(entry)) end
-  if #plain > 0 then call('MSET', unpack(plain)) end
-  for _, each in ipairs(expiring) do call('SET', each[1], each[2], 'PXAT', each[3]) end
+  if is_bounded and lacks_memory(names, lengths) then error({err = OUT_OF_MEMORY}) end
+  if #entry > 0 then
+    local id, failure = call('XADD', KEYS[2], '*', unpack(entry)), nil
+    for _, each in ipairs(expiring) do failure = failure or redis.pcall('SET', each[1], each[2], 'PXAT', each[3]).err end
+    if failure then take_back(id, {err = failure}) end
+    if #plain > 0 then failure = redis.pcall('MSET', unpack(plain)).err end
+    if failure then take_back(#expiring == 0 and id, {err = failure}) end
+  end
   return #entry / 2, reported
 end

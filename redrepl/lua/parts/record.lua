@@ -85,16 +85,25 @@ local function native_expiry(record, max_age)
   return string.format('%.0f', tonumber(deadline, 16) + max_age / 1000)
 end
 
+-- The error of the server where it does not store, nil where it does: the login may have no right to SET.
 local function store(key, record, max_age)
   local expiry = native_expiry(record, max_age)
-  if expiry then
-    redis.call('SET', key, record, 'PXAT', expiry)
-  else
-    redis.call('SET', key, record)
-  end
+  local stored = expiry and redis.pcall('SET', key, record, 'PXAT', expiry) or redis.pcall('SET', key, record)
+  if stored.err then return stored end
 end
 
--- Called before `store`: appending can fail (the log's key may hold something else), storing cannot.
-local function log_change(key, record)
-  redis.call('XADD', KEYS[2], '*', key, string.sub(record, 1, 22))
+-- Take back the log entry of what could not be stored, and end with the error. A log must name nothing that was never
+-- there: the other copies would take it for a record that is gone. Where that is not possible (the login may do no XDEL, or
+-- no id is given, because part of it is stored) the error does not look like one of a server that did nothing.
+local function take_back(id, failure)
+  local removed = id and redis.pcall('XDEL', KEYS[2], id)
+  if type(removed) ~= 'number' then failure = {err = 'ERR named in the change log, but not stored: ' .. failure.err} end
+  error(failure)
+end
+
+-- The log comes first: appending can fail (the log's key may hold something else), and then nothing is stored.
+local function log_and_store(key, record, max_age)
+  local id = redis.call('XADD', KEYS[2], '*', key, string.sub(record, 1, 22))
+  local failure = store(key, record, max_age)
+  if failure then take_back(id, failure) end
 end

@@ -21,7 +21,7 @@ from redrepl.plans.scan import FOREIGN, read_headers, scan_page
 from redrepl.plans.steps import Steps
 from redrepl.plans.view import ON_ACTIVE, ClusterView, check_admitted
 from redrepl.values import limits
-from redrepl.values.effects import PlainCommand, Plan, Progress
+from redrepl.values.effects import Plan, Progress, ScriptCall
 from redrepl.values.keys import KeyLayout
 from redrepl.values.report import NodeReport
 from redrepl.values.stamp import STAMP_BYTES, Stamp
@@ -272,11 +272,9 @@ def _micros(header: bytes) -> int:
 
 def _keep(view: ClusterView, reference: str, part: _Part, steps: Steps) -> Plan[None]:
     """Note on the reference where to go on, or how the sweep ended."""
-    key = view.layout.sweep
     if part.report is None:
-        command = PlainCommand((b"HSET", key, UNDER_WAY.encode(), part.state.encode()))
-        yield from steps.ask(reference, command, "noting how far the sweep is")
-        return
-    command = PlainCommand((b"HSET", key, LAST.encode(), part.report.encode()))
-    yield from steps.ask(reference, command, "noting the end of the sweep")
-    yield from steps.ask(reference, PlainCommand((b"HDEL", key, UNDER_WAY.encode())), "ending the sweep")
+        note = (UNDER_WAY.encode(), part.state.encode(), b"")
+    else:
+        note = (LAST.encode(), part.report.encode(), UNDER_WAY.encode())
+    call = ScriptCall("note_sweep", (view.layout.member, view.layout.sweep), (view.epoch, *note))
+    check_admitted((yield from steps.ask(reference, call, "noting how far the sweep is")), reference, view.epoch)

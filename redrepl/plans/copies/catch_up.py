@@ -105,6 +105,7 @@ def ship_log(
     stores one page, the next is read. ``merges``: see `Copier`.
     """
     copier = Copier(view, source.node, target, steps, source.now_millis, where, merges)
+    copier.frees_memory = True
     confirming = _Confirming(view, source.node, target, copier.lanes, start.position)
     position, coming = start.position, _ask_for_page(view, copier, start.position, FIRST_PAGE_ENTRIES)
     while True:
@@ -125,6 +126,8 @@ def ship_log(
         if is_last:
             break
     yield from confirming.settle()
+    if copier.full is not None:
+        raise copier.full
     return CaughtUp(shipped, copier.records, copier.bytes, finished, tuple(copier.foreign), confirming.reached)
 
 

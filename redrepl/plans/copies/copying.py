@@ -15,7 +15,8 @@ from redrepl.plans.view import FOR_UPKEEP, ON_ACTIVE, ClusterView, check_admitte
 from redrepl.values import limits
 from redrepl.values.effects import Answer, PlainCommand, Plan, ScriptCall
 from redrepl.values.errors import Unavailable
-from redrepl.values.record import is_record, tombstone
+from redrepl.values.reasons import is_out_of_memory
+from redrepl.values.record import TOMBSTONE, VALUE, is_record, tombstone
 from redrepl.values.report import Mark, Position
 from redrepl.values.stamp import NO_STAMP, STAMP_BYTES, Stamp
 
@@ -49,6 +50,8 @@ class Copier:
 
     records, bytes: what was new on the target, and what was sent. foreign: names left as they are.
     stored: the last mark that the target has answered for.
+    frees_memory: what is done about a target at full memory: the deletes among the records are brought to it all the
+    same, and ``full`` is the error that remains. Without it the error ends the copying.
     merges: the target lacks nothing that is older than the tombstones it has purged; where the source has something so
     old, it was deleted since, and is passed over.
     """
@@ -73,6 +76,8 @@ class Copier:
         self.records = 0
         self.bytes = 0
         self.foreign: list[bytes] = []
+        self.frees_memory = False
+        self.full: Unavailable | None = None
         self.stored: Position | None = None
         self._slice_keys = _FIRST_SLICE
         self._asks_first = True
@@ -111,7 +116,14 @@ class Copier:
         if self._under_way is None:
             return
         (names, records, mark, ticket), self._under_way = self._under_way, None
-        content = yield from self.lanes.answer(ticket)
+        try:
+            content = yield from self.lanes.answer(ticket)
+        except Unavailable as error:
+            if not self.frees_memory or not is_out_of_memory(error.evidence.get(self.target, "")):
+                raise
+            self.full = error
+            yield from self._free_memory(names, records)
+            return
         self._check_stored(content)
         if content[0] == b"foreign":
             content = yield from self._store_around(names, records, mark)
@@ -202,10 +214,28 @@ class Copier:
         return list(records), list(records.values())
 
     def _store(self, names: Sequence[bytes], records: Sequence[bytes], mark: Mark | None) -> Plan[None]:
-        """Have a slice stored, once everything before it is."""
+        """Have a slice stored, once everything before it is. Where the target is full, nothing but its deletes is."""
         yield from self.settle()
-        ticket = self.lanes.start(self.target, self._absorb_call(names, records, mark), "storing copied records")
+        if self.full is not None:
+            yield from self._free_memory(names, records)
+            return
+        call = self._absorb_call(names, records, mark)
+        ticket = self.lanes.start(self.target, call, "storing copied records", is_alone=self.frees_memory)
         self._under_way = _Slice(names, records, mark, ticket)
+
+    def _free_memory(self, names: Sequence[bytes], records: Sequence[bytes]) -> Plan[None]:
+        """Bring the target those of these tombstones that replace values there. The mark stays where it is."""
+        graves = {name: record for name, record in zip(names, records, strict=True) if record[22:23] == TOMBSTONE}
+        if not graves:
+            return
+        call = self.view.headers_call(graves, FOR_UPKEEP)
+        content = yield from self.lanes.ask(self.target, call, "reading headers")
+        check_admitted(content, self.target, self.view.epoch)
+        pairs = zip(graves, content[1:], strict=True)
+        values = [name for name, header in pairs if header != FOREIGN and header[22:23] == VALUE]
+        if values:
+            call = self._absorb_call(values, [graves[name] for name in values], None, "absorb_oom")
+            self._check_stored((yield from self.lanes.ask(self.target, call, "storing deletes")))
 
     def _store_around(self, names: Sequence[bytes], records: Sequence[bytes], mark: Mark | None) -> Plan[Answer]:
         """Store the rest of a slice of which nothing was stored, because redrepl did not write what stands there.
@@ -222,13 +252,17 @@ class Copier:
             raise foreign_value(self.view.layout, self.target, content[1])
         return content
 
-    def _absorb_call(self, names: Sequence[bytes], records: Sequence[bytes], mark: Mark | None) -> ScriptCall:
+    def _absorb_call(
+        self, names: Sequence[bytes], records: Sequence[bytes], mark: Mark | None, script: str = ""
+    ) -> ScriptCall:
+        """At full memory a mark alone may move, and a change of epoch must not wait: it copies the last few writes."""
         layout = self.view.layout
+        script = script or ("absorb" if names and self.where == ON_ACTIVE else "absorb_oom")
         seen: bytes | int = b"" if self.merges else self._seen_purged_before or 0
         arguments: list[bytes | int] = [self.view.epoch, self.source.encode(), b"", b"", 0, seen]
         if mark is not None:
             arguments[2:5] = [mark.incarnation.encode(), mark.position.id.encode(), mark.position.entries]
-        return ScriptCall("absorb", (layout.member, layout.log, layout.marks, *names), (*arguments, *records))
+        return ScriptCall(script, (layout.member, layout.log, layout.marks, *names), (*arguments, *records))
 
 
 def copy_all(copier: Copier, steps: Steps) -> Plan[None]:

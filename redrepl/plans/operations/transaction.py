@@ -25,7 +25,7 @@ from redrepl.plans.view import ClusterView, describe_refusal
 from redrepl.values import limits
 from redrepl.values.effects import Answer, DeadlinePassed, Exchange, Failure, Plan, Reply, Request, ScriptCall
 from redrepl.values.errors import RequestError, TransactionConflict, Unavailable
-from redrepl.values.operation import ADD, COMPARE, DELETE, SET, Operation
+from redrepl.values.operation import ADD, COMPARE, DELETE, EXPIRE, SET, Operation
 from redrepl.values.receipt import Outcome, WriteReceipt
 from redrepl.values.record import Record, parse_record, tombstone, value_record
 from redrepl.values.stamp import NO_STAMP, STAMP_BYTES, Stamp
@@ -99,9 +99,14 @@ def change_each(view: ClusterView, order: WriteOrder, operations: Sequence[Opera
     ]
 
 
-def spread_many(view: ClusterView, order: WriteOrder, items: Sequence[Item], at: float) -> Plan[list[WriteReceipt]]:
-    """Bring records that the deciding node has stored to the other copies, in one call for each; receipts in order."""
-    spread = _SpreadMany(view, order, items)
+def spread_many(
+    view: ClusterView, order: WriteOrder, items: Sequence[Item], at: float, are_smaller: bool = False
+) -> Plan[list[WriteReceipt]]:
+    """Bring records that the deciding node has stored to the other copies, in one call for each; receipts in order.
+
+    are_smaller: than what they replaced.
+    """
+    spread = _SpreadMany(view, order, items, are_smaller)
     passed = 0.0
     while (effect := spread.next_exchange(at, passed)) is not None:
         event = yield effect
@@ -119,14 +124,15 @@ def spread_many(view: ClusterView, order: WriteOrder, items: Sequence[Item], at:
 class _SpreadMany:
     """Decided records on their way to the other copies; one tally for each. ``due``: copies they must be sent to."""
 
-    def __init__(self, view: ClusterView, order: WriteOrder, items: Sequence[Item]) -> None:
+    def __init__(self, view: ClusterView, order: WriteOrder, items: Sequence[Item], are_smaller: bool) -> None:
         self._view = view
         self._order = order
         self._items = items
         self._tallies = [Tally(view.others[order.home], order.required) for _ in items]
         for tally, item in zip(self._tallies, items, strict=True):
             tally.decided = item.record.stamp
-        self._call = view.write_many_call([item.key for item in items], [item.record.encode() for item in items])
+        keys, records = [item.key for item in items], [item.record.encode() for item in items]
+        self._call = view.write_many_call(keys, records, are_smaller)
         self._due = view.others[order.home] if order.reach_others else ()
         self._is_fresh = True
         self._waiting: list[str] = []
@@ -211,6 +217,7 @@ class _Call:
         self._mode = mode
         self._expectations = expectations
         self._operations = operations
+        self._shrinks = all(each.name in (DELETE, EXPIRE) for each in operations)
         named = [(each.key, each.user_key) for each in expectations]
         named += [(each.key, each.user_key) for each in operations]
         self._user_keys = dict(reversed(named))
@@ -243,7 +250,8 @@ class _Call:
             deadline = b"%012x" % each.deadline_millis
             arguments += [index[each.key], each.name, each.stamp.encode(), deadline, each.operand]
         names = [layout.data(key) for key in self._keys]
-        return ScriptCall("transact", (layout.member, layout.log, *names), tuple(arguments))
+        script = "transact_oom" if self._shrinks else "transact"
+        return ScriptCall(script, (layout.member, layout.log, *names), tuple(arguments))
 
     def records_of(self, content: Answer) -> dict[bytes, Record]:
         """The record that each changed key is left with."""
@@ -258,7 +266,7 @@ class _Call:
         if not records:
             return {}
         items = [Item(self._user_keys[key], key, record) for key, record in records.items()]
-        receipts = yield from spread_many(self._view, self._order, items, at)
+        receipts = yield from spread_many(self._view, self._order, items, at, self._shrinks)
         return dict(zip(records, receipts, strict=True))
 
     def changed(

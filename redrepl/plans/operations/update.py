@@ -15,6 +15,7 @@ from redrepl.plans.operations.write import WriteOrder, is_closed, receipt, sprea
 from redrepl.plans.view import ClusterView, describe_refusal
 from redrepl.values.effects import DeadlinePassed, Failure, Plan, Reply, ScriptCall
 from redrepl.values.errors import RequestError
+from redrepl.values.operation import EXPIRE
 from redrepl.values.receipt import Outcome, WriteReceipt
 from redrepl.values.record import NO_DEADLINE, Record, parse_record
 from redrepl.values.stamp import NO_STAMP, Stamp
@@ -43,7 +44,11 @@ def update_one(
     layout = view.layout
     deadline = b"%012x" % update.deadline_millis
     arguments = (view.epoch, update.operation, update.stamp.encode(), deadline, update.operand)
-    call = ScriptCall("update", (layout.member, layout.log, layout.data(key)), arguments)
+    # What only gets another deadline takes no more memory than before, on any copy.
+    is_smaller = update.operation == EXPIRE
+    call = ScriptCall(
+        "update_oom" if is_smaller else "update", (layout.member, layout.log, layout.data(key)), arguments
+    )
     event = yield from ask_decider(view, order.home, call, order.started, order.until)
     if not isinstance(event, Reply):
         assert isinstance(event, (Failure, DeadlinePassed))
@@ -53,7 +58,8 @@ def update_one(
     verdict, detail = event.content[0], event.content[1]
     if verdict == b"ok":
         record = parse_record(detail)
-        return Updated((yield from spread_decided(view, order, user_key, key, record, event.at)), record)
+        spread = spread_decided(view, order, user_key, key, record, event.at, is_smaller)
+        return Updated((yield from spread), record)
     if verdict == b"unmet":
         return Updated((yield from _unmet(view, order, user_key, key, event)), None)
     if verdict == b"unfit":

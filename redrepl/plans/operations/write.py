@@ -103,10 +103,16 @@ def _go_on(spread: _Spread, holders: list[str], event: Event) -> Plan[WriteRecei
 
 
 def spread_decided(
-    view: ClusterView, order: WriteOrder, user_key: str | bytes, key: bytes, record: Record, at: float
+    view: ClusterView,
+    order: WriteOrder,
+    user_key: str | bytes,
+    key: bytes,
+    record: Record,
+    at: float,
+    is_smaller: bool = False,
 ) -> Plan[WriteReceipt]:
-    """Bring a record that the deciding node has stored to the other copies."""
-    spread = _Spread(view, order, user_key, key, record, view.write_call(key, record.encode()))
+    """Bring a record that the deciding node has stored to the other copies. ``is_smaller``: than what it replaced."""
+    spread = _Spread(view, order, user_key, key, record, view.write_call(key, record.encode(), is_smaller))
     spread.tally.decided = record.stamp
     spread.begin_second_round()
     event: Reply | Failure | DeadlinePassed | None = None

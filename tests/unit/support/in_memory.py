@@ -31,6 +31,7 @@ from redrepl.values.record import TOMBSTONE, Record, parse_record, value_record
 from redrepl.values.report import NodeReport
 from redrepl.values.stamp import Stamp
 from redrepl.values.topology import Member, Mode, NodeRole, Topology
+from tests.support.scripts import load_scripts
 from tests.unit.support.by_hand import topology
 from tests.unit.support.compiled_scripts import compile_scripts_once
 from tests.unit.support.digest import digest
@@ -220,9 +221,7 @@ class Nodes:
     def _new_client(self, server: fakeredis.FakeServer) -> Any:
         client: Any = fakeredis.FakeRedis(server=server, protocol=2)
         compile_scripts_once(server, client)
-        for script in all_scripts().values():
-            if script.name != "digest":
-                client.script_load(script.source)
+        load_scripts(server, (script for script in all_scripts().values() if script.name != "digest"))
         client.response_callbacks.clear()
         return client
 

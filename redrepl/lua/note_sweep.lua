@@ -1,0 +1,12 @@
+-- flags: allow-oom
+-- include: guard
+-- Note how far a sweep over all keys is, or how it ended: also at full memory, because sweeps remove tombstones.
+-- Keys:      member hash, sweep hash
+-- Arguments: epoch, field and text to note, field that goes ('' for none)
+-- Answers:   1, {'refused', epoch, state}
+
+local member = read_member()
+if not admits_catch_up(member) then return refusal(member) end
+redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
+if ARGV[4] ~= '' then redis.call('HDEL', KEYS[2], ARGV[4]) end
+return 1
