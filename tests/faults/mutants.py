@@ -410,8 +410,8 @@ MUTANTS = (
     Mutant(
         name="a transaction is several log entries",
         file="redrepl/lua/transact.lua",
-        old="if #entry > 0 then redis.call('XADD', KEYS[2], '*', unpack(entry)) end\n",
-        new="for place = 1, #entry, 2 do redis.call('XADD', KEYS[2], '*', entry[place], entry[place + 1]) end\n",
+        old="local id = #entry > 0 and redis.call('XADD', KEYS[2], '*', unpack(entry))\n",
+        new="local id\nfor at = 1, #entry, 2 do id = redis.call('XADD', KEYS[2], '*', entry[at], entry[at + 1]) end\n",
         killer=f"{BATCHES}::test_a_transaction_is_one_entry_of_the_same_stamps_on_every_copy",
         evidence="assert [{",
     ),

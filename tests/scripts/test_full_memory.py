@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 from redis.exceptions import OutOfMemoryError, ResponseError
 
 from redrepl.values.record import Record
+from redrepl.values.stamp import Stamp
 from tests.scripts.harness import EPOCH, LAYOUT, Node, deleted, value
 
 LARGE = b"x" * 5000
@@ -138,7 +139,7 @@ def test_bookkeeping_passes(real_node: Node) -> None:
         assert real_node.call("inspect", [])[0][:2] == [b"cluster", b"shop"]
 
 
-STORING = {
+STORING: dict[str, Callable[[Node, Stamp], Any]] = {
     "write": lambda node, _: node.write(b"key", value(node.stamp())),
     "write with a deadline": lambda node, _: node.write(b"key", value(node.stamp(), deadline_millis=node.millis(60))),
     "write_many": lambda node, _: node.write_many({b"key": value(node.stamp())}),

@@ -54,7 +54,8 @@ def test_a_full_cluster_deletes(make_cluster: MakeCluster) -> None:
         assert set(store.get_many([f"k{number}" for number in range(6)], level="quorum").values()) == {None}
 
     async def delete_and_set() -> list[object]:
-        async with AsyncCoordinator(cluster.configuration(timeout_seconds=0.5)) as store:
+        store: AsyncCoordinator[str, bytes] = AsyncCoordinator(cluster.configuration(timeout_seconds=0.5))
+        async with store:
             calls = [store.delete("k6", level="all"), store.delete("k7", level="all"), store.set("k8", LARGE * 2)]
             return await asyncio.gather(*calls, return_exceptions=True)
 
