@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -22,10 +23,9 @@ from redrepl.plans.epochs.change_members import change_topology
 from redrepl.plans.epochs.failover import FailedOver, FailoverOrder, check_failover, fail_over
 from redrepl.plans.epochs.foresight import Foreseen, foresee, foresee_loss
 from redrepl.plans.epochs.membership import Tolerances, initialise
-from redrepl.plans.inspect import inspect_nodes
+from redrepl.plans.inspect import inspect_nodes, newest_topology
 from redrepl.plans.status import Expectations, cluster_status
 from redrepl.plans.steps import Steps
-from redrepl.plans.topology import newest_topology
 from redrepl.plans.view import ClusterView
 from redrepl.values.effects import Plan, Progress
 from redrepl.values.errors import RequestError, Unavailable
@@ -60,6 +60,7 @@ class Administration:
         self.configuration = configuration
         self._layout = KeyLayout(configuration.cluster)
         self._endpoints = list(configuration.endpoints)
+        self._given: dict[str, Endpoint] = {}
         self._driver = open_driver(configuration, self._endpoints, Purpose.MAINTAIN)
         self._tolerances = Tolerances(configuration.max_age_seconds, configuration.max_skew_seconds)
 
@@ -80,7 +81,7 @@ class Administration:
     def find_members(self) -> Topology:
         """The topology as the nodes know it; from then on all members are reached, configured or not."""
         found = find_cluster(self.configuration)
-        self._reach(endpoints_of(found.topology, self.configuration, found.seed_of))
+        self._reach(self._endpoints_of(found.topology, found.seed_of))
         return found.topology
 
     def inspect(self) -> tuple[Topology | None, dict[str, NodeReport | str]]:
@@ -94,12 +95,15 @@ class Administration:
     def _inspect(self, until: float) -> tuple[Topology | None, dict[str, NodeReport | str]]:
         reports = self._run(inspect_nodes(self._layout, self._nodes, until))
         topology = newest_topology(reports)
-        if topology is not None and set(topology.ids) != set(self._nodes):
-            known = {endpoint.node: endpoint for endpoint in self._endpoints}
-            wanted = endpoints_of(topology, self.configuration)
-            self._reach([known.get(endpoint.node, endpoint) for endpoint in wanted])
-            reports = self._run(inspect_nodes(self._layout, self._nodes, self._until()))
-        return topology, reports
+        if topology is None:
+            # The members may have other addresses by now than those that were asked.
+            self._reach(list(self.configuration.endpoints))
+            return None, reports
+        asked = {endpoint.node: endpoint.reached_at for endpoint in self._endpoints}
+        self._reach(self._endpoints_of(topology))
+        if asked != {endpoint.node: endpoint.reached_at for endpoint in self._endpoints}:
+            reports = self._run(inspect_nodes(self._layout, self._nodes, self._until(), known=topology))
+        return newest_topology(reports) or topology, reports
 
     def status(self, look_at_keys: bool = True) -> ClusterStatus:
         """Health, lag, statistics and the conditions of correctness."""
@@ -131,6 +135,7 @@ class Administration:
     def initialise(self) -> dict[str, str]:
         """Write epoch 1 to the configured nodes; answers what happened on each. Doing it again changes nothing."""
         topology = self.configuration.topology()
+        topology = topology.with_identities({node: new_identity() for node in topology.ids})
         incarnations = {node: new_incarnation() for node in topology.ids}
         return self._run(initialise(topology, incarnations, self._tolerances, self._driver.now()))
 
@@ -140,7 +145,8 @@ class Administration:
         if endpoint.node in topology.ids:
             raise RequestError(f"node {endpoint.node!r} is a member already")
         role = NodeRole.PRIMARY if topology.mode is Mode.MULTI_PRIMARY else NodeRole.REPLICA
-        changed = topology.with_member(Member(endpoint.node, endpoint.url, role))
+        changed = topology.with_member(Member(endpoint.node, endpoint.url, role, new_identity()))
+        self._given[endpoint.node] = endpoint
         self._reach([*self._endpoints, endpoint])
         return self._change(topology, changed)
 
@@ -319,8 +325,7 @@ class Administration:
 
     def _change(self, old: Topology, new: Topology) -> dict[str, str]:
         done = self._run(change_topology(old, new, self._tolerances, new_incarnation(), self._driver.now()))
-        kept = [endpoint for endpoint in self._endpoints if endpoint.node in new.ids]
-        self._reach(kept)
+        self._reach(self._endpoints_of(new))
         return done
 
     def _known(self, node: str) -> str:
@@ -338,6 +343,14 @@ class Administration:
     def _nodes(self) -> tuple[str, ...]:
         return tuple(endpoint.node for endpoint in self._endpoints)
 
+    def _endpoints_of(self, topology: Topology, seed_of: Mapping[str, str] | None = None) -> list[Endpoint]:
+        """The members' endpoints; those that were given to a call keep its login."""
+        given = self._given
+        return [
+            replace(given[each.node], url=each.url, identity=each.identity) if each.node in given else each
+            for each in endpoints_of(topology, self.configuration, seed_of)
+        ]
+
     def _reach(self, endpoints: list[Endpoint]) -> None:
         self._endpoints = endpoints
         self._driver.set_endpoints(endpoints)
@@ -347,6 +360,11 @@ class Administration:
 
     def _run(self, plan: Plan[R], on_progress: OnProgress | None = None) -> R:
         return self._driver.run(plan, on_progress)
+
+
+def new_identity() -> str:
+    """A fresh identity for a server that becomes a member."""
+    return secrets.token_hex(8)
 
 
 def new_incarnation() -> str:

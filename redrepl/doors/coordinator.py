@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -15,8 +16,8 @@ from redrepl.doors.transaction import Transaction, run_transactions
 from redrepl.edges.admission import Purpose
 from redrepl.edges.clock import StampClock
 from redrepl.edges.cluster import cluster_clock, endpoints_of, find_cluster, open_driver
-from redrepl.edges.configuration import Configuration, load_configuration
-from redrepl.edges.endpoint import split_url
+from redrepl.edges.configuration import BY_URLS, Configuration, load_configuration
+from redrepl.edges.endpoint import Endpoint, split_url, with_connect_url
 from redrepl.edges.wake_ups import NoWakeUps, QueueWakeUps
 from redrepl.plans.copies.bring_up import BroughtUp
 from redrepl.plans.copies.verify import VerifyReport
@@ -77,7 +78,8 @@ class Coordinator(CoordinatorBase[K, V]):
     def connect(cls, urls: Sequence[str], cluster: str, **options: Any) -> Self:
         """Open a cluster from the urls of some of its nodes.
 
-        Options are those of the constructor and the fields of `Configuration`.
+        Options are those of the constructor and the fields of `Configuration`; ``connect_urls`` says for members, by
+        id, at which url this program reaches them in place of the cluster's.
         """
         configuration, others = configuration_of(urls, cluster, options)
         return cls(configuration, **others)
@@ -341,12 +343,15 @@ def configuration_of(
     urls: Sequence[str], cluster: str, options: Mapping[str, Any]
 ) -> tuple[Configuration, dict[str, Any]]:
     """The configuration that urls and options name, and the options that are none of its fields."""
-    names = set(Configuration.__dataclass_fields__) - {"cluster", "endpoints", "roles"}
+    names = set(Configuration.__dataclass_fields__) - {"cluster", "endpoints", "roles", "routes"}
     settings = {name: value for name, value in options.items() if name in names}
     endpoints = tuple(split_url(f"seed-{number}", url) for number, url in enumerate(urls))
     roles = (NodeRole.PRIMARY, *([NodeRole.REPLICA] * (len(endpoints) - 1)))
     others = {name: value for name, value in options.items() if name not in names}
-    return Configuration(cluster, endpoints, roles, **settings), others
+    connect_urls: Mapping[str, str] = others.pop("connect_urls", None) or {}
+    login = Endpoint("", "", endpoints[0].username, endpoints[0].password) if endpoints else Endpoint("", "")
+    routes = tuple(with_connect_url(replace(login, node=node), url) for node, url in connect_urls.items())
+    return Configuration(cluster, endpoints, roles, routes=routes, **{"origin": BY_URLS, **settings}), others
 
 
 def wake_ups_of(configuration: Configuration) -> QueueWakeUps | NoWakeUps:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from redrepl.values.keys import KeyLayout
 
-MEMBER_FIELDS = (b"cluster", b"node", b"state", b"run_id")
+MEMBER_FIELDS = (b"cluster", b"node", b"state", b"run_id", b"identity")
 
 
 class Membership(NamedTuple):
@@ -22,6 +22,7 @@ class Membership(NamedTuple):
     node: str | None
     state: str | None
     run_id: str | None
+    identity: str | None
     actual_run_id: str
 
 
@@ -39,8 +40,11 @@ class Admission(NamedTuple):
     layout: KeyLayout
     purpose: Purpose
 
-    def refusal(self, node: str, found: Membership) -> str | None:
-        """Why the node is not admitted, None if it is."""
+    def refusal(self, node: str, found: Membership, identity: str | None = None) -> str | None:
+        """Why the node is not admitted, None if it is.
+
+        identity: the one that the topology gives this member; another server of its name serves nobody. None: any.
+        """
         if self.purpose is Purpose.DISCOVER:
             return None
         if found.cluster is None:
@@ -50,6 +54,11 @@ class Admission(NamedTuple):
             return f"the server at this address is node {found.node!r} of cluster {found.cluster!r}, not {node!r}"
         if self.purpose is not Purpose.SERVE:
             return None
+        if identity is not None and (found.identity or "") != identity:
+            return (
+                f"this server is not the member {node!r} of the cluster: another server has that place (`redrepl "
+                "status` says which; `redrepl nodes replace` gives it to another one)"
+            )
         if found.run_id != found.actual_run_id:
             return "restarted since it was admitted and may have lost data; the workers check it and bring it up"
         if found.state != "active":

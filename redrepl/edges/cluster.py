@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from dataclasses import replace
 
 from redrepl.edges.admission import Admission, Purpose
 from redrepl.edges.clock import SystemClock
@@ -31,18 +33,22 @@ def find_cluster(configuration: Configuration) -> Discovery:
 
 
 def endpoints_of(
-    topology: Topology, configuration: Configuration, seed_of: dict[str, str] | None = None
+    topology: Topology, configuration: Configuration, seed_of: Mapping[str, str] | None = None
 ) -> list[Endpoint]:
-    """Addresses of all members: as configured where that is known, else as the topology says."""
-    configured = {endpoint.node: endpoint for endpoint in configuration.endpoints}
-    login = configuration.endpoints[0]
+    """Addresses and identities of all members, as the topology says, with the logins that are configured.
+
+    A configured ``url`` serves to find the cluster. Where a member is reached at another address from here, its
+    ``connect_url`` says so. Members that are not configured have the login of the seed that led to them (``seed_of``),
+    or of the first one.
+    """
+    configured = {endpoint.node: endpoint for endpoint in (*configuration.endpoints, *configuration.routes)}
     endpoints = []
     for member in topology.members:
-        known = configured.get((seed_of or {}).get(member.id, member.id))
+        known = configured.get(member.id)
         if known is None:
-            endpoints.append(Endpoint(member.id, member.url, login.username, login.password))
-        else:
-            endpoints.append(Endpoint(member.id, known.url, known.username, known.password))
+            seed = configured.get((seed_of or {}).get(member.id, ""), configuration.endpoints[0])
+            known = replace(seed, connect_url=None)
+        endpoints.append(replace(known, node=member.id, url=member.url, identity=member.identity))
     return endpoints
 
 

@@ -9,12 +9,15 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from redrepl.edges.endpoint import Endpoint, split_url
+from redrepl.edges.endpoint import Endpoint, split_url, with_connect_url
 from redrepl.values import limits
 from redrepl.values.errors import ConfigError, RequestError
 from redrepl.values.level import Level, parse_level
 from redrepl.values.topology import Member, Mode, NodeRole, Topology, check_members
 from redrepl.values.validation import check_name, check_timeout
+
+BY_URLS = "urls"
+"""The origin of a configuration that has urls of some nodes and knows nothing of the others."""
 
 AUTOMATIC = "automatic"
 MANUAL = "manual"
@@ -22,7 +25,7 @@ REPAIR, REPORT, OFF = "repair", "report", "off"
 """What a sweep does about differences."""
 
 DEFAULT_FILE = "redrepl.toml"
-_NODE_KEYS = ("id", "url", "role", "username", "password_env", "password_file")
+_NODE_KEYS = ("id", "url", "role", "connect_url", "username", "password_env", "password_file")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,8 @@ class Configuration:
     wake-ups, the workers' tick alone. required_readers: condition of correctness "read capacity": copies that must be
     able to serve reads. failover: "automatic" (workers and monitors give the role of a primary that is away to another
     node) or "manual". anti_entropy: what a sweep over all keys does about differences: "repair" them, only "report"
-    them, or "off" for no sweeps. probe_seconds and the failover_after_*, log_*, sweep_* and tombstone_* settings: see
+    them, or "off" for no sweeps. routes: members that are not among the nodes, with their ``connect_url``.
+    probe_seconds and the failover_after_*, log_*, sweep_* and tombstone_* settings: see
     `redrepl.values.limits`.
     """
 
@@ -63,6 +67,7 @@ class Configuration:
     sweep_keys_per_second: int = limits.SWEEP_KEYS_PER_SECOND
     tombstone_retention_seconds: float = limits.TOMBSTONE_RETENTION_SECONDS
     origin: str = "arguments"
+    routes: tuple[Endpoint, ...] = ()
 
     def __post_init__(self) -> None:
         _check(self)
@@ -78,7 +83,7 @@ class Configuration:
         return tuple(Member(endpoint.node, endpoint.url, role) for endpoint, role in pairs)
 
 
-_OPTIONS = {f.name: f for f in fields(Configuration) if f.name not in ("endpoints", "roles", "origin")}
+_OPTIONS = {f.name: f for f in fields(Configuration) if f.name not in ("endpoints", "roles", "origin", "routes")}
 
 
 def load_configuration(
@@ -145,6 +150,8 @@ def _endpoint(node: dict[str, Any], number: int, environment: Mapping[str, str])
         if not isinstance(value, str):
             raise ConfigError(f"{where}.{name} must be a string, not {value!r}")
     endpoint = split_url(check_name(f"{where}.id", node["id"]), node["url"])
+    if "connect_url" in node:
+        endpoint = with_connect_url(endpoint, node["connect_url"])
     password = _password(where, node, environment)
     return replace(endpoint, username=node.get("username", endpoint.username), password=password or endpoint.password)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -16,12 +16,23 @@ _SCHEMES = {"valkey": "redis", "valkeys": "rediss", "redis": "redis", "rediss": 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A node's address and login. ``url`` is free of secrets."""
+    """A node's address and login. ``url`` and ``connect_url`` are free of secrets.
+
+    connect_url: where this program reaches the node in place of ``url`` (NAT, a tunnel, a proxy). identity: of the
+    member that must be found there; None: whichever server is.
+    """
 
     node: str
     url: str
     username: str | None = None
     password: str | None = field(default=None, repr=False)
+    connect_url: str | None = None
+    identity: str | None = None
+
+    @property
+    def reached_at(self) -> str:
+        """The url that connections are opened to."""
+        return self.connect_url or self.url
 
 
 _LOGIN = re.compile(r"(?P<start>^|//)(?P<user>[^:@/?#]*):[^/?#]*@")
@@ -54,6 +65,14 @@ def split_url(node: str, url: str) -> Endpoint:
     return Endpoint(node, _without_login(url), options.get("username"), options.get("password"))
 
 
+def with_connect_url(endpoint: Endpoint, url: str) -> Endpoint:
+    """The endpoint reached at another url, whose login counts where it has one. Raises ConfigError as `split_url`."""
+    other = split_url(endpoint.node, url)
+    if other.username is None and other.password is None:
+        return replace(endpoint, connect_url=other.url)
+    return replace(endpoint, connect_url=other.url, username=other.username, password=other.password)
+
+
 def _parse(scheme: str, rest: str) -> dict[str, Any]:
     parsed: dict[str, Any] = dict(parse_url(f"{_SCHEMES[scheme]}://{rest}"))  # type: ignore[no-untyped-call]
     return parsed
@@ -61,7 +80,7 @@ def _parse(scheme: str, rest: str) -> dict[str, Any]:
 
 def connection_options(endpoint: Endpoint) -> tuple[type[Any], dict[str, Any]]:
     """The class and arguments of redis-py's connection for this endpoint."""
-    scheme, _, rest = endpoint.url.partition("://")
+    scheme, _, rest = endpoint.reached_at.partition("://")
     options = _parse(scheme, rest)
     options.pop("connection_class", None)
     options["username"], options["password"] = endpoint.username, endpoint.password
@@ -75,4 +94,5 @@ def connection_options(endpoint: Endpoint) -> tuple[type[Any], dict[str, Any]]:
 
 def address(endpoint: Endpoint) -> str:
     """Host and port, or the socket path, for messages."""
-    return urlsplit(endpoint.url).netloc or urlsplit(endpoint.url).path
+    parts = urlsplit(endpoint.reached_at)
+    return parts.netloc or parts.path

@@ -37,9 +37,9 @@ def introduce(
     answers = talk.ask(opening)
     answered_seconds = time.monotonic() - began
     fields, information, known = answers[-3:]
-    cluster, node, state, run_id = [None if value is None else value.decode() for value in fields]
-    found = Membership(cluster, node, state, run_id, _run_id(information))
-    if (reason := admission.refusal(endpoint.node, found)) is not None:
+    cluster, node, state, run_id, identity = [None if value is None else value.decode() for value in fields]
+    found = Membership(cluster, node, state, run_id, identity, _run_id(information))
+    if (reason := admission.refusal(endpoint.node, found, endpoint.identity)) is not None:
         raise NodeUnusable(f"{address(endpoint)} {reason}")
     _load_scripts(talk, known)
     return found, answered_seconds

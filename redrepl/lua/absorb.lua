@@ -4,9 +4,9 @@
 -- before records that are not here. One log entry holds what was new.
 -- The script `absorb_oom` takes them at full memory too: whoever calls it knows that they are few, or smaller.
 -- Keys:      member hash, change log, marks hash, the users' keys (all different)
--- Arguments: epoch, source node, incarnation of its log, stream id and entry count up to which everything is here
---            (id '' moves no mark), this node's purged_before as it was before the records were read, or '' to pass over
---            what is older where nothing stands, a record for each key
+-- Arguments: epoch, field of the source in the marks hash, incarnation of its log, stream id and entry count up to which
+--            everything is here (id '' moves no mark), this node's purged_before as it was before the records were read,
+--            or '' to pass over what is older where nothing stands, a record for each key
 -- Answers:   {'ok', number of records that were new}, {'foreign', key}, {'purged'} where a tombstone that was later than
 --            one of the records may have been purged since it was read; nothing was stored, {'refused', epoch, state}
 

@@ -1,12 +1,21 @@
 -- flags: allow-oom
 -- Change a member's fields if its epoch, state and run id are still those the caller saw. A topology is replaced by none
--- of an earlier epoch.
--- Keys:      member hash, topology hash
+-- of an earlier epoch; with it go the cursors and marks of servers that it does not name.
+-- Keys:      member hash, topology hash, cursors hash, marks hash
 -- Arguments: expected epoch, expected state, expected run id, topology (JSON, '' leaves it), then field and value pairs
 -- Answers:   1, {'changed', epoch, state}
 
 local function epoch_of(topology)
   return tonumber(string.match(topology or '', '"epoch":(%d+)') or 0)
+end
+
+local function forget_others(positions, topology)
+  for _, field in ipairs(redis.call('HKEYS', positions)) do
+    local identity = string.match(field, '@(.+)$')
+    if identity and not string.find(topology, '"identity":"' .. identity .. '"', 1, true) then
+      redis.call('HDEL', positions, field)
+    end
+  end
 end
 
 local found = redis.call('HMGET', KEYS[1], 'epoch', 'state', 'run_id')
@@ -16,5 +25,7 @@ end
 for index = 5, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[index], ARGV[index + 1]) end
 if ARGV[4] ~= '' and epoch_of(ARGV[4]) >= epoch_of(redis.call('HGET', KEYS[2], 'topology')) then
   redis.call('HSET', KEYS[2], 'topology', ARGV[4])
+  forget_others(KEYS[3], ARGV[4])
+  forget_others(KEYS[4], ARGV[4])
 end
 return 1

@@ -2,7 +2,7 @@
 -- include: guard position
 -- Note on the source how far its log has been confirmed on another node. Cursors move forward only, unless forced.
 -- Keys:      member hash, cursors hash
--- Arguments: epoch, target node, stream id, entry count up to it, '1' to move back too
+-- Arguments: epoch, field of the target in the cursors hash, stream id, entry count up to it, '1' to move back too
 -- Answers:   1, 0 where a later cursor stands, {'refused', epoch, state}
 
 local member = read_member()

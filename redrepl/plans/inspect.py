@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from redrepl.plans.view import inspect_keys
 from redrepl.values.effects import DeadlinePassed, Exchange, Failure, PlainCommand, Plan, Reply, Request, ScriptCall
 from redrepl.values.errors import ConfigError
 from redrepl.values.keys import KeyLayout
 from redrepl.values.report import NodeReport, parse_report
+from redrepl.values.topology import Topology
 
 STRAGGLER_SECONDS = 0.05
 """For nodes that have not answered yet when those that matter have."""
@@ -21,11 +22,17 @@ Found = dict[str, NodeReport | str]
 
 
 def inspect_nodes(
-    layout: KeyLayout, nodes: Iterable[str], until: float, is_enough: Callable[[Found], bool] | None = None
+    layout: KeyLayout,
+    nodes: Iterable[str],
+    until: float,
+    is_enough: Callable[[Found], bool] | None = None,
+    known: Topology | None = None,
 ) -> Plan[Found]:
     """Each node's report, or in words why there is none. Never raises for a node's failure.
 
     is_enough: once it holds of what was found, the others get a moment, and are not waited for until the end.
+    known: the topology that the caller goes by. By it, or by a newer one that is found, it is judged which servers are
+    members, and whose cursors and marks count.
     """
     nodes = tuple(nodes)
     found: Found = dict.fromkeys(nodes, "no answer in time")
@@ -48,7 +55,22 @@ def inspect_nodes(
             if is_enough is not None and is_enough(found):
                 until = min(until, event.at + STRAGGLER_SECONDS)
                 effect = Exchange((), until)
-    return found
+    return _as_seen(found, known)
+
+
+def newest_topology(reports: Mapping[str, NodeReport | str]) -> Topology | None:
+    """The newest topology among node reports."""
+    known = [report.topology for report in reports.values() if isinstance(report, NodeReport) and report.topology]
+    return max(known, key=lambda topology: topology.epoch, default=None)
+
+
+def _as_seen(found: Found, known: Topology | None) -> Found:
+    newest = newest_topology(found)
+    if newest is None or (known is not None and known.epoch >= newest.epoch):
+        newest = known
+    if newest is None:
+        return found
+    return {node: report if isinstance(report, str) else report.seen_by(newest) for node, report in found.items()}
 
 
 def run_id_in(information: bytes) -> str:

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from redrepl.plans.conditions import Contents, verdicts_on
 from redrepl.plans.epochs.reinstate import why_primary_waits
+from redrepl.plans.inspect import newest_topology
 from redrepl.plans.scan import SCAN_START, header_is_live, read_headers, scan_page
 from redrepl.plans.steps import Steps
-from redrepl.plans.topology import newest_topology
 from redrepl.plans.view import ClusterView
 from redrepl.values import limits
 from redrepl.values.effects import Exchange, PlainCommand, Plan, Reply, Request

@@ -15,6 +15,7 @@ from redrepl.plans.scatter import Gathered, gather
 from redrepl.plans.view import ask, expect_reply
 from redrepl.values.effects import Answer, Command, DeadlinePassed, Exchange, Plan
 from redrepl.values.keys import KeyLayout
+from redrepl.values.topology import Topology
 
 R = TypeVar("R")
 
@@ -49,10 +50,14 @@ class Steps:
         return self.step(lambda until: gather(commands, self.at, until))
 
     def inspect(
-        self, layout: KeyLayout, nodes: Iterable[str], is_enough: Callable[[Found], bool] | None = None
+        self,
+        layout: KeyLayout,
+        nodes: Iterable[str],
+        is_enough: Callable[[Found], bool] | None = None,
+        known: Topology | None = None,
     ) -> Plan[Found]:
         """Each node's report, as `inspect_nodes` gives it."""
-        return self.step(lambda until: inspect_nodes(layout, nodes, until, is_enough))
+        return self.step(lambda until: inspect_nodes(layout, nodes, until, is_enough, known))
 
     def step(self, begin: Callable[[float], Plan[R]]) -> Plan[R]:
         """Carry out a plan of one deadline as one step: ``begin`` gets it, and the next step's begins when it ends."""

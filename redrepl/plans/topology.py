@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from redrepl.plans.inspect import inspect_nodes
+from redrepl.plans.inspect import inspect_nodes, newest_topology
 from redrepl.plans.view import ClusterView
 from redrepl.values.effects import DeadlinePassed, Exchange, Failure, PlainCommand, Plan, Reply, Request
 from redrepl.values.errors import Unavailable
@@ -38,20 +38,15 @@ def read_topology(view: ClusterView, until: float) -> Plan[Topology]:
     return max(found, key=lambda topology: topology.epoch)
 
 
-def newest_topology(reports: dict[str, NodeReport | str]) -> Topology | None:
-    """The newest topology among node reports."""
-    known = [report.topology for report in reports.values() if isinstance(report, NodeReport) and report.topology]
-    return max(known, key=lambda topology: topology.epoch, default=None)
-
-
 def check_members_stayed(topology: Topology, fenced: dict[str, NodeReport | str]) -> None:
     """Raise Unavailable where one that was fenced knows other members, later ones, than those who were counted.
 
-    That the role moved meanwhile does not matter: a majority is one of the same members then.
+    Another server of the same name is another member. That the role moved meanwhile does not matter: a majority is one
+    of the same members then.
     """
     newest = newest_topology(fenced)
-    if newest is not None and newest.epoch > topology.epoch and set(newest.ids) != set(topology.ids):
-        evidence = {f"epoch {newest.epoch}": f"members are {', '.join(newest.ids)}"}
+    if newest is not None and newest.epoch > topology.epoch and newest.identities != topology.identities:
+        evidence = {f"epoch {newest.epoch}": f"members are {', '.join(newest.ids)}, or other servers of these names"}
         raise Unavailable("somebody else changed the members meanwhile", evidence)
 
 

@@ -51,6 +51,7 @@ class ClusterView:
         self.decider = topology.decider
         self.others = {node: topology.others(node) for node in topology.ids}
         self.everybody = frozenset(topology.ids)
+        self.position_fields = {node: topology.position_field(node).encode() for node in topology.ids}
         self.from_home = {node: (node, *self.others[node]) for node in topology.ids}
         self.patience_seconds = SUSPECT_SECONDS if self.decider is not None and len(self.ids) > 1 else float("inf")
         self._levels = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from redrepl.values.effects import Answer
@@ -84,7 +84,11 @@ class Log(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class NodeReport:
-    """One node's answer to `inspect`, with the run id that INFO gives. ``member`` is empty on a stranger."""
+    """One node's answer to `inspect`, with the run id that INFO gives. ``member`` is empty on a stranger.
+
+    named: the identity that the newest topology gives this node, None where it names no such node, or none is known.
+    cursors, marks: by node, as `seen_by` finds them.
+    """
 
     node: str
     member: dict[str, str]
@@ -97,6 +101,22 @@ class NodeReport:
     clusters: dict[str, str]
     checkpoints: tuple[Checkpoint, ...] = ()
     sweep: Mapping[str, str] = field(default_factory=dict)
+    named: str | None = None
+
+    def seen_by(self, topology: Topology) -> NodeReport:
+        """The report as it counts in a topology: cursors and marks of its members, and of no other servers."""
+        fields = {topology.position_field(node): node for node in topology.ids}
+        return replace(
+            self,
+            named=topology.identities.get(self.node),
+            cursors={fields[name]: cursor for name, cursor in self.cursors.items() if name in fields},
+            marks={fields[name]: mark for name, mark in self.marks.items() if name in fields},
+        )
+
+    @property
+    def identity(self) -> str:
+        """Which server this is: drawn when it was enrolled. '' for a stranger, and in clusters made before."""
+        return self.member.get("identity", "")
 
     @property
     def epoch(self) -> int:
@@ -144,8 +164,8 @@ class NodeReport:
 
     @property
     def is_itself(self) -> bool:
-        """Whether the server at this node's address is this node, and not another one or a copy of its data."""
-        return self.member.get("node") == self.node
+        """Whether the server at this node's address is this member, and not another server, whatever its name."""
+        return self.member.get("node") == self.node and self.named in (None, self.identity)
 
     @property
     def may_be_outdated(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -37,11 +37,16 @@ class NodeState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A node as the topology names it. ``url`` carries no password."""
+    """A node as the topology names it. ``url`` carries no password.
+
+    identity: drawn at random when the server was enrolled, '' in clusters made before there were any. The member is
+    the server with this identity, and no other one of its name.
+    """
 
     id: str
     url: str
     role: NodeRole
+    identity: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +107,16 @@ class Topology:
                 return member
         raise KeyError(node)
 
+    @property
+    def identities(self) -> dict[str, str]:
+        """The identity of each member, by its id. Topologies in which these are equal count by the same servers."""
+        return {member.id: member.identity for member in self.members}
+
+    def position_field(self, node: str) -> str:
+        """The hash field of a member's cursor or mark: what was noted for one server never counts for another."""
+        identity = self.member(node).identity
+        return f"{node}@{identity}" if identity else node
+
     def others(self, node: str) -> tuple[str, ...]:
         """Ids of all members but this one."""
         return tuple(other for other in self.ids if other != node)
@@ -125,6 +140,15 @@ class Topology:
         kept = tuple(member for member in self.members if member.id != node)
         return replace(self, epoch=self.epoch + 1, members=kept)
 
+    def with_replaced(self, member: Member) -> Topology:
+        """The next epoch, with this member in the place of the one with its id."""
+        members = tuple(member if member.id == other.id else other for other in self.members)
+        return replace(self, epoch=self.epoch + 1, members=members)
+
+    def with_identities(self, identities: Mapping[str, str]) -> Topology:
+        """The same members with these identities."""
+        return replace(self, members=tuple(replace(each, identity=identities[each.id]) for each in self.members))
+
     def with_primary(self, node: str, epoch: int) -> Topology:
         """The topology of a later epoch, in which this member is the one primary."""
         members = tuple(
@@ -134,7 +158,7 @@ class Topology:
 
     def encode(self) -> str:
         """JSON, as it is stored on the nodes."""
-        members = [{"id": m.id, "url": m.url, "role": m.role.value} for m in self.members]
+        members = [{"id": m.id, "url": m.url, "role": m.role.value, "identity": m.identity} for m in self.members]
         content = {"cluster": self.cluster, "epoch": self.epoch, "mode": self.mode.value, "members": members}
         content["merged_epoch"] = self.merged_epoch
         return json.dumps(content, separators=(",", ":"))
@@ -144,7 +168,9 @@ class Topology:
         """Read what `encode` wrote. Raises ConfigError on anything else."""
         try:
             content = json.loads(text)
-            members = tuple(Member(m["id"], m["url"], NodeRole(m["role"])) for m in content["members"])
+            members = tuple(
+                Member(m["id"], m["url"], NodeRole(m["role"]), m.get("identity", "")) for m in content["members"]
+            )
             epoch: int = content["epoch"]
             return cls(content["cluster"], epoch, Mode(content["mode"]), members, content.get("merged_epoch", epoch))
         except (ValueError, KeyError, TypeError) as error:

@@ -26,7 +26,7 @@ _FIRST_KEYS: dict[str, tuple[bytes, ...]] = {
     "absorb": (LAYOUT.member, LAYOUT.log, LAYOUT.marks),
     "absorb_oom": (LAYOUT.member, LAYOUT.log, LAYOUT.marks),
     "checkpoint": (LAYOUT.member, LAYOUT.checkpoints),
-    "change_member": (LAYOUT.member, LAYOUT.topology),
+    "change_member": (LAYOUT.member, LAYOUT.topology, *_POSITIONS),
     "confirm": (LAYOUT.member, LAYOUT.cursors),
     "digest": (),
     "enrol": (LAYOUT.member, LAYOUT.topology, CLUSTERS_KEY),

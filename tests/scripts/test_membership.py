@@ -126,16 +126,33 @@ def test_leaving_takes_the_bookkeeping_and_leaves_the_records(node: Node) -> Non
     node.call("confirm", [], b"7", b"b", b"1-0", 1, b"0")
     node.client.hset(LAYOUT.topology, "topology", TOPOLOGY)
     node.client.hset(CLUSTERS_KEY, "shop", "a")
-    assert node.call("leave", [], b"shop", b"a") == 1
+    assert node.call("leave", [], b"shop", b"a", b"") == 1
     assert node.client.keys("*") == [LAYOUT.data(b"key")]
     assert node.stored(b"key") == record.encode()
-    assert node.call("leave", [], b"shop", b"a") == 0
+    assert node.call("leave", [], b"shop", b"a", b"") == 0
 
 
 @pytest.mark.parametrize(("cluster", "name"), [(b"bakery", b"a"), (b"shop", b"b"), (b"", b"")])
 def test_whoever_is_no_such_member_does_not_leave(node: Node, cluster: bytes, name: bytes) -> None:
     node.client.hset(CLUSTERS_KEY, "shop", "a")
     before = node.client.hgetall(LAYOUT.member)
-    assert node.call("leave", [], cluster, name) == 0
+    assert node.call("leave", [], cluster, name, b"") == 0
     assert node.client.hgetall(LAYOUT.member) == before
     assert node.client.hgetall(CLUSTERS_KEY) == {b"shop": b"a"}
+
+
+def test_another_server_of_the_name_does_not_leave(node: Node) -> None:
+    node.enrol(cluster="shop", node="a", identity="old")
+    assert node.call("leave", [], b"shop", b"a", b"new") == 0
+    assert node.call("leave", [], b"shop", b"a", b"old") == 1
+
+
+def test_with_a_topology_go_the_cursors_and_marks_of_servers_that_it_does_not_name(node: Node) -> None:
+    node.enrol(run_id="run")
+    for positions in (LAYOUT.cursors, LAYOUT.marks):
+        node.client.hset(positions, mapping={"b@old": "x", "b@new": "y", "c": "z"})
+    told = b'{"epoch":8,"members":[{"id":"b","identity":"new"},{"id":"c","identity":""}]}'
+    assert node.call("change_member", [], b"7", b"active", b"run", told, b"epoch", b"8") == 1
+    assert [sorted(node.client.hkeys(positions)) for positions in (LAYOUT.cursors, LAYOUT.marks)] == [
+        [b"b@new", b"c"]
+    ] * 2

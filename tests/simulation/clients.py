@@ -79,7 +79,13 @@ class Store(CoordinatorBase[bytes, bytes]):
 
     def __init__(self, configuration: Configuration, topology: Topology, program: Program, writer: int) -> None:
         clock = StampClock(_Clock(program), writer)
+        self._program = program
         super().__init__(configuration, topology, program, program, clock=clock)
+        program.follow(topology.identities)
+
+    def _adopt(self, topology: Topology) -> None:
+        super()._adopt(topology)
+        self._program.follow(topology.identities)
 
 
 class Client:

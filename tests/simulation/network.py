@@ -331,10 +331,10 @@ class Machine:
 
     def _introduce(self) -> Introduction:
         fields = self._carry_out(self._ask_member)
-        cluster, node, state, run_id = [None if value is None else value.decode() for value in fields]
+        cluster, node, state, run_id, identity = [None if value is None else value.decode() for value in fields]
         actual = run_id_in(self._carry_out(PlainCommand((b"INFO", b"server"))))
         missing = tuple(sha for sha in self._shas if sha not in self.server.scripts)
-        return Introduction(Membership(cluster, node, state, run_id, actual), missing)
+        return Introduction(Membership(cluster, node, state, run_id, identity, actual), missing)
 
     def _carry_out(self, command: Command) -> Any:
         return self.server.answer(command, self._sources, self.wall_seconds)

@@ -7,6 +7,7 @@ What is sent when, whom an answer belongs to, gates, retries and admission are t
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
+from dataclasses import replace
 from typing import Any, NamedTuple, TypeAlias
 
 from redrepl.edges.admission import Admission, Purpose
@@ -34,8 +35,11 @@ Script: TypeAlias = Generator[Any, Any, None]
 class Gate(NodeGate):
     """The library's gate to a node, opening connections in the simulation instead of in a thread."""
 
-    def __init__(self, program: Program, node: str, admission: Admission, timeout_seconds: float) -> None:
-        super().__init__(split_url(node, f"redis://{node}:6379/0"), admission, timeout_seconds)
+    def __init__(
+        self, program: Program, node: str, admission: Admission, timeout_seconds: float, identity: str | None = None
+    ) -> None:
+        endpoint = replace(split_url(node, f"redis://{node}:6379/0"), identity=identity)
+        super().__init__(endpoint, admission, timeout_seconds)
         self._program = program
         self._node = node
         self._opening: Connection | None = None
@@ -79,7 +83,7 @@ class Gate(NodeGate):
         if type(content) is not Introduction:
             self._hand_over(connection, None)
             return
-        if (reason := self.admission.refusal(self._node, content.membership)) is not None:
+        if (reason := self.admission.refusal(self._node, content.membership, self.endpoint.identity)) is not None:
             self._fail(reason)
             return
         connection.run_id = content.membership.actual_run_id
@@ -312,8 +316,15 @@ class Program:
         self._purpose = purpose
         self._channels: list[Channel] = []
         self._scripts: list[Script] = []
-        admission = Admission(layout, purpose)
-        self.gates = {node: Gate(self, node, admission, timeout_seconds) for node in network.machines}
+        self._admission = Admission(layout, purpose)
+        self.gates = {node: Gate(self, node, self._admission, timeout_seconds) for node in network.machines}
+
+    def follow(self, identities: dict[str, str]) -> None:
+        """From now on these servers are the members; to others connections are neither kept nor opened."""
+        for node, identity in identities.items():
+            if (gate := self.gates[node]).endpoint.identity != identity:
+                self.gates = {**self.gates, node: Gate(self, node, self._admission, self.timeout_seconds, identity)}
+                gate.close()
 
     def start(self, script: Script) -> None:
         """Begin to do something, in a thread of its own."""

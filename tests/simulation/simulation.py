@@ -12,7 +12,7 @@ from redrepl.edges.configuration import Configuration
 from redrepl.edges.endpoint import split_url
 from redrepl.plans.copies.upkeep import needs_bringing_up
 from redrepl.plans.epochs.membership import enrol_call
-from redrepl.plans.topology import newest_topology
+from redrepl.plans.inspect import newest_topology
 from redrepl.plans.view import inspect_keys
 from redrepl.values.effects import ScriptCall
 from redrepl.values.keys import KeyLayout
@@ -107,7 +107,8 @@ class Simulation:
         self.is_work_left = True
         self.is_settled = False
         roles = [NodeRole.PRIMARY] + [NodeRole.REPLICA] * (settings.copies - 1)
-        members = (Member(node, f"redis://{node}:6379/0", role) for node, role in zip(self.nodes, roles, strict=True))
+        pairs = zip(self.nodes, roles, strict=True)
+        members = (Member(node, f"redis://{node}:6379/0", role, f"id-{node}") for node, role in pairs)
         self.topology = Topology("shop", 1, Mode.PRIMARY_REPLICA, tuple(members))
         self.network = self._new_network(sources)
         self.configuration = self._new_configuration()
@@ -270,7 +271,7 @@ class Simulation:
                 self._split.append(f"{other} and {machine.name} decide in epoch {epoch.decode()}")
 
     def _is_repaired(self, machine: Machine) -> bool:
-        reports = {each.name: self._report(each) for each in self.network.machines.values()}
+        reports = self._reports()
         own = reports[machine.name]
         return machine.is_up and own.is_serving and own.epoch == max(report.epoch for report in reports.values())
 
@@ -292,15 +293,17 @@ class Simulation:
             return False
         return all(machine.is_idle for machine in self.network.machines.values())
 
-    def _reports(self) -> upkeep.Reports:
-        return {name: self._report(machine) for name, machine in self.network.machines.items()}
+    def _reports(self) -> dict[str, NodeReport]:
+        found = {name: self._report(machine) for name, machine in self.network.machines.items()}
+        newest = newest_topology(found) or self.topology
+        return {name: report.seen_by(newest) for name, report in found.items()}
 
     def _newest_topology(self) -> Topology:
         return newest_topology(self._reports()) or self.topology
 
     def _unsettled(self) -> list[str]:
         """Members that lack something."""
-        reports = self._reports()
+        reports: upkeep.Reports = {**self._reports()}
         topology = newest_topology(reports)
         return list(self.nodes) if topology is None else needs_bringing_up(topology, reports)
 

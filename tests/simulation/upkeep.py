@@ -18,9 +18,8 @@ from redrepl.plans.epochs.change_members import change_topology
 from redrepl.plans.epochs.failover import FailoverOrder, fail_over
 from redrepl.plans.epochs.membership import Tolerances
 from redrepl.plans.epochs.suspicion import Suspicion
-from redrepl.plans.inspect import inspect_nodes
+from redrepl.plans.inspect import inspect_nodes, newest_topology
 from redrepl.plans.steps import Steps
-from redrepl.plans.topology import newest_topology
 from redrepl.plans.view import ClusterView
 from redrepl.values.errors import RedreplError
 from redrepl.values.keys import KeyLayout

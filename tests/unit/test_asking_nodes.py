@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from redrepl.plans.epochs.membership import Tolerances, initialise, rule_of
-from redrepl.plans.inspect import STRAGGLER_SECONDS, inspect_nodes, run_id_in
+from redrepl.plans.inspect import STRAGGLER_SECONDS, inspect_nodes, newest_topology, run_id_in
 from redrepl.plans.steps import Steps
-from redrepl.plans.topology import discover, newest_topology, read_topology
+from redrepl.plans.topology import discover, read_topology
 from redrepl.plans.view import ClusterView, EpochMoved, check_admitted
 from redrepl.values.effects import PlainCommand, ScriptCall
 from redrepl.values.errors import RequestError, Unavailable

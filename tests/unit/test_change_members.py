@@ -16,9 +16,8 @@ from redrepl.plans.epochs.failover import FailoverOrder, fail_over
 from redrepl.plans.epochs.membership import Tolerances, change_call
 from redrepl.plans.epochs.reinstate import reinstate
 from redrepl.plans.epochs.suspicion import Suspicion
-from redrepl.plans.inspect import inspect_nodes
+from redrepl.plans.inspect import inspect_nodes, newest_topology
 from redrepl.plans.steps import Steps
-from redrepl.plans.topology import newest_topology
 from redrepl.values.effects import Plan
 from redrepl.values.errors import RedreplError, Unavailable
 from redrepl.values.record import Record

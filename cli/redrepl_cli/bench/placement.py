@@ -40,7 +40,7 @@ def find_placement(settings: Settings) -> Placement:
     with Coordinator[str, bytes](own) as coordinator:
         endpoints = endpoints_of(coordinator.topology, own)
     times = {endpoint.node: _round_trip(endpoint, own.timeout_seconds) for endpoint in endpoints}
-    return Placement(times, tuple(endpoint.node for endpoint in endpoints if is_here(endpoint.url)))
+    return Placement(times, tuple(endpoint.node for endpoint in endpoints if is_here(endpoint.reached_at)))
 
 
 def _round_trip(endpoint: Endpoint, timeout_seconds: float) -> float | None:

@@ -111,5 +111,5 @@ def client_of(endpoint: Endpoint) -> Iterator[Redis]:
 
 def redis_url(endpoint: Endpoint) -> str:
     """The address in redis-py's spelling, which knows no valkey://."""
-    scheme, _, rest = endpoint.url.partition("://")
+    scheme, _, rest = endpoint.reached_at.partition("://")
     return f"{scheme.replace('valkey', 'redis')}://{rest}"

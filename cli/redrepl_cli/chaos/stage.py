@@ -122,9 +122,10 @@ class Stage:
         }
         lines = [f"{option} = {json.dumps(value)}" for option, value in settings.items()]
         for number, (node, server) in enumerate(self.servers.items()):
-            url = proxies[node].url(server.url) if proxies else server.url
             role = NodeRole.REPLICA if number else NodeRole.PRIMARY
-            lines += ["", "[[nodes]]", f'id = "{node}"', f'url = "{url}"', f'role = "{role.value}"']
+            lines += ["", "[[nodes]]", f'id = "{node}"', f'url = "{server.url}"', f'role = "{role.value}"']
+            if proxies:
+                lines.append(f'connect_url = "{proxies[node].url(server.url)}"')
         self._file(name).write_text("\n".join(lines) + "\n", encoding="utf-8")
         return load_configuration(self._file(name), environment={})
 

@@ -122,6 +122,5 @@ def cut_off(configuration: Configuration, own: str, dead_url: str) -> Configurat
     """The configuration of a client that reaches its own primary alone: everybody else is behind a closed port."""
     from dataclasses import replace
 
-    endpoints = tuple(e if e.node == own else replace(e, url=dead_url) for e in configuration.endpoints)
-    distinct = tuple(replace(e, url=f"{e.url}/{n}") if e.node != own else e for n, e in enumerate(endpoints))
-    return replace(configuration, endpoints=distinct, home=own, queue_url=None)
+    endpoints = tuple(e if e.node == own else replace(e, connect_url=dead_url) for e in configuration.endpoints)
+    return replace(configuration, endpoints=endpoints, home=own, queue_url=None)

@@ -12,7 +12,7 @@ from redrepl.edges.endpoint import Endpoint
 from redrepl.values.status import SCHEMA_VERSION
 from redrepl_cli.text import shown_url
 
-NOT_SETTINGS = ("endpoints", "roles", "origin")
+NOT_SETTINGS = ("endpoints", "roles", "origin", "routes")
 
 
 def configuration_json(configuration: Configuration) -> dict[str, Any]:
@@ -56,7 +56,8 @@ def configuration_toml(configuration: Configuration) -> str:
 
 
 def _node(endpoint: Endpoint, role: str) -> dict[str, str | None]:
-    return {"id": endpoint.node, "url": shown_url(endpoint.url), "role": role, "username": endpoint.username}
+    node = {"id": endpoint.node, "url": shown_url(endpoint.url), "role": role, "username": endpoint.username}
+    return node if endpoint.connect_url is None else {**node, "connect_url": shown_url(endpoint.connect_url)}
 
 
 def _toml(value: object) -> str:

@@ -34,8 +34,8 @@ from redrepl.plans.epochs.membership import (
 from redrepl.plans.epochs.reinstate import Reports, reinstate
 from redrepl.plans.epochs.restarts import restarted_together
 from redrepl.plans.epochs.soundness import majority_of, sound_members, way_out
+from redrepl.plans.inspect import newest_topology
 from redrepl.plans.steps import Steps
-from redrepl.plans.topology import newest_topology
 from redrepl.plans.view import ClusterView, check_admitted
 from redrepl.values.effects import Plan
 from redrepl.values.errors import RedreplError, Unavailable
@@ -156,7 +156,9 @@ def _expose(view: ClusterView, copy: NodeReport, reports: Reports, steps: Steps)
     if isinstance(original, str) or original is None or not original.is_serving or original.run_id == copy.run_id:
         what = f"the server at its address says it is node {claimed!r}; look at the addresses"
         raise Unavailable(f"node {copy.node!r} cannot be brought up", {copy.node: what})
-    yield from steps.ask(copy.node, leave_call(view.layout, claimed), "dropping another node's bookkeeping")
+    yield from steps.ask(
+        copy.node, leave_call(view.layout, claimed, copy.identity), "dropping another node's bookkeeping"
+    )
     return (yield from _report(view.layout, copy.node, steps))
 
 

@@ -172,7 +172,8 @@ def confirm(
 
 def _confirm_call(view: ClusterView, target: str, position: Position, force: bool) -> ScriptCall:
     layout = view.layout
-    arguments = (view.epoch, target.encode(), position.id.encode(), position.entries, b"1" if force else b"0")
+    field = view.position_fields[target]
+    arguments = (view.epoch, field, position.id.encode(), position.entries, b"1" if force else b"0")
     return ScriptCall("confirm", (layout.member, layout.cursors), arguments)
 
 

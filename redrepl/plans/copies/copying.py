@@ -259,7 +259,8 @@ class Copier:
         layout = self.view.layout
         script = script or ("absorb" if names and self.where == ON_ACTIVE else "absorb_oom")
         seen: bytes | int = b"" if self.merges else self._seen_purged_before or 0
-        arguments: list[bytes | int] = [self.view.epoch, self.source.encode(), b"", b"", 0, seen]
+        source = self.view.position_fields[self.source]
+        arguments: list[bytes | int] = [self.view.epoch, source, b"", b"", 0, seen]
         if mark is not None:
             arguments[2:5] = [mark.incarnation.encode(), mark.position.id.encode(), mark.position.entries]
         return ScriptCall(script, (layout.member, layout.log, layout.marks, *names), (*arguments, *records))

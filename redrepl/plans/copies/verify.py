@@ -10,9 +10,9 @@ from typing import Any
 from redrepl.plans.copies.comparison import Comparison, Mismatch, Yardstick
 from redrepl.plans.copies.copying import Copier, stamp_in
 from redrepl.plans.copies.digests import Digests, add_digests, differing_ranges
+from redrepl.plans.inspect import newest_topology
 from redrepl.plans.scan import FOREIGN, SCAN_START, read_headers, scan_page
 from redrepl.plans.steps import Steps
-from redrepl.plans.topology import newest_topology
 from redrepl.plans.view import ON_ACTIVE, ClusterView
 from redrepl.values.effects import PlainCommand, Plan, Progress
 from redrepl.values.errors import Unavailable

@@ -11,8 +11,8 @@ from __future__ import annotations
 from redrepl.plans.epochs.failover import FailedOver, FailoverOrder, check_failover, newest_epoch
 from redrepl.plans.epochs.membership import active_fields, change_call, epoch_fields, settled_fields
 from redrepl.plans.epochs.soundness import majority_of, sound_members, why_left
+from redrepl.plans.inspect import newest_topology
 from redrepl.plans.steps import Steps
-from redrepl.plans.topology import newest_topology
 from redrepl.values.effects import Plan
 from redrepl.values.errors import RequestError, Unavailable
 from redrepl.values.keys import KeyLayout

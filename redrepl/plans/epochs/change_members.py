@@ -27,8 +27,8 @@ from redrepl.plans.epochs.membership import (
     settled_fields,
 )
 from redrepl.plans.epochs.soundness import majority_of
+from redrepl.plans.inspect import newest_topology
 from redrepl.plans.steps import Steps
-from redrepl.plans.topology import newest_topology
 from redrepl.values.effects import Plan
 from redrepl.values.errors import Unavailable
 from redrepl.values.keys import KeyLayout
@@ -274,7 +274,8 @@ class _Change:
         return [_after(report, wanted[report.node]) for report in done], {**gathered.failures, **why}
 
     def _take_out(self, node: str) -> Plan[None]:
-        yield from self._steps.ask(node, leave_call(self._layout, node), "taking it out")
+        call = leave_call(self._layout, node, self._found[node].identity)
+        yield from self._steps.ask(node, call, "taking it out")
         self.done[node] = TAKEN_OUT
 
     def _bring_in(self, report: NodeReport) -> Plan[None]:

@@ -23,8 +23,9 @@ from redrepl.plans.copies.copying import Copier, copy_all
 from redrepl.plans.copies.marks import checkpoint_call, starting_mark
 from redrepl.plans.epochs.membership import active_fields, change_call, epoch_fields, settled_fields
 from redrepl.plans.epochs.soundness import donors_among, majority_of, sound_members, way_out, why_left
+from redrepl.plans.inspect import newest_topology
 from redrepl.plans.steps import Steps
-from redrepl.plans.topology import check_members_stayed, newest_topology
+from redrepl.plans.topology import check_members_stayed
 from redrepl.plans.view import FOR_UPKEEP, ClusterView, EpochMoved
 from redrepl.values.effects import Plan
 from redrepl.values.errors import RequestError, Unavailable

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from redrepl.plans.inspect import newest_topology
 from redrepl.plans.steps import Steps
 from redrepl.values import limits
 from redrepl.values.effects import PlainCommand, Plan, ScriptCall
@@ -91,6 +92,8 @@ def enrol_call(
         "max_age_micros": f"{tolerances.max_age_seconds * 1e6:.0f}",
         "max_skew_micros": f"{tolerances.max_skew_seconds * 1e6:.0f}",
     }
+    if identity := topology.member(node).identity:
+        fields["identity"] = identity
     if purged_before:
         fields["purged_before"] = str(purged_before)
     del fields["epoch"]
@@ -112,7 +115,8 @@ def change_call(
     expected = (report.member.get("epoch", ""), report.state, report.member.get("run_id", ""))
     head = [*expected, topology.encode() if topology else ""]
     arguments = [text.encode() for text in head] + _flat(fields)
-    return ScriptCall("change_member", (layout.member, layout.topology), tuple(arguments))
+    keys = (layout.member, layout.topology, layout.cursors, layout.marks)
+    return ScriptCall("change_member", keys, tuple(arguments))
 
 
 def _flat(fields: Mapping[str, str]) -> list[bytes]:
@@ -125,7 +129,8 @@ def initialise(
     """Write epoch 1 to every node; answers 'created' or 'already a member' for each.
 
     All nodes must be reachable and free: no other cluster, no records of this one. Running it again completes a run
-    that was cut off. Raises Unavailable or RequestError before anything is written.
+    that was cut off, with the identities that were drawn in the first one. Raises Unavailable or RequestError before
+    anything is written.
     """
     layout = KeyLayout(topology.cluster)
     steps = Steps(started)
@@ -140,13 +145,17 @@ def initialise(
     _check_not_at_work(topology, strangers, present)
     for node in strangers:
         yield from _check_no_records(layout, node, steps)
+    topology = newest_topology(reports) or topology
     done = {}
-    for node, report in present.items():
-        call = enrol_call(topology, node, "active", report.run_id, incarnations[node], tolerances)
+    for node in topology.ids:
+        call = enrol_call(topology, node, "active", present[node].run_id, incarnations[node], tolerances)
         answer = yield from steps.ask(node, call, "making it a member")
         done[node] = "created" if answer == 1 else "already a member"
         if answer != 1 and answer[0] == b"occupied":
             raise occupied_error(topology.cluster, node, answer[1].decode())
+        if answer != 1 and answer[4]:
+            # The first node decides whose identities count, where several run this at the same time.
+            topology = Topology.parse(answer[4])
     return done
 
 
@@ -208,8 +217,8 @@ def occupied_error(cluster: str, node: str, found: str) -> RequestError:
     )
 
 
-def leave_call(layout: KeyLayout, node: str) -> ScriptCall:
-    """Drop a server's bookkeeping as this node; its records stay."""
+def leave_call(layout: KeyLayout, node: str, identity: str) -> ScriptCall:
+    """Drop a server's bookkeeping as this member; its records stay."""
     bookkeeping = (layout.log, layout.cursors, layout.marks, layout.checkpoints, layout.sweep)
     keys = (layout.member, layout.topology, CLUSTERS_KEY, *bookkeeping)
-    return ScriptCall("leave", keys, (layout.cluster.encode(), node.encode()))
+    return ScriptCall("leave", keys, (layout.cluster.encode(), node.encode(), identity.encode()))

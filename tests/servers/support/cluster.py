@@ -79,18 +79,19 @@ class Cluster:
     # Opening ------------------------------------------------------------------------------------------------------
 
     def configuration_file(self, urls: Mapping[str, str] | None = None, **options: Any) -> Path:
-        """A configuration file; ``urls`` puts other addresses in place of the servers' own."""
+        """A configuration file; ``urls``: where nodes are reached in place of the servers' own addresses."""
         settings: dict[str, Any] = {"cluster": "shop", "mode": self.mode.value, **self.options, **options}
         if self.queue is not None:
             settings.setdefault("queue_url", self.queue.url)
+        reached_at = urls or {}
         lines = [
             f'{name} = "{value}"' if isinstance(value, str) else f"{name} = {value}" for name, value in settings.items()
         ]
-        addresses = {**self.servers.urls, **(urls or {})}
         for number, node in enumerate(self.servers.servers):
             is_primary = number == 0 or self.mode is Mode.MULTI_PRIMARY
             role = NodeRole.PRIMARY if is_primary else NodeRole.REPLICA
-            lines += ["[[nodes]]", f'id = "{node}"', f'url = "{addresses[node]}"', f'role = "{role.value}"']
+            lines += ["[[nodes]]", f'id = "{node}"', f'url = "{self.servers.urls[node]}"', f'role = "{role.value}"']
+            lines += [f'connect_url = "{reached_at[node]}"'] if node in reached_at else []
         file = self.folder / f"redrepl-{len(list(self.folder.iterdir()))}.toml"
         file.write_text("\n".join(lines))
         return file
