@@ -240,7 +240,8 @@ def test_a_new_epoch_begins_a_new_sweep(full: Nodes) -> None:
 def test_a_member_that_goes_away_is_passed_over(nodes: Nodes) -> None:
     state = read_under_way({UNDER_WAY: _begun(nodes)})
     assert state is not None
-    waiting = replace(state, node="b", run_id=nodes.report("b").run_id, left=("c",))
+    long_ago = state.at_millis - 1000
+    waiting = replace(state, node="b", run_id=nodes.report("b").run_id, left=("c",), at_millis=long_ago)
     nodes.client("a").execute_command("HSET", nodes.layout.sweep, UNDER_WAY, waiting.encode())
     nodes.down = {"b"}
     found = part(nodes)

@@ -431,7 +431,7 @@ def test_an_empty_transaction_asks_nobody_and_expectations_alone_the_primary() -
     assert store.transaction().commit() == {}
     assert store.nodes.calls == []
     assert store.transaction().check("x", stamp).commit() == {}
-    assert [(node, name) for node, name, _ in store.nodes.calls] == [("a", "transact")]
+    assert [(node, name) for node, name, _ in store.nodes.calls] == [("a", "transact_oom")], "it stores nothing"
     with pytest.raises(TransactionConflict):
         store.transaction().check("x", None).commit()
 
