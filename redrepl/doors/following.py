@@ -18,9 +18,10 @@ from redrepl.plans.operations.read import Confirmed, read_confirmed
 from redrepl.plans.operations.watch import watching
 from redrepl.plans.operations.write import WriteOrder
 from redrepl.plans.topology import read_topology
-from redrepl.plans.view import SUSPECT_SECONDS, ClusterView, EpochMoved, epoch_in_refusal, is_clock_refusal
-from redrepl.values.effects import Exchange, Plan
+from redrepl.plans.view import SUSPECT_SECONDS, ClusterView, EpochMoved, epoch_in_refusal, is_clock_refusal, pause
+from redrepl.values.effects import Plan
 from redrepl.values.errors import RedreplError, RequestError, Unavailable
+from redrepl.values.reasons import LOST
 from redrepl.values.receipt import Outcome, WriteReceipt
 from redrepl.values.record import Record
 from redrepl.values.stamp import Stamp
@@ -80,6 +81,11 @@ class Following(Foundation[K, V]):
         """
         if isinstance(error, EpochMoved):
             return (yield from self._await_epoch_after(view.topology.epoch, until))
+        if LOST in error.evidence.get(home, ""):
+            # The connection may be there again by now: to read twice does no harm.
+            yield from self._pause_between_epochs(until)
+            if self._base_driver.trouble(home) is None and self._view is view:
+                return self._base_driver.now() < until
         if self._base_driver.trouble(home) is None and self._view is view:
             return False
         return (yield from self._await_epoch_after(view.topology.epoch, until, home))
@@ -205,7 +211,7 @@ class Following(Foundation[K, V]):
         return outage.since + PATIENCE_SECONDS
 
     def _pause_between_epochs(self, until: float) -> Plan[None]:
-        yield Exchange((), min(until, self._base_driver.now() + BETWEEN_EPOCHS_SECONDS))
+        return pause(min(until, self._base_driver.now() + BETWEEN_EPOCHS_SECONDS))
 
 
 class Pursuit:

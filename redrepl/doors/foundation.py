@@ -14,9 +14,9 @@ from redrepl.edges.clock import StampClock
 from redrepl.edges.configuration import Configuration
 from redrepl.plans.operations.write import WriteOrder
 from redrepl.plans.topology import read_topology
-from redrepl.plans.view import ClusterView, EpochMoved
+from redrepl.plans.view import ClusterView, EpochMoved, pause
 from redrepl.values.codec import Codec, decoded, encoded
-from redrepl.values.effects import Exchange, Plan
+from redrepl.values.effects import Plan
 from redrepl.values.errors import RedreplError, RequestError, Unavailable
 from redrepl.values.level import ConsistencyLevel, Level, required_copies
 from redrepl.values.record import NO_DEADLINE
@@ -202,7 +202,7 @@ class Foundation(Generic[K, V]):
         self._take_up(topology)  # unless another task or thread was quicker
         if self._view.topology.epoch == known:
             # Between epochs: the primary moves first, the others a moment later.
-            yield Exchange((), min(order.until, self._base_driver.now() + BETWEEN_EPOCHS_SECONDS))
+            yield from pause(min(order.until, self._base_driver.now() + BETWEEN_EPOCHS_SECONDS))
             if self._base_driver.now() >= order.until:
                 raise _between_epochs(moved) from moved
         return self._renewed(order)

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from redrepl.doors.following import Following, as_unavailable
 from redrepl.doors.foundation import K, Limits, V
-from redrepl.plans.operations.read import Found, read_confirmed, read_decider, read_many_from, read_one, width_of
+from redrepl.plans.operations.read import Found, read_confirmed, read_decider, read_one
+from redrepl.plans.operations.read_many import read_many_from, width_of
 from redrepl.plans.operations.write import WriteOrder
 from redrepl.plans.scan import SCAN_START, scan_names
 from redrepl.plans.steps import Steps

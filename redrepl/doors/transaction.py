@@ -14,9 +14,9 @@ from redrepl.doors.queueing import OperationQueue, described_like
 from redrepl.plans.operations.read import Found, read_one
 from redrepl.plans.operations.transaction import Expectation, Transacted, transact
 from redrepl.plans.operations.write import WriteOrder
-from redrepl.plans.view import ClusterView
+from redrepl.plans.view import ClusterView, pause
 from redrepl.values import limits
-from redrepl.values.effects import Exchange, Plan
+from redrepl.values.effects import Plan
 from redrepl.values.errors import RedreplError, RequestError, TransactionConflict
 from redrepl.values.level import Level
 from redrepl.values.operation import ADD, EXPIRE, INCREMENT, Operation, Preview, is_settled, preview
@@ -183,7 +183,7 @@ class TransactionBase(OperationQueue[K, V]):
     def _pause(self, conflicts: int) -> Plan[None]:
         """Wait before the transaction is repeated after so many conflicts."""
         longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0**conflicts)
-        yield Exchange((), self._store._base_driver.now() + random.uniform(0.0, longest))
+        yield from pause(self._store._base_driver.now() + random.uniform(0.0, longest))
 
     def _keep(self, done: Transacted) -> None:
         given = {operation.key: operation.given for operation in reversed(self._operations)}

@@ -75,7 +75,7 @@ class Steps:
 
     def rest(self, seconds: float) -> Plan[None]:
         """Let time pass."""
-        event = yield Exchange((), self.at + seconds)
+        event = yield Exchange((), self.at + seconds, fresh=True)
         if isinstance(event, DeadlinePassed):
             self.at = event.at
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from redrepl.values import limits
-from redrepl.values.effects import Command, Exchange, Failure, Reply, Request, ScriptCall
+from redrepl.values.effects import Command, Exchange, Failure, Plan, Reply, Request, ScriptCall
 from redrepl.values.errors import NotAReplicatedRecord, RedreplError, Unavailable
 from redrepl.values.keys import CLUSTERS_KEY, KeyLayout
 from redrepl.values.level import ConsistencyLevel, Level, parse_level, required_copies
@@ -137,6 +137,11 @@ def foreign_value(layout: KeyLayout, node: str, name: bytes) -> NotAReplicatedRe
 def ask(node: str, command: Command, until: float) -> Exchange:
     """A question to one node."""
     return Exchange((Request(node, command),), until, fresh=True)
+
+
+def pause(until: float) -> Plan[None]:
+    """Let time pass. What is still owed to earlier questions is no longer wanted, and does not end it early."""
+    yield Exchange((), until, fresh=True)
 
 
 def expect_reply(event: object, node: str, doing: str) -> Reply:

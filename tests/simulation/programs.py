@@ -20,6 +20,7 @@ from redrepl.values.reasons import LOST, REFUSES
 from tests.simulation.network import Connection, Hello, Introduction, Load, Network, brief
 from tests.simulation.world import BEGINNING_SECONDS, World
 from tests.simulation.world import Event as Appointment
+from tests.support.questions import Questions
 
 
 class Rest(NamedTuple):
@@ -129,6 +130,7 @@ class Channel(Switchboard):
         self._holds = False
         self._gate: str | None = None
         self._is_called = False
+        self._questions = Questions()
 
     def run(self, plan: Plan[Any], done: Callable[[Any, BaseException | None], None]) -> None:
         """Drive the plan to its end; ``done`` gets its result, or what it raised."""
@@ -156,10 +158,12 @@ class Channel(Switchboard):
         assert plan is not None
         try:
             while True:
+                self._questions.answered(plan, value)
                 effect = plan.send(value)
                 if isinstance(effect, Progress):
                     value = None
                     continue
+                self._questions.asked(plan, effect)
                 value = self._exchange(effect)
                 if value is None:
                     return

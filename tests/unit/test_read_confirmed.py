@@ -7,6 +7,7 @@ from itertools import permutations
 import pytest
 
 from redrepl.plans.operations.read import Confirmed, read_confirmed
+from redrepl.plans.operations.write import GRACE_SECONDS
 from redrepl.plans.view import EpochMoved
 from redrepl.values.effects import ScriptCall
 from redrepl.values.errors import NotAReplicatedRecord, Unavailable
@@ -168,3 +169,43 @@ def test_a_copy_that_fails_while_it_is_fetched_from_is_left_out() -> None:
     assert read.targets() == ["c"]
     read.fails("c", "down")
     assert read.replies("b", _headers(NEW), HEADERS).result.records == [NEW]
+
+
+def _refusal(epoch: int, state: bytes = b"active") -> list[bytes]:
+    return [b"refused", b"%d" % epoch, state]
+
+
+@pytest.mark.parametrize("last", ["answers nothing", "refuses"])
+def test_that_other_copies_are_in_a_later_epoch_is_told_before_the_deciding_node_answers(last: str) -> None:
+    """Who only reads learns of another primary from whichever copy answers first."""
+    read = _start(5, 2).replies("b", _refusal(8), tag=HEADERS).replies("c", _refusal(8, b"fenced"), tag=HEADERS)
+    with pytest.raises(EpochMoved, match="epoch 8"):
+        read.times_out() if last == "answers nothing" else read.replies("d", _refusal(8), tag=HEADERS)
+
+
+def test_a_copy_in_a_later_epoch_is_passed_over_where_enough_others_confirm() -> None:
+    read = _start(5, 2).replies("b", _refusal(8), tag=HEADERS).replies("a", _records(NEW))
+    assert read.replies("c", _headers(NEW), tag=HEADERS).replies("d", _headers(NEW), tag=HEADERS).result.holders == {
+        *"acd"
+    }
+
+
+@pytest.mark.parametrize("is_lost", [True, False])
+def test_a_copy_that_is_behind_or_whose_connection_is_lost_is_asked_again(is_lost: bool) -> None:
+    read = _start(3, 2).replies("a", _records(NEW)).replies("b", _headers(NEW), tag=HEADERS)
+    if is_lost:
+        read.fails("c", "connection lost: reset by peer", tag=HEADERS)
+    else:
+        read.replies("c", _refusal(6), tag=HEADERS)
+    assert (read.targets(), read.is_done) == ([], False)
+    read.looks_around()
+    assert (read.targets(), read.scripts()) == (["c"], ["headers"])
+    assert read.replies("c", _headers(NEW), tag=HEADERS).result.holders == {*"abc"}
+
+
+def test_a_copy_whose_connection_is_lost_for_long_counts_as_failed() -> None:
+    read = _start(3, 2).replies("a", _records(NEW)).replies("b", _headers(NEW), tag=HEADERS)
+    read.fails("c", "connection lost", tag=HEADERS).looks_around()
+    read.at += GRACE_SECONDS
+    with pytest.raises(Unavailable, match="connection lost"):
+        read.fails("c", "connection lost", tag=HEADERS)

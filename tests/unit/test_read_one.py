@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from redrepl.plans.operations.read import Found, read_many_from, read_one
+from redrepl.plans.operations.read import Found, read_one
+from redrepl.plans.operations.read_many import read_many_from
 from redrepl.values.errors import NotAReplicatedRecord, Unavailable
 from redrepl.values.record import tombstone, value_record
 from redrepl.values.stamp import NO_STAMP, Stamp

@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 
 from redrepl.plans.operations.update import Update, Updated, update_one
+from redrepl.plans.operations.watch import ask_decider
 from redrepl.plans.view import EpochMoved
-from redrepl.values.effects import ScriptCall
+from redrepl.values.effects import Exchange, PlainCommand, Reply, ScriptCall
 from redrepl.values.errors import ClockSkew, NotAReplicatedRecord, RequestError, Unavailable
 from redrepl.values.receipt import Outcome
 from redrepl.values.record import value_record
 from redrepl.values.stamp import NO_STAMP, Stamp
-from tests.unit.support.by_hand import START, ByHand, copies_of, order, view
+from tests.unit.support.by_hand import START, UNTIL, ByHand, copies_of, order, view
 
 STAMP = Stamp(1000, 1)
 UPDATE = Update(b"add", STAMP, b"payload", 0x123)
@@ -128,3 +129,23 @@ def test_a_deciding_node_that_stays_silent_leaves_it_unknown() -> None:
 def test_elapsed_counts_the_deciding_nodes_answer(answer: list[bytes]) -> None:
     update = _start(3, 0, reach_others=False).replies("a", answer)
     assert update.result.receipt.elapsed == pytest.approx(update.at - START)
+
+
+@pytest.mark.parametrize("looks", [0, 1, 3])
+def test_however_far_the_deciding_node_is_nobody_takes_an_answer_to_another_question(looks: int) -> None:
+    """While it is waited for, the others are asked for the topology; what they say to that confirms nothing."""
+    update = _start(3, 1)
+    for _ in range(looks):
+        update.looks_around()
+    update.replies("a", [b"ok", RECORD.encode()])
+    assert (update.exchange.fresh, update.targets()) == (True, ["b", "c"])
+    receipt = update.replies("c", 1, tag=1).result.receipt
+    assert (receipt.outcome, copies_of(receipt)) == (Outcome.COMMITTED, ({"a", "c"}, {"b"}, {}))
+
+
+def test_what_was_asked_meanwhile_is_over_when_the_deciding_node_has_answered() -> None:
+    asked = ByHand(ask_decider(view(3), "a", PlainCommand((b"PING",)), START, UNTIL)).looks_around()
+    assert asked.looks == ["b", "c"]
+    asked.replies("a", b"PONG")
+    assert asked.exchange == Exchange((), START, fresh=True)
+    assert isinstance(asked.result, Reply)

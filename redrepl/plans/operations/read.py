@@ -1,16 +1,25 @@
 """Reading: from one copy by preference, or confirmed by enough copies with read repair.
 
-See docs/protocol.md, section 4.
+See docs/protocol.md, section 4. Many keys from one copy or several: `read_many`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from redrepl.plans.operations.watch import watching
+from redrepl.plans.operations.write import GRACE_SECONDS, RESEND_SECONDS, is_behind
 from redrepl.plans.scan import FOREIGN
-from redrepl.plans.view import ClusterView, ask, check_admitted, foreign_value, keys_to_ask
+from redrepl.plans.view import (
+    ClusterView,
+    ask,
+    check_admitted,
+    describe_refusal,
+    foreign_value,
+    keys_to_ask,
+    refusal_error,
+)
 from redrepl.values import limits
 from redrepl.values.effects import (
     DeadlinePassed,
@@ -22,16 +31,10 @@ from redrepl.values.effects import (
     Reply,
     Request,
 )
-from redrepl.values.errors import Unavailable
-from redrepl.values.preference import ReadPreference
+from redrepl.values.errors import RedreplError, Unavailable
+from redrepl.values.reasons import LOST
 from redrepl.values.record import Record
 from redrepl.values.stamp import NO_STAMP, STAMP_BYTES, Stamp
-
-SHARE_KEYS = 8
-"""Fewer keys of one read are not worth a request of their own, measured with three nodes on two cores."""
-
-NEAR_FACTOR = 2.0
-"""Copies that take at most so many times what the nearest takes are near too: many keys are divided among them."""
 
 _RECORDS = 0
 _HEADERS = 1
@@ -57,7 +60,7 @@ def read_decider(view: ClusterView, key: bytes, started: float, until: float) ->
         event = yield from watching(view, _wait(until), started, view.others[home])
     if type(event) is Reply:
         return None if event.content is None else view.record_at(home, name, event.content)
-    reason = _failure(view, home, name, event)
+    reason = failure_of(view, home, name, event)
     raise Unavailable(f"no copy could answer the read of {key!r}", {home: reason})
 
 
@@ -82,186 +85,12 @@ def read_one(
         started = event.at
         if type(event) is Reply:
             record = None if event.content is None else view.record_at(node, name, event.content)
-            if at_least is NO_STAMP or node == view.decider or _stamp_of(record) >= at_least:
+            if at_least is NO_STAMP or node == view.decider or stamp_of(record) >= at_least:
                 return Found(record, node)
             failures[node] = "lags behind what this session has seen"
         else:
-            failures[node] = _failure(view, node, name, event)
+            failures[node] = failure_of(view, node, name, event)
     raise Unavailable(f"no copy could answer the read of {key!r}", failures)
-
-
-def width_of(
-    preference: ReadPreference,
-    nodes: Sequence[str],
-    count: int,
-    home: str,
-    trouble: Callable[[str], str | None],
-    latency_seconds: Callable[[str], float],
-) -> int:
-    """Among how many of the candidates, from the first on, to divide a read of ``count`` keys."""
-    usable = [node for node in nodes if trouble(node) is None]
-    width = 1
-    if preference is ReadPreference.REPLICA:
-        width = sum(1 for node in usable if node != home)
-    elif preference is ReadPreference.NEAREST and usable:
-        slowest = latency_seconds(usable[0]) * NEAR_FACTOR
-        width = sum(1 for node in usable if latency_seconds(node) <= slowest)
-    return max(1, min(width, count // SHARE_KEYS))
-
-
-def read_many_from(
-    view: ClusterView,
-    keys: Sequence[bytes],
-    nodes: Sequence[str],
-    at_least: Sequence[Stamp],
-    started: float,
-    until: float,
-    width: int = 1,
-) -> Plan[list[Found]]:
-    """Read many keys: divided among the first ``width`` nodes, asked at once, one plain MGET each.
-
-    What a node that fails or stays silent was asked for, and keys with a record older than ``at_least``, are asked for
-    elsewhere, in the order of ``nodes``; each gets its share of the time. Raises Unavailable where a key is left.
-    """
-    reading = _DividedRead(view, keys, nodes, at_least, until)
-    effect = reading.opening(width, started)
-    while True:
-        event = yield effect
-        assert event is not None
-        requests = reading.take(event)
-        if reading.is_done():
-            return reading.answer()
-        is_over = isinstance(event, DeadlinePassed) and event.at >= until
-        if is_over or not (requests or reading.is_waiting()):
-            text = f"no copy could answer the read of {reading.left()} of {len(keys)} keys"
-            raise Unavailable(text, reading.failures)
-        effect = Exchange(requests, reading.next_look())
-
-
-class _Asked(NamedTuple):
-    """Indexes of keys that a node was asked for, and until when nobody else is."""
-
-    node: str
-    indexes: Sequence[int]
-    until: float
-
-
-class _DividedRead:
-    """The state of one read: which keys were found, and who was asked for the others.
-
-    ``_asked`` has one entry for each request, by tag. ``_due``: those that nobody else is asked for yet; ``_silent``:
-    those that others were asked for, whose answers still are welcome. ``_out``: nodes that are asked no more.
-    """
-
-    def __init__(
-        self, view: ClusterView, keys: Sequence[bytes], nodes: Sequence[str], at_least: Sequence[Stamp], until: float
-    ) -> None:
-        self.failures: dict[str, str] = {}
-        self._view = view
-        self._names = [view.layout.data_prefix + key for key in keys]
-        self._nodes = nodes
-        self._at_least = at_least
-        self._until = until
-        self._found: dict[int, Found] = {}
-        self._asked: list[_Asked] = []
-        self._due: dict[int, _Asked] = {}
-        self._silent: set[int] = set()
-        self._out: set[str] = set()
-        self._tried: dict[int, set[str]] = {index: set() for index in range(len(keys))}
-
-    def opening(self, width: int, at: float) -> Exchange:
-        """The keys in equal parts to the first nodes."""
-        count, width = len(self._names), min(width, len(self._nodes))
-        bounds = [count * part // width for part in range(width + 1)]
-        requests = tuple(
-            self._ask(node, range(start, end), at)
-            for node, start, end in zip(self._nodes, bounds, bounds[1:], strict=False)
-            if start < end
-        )
-        return Exchange(requests, self.next_look(), fresh=True)
-
-    def take(self, event: Event) -> tuple[Request, ...]:
-        """Take in what happened; answers what to ask now."""
-        assert event is not None
-        if isinstance(event, DeadlinePassed):
-            return self._give_up_silent(event.at)
-        asked = self._asked[event.tag]
-        self._due.pop(event.tag, None)
-        self._silent.discard(event.tag)
-        if isinstance(event, Reply):
-            lagging = self._take_records(asked, event.content)
-            return self._ask_elsewhere(lagging, event.at)
-        name = self._names[asked.indexes[0]]
-        self.failures[asked.node] = _failure(self._view, asked.node, name, event)
-        self._out.add(asked.node)
-        return self._ask_elsewhere(asked.indexes, event.at)
-
-    def _take_records(self, asked: _Asked, content: Sequence[bytes | None]) -> list[int]:
-        """Keep what is no older than it must be; answers the rest."""
-        node, view, lagging = asked.node, self._view, []
-        for index, stored in zip(asked.indexes, content, strict=True):
-            if index in self._found:
-                continue
-            record = None if stored is None else view.record_at(node, self._names[index], stored)
-            if node == view.decider or _stamp_of(record) >= self._at_least[index]:
-                self._found[index] = Found(record, node)
-            else:
-                lagging.append(index)
-        if lagging:
-            self.failures[node] = "lags behind what this session has seen"
-        return lagging
-
-    def _give_up_silent(self, at: float) -> tuple[Request, ...]:
-        """Ask others for what silent nodes were asked for."""
-        silent = [tag for tag, asked in self._due.items() if asked.until <= at]
-        self._silent.update(silent)
-        self._out.update(self._asked[tag].node for tag in silent)
-        requests: list[Request] = []
-        for tag in silent:
-            asked = self._due.pop(tag)
-            self.failures[asked.node] = "no answer in time"
-            requests += self._ask_elsewhere(asked.indexes, at)
-        return tuple(requests)
-
-    def _ask_elsewhere(self, indexes: Sequence[int], at: float) -> tuple[Request, ...]:
-        """Ask the next node for each key that is not found, if there is one left."""
-        parts: dict[str, list[int]] = {}
-        for index in indexes:
-            left = [node for node in self._nodes if node not in self._tried[index] and node not in self._out]
-            if index not in self._found and left:
-                parts.setdefault(left[0], []).append(index)
-        return tuple(self._ask(node, part, at) for node, part in parts.items())
-
-    def _ask(self, node: str, indexes: Sequence[int], at: float) -> Request:
-        for index in indexes:
-            self._tried[index].add(node)
-        tried = self._tried[indexes[0]]
-        others_left = sum(1 for other in self._nodes if other not in tried and other not in self._out)
-        asked = _Asked(node, indexes, at + max(0.0, self._until - at) / (others_left + 1))
-        tag = len(self._asked)
-        self._asked.append(asked)
-        self._due[tag] = asked
-        return Request(node, PlainCommand((b"MGET", *(self._names[index] for index in indexes))), tag)
-
-    def next_look(self) -> float:
-        """When the next node has had its time."""
-        return min((asked.until for asked in self._due.values()), default=self._until)
-
-    def is_waiting(self) -> bool:
-        """Whether an answer may still come that is needed."""
-        return bool(self._due or self._silent)
-
-    def is_done(self) -> bool:
-        """Whether every key is found."""
-        return len(self._found) == len(self._names)
-
-    def left(self) -> int:
-        """How many keys are not found."""
-        return len(self._names) - len(self._found)
-
-    def answer(self) -> list[Found]:
-        """What was found, in the order of the keys."""
-        return [self._found[index] for index in range(len(self._names))]
 
 
 class Confirmed(NamedTuple):
@@ -282,7 +111,8 @@ def read_confirmed(view: ClusterView, home: str, keys: Sequence[bytes], required
     """Read what ``required`` copies besides ``home`` hold too; copies that lag get the record first.
 
     With one primary its record is the answer, whatever later stamp a replica holds: only the primary decides.
-    With several, the latest record among those that answered is.
+    With several, the latest record among those that answered is. Raises Unavailable; EpochMoved also where another copy
+    than ``home`` tells so and the read cannot be confirmed without it.
     """
     reading = _ConfirmedRead(view, home, keys, required)
     effect = reading.opening(until)
@@ -290,9 +120,9 @@ def read_confirmed(view: ClusterView, home: str, keys: Sequence[bytes], required
         event = yield effect
         assert event is not None
         reading.take(event)
-        if isinstance(event, DeadlinePassed):
+        if isinstance(event, DeadlinePassed) and event.at >= until:
             raise reading.unconfirmed("not confirmed in time")
-        effect = Exchange(reading.due_requests(), until)
+        effect = Exchange(reading.due_requests(event.at), reading.next_look(until))
         if reading.records is not None and reading.is_confirmed():
             if effect.requests:
                 # Enough copies hold it; the others get it too, and nobody is waited for.
@@ -314,6 +144,7 @@ class _ConfirmedRead:
 
     Neither an answer nor a request holds more than BATCH_BYTES, unless a single record is larger: records come, and are
     pushed to copies that lag, one part after the other. ``_arrived``: what has come of them so far.
+    ``_waiting``: copies that are asked again at ``_ask_again_at``, and why. ``_moved``: a copy is in a later epoch.
     """
 
     def __init__(self, view: ClusterView, home: str, keys: Sequence[bytes], required: int) -> None:
@@ -330,13 +161,17 @@ class _ConfirmedRead:
         self._fetching = False
         self._arrived: list[bytes | None] = []
         self._due: list[Request] = []
+        self._headers = view.headers_call(self.names)
+        self._waiting: dict[str, str] = {}
+        self._ask_again_at = 0.0
+        self._grace_until: float | None = None
+        self._moved: RedreplError | None = None
 
     def opening(self, until: float) -> Exchange:
         """Records from home, headers from all others, at once."""
-        headers = self.view.headers_call(self.names)
         requests = [Request(self.home, self.view.read_call(self.names), _RECORDS)]
         if self.required:
-            requests += [Request(node, headers, _HEADERS) for node in self.view.others[self.home]]
+            requests += [Request(node, self._headers, _HEADERS) for node in self.view.others[self.home]]
         return Exchange(tuple(requests), until, fresh=True)
 
     def take(self, event: Event) -> None:
@@ -346,33 +181,63 @@ class _ConfirmedRead:
                 raise Unavailable(
                     f"node {self.home!r} could not answer the read", {self.home: event.reason, **self.failed}
                 )
-            self._lose(event.node, event.reason)
+            self._take_failure(event)
         elif isinstance(event, Reply):
             if event.node == self.home:
                 check_admitted(event.content, event.node, self.view.epoch)
             self._take_reply(event)
 
+    def _take_failure(self, event: Failure) -> None:
+        """Another copy that could not be reached; for a moment it is asked again: to read twice does no harm."""
+        if self._grace_until is None:
+            self._grace_until = event.at + GRACE_SECONDS
+        if event.at < self._grace_until and (LOST in event.reason or not event.sent):
+            self._wait_for(event.node, event.reason, event.at)
+        else:
+            self._lose(event.node, event.reason)
+
+    def _wait_for(self, node: str, reason: str, at: float) -> None:
+        """Ask a copy again in a moment, from the beginning."""
+        self._lose(node, reason)
+        self._waiting[node] = self.failed.pop(node)
+        self._ask_again_at = at + RESEND_SECONDS
+
     def _lose(self, node: str, reason: str) -> None:
         """A copy that fails counts no more; if its record was being fetched, what else is known must do."""
         self.failed[node] = reason
         self.held.pop(node, None)
+        self.repairing.pop(node, None)
         if self._fetching and node == self.source:
             self._fetching, self.source, self._arrived = False, self.home, []
 
     def _take_reply(self, reply: Reply) -> None:
         node, content = reply.node, reply.content
-        if isinstance(content, list) and content[0] in (b"refused", b"foreign"):
-            self._lose(node, content[0].decode())
+        if isinstance(content, list) and content[0] == b"refused":
+            self._take_refusal(reply)
+        elif isinstance(content, list) and content[0] == b"foreign":
+            self._lose(node, "foreign")
         elif isinstance(content, list) and FOREIGN in content and node != self.home:
             self._lose(node, "holds a value that redrepl did not write")
         elif reply.tag == _RECORDS:
             self._take_records(node, content[1:])
         elif reply.tag == _HEADERS:
             self.held[node] = [Stamp.parse(header[:STAMP_BYTES]) if header else NO_STAMP for header in content[1:]]
+        elif node not in self.repairing:
+            return  # it was lost meanwhile
         elif content == 1 or self._reads_alike(node, content):
             self._go_on_repairing(node)
         else:
             self._lose(node, "refused the repair")
+
+    def _take_refusal(self, reply: Reply) -> None:
+        """Another copy is in another epoch, or does not serve. One that is behind comes to this epoch in a moment."""
+        node, content, epoch = reply.node, reply.content, self.view.epoch
+        if is_behind(content, epoch):
+            self._wait_for(node, describe_refusal(content), reply.at)
+            return
+        self._lose(node, describe_refusal(content))
+        if content[1] and int(content[1]) > int(epoch):
+            self._moved = refusal_error(content, node, epoch)
 
     def _take_records(self, node: str, stored: list[bytes | None]) -> None:
         self._arrived += stored
@@ -387,14 +252,21 @@ class _ConfirmedRead:
         if self.records is None:
             self.records = found
         else:
-            self.records = [max(pair, key=_stamp_of) for pair in zip(self.records, found, strict=True)]
+            self.records = [max(pair, key=stamp_of) for pair in zip(self.records, found, strict=True)]
         self._fetching = False
 
     def _wanted(self) -> list[Stamp]:
-        return [_stamp_of(record) for record in self.records or ()]
+        return [stamp_of(record) for record in self.records or ()]
 
-    def due_requests(self) -> tuple[Request, ...]:
+    def next_look(self, until: float) -> float:
+        """When to go on if nothing happens."""
+        return min(until, self._ask_again_at) if self._waiting else until
+
+    def due_requests(self, at: float) -> tuple[Request, ...]:
         """What to send now."""
+        if self._waiting and at >= self._ask_again_at:
+            self._due += [Request(node, self._headers, _HEADERS) for node in self._waiting]
+            self._waiting.clear()
         if (source := self._node_to_fetch_from()) is not None:
             self._due.append(Request(source, self.view.read_call(self.names), _RECORDS))
         elif self.records is not None and not self._fetching:
@@ -481,18 +353,22 @@ class _ConfirmedRead:
         """Whether too few copies are left."""
         return len(self.view.ids) - len(self.failed) <= self.required
 
-    def unconfirmed(self, what: str) -> Unavailable:
-        """The error, with what each node did."""
+    def unconfirmed(self, what: str) -> RedreplError:
+        """The error, with what each node did. Where one is in a later epoch, that is why."""
+        if self._moved is not None:
+            return self._moved
         silent = {node: "no answer yet" for node in self.view.ids if node not in self.held and node not in self.failed}
         text = f"the read of {len(self.keys)} key(s) {what}: {self.required} copies besides {self.home!r} are required"
-        return Unavailable(text, {**silent, **self.failed})
+        return Unavailable(text, {**silent, **self._waiting, **self.failed})
 
 
-def _stamp_of(record: Record | None) -> Stamp:
+def stamp_of(record: Record | None) -> Stamp:
+    """The stamp that stands, the earliest of all where nothing does."""
     return record.stamp if record else NO_STAMP
 
 
-def _failure(view: ClusterView, node: str, name: bytes, event: Event) -> str:
+def failure_of(view: ClusterView, node: str, name: bytes, event: Event) -> str:
+    """Why a node gave no record. Raises NotAReplicatedRecord where something else stands there."""
     if isinstance(event, Failure):
         if event.reason.startswith("WRONGTYPE"):
             raise foreign_value(view.layout, node, name)

@@ -21,7 +21,8 @@ LOOK = -1
 def watching(view: ClusterView, plan: Plan[R], started: float, asked: Sequence[str]) -> Plan[R]:
     """Drive a plan; while it waits for long, look whether one of ``asked`` knows a later epoch. Then raises Overtaken.
 
-    What the plan is waiting for may still come after that, and means nothing any more.
+    What the plan is waiting for may still come after that, and means nothing any more. Nor do answers to what was asked
+    here outlast it: to whatever comes next they would look like its own.
     """
     look_at = started + SUSPECT_SECONDS
     question = PlainCommand((b"HGET", view.layout.topology, b"topology"))
@@ -50,6 +51,8 @@ def watching(view: ClusterView, plan: Plan[R], started: float, asked: Sequence[s
             effect = plan.send(event)
     except StopIteration as end:
         result: R = end.value
+        if unanswered:
+            yield Exchange((), started, fresh=True)
         return result
     finally:
         plan.close()

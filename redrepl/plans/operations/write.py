@@ -116,8 +116,10 @@ def spread_decided(
     spread.tally.decided = record.stamp
     spread.begin_second_round()
     event: Reply | Failure | DeadlinePassed | None = None
+    is_fresh = True
     while (effect := spread.next_exchange(event, at)) is not None:
-        event = yield effect
+        event = yield effect._replace(fresh=is_fresh)
+        is_fresh = False
         assert event is not None
         at = event.at
         if type(event) is Reply:

@@ -26,6 +26,7 @@ from redrepl.values.effects import (
 )
 from redrepl.values.receipt import WriteReceipt
 from redrepl.values.topology import Member, Mode, NodeRole, Topology
+from tests.support.questions import Questions
 
 R = TypeVar("R")
 START = 100.0
@@ -49,6 +50,7 @@ class ByHand(Generic[R]):
         self.progress: list[Progress] = []
         self.looks: list[str] = []
         self._owed: list[tuple[str, int]] = []
+        self._questions = Questions()
         self._go_on(None)
 
     @property
@@ -102,6 +104,7 @@ class ByHand(Generic[R]):
         if isinstance(event, (Reply, Failure)):
             assert (event.node, event.tag) in self._owed, f"no driver delivers this: only {self._owed} is owed"
             self._owed.remove((event.node, event.tag))
+            self._questions.answered(self._plan, event)
         self._go_on(event)
         return self
 
@@ -119,6 +122,7 @@ class ByHand(Generic[R]):
             self.progress.append(effect)
             return False
         self.exchange = effect
+        self._questions.asked(self._plan, effect)
         if effect.fresh:
             self._owed.clear()
         self._owed += [(request.node, request.tag) for request in effect.requests]

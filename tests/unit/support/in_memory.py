@@ -31,6 +31,7 @@ from redrepl.values.record import TOMBSTONE, Record, parse_record, value_record
 from redrepl.values.report import NodeReport
 from redrepl.values.stamp import Stamp
 from redrepl.values.topology import Member, Mode, NodeRole, Topology
+from tests.support.questions import Questions
 from tests.support.scripts import load_scripts
 from tests.unit.support.by_hand import topology
 from tests.unit.support.compiled_scripts import compile_scripts_once
@@ -66,6 +67,7 @@ class Nodes:
     def run(self, plan: Plan[R]) -> R:
         """Drive a plan to its end."""
         events: deque[Event] = deque()
+        questions = Questions()
         try:
             effect = next(plan)
             while True:
@@ -74,11 +76,14 @@ class Nodes:
                     continue
                 if effect.fresh:
                     events.clear()
+                questions.asked(plan, effect)
                 events.extend(self._event(request) for request in effect.requests)
                 if not events:
                     self.at = max(self.at, effect.until)
                     events.append(DeadlinePassed(self.at))
-                effect = plan.send(self._next(events, effect.until))
+                event = self._next(events, effect.until)
+                questions.answered(plan, event)
+                effect = plan.send(event)
         except StopIteration as end:
             result: R = end.value
             return result
