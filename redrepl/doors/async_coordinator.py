@@ -17,7 +17,7 @@ from redrepl.doors.transaction import AsyncTransaction, run_async_transactions
 from redrepl.edges.admission import Admission, Purpose
 from redrepl.edges.async_driver import AsyncDriver
 from redrepl.edges.clock import StampClock
-from redrepl.edges.cluster import cluster_clock, endpoints_of, find_cluster
+from redrepl.edges.cluster import Elsewhere, cluster_clock, endpoints_of, find_cluster
 from redrepl.edges.configuration import Configuration, load_configuration
 from redrepl.edges.wake_ups import NoWakeUps, QueueWakeUps
 from redrepl.edges.write_groups import WriteGroups
@@ -136,7 +136,15 @@ class AsyncCoordinator(CoordinatorBase[K, V]):
         self._queue = wake_ups_of(configuration)
         clock = StampClock(cluster_clock(found), max_skew_seconds=configuration.max_skew_seconds)
         super().__init__(
-            configuration, found.topology, driver, self._queue, key_codec, value_codec, self.session, clock
+            configuration,
+            found.topology,
+            driver,
+            self._queue,
+            key_codec,
+            value_codec,
+            self.session,
+            clock,
+            Elsewhere(configuration),
         )
         self._driver = driver
 

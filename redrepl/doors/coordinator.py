@@ -15,7 +15,7 @@ from redrepl.doors.batch import Batch
 from redrepl.doors.transaction import Transaction, run_transactions
 from redrepl.edges.admission import Purpose
 from redrepl.edges.clock import StampClock
-from redrepl.edges.cluster import cluster_clock, endpoints_of, find_cluster, open_driver
+from redrepl.edges.cluster import Elsewhere, cluster_clock, endpoints_of, find_cluster, open_driver
 from redrepl.edges.configuration import BY_URLS, Configuration, load_configuration
 from redrepl.edges.endpoint import Endpoint, split_url, with_connect_url
 from redrepl.edges.wake_ups import NoWakeUps, QueueWakeUps
@@ -66,7 +66,17 @@ class Coordinator(CoordinatorBase[K, V]):
         )
         wake_ups = wake_ups_of(configuration)
         clock = StampClock(cluster_clock(found), max_skew_seconds=configuration.max_skew_seconds)
-        super().__init__(configuration, found.topology, self._driver, wake_ups, key_codec, value_codec, session, clock)
+        super().__init__(
+            configuration,
+            found.topology,
+            self._driver,
+            wake_ups,
+            key_codec,
+            value_codec,
+            session,
+            clock,
+            Elsewhere(configuration),
+        )
         self._queue = wake_ups
 
     @classmethod

@@ -17,8 +17,16 @@ from redrepl.plans.operations.batch import Chunk, write_chunk
 from redrepl.plans.operations.read import Confirmed, read_confirmed
 from redrepl.plans.operations.watch import watching
 from redrepl.plans.operations.write import WriteOrder
-from redrepl.plans.topology import read_topology
-from redrepl.plans.view import SUSPECT_SECONDS, ClusterView, EpochMoved, epoch_in_refusal, is_clock_refusal, pause
+from redrepl.plans.topology import hear_topology
+from redrepl.plans.view import (
+    SUSPECT_SECONDS,
+    ClusterView,
+    EpochMoved,
+    Refused,
+    epoch_in_refusal,
+    is_clock_refusal,
+    pause,
+)
 from redrepl.values.effects import Plan
 from redrepl.values.errors import RedreplError, RequestError, Unavailable
 from redrepl.values.reasons import LOST
@@ -86,7 +94,7 @@ class Following(Foundation[K, V]):
             yield from self._pause_between_epochs(until)
             if self._base_driver.trouble(home) is None and self._view is view:
                 return self._base_driver.now() < until
-        if self._base_driver.trouble(home) is None and self._view is view:
+        if not isinstance(error, Refused) and self._base_driver.trouble(home) is None and self._view is view:
             return False
         return (yield from self._await_epoch_after(view.topology.epoch, until, home))
 
@@ -174,13 +182,15 @@ class Following(Foundation[K, V]):
     def _await_epoch_after(self, epoch: int, until: float, or_home: str | None = None) -> Plan[bool]:
         """Wait until the members know a later epoch, or until this node can be reached; False where neither comes."""
         patient_until = self._patient_until(epoch)
+        look_seconds = SUSPECT_SECONDS
         while True:
             now = self._base_driver.now()
             if self._view.topology.epoch > epoch:
                 return now < until
             if now >= until or len(self._view.ids) < 2:
                 return False
-            yield from self._read_topology(min(until, now + SUSPECT_SECONDS))
+            yield from self._read_topology(min(until, now + look_seconds))
+            look_seconds *= 2  # they may be far away
             if self._view.topology.epoch <= epoch:
                 if now >= patient_until:
                     return False
@@ -196,11 +206,12 @@ class Following(Foundation[K, V]):
 
     def _read_topology(self, until: float) -> Plan[None]:
         """Take up the newest topology that members know, if it is newer than this one."""
-        try:
-            topology = yield from read_topology(self._view, until)
-        except Unavailable:
-            return
-        self._take_up(topology)
+        self._topology_read_at = self._base_driver.now()
+        told = yield from hear_topology(self._view, until)
+        self._take_up(told.topology)
+        if not told.is_majority:
+            # These may be out of reach, or have been replaced one by one.
+            self._take_up(self._found_elsewhere())
 
     def _patient_until(self, epoch: int) -> float:
         """Until when another primary is waited for; after that one look has to do: this one has been away for long."""
@@ -358,8 +369,10 @@ class Pursuit:
 
 def as_unavailable(error: EpochMoved | Unavailable) -> Unavailable:
     """The error as callers of a read meet it."""
-    if isinstance(error, Unavailable):
+    if type(error) is Unavailable:
         return error
+    if isinstance(error, Unavailable):
+        return Unavailable(error.message, error.evidence)
     return Unavailable(f"the cluster is between epochs: {error.message}", error.evidence)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
 
 from redrepl.edges.clock import StampClock
+from redrepl.edges.cluster import Elsewhere
 from redrepl.edges.configuration import Configuration
 from redrepl.plans.operations.write import WriteOrder
 from redrepl.plans.topology import read_topology
@@ -94,8 +95,10 @@ class Foundation(Generic[K, V]):
         value_codec: Codec[V] | None = None,
         session: Session | None = None,
         clock: StampClock | None = None,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         self.configuration = configuration
+        self._elsewhere = elsewhere
         self.session = session or Session()
         self._view = ClusterView(topology)
         self._base_driver = driver
@@ -113,6 +116,10 @@ class Foundation(Generic[K, V]):
     def topology(self) -> Topology:
         """The members, roles and epoch as last read."""
         return self._view.topology
+
+    def _found_elsewhere(self) -> Topology | None:
+        """Have the configured addresses asked for the cluster, in the background; what they told the last time."""
+        return None if self._elsewhere is None else self._elsewhere.ask()
 
     def _adopt(self, topology: Topology) -> None:
         self._view = ClusterView(topology)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from redrepl.doors.following import Following, as_unavailable
-from redrepl.doors.foundation import K, Limits, V
+from redrepl.doors.foundation import K, Limits, R, V
 from redrepl.plans.operations.read import Found, read_confirmed, read_decider, read_one
 from redrepl.plans.operations.read_many import read_many_from, width_of
 from redrepl.plans.operations.write import WriteOrder
 from redrepl.plans.scan import SCAN_START, scan_names
 from redrepl.plans.steps import Steps
-from redrepl.plans.topology import read_topology
 from redrepl.plans.view import ClusterView, EpochMoved
 from redrepl.values import limits
 from redrepl.values.effects import Plan
@@ -30,7 +28,14 @@ NO_TTL = -1.0
 NO_KEY = -2.0
 
 TOPOLOGY_SECONDS = 2.0
-"""How long a program that only reads replicas may miss a change of members."""
+"""How long a program that only reads may miss that another node is the primary, where the former one is cut off."""
+
+TOPOLOGY_WAIT_SECONDS = 0.25
+"""How long such a program waits for the members to tell, unless they are known to be farther away."""
+
+
+FAR_FACTOR = 4.0
+"""How many of their round trips to wait for members that are far away."""
 
 
 class FoundRecord(NamedTuple):
@@ -54,17 +59,20 @@ class Walk(NamedTuple):
 class Reads(Following[K, V]):
     """Plans of reads from one copy, and of those that others confirm."""
 
-    def _is_topology_old(self, prefer: ReadPreference | str) -> bool:
-        """Reads of replicas meet no guard: whether it is time to look if the replicas still are members."""
-        if prefer is ReadPreference.PRIMARY:
-            return False
-        return self._base_driver.now() >= self._topology_read_at + TOPOLOGY_SECONDS
+    def _renew_topology(self, until: float) -> Plan[None]:
+        """Ask the members which topology they know.
 
-    def _renew_topology(self) -> Plan[None]:
-        now = self._topology_read_at = self._base_driver.now()
-        with contextlib.suppress(Unavailable):  # nobody to ask: the read itself will say so
-            topology = yield from read_topology(self._view, now + self._default_timeout_seconds)
-            self._take_up(topology)
+        Reads at ONE ask one node alone. One that is cut off from the others and was replaced believes that it serves.
+        """
+        now, far = self._base_driver.now(), max(map(self._base_driver.latency_seconds, self._view.ids))
+        yield from self._read_topology(min(until, now + max(TOPOLOGY_WAIT_SECONDS, FAR_FACTOR * far)))
+
+    def _reading_at_one(self, order: WriteOrder, build: Callable[[ClusterView, WriteOrder], Plan[R]]) -> Plan[R]:
+        """`_reading` of one node, in a topology that is not old."""
+        if order.started >= self._topology_read_at + TOPOLOGY_SECONDS:
+            yield from self._renew_topology(order.until)
+            order = self._renewed(order)
+        return (yield from self._reading(order, build))
 
     def _candidates(self, prefer: ReadPreference | str) -> tuple[str, ...]:
         preference, home = parse_preference(prefer), self._home()
@@ -79,11 +87,9 @@ class Reads(Following[K, V]):
     def _record(
         self, key: K | str | bytes, level: Level, prefer: ReadPreference | str, timeout_seconds: float | None
     ) -> Plan[Found]:
-        if self._is_topology_old(prefer):
-            yield from self._renew_topology()
         raw, order = self._key(key), self._order(Limits(level, timeout_seconds))
         if _reads_one(order):
-            found = yield from self._reading(order, lambda view, order: self._read_one(view, order, raw, prefer))
+            found = yield from self._reading_at_one(order, lambda view, order: self._read_one(view, order, raw, prefer))
         else:
             parse_preference(prefer)
             found = (yield from self._confirmed([raw], order))[0]
@@ -109,6 +115,9 @@ class Reads(Following[K, V]):
             # Nearly every read: no layer more than needed around it.
             raw, view, now = self._key(key), self._view, self._base_driver.now()
             until = now + self._timeout(timeout_seconds)
+            if now >= self._topology_read_at + TOPOLOGY_SECONDS:
+                yield from self._renew_topology(until)
+                view, now = self._view, self._base_driver.now()
             try:
                 record = yield from read_decider(view, raw, now, until)
             except (EpochMoved, Unavailable) as error:
@@ -165,13 +174,11 @@ class Reads(Following[K, V]):
             following, names = yield from scan_names(view, order.home, start, cursor, now_millis, steps)
             return Walk(epoch, following, following == SCAN_START), names
 
-        return (yield from self._reading(order, page))
+        return (yield from self._reading_at_one(order, page))
 
     def _get_many(
         self, keys: Iterable[K | str | bytes], level: Level, prefer: ReadPreference | str, timeout_seconds: float | None
     ) -> Plan[dict[Any, V | None]]:
-        if self._is_topology_old(prefer):
-            yield from self._renew_topology()
         unique = list(dict.fromkeys(check_keys(keys)))
         raw_keys = [self._key(key) for key in unique]
         values: dict[Any, V | None] = {}
@@ -188,7 +195,9 @@ class Reads(Following[K, V]):
         """The records of many keys, None where nothing stands; at ONE from the copies that ``prefer`` names."""
         preference = parse_preference(prefer)
         if _reads_one(order):
-            found = yield from self._reading(order, lambda view, o: self._read_many_at_one(view, o, keys, preference))
+            found = yield from self._reading_at_one(
+                order, lambda view, o: self._read_many_at_one(view, o, keys, preference)
+            )
         else:
             found = yield from self._confirmed(keys, order)
         for key, (record, _) in zip(keys, found, strict=True):

@@ -127,7 +127,7 @@ class TransactionBase(OperationQueue[K, V]):
         if raw not in self._seen:
             store = self._store
             order = store._order(self._how)
-            record, node = yield from store._reading(order, lambda view, order: _read_from_home(view, order, raw))
+            record, node = yield from store._reading_at_one(order, lambda view, o: _read_from_home(view, o, raw))
             seen = _Seen(None, NO_STAMP, node)
             if record is not None:
                 store.session.note(raw, record.stamp)

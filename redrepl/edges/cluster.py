@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,10 +12,15 @@ from redrepl.edges.clock import SystemClock
 from redrepl.edges.configuration import Configuration
 from redrepl.edges.driver import BlockingDriver
 from redrepl.edges.endpoint import Endpoint
+from redrepl.edges.forking import renew_after_fork
 from redrepl.plans.topology import Discovery, discover
+from redrepl.values.errors import RedreplError
 from redrepl.values.keys import KeyLayout
 from redrepl.values.report import NodeReport
 from redrepl.values.topology import Topology
+
+AGAIN_SECONDS = 5.0
+"""Between one look for the cluster behind the configured addresses and the next."""
 
 CLOCK_TOLERANCE_MILLIS = 50
 """Smaller differences between this machine's clock and the primary's are noise of the measurement."""
@@ -50,6 +56,48 @@ def endpoints_of(
             known = replace(seed, connect_url=None)
         endpoints.append(replace(known, node=member.id, url=member.url, identity=member.identity))
     return endpoints
+
+
+class Elsewhere:
+    """Looks for the cluster behind the configured addresses, in a thread of its own, at most every AGAIN_SECONDS.
+
+    For a program whose known members are all gone: they may have been replaced one by one while it was idle.
+    """
+
+    def __init__(self, configuration: Configuration) -> None:
+        self._configuration = configuration
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._asked_at = float("-inf")
+        self._found: Topology | None = None
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """The thread did not come along."""
+        self._lock, self._thread = threading.Lock(), None
+
+    def ask(self) -> Topology | None:
+        """What was found so far. Begins another look, unless there was one just now."""
+        with self._lock:
+            if self._thread is None and time.monotonic() >= self._asked_at + AGAIN_SECONDS:
+                self._begin()
+            return self._found
+
+    def _begin(self) -> None:
+        self._asked_at = time.monotonic()
+        self._thread = threading.Thread(target=self._look, name="redrepl-find-cluster", daemon=True)
+        try:
+            self._thread.start()
+        except RuntimeError:  # no thread can be started now: another time
+            self._thread = None
+
+    def _look(self) -> None:
+        try:
+            self._found = find_cluster(self._configuration).topology
+        except RedreplError:
+            return  # whoever asked says what it could not do
+        finally:
+            self._thread = None
 
 
 def open_driver(configuration: Configuration, endpoints: list[Endpoint], purpose: Purpose) -> BlockingDriver:

@@ -1,7 +1,7 @@
 -- flags: allow-oom
 -- Change a member's fields if its epoch, state and run id are still those the caller saw. A topology is replaced by none
 -- of an earlier epoch; with it go the cursors and marks of servers that it does not name.
--- Keys:      member hash, topology hash, cursors hash, marks hash
+-- Keys:      member hash, topology hash, cursors hash, marks hash, guard
 -- Arguments: expected epoch, expected state, expected run id, topology (JSON, '' leaves it), then field and value pairs
 -- Answers:   1, {'changed', epoch, state}
 
@@ -23,6 +23,8 @@ if found[1] ~= ARGV[1] or found[2] ~= ARGV[2] or found[3] ~= ARGV[3] then
   return {'changed', found[1] or '', found[2] or ''}
 end
 for index = 5, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[index], ARGV[index + 1]) end
+local now = redis.call('HMGET', KEYS[1], 'epoch', 'state')
+redis.call('SET', KEYS[5], (now[1] or '') .. ' ' .. (now[2] or ''))
 if ARGV[4] ~= '' and epoch_of(ARGV[4]) >= epoch_of(redis.call('HGET', KEYS[2], 'topology')) then
   redis.call('HSET', KEYS[2], 'topology', ARGV[4])
   forget_others(KEYS[3], ARGV[4])

@@ -1,6 +1,6 @@
 -- flags: allow-oom
 -- Make this node a member of a cluster. Refused where it is one already, or where another cluster lives.
--- Keys:      member hash, topology hash, clusters hash
+-- Keys:      member hash, topology hash, clusters hash, guard
 -- Arguments: cluster, node, epoch, topology (JSON), then pairs of member field and value
 -- Answers:   1, {'member', cluster, node, epoch, topology} where it is a member already, {'occupied', cluster}
 
@@ -14,6 +14,8 @@ if redis.call('EXISTS', KEYS[1]) == 1 then
 end
 redis.call('HSET', KEYS[1], 'cluster', cluster, 'node', node, 'epoch', epoch)
 for index = 5, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[index], ARGV[index + 1]) end
+local now = redis.call('HMGET', KEYS[1], 'epoch', 'state')
+redis.call('SET', KEYS[4], (now[1] or '') .. ' ' .. (now[2] or ''))
 redis.call('HSET', KEYS[2], 'topology', topology)
 redis.call('HSET', KEYS[3], cluster, node)
 return 1

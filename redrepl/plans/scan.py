@@ -51,6 +51,9 @@ def scan_names(
 ) -> Plan[tuple[bytes, list[bytes]]]:
     """One page of names whose records read as present."""
     following, names = yield from scan_page(view, node, cursor, steps, prefix)
+    if not names:  # that there are none is told by a node that serves, or by nobody
+        guard = yield from steps.ask(node, PlainCommand((b"GET", view.layout.guard)), "listing keys")
+        view.check_serving(guard, node)
     headers = yield from read_headers(view, node, names, steps, ON_ACTIVE)
     live = [name for name, header in zip(names, headers, strict=True) if header_is_live(header, now_millis)]
     return following, live

@@ -13,14 +13,24 @@ from redrepl.values.report import NodeReport
 from redrepl.values.topology import Topology
 
 
-def read_topology(view: ClusterView, until: float) -> Plan[Topology]:
-    """The newest topology that a member knows. An older one does no harm: the guard refuses whoever acts on it."""
+class Told(NamedTuple):
+    """The newest topology that members told, None where none did; whether they are a majority of those known; and why
+    others told nothing."""
+
+    topology: Topology | None
+    is_majority: bool
+    failures: dict[str, str]
+
+
+def hear_topology(view: ClusterView, until: float) -> Plan[Told]:
+    """Ask all members for the topology, until a majority has told one. Never raises."""
     command = PlainCommand((b"HGET", view.layout.topology, b"topology"))
     effect = Exchange(tuple(Request(node, command) for node in view.ids), until, fresh=True)
     found: list[Topology] = []
     failures: dict[str, str] = {}
     answered = 0
-    while answered < len(view.ids):
+    # What a majority does not know was not completed.
+    while answered < len(view.ids) and len(found) <= len(view.ids) // 2:
         event = yield effect
         effect = Exchange((), until)
         if isinstance(event, DeadlinePassed):
@@ -30,12 +40,16 @@ def read_topology(view: ClusterView, until: float) -> Plan[Topology]:
             failures[event.node] = event.reason
         elif isinstance(event, Reply) and event.content is not None:
             found.append(Topology.parse(event.content))
-        # A majority has answered: what it does not know was not completed.
-        if len(found) > len(view.ids) // 2:
-            break
-    if not found:
-        raise Unavailable("no member could tell the topology", failures)
-    return max(found, key=lambda topology: topology.epoch)
+    newest = max(found, key=lambda topology: topology.epoch, default=None)
+    return Told(newest, len(found) > len(view.ids) // 2, failures)
+
+
+def read_topology(view: ClusterView, until: float) -> Plan[Topology]:
+    """The newest topology that a member knows. An older one does no harm: the guard refuses whoever acts on it."""
+    told = yield from hear_topology(view, until)
+    if told.topology is None:
+        raise Unavailable("no member could tell the topology", told.failures)
+    return told.topology
 
 
 def check_members_stayed(topology: Topology, fenced: dict[str, NodeReport | str]) -> None:

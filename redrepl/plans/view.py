@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from redrepl.values import limits
-from redrepl.values.effects import Command, Exchange, Failure, Plan, Reply, Request, ScriptCall
+from redrepl.values.effects import Command, Exchange, Failure, PlainCommand, Plan, Reply, Request, ScriptCall
 from redrepl.values.errors import NotAReplicatedRecord, RedreplError, Unavailable
 from redrepl.values.keys import CLUSTERS_KEY, KeyLayout
 from redrepl.values.level import ConsistencyLevel, Level, parse_level, required_copies
@@ -40,6 +40,10 @@ class Overtaken(EpochMoved):
     at = 0.0
 
 
+class Refused(Unavailable):
+    """A node is no member, or one of the caller's own epoch that does not serve. Who reads looks for another."""
+
+
 class ClusterView:
     """A topology with its key layout, made once per topology."""
 
@@ -47,6 +51,7 @@ class ClusterView:
         self.topology = topology
         self.layout = KeyLayout(topology.cluster)
         self.epoch = str(topology.epoch).encode()
+        self.serving = self.epoch + b" active"
         self.ids = topology.ids
         self.decider = topology.decider
         self.others = {node: topology.others(node) for node in topology.ids}
@@ -82,6 +87,20 @@ class ClusterView:
         script = "write_many_oom" if are_smaller else "write_many"
         names = tuple(layout.data_prefix + key for key in keys)
         return ScriptCall(script, (layout.member, layout.log, *names), (self.epoch, *records))
+
+    def get_command(self, name: bytes) -> PlainCommand:
+        """The guard and one record, in one command: see `check_serving`."""
+        return PlainCommand((b"MGET", self.layout.guard, name))
+
+    def get_many_command(self, names: Iterable[bytes]) -> PlainCommand:
+        """The guard and records."""
+        return PlainCommand((b"MGET", self.layout.guard, *names))
+
+    def check_serving(self, guard: bytes | None, node: str) -> None:
+        """Raise EpochMoved or Refused for a node whose guard is not that of an active member of this epoch."""
+        if guard != self.serving:
+            epoch, _, state = (guard or b"").partition(b" ")
+            raise refusal_error([b"refused", epoch, state], node, self.epoch)
 
     def read_call(self, names: Iterable[bytes], where: bytes = ON_ACTIVE) -> ScriptCall:
         """Records under these names, of which one answer holds the first, at least one: see `keys_to_ask`."""
@@ -153,7 +172,7 @@ def expect_reply(event: object, node: str, doing: str) -> Reply:
 
 
 def check_admitted(content: object, node: str, epoch: bytes) -> None:
-    """Raise for a script's refusal: EpochMoved where the node is in another epoch, else Unavailable."""
+    """Raise for a script's refusal: EpochMoved where the node is in another epoch, else Refused."""
     if not isinstance(content, list) or not content or content[0] != b"refused":
         return
     raise refusal_error(content, node, epoch)
@@ -163,11 +182,12 @@ def refusal_error(content: list[bytes], node: str, epoch: bytes) -> RedreplError
     """The error for a script's refusal."""
     found, state = content[1].decode(), content[2].decode()
     if not found:
-        return Unavailable(f"node {node!r} holds no membership: it came back empty", {node: "no membership"})
+        text = f"node {node!r} holds no membership: it was taken out, or came back empty"
+        return Refused(text, {node: "no membership"})
     evidence = {node: f"epoch {found}, {state}"}
     if found.encode() != epoch:
         return EpochMoved(f"node {node!r} is in epoch {found}, the caller in epoch {epoch.decode()}", evidence)
-    return Unavailable(f"node {node!r} is {state} and does not serve", evidence)
+    return Refused(f"node {node!r} is {state} and does not serve", evidence)
 
 
 _TOO_OLD = "refused: the write is older than the node accepts"

@@ -17,6 +17,7 @@ class KeyLayout:
         self.data_prefix = prefix + b"k:"
         self.log = prefix + b"m:log"
         self.member = prefix + b"m:member"
+        self.guard = prefix + b"m:guard"
         self.cursors = prefix + b"m:cursors"
         self.marks = prefix + b"m:marks"
         self.topology = prefix + b"m:topology"

@@ -40,6 +40,7 @@ def test_a_member_is_left_as_it_is_and_described(stranger: Node) -> None:
     answer = stranger.call("enrol", [], b"shop", b"z", b"1", b"{}", b"state", b"syncing")
     assert answer == [b"member", b"shop", b"a", b"9", TOPOLOGY]
     assert stranger.client.hget(LAYOUT.member, "state") == b"active"
+    assert stranger.client.get(LAYOUT.guard) == b"1 active"
     assert stranger.client.hget(LAYOUT.topology, "topology") == TOPOLOGY
     assert stranger.client.hgetall(CLUSTERS_KEY) == {b"shop": b"a"}
 
@@ -69,6 +70,7 @@ def test_a_member_is_changed_by_who_saw_its_present_state(node: Node) -> None:
     fields = (b"epoch", b"8", b"state", b"syncing")
     assert _change(node, (b"7", b"active", b"run-1"), b'{"epoch":8}', *fields) == 1
     assert node.client.hmget(LAYOUT.member, "epoch", "state", "run_id") == [b"8", b"syncing", b"run-1"]
+    assert node.client.get(LAYOUT.guard) == b"8 syncing", "reads at ONE go by this"
     assert node.client.hget(LAYOUT.topology, "topology") == b'{"epoch":8}'
 
 
@@ -126,7 +128,9 @@ def test_leaving_takes_the_bookkeeping_and_leaves_the_records(node: Node) -> Non
     node.call("confirm", [], b"7", b"b", b"1-0", 1, b"0")
     node.client.hset(LAYOUT.topology, "topology", TOPOLOGY)
     node.client.hset(CLUSTERS_KEY, "shop", "a")
+    node.client.set(LAYOUT.guard, b"7 active")
     assert node.call("leave", [], b"shop", b"a", b"") == 1
+    assert node.client.exists(LAYOUT.guard) == 0
     assert node.client.keys("*") == [LAYOUT.data(b"key")]
     assert node.stored(b"key") == record.encode()
     assert node.call("leave", [], b"shop", b"a", b"") == 0

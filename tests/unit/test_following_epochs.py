@@ -202,9 +202,9 @@ def test_a_session_asks_for_what_it_wrote() -> None:
     older = value_record(Stamp(1, 1), b"older")
     read = ByHand(base._get(b"key", "one", "replica", None))
     first = read.targets()
-    read.replies(first[0], older.encode())
+    read.replies(first[0], [b"7 active", older.encode()])
     assert read.targets() != first, "the next copy is asked"
-    assert read.replies(read.targets()[0], value_record(stamp, b"value").encode()).result == b"value"
+    assert read.replies(read.targets()[0], [b"7 active", value_record(stamp, b"value").encode()]).result == b"value"
 
 
 def test_between_epochs_the_topology_is_read_again_until_the_deadline() -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from redrepl.plans.operations.read import Found, read_one
+from redrepl.plans.operations.read import Found, read_decider, read_one
 from redrepl.plans.operations.read_many import read_many_from
+from redrepl.plans.view import EpochMoved, Refused
 from redrepl.values.errors import NotAReplicatedRecord, Unavailable
 from redrepl.values.record import tombstone, value_record
 from redrepl.values.stamp import NO_STAMP, Stamp
@@ -13,6 +14,7 @@ from redrepl.values.topology import Mode
 from tests.unit.support.by_hand import START, UNTIL, ByHand, view
 
 RECORD = value_record(Stamp(1000, 1), b"payload")
+SERVING = b"7 active"
 LATER = Stamp(2000, 1)
 
 
@@ -23,24 +25,24 @@ def _start(*candidates: str, at_least: Stamp = NO_STAMP, mode: Mode = Mode.PRIMA
 def test_the_first_candidate_answers() -> None:
     read = _start("b", "a")
     assert read.targets() == ["b"]
-    assert read.sent[0].command.arguments == (b"GET", b"shop:k:key")
-    assert read.replies("b", RECORD.encode()).result == Found(RECORD, "b")
+    assert read.sent[0].command.arguments == (b"MGET", b"shop:m:guard", b"shop:k:key")
+    assert read.replies("b", [SERVING, RECORD.encode()]).result == Found(RECORD, "b")
 
 
 @pytest.mark.parametrize("record", [tombstone(LATER), value_record(LATER, b"", 1)])
 def test_tombstones_and_deadlines_are_for_the_caller_to_judge(record: object) -> None:
     assert isinstance(record, type(RECORD))
-    assert _start("b").replies("b", record.encode()).result == Found(record, "b")
+    assert _start("b").replies("b", [SERVING, record.encode()]).result == Found(record, "b")
 
 
 def test_nothing_is_an_answer() -> None:
-    assert _start("a", "b").replies("a", None).result == Found(None, "a")
+    assert _start("a", "b").replies("a", [SERVING, None]).result == Found(None, "a")
 
 
 def test_after_a_failure_the_next_is_asked() -> None:
     read = _start("b", "c", "a").fails("b")
     assert read.targets() == ["c"]
-    assert read.replies("c", RECORD.encode()).result == Found(RECORD, "c")
+    assert read.replies("c", [SERVING, RECORD.encode()]).result == Found(RECORD, "c")
 
 
 def test_a_silent_copy_gets_its_share_of_the_time() -> None:
@@ -58,20 +60,20 @@ def test_answers_of_copies_asked_before_are_no_longer_wanted() -> None:
 
 
 def test_a_copy_behind_this_session_is_passed_over() -> None:
-    read = _start("b", "c", "a", at_least=LATER).replies("b", RECORD.encode()).replies("c", None)
+    read = _start("b", "c", "a", at_least=LATER).replies("b", [SERVING, RECORD.encode()]).replies("c", [SERVING, None])
     assert read.targets() == ["a"]
-    assert read.replies("a", RECORD.encode()).result == Found(RECORD, "a")
+    assert read.replies("a", [SERVING, RECORD.encode()]).result == Found(RECORD, "a")
 
 
 def test_a_copy_as_new_as_this_session_answers() -> None:
     record = RECORD._replace(stamp=LATER)
-    assert _start("b", "a", at_least=LATER).replies("b", record.encode()).result == Found(record, "b")
+    assert _start("b", "a", at_least=LATER).replies("b", [SERVING, record.encode()]).result == Found(record, "b")
 
 
 def test_with_several_primaries_none_may_lag_behind_this_session() -> None:
     read = _start("a", at_least=LATER, mode=Mode.MULTI_PRIMARY)
     with pytest.raises(Unavailable) as caught:
-        read.replies("a", RECORD.encode())
+        read.replies("a", [SERVING, RECORD.encode()])
     assert "session" in caught.value.evidence["a"]
 
 
@@ -85,9 +87,38 @@ def test_every_failure_is_told() -> None:
 def test_foreign_values_are_told_from_failures() -> None:
     for answer in (b"hello", b""):
         with pytest.raises(NotAReplicatedRecord, match="'b'"):
-            _start("b", "a").replies("b", answer)
-    with pytest.raises(NotAReplicatedRecord, match="'b'"):
-        _start("b", "a").fails("b", "WRONGTYPE Operation against a key")
+            _start("b", "a").replies("b", [SERVING, answer])
+
+
+# Nodes that do not serve in this epoch -------------------------------------------------------------------------------
+
+BEHIND, AHEAD, FENCED_AHEAD, SYNCING, GONE = b"6 active", b"8 active", b"8 fenced", b"7 syncing", None
+NO_LONGER = pytest.mark.parametrize("guard", [BEHIND, FENCED_AHEAD, SYNCING, GONE])
+
+
+@NO_LONGER
+def test_a_copy_that_does_not_serve_is_passed_over(guard: bytes | None) -> None:
+    read = _start("b", "c", "a").replies("b", [guard, RECORD.encode()])
+    assert read.targets() == ["c"]
+    assert read.replies("c", [SERVING, RECORD.encode()]).result == Found(RECORD, "c")
+
+
+def test_where_a_copy_serves_in_a_later_epoch_none_of_this_one_is_asked() -> None:
+    with pytest.raises(EpochMoved, match="epoch 8"):
+        _start("b", "c", "a").replies("b", [AHEAD, RECORD.encode()])
+
+
+@pytest.mark.parametrize(
+    ("guard", "error"),
+    [(BEHIND, Refused), (AHEAD, EpochMoved), (FENCED_AHEAD, EpochMoved), (SYNCING, Refused), (GONE, Refused)],
+)
+def test_what_a_former_primary_holds_is_no_answer(guard: bytes | None, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        _start("a").replies("a", [guard, RECORD.encode()])
+    with pytest.raises(error):
+        _start("b", "a").replies("b", [SYNCING, RECORD.encode()]).replies("a", [guard, RECORD.encode()])
+    with pytest.raises(EpochMoved if guard == BEHIND else error):
+        ByHand(read_decider(view(3), b"key", START, UNTIL)).replies("a", [guard, RECORD.encode()])
 
 
 # Many keys ---------------------------------------------------------------------------------------------------------
@@ -107,13 +138,13 @@ def _many(
 
 def _asked(read: ByHand[list[Found]]) -> dict[str, list[bytes]]:
     """Who was asked for what in the last exchange."""
-    return {request.node: [bytes(name)[7:] for name in request.command.arguments[1:]] for request in read.sent}
+    return {request.node: [bytes(name)[7:] for name in request.command.arguments[2:]] for request in read.sent}
 
 
 def test_many_keys_are_one_command() -> None:
     read = _many("a")
-    assert read.sent[0].command.arguments == (b"MGET", *(b"shop:k:" + key for key in KEYS))
-    found = read.replies("a", [None, *ENCODED[1:]]).result
+    assert read.sent[0].command.arguments == (b"MGET", b"shop:m:guard", *(b"shop:k:" + key for key in KEYS))
+    found = read.replies("a", [SERVING, None, *ENCODED[1:]]).result
     assert found == [Found(None, "a"), *(Found(record, "a") for record in RECORDS[1:])]
 
 
@@ -132,9 +163,9 @@ def test_many_keys_are_not_taken_from_a_copy_asked_earlier() -> None:
 def test_many_keys_are_divided_and_asked_at_once() -> None:
     read = _many("b", "c", "a", width=2)
     assert _asked(read) == {"b": KEYS[:3], "c": KEYS[3:]}
-    read.replies("c", ENCODED[3:], tag=1)
+    read.replies("c", [SERVING, *ENCODED[3:]], tag=1)
     assert not read.is_done
-    found = read.replies("b", ENCODED[:3]).result
+    found = read.replies("b", [SERVING, *ENCODED[:3]]).result
     assert found == [Found(record, "b" if number < 3 else "c") for number, record in enumerate(RECORDS)]
 
 
@@ -153,17 +184,17 @@ def test_what_a_node_that_fails_was_asked_for_is_asked_for_elsewhere() -> None:
     read = _many("b", "c", "a", width=2).fails("b", "down")
     assert _asked(read) == {"c": KEYS[:3]}
     assert not read.exchange.fresh, "the other part still is awaited"
-    read.replies("c", ENCODED[3:], tag=1).fails("c", "also down", tag=2)
+    read.replies("c", [SERVING, *ENCODED[3:]], tag=1).fails("c", "also down", tag=2)
     assert _asked(read) == {"a": KEYS[:3]}
-    assert [each.node for each in read.replies("a", ENCODED[:3], tag=3).result] == ["a"] * 3 + ["c"] * 3
+    assert [each.node for each in read.replies("a", [SERVING, *ENCODED[:3]], tag=3).result] == ["a"] * 3 + ["c"] * 3
 
 
 def test_a_silent_node_gets_its_share_of_the_time_and_may_still_answer() -> None:
     read = _many("b", "c", "a", width=2)
     assert read.exchange.until == pytest.approx(START + 1 / 3)
-    read.replies("c", ENCODED[3:], tag=1).times_out()
+    read.replies("c", [SERVING, *ENCODED[3:]], tag=1).times_out()
     assert _asked(read) == {"c": KEYS[:3]}
-    found = read.replies("b", ENCODED[:3]).result
+    found = read.replies("b", [SERVING, *ENCODED[:3]]).result
     assert [each.node for each in found] == ["b"] * 3 + ["c"] * 3
 
 
@@ -174,18 +205,18 @@ def test_the_last_node_has_all_the_time_that_is_left() -> None:
 
 def test_only_what_lags_behind_this_session_is_asked_for_elsewhere() -> None:
     at_least = Stamp(1001, 1)
-    read = _many("b", "c", "a", width=2, at_least=at_least).replies("b", [None, *ENCODED[1:3]])
+    read = _many("b", "c", "a", width=2, at_least=at_least).replies("b", [SERVING, None, *ENCODED[1:3]])
     assert _asked(read) == {"c": KEYS[:1]}
-    read.replies("c", ENCODED[3:], tag=1).replies("c", ENCODED[:1], tag=2)
+    read.replies("c", [SERVING, *ENCODED[3:]], tag=1).replies("c", [SERVING, *ENCODED[:1]], tag=2)
     assert _asked(read) == {"a": KEYS[:1]}
-    found = read.replies("a", [None], tag=3).result
+    found = read.replies("a", [SERVING, None], tag=3).result
     assert found[0] == Found(None, "a"), "the primary cannot lag"
     assert [each.node for each in found] == ["a", "b", "b", "c", "c", "c"]
 
 
 def test_a_node_that_lags_for_one_key_may_answer_for_another() -> None:
     at_least = Stamp(1001, 1)
-    read = _many("b", "c", "a", width=2, at_least=at_least).replies("b", ENCODED[:3])
+    read = _many("b", "c", "a", width=2, at_least=at_least).replies("b", [SERVING, *ENCODED[:3]])
     read.fails("c", "down", tag=1)
     assert _asked(read) == {"b": KEYS[3:]}
 
@@ -193,7 +224,7 @@ def test_a_node_that_lags_for_one_key_may_answer_for_another() -> None:
 def test_with_several_primaries_no_answer_may_lag() -> None:
     read = _many("a", at_least=LATER, mode=Mode.MULTI_PRIMARY)
     with pytest.raises(Unavailable, match="6 of 6 keys") as caught:
-        read.replies("a", ENCODED)
+        read.replies("a", [SERVING, *ENCODED])
     assert "session" in caught.value.evidence["a"]
 
 
@@ -211,4 +242,21 @@ def test_without_anybody_left_it_ends_at_once_and_with_silent_ones_at_the_deadli
 
 def test_a_foreign_value_among_many_is_told() -> None:
     with pytest.raises(NotAReplicatedRecord, match="'b'"):
-        _many("b").replies("b", [*ENCODED[:5], b"foreign"])
+        _many("b").replies("b", [SERVING, *ENCODED[:5], b"foreign"])
+
+
+@NO_LONGER
+def test_what_a_node_that_does_not_serve_was_asked_for_is_asked_for_elsewhere(guard: bytes | None) -> None:
+    read = _many("b", "c", "a", width=2).replies("b", [guard, *ENCODED[:3]])
+    assert _asked(read) == {"c": KEYS[:3]}
+    read.replies("c", [SERVING, *ENCODED[3:]], tag=1)
+    assert {each.node for each in read.replies("c", [SERVING, *ENCODED[:3]], tag=2).result} == {"c"}
+
+
+@pytest.mark.parametrize(
+    ("guard", "error"),
+    [(BEHIND, Refused), (AHEAD, EpochMoved), (FENCED_AHEAD, EpochMoved), (SYNCING, Refused), (GONE, Refused)],
+)
+def test_many_keys_of_a_former_primary_are_no_answer(guard: bytes | None, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        _many("a").replies("a", [guard, *ENCODED])

@@ -105,7 +105,7 @@ def enrol_call(
         fields["log_floor"] = ABOVE_LOG_START
     head = (topology.cluster, node, str(topology.epoch), topology.encode())
     flat = [text.encode() for text in head] + _flat(fields)
-    return ScriptCall("enrol", (layout.member, layout.topology, CLUSTERS_KEY), tuple(flat))
+    return ScriptCall("enrol", (layout.member, layout.topology, CLUSTERS_KEY, layout.guard), tuple(flat))
 
 
 def change_call(
@@ -115,7 +115,7 @@ def change_call(
     expected = (report.member.get("epoch", ""), report.state, report.member.get("run_id", ""))
     head = [*expected, topology.encode() if topology else ""]
     arguments = [text.encode() for text in head] + _flat(fields)
-    keys = (layout.member, layout.topology, layout.cursors, layout.marks)
+    keys = (layout.member, layout.topology, layout.cursors, layout.marks, layout.guard)
     return ScriptCall("change_member", keys, tuple(arguments))
 
 
@@ -219,6 +219,6 @@ def occupied_error(cluster: str, node: str, found: str) -> RequestError:
 
 def leave_call(layout: KeyLayout, node: str, identity: str) -> ScriptCall:
     """Drop a server's bookkeeping as this member; its records stay."""
-    bookkeeping = (layout.log, layout.cursors, layout.marks, layout.checkpoints, layout.sweep)
+    bookkeeping = (layout.log, layout.cursors, layout.marks, layout.checkpoints, layout.sweep, layout.guard)
     keys = (layout.member, layout.topology, CLUSTERS_KEY, *bookkeeping)
     return ScriptCall("leave", keys, (layout.cluster.encode(), node.encode(), identity.encode()))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from redrepl.plans.operations.refusals import Refusals
 from redrepl.plans.operations.watch import watching
 from redrepl.plans.operations.write import GRACE_SECONDS, RESEND_SECONDS, is_behind
 from redrepl.plans.scan import FOREIGN
@@ -16,7 +17,6 @@ from redrepl.plans.view import (
     ask,
     check_admitted,
     describe_refusal,
-    foreign_value,
     keys_to_ask,
     refusal_error,
 )
@@ -26,7 +26,6 @@ from redrepl.values.effects import (
     Event,
     Exchange,
     Failure,
-    PlainCommand,
     Plan,
     Reply,
     Request,
@@ -49,19 +48,24 @@ class Found(NamedTuple):
 
 
 def read_decider(view: ClusterView, key: bytes, started: float, until: float) -> Plan[Record | None]:
-    """One plain GET on the one primary, whose record is the answer whatever it is. Raises Unavailable, EpochMoved."""
+    """One plain command on the one primary, whose record is the answer whatever it is.
+
+    Raises Unavailable, EpochMoved.
+    """
     home, name = view.decider, view.layout.data_prefix + key
     assert home is not None, "asked in the mode of one primary alone"
     patient_until = started + view.patience_seconds
     is_patient = patient_until >= until
-    request = Request(home, PlainCommand((b"GET", name)))
+    request = Request(home, view.get_command(name))
     event = yield Exchange((request,), until if is_patient else patient_until, home, True, not is_patient)
     if type(event) is not Reply and type(event) is DeadlinePassed and not is_patient:
         event = yield from watching(view, _wait(until), started, view.others[home])
     if type(event) is Reply:
-        return None if event.content is None else view.record_at(home, name, event.content)
-    reason = failure_of(view, home, name, event)
-    raise Unavailable(f"no copy could answer the read of {key!r}", {home: reason})
+        guard, stored = event.content
+        if guard != view.serving:
+            view.check_serving(guard, home)
+        return None if stored is None else view.record_at(home, name, stored)
+    raise Unavailable(f"no copy could answer the read of {key!r}", {home: failure_of(event)})
 
 
 def _wait(until: float) -> Plan[Event]:
@@ -71,26 +75,31 @@ def _wait(until: float) -> Plan[Event]:
 def read_one(
     view: ClusterView, key: bytes, candidates: Sequence[str], at_least: Stamp, started: float, until: float
 ) -> Plan[Found]:
-    """One plain GET on the first candidate that answers and is no older than ``at_least``.
+    """One plain command on the first candidate that serves, answers and is no older than ``at_least``.
 
-    Raises Unavailable when none does.
+    Raises Unavailable when none does, EpochMoved where one is in a later epoch.
     """
     name = view.layout.data_prefix + key
-    command = PlainCommand((b"GET", name))
+    command = view.get_command(name)
     failures: dict[str, str] = {}
+    refusals = Refusals(view)
     for number, node in enumerate(candidates):
         share = (until - started) / (len(candidates) - number)
         event = yield ask(node, command, min(until, started + share))
         assert event is not None
         started = event.at
         if type(event) is Reply:
-            record = None if event.content is None else view.record_at(node, name, event.content)
+            guard, stored = event.content
+            if (reason := refusals.reason(node, guard)) is not None:
+                failures[node] = reason
+                continue
+            record = None if stored is None else view.record_at(node, name, stored)
             if at_least is NO_STAMP or node == view.decider or stamp_of(record) >= at_least:
                 return Found(record, node)
             failures[node] = "lags behind what this session has seen"
         else:
-            failures[node] = failure_of(view, node, name, event)
-    raise Unavailable(f"no copy could answer the read of {key!r}", failures)
+            failures[node] = failure_of(event)
+    raise refusals.error(f"no copy could answer the read of {key!r}", failures)
 
 
 class Confirmed(NamedTuple):
@@ -367,10 +376,6 @@ def stamp_of(record: Record | None) -> Stamp:
     return record.stamp if record else NO_STAMP
 
 
-def failure_of(view: ClusterView, node: str, name: bytes, event: Event) -> str:
-    """Why a node gave no record. Raises NotAReplicatedRecord where something else stands there."""
-    if isinstance(event, Failure):
-        if event.reason.startswith("WRONGTYPE"):
-            raise foreign_value(view.layout, node, name)
-        return event.reason
-    return "no answer in time"
+def failure_of(event: Event) -> str:
+    """Why a node gave no record."""
+    return event.reason if isinstance(event, Failure) else "no answer in time"

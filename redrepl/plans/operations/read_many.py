@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from redrepl.plans.operations.read import Found, failure_of, stamp_of
+from redrepl.plans.operations.refusals import Refusals
 from redrepl.plans.view import ClusterView
-from redrepl.values.effects import DeadlinePassed, Event, Exchange, PlainCommand, Plan, Reply, Request
-from redrepl.values.errors import Unavailable
+from redrepl.values.effects import DeadlinePassed, Event, Exchange, Plan, Reply, Request
+from redrepl.values.errors import RedreplError
 from redrepl.values.preference import ReadPreference
 from redrepl.values.stamp import Stamp
 
@@ -53,7 +54,8 @@ def read_many_from(
     """Read many keys: divided among the first ``width`` nodes, asked at once, one plain MGET each.
 
     What a node that fails or stays silent was asked for, and keys with a record older than ``at_least``, are asked for
-    elsewhere, in the order of ``nodes``; each gets its share of the time. Raises Unavailable where a key is left.
+    elsewhere, in the order of ``nodes``; each gets its share of the time. Raises Unavailable where a key is left, and
+    EpochMoved where a node is in a later epoch.
     """
     reading = _DividedRead(view, keys, nodes, at_least, until)
     effect = reading.opening(width, started)
@@ -66,7 +68,7 @@ def read_many_from(
         is_over = isinstance(event, DeadlinePassed) and event.at >= until
         if is_over or not (requests or reading.is_waiting()):
             text = f"no copy could answer the read of {reading.left()} of {len(keys)} keys"
-            raise Unavailable(text, reading.failures)
+            raise reading.error(text)
         effect = Exchange(requests, reading.next_look())
 
 
@@ -89,6 +91,7 @@ class _DividedRead:
         self, view: ClusterView, keys: Sequence[bytes], nodes: Sequence[str], at_least: Sequence[Stamp], until: float
     ) -> None:
         self.failures: dict[str, str] = {}
+        self._refusals = Refusals(view)
         self._view = view
         self._names = [view.layout.data_prefix + key for key in keys]
         self._nodes = nodes
@@ -121,10 +124,14 @@ class _DividedRead:
         self._due.pop(event.tag, None)
         self._silent.discard(event.tag)
         if isinstance(event, Reply):
-            lagging = self._take_records(asked, event.content)
+            guard, *records = event.content
+            if (reason := self._refusals.reason(asked.node, guard)) is not None:
+                self.failures[asked.node] = reason
+                self._out.add(asked.node)
+                return self._ask_elsewhere(asked.indexes, event.at)
+            lagging = self._take_records(asked, records)
             return self._ask_elsewhere(lagging, event.at)
-        name = self._names[asked.indexes[0]]
-        self.failures[asked.node] = failure_of(self._view, asked.node, name, event)
+        self.failures[asked.node] = failure_of(event)
         self._out.add(asked.node)
         return self._ask_elsewhere(asked.indexes, event.at)
 
@@ -173,7 +180,7 @@ class _DividedRead:
         tag = len(self._asked)
         self._asked.append(asked)
         self._due[tag] = asked
-        return Request(node, PlainCommand((b"MGET", *(self._names[index] for index in indexes))), tag)
+        return Request(node, self._view.get_many_command([self._names[index] for index in indexes]), tag)
 
     def next_look(self) -> float:
         """When the next node has had its time."""
@@ -190,6 +197,10 @@ class _DividedRead:
     def left(self) -> int:
         """How many keys are not found."""
         return len(self._names) - len(self._found)
+
+    def error(self, text: str) -> RedreplError:
+        """What the read ends with where a key is left."""
+        return self._refusals.error(text, self.failures)
 
     def answer(self) -> list[Found]:
         """What was found, in the order of the keys."""
