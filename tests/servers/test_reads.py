@@ -73,10 +73,10 @@ def test_a_quorum_read_never_answers_what_only_a_replica_holds(cluster: Cluster)
 def test_replica_reads_are_spread_evenly_and_spare_the_primary(cluster: Cluster) -> None:
     store = cluster.open()
     store.set("key", b"v", level="all")
-    before = {node: cluster.raw(node).calls("get") for node in "abc"}
+    before = {node: cluster.raw(node).calls("mget") for node in "abc"}
     for _ in range(100):
         assert store.get("key", prefer="replica") == b"v"
-    calls = {node: cluster.raw(node).calls("get") - before[node] for node in "abc"}
+    calls = {node: cluster.raw(node).calls("mget") - before[node] for node in "abc"}
     assert calls["a"] == 0
     assert abs(calls["b"] - calls["c"]) <= 2
     assert calls["b"] + calls["c"] == 100
@@ -85,10 +85,10 @@ def test_replica_reads_are_spread_evenly_and_spare_the_primary(cluster: Cluster)
 def test_primary_reads_touch_the_primary_alone(cluster: Cluster) -> None:
     store = cluster.open()
     store.set("key", b"v", level="all")
-    before = {node: cluster.raw(node).calls("get") for node in "abc"}
+    before = {node: cluster.raw(node).calls("mget") for node in "abc"}
     for _ in range(50):
         assert store.get("key") == b"v"
-    assert {node: cluster.raw(node).calls("get") - before[node] for node in "abc"} == {"a": 50, "b": 0, "c": 0}
+    assert {node: cluster.raw(node).calls("mget") - before[node] for node in "abc"} == {"a": 50, "b": 0, "c": 0}
 
 
 @pytest.mark.parametrize("fault", ["kill", "freeze"])
