@@ -510,7 +510,7 @@ MUTANTS = (
     Mutant(
         name="the guard of reads at ONE stays when a member changes",
         file="redrepl/lua/change_member.lua",
-        old="redis.call('SET', KEYS[3], (now[1] or '') .. ' ' .. (now[2] or ''))\n",
+        old="redis.call('SET', KEYS[5], (now[1] or '') .. ' ' .. (now[2] or ''))\n",
         new="",
         killer="tests/scripts/test_membership.py::test_a_member_is_changed_by_who_saw_its_present_state",
         evidence="b'8 syncing'",
