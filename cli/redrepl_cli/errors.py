@@ -6,12 +6,15 @@ import os
 import sys
 import traceback
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 from redrepl_cli.exit_codes import ExitCode
 from redrepl_cli.output import say
+
+if TYPE_CHECKING:
+    from redrepl import RedreplError
 
 
 class CommandFailed(Exception):
@@ -104,19 +107,20 @@ def _describe_library_error(error: BaseException) -> Description:
             "`redrepl get` shows what stands, `redrepl status` which copies are missing",
         )
     elif isinstance(error, errors.Unavailable):
-        code, advice = ExitCode.UNAVAILABLE, _unavailable_advice(error)
+        return _describe_unavailable(error)
     elif isinstance(error, errors.ClockSkew):
         advice = "synchronise the clocks of the machines (NTP), then look with `redrepl get` what stands"
     return Description(code, error.message, error.evidence, advice)
 
 
-def _unavailable_advice(error: BaseException) -> str:
-    evidence = getattr(error, "evidence", {})
-    if evidence and all("no member" in what for what in evidence.values()):
-        return "`redrepl init` makes the configured nodes a cluster; or check the cluster's name in the configuration"
-    if any("login" in what or "NOAUTH" in what for what in evidence.values()):
-        return "give the nodes password_env or password_file in the configuration, or set REDREPL_PASSWORD"
-    return "check that the servers run and that their addresses are right: `redrepl config check --connect`"
+def _describe_unavailable(error: RedreplError) -> Description:
+    """Nodes that are needed are not there: what to do stands in the message, or follows from what each answered."""
+    from redrepl.values.reasons import advice_on
+
+    message, _, advice = error.message.partition(". What to do: ")
+    if not advice and "`redrepl " not in message:
+        advice = advice_on(error.evidence) or "`redrepl status` shows what is wrong with each node"
+    return Description(ExitCode.UNAVAILABLE, message, error.evidence, advice or None)
 
 
 def silence_output() -> None:

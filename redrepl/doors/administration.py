@@ -26,6 +26,7 @@ from redrepl.plans.epochs.membership import Tolerances, initialise
 from redrepl.plans.inspect import inspect_nodes, newest_topology
 from redrepl.plans.status import Expectations, cluster_status
 from redrepl.plans.steps import Steps
+from redrepl.plans.strangers import no_member_error
 from redrepl.plans.view import ClusterView
 from redrepl.values.effects import Plan, Progress
 from redrepl.values.errors import RequestError, Unavailable
@@ -109,7 +110,8 @@ class Administration:
         """Health, lag, statistics and the conditions of correctness."""
         self.inspect()
         options = self.configuration
-        expected = Expectations(options.level, options.healthy_within_seconds, options.required_readers)
+        fails_over = options.failover == AUTOMATIC
+        expected = Expectations(options.level, options.healthy_within_seconds, options.required_readers, fails_over)
         return self._run(cluster_status(self._layout, self._nodes, expected, self._driver.now(), look_at_keys))
 
     def verify(self, repair: bool = False, on_progress: OnProgress | None = None) -> VerifyReport:
@@ -336,8 +338,7 @@ class Administration:
         return node
 
     def _nobody(self, reports: dict[str, NodeReport | str]) -> Unavailable:
-        evidence = {node: report if isinstance(report, str) else "is no member" for node, report in reports.items()}
-        return Unavailable(f"no member of cluster {self.configuration.cluster!r} answered", evidence)
+        return no_member_error(self.configuration.cluster, reports)
 
     @property
     def _nodes(self) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from typing import Any
 from redrepl.edges.endpoint import Endpoint, split_url, with_connect_url
 from redrepl.values import limits
 from redrepl.values.errors import ConfigError, RequestError
+from redrepl.values.jobs import default_queue
 from redrepl.values.level import Level, parse_level
 from redrepl.values.topology import Member, Mode, NodeRole, Topology, check_members
 from redrepl.values.validation import check_name, check_timeout
@@ -33,7 +34,8 @@ class Configuration:
     """The settings of one cluster. Durations are in seconds.
 
     level: default level of writes. timeout_seconds: one operation. queue_url: the Redis of the RQ queue; None: no
-    wake-ups, the workers' tick alone. required_readers: condition of correctness "read capacity": copies that must be
+    wake-ups, the workers' tick alone. queue: its name there, by default `redrepl-<cluster>`.
+    required_readers: condition of correctness "read capacity": copies that must be
     able to serve reads. failover: "automatic" (workers and monitors give the role of a primary that is away to another
     node) or "manual". anti_entropy: what a sweep over all keys does about differences: "repair" them, only "report"
     them, or "off" for no sweeps. routes: members that are not among the nodes, with their ``connect_url``.
@@ -48,7 +50,7 @@ class Configuration:
     level: Level = "quorum"
     timeout_seconds: float = limits.DEFAULT_TIMEOUT_SECONDS
     queue_url: str | None = field(default=None, repr=False)
-    queue: str = "redrepl"
+    queue: str = ""
     home: str | None = None
     tick_seconds: float = 1.0
     failover: str = AUTOMATIC
@@ -70,6 +72,8 @@ class Configuration:
     routes: tuple[Endpoint, ...] = ()
 
     def __post_init__(self) -> None:
+        if not self.queue:
+            object.__setattr__(self, "queue", default_queue(self.cluster))
         _check(self)
 
     def topology(self) -> Topology:
@@ -202,7 +206,8 @@ def _convert(name: str, value: Any) -> Any:
 
 def _check(configuration: Configuration) -> None:
     check_name("cluster", configuration.cluster)
-    check_name("queue", configuration.queue)
+    if configuration.queue != default_queue(configuration.cluster):
+        check_name("queue", configuration.queue)
     check_timeout(configuration.timeout_seconds)
     parse_level(configuration.level)
     check_members(configuration.mode, configuration.members)

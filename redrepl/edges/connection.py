@@ -19,11 +19,11 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from redrepl.edges.admission import Admission
-from redrepl.edges.endpoint import Endpoint, address, connection_options
+from redrepl.edges.endpoint import Endpoint, connection_options
 from redrepl.edges.introduction import NodeUnusable, introduce
+from redrepl.edges.opening_errors import describe_error
 from redrepl.values import limits
 from redrepl.values.effects import Request
-from redrepl.values.reasons import REFUSES
 from redrepl.values.round_trip import RoundTrip
 
 if TYPE_CHECKING:
@@ -171,8 +171,8 @@ def open_connection(
             raise
         _keep_alive(sock)
         return NodeConnection(endpoint.node, sock, found.actual_run_id)
-    except (RedisError, OSError) as error:
-        raise NodeUnusable(_describe(endpoint, error, waited_seconds)) from error
+    except (RedisError, OSError, hiredis.ProtocolError) as error:
+        raise NodeUnusable(describe_error(endpoint, error, waited_seconds)) from error
     finally:
         connection.disconnect()
 
@@ -196,12 +196,3 @@ def _keep_alive(sock: socket.socket) -> None:
     for name, value in _KEEPALIVE:
         if (option := getattr(socket, name, None)) is not None:  # macOS names the first one differently
             sock.setsockopt(socket.IPPROTO_TCP, option, value)
-
-
-def _describe(endpoint: Endpoint, error: Exception, waited_seconds: float) -> str:
-    text = str(error) or type(error).__name__
-    if "Timeout" in type(error).__name__ or isinstance(error, TimeoutError):
-        return f"{address(endpoint)} did not answer within {waited_seconds:.3g} s"
-    if isinstance(error.__cause__ or error.__context__, ConnectionRefusedError):
-        return f"{address(endpoint)} {REFUSES}: no server runs there"
-    return text if address(endpoint) in text else f"{address(endpoint)}: {text}"

@@ -10,11 +10,11 @@ import hiredis
 
 from redrepl.edges.admission import MEMBER_FIELDS, Admission, Membership
 from redrepl.edges.endpoint import Endpoint, address
+from redrepl.edges.opening_errors import describe_reply
 from redrepl.edges.scripts import all_scripts
 from redrepl.plans.inspect import run_id_in
 
 _RECEIVE_BYTES = 65536
-_LOGIN_ERRORS = ("WRONGPASS", "NOAUTH", "ERR invalid password", "ERR AUTH")
 
 
 class NodeUnusable(Exception):
@@ -66,13 +66,9 @@ class _Talk:
             self._reader.feed(data)
             while (answer := self._reader.gets()) is not False:
                 if isinstance(answer, hiredis.ReplyError):
-                    raise NodeUnusable(self._describe(str(answer)))
+                    raise NodeUnusable(describe_reply(self._endpoint, str(answer)))
                 answers.append(answer)
         return answers
-
-    def _describe(self, text: str) -> str:
-        where = address(self._endpoint)
-        return f"{where} refused the login: {text}" if text.startswith(_LOGIN_ERRORS) else f"{where}: {text}"
 
 
 def _packed(command: tuple[bytes, ...]) -> bytes:

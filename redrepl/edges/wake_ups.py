@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from redrepl.edges.endpoint import address, connection_options, split_url
 from redrepl.edges.forking import renew_after_fork
-from redrepl.values.jobs import BRING_UP, SLOTS, SWEEP, job_id, sweep_job_id
+from redrepl.values.jobs import BRING_UP, SLOTS, SWEEP, default_queue, job_id, sweep_job_id
 
 if TYPE_CHECKING:
     from rq import Queue
@@ -132,9 +132,29 @@ def enqueue_bring_up(queue: Queue, cluster: str, node: str) -> bool:
     return any(_enqueue(queue, BRING_UP, (cluster, node), unused, f"bring up {node} of {cluster}") for unused in ids)
 
 
-def enqueue_sweep(queue: Queue, cluster: str) -> bool:
+def enqueue_sweep(queue: Queue, cluster: str, slot: int = 0) -> bool:
     """Queue a part of the sweep unless one waits or runs already; answers whether one was added."""
-    return _enqueue(queue, SWEEP, (cluster,), sweep_job_id(cluster), f"sweep {cluster}")
+    return _enqueue(queue, SWEEP, (cluster,), sweep_job_id(cluster, slot), f"sweep {cluster}")
+
+
+def hand_on(connection: Any, origin: str, cluster: str, node: str | None) -> str | None:
+    """Pass a job of another cluster, which runs here by mistake, to the queue that its workers listen to.
+
+    node: whom it is to bring up, None for a sweep. Answers the queue's name, or None where the job came from there: it
+    is dropped then, so that it does not go round. That loses a hint, and the ticks of its workers need none.
+    """
+    from rq import Queue
+    from rq.serializers import JSONSerializer
+
+    name = default_queue(cluster)
+    if name == origin:
+        return None
+    queue = Queue(name, connection=connection, serializer=JSONSerializer)
+    if node is None:
+        enqueue_sweep(queue, cluster, slot=1)
+    else:
+        enqueue_bring_up(queue, cluster, node)
+    return name
 
 
 def _enqueue(queue: Queue, function: str, arguments: tuple[str, ...], unused: str, description: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 from redrepl.plans.view import inspect_keys
 from redrepl.values.effects import DeadlinePassed, Exchange, Failure, PlainCommand, Plan, Reply, Request, ScriptCall
@@ -36,7 +37,7 @@ def inspect_nodes(
     """
     nodes = tuple(nodes)
     found: Found = dict.fromkeys(nodes, "no answer in time")
-    run_ids: dict[str, str] = {}
+    informed: dict[str, bytes] = {}
     open_nodes = set(nodes)
     effect = Exchange(_questions(layout, nodes), until, fresh=True)
     while open_nodes:
@@ -48,9 +49,9 @@ def inspect_nodes(
             found[event.node] = event.reason
             open_nodes.discard(event.node)
         elif isinstance(event, Reply) and event.tag == _INFORMATION:
-            run_ids[event.node] = run_id_in(event.content)
+            informed[event.node] = event.content
         elif isinstance(event, Reply) and event.node in open_nodes:
-            found[event.node] = _read(event, run_ids.get(event.node, ""))
+            found[event.node] = _read(event, informed.get(event.node, b""))
             open_nodes.discard(event.node)
             if is_enough is not None and is_enough(found):
                 until = min(until, event.at + STRAGGLER_SECONDS)
@@ -82,15 +83,24 @@ def run_id_in(information: bytes) -> str:
 def _questions(layout: KeyLayout, nodes: tuple[str, ...]) -> tuple[Request, ...]:
     # INFO first: replies of one node come in order, so the run id is known when the inspection arrives.
     inspect = ScriptCall("inspect", inspect_keys(layout), ())
-    information = PlainCommand((b"INFO", b"server"))
+    information = PlainCommand((b"INFO", b"server", b"keyspace"))
     pairs = ((Request(node, information, _INFORMATION), Request(node, inspect, _INSPECTION)) for node in nodes)
     return tuple(request for pair in pairs for request in pair)
 
 
-def _read(event: Reply, run_id: str) -> NodeReport | str:
-    if not run_id:
+def _read(event: Reply, information: bytes) -> NodeReport | str:
+    if not (run_id := run_id_in(information)):
         return "INFO names no run_id: restarts of this server could not be noticed"
     try:
-        return parse_report(event.node, event.content, run_id)
+        report = parse_report(event.node, event.content, run_id)
+        return report if report.member else _with_past(report, information)
     except (ConfigError, ValueError) as error:
         return f"its bookkeeping (the keys <cluster>:m:*) cannot be read, something else wrote there: {error}"
+
+
+def _with_past(stranger: NodeReport, information: bytes) -> NodeReport:
+    """What tells a server that came back empty from one that was emptied, and from a wrong database number."""
+    pairs = [line.partition(b":")[::2] for line in information.splitlines()]
+    uptime = next((int(value) for name, value in pairs if name == b"uptime_in_seconds"), None)
+    databases = tuple(name.decode() for name, value in pairs if value.startswith(b"keys="))
+    return replace(stranger, uptime_seconds=uptime, databases=databases)

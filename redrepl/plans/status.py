@@ -6,16 +6,19 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from redrepl.plans.conditions import Contents, verdicts_on
-from redrepl.plans.epochs.reinstate import why_primary_waits
+from redrepl.plans.epochs.reinstate import Reports, why_primary_waits
+from redrepl.plans.epochs.takeover import Takeover, takeover_of, what_comes_next
 from redrepl.plans.inspect import newest_topology
 from redrepl.plans.scan import SCAN_START, header_is_live, read_headers, scan_page
 from redrepl.plans.steps import Steps
+from redrepl.plans.strangers import describe_other, describe_stranger, no_member_error
 from redrepl.plans.view import ClusterView
 from redrepl.values import limits
 from redrepl.values.effects import Exchange, PlainCommand, Plan, Reply, Request
-from redrepl.values.errors import RedreplError, RequestError, Unavailable
+from redrepl.values.errors import RedreplError, RequestError
 from redrepl.values.keys import KeyLayout
 from redrepl.values.level import Level, required_copies
+from redrepl.values.reasons import OTHER_CLUSTER
 from redrepl.values.report import NodeReport, id_order
 from redrepl.values.status import ClusterStatus, Condition, NodeStatus, ReplicationStats, SweepStatus
 from redrepl.values.sweep import read_last, read_under_way
@@ -23,11 +26,15 @@ from redrepl.values.topology import Member, NodeState
 
 
 class Expectations(NamedTuple):
-    """What counts as healthy. ``level``: the default level of writes; ``required_readers``: copies able to serve."""
+    """What counts as healthy. ``level``: the default level of writes; ``required_readers``: copies able to serve.
+
+    fails_over: workers and monitors replace a primary that is away.
+    """
 
     level: Level
     healthy_within_seconds: float
     required_readers: int
+    fails_over: bool = True
 
 
 class Lag(NamedTuple):
@@ -62,8 +69,7 @@ def cluster_status(
     reports = yield from steps.inspect(layout, nodes)
     topology = newest_topology(reports)
     if topology is None:
-        evidence = {node: report if isinstance(report, str) else "is no member" for node, report in reports.items()}
-        raise Unavailable(f"no member of cluster {layout.cluster!r} answered", evidence)
+        raise no_member_error(layout.cluster, reports)
     survey = Survey(ClusterView(topology), reports)
     survey.ages = yield from steps.step(lambda until: _ages(survey, until))
     if look_at_keys:
@@ -131,13 +137,16 @@ def _walk(survey: Survey, node: str, steps: Steps) -> Plan[None]:
 
 def _node_status(survey: Survey, member: Member, expected: Expectations) -> NodeStatus:
     report = survey.report(member.id)
-    state, error = node_state(survey.view, member, survey.reports.get(member.id))
+    state, error = node_state(survey.view, member, survey.reports.get(member.id), survey.reports)
     if member.id == survey.view.decider:
         error = why_primary_waits(survey.view, survey.reports) or error
     lag = lag_of(survey, member.id)
     in_time = lag is not None and lag.seconds <= expected.healthy_within_seconds
     if error is None and lag is None:
-        error = "its lag is not known: nobody whom it follows answers"
+        followed = ", ".join(_followed(survey.view, member.id))
+        error = (
+            f"its lag is not known: {followed} {'does' if survey.view.decider else 'do'} not answer, or lost the log"
+        )
     if error is None and lag is not None and not in_time:
         error = f"its oldest missing change is {lag.seconds:.0f} s old; do workers run (`redrepl worker`)?"
     content = survey.contents.get(member.id)
@@ -157,16 +166,16 @@ def _node_status(survey: Survey, member: Member, expected: Expectations) -> Node
     )
 
 
-def node_state(view: ClusterView, member: Member, report: NodeReport | str | None) -> tuple[NodeState, str | None]:
-    """A node's state, and in words what is wrong."""
+def node_state(
+    view: ClusterView, member: Member, report: NodeReport | str | None, reports: Reports | None = None
+) -> tuple[NodeState, str | None]:
+    """A node's state, and in words what is wrong. ``reports``: of all nodes, for what others know about this one."""
     if not isinstance(report, NodeReport):
         return NodeState.INACTIVE, report or "was not asked"
-    if not report.member and member.id == view.decider:
-        return NodeState.INACTIVE, "the primary came back empty: writes wait until another node takes over"
     if not report.member:
-        return NodeState.INACTIVE, "came back empty; the workers fill it"
+        return NodeState.INACTIVE, _what_happens(view, member, report, reports or {})
     if not report.is_itself:
-        return NodeState.INACTIVE, f"the server at its address is node {report.member.get('node')!r}, or has its data"
+        return NodeState.INACTIVE, f"{describe_other(report)}, or has its data"
     if report.has_restarted:
         return NodeState.SYNCING, "restarted; the workers look what it lost before it serves again"
     if report.state == "syncing":
@@ -179,6 +188,19 @@ def node_state(view: ClusterView, member: Member, report: NodeReport | str | Non
     if report.state != "active":
         return NodeState.INACTIVE, f"is {report.state}"
     return NodeState.ACTIVE, None
+
+
+def _what_happens(view: ClusterView, member: Member, stranger: NodeReport, reports: Reports) -> str:
+    """What a member without membership is, and what becomes of it."""
+    what = describe_stranger(stranger, reports)
+    if OTHER_CLUSTER in what:
+        return f"{what}: it is left alone; correct the address, or take that cluster out of the server"
+    if member.id == view.decider:
+        return f"the primary {what}: writes wait until another node takes over"
+    sources = [reports.get(node) for node in view.topology.sources_of(member.id)]
+    if reports and not any(isinstance(source, NodeReport) and source.is_serving for source in sources):
+        return f"{what}; it is filled once a primary serves"
+    return f"{what}; the workers fill it"
 
 
 def lag_of(survey: Survey, target: str) -> Lag | None:
@@ -212,6 +234,8 @@ def _assemble(survey: Survey, statuses: tuple[NodeStatus, ...], expected: Expect
         max_lag_entries=max((status.lag_entries or 0 for status in statuses), default=0),
         max_lag_seconds=max((status.lag_seconds or 0.0 for status in statuses), default=0.0),
     )
+    problems = [f"{status.id}: {status.error}" for status in statuses if status.error]
+    takeover = takeover_of(topology, survey.reports)
     return ClusterStatus(
         cluster=topology.cluster,
         mode=topology.mode,
@@ -221,9 +245,23 @@ def _assemble(survey: Survey, statuses: tuple[NodeStatus, ...], expected: Expect
         nodes=statuses,
         stats=stats,
         verdicts=verdicts_on(survey.view, statuses, survey.contents, expected.required_readers),
-        problems=tuple(f"{status.id}: {status.error}" for status in statuses if status.error),
+        problems=(*problems, *_on_takeover(survey, takeover, expected)),
         sweep=_sweep_status(survey.report(reference)),
+        takeover=None if takeover is None else takeover.as_json(),
     )
+
+
+def _on_takeover(survey: Survey, takeover: Takeover | None, expected: Expectations) -> list[str]:
+    """What becomes of a primary that does not serve."""
+    primary = survey.reports.get(survey.view.decider or "", "its address is not known")
+    if takeover is None:
+        return []
+    if not isinstance(primary, NodeReport):
+        return [what_comes_next(takeover, f"primary {takeover.primary!r} is away", expected.fails_over, False)]
+    if primary.is_serving and primary.epoch == survey.view.topology.epoch:
+        return []
+    is_put_back = primary.is_itself and why_primary_waits(survey.view, survey.reports) is None
+    return [what_comes_next(takeover, f"primary {takeover.primary!r} does not serve", expected.fails_over, is_put_back)]
 
 
 def _sweep_status(reference: NodeReport | None) -> SweepStatus | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from redrepl.plans.inspect import inspect_nodes, newest_topology
+from redrepl.plans.strangers import no_member_error
 from redrepl.plans.view import ClusterView
 from redrepl.values.effects import DeadlinePassed, Exchange, Failure, PlainCommand, Plan, Reply, Request
 from redrepl.values.errors import Unavailable
@@ -77,10 +78,7 @@ def discover(layout: KeyLayout, seeds: tuple[str, ...], until: float) -> Plan[Di
     reports = yield from inspect_nodes(layout, seeds, until, _is_at_work)
     topology = newest_topology(reports)
     if topology is None:
-        evidence = {seed: report if isinstance(report, str) else _stranger(report) for seed, report in reports.items()}
-        raise Unavailable(
-            f"no member of cluster {layout.cluster!r} answered; is it initialised (`redrepl init`)?", evidence
-        )
+        raise no_member_error(layout.cluster, reports)
     members = {
         report.member["node"]: seed
         for seed, report in reports.items()
@@ -101,7 +99,3 @@ def _is_at_work(reports: dict[str, NodeReport | str]) -> bool:
     members = [found[node] for node in topology.ids if node in found]
     serving = {r.member["node"] for r in members if r.state == "active" and r.epoch == topology.epoch}
     return len(members) > len(topology.ids) // 2 and serving.issuperset(topology.primaries)
-
-
-def _stranger(report: NodeReport) -> str:
-    return f"belongs to cluster {', '.join(report.clusters)}" if report.clusters else "is no member of any cluster"

@@ -1,7 +1,12 @@
-"""Why a node gave no answer, where somebody concludes something from it."""
+"""Why a node gave no usable answer: words that something is concluded from, and what an operator can do about each.
+
+Reasons travel as text, beside what servers say in their own words. The phrases here are those that are recognised.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 REFUSES: Final = "refuses connections"
@@ -9,6 +14,49 @@ REFUSES: Final = "refuses connections"
 
 LOST: Final = "connection lost"
 """It was there a moment ago; whether it still is shows when a connection is opened anew."""
+
+NO_LOGIN: Final = "refused the login"
+NO_PERMISSION: Final = "does not permit this login what it needs"
+NO_NAME: Final = "no address is found for its name"
+NO_HANDSHAKE: Final = "did not complete the TLS handshake"
+NOT_TRUSTED: Final = "has a TLS certificate that is not accepted"
+CLOSES: Final = "closes the connection at once"
+NOT_REDIS: Final = "does not speak the protocol of Redis"
+NO_DATABASE: Final = "has no database"
+LOADING: Final = "is loading its data"
+TOO_MANY_CLIENTS: Final = "takes no more clients"
+SILENT: Final = "did not answer within"
+OTHER_CLUSTER: Final = "belongs to cluster"
+OTHER_NODE: Final = "the server at this address is node"
+NO_MEMBERSHIP: Final = "holds no membership"
+
+_ADVICE: Final = (
+    (REFUSES, "start the server of {names}, or correct its address"),
+    (NO_LOGIN, "give {names} the right username with password_env or password_file, or set REDREPL_PASSWORD"),
+    (NO_PERMISSION, "give the login of {names} the permissions that docs/operating.md lists"),
+    (NO_NAME, "correct the host of {names}, or its entry in DNS"),
+    (NO_HANDSHAKE, "{names}: rediss:// is for servers that speak TLS, redis:// for others"),
+    (
+        NOT_TRUSTED,
+        "{names}: name the authority in the url (?ssl_ca_certs=FILE), and the host as the certificate does",
+    ),
+    (CLOSES, "{names}: a server that speaks TLS needs rediss://; else look at its log"),
+    (NOT_REDIS, "correct the port of {names}: another service listens there"),
+    (NO_DATABASE, "correct the database number at the end of the url of {names}"),
+    (LOADING, "wait until {names} has loaded its data"),
+    (TOO_MANY_CLIENTS, "raise maxclients of {names}, or close some of its clients"),
+    (OTHER_CLUSTER, "correct the cluster's name in the configuration, or the address of {names}"),
+    (OTHER_NODE, "correct the address of {names}: another node of the cluster answers there"),
+    (
+        NO_MEMBERSHIP,
+        "see whether host, port and database of {names} are right; `redrepl init` makes a new cluster",
+    ),
+    (SILENT, "see whether the machine of {names} can be reached from here, and whether its server is frozen or busy"),
+)
+"""What to do about a reason, by a phrase in it. The first that fits counts."""
+
+
+_SILENCE: Final = (SILENT, "no answer in time", "has not answered", "no connection within the time-out")
 
 
 def is_crash(reason: str) -> bool:
@@ -19,3 +67,32 @@ def is_crash(reason: str) -> bool:
 def is_out_of_memory(reason: str) -> bool:
     """Whether a server refused a write because its memory is used up."""
     return reason.startswith("OOM")
+
+
+def advice_on(reasons: Mapping[str, str]) -> str | None:
+    """What to do about nodes that gave no usable answer for these reasons; None where no reason is a known one."""
+    names_by_advice: dict[str, list[str]] = {}
+    for node, reason in reasons.items():
+        if (advice := _advice_on(reason)) is not None:
+            names_by_advice.setdefault(advice, []).append(node)
+    found = [advice.format(names=_listed(names)) for advice, names in names_by_advice.items()]
+    return "; ".join(found) or None
+
+
+def kind_of(reason: str) -> str:
+    """What stays the same while the same thing is wrong with a node, whatever words it comes in."""
+    if LOST in reason:
+        return REFUSES  # which shows when a connection is opened anew
+    if any(phrase in reason for phrase in _SILENCE):
+        return SILENT
+    known = (phrase for phrase, _ in _ADVICE if phrase in reason)
+    return next(known, re.sub(r"\d+", "#", reason))
+
+
+def _advice_on(reason: str) -> str | None:
+    kind = kind_of(reason)
+    return next((advice for phrase, advice in _ADVICE if phrase == kind), None)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))

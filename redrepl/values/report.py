@@ -88,6 +88,8 @@ class NodeReport:
 
     named: the identity that the newest topology gives this node, None where it names no such node, or none is known.
     cursors, marks: by node, as `seen_by` finds them.
+    uptime_seconds, databases: of a stranger, how long its server has run (None: not known) and which of its databases
+    hold keys.
     """
 
     node: str
@@ -101,6 +103,8 @@ class NodeReport:
     clusters: dict[str, str]
     checkpoints: tuple[Checkpoint, ...] = ()
     sweep: Mapping[str, str] = field(default_factory=dict)
+    uptime_seconds: int | None = None
+    databases: tuple[str, ...] = ()
     named: str | None = None
 
     def seen_by(self, topology: Topology) -> NodeReport:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any
@@ -114,7 +115,11 @@ class SweepStatus:
 
 @dataclass(frozen=True, slots=True)
 class ClusterStatus:
-    """Everything `status` shows. ``sweep``: None where the node that keeps it does not answer."""
+    """Everything `status` shows. ``sweep``: None where the node that keeps it does not answer.
+
+    takeover: how a failover would fare now, and what can be done (`redrepl.plans.epochs.takeover`); None where there is
+    no one primary, or no member answers.
+    """
 
     cluster: str
     mode: Mode
@@ -126,6 +131,7 @@ class ClusterStatus:
     verdicts: tuple[Verdict, ...]
     problems: tuple[str, ...]
     sweep: SweepStatus | None = None
+    takeover: Mapping[str, Any] | None = None
 
     def as_json(self) -> dict[str, Any]:
         """As `status --format json` gives it, without the queue."""
@@ -141,5 +147,6 @@ class ClusterStatus:
             "stats": self.stats.as_json(),
             "conditions": verdicts,
             "problems": list(self.problems),
+            "takeover": None if self.takeover is None else dict(self.takeover),
             "anti_entropy": self.sweep.as_json() if self.sweep else None,
         }

@@ -45,7 +45,8 @@ def test_evidence_is_an_indented_list_with_control_characters_escaped(capsys: py
 
 
 def test_a_stranger_is_told_to_initialise() -> None:
-    advice = describe(Unavailable("nobody", {"a": "is no member", "b": "is no member"})).advice
+    what = "holds no membership of any cluster, and no keys at all"
+    advice = describe(Unavailable("nobody", {"a": what, "b": what})).advice
     assert advice is not None
     assert "redrepl init" in advice
 

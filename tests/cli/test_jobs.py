@@ -11,7 +11,7 @@ from rq.registry import FailedJobRegistry, StartedJobRegistry
 from rq.results import Result
 
 from redrepl.edges.wake_ups import enqueue_bring_up, enqueue_sweep, open_queue
-from redrepl.values.jobs import job_id
+from redrepl.values.jobs import default_queue, job_id
 from redrepl_cli.exit_codes import ExitCode
 from tests.cli.conftest import Invoke
 from tests.cli.support.clusters import CLUSTER, CliCluster, write_configuration
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.servers
 @pytest.fixture
 def queue(cluster: CliCluster) -> Any:
     """The cluster's queue with a job in each state, and others that are not this cluster's."""
-    queue = open_queue(cluster.queue.url, "redrepl")
+    queue = open_queue(cluster.queue.url, default_queue(CLUSTER))
     for name, node in ((CLUSTER, "a"), (CLUSTER, "b"), (CLUSTER, "c"), ("other", "x")):
         assert enqueue_bring_up(queue, name, node)
     assert enqueue_sweep(queue, CLUSTER)
@@ -44,14 +44,16 @@ def queue(cluster: CliCluster) -> Any:
 def test_jobs_of_this_cluster_by_state(cluster: CliCluster, invoke: Invoke) -> None:
     config = ("--config", str(cluster.file))
     found = json_of(invoke("jobs", "--format", "json", *config))
-    assert (found["cluster"], found["queue"]) == (CLUSTER, "redrepl")
+    assert (found["cluster"], found["queue"]) == (CLUSTER, default_queue(CLUSTER))
     assert [(j["work"], j["node"], j["state"], j["error"]) for j in found["jobs"]] == [
         ("bring up", "c", "started", None),
         ("bring up", "a", "queued", None),
         ("sweep", None, "queued", None),
         ("bring up", "b", "failed", "ValueError: boom"),
     ]
-    assert all(job["id"].startswith(f"redrepl-{CLUSTER}-") and job["enqueued_at"] for job in found["jobs"])
+    assert all(
+        job["id"].startswith(f"redrepl-{len(CLUSTER)}-{CLUSTER}-") and job["enqueued_at"] for job in found["jobs"]
+    )
     result = invoke("jobs", "--failed", *config)
     assert result.exit_code == 0
     lines = result.stdout.splitlines()

@@ -120,7 +120,11 @@ def test_where_no_cluster_is_found_every_address_tells() -> None:
             plan.replies(seed, [*STRANGER[:6], clusters, [], []], INSPECTION)
     with pytest.raises(Unavailable, match="redrepl init") as caught:
         plan.replies("z", [*STRANGER[:6], [b"bakery", b"q"], [], []], INSPECTION)
-    evidence = {"x": "down", "y": "is no member of any cluster", "z": "belongs to cluster bakery"}
+    evidence = {
+        "x": "down",
+        "y": "holds no membership of any cluster, and no keys at all",
+        "z": "belongs to cluster 'bakery'",
+    }
     assert caught.value.evidence == evidence
 
 

@@ -58,7 +58,7 @@ def test_a_small_file_has_the_defaults(load: Load) -> None:
         ("b", "redis://127.0.0.1:7102/0", None, None),
     ]
     assert found.roles == (NodeRole.PRIMARY, NodeRole.REPLICA)
-    assert (found.queue_url, found.queue, found.required_readers) == (None, "redrepl", 1)
+    assert (found.queue_url, found.queue, found.required_readers) == (None, "redrepl-shop", 1)
     assert found.origin.endswith("redrepl.toml")
     topology = found.topology()
     assert (topology.epoch, topology.cluster, topology.ids, topology.decider) == (1, "shop", ("a", "b"), "a")

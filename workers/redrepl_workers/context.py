@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 from redrepl import Administration, Configuration, load_configuration
-from redrepl.values.errors import ConfigError
+from redrepl_workers.troubles import Troubles
+
+_log = logging.getLogger("redrepl.worker")
 
 
 class WorkerContext:
-    """One cluster's configuration and upkeep connections. ``is_stopping`` tells a long job to come to an end."""
+    """One cluster's configuration and upkeep connections. ``is_stopping`` tells a long job to come to an end.
 
-    def __init__(self, configuration: Configuration, is_stopping: Callable[[], bool] = lambda: False) -> None:
+    troubles: what was said of lasting trouble, for the whole process.
+    """
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        is_stopping: Callable[[], bool] = lambda: False,
+        troubles: Troubles | None = None,
+    ) -> None:
         self.configuration = configuration
         self.is_stopping = is_stopping
+        self.troubles = troubles or Troubles(_log)
         self.administration = Administration(configuration)
 
     def close(self) -> None:
@@ -30,15 +42,12 @@ def set_context(context: WorkerContext | None) -> None:
     _current = context
 
 
-def context_for(cluster: str) -> WorkerContext:
+def context_for(cluster: str) -> WorkerContext | None:
     """The context of this process; under a plain `rq worker`, one made from REDREPL_CONFIG.
 
-    Raises ConfigError where the job is for another cluster than this process is configured for.
+    None where the job is for another cluster than this process is configured for. Raises ConfigError.
     """
     global _current
     if _current is None:
         _current = WorkerContext(load_configuration())
-    configured = _current.configuration.cluster
-    if configured != cluster:
-        raise ConfigError(f"this worker is configured for cluster {configured!r} and got a job for {cluster!r}")
-    return _current
+    return _current if _current.configuration.cluster == cluster else None

@@ -7,12 +7,14 @@ import time
 from typing import Any
 
 from redrepl.edges.configuration import REPAIR
+from redrepl.edges.wake_ups import hand_on
 from redrepl.plans.copies.anti_entropy import Swept
 from redrepl.plans.copies.bring_up import BroughtUp
 from redrepl.values.effects import Progress
 from redrepl.values.errors import RedreplError
 from redrepl_workers.context import WorkerContext, context_for
 from redrepl_workers.lease import LEASE_SECONDS, Lease, lease
+from redrepl_workers.troubles import Troubles, without_numbers
 
 RENEW_SECONDS = LEASE_SECONDS / 3
 
@@ -22,8 +24,8 @@ SWEEP_LEASE = ":sweep"
 SHOWN_MISMATCHES = 10
 """Keys that differ are named in the log one by one, up to so many of one part."""
 
-_warned: dict[str, str] = {}
 _log = logging.getLogger("redrepl.worker")
+_foreign = Troubles(_log)
 
 
 class Stopping(Exception):
@@ -36,6 +38,8 @@ def bring_up(cluster: str, node: str) -> str:
     A node that fails in the middle is no failure of the job: the marks say where to go on, and the next tick does.
     """
     context = context_for(cluster)
+    if context is None:
+        return _hand_on(cluster, node)
     return bring_up_with_lease(context, _queue_connection(), node)
 
 
@@ -49,15 +53,17 @@ def bring_up_with_lease(context: WorkerContext, connection: Any | None, node: st
         except Stopping as reason:
             return f"{node}: {reason}, to be continued"
         except RedreplError as error:
-            _warn_once(node, str(error))
+            context.troubles.note(_upkeep_of(node), without_numbers(str(error)), f"bringing up {node}: {error}")
             return f"{node}: {error}"
-    _warned.pop(node, None)
+    context.troubles.over(_upkeep_of(node), f"{node} can be brought up again")
     return _report(done)
 
 
 def sweep(cluster: str) -> str:
     """Do a part of the sweep over all keys of all copies; answers in words what was found."""
     context = context_for(cluster)
+    if context is None:
+        return _hand_on(cluster, None)
     return sweep_with_lease(context, _queue_connection())
 
 
@@ -71,9 +77,9 @@ def sweep_with_lease(context: WorkerContext, connection: Any | None) -> str:
         except Stopping as reason:
             return f"sweep: {reason}, to be continued"
         except RedreplError as error:
-            _warn_once(SWEEP_LEASE, str(error))
+            context.troubles.note(SWEEP_LEASE, without_numbers(str(error)), f"sweep: {error}")
             return f"sweep: {error}"
-    _warned.pop(SWEEP_LEASE, None)
+    context.troubles.over(SWEEP_LEASE, "the sweep goes on")
     return _sweep_report(swept, context.configuration.anti_entropy == REPAIR)
 
 
@@ -90,11 +96,27 @@ def _sweep_report(swept: Swept, repairs: bool) -> str:
     return text
 
 
-def _warn_once(node: str, text: str) -> None:
-    """The same trouble comes back at every tick; it is said once."""
-    if _warned.get(node) != text:
-        _warned[node] = text
-        _log.warning("bringing up %s: %s", node, text)
+def _upkeep_of(node: str) -> str:
+    """The subject of troubles in bringing it up."""
+    return f"upkeep of {node}"
+
+
+def _hand_on(cluster: str, node: str | None) -> str:
+    """Two clusters share a queue, and this worker got a job that is not its own's: pass it on, and say so once."""
+    from rq import get_current_job
+
+    job, work = get_current_job(), "sweep" if node is None else f"bring up {node}"
+    if job is None:
+        return f"{work} of cluster {cluster!r}: not the cluster of this process"
+    name = hand_on(job.connection, job.origin, cluster, node)
+    done = "left to the ticks of its own workers" if name is None else f"handed on to queue {name!r}"
+    _foreign.note(
+        cluster,
+        done,
+        f"queue {job.origin!r} holds jobs of cluster {cluster!r}, which this worker does not serve; {done}. Give each "
+        "cluster a queue of its own: leave `queue` out of both configurations",
+    )
+    return f"{work} of cluster {cluster!r}: {done}"
 
 
 class _Watch:

@@ -1,7 +1,7 @@
 """The monitor: watches the nodes and gives the role of a primary that is away to another one.
 
 Any number may run at once: what keeps them apart is the epoch, and who is second finds members changed and stops. A
-monitor that sees no majority can do nothing, and touches nobody.
+monitor that sees no majority can do nothing, touches nobody, and says so.
 """
 
 from __future__ import annotations
@@ -17,15 +17,34 @@ from redrepl import Administration, Configuration, FailedOver
 from redrepl.edges.configuration import AUTOMATIC
 from redrepl.plans.epochs.suspicion import Suspicion, Verdict
 from redrepl.values.errors import RedreplError, RequestError
-from redrepl.values.topology import Mode
+from redrepl.values.report import NodeReport
+from redrepl.values.topology import Mode, Topology
+from redrepl_workers.looks import tell
+from redrepl_workers.troubles import Troubles, without_numbers
 
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 5.0
 """After an attempt comes a random part of a pause that doubles each time, so that rivals do not meet again."""
 
+LONGEST_PAUSE_AFTER_CRASH_SECONDS = 0.4
+"""The same where the primary crashed for certain. Rivals are kept apart by what they see, too: members that are between
+epochs are left alone for a second (`UNFINISHED_SECONDS`)."""
+
 CALM_SECONDS = 30.0
-"""A monitor that has replaced a primary waits ever longer before it does so again, until nothing happened for so long:
-one that sees the nodes differently from everybody else must not move the role round and round."""
+"""A monitor that has replaced a silent primary waits ever longer before it replaces a silent one again, until nothing
+happened for so long: one that sees the nodes differently from all others must not move the role round and round."""
+
+IDLE_SECONDS = 5.0
+"""Between looks where there is no one primary: whether there is one now."""
+
+TELLING_SECONDS = 1.0
+"""Between looks of which a monitor without a worker says what it saw."""
+
+TOLD_PAUSE_SECONDS = 0.5
+"""A pause that lasts longer is told."""
+
+PRIMARY = "the primary"
+"""The subject of troubles with it."""
 
 _log = logging.getLogger("redrepl.monitor")
 
@@ -38,9 +57,17 @@ class Looked(NamedTuple):
 
 
 class Monitor:
-    """Looks at the nodes every ``probe_seconds``, over connections of its own; in a thread of its own, or in `run`."""
+    """Looks at the nodes every ``probe_seconds``, over connections of its own; in a thread of its own, or in `run`.
 
-    def __init__(self, configuration: Configuration, on_failover: Callable[[FailedOver], None] | None = None) -> None:
+    tells: says what is wrong with the nodes, too; beside a worker's tick, which does, it need not.
+    """
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        on_failover: Callable[[FailedOver], None] | None = None,
+        tells: bool = False,
+    ) -> None:
         self._configuration = configuration
         self._administration = Administration(configuration)
         self._on_failover = on_failover
@@ -52,18 +79,15 @@ class Monitor:
         )
         self._pause_seconds = FIRST_PAUSE_SECONDS
         self._next_at = self._moved_at = 0.0
-        self._said: str | None = None
+        self._next_after_crash_at = self._told_at = self._told_pause = 0.0
+        self._tells = tells
+        self._troubles = Troubles(_log)
+        self._interval_seconds = configuration.probe_seconds
         self._thread = threading.Thread(target=self.run, name="redrepl-monitor", daemon=True)
 
-    @property
-    def is_needed(self) -> bool:
-        """Whether there is one primary. With failover = "manual" only unfinished changes of epoch are ended."""
-        return self._configuration.mode is Mode.PRIMARY_REPLICA
-
     def start(self) -> None:
-        """Begin watching in a thread, where there is anything to watch for."""
-        if self.is_needed:
-            self._thread.start()
+        """Begin watching in a thread. With failover = "manual" only unfinished changes of epoch are ended."""
+        self._thread.start()
 
     def stop(self) -> None:
         """Stop watching; a failover that is under way comes to its end first."""
@@ -79,38 +103,64 @@ class Monitor:
             try:
                 self.look()
             except RedreplError as error:
-                self._say(str(error))
+                self._troubles.note("looking", without_numbers(str(error)), str(error))
             except Exception:
                 _log.exception("looking at the nodes failed")
-            self._stop.wait(max(0.0, began + self._configuration.probe_seconds - time.monotonic()))
+            else:
+                self._troubles.over("looking", "looking at the nodes works again")
+            self._stop.wait(max(0.0, began + self._interval_seconds - time.monotonic()))
 
     def look(self) -> Looked:
         """Look once, and fail over where that is due."""
         topology, reports = self._administration.probe(self._configuration.failover_after_silence_seconds / 3)
         now = time.monotonic()
+        self._tell(topology, reports, now)
+        is_watched = topology is None or topology.mode is Mode.PRIMARY_REPLICA
+        self._interval_seconds = self._configuration.probe_seconds if is_watched else IDLE_SECONDS
         verdict = self._suspicion.judge(topology, reports, now)
-        if not verdict.is_due:
-            if not verdict.why:
-                self._say(None)
-            return Looked(verdict)
-        if now < self._next_at:
+        if verdict.blocked:
+            self._troubles.note(PRIMARY, verdict.blocked, verdict.why)
+        elif topology is not None and not verdict.why:
+            self._troubles.over(PRIMARY, f"primary {topology.decider!r} serves")
+        if not verdict.is_due or self._waits(verdict, now):
             return Looked(verdict)
         return Looked(verdict, self._fail_over(verdict))
 
+    def _tell(self, topology: Topology | None, reports: dict[str, NodeReport | str], now: float) -> None:
+        if self._tells and now - self._told_at >= TELLING_SECONDS:
+            self._told_at = now
+            tell(self._troubles, self._configuration, topology, reports)
+
+    def _waits(self, verdict: Verdict, now: float) -> bool:
+        """Whether it is too early for another attempt."""
+        if verdict.is_proved:
+            return now < self._next_after_crash_at
+        if now >= self._next_at:
+            return False
+        if (left := self._next_at - now) > TOLD_PAUSE_SECONDS and self._told_pause != self._next_at:
+            self._told_pause = self._next_at
+            _log.warning(
+                "%s; this monitor moved the role, or tried to, not long ago: it waits another %.1f s, unless "
+                "a crash shows; `redrepl failover` does it at once",
+                verdict.why,
+                left,
+            )
+        return True
+
     def _fail_over(self, verdict: Verdict) -> FailedOver | None:
-        self._say(f"failing over: {verdict.why}")
+        self._troubles.note(PRIMARY, without_numbers(f"failing over {verdict.why}"), f"failing over: {verdict.why}")
         try:
             done = self._administration.failover(away=verdict.away)
         except RequestError:
             raise  # several primaries: there is nothing to do here
         except RedreplError as error:
-            self._say(f"could not fail over: {error}")
-            self._pause()
+            self._troubles.note(PRIMARY, without_numbers(f"could not {error}"), f"could not fail over: {error}")
+            self._pause(LONGEST_PAUSE_AFTER_CRASH_SECONDS)
             return None
         moved_lately = time.monotonic() - self._moved_at < CALM_SECONDS
         self._moved_at = time.monotonic()
-        self._pause_seconds = self._pause_seconds * 2 if moved_lately else FIRST_PAUSE_SECONDS
-        self._pause()
+        self._pause_seconds = self._pause_seconds if moved_lately else FIRST_PAUSE_SECONDS
+        self._pause(0.0)
         _log.warning(
             "%s is the primary in epoch %d, after %s; serving: %s; %.0f ms",
             done.primary,
@@ -119,17 +169,12 @@ class Monitor:
             ", ".join(done.active),
             done.seconds * 1000,
         )
-        self._said = None
         if self._on_failover is not None:
             self._on_failover(done)
         return done
 
-    def _pause(self) -> None:
-        self._next_at = time.monotonic() + random.uniform(0.5, 1.0) * self._pause_seconds
+    def _pause(self, longest_after_crash_seconds: float) -> None:
+        now, part = time.monotonic(), random.uniform(0.5, 1.0)
+        self._next_at = now + part * self._pause_seconds
+        self._next_after_crash_at = now + part * min(self._pause_seconds, longest_after_crash_seconds)
         self._pause_seconds = min(LONGEST_PAUSE_SECONDS, 2 * self._pause_seconds)
-
-    def _say(self, trouble: str | None) -> None:
-        """Log a trouble once."""
-        if trouble is not None and trouble != self._said:
-            _log.warning("%s", trouble)
-        self._said = trouble

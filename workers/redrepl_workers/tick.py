@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -17,6 +18,8 @@ from redrepl.edges.wake_ups import enqueue_bring_up, enqueue_sweep, open_queue
 from redrepl.values.errors import RedreplError
 from redrepl_workers.context import WorkerContext
 from redrepl_workers.jobs import SWEEP_LEASE, bring_up_with_lease, sweep_with_lease
+from redrepl_workers.looks import CLUSTER, note_queue, tell
+from redrepl_workers.troubles import Troubles, without_numbers
 
 if TYPE_CHECKING:
     from rq import Queue
@@ -24,19 +27,25 @@ if TYPE_CHECKING:
 PATIENCE_TICKS = 3
 """A node whose jobs have been waiting or stuck for this many ticks is brought up by the tick itself."""
 
+QUEUE_AWAY_SECONDS = 5.0
+"""A queue that did not take a job is left alone for so long: each try may take its time-out."""
+
+TICK = "the tick"
+
 _log = logging.getLogger("redrepl.worker")
 
 
 class Ticker:
     """Looks at the nodes every ``tick_seconds``, in a thread of its own with connections of its own."""
 
-    def __init__(self, configuration: Configuration) -> None:
+    def __init__(self, configuration: Configuration, troubles: Troubles | None = None) -> None:
         self._stop = threading.Event()
-        self._context = WorkerContext(configuration, self._stop.is_set)
+        self._troubles = troubles or Troubles(_log)
+        self._context = WorkerContext(configuration, self._stop.is_set, self._troubles)
         self._tick_seconds = configuration.tick_seconds
         self._queue: Any | None = None
+        self._queue_again_at = 0.0
         self._blocked: Counter[str] = Counter()
-        self._said: str | None = None
         self._thread = threading.Thread(target=self._loop, name="redrepl-tick", daemon=True)
 
     def start(self) -> None:
@@ -54,22 +63,23 @@ class Ticker:
         while not self._stop.wait(self._tick_seconds):
             try:
                 self.tick()
-                self._say(None)
             except RedreplError as error:
-                self._say(str(error))
+                self._troubles.note(TICK, without_numbers(str(error)), f"tick: {error}")
             except Exception:
                 _log.exception("tick failed")
+            else:
+                self._troubles.over(TICK, "the tick works again")
 
-    def _say(self, trouble: str | None) -> None:
-        """Log a trouble once, and its end."""
-        if trouble is not None and trouble != self._said:
-            _log.warning("tick: %s", trouble)
-        self._said = trouble
+    @property
+    def sees_nobody(self) -> bool:
+        """Whether no member of the cluster answered when it last looked."""
+        return self._troubles.is_under_way(CLUSTER)
 
     def tick(self) -> list[str]:
         """Look once; answers the nodes that lack something."""
         administration = self._context.administration
         topology, reports = administration.inspect()
+        tell(self._troubles, self._context.configuration, topology, reports)
         if topology is None:
             return []
         targets = administration.targets(topology, reports)
@@ -97,12 +107,14 @@ class Ticker:
     def _is_queued(self, enqueue: Callable[[Queue], bool]) -> bool:
         """Whether the queue took a job. Without a queue, or where it does not answer, it did not."""
         configuration = self._context.configuration
-        if configuration.queue_url is None:
+        if configuration.queue_url is None or time.monotonic() < self._queue_again_at:
             return False
         try:
             self._queue = self._queue or open_queue(configuration.queue_url, configuration.queue)
-            return enqueue(self._queue)
+            is_queued = enqueue(self._queue)
         except Exception as error:  # whatever is wrong with the queue, the node is looked after
-            _log.debug("queue: %s", error)
-            self._queue = None
+            note_queue(self._troubles, configuration.queue_url, error)
+            self._queue, self._queue_again_at = None, time.monotonic() + QUEUE_AWAY_SECONDS
             return False
+        note_queue(self._troubles, configuration.queue_url, None)
+        return is_queued

@@ -1,26 +1,28 @@
-"""The worker process: an RQ worker that runs redrepl's jobs and nothing else, with redrepl's tick beside it."""
+"""The worker process: an RQ worker (`rq_worker`), with redrepl's tick and monitor beside it."""
 
 from __future__ import annotations
 
 import logging
+import secrets
 import signal
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
 from redis.exceptions import RedisError
-from rq import SimpleWorker
 from rq.exceptions import StopRequested
-from rq.job import Job
-from rq.queue import Queue
 
 from redrepl import Configuration
 from redrepl.edges.wake_ups import open_queue, queue_connection
-from redrepl.values.jobs import ALLOWED
+from redrepl.values.jobs import default_queue
 from redrepl_workers.context import WorkerContext, set_context
+from redrepl_workers.looks import note_queue
 from redrepl_workers.monitor import Monitor
+from redrepl_workers.rq_worker import QueueTroubles, RedreplWorker
 from redrepl_workers.tick import Ticker
+from redrepl_workers.troubles import Troubles
 
 WORKER_TTL_SECONDS = 30
 """A worker that is silent for longer counts as dead."""
@@ -29,60 +31,16 @@ MAINTENANCE_SECONDS = 30
 """How often RQ looks for jobs of dead workers."""
 
 RECONNECT_SECONDS = 1.0
-"""Pause before a new try where the queue's Redis is away; the tick goes on meanwhile."""
+LONGEST_RECONNECT_SECONDS = 10.0
+"""Pause before a new try where the queue's Redis is away; doubles up to the longest. The tick goes on meanwhile."""
+
+UNAVAILABLE = 4
+"""Exit code of a burst that found no member of the cluster."""
 
 BURST_ROUNDS = 100
 """A burst ends after this many rounds even if somebody keeps writing."""
 
 _log = logging.getLogger("redrepl.worker")
-
-
-class RedreplWorker(SimpleWorker):
-    """Runs jobs in this process: they are bounded, resumable and trusted, and a fork costs 20 ms each.
-
-    Only functions of the allow-list run, and no callbacks or webhooks: with JSON too, whoever may write to the queue
-    could otherwise name any importable function.
-
-    stop: set once a signal asked for the end, whoever was listening for it then.
-    """
-
-    stop: threading.Event
-
-    def _install_signal_handlers(self) -> None:
-        """RQ listens from here on only: a signal that came while it registered ends it at its first look."""
-        super()._install_signal_handlers()  # type: ignore[no-untyped-call]
-        self._stop_requested = self.stop.is_set()
-
-    def request_stop(self, signum: int, frame: FrameType | None) -> None:
-        """Note the signal; RQ then ends after the job under way, or by StopRequested where there is none."""
-        self.stop.set()
-        super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
-
-    def execute_job(self, job: Job, queue: Queue) -> None:
-        """Run an allowed job; anything else fails without being imported."""
-        if (why := why_forbidden(job)) is None:
-            super().execute_job(job, queue)
-            return
-        _log.error("job %s refused: %s", job.id, why)
-        job.webhooks = []
-        self.handle_job_failure(job, queue, exc_string=f"refused by redrepl: {why}")
-
-    @property
-    def is_stopping(self) -> bool:
-        """Whether a stop was asked for while a job runs."""
-        return bool(self._stop_requested)
-
-
-def why_forbidden(job: Job) -> str | None:
-    """Why a job must not run here, None if it may."""
-    if job.func_name not in ALLOWED:
-        return f"{job.func_name!r} is no job of redrepl"
-    names = (job._success_callback_name, job._failure_callback_name, job._stopped_callback_name)
-    if any(names) or job.webhooks:
-        return "it carries callbacks or webhooks"
-    if not all(isinstance(argument, str) for argument in job.args) or job.kwargs:
-        return "its arguments are not those of a redrepl job"
-    return None
 
 
 def run_worker(
@@ -96,9 +54,9 @@ def run_worker(
 
 
 def _run(configuration: Configuration, name: str | None, log_level: str) -> int:
-    stop = threading.Event()
+    stop, troubles = threading.Event(), Troubles(_log)
     _stop_on_signals(stop)
-    ticker, monitor = Ticker(configuration), Monitor(configuration)
+    ticker, monitor = Ticker(configuration, troubles), Monitor(configuration)
     ticker.start()
     monitor.start()
     _log.info(
@@ -107,9 +65,12 @@ def _run(configuration: Configuration, name: str | None, log_level: str) -> int:
         configuration.queue,
         configuration.tick_seconds,
     )
+    pause_seconds = RECONNECT_SECONDS
     try:
         while not stop.is_set():
-            _work(configuration, name, log_level, stop)
+            is_usable = _work(configuration, name, log_level, stop, troubles)
+            stop.wait(pause_seconds)
+            pause_seconds = RECONNECT_SECONDS if is_usable else min(LONGEST_RECONNECT_SECONDS, 2 * pause_seconds)
     finally:
         monitor.stop()
         ticker.stop()
@@ -118,20 +79,74 @@ def _run(configuration: Configuration, name: str | None, log_level: str) -> int:
     return 0
 
 
-def _work(configuration: Configuration, name: str | None, log_level: str, stop: threading.Event) -> None:
-    """One RQ worker until it is asked to stop, or until the queue's Redis is away for too long."""
+def _work(
+    configuration: Configuration, name: str | None, log_level: str, stop: threading.Event, troubles: Troubles
+) -> bool:
+    """One RQ worker until it is asked to stop, or until the queue's Redis is away for too long.
+
+    Answers whether the queue could be used at all.
+    """
+    assert configuration.queue_url is not None
+    heard = threading.Event()
     try:
         # RQ comes back from here when it was asked to stop, and when its Redis does not answer.
-        _run_jobs(
-            _new_worker(configuration, name, stop), configuration, "WARNING" if log_level == "INFO" else log_level
-        )
+        worker = _new_worker(configuration, _free_name(configuration, name), stop)
+        worker.on_heartbeat = lambda: _note_heartbeat(troubles, configuration, heard)
+        level = "WARNING" if log_level == "INFO" else log_level
+        with _queue_troubles(configuration, troubles):
+            _run_jobs(worker, configuration, troubles, level)
     except (RedisError, OSError) as error:
-        _log.warning("queue: %s; going on with the tick alone", error)
-    stop.wait(RECONNECT_SECONDS)
+        note_queue(troubles, configuration.queue_url, error)
+    return heard.is_set()
 
 
-def _run_jobs(worker: RedreplWorker, configuration: Configuration, log_level: str, burst: bool = False) -> None:
-    context = WorkerContext(configuration, lambda: worker.is_stopping)
+def _note_heartbeat(troubles: Troubles, configuration: Configuration, heard: threading.Event) -> None:
+    heard.set()
+    assert configuration.queue_url is not None
+    note_queue(troubles, configuration.queue_url, None)
+
+
+def _free_name(configuration: Configuration, name: str | None) -> str | None:
+    """The name that was asked for, or one made of it while another worker is registered under it.
+
+    A worker that was killed stays registered for minutes, and the one that is started in its place must not wait.
+    """
+    if name is None:
+        return None
+    assert configuration.queue_url is not None
+    connection = queue_connection(configuration.queue_url)
+    key = f"{RedreplWorker.redis_worker_namespace_prefix}{name}"
+    is_taken = bool(connection.exists(key)) and not connection.hexists(key, "death")
+    connection.close()
+    if not is_taken:
+        return name
+    other = f"{name}-{secrets.token_hex(3)}"
+    _log.warning(
+        "the queue knows a worker %r that has not said goodbye: it runs, or it was killed not long ago; this one works "
+        "as %r",
+        name,
+        other,
+    )
+    return other
+
+
+@contextmanager
+def _queue_troubles(configuration: Configuration, troubles: Troubles) -> Iterator[None]:
+    """Say what is wrong with the queue in our own words, once, while the block runs."""
+    assert configuration.queue_url is not None
+    queue_url, log = configuration.queue_url, logging.getLogger("rq.worker")
+    kept_out = QueueTroubles(lambda error: note_queue(troubles, queue_url, error))
+    log.addFilter(kept_out)
+    try:
+        yield
+    finally:
+        log.removeFilter(kept_out)
+
+
+def _run_jobs(
+    worker: RedreplWorker, configuration: Configuration, troubles: Troubles, log_level: str, burst: bool = False
+) -> None:
+    context = WorkerContext(configuration, lambda: worker.is_stopping, troubles)
     set_context(context)
     try:
         # RQ raises it wherever it is when the signal comes, also where it does not catch it itself.
@@ -144,36 +159,43 @@ def _run_jobs(worker: RedreplWorker, configuration: Configuration, log_level: st
 
 def _new_worker(configuration: Configuration, name: str | None, stop: threading.Event) -> RedreplWorker:
     assert configuration.queue_url is not None
-    queue = open_queue(configuration.queue_url, configuration.queue)
+    # What other clusters' workers hand on comes to the queue by the cluster's name, whatever this one's is.
+    names = dict.fromkeys((configuration.queue, default_queue(configuration.cluster)))
+    queues = [open_queue(configuration.queue_url, each) for each in names]
     # RQ sets the time-outs of its connection to its own blocking calls: it gets one to itself.
     connection = queue_connection(configuration.queue_url, socket_timeout=None)
     worker = RedreplWorker(
-        [queue],
+        queues,
         name=name,
         connection=connection,
-        serializer=queue.serializer,
+        serializer=queues[0].serializer,
         worker_ttl=WORKER_TTL_SECONDS,
         maintenance_interval=MAINTENANCE_SECONDS,
     )
     worker.stop = stop
+    worker.on_heartbeat = _nothing
     return worker
+
+
+def _nothing() -> None:
+    """For a worker of which nobody wants to know whether the queue hears it."""
 
 
 def _run_burst(configuration: Configuration) -> int:
     """Look, queue, work, until nothing is left."""
-    stop = threading.Event()
+    stop, troubles = threading.Event(), Troubles(_log)
     _stop_on_signals(stop)
-    ticker = Ticker(configuration)
+    ticker = Ticker(configuration, troubles)
     try:
         for _ in range(BURST_ROUNDS):
             targets = ticker.tick()
-            _run_jobs(_new_worker(configuration, None, stop), configuration, "WARNING", burst=True)
+            _run_jobs(_new_worker(configuration, None, stop), configuration, troubles, "WARNING", burst=True)
             if stop.is_set() or not targets:
                 break
     finally:
         set_context(None)
         ticker.stop()
-    return 0
+    return UNAVAILABLE if ticker.sees_nobody else 0
 
 
 def _run_without_queue(configuration: Configuration, burst: bool) -> int:
@@ -185,7 +207,7 @@ def _run_without_queue(configuration: Configuration, burst: bool) -> int:
             if stop.is_set() or not ticker.tick():
                 break
         ticker.stop()
-        return 0
+        return UNAVAILABLE if ticker.sees_nobody else 0
     monitor = Monitor(configuration)
     ticker.start()
     monitor.start()
@@ -201,7 +223,7 @@ def run_monitor(configuration: Configuration, log_level: str = "INFO") -> int:
     logging.basicConfig(level=log_level, format="%(asctime)s %(levelname)s %(message)s")
     stop = threading.Event()
     _stop_on_signals(stop)
-    monitor = Monitor(configuration)
+    monitor = Monitor(configuration, tells=True)
     monitor.start()
     _log.info("monitor for cluster %s: looks every %g s", configuration.cluster, configuration.probe_seconds)
     stop.wait()

@@ -9,6 +9,7 @@ import click
 from redrepl import Administration, ConfigError, Configuration, RequestError
 from redrepl.edges.endpoint import Endpoint, connection_options
 from redrepl.values.level import required_copies
+from redrepl.values.reasons import advice_on
 from redrepl.values.status import SCHEMA_VERSION
 from redrepl_cli.errors import show
 from redrepl_cli.exit_codes import ExitCode
@@ -104,7 +105,7 @@ def _show(invocation: Invocation, configuration: Configuration, answers: dict[st
             write(plain_table(["name", "answers"], [(name, error is None) for name, error in answers.items()]))
     failed = {name: error for name, error in (answers or {}).items() if error is not None}
     if failed:
-        show("not everything answers", failed, "check that the servers run and that their addresses are right")
+        show("not everything answers", failed, advice_on(failed) or "see what each of them answered")
     elif answers is None:
         say("the configuration is well formed; --connect also contacts the nodes")
 

@@ -60,10 +60,12 @@ def failover(invocation: Invocation, to: str | None, accept_loss: bool, yes: boo
     """
     if accept_loss and to is None:
         raise RequestError("--accept-loss needs --to NODE: whose data is to be the truth")
-    require_terminal_or_yes(yes, "failover")
+    if accept_loss:
+        require_terminal_or_yes(yes, "failover")
     with Administration(invocation.configuration()) as administration:
         topology = administration.find_members()
-        foreseen = administration.foresee_failover(to, accept_loss)
+        foreseen = administration.foresee_failover(to, accept_loss)  # says why not, also where it cannot ask
+        require_terminal_or_yes(yes, "failover")
         if accept_loss:
             confirm_by_name(yes, "failover", _warning(topology, foreseen), foreseen.primary)
         else:

@@ -9,9 +9,10 @@ from typing import Any
 
 import click
 
-from redrepl import Administration, ConfigError, NodeState, RequestError, Topology, Unavailable
+from redrepl import Administration, ConfigError, NodeState, RequestError, Topology
 from redrepl.edges.endpoint import Endpoint, split_url
 from redrepl.plans.status import node_state
+from redrepl.plans.strangers import no_member_error
 from redrepl.plans.view import ClusterView
 from redrepl.values.report import NodeReport
 from redrepl.values.status import SCHEMA_VERSION
@@ -44,8 +45,7 @@ def list_nodes(invocation: Invocation) -> ExitCode:
     with Administration(configuration) as administration:
         topology, reports = administration.inspect()
     if topology is None:
-        evidence = {node: report if isinstance(report, str) else "is no member" for node, report in reports.items()}
-        raise Unavailable(f"no member of cluster {configuration.cluster!r} answered", evidence)
+        raise no_member_error(configuration.cluster, reports)
     rows = _rows(topology, reports)
     if invocation.as_json:
         head = {"schema_version": SCHEMA_VERSION, "cluster": topology.cluster, "mode": topology.mode.value}
@@ -64,7 +64,7 @@ def _rows(topology: Topology, reports: Reports) -> list[dict[str, Any]]:
     view, rows = ClusterView(topology), []
     for member in topology.members:
         report = reports.get(member.id)
-        state, error = node_state(view, member, report)
+        state, error = node_state(view, member, report, dict(reports))
         epoch = report.epoch if isinstance(report, NodeReport) and report.member else None
         row = {"id": member.id, "url": shown_url(member.url), "role": member.role.value, "state": state.value}
         rows.append({**row, "epoch": epoch, "error": error})

@@ -102,11 +102,14 @@ def _node_blocks(status: ClusterStatus) -> list[RenderableType]:
 def _errors(status: ClusterStatus) -> list[RenderableType]:
     from rich.text import Text
 
-    return [
+    of_nodes = [
         Text(f"  {node.id}: {printable(node.error)}", style="red" if not node.healthy else "")
         for node in status.nodes
         if node.error
     ]
+    told = {f"{node.id}: {node.error}" for node in status.nodes if node.error}
+    others = [Text(f"  {printable(problem)}", style="red") for problem in status.problems if problem not in told]
+    return [*of_nodes, *others]
 
 
 def _node_cells(node: NodeStatus) -> tuple[str | Text, ...]:

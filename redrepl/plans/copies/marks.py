@@ -27,6 +27,20 @@ def starting_mark(source: NodeReport, target: NodeReport) -> Mark | None:
     return Mark(source.incarnation, max(known, key=lambda position: position.order)) if known else None
 
 
+def why_no_mark(source: NodeReport, target: NodeReport) -> str:
+    """Why the target cannot go on in the source's log, in words; for where `starting_mark` finds no place."""
+    mark, log = target.marks.get(source.node), f"the log of {source.node}"
+    if mark is None:
+        return f"it has read nothing of {log} yet, and the beginning of that is gone"
+    if not _is_of_this_log(source, mark, ""):
+        return f"{log} was begun anew since it last read there"
+    if source.log_gap and target.may_be_outdated:
+        return f"{log} leaves out deletes from before {source.node} was filled"
+    if mark.position.order < id_order(source.log_floor):
+        return f"{log} was cut beyond the place up to which it had read"
+    return f"{log} ends before the place up to which it had read: {source.node} has lost a part of it"
+
+
 def has_seen_all(source: NodeReport, target: NodeReport) -> bool:
     """Whether the target knows the source's log to its end or beyond: the source has nothing of its own."""
     mark = target.marks.get(source.node)

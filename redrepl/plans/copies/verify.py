@@ -13,6 +13,7 @@ from redrepl.plans.copies.digests import Digests, add_digests, differing_ranges
 from redrepl.plans.inspect import newest_topology
 from redrepl.plans.scan import FOREIGN, SCAN_START, read_headers, scan_page
 from redrepl.plans.steps import Steps
+from redrepl.plans.strangers import no_member_error
 from redrepl.plans.view import ON_ACTIVE, ClusterView
 from redrepl.values.effects import PlainCommand, Plan, Progress
 from redrepl.values.errors import Unavailable
@@ -91,7 +92,7 @@ def find_comparable(
     reports = yield from steps.inspect(layout, nodes)
     topology = newest_topology(reports)
     if topology is None:
-        raise Unavailable(f"no member of cluster {layout.cluster!r} answered", _evidence(reports))
+        raise no_member_error(layout.cluster, reports)
     view, reference = ClusterView(topology), topology.primaries[0]
     if view.decider is None:
         reference = next((n for n in topology.ids if isinstance(reports.get(n), NodeReport)), reference)
@@ -115,10 +116,6 @@ def _spread(view: ClusterView, reference: NodeReport, nodes: list[str], names: l
     wanted = {name: stamp_in(header) for name, header in pairs if header not in (b"", FOREIGN)}
     for node in nodes:
         yield from Copier(view, reference.node, node, steps, reference.now_millis).copy(wanted)
-
-
-def _evidence(reports: dict[str, NodeReport | str]) -> dict[str, str]:
-    return {node: report if isinstance(report, str) else "is no member" for node, report in reports.items()}
 
 
 def _comparable(

@@ -13,6 +13,7 @@ from redrepl.plans.epochs.membership import active_fields, change_call, epoch_fi
 from redrepl.plans.epochs.soundness import majority_of, sound_members, why_left
 from redrepl.plans.inspect import newest_topology
 from redrepl.plans.steps import Steps
+from redrepl.plans.strangers import no_member_error
 from redrepl.values.effects import Plan
 from redrepl.values.errors import RequestError, Unavailable
 from redrepl.values.keys import KeyLayout
@@ -35,8 +36,7 @@ def accept_loss(layout: KeyLayout, nodes: tuple[str, ...], order: FailoverOrder,
     reports = yield from steps.inspect(layout, asked)
     topology = newest_topology(reports)
     if topology is None:
-        evidence = {node: why_left(report) for node, report in reports.items()}
-        raise Unavailable(f"no member of cluster {layout.cluster!r} answered", evidence)
+        raise no_member_error(layout.cluster, reports)
     truth = check_acceptable(topology, reports, order)
     changed = topology.with_primary(truth.node, epoch_after_loss(reports))
     fenced = yield from _fence(layout, topology, truth, reports, changed.epoch, steps)

@@ -20,11 +20,12 @@ from typing import NamedTuple
 
 from redrepl.plans.copies.catch_up import ship_log
 from redrepl.plans.copies.copying import Copier, copy_all
-from redrepl.plans.copies.marks import checkpoint_call, starting_mark
+from redrepl.plans.copies.marks import checkpoint_call, starting_mark, why_no_mark
 from redrepl.plans.epochs.membership import active_fields, change_call, epoch_fields, settled_fields
 from redrepl.plans.epochs.soundness import donors_among, majority_of, sound_members, way_out, why_left
 from redrepl.plans.inspect import newest_topology
 from redrepl.plans.steps import Steps
+from redrepl.plans.strangers import no_member_error
 from redrepl.plans.topology import check_members_stayed
 from redrepl.plans.view import FOR_UPKEEP, ClusterView, EpochMoved
 from redrepl.values.effects import Plan
@@ -84,8 +85,7 @@ def fail_over(layout: KeyLayout, nodes: tuple[str, ...], order: FailoverOrder) -
     reports = yield from steps.inspect(layout, asked)
     topology = newest_topology(reports)
     if topology is None:
-        evidence = {node: report if isinstance(report, str) else "is no member" for node, report in reports.items()}
-        raise Unavailable(f"no member of cluster {layout.cluster!r} answered", evidence)
+        raise no_member_error(layout.cluster, reports)
     previous = check_failover(topology, order.to)
     sound = sound_members(topology, reports, order.away)
     check_enough(topology, sound, reports, order)
@@ -96,7 +96,7 @@ def fail_over(layout: KeyLayout, nodes: tuple[str, ...], order: FailoverOrder) -
     chosen = choose(donors, previous, order)
     view = ClusterView(topology.with_primary(chosen.node, epoch))
     done = FailedOver(epoch, chosen.node, previous)
-    done.left = {node: why_left(reports.get(node)) for node in topology.ids}
+    done.left = {node: why_left(reports.get(node), reports) for node in topology.ids}
     installation = _Installation(view, chosen, donors, steps, done)
     if (witness := _returned(reports.get(previous), lineage)) is not None:
         yield from installation.take_along(witness)
@@ -122,7 +122,7 @@ def check_enough(
 ) -> None:
     """Raise Unavailable where too few members can take part, or not the one that must."""
     needed, names = majority_of(topology), [report.node for report in sound]
-    evidence = {node: why_left(reports.get(node)) for node in topology.ids if node not in names}
+    evidence = {node: why_left(reports.get(node), reports) for node in topology.ids if node not in names}
     if len(sound) < needed:
         text = (
             f"{needed} of {len(topology.ids)} members must take part, which have lost nothing since they served; "
@@ -235,7 +235,7 @@ class _Installation:
         """Bring a donor to the new primary's state; answers nobody where it is left to the workers."""
         mark = starting_mark(self._primary, donor)
         if mark is None:
-            self._done.left[donor.node] = "lags too far behind: the logs do not reach back to what it has"
+            self._done.left[donor.node] = f"is filled by the workers, as {why_no_mark(self._primary, donor)}"
             return []
         try:
             yield from self._ship(self._primary, donor, mark)

@@ -37,7 +37,7 @@ def foresee(topology: Topology, reports: dict[str, NodeReport | str], order: Fai
     donors = donors_among(sound)
     chosen = choose(donors, previous, order)
     names = {report.node for report in donors}
-    left = {node: why_left(reports.get(node)) for node in topology.ids if node not in names}
+    left = {node: why_left(reports.get(node), reports) for node in topology.ids if node not in names}
     loss = _nothing(previous) if previous in names else _beyond(reports.get(previous), previous, chosen)
     return Foreseen(newest_epoch(reports) + 1, chosen.node, previous, left, loss)
 

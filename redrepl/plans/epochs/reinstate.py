@@ -30,13 +30,12 @@ from redrepl.plans.epochs.membership import (
     settled_fields,
 )
 from redrepl.plans.epochs.restarts import restarted_together
-from redrepl.plans.epochs.soundness import donors_among, sound_members, way_out, why_left
+from redrepl.plans.epochs.soundness import donors_among, sound_members, way_out, why_left, witnesses_needed
 from redrepl.plans.steps import Steps
 from redrepl.plans.topology import check_members_stayed
 from redrepl.plans.view import FOR_UPKEEP, ClusterView
 from redrepl.values.effects import Plan
 from redrepl.values.errors import Unavailable
-from redrepl.values.level import ConsistencyLevel
 from redrepl.values.report import Mark, NodeReport
 from redrepl.values.topology import Topology
 
@@ -92,7 +91,7 @@ def find_witnesses(view: ClusterView, primary: NodeReport, reports: Reports) -> 
     """
     others = [r for node in view.others[primary.node] if isinstance(r := reports.get(node), NodeReport)]
     newcomers = [report for report in others if report.is_newcomer]
-    needed = _needed(len(view.ids) - len(newcomers)) - (not primary.has_restarted)
+    needed = witnesses_needed(len(view.ids) - len(newcomers)) - (not primary.has_restarted)
     counted = [report for report in sound_members(view.topology, reports) if report.node != primary.node]
     if not counted and needed and primary.has_restarted:
         counted = _at_their_word(view, primary, reports)
@@ -102,14 +101,10 @@ def find_witnesses(view: ClusterView, primary: NodeReport, reports: Reports) -> 
 
 
 def why_primary_waits(view: ClusterView, reports: Reports) -> str | None:
-    """Why the one primary, which restarted or came back empty, stays out until somebody does something, in words."""
+    """Why the one primary, which restarted, cannot be put back to work, in words; None where it can be."""
     primary = reports.get(view.decider or "")
     if not isinstance(primary, NodeReport):
         return None
-    if not primary.member:
-        return (
-            f"the primary came back empty: writes wait until another node takes over; {way_out(view.topology, reports)}"
-        )
     if not primary.is_itself or not primary.has_restarted:
         return None
     try:
@@ -117,14 +112,6 @@ def why_primary_waits(view: ClusterView, reports: Reports) -> str | None:
     except Unavailable as error:
         return str(error)
     return None
-
-
-def _needed(copies: int) -> int:
-    """How many must be counted of members of whom each committed QUORUM write missed fewer than that.
-
-    It stands on ``copies // 2`` of the ``copies - 1`` replicas.
-    """
-    return copies - ConsistencyLevel.QUORUM.required(copies - 1) if copies > 1 else 0
 
 
 def _at_their_word(view: ClusterView, primary: NodeReport, reports: Reports) -> list[NodeReport]:
@@ -147,7 +134,7 @@ def _too_few(view: ClusterView, primary: NodeReport, reports: Reports, counted: 
         f"primary {primary.node!r} {what}; {replicas} needed {why}, usable: {', '.join(counted) or 'none'}; "
         f"{way_out(view.topology, reports)}"
     )
-    left = {node: why_left(reports.get(node)) for node in view.others[primary.node] if node not in counted}
+    left = {node: why_left(reports.get(node), reports) for node in view.others[primary.node] if node not in counted}
     return Unavailable(text, {primary.node: what, **left})
 
 

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from redrepl.plans.strangers import describe_other, describe_stranger
+from redrepl.values.level import ConsistencyLevel
+from redrepl.values.reasons import is_crash
 from redrepl.values.report import NodeReport
 from redrepl.values.topology import Topology
 
@@ -39,16 +42,16 @@ def donors_among(members: Sequence[NodeReport]) -> list[NodeReport]:
     return [report for report in members if report.lineage >= era]
 
 
-def why_left(report: NodeReport | str | None) -> str:
-    """Why a member takes no part, in words."""
+def why_left(report: NodeReport | str | None, reports: Mapping[str, NodeReport | str] | None = None) -> str:
+    """Why a member takes no part, in words. ``reports``: of the others, who may know more."""
     if report is None:
         return "known to be away"
     if isinstance(report, str):
         return report
     if not report.member:
-        return "came back empty"
+        return describe_stranger(report, reports)
     if not report.is_itself:
-        return f"the server at its address is node {report.member.get('node')!r}"
+        return describe_other(report)
     if report.has_restarted:
         return "restarted, and may have lost data"
     if report.lineage == 0:
@@ -56,18 +59,89 @@ def why_left(report: NodeReport | str | None) -> str:
     return "was not fenced, or is of an older lineage"
 
 
+def witnesses_needed(copies: int) -> int:
+    """How many replicas must be counted to put a primary that restarted back to work: those that a committed QUORUM
+    write cannot have missed all.
+
+    It stands on ``copies // 2`` of the ``copies - 1`` replicas.
+    """
+    return copies - ConsistencyLevel.QUORUM.required(copies - 1) if copies > 1 else 0
+
+
 def way_out(topology: Topology, reports: Mapping[str, NodeReport | str]) -> str:
     """What an operator can do while the one primary does not serve, in words."""
-    if len(sound_members(topology, reports)) >= majority_of(topology):
-        return "`redrepl failover` gives its role to another node and loses no acknowledged QUORUM write"
-    ways = []
-    silent = [node for node in topology.ids if not isinstance(reports.get(node), NodeReport)]
-    if silent:
-        ways.append(f"bring back {', '.join(silent)} (a server that was out of reach and has not restarted counts)")
+    return "; or ".join(ways_out(topology, reports))
+
+
+def ways_out(topology: Topology, reports: Mapping[str, NodeReport | str]) -> list[str]:
+    """The same one by one, with the exact commands; what loses nothing comes first."""
+    sound = [report.node for report in sound_members(topology, reports)]
+    missing = majority_of(topology) - len(sound)
+    if missing <= 0:
+        return ["`redrepl failover` gives its role to another node and loses no acknowledged QUORUM write"]
+    to_put_back = _missing_witnesses(topology, reports, sound)
+    if _has_restarted(topology, reports):
+        missing = min(missing, max(1, to_put_back))
+    ways = [*_bring_back(topology, reports, missing), *_restart_primary(topology, reports, to_put_back, sound)]
+    if not sound and not any(isinstance(r, NodeReport) and r.is_serving for r in map(reports.get, topology.ids)):
+        ways.append(
+            f"have all {len(topology.ids)} servers run with their data directories: where none has lost what another "
+            "has seen, they begin again by themselves"
+        )
     if (best := _best_known(topology, reports)) is not None:
-        command = f"`redrepl failover --accept-loss --to {best.node}`"
-        ways.append(f"go on from what one member has and give up what it lacks, acknowledged writes too: {command}")
-    return ", or ".join(ways)
+        ways.append(
+            "go on from what one member has and give up what it lacks, acknowledged writes too: `redrepl failover "
+            f"--accept-loss --to {best.node}` (it says first what that is, and asks; a server with newer data can be "
+            "started before and named instead)"
+        )
+    return ways or ["start the servers"]
+
+
+def _bring_back(topology: Topology, reports: Mapping[str, NodeReport | str], missing: int) -> list[str]:
+    """Members that may count again by being reached, where they are enough."""
+    gone = {node: reports.get(node) for node in topology.ids if not isinstance(reports.get(node), NodeReport)}
+    silent = [node for node, reason in gone.items() if not (isinstance(reason, str) and is_crash(reason))]
+    note = "a server that has not restarted counts as soon as it answers, one that is started again does not"
+    if len(silent) >= missing:
+        return [f"make {_some(silent, missing)} reachable again without restarting the server ({note})"]
+    if len(gone) >= missing:
+        names = _some(list(gone), missing)
+        return [f"make {names} reachable, if only the network or a wrong address keeps the server away ({note})"]
+    return []
+
+
+def _some(names: Sequence[str], count: int) -> str:
+    """So many of these."""
+    listed = ", ".join(names)
+    return listed if len(names) == count else f"{'one' if count == 1 else count} of {listed}"
+
+
+def _has_restarted(topology: Topology, reports: Mapping[str, NodeReport | str]) -> bool:
+    """Whether the primary answers, has its membership, and restarted: so it can be put back to work."""
+    report = reports.get(topology.decider or "")
+    return isinstance(report, NodeReport) and report.is_itself and report.has_restarted
+
+
+def _missing_witnesses(topology: Topology, reports: Mapping[str, NodeReport | str], sound: Sequence[str]) -> int:
+    """How many replicas are missing for the primary to be put back to work with its own data, if it has any."""
+    newcomers = [r for r in map(reports.get, topology.ids) if isinstance(r, NodeReport) and r.is_newcomer]
+    others = [node for node in sound if node != topology.decider]
+    return witnesses_needed(len(topology.ids) - len(newcomers)) - len(others)
+
+
+def _restart_primary(
+    topology: Topology, reports: Mapping[str, NodeReport | str], missing: int, sound: Sequence[str]
+) -> list[str]:
+    """Whether the primary's own data would do, which takes fewer replicas than a majority where copies are even."""
+    primary = topology.decider or ""
+    report = reports.get(primary)
+    is_empty = isinstance(report, NodeReport) and not report.member
+    if missing > 0 or (isinstance(report, NodeReport) and not is_empty):
+        return []
+    others = ", ".join(node for node in sound if node != primary)
+    doing = "restore its data directory and restart it" if is_empty else "start its server with its data directory"
+    rest = f" (an older one will do): the workers bring it what {others} had beyond it" if others else ""
+    return [f"for primary {primary!r}, {doing}{rest}, and it serves again"]
 
 
 def _best_known(topology: Topology, reports: Mapping[str, NodeReport | str]) -> NodeReport | None:

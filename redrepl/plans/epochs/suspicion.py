@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from redrepl.plans.epochs.soundness import majority_of, sound_members
+from redrepl.plans.epochs.takeover import cause_of, takeover_of, what_comes_next, why_not_replaced
+from redrepl.plans.strangers import describe_stranger
 from redrepl.values.reasons import is_crash
 from redrepl.values.report import NodeReport
 from redrepl.values.topology import Topology
@@ -16,12 +17,15 @@ UNFINISHED_SECONDS = 1.0
 class Verdict(NamedTuple):
     """What is to be done. is_due: fail over now. why: in words, '' where all is well.
 
-    away: members that do not answer, for whom nobody is to wait.
+    away: members that do not answer, for whom nobody is to wait. is_proved: the primary crashed for certain and
+    is not merely silent. blocked: '' or, where it should be replaced and cannot be, what tells this cause from others.
     """
 
     is_due: bool
     why: str
     away: frozenset[str] = frozenset()
+    is_proved: bool = False
+    blocked: str = ""
 
 
 _WELL = Verdict(False, "")
@@ -57,12 +61,19 @@ class Suspicion:
             self._well_at = now
             why = f"a change of epoch was left unfinished on {', '.join(left)}" if left else ""
             return Verdict(is_left_alone, why, away)
-        why, patience = self._fault(primary, report)
-        if len(sound_members(topology, reports, away)) < majority_of(topology):
-            return Verdict(False, f"{why}, and too few others are there to replace it", away)
+        why, patience, is_proved = self._fault(primary, report, reports)
+        is_over = now - self._well_at >= patience
+        takeover = takeover_of(topology, reports, away)
+        assert takeover is not None
+        if not takeover.is_possible:
+            # What is said may repeat what a node said: the cause is told by what stays the same.
+            blocked = cause_of(takeover, reports) if is_over and self._replaces else ""
+            return Verdict(False, why_not_replaced(takeover, why), away, is_proved, blocked)
+        if is_over and not self._replaces and not left and not isinstance(report, NodeReport):
+            return Verdict(False, what_comes_next(takeover, why, False, False), away, is_proved, f"manual: {primary}")
         # Somebody may be replacing it at this moment: who comes in between only makes that start over.
-        is_due = now - self._well_at >= patience and (is_left_alone or (self._replaces and not left))
-        return Verdict(is_due, why, away)
+        is_due = is_over and (is_left_alone or (self._replaces and not left))
+        return Verdict(is_due, why, away, is_proved)
 
     def _between_epochs(
         self, topology: Topology, reports: dict[str, NodeReport | str], now: float
@@ -77,13 +88,16 @@ class Suspicion:
             self._unfinished = (epoch, now)
         return [report.node for report in found], now - self._unfinished[1] >= UNFINISHED_SECONDS
 
-    def _fault(self, primary: str, report: NodeReport | str) -> tuple[str, float]:
-        """What is wrong with the primary, and how long that is to be put up with."""
+    def _fault(
+        self, primary: str, report: NodeReport | str, reports: dict[str, NodeReport | str]
+    ) -> tuple[str, float, bool]:
+        """What is wrong with the primary, how long that is to be put up with, and whether a crash is proved."""
         if isinstance(report, str):
-            patience = self._crash_seconds if is_crash(report) else self._silence_seconds
-            return f"primary {primary!r} is away: {report}", patience
+            is_proved = is_crash(report)
+            patience = self._crash_seconds if is_proved else self._silence_seconds
+            return f"primary {primary!r} is away: {report}", patience, is_proved
         if not report.member:
-            return f"primary {primary!r} came back empty", self._crash_seconds
+            return f"primary {primary!r} {describe_stranger(report, reports)}", self._crash_seconds, True
         if report.has_restarted:
-            return f"primary {primary!r} restarted", self._crash_seconds
-        return f"primary {primary!r} is {report.state} in epoch {report.epoch}", self._crash_seconds
+            return f"primary {primary!r} restarted", self._crash_seconds, True
+        return f"primary {primary!r} is {report.state} in epoch {report.epoch}", self._crash_seconds, False

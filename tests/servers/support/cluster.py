@@ -42,6 +42,7 @@ class Cluster:
         mode: Mode = Mode.PRIMARY_REPLICA,
         persistence: Persistence = "aof",
         queue: bool = False,
+        queue_called: str = "",
         **options: Any,
     ) -> None:
         self.stack = ExitStack()
@@ -56,6 +57,7 @@ class Cluster:
             "timeout_seconds": TIMEOUT_SECONDS,
             "max_age_seconds": MAX_AGE_SECONDS,
             "tick_seconds": TICK_SECONDS,
+            **({"queue": queue_called} if queue_called else {}),
             **options,
         }
         self.nodes = tuple(self.servers.servers)

@@ -1,0 +1,72 @@
+"""Why a connection could not be opened, in words: each kind of error has its own, which `advice_on` knows again."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+
+import hiredis
+
+from redrepl.edges.endpoint import Endpoint, address
+from redrepl.values.reasons import (
+    CLOSES,
+    LOADING,
+    NO_DATABASE,
+    NO_HANDSHAKE,
+    NO_LOGIN,
+    NO_NAME,
+    NO_PERMISSION,
+    NOT_REDIS,
+    NOT_TRUSTED,
+    REFUSES,
+    SILENT,
+    TOO_MANY_CLIENTS,
+)
+
+_REPLIES = (
+    (("WRONGPASS", "NOAUTH", "ERR invalid password", "ERR AUTH"), NO_LOGIN),
+    (("NOPERM",), NO_PERMISSION),
+    (("LOADING",), LOADING),
+    (("ERR max number of clients",), TOO_MANY_CLIENTS),
+    (("ERR DB index", "ERR invalid DB"), f"{NO_DATABASE} of this number"),
+)
+"""How errors that a server answers begin, and what they stand for."""
+
+
+def describe_reply(endpoint: Endpoint, text: str) -> str:
+    """An error that the server answered, with its own words."""
+    kinds = (kind for beginnings, kind in _REPLIES if text.startswith(beginnings))
+    kind = next(kinds, None)
+    return f"{address(endpoint)}: {text}" if kind is None else f"{address(endpoint)} {kind}: {text}"
+
+
+def describe_error(endpoint: Endpoint, error: Exception, waited_seconds: float) -> str:
+    """A connection that failed before the server answered what it was asked."""
+    where, text = address(endpoint), str(error) or type(error).__name__
+    cause = error.__cause__ or error.__context__ or error
+    if isinstance(error, hiredis.ProtocolError):
+        return f"{where} {NOT_REDIS}: {text}"
+    if "Timeout" in type(error).__name__ or isinstance(error, TimeoutError):
+        if "handshake" in f"{text} {cause}":
+            return f"{where} {NO_HANDSHAKE} within {waited_seconds:.3g} s: it is frozen, or speaks no TLS"
+        return f"{where} {SILENT} {waited_seconds:.3g} s"
+    if (kind := _kind_of(cause)) is not None:
+        return f"{where} {kind}"
+    return text if where in text else f"{where}: {text}"
+
+
+def _kind_of(cause: BaseException) -> str | None:
+    """What an error of the network or of TLS stands for."""
+    if isinstance(cause, ConnectionRefusedError):
+        return f"{REFUSES}: no server runs there"
+    if isinstance(cause, FileNotFoundError):
+        return f"{REFUSES}: there is no such socket"
+    if isinstance(cause, socket.gaierror):
+        return f"cannot be reached, {NO_NAME}: {cause.strerror}"
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"{NOT_TRUSTED}: {getattr(cause, 'verify_message', cause)}"
+    if isinstance(cause, ssl.SSLError):
+        return f"{NO_HANDSHAKE}: {getattr(cause, 'reason', None) or cause}"
+    return (
+        f"{CLOSES}: {cause.strerror or cause}" if isinstance(cause, (ConnectionResetError, BrokenPipeError)) else None
+    )

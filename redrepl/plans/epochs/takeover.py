@@ -1,0 +1,113 @@
+"""Why no node takes the primary's role over, and what an operator can do, told from reports.
+
+The rules are those of docs/protocol.md, sections 5.1, 5.3 and 5.6. `status`, the monitors' log and `redrepl failover`
+use the same words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from redrepl.plans.epochs.soundness import majority_of, sound_members, ways_out, why_left
+from redrepl.values.reasons import is_crash
+from redrepl.values.report import NodeReport
+from redrepl.values.topology import Topology
+
+
+class Takeover(NamedTuple):
+    """Whether another member could take the primary's role over now.
+
+    needed: how many members must count. counted: those that do. not_counted: the others, and why. ways: what an
+    operator can do, exact commands included.
+    """
+
+    primary: str
+    needed: int
+    counted: tuple[str, ...]
+    not_counted: dict[str, str]
+    ways: tuple[str, ...]
+
+    @property
+    def is_possible(self) -> bool:
+        """Whether enough members count."""
+        return len(self.counted) >= self.needed
+
+    @property
+    def arithmetic(self) -> str:
+        """Who counts, how many must, and why the others do not, in words."""
+        copies = len(self.counted) + len(self.not_counted)
+        counting = f"{_listed(self.counted)} {'count' if len(self.counted) > 1 else 'counts'}"
+        text = f"{self.needed} of {copies} members must take part that have lost nothing since they served; {counting}"
+        if not self.not_counted:
+            return text
+        left = "; ".join(f"{node}: {why}" for node, why in sorted(self.not_counted.items()))
+        return f"{text}; not counted are {left}"
+
+    @property
+    def advice(self) -> str:
+        """What can be done, in words."""
+        return "; or ".join(self.ways)
+
+    def as_json(self) -> dict[str, Any]:
+        """As `status --format json` gives it."""
+        return {
+            "possible": self.is_possible,
+            "needed": self.needed,
+            "counted": list(self.counted),
+            "not_counted": dict(self.not_counted),
+            "ways": list(self.ways),
+        }
+
+
+def takeover_of(
+    topology: Topology, reports: Mapping[str, NodeReport | str], away: Iterable[str] = ()
+) -> Takeover | None:
+    """How a failover would fare with the members as they look now; None where there is no one primary."""
+    if topology.decider is None:
+        return None
+    counted = tuple(report.node for report in sound_members(topology, reports, away))
+    left = {node: why_left(reports.get(node), reports) for node in topology.ids if node not in counted}
+    ways = ways_out(topology, reports)
+    return Takeover(topology.decider, majority_of(topology), counted, left, tuple(ways))
+
+
+def cause_of(takeover: Takeover, reports: Mapping[str, NodeReport | str]) -> str:
+    """What stays the same from look to look while the same thing is wrong, whatever words nodes find for it."""
+    kinds = []
+    for node, why in sorted(takeover.not_counted.items()):
+        report = reports.get(node)
+        silence = "down" if isinstance(report, str) and is_crash(report) else "silent"
+        kinds.append(f"{node} {why if isinstance(report, NodeReport) else silence}")
+    return f"{takeover.primary}: {', '.join(takeover.counted)}; {', '.join(kinds)}"
+
+
+def why_not_replaced(takeover: Takeover, fault: str) -> str:
+    """Why no node takes over from the primary, of which ``fault`` says what is wrong, and what to do."""
+    return f"{fault}, and no node takes over: {takeover.arithmetic}. What to do: {takeover.advice}"
+
+
+def what_comes_next(takeover: Takeover, fault: str, is_automatic: bool, is_put_back: bool) -> str:
+    """What happens about a primary that does not serve, or why nothing does.
+
+    is_automatic: workers and monitors replace it. is_put_back: enough replicas are there to put it back to work, as it
+    answers and has restarted.
+    """
+    if takeover.is_possible and is_automatic:
+        return (
+            f"{fault}: {_listed(takeover.counted)} can take over, and workers and monitors see to it; if this lasts, "
+            f"none runs that sees these nodes: start `redrepl worker`, or run `redrepl failover`"
+        )
+    if is_put_back:
+        return f"{fault}: the workers put it back to work; if this lasts, none runs: start `redrepl worker`"
+    if takeover.is_possible:
+        return (
+            f'{fault}, and no node takes over by itself, as failover = "manual" is set: {_listed(takeover.counted)} '
+            f"count. What to do: {takeover.advice}"
+        )
+    return why_not_replaced(takeover, fault)
+
+
+def _listed(names: Sequence[str]) -> str:
+    *most, last = names or ("none",)
+    return f"{', '.join(most)} and {last}" if most else last

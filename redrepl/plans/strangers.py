@@ -1,0 +1,76 @@
+"""What a server without membership is, as far as its answer tells: each case has its own remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from redrepl.values.errors import Unavailable
+from redrepl.values.reasons import NO_MEMBERSHIP, OTHER_CLUSTER, advice_on
+from redrepl.values.report import NodeReport
+
+UPTIME_GRAIN_SECONDS = 2.0
+"""Servers tell how long they have run in whole seconds."""
+
+
+def describe_stranger(report: NodeReport, reports: Mapping[str, NodeReport | str] | None = None) -> str:
+    """What the server of a member is that holds no membership. ``reports``: of the others, which saw it last."""
+    others = [name for name in report.clusters if name not in _own_clusters(reports or {})]
+    if others:
+        return f"the server at its address {OTHER_CLUSTER} {', '.join(map(repr, others))}"
+    elsewhere = f", and its server holds keys in {', '.join(report.databases)}" if report.databases else ""
+    if _was_there_in_this_run(report, reports or {}):
+        how = "FLUSHDB" if elsewhere else "FLUSHALL"
+        return f"was emptied while its server ran ({how}), or another server answers at its address{elsewhere}"
+    if elsewhere:
+        return f"came back without its data{elsewhere}: look at the database number and at the address"
+    return "came back empty"
+
+
+def answer_of(report: NodeReport | str, cluster: str) -> str:
+    """What a configured address answered, where no member of the cluster is found."""
+    if isinstance(report, str):
+        return report
+    if report.member:
+        return f"is a member, but its topology is gone: something else deleted keys under {cluster}:"
+    if report.clusters:
+        return f"{OTHER_CLUSTER} {', '.join(map(repr, report.clusters))}"
+    if report.databases:
+        held = ", ".join(report.databases)
+        return f"{NO_MEMBERSHIP} of any cluster (its server holds keys in {held})"
+    return f"{NO_MEMBERSHIP} of any cluster, and no keys at all"
+
+
+def describe_other(report: NodeReport) -> str:
+    """What answers at a member's address that holds a membership, but not this one's."""
+    if (claimed := report.member.get("node")) != report.node:
+        return f"the server at its address is node {claimed!r}"
+    return f"another server answers at its address, which was enrolled as {report.node!r} before or elsewhere"
+
+
+def no_member_error(cluster: str, reports: Mapping[str, NodeReport | str]) -> Unavailable:
+    """The error where no member of the cluster answered: what each address answered, and what to do about that."""
+    answers = answers_of(reports, cluster)
+    advice = advice_on(answers)
+    return Unavailable(
+        f"no member of cluster {cluster!r} answered" + (f". What to do: {advice}" if advice else ""), answers
+    )
+
+
+def answers_of(reports: Mapping[str, NodeReport | str], cluster: str) -> dict[str, str]:
+    """What each configured address answered, where no member of the cluster is found."""
+    return {node: answer_of(report, cluster) for node, report in reports.items()}
+
+
+def _own_clusters(reports: Mapping[str, NodeReport | str]) -> set[str]:
+    return {report.member.get("cluster", "") for report in reports.values() if isinstance(report, NodeReport)}
+
+
+def _was_there_in_this_run(report: NodeReport, reports: Mapping[str, NodeReport | str]) -> bool:
+    """Whether another member has a confirmation of it that is younger than its server."""
+    if report.uptime_seconds is None:
+        return False
+    sources = [
+        source for source in reports.values() if isinstance(source, NodeReport) and report.node in source.cursors
+    ]
+    ages = [(source.now_millis - source.cursors[report.node].at_millis) / 1000 for source in sources]
+    return any(report.uptime_seconds - UPTIME_GRAIN_SECONDS > age for age in ages)

@@ -1,0 +1,75 @@
+"""What a worker or monitor says about what it sees when it looks at the nodes."""
+
+from __future__ import annotations
+
+from redis.exceptions import ConnectionError, TimeoutError
+
+from redrepl import Configuration
+from redrepl.edges.endpoint import address, split_url
+from redrepl.plans.strangers import answers_of, no_member_error
+from redrepl.values.reasons import advice_on, kind_of
+from redrepl.values.report import NodeReport
+from redrepl.values.topology import Topology
+from redrepl_workers.troubles import Troubles, without_numbers
+
+CLUSTER = "the cluster"
+MODE = "the mode"
+QUEUE = "the queue"
+
+
+def tell(
+    troubles: Troubles, configuration: Configuration, topology: Topology | None, reports: dict[str, NodeReport | str]
+) -> None:
+    """Say that no member answers, that single members do not, or that the file names another mode than the cluster."""
+    if topology is None:
+        tell_of_nobody(troubles, configuration, reports)
+        return
+    troubles.over(CLUSTER, f"cluster {topology.cluster!r} answers")
+    for node in topology.ids:
+        _tell_of_node(troubles, node, reports.get(node, "its address is not known"))
+    _tell_of_mode(troubles, configuration, topology)
+
+
+def tell_of_nobody(troubles: Troubles, configuration: Configuration, reports: dict[str, NodeReport | str]) -> None:
+    """Say what each address answered where no member of the cluster is among them."""
+    answers = answers_of(reports, configuration.cluster)
+    cause = ", ".join(f"{node} {kind_of(answer)}" for node, answer in sorted(answers.items()))
+    error = no_member_error(configuration.cluster, reports)
+    text = f"{configuration.origin}: {error}; nothing can be done until one does, and it is tried again all the time"
+    troubles.note(CLUSTER, cause, text)
+
+
+def _tell_of_node(troubles: Troubles, node: str, report: NodeReport | str) -> None:
+    subject = f"node {node}"
+    if isinstance(report, NodeReport):
+        troubles.over(subject, f"node {node!r} answers again")
+        return
+    advice = advice_on({node: report})
+    what_to_do = f". What to do: {advice}" if advice else ""
+    troubles.note(subject, kind_of(report), f"node {node!r} gives no answer: {report}{what_to_do}")
+
+
+def _tell_of_mode(troubles: Troubles, configuration: Configuration, topology: Topology) -> None:
+    if configuration.mode is topology.mode:
+        troubles.over(MODE, "the mode in the configuration is the cluster's")
+        return
+    wrong, right = configuration.mode.value, topology.mode.value
+    troubles.note(
+        MODE,
+        wrong,
+        f'{configuration.origin} says mode = "{wrong}", but cluster {topology.cluster!r} was made with "{right}", '
+        "which is what counts; correct the file",
+    )
+
+
+def note_queue(troubles: Troubles, queue_url: str, error: Exception | None) -> None:
+    """Say what is wrong with the queue's Redis, or that it takes jobs again."""
+    where = address(split_url("queue", queue_url))
+    if error is None:
+        troubles.over(QUEUE, f"the queue on {where} works again")
+        return
+    # RQ sends several commands at once, and says which one failed, with names that change.
+    text = str(error).rpartition("of pipeline caused error: ")[2] or type(error).__name__
+    is_away = isinstance(error, (ConnectionError, TimeoutError, OSError))
+    cause = "away" if is_away else without_numbers(text)
+    troubles.note(QUEUE, cause, f"the queue on {where} cannot be used ({text}); the tick does the work until it can")
