@@ -1,0 +1,75 @@
+"""A queue that is there and does not work: frozen, full or read-only. Catch-up goes on, and workers end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+import pytest
+
+from tests.servers.conftest import MakeCluster
+from tests.servers.support.cluster import Cluster
+from tests.support.clients import connect
+from tests.support.waiting import wait_until
+
+MOST_LINES = 12
+"""Of a worker that has something to say once, not again and again."""
+
+
+@contextmanager
+def frozen(cluster: Cluster) -> Iterator[None]:
+    assert cluster.queue is not None
+    cluster.queue.freeze()
+    yield
+    cluster.queue.resume()
+
+
+def told(option: str, value: str, usual: str) -> Callable[[Cluster], AbstractContextManager[None]]:
+    """A queue whose server is set up so that it takes no writes."""
+
+    @contextmanager
+    def trouble(cluster: Cluster) -> Iterator[None]:
+        assert cluster.queue is not None
+        with connect(cluster.queue) as client:
+            client.config_set(option, value)
+            yield
+            client.config_set(option, usual)
+
+    return trouble
+
+
+@contextmanager
+def read_only(cluster: Cluster) -> Iterator[None]:
+    assert cluster.queue is not None
+    with connect(cluster.queue) as client:
+        client.execute_command("REPLICAOF", "127.0.0.1", "1")
+        yield
+
+
+TROUBLES: dict[str, Callable[[Cluster], AbstractContextManager[None]]] = {
+    "frozen": frozen,
+    "full": told("maxmemory", "1", "0"),
+    "without replicas": told("min-replicas-to-write", "1", "0"),
+    "read-only": read_only,
+}
+
+
+@pytest.mark.parametrize("kind", list(TROUBLES))
+def test_copies_are_brought_up_and_the_worker_ends(make_cluster: MakeCluster, kind: str) -> None:
+    cluster = make_cluster(queue=True)
+    store = cluster.open()
+    store.set("before", b"1", level="all")
+    worker = cluster.worker()
+    wait_until(lambda: "worker" in worker.log.read_text(), 30, "the worker is at work")
+    with TROUBLES[kind](cluster):
+        before = len(worker.log.read_text().splitlines())
+        cluster["c"].kill()
+        for number in range(100):
+            store.set(f"key-{number}", b"v")
+        cluster["c"].start()
+        cluster.wait_active("c")
+        cluster.wait_settled()
+        said = worker.log.read_text().splitlines()[before:]
+        assert len(said) <= MOST_LINES, said
+        assert worker.stop() == 0
+    assert len(cluster.values_everywhere()) == 101
