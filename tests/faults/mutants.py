@@ -875,4 +875,20 @@ MUTANTS = (
         killer=f"{CHANGES}::test_a_new_primary_that_somebody_moved_on_is_not_taken_back_from_their_epoch",
         evidence="assert ",
     ),
+    Mutant(
+        name="a primary that serves leaves a replica between epochs for ever",
+        file="redrepl/plans/copies/bring_up.py",
+        old="    if between_epochs(view.topology, reports) and not primary.has_restarted:\n",
+        new="    if primary.epoch > view.topology.epoch and not primary.has_restarted:\n",
+        killer=f"{CHANGES}::test_a_replica_that_was_fenced_and_crashed_does_not_wait_for_ever_beside_a_primary_that_serves",
+        evidence="epoch 9 is somebody else's",
+    ),
+    Mutant(
+        name="a primary is put back in an epoch that somebody else began",
+        file="redrepl/plans/epochs/reinstate.py",
+        old="    epoch = 1 + max(report.epoch for report in reports.values() if isinstance(report, NodeReport))\n",
+        new="    epoch = 1 + max(report.epoch for report in [primary, *witnesses])\n",
+        killer=f"{CHANGES}::test_a_replica_that_was_fenced_and_crashed_does_not_wait_for_ever_beside_a_primary_that_serves",
+        evidence="epoch 9 is somebody else's",
+    ),
 )

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from redrepl.plans.copies.bring_up import BringUpOrder, bring_up
+from redrepl.plans.copies.upkeep import needs_bringing_up
 from redrepl.plans.epochs.accept_loss import accept_loss
 from redrepl.plans.epochs.change_members import change_topology
 from redrepl.plans.epochs.failover import FailoverOrder, fail_over
@@ -498,6 +499,19 @@ def test_a_primary_that_was_fenced_when_the_other_crashed_is_put_back_to_work(me
     end_unfinished(nodes)
     assert nodes.report("a").is_serving
     assert nodes.record("a", LAST) == committed
+
+
+def test_a_replica_that_was_fenced_and_crashed_does_not_wait_for_ever_beside_a_primary_that_serves() -> None:
+    """Somebody fenced it and then did not find the primary. A failover needs two that have lost nothing."""
+    nodes = cluster(2)
+    committed = commit(nodes, "ab")
+    fields = {"epoch": "9", "state": "fenced"}
+    assert nodes.send("b", change_call(nodes.report("b"), nodes.layout, fields, None)) == 1
+    nodes.restart("b")
+    assert needs_bringing_up(nodes.view().topology, reports(nodes)) == ["a", "b"]
+    end_unfinished(nodes)
+    assert nodes.view().topology.epoch > 9, "epoch 9 is somebody else's"
+    assert_all_serve(nodes, committed)
 
 
 def test_of_three_one_more_has_to_say_that_nobody_went_on() -> None:

@@ -33,7 +33,7 @@ from redrepl.plans.epochs.membership import (
 )
 from redrepl.plans.epochs.reinstate import Reports, reinstate
 from redrepl.plans.epochs.restarts import restarted_together
-from redrepl.plans.epochs.soundness import majority_of, sound_members, way_out
+from redrepl.plans.epochs.soundness import between_epochs, majority_of, sound_members, way_out
 from redrepl.plans.inspect import newest_topology
 from redrepl.plans.steps import Steps
 from redrepl.plans.view import ClusterView, check_admitted
@@ -264,13 +264,14 @@ def _look_after_primary(
     steps: Steps,
     done: BroughtUp,
 ) -> Plan[None]:
-    if primary.epoch > view.topology.epoch and not primary.has_restarted:
-        # Whoever comes in between makes them start over. What is left unfinished the monitors take up, where they can.
-        if len(sound_members(view.topology, reports)) >= majority_of(view.topology):
-            done.notes.append("a change of epoch is under way")
-        else:
+    if between_epochs(view.topology, reports) and not primary.has_restarted:
+        if len(sound_members(view.topology, reports)) < majority_of(view.topology):
             yield from _reinstate(view, primary, reports, order, steps, done)
-        return
+            return
+        # Whoever comes in between makes them start over. What is left unfinished the monitors take up, where they can.
+        if primary.epoch > view.topology.epoch:
+            done.notes.append("a change of epoch is under way")
+            return
     if not primary.is_serving or primary.epoch != view.topology.epoch:
         yield from _replace_or_reinstate(view, primary, reports, order, steps, done)
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from redrepl.plans.epochs.soundness import between_epochs
 from redrepl.values.report import LOG_START, NodeReport, id_order
 from redrepl.values.topology import Topology
 
@@ -28,7 +29,9 @@ def needs_bringing_up(topology: Topology, reports: dict[str, NodeReport | str]) 
         if report is None:
             continue
         lags = any(present[source].lag_of(node) for source in topology.sources_of(node) if source in present)
-        if lags or not report.is_serving or report.epoch != topology.epoch:
+        # The primary may have to begin an epoch that brings back whoever was left between two.
+        is_called = node == topology.decider and bool(between_epochs(topology, reports))
+        if lags or is_called or not report.is_serving or report.epoch != topology.epoch:
             found.append(node)
     return found
 

@@ -55,7 +55,8 @@ def reinstate(
 ) -> Plan[Reinstated]:
     """Admit the primary again. Raises Unavailable where too few replicas can bear witness."""
     witnesses = find_witnesses(view, primary, reports)
-    epoch = 1 + max(report.epoch for report in [primary, *witnesses])
+    # Also beyond epochs that somebody began with members that do not count: each epoch has one owner.
+    epoch = 1 + max(report.epoch for report in reports.values() if isinstance(report, NodeReport))
     topology = replace(view.topology, epoch=epoch, merged_epoch=epoch)
     # The primary first: it serves nobody, and whoever is second stops here, before a replica is fenced in vain.
     primary = yield from _fence(view, primary, topology, "syncing", steps)

@@ -30,6 +30,12 @@ def majority_of(topology: Topology) -> int:
     return len(topology.ids) // 2 + 1
 
 
+def between_epochs(topology: Topology, reports: Mapping[str, NodeReport | str]) -> list[NodeReport]:
+    """Members that somebody moved to an epoch that is not published: they serve nobody until it is, or a later one."""
+    found = [report for report in map(reports.get, topology.ids) if isinstance(report, NodeReport)]
+    return [report for report in found if report.is_itself and report.epoch > topology.epoch]
+
+
 def donors_among(members: Sequence[NodeReport]) -> list[NodeReport]:
     """Of sound members that were fenced, those whose records count.
 
