@@ -91,6 +91,14 @@ MUTANTS = (
         evidence="assert ",
     ),
     Mutant(
+        name="the plan counts on one primary alone",
+        file="redrepl/values/availability.py",
+        old="    return max(fixed, moving)\n",
+        new="    return min(fixed, moving)\n",
+        killer="tests/unit/test_availability.py::test_a_majority_of_three_with_failover_by_hand",
+        evidence="assert ",
+    ),
+    Mutant(
         name="a monitor waits although a crash is proved",
         file="workers/redrepl_workers/monitor.py",
         old="        if verdict.is_proved:\n            return now < self._next_after_crash_at\n",
