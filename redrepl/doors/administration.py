@@ -20,6 +20,7 @@ from redrepl.plans.copies.upkeep import Retention, needs_bringing_up, trim_floor
 from redrepl.plans.copies.verify import VerifyReport, verify
 from redrepl.plans.epochs.accept_loss import accept_loss as go_on_with_loss
 from redrepl.plans.epochs.change_members import change_topology
+from redrepl.plans.epochs.clocks import set_aside
 from redrepl.plans.epochs.failover import FailedOver, FailoverOrder, check_failover, fail_over
 from redrepl.plans.epochs.foresight import Foreseen, foresee, foresee_loss
 from redrepl.plans.epochs.membership import Tolerances, initialise
@@ -111,7 +112,10 @@ class Administration:
         self.inspect()
         options = self.configuration
         fails_over = options.failover == AUTOMATIC
-        expected = Expectations(options.level, options.healthy_within_seconds, options.required_readers, fails_over)
+        own_ahead = self._driver.wall_ahead_seconds()
+        expected = Expectations(
+            options.level, options.healthy_within_seconds, options.required_readers, fails_over, own_ahead
+        )
         return self._run(cluster_status(self._layout, self._nodes, expected, self._driver.now(), look_at_keys))
 
     def verify(self, repair: bool = False, on_progress: OnProgress | None = None) -> VerifyReport:
@@ -182,7 +186,7 @@ class Administration:
         """
         if not away:
             self.inspect()
-        order = FailoverOrder(self._driver.now(), to, frozenset(away))
+        order = FailoverOrder(self._driver.now(), to, frozenset(away), own_ahead=self._driver.wall_ahead_seconds())
         if accept_loss:
             return self._run(go_on_with_loss(self._layout, self._nodes, order, new_incarnation()))
         return self._run(fail_over(self._layout, self._nodes, order))
@@ -195,7 +199,7 @@ class Administration:
         topology, reports = self.inspect()
         if topology is None:
             raise self._nobody(reports)
-        order = FailoverOrder(self._driver.now(), to)
+        order = FailoverOrder(self._driver.now(), to, own_ahead=self._driver.wall_ahead_seconds())
         return foresee_loss(topology, reports, order) if accept_loss else foresee(topology, reports, order)
 
     def switchover(self, to: str, on_progress: OnProgress | None = None) -> FailedOver:
@@ -206,7 +210,7 @@ class Administration:
         """
         self.find_members()
         self._prepare(to, on_progress)
-        order = FailoverOrder(self._driver.now(), to, planned=True)
+        order = FailoverOrder(self._driver.now(), to, planned=True, own_ahead=self._driver.wall_ahead_seconds())
         return self._run(fail_over(self._layout, self._nodes, order), on_progress)
 
     def bring_up(
@@ -220,7 +224,15 @@ class Administration:
         self.inspect()
         now = self._driver.now()
         fails_over = self.configuration.failover == AUTOMATIC
-        order = BringUpOrder(new_incarnation(), self._tolerances, now, now + budget_seconds, exactly, fails_over)
+        order = BringUpOrder(
+            new_incarnation(),
+            self._tolerances,
+            now,
+            now + budget_seconds,
+            exactly,
+            fails_over,
+            self._driver.wall_ahead_seconds(),
+        )
         return self._run(bring_up(self._layout, self._nodes, node, order), on_progress)
 
     def sync(self, node: str | None = None, on_progress: OnProgress | None = None) -> list[BroughtUp]:
@@ -250,6 +262,7 @@ class Administration:
             options.sweep_keys_per_second,
             options.anti_entropy == REPAIR,
             options.tombstone_retention_seconds,
+            self._driver.wall_ahead_seconds(),
         )
         return self._run(sweep(self._layout, self._nodes, order), on_progress)
 
@@ -265,7 +278,20 @@ class Administration:
 
     def targets(self, topology: Topology, reports: dict[str, NodeReport | str]) -> list[str]:
         """Nodes that need `bring_up`."""
-        return needs_bringing_up(topology, reports)
+        return needs_bringing_up(topology, reports, self._driver.wall_ahead_seconds())
+
+    def wall_ahead_seconds(self) -> float:
+        """What this machine's wall clock is ahead of its monotonic clock: one vote where no majority of clocks agrees."""
+        return self._driver.wall_ahead_seconds()
+
+    def set_aside_wrong_clocks(self, topology: Topology, reports: dict[str, NodeReport | str]) -> dict[str, float]:
+        """Have members serve nothing whose clocks are off the majority's by more than is tolerated.
+
+        Answers those that were stopped now, and by how many seconds they are ahead. The workers compare them with the
+        others key by key once their clocks are right, and then they serve again.
+        """
+        steps = Steps(self._driver.now())
+        return self._run(set_aside(self._layout, topology, reports, steps, self._driver.wall_ahead_seconds()))
 
     def _successor(self, topology: Topology) -> str:
         """The replica that lacks least."""

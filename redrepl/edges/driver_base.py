@@ -47,6 +47,10 @@ class DriverBase:
         """The clock of deadlines, in seconds."""
         return time.monotonic()
 
+    def wall_ahead_seconds(self) -> float:
+        """What this machine's wall clock is ahead of the clock of deadlines: a vote about the nodes' clocks, no more."""
+        return time.time() - time.monotonic()
+
     def latency_seconds(self, node: str) -> float:
         """A moving average of how long this node takes to answer; 0 before its first answer."""
         gate = self._gates.get(node)

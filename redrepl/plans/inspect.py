@@ -39,6 +39,7 @@ def inspect_nodes(
     found: Found = dict.fromkeys(nodes, "no answer in time")
     informed: dict[str, bytes] = {}
     open_nodes = set(nodes)
+    asked_at = yield from _look_at_the_clock()
     effect = Exchange(_questions(layout, nodes), until, fresh=True)
     while open_nodes:
         event = yield effect
@@ -51,7 +52,7 @@ def inspect_nodes(
         elif isinstance(event, Reply) and event.tag == _INFORMATION:
             informed[event.node] = event.content
         elif isinstance(event, Reply) and event.node in open_nodes:
-            found[event.node] = _read(event, informed.get(event.node, b""))
+            found[event.node] = _read(event, informed.get(event.node, b""), asked_at)
             open_nodes.discard(event.node)
             if is_enough is not None and is_enough(found):
                 until = min(until, event.at + STRAGGLER_SECONDS)
@@ -80,6 +81,13 @@ def run_id_in(information: bytes) -> str:
     return next(lines, b"run_id:")[7:].strip().decode()
 
 
+def _look_at_the_clock() -> Plan[float]:
+    """The driver's clock: an exchange without requests whose time is over ends at once."""
+    event = yield Exchange((), 0.0, fresh=True)
+    assert event is not None
+    return event.at
+
+
 def _questions(layout: KeyLayout, nodes: tuple[str, ...]) -> tuple[Request, ...]:
     # INFO first: replies of one node come in order, so the run id is known when the inspection arrives.
     inspect = ScriptCall("inspect", inspect_keys(layout), ())
@@ -88,11 +96,11 @@ def _questions(layout: KeyLayout, nodes: tuple[str, ...]) -> tuple[Request, ...]
     return tuple(request for pair in pairs for request in pair)
 
 
-def _read(event: Reply, information: bytes) -> NodeReport | str:
+def _read(event: Reply, information: bytes, asked_at: float) -> NodeReport | str:
     if not (run_id := run_id_in(information)):
         return "INFO names no run_id: restarts of this server could not be noticed"
     try:
-        report = parse_report(event.node, event.content, run_id)
+        report = parse_report(event.node, event.content, run_id, (asked_at, event.at))
         return report if report.member else _with_past(report, information)
     except (ConfigError, ValueError) as error:
         return f"its bookkeeping (the keys <cluster>:m:*) cannot be read, something else wrote there: {error}"

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from redrepl.plans.conditions import Contents, verdicts_on
+from redrepl.plans.epochs.clocks import doubtful_members
 from redrepl.plans.epochs.reinstate import Reports, why_primary_waits
 from redrepl.plans.epochs.takeover import Takeover, takeover_of, what_comes_next
 from redrepl.plans.inspect import newest_topology
@@ -29,12 +30,14 @@ class Expectations(NamedTuple):
     """What counts as healthy. ``level``: the default level of writes; ``required_readers``: copies able to serve.
 
     fails_over: workers and monitors replace a primary that is away.
+    own_ahead: see `redrepl.plans.epochs.clocks.wrong_clocks`.
     """
 
     level: Level
     healthy_within_seconds: float
     required_readers: int
     fails_over: bool = True
+    own_ahead: float | None = None
 
 
 class Lag(NamedTuple):
@@ -104,6 +107,10 @@ def _ages(survey: Survey, until: float) -> Plan[dict[tuple[str, str], float]]:
         if isinstance(event, Reply) and event.content:
             report, target = pairs[event.tag]
             millis = id_order(event.content[0][0].decode())[0]
+            if millis > report.now_millis and (cursor := report.cursors.get(target)) is not None:
+                millis = (
+                    cursor.at_millis
+                )  # its clock was ahead, and the log's ids still are: since the last confirmation
             ages[report.node, target] = max(0.0, (report.now_millis - millis) / 1000)
     return ages
 
@@ -140,6 +147,9 @@ def _node_status(survey: Survey, member: Member, expected: Expectations) -> Node
     state, error = node_state(survey.view, member, survey.reports.get(member.id), survey.reports)
     if member.id == survey.view.decider:
         error = why_primary_waits(survey.view, survey.reports) or error
+    doubt = doubtful_members(survey.view.topology, survey.reports, expected.own_ahead).get(member.id)
+    if doubt is not None:
+        error = f"{doubt}: it serves nothing until that is right and all its keys were compared with the others'"
     lag = lag_of(survey, member.id)
     in_time = lag is not None and lag.seconds <= expected.healthy_within_seconds
     if error is None and lag is None:
@@ -155,7 +165,7 @@ def _node_status(survey: Survey, member: Member, expected: Expectations) -> Node
         url=member.url,
         role=member.role,
         state=state,
-        healthy=state is NodeState.ACTIVE and in_time,
+        healthy=state is NodeState.ACTIVE and in_time and doubt is None,
         keys=survey.totals.get(member.id) if content is None else len(content),
         keys_exact=content is not None,
         lag_entries=lag.entries if lag else None,

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from redrepl.values import limits
+from redrepl.values.clocks import ClockReading
 from redrepl.values.effects import Answer
 from redrepl.values.topology import Topology
 
@@ -90,6 +92,7 @@ class NodeReport:
     cursors, marks: by node, as `seen_by` finds them.
     uptime_seconds, databases: of a stranger, how long its server has run (None: not known) and which of its databases
     hold keys.
+    clock: what the node's clock was ahead of the asking driver's monotonic clock.
     """
 
     node: str
@@ -106,6 +109,7 @@ class NodeReport:
     uptime_seconds: int | None = None
     databases: tuple[str, ...] = ()
     named: str | None = None
+    clock: ClockReading | None = None
 
     def seen_by(self, topology: Topology) -> NodeReport:
         """The report as it counts in a topology: cursors and marks of its members, and of no other servers."""
@@ -199,6 +203,33 @@ class NodeReport:
         return min(noted, self.now_millis * 1000 - int(self.member.get("max_age_micros", "0")))
 
     @property
+    def max_skew_seconds(self) -> float:
+        """By how much clocks may differ."""
+        return int(self.member.get("max_skew_micros", limits.DEFAULT_MAX_SKEW_SECONDS * 1e6)) / 1e6
+
+    @property
+    def clock_off(self) -> str:
+        """How far its clock was off when it was set aside for that, in words; '' where it has been compared since."""
+        return self.member.get("clock_off", "")
+
+    @property
+    def latest_millis(self) -> int:
+        """The latest time that its clock is known to have shown.
+
+        Ids of a log never go back; and a primary notes its time where it refuses somebody by it.
+        """
+        return max(id_order(self.log.last_id)[0], int(self.member.get("clock_latest", "0")), self.now_millis)
+
+    @property
+    def was_ahead_seconds(self) -> float:
+        """How far its clock was ahead of what it is now, by more than clocks may differ; 0 where it was not, or where
+        the node was compared with the others since.
+        """
+        latest, checked = self.latest_millis, int(self.member.get("clock_checked", "0"))
+        ahead = (latest - self.now_millis) / 1000
+        return ahead if latest > checked and ahead > self.max_skew_seconds else 0.0
+
+    @property
     def settled_epoch(self) -> int:
         """The last epoch of which it is noted here, on the primary, that a majority of the members knows them.
 
@@ -212,8 +243,8 @@ class NodeReport:
         return max(0, self.log.added - (cursor.position.entries if cursor else 0))
 
 
-def parse_report(node: str, answer: Answer, run_id: str) -> NodeReport:
-    """Read the answer of the script `inspect`."""
+def parse_report(node: str, answer: Answer, run_id: str, between: tuple[float, float] | None = None) -> NodeReport:
+    """Read the answer of the script `inspect`. ``between``: the driver's clock at the question and at the answer."""
     member, log, cursors, marks, topology, now, clusters, checkpoints, sweep = answer
     return NodeReport(
         node=node,
@@ -227,6 +258,7 @@ def parse_report(node: str, answer: Answer, run_id: str) -> NodeReport:
         clusters=_pairs(clusters),
         checkpoints=tuple(Checkpoint.parse(text.decode()) for text in checkpoints),
         sweep=_pairs(sweep),
+        clock=ClockReading(int(now) / 1000 - between[1], (int(now) + 1) / 1000 - between[0]) if between else None,
     )
 
 

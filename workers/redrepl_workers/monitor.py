@@ -16,6 +16,7 @@ from typing import NamedTuple
 from redrepl import Administration, Configuration, FailedOver
 from redrepl.edges.configuration import AUTOMATIC
 from redrepl.plans.epochs.suspicion import Suspicion, Verdict
+from redrepl.values.clocks import describe_offset
 from redrepl.values.errors import RedreplError, RequestError
 from redrepl.values.report import NodeReport
 from redrepl.values.topology import Mode, Topology
@@ -113,11 +114,13 @@ class Monitor:
     def look(self) -> Looked:
         """Look once, and fail over where that is due."""
         topology, reports = self._administration.probe(self._configuration.failover_after_silence_seconds / 3)
+        if topology is not None:
+            self._set_aside(topology, reports)
         now = time.monotonic()
         self._tell(topology, reports, now)
         is_watched = topology is None or topology.mode is Mode.PRIMARY_REPLICA
         self._interval_seconds = self._configuration.probe_seconds if is_watched else IDLE_SECONDS
-        verdict = self._suspicion.judge(topology, reports, now)
+        verdict = self._suspicion.judge(topology, reports, now, self._administration.wall_ahead_seconds())
         if verdict.blocked:
             self._troubles.note(PRIMARY, verdict.blocked, verdict.why)
         elif topology is not None and not verdict.why:
@@ -146,6 +149,11 @@ class Monitor:
                 left,
             )
         return True
+
+    def _set_aside(self, topology: Topology, reports: dict[str, NodeReport | str]) -> None:
+        for node, seconds in self._administration.set_aside_wrong_clocks(topology, reports).items():
+            text = "%s: its clock is %s; it serves nothing until that is right and all its keys were compared"
+            _log.warning(text, node, describe_offset(seconds))
 
     def _fail_over(self, verdict: Verdict) -> FailedOver | None:
         self._troubles.note(PRIMARY, without_numbers(f"failing over {verdict.why}"), f"failing over: {verdict.why}")

@@ -40,13 +40,14 @@ _START = "0"
 class SweepOrder(NamedTuple):
     """How to go about it. started: the driver's clock. repairs: bring copies what they lack; else that is only counted.
 
-    retention_seconds: how long tombstones stay at least.
+    retention_seconds: how long tombstones stay at least. own_ahead: see `redrepl.plans.epochs.clocks.wrong_clocks`.
     """
 
     started: float
     keys_per_second: float
     repairs: bool
     retention_seconds: float
+    own_ahead: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def is_sweep_due(reference: NodeReport, every_seconds: float) -> bool:
 def sweep(layout: KeyLayout, nodes: tuple[str, ...], order: SweepOrder) -> Plan[Swept]:
     """Do a part of the sweep under way, or begin one. Raises Unavailable where a node fails; the next call goes on."""
     steps = Steps(order.started)
-    view, reference, present, _ = yield from find_comparable(layout, nodes, steps)
+    view, reference, present, _ = yield from find_comparable(layout, nodes, steps, order.own_ahead)
     state = _go_on(view, reference, present)
     part = _Part(view, reference, present, state, order, steps)
     yield from part.walk()

@@ -20,16 +20,19 @@ from redrepl.plans.copies.diverged import discard_diverged
 from redrepl.plans.copies.full_sync import full_sync
 from redrepl.plans.copies.marks import checkpoint_call, starting_mark
 from redrepl.plans.copies.undecided import DIVERGED, UNDECIDED, check_log
+from redrepl.plans.epochs.clocks import doubtful_members, set_aside, wrong_clocks
 from redrepl.plans.epochs.failover import FailoverOrder, fail_over
 from redrepl.plans.epochs.membership import (
     Tolerances,
     active_fields,
     change_call,
+    clock_field,
     enrol_call,
     epoch_fields,
     gap_field,
     leave_call,
     purge_field,
+    trusted_fields,
 )
 from redrepl.plans.epochs.reinstate import Reports, reinstate
 from redrepl.plans.epochs.restarts import restarted_together
@@ -37,6 +40,7 @@ from redrepl.plans.epochs.soundness import between_epochs, majority_of, sound_me
 from redrepl.plans.inspect import newest_topology
 from redrepl.plans.steps import Steps
 from redrepl.plans.view import ClusterView, check_admitted
+from redrepl.values.clocks import describe_offset, is_steady
 from redrepl.values.effects import Plan
 from redrepl.values.errors import RedreplError, Unavailable
 from redrepl.values.keys import KeyLayout
@@ -64,6 +68,7 @@ class BringUpOrder:
 
     stop_at: the driver's clock when to stop between batches. exactly: walk all keys even where the logs suffice.
     fails_over: a primary that restarted or came back empty hands its role over, where enough others can take it.
+    own_ahead: see `redrepl.plans.epochs.clocks.wrong_clocks`.
     """
 
     incarnation: str
@@ -72,6 +77,7 @@ class BringUpOrder:
     stop_at: float
     exactly: bool = False
     fails_over: bool = False
+    own_ahead: float | None = None
 
 
 def bring_up(layout: KeyLayout, nodes: tuple[str, ...], target: str, order: BringUpOrder) -> Plan[BroughtUp]:
@@ -87,7 +93,12 @@ def bring_up(layout: KeyLayout, nodes: tuple[str, ...], target: str, order: Brin
     found = reports.get(target, "its address is not known")
     if isinstance(found, str):
         raise Unavailable(f"node {target!r} cannot be brought up", {target: found})
-    sources = _sources(view, reports, target)
+    doubtful = doubtful_members(topology, reports, order.own_ahead)
+    if (seconds := wrong_clocks(topology, reports, order.own_ahead).get(target)) is not None:
+        yield from set_aside(layout, topology, reports, steps, order.own_ahead)
+        done.notes.append(f"its clock is {describe_offset(seconds)}: it serves nothing until that is right")
+        return done
+    sources = [source for source in _sources(view, reports, target) if source.node not in doubtful]
     if found.member and not found.is_itself:
         found = yield from _expose(view, found, reports, steps)
     if target == view.decider:
@@ -117,13 +128,15 @@ def _look_after_copy(
     if target.epoch > view.topology.epoch:
         done.notes.append("a change of epoch is under way")
         return
-    fresh = not target.member
-    if fresh or not target.is_serving or target.epoch != view.topology.epoch:
+    fresh, is_doubtful = not target.member, bool(target.clock_off or target.was_ahead_seconds)
+    if fresh or is_doubtful or not target.is_serving or target.epoch != view.topology.epoch:
         purged_before = max((source.purged_before for source in sources), default=0)
         target = yield from _suspend(view, target, order, steps, purged_before)
         done.notes.append("was set to syncing")
         # What it must have before it serves again is what the sources have now that it takes no writes any more.
-        sources = _sources(view, (yield from steps.inspect(view.layout, view.ids)), target.node)
+        reports = yield from steps.inspect(view.layout, view.ids)
+        doubtful = doubtful_members(view.topology, reports, order.own_ahead)
+        sources = [source for source in _sources(view, reports, target.node) if source.node not in doubtful]
         if not sources:
             # Without this it would be admitted with whatever it has, which may be nothing.
             done.notes.append("whoever it is to be brought up from fell silent")
@@ -132,7 +145,8 @@ def _look_after_copy(
     why = DIVERGED if view.decider is not None and target.lineage < view.topology.epoch else UNDECIDED
     for source in sources:
         # Who never served may hold records from an earlier membership, which its log does not name.
-        walk = fresh or order.exactly or (target.lineage == 0 and source.node not in target.marks)
+        # Who may have dropped records by a wrong clock does not find in the log what it dropped.
+        walk = fresh or is_doubtful or order.exactly or (target.lineage == 0 and source.node not in target.marks)
         if why == DIVERGED and not walk:
             discarded = yield from discard_diverged(view, source, target, steps)
             walk = discarded is None
@@ -178,6 +192,8 @@ def _suspend(
     else:
         # The run id stays the old one until the node is active again: whoever comes meanwhile sees a restart.
         fields = {**epoch_fields(topology, node), "state": "syncing", **purge_field(target, purged_before)}
+        if target.was_ahead_seconds and not target.clock_off:
+            fields |= clock_field(f"{target.was_ahead_seconds:.1f} s ahead")
         call = change_call(target, layout, fields, topology)
     answer = yield from steps.ask(node, call, "setting it to syncing")
     if answer != 1:
@@ -245,7 +261,9 @@ def _activate(view: ClusterView, target: NodeReport, order: BringUpOrder, steps:
         raise Unavailable(
             f"node {target.node!r} was moved while it was brought up", {target.node: f"epoch {now.epoch}"}
         )
-    fields = {**active_fields(view.topology), "run_id": now.run_id}
+    if not is_steady(target.clock, now.clock, now.max_skew_seconds):
+        raise Unavailable(f"the clock of node {target.node!r} moved while it was brought up", {target.node: "clock"})
+    fields = {**active_fields(view.topology), "run_id": now.run_id, **trusted_fields(now)}
     if target.has_restarted:
         # Ids of the log may be given again to other content: marks made in the old log count up to here only.
         fields |= {"incarnation": order.incarnation, "previous_incarnation": now.incarnation}
@@ -272,7 +290,8 @@ def _look_after_primary(
         if primary.epoch > view.topology.epoch:
             done.notes.append("a change of epoch is under way")
             return
-    if not primary.is_serving or primary.epoch != view.topology.epoch:
+    is_doubtful = bool(primary.clock_off or primary.was_ahead_seconds)
+    if is_doubtful or not primary.is_serving or primary.epoch != view.topology.epoch:
         yield from _replace_or_reinstate(view, primary, reports, order, steps, done)
         return
     reached: dict[str, Position] = {}
@@ -313,8 +332,11 @@ def _replace_or_reinstate(
     view: ClusterView, primary: NodeReport, reports: Reports, order: BringUpOrder, steps: Steps, done: BroughtUp
 ) -> Plan[None]:
     """The primary does not serve. Another one takes over where that can be, else it is put back to work."""
-    if order.fails_over and len(sound_members(view.topology, reports)) >= majority_of(view.topology):
-        changed = yield from fail_over(view.layout, view.ids, FailoverOrder(steps.at))
+    sound = sound_members(view.topology, reports)
+    doubtful = doubtful_members(view.topology, reports, order.own_ahead)
+    is_trusted = any(report.node not in doubtful for report in sound)
+    if order.fails_over and is_trusted and len(sound) >= majority_of(view.topology):
+        changed = yield from fail_over(view.layout, view.ids, FailoverOrder(steps.at, own_ahead=order.own_ahead))
         done.notes.append(f"handed its role over to {changed.primary} in epoch {changed.epoch}")
         done.finished = False
         return

@@ -54,6 +54,8 @@ class Copier:
     same, and ``full`` is the error that remains. Without it the error ends the copying.
     merges: the target lacks nothing that is older than the tombstones it has purged; where the source has something so
     old, it was deleted since, and is passed over.
+    skips_gone: the source may have dropped records by a wrong clock. That its log names one that is gone says nothing
+    then; as a tombstone it would end the copies of others.
     """
 
     def __init__(
@@ -65,8 +67,10 @@ class Copier:
         now_millis: int,
         where: bytes = ON_ACTIVE,
         merges: bool = False,
+        skips_gone: bool = False,
     ) -> None:
         self.where = where
+        self.skips_gone = skips_gone
         self.merges = merges
         self.view = view
         self.source = source
@@ -204,6 +208,8 @@ class Copier:
     ) -> tuple[list[bytes], list[bytes]]:
         records: dict[bytes, bytes] = {}
         for name, stored in zip(names, found, strict=True):
+            if stored is None and self.skips_gone:
+                continue
             if stored is None:
                 # Gone although the log names it: expired or evicted. The target must not keep an older value.
                 records[name] = tombstone(Stamp.parse(wanted[name]), self.now_millis).encode()

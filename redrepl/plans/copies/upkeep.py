@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from redrepl.plans.epochs.clocks import wrong_clocks
 from redrepl.plans.epochs.soundness import between_epochs
 from redrepl.values.report import LOG_START, NodeReport, id_order
 from redrepl.values.topology import Topology
@@ -20,8 +21,14 @@ class Retention(NamedTuple):
     cap_entries: int
 
 
-def needs_bringing_up(topology: Topology, reports: dict[str, NodeReport | str]) -> list[str]:
-    """Reachable members that lack something, the primary first: the others need it."""
+def needs_bringing_up(
+    topology: Topology, reports: dict[str, NodeReport | str], own_ahead: float | None = None
+) -> list[str]:
+    """Reachable members that lack something, the primary first: the others need it.
+
+    Who was set aside because its clock is off waits until that is right. ``own_ahead``: see `wrong_clocks`.
+    """
+    off = wrong_clocks(topology, reports, own_ahead)
     present = {node: report for node, report in reports.items() if isinstance(report, NodeReport)}
     found = []
     for node in sorted(topology.ids, key=lambda node: node != topology.decider):
@@ -29,9 +36,11 @@ def needs_bringing_up(topology: Topology, reports: dict[str, NodeReport | str]) 
         if report is None:
             continue
         lags = any(present[source].lag_of(node) for source in topology.sources_of(node) if source in present)
+        is_out = not report.is_serving or report.epoch != topology.epoch
+        is_doubtful = node in off or bool(report.clock_off or report.was_ahead_seconds)
         # The primary may have to begin an epoch that brings back whoever was left between two.
         is_called = node == topology.decider and bool(between_epochs(topology, reports))
-        if lags or is_called or not report.is_serving or report.epoch != topology.epoch:
+        if (lags or is_called or is_out or is_doubtful) and (node not in off or not is_out):
             found.append(node)
     return found
 
@@ -67,5 +76,6 @@ def _confirmed_everywhere_millis(topology: Topology, reports: dict[str, NodeRepo
     for replica in topology.others(primary.node):
         if primary.lag_of(replica):
             cursor = primary.cursors.get(replica)
-            times.append(float(id_order(cursor.position.id)[0]) if cursor else 0.0)
+            # What was noted came before that; ids may be ahead of the clock for as long as it once was.
+            times.append(float(min(id_order(cursor.position.id)[0], cursor.at_millis)) if cursor else 0.0)
     return min(times)

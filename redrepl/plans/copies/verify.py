@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from binascii import crc32
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from redrepl.plans.copies.comparison import Comparison, Mismatch, Yardstick
 from redrepl.plans.copies.copying import Copier, stamp_in
 from redrepl.plans.copies.digests import Digests, add_digests, differing_ranges
+from redrepl.plans.epochs.clocks import doubtful_members
 from redrepl.plans.inspect import newest_topology
 from redrepl.plans.scan import FOREIGN, SCAN_START, read_headers, scan_page
 from redrepl.plans.steps import Steps
@@ -83,10 +84,11 @@ def verify(
 
 
 def find_comparable(
-    layout: KeyLayout, nodes: tuple[str, ...], steps: Steps
+    layout: KeyLayout, nodes: tuple[str, ...], steps: Steps, own_ahead: float | None = None
 ) -> Plan[tuple[ClusterView, NodeReport, dict[str, NodeReport], dict[str, str]]]:
     """The view, the node to compare with, all members that can be compared, and why others cannot.
 
+    Nothing is compared with members whose clocks cannot be trusted (``own_ahead``: see `wrong_clocks`).
     Raises Unavailable where nobody answers, or not the one to compare with.
     """
     reports = yield from steps.inspect(layout, nodes)
@@ -96,7 +98,7 @@ def find_comparable(
     view, reference = ClusterView(topology), topology.primaries[0]
     if view.decider is None:
         reference = next((n for n in topology.ids if isinstance(reports.get(n), NodeReport)), reference)
-    present, unreachable = _comparable(view, reports)
+    present, unreachable = _comparable(view, reports, doubtful_members(topology, reports, own_ahead))
     if reference not in present:
         raise Unavailable(f"node {reference!r} is needed to compare with", unreachable)
     return view, present[reference], present, unreachable
@@ -119,7 +121,7 @@ def _spread(view: ClusterView, reference: NodeReport, nodes: list[str], names: l
 
 
 def _comparable(
-    view: ClusterView, reports: dict[str, NodeReport | str]
+    view: ClusterView, reports: dict[str, NodeReport | str], doubtful: Mapping[str, str]
 ) -> tuple[dict[str, NodeReport], dict[str, str]]:
     present: dict[str, NodeReport] = {}
     missing: dict[str, str] = {}
@@ -129,6 +131,8 @@ def _comparable(
             missing[node] = report
         elif not report.is_serving or report.epoch != view.topology.epoch:
             missing[node] = "is not active: restarted, syncing or in another epoch"
+        elif node in doubtful:
+            missing[node] = doubtful[node]
         else:
             present[node] = report
     return present, missing

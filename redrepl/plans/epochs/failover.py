@@ -14,14 +14,15 @@ they got records which others of their lineage had.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from redrepl.plans.copies.catch_up import ship_log
 from redrepl.plans.copies.copying import Copier, copy_all
 from redrepl.plans.copies.marks import checkpoint_call, starting_mark, why_no_mark
-from redrepl.plans.epochs.membership import active_fields, change_call, epoch_fields, settled_fields
+from redrepl.plans.epochs.clocks import check_trusted, doubtful_members
+from redrepl.plans.epochs.membership import active_fields, change_call, clock_field, epoch_fields, settled_fields
 from redrepl.plans.epochs.soundness import donors_among, majority_of, sound_members, way_out, why_left
 from redrepl.plans.inspect import newest_topology
 from redrepl.plans.steps import Steps
@@ -43,7 +44,7 @@ class FailoverOrder(NamedTuple):
 
     to: the node that is to become primary; None: the one that has seen most, the present primary where it can stay.
     away: nodes known not to answer; nobody waits for them. planned: nothing may be lost, not even what was never
-    acknowledged, so the present primary must take part.
+    acknowledged, so the present primary must take part. own_ahead: see `redrepl.plans.epochs.clocks.wrong_clocks`.
     """
 
     started: float
@@ -51,6 +52,7 @@ class FailoverOrder(NamedTuple):
     away: frozenset[str] = frozenset()
     planned: bool = False
     step_seconds: float = STEP_SECONDS
+    own_ahead: float | None = None
 
 
 @dataclass(slots=True)
@@ -89,15 +91,16 @@ def fail_over(layout: KeyLayout, nodes: tuple[str, ...], order: FailoverOrder) -
     previous = check_failover(topology, order.to)
     sound = sound_members(topology, reports, order.away)
     check_enough(topology, sound, reports, order)
+    doubtful = doubtful_members(topology, reports, order.own_ahead)
     epoch = newest_epoch(reports) + 1
-    fenced = yield from _fence(layout, topology, sound, epoch, steps)
+    fenced = yield from _fence(layout, topology, sound, doubtful, epoch, steps)
     lineage = max(report.lineage for report in fenced)
     donors = donors_among(fenced)
-    chosen = choose(donors, previous, order)
+    chosen = choose(donors, previous, order, doubtful)
     view = ClusterView(topology.with_primary(chosen.node, epoch))
     done = FailedOver(epoch, chosen.node, previous)
-    done.left = {node: why_left(reports.get(node), reports) for node in topology.ids}
-    installation = _Installation(view, chosen, donors, steps, done)
+    done.left = {node: doubtful.get(node) or why_left(reports.get(node), reports) for node in topology.ids}
+    installation = _Installation(view, chosen, donors, doubtful, steps, done)
     if (witness := _returned(reports.get(previous), lineage)) is not None:
         yield from installation.take_along(witness)
     try:
@@ -131,6 +134,7 @@ def check_enough(
         raise Unavailable(text, evidence)
     if order.to is not None and order.to not in names:
         raise Unavailable(f"node {order.to!r} cannot become the primary", evidence)
+    check_trusted(doubtful_members(topology, reports, order.own_ahead), sound, order.to)
     if order.planned and topology.decider not in names:
         text = f"a switchover needs the present primary {topology.decider!r}; without it, use failover"
         raise Unavailable(text, evidence)
@@ -144,14 +148,23 @@ def _returned(report: NodeReport | str | None, lineage: int) -> NodeReport | Non
 
 
 def _fence(
-    layout: KeyLayout, topology: Topology, members: Sequence[NodeReport], epoch: int, steps: Steps
+    layout: KeyLayout,
+    topology: Topology,
+    members: Sequence[NodeReport],
+    doubtful: Mapping[str, str],
+    epoch: int,
+    steps: Steps,
 ) -> Plan[list[NodeReport]]:
     """Move members to the new epoch, in which they serve nobody yet; answers their reports after that.
 
-    They learn among which members they are counted, and none may know of a change of these meanwhile.
+    They learn among which members they are counted, and none may know of a change of these meanwhile. Who may have
+    dropped records by a wrong clock keeps that word until it has been compared with the others.
     """
     fields = {"epoch": str(epoch), "state": "fenced"}
-    calls = {report.node: change_call(report, layout, fields, topology) for report in members}
+    calls = {}
+    for report in members:
+        clock = clock_field(report.clock_off or doubtful[report.node]) if report.node in doubtful else {}
+        calls[report.node] = change_call(report, layout, fields | clock, topology)
     gathered = yield from steps.gather(calls)
     won = tuple(node for node, answer in gathered.answers.items() if answer == 1)
     reports = yield from steps.inspect(layout, won)
@@ -166,13 +179,20 @@ def _fence(
     return fenced
 
 
-def choose(donors: Sequence[NodeReport], previous: str, order: FailoverOrder) -> NodeReport:
-    """The new primary: the one that was asked for, else the present one, else the one that has seen most of its log."""
+def choose(
+    donors: Sequence[NodeReport], previous: str, order: FailoverOrder, doubtful: Mapping[str, str]
+) -> NodeReport:
+    """The new primary: the one that was asked for, else the present one, else the one that has seen most of its log.
+
+    Not one whose clock cannot be trusted, even where the role was to stay with it.
+    """
+    check_trusted(doubtful, donors, order.to)
     by_name = {report.node: report for report in donors}
     if order.to is not None:
         if order.to not in by_name:
             raise Unavailable(f"node {order.to!r} cannot become the primary", {order.to: "is of an older lineage"})
         return by_name[order.to]
+    donors = [report for report in donors if report.node not in doubtful]
     if order.planned and previous not in by_name:
         raise Unavailable("the present primary could not be fenced", {previous: "changed meanwhile"})
 
@@ -187,9 +207,16 @@ class _Installation:
     """Bringing the donors to one state in the new epoch, and having them serve in it."""
 
     def __init__(
-        self, view: ClusterView, primary: NodeReport, donors: Sequence[NodeReport], steps: Steps, done: FailedOver
+        self,
+        view: ClusterView,
+        primary: NodeReport,
+        donors: Sequence[NodeReport],
+        doubtful: Mapping[str, str],
+        steps: Steps,
+        done: FailedOver,
     ) -> None:
         self._view = view
+        self._doubtful = doubtful
         self._primary = primary
         self._others = [report for report in donors if report.node != primary.node]
         self._steps = steps
@@ -202,7 +229,9 @@ class _Installation:
         self._primary = yield from self._report(self._primary)
         ready: list[NodeReport] = []
         for donor in self._others:
-            ready += yield from self._give_to(donor)
+            # Who may have dropped records by a wrong clock is left to the workers, who compare all keys.
+            if donor.node not in self._doubtful:
+                ready += yield from self._give_to(donor)
         active = yield from self._activate(ready)
         yield from self._activate_primary()
         self._done.active = (self._primary.node, *(report.node for report in active))
@@ -254,7 +283,10 @@ class _Installation:
 
     def _ship(self, source: NodeReport, target: NodeReport, mark: Mark, merges: bool = False) -> Plan[None]:
         no_limit = float("inf")
-        shipped = yield from ship_log(self._view, source, target.node, mark, self._steps, no_limit, FOR_UPKEEP, merges)
+        skips_gone = source.node in self._doubtful
+        shipped = yield from ship_log(
+            self._view, source, target.node, mark, self._steps, no_limit, FOR_UPKEEP, merges, skips_gone
+        )
         self._done.records += shipped.records
 
     def _walk(self, source: NodeReport, target: NodeReport) -> Plan[None]:

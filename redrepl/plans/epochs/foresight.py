@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from redrepl.plans.copies.marks import starting_mark
 from redrepl.plans.epochs.accept_loss import check_acceptable, epoch_after_loss, why_behind
+from redrepl.plans.epochs.clocks import doubtful_members
 from redrepl.plans.epochs.failover import FailoverOrder, check_enough, check_failover, choose, newest_epoch
 from redrepl.plans.epochs.soundness import donors_among, sound_members, why_left
 from redrepl.values.report import LOG_START, NodeReport
@@ -35,9 +36,10 @@ def foresee(topology: Topology, reports: dict[str, NodeReport | str], order: Fai
     sound = sound_members(topology, reports, order.away)
     check_enough(topology, sound, reports, order)
     donors = donors_among(sound)
-    chosen = choose(donors, previous, order)
+    doubtful = doubtful_members(topology, reports, order.own_ahead)
+    chosen = choose(donors, previous, order, doubtful)
     names = {report.node for report in donors}
-    left = {node: why_left(reports.get(node), reports) for node in topology.ids if node not in names}
+    left = {node: why_left(reports.get(node), reports) for node in topology.ids if node not in names} | doubtful
     loss = _nothing(previous) if previous in names else _beyond(reports.get(previous), previous, chosen)
     return Foreseen(newest_epoch(reports) + 1, chosen.node, previous, left, loss)
 

@@ -57,6 +57,19 @@ def gap_field(report: NodeReport) -> dict[str, str]:
     return {"log_gap": report.incarnation if report.has_restarted else LOG_BEGINS}
 
 
+def clock_field(off: str) -> dict[str, str]:
+    """The member field that says how far its clock was off: it must be compared with the others before it serves."""
+    return {"clock_off": off}
+
+
+def trusted_fields(report: NodeReport) -> dict[str, str]:
+    """The member fields of one that has been compared with the others: times that its clock showed say nothing more."""
+    fields = clock_field("") if report.clock_off else {}
+    if report.was_ahead_seconds:
+        fields["clock_checked"] = str(report.latest_millis)
+    return fields
+
+
 def active_fields(topology: Topology) -> dict[str, str]:
     """The member fields of one that begins to serve in this epoch, or goes on serving in it."""
     return {"state": "active", "lineage": str(topology.epoch), "era": str(topology.merged_epoch)}

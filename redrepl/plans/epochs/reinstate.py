@@ -28,6 +28,7 @@ from redrepl.plans.epochs.membership import (
     gap_field,
     purge_field,
     settled_fields,
+    trusted_fields,
 )
 from redrepl.plans.epochs.restarts import restarted_together
 from redrepl.plans.epochs.soundness import donors_among, sound_members, way_out, why_left, witnesses_needed
@@ -66,7 +67,7 @@ def reinstate(
     new_view, done = ClusterView(topology), Reinstated()
     own = [] if primary.has_restarted else [primary]
     donors = [each for each in donors_among([*own, *fenced]) if each.node != primary.node]
-    walked = [witness for witness in donors if starting_mark(witness, primary) is None]
+    walked = [witness for witness in donors if _start(witness, primary) is None]
     if walked and primary.may_be_outdated:
         yield from _change(new_view, primary, gap_field(primary), None, "noting a gap in its log", steps)
     for witness in donors:
@@ -92,7 +93,7 @@ def find_witnesses(view: ClusterView, primary: NodeReport, reports: Reports) -> 
     """
     others = [r for node in view.others[primary.node] if isinstance(r := reports.get(node), NodeReport)]
     newcomers = [report for report in others if report.is_newcomer]
-    needed = witnesses_needed(len(view.ids) - len(newcomers)) - (not primary.has_restarted)
+    needed = witnesses_needed(len(view.ids) - len(newcomers)) - (not _may_have_lost(primary))
     counted = [report for report in sound_members(view.topology, reports) if report.node != primary.node]
     if not counted and needed and primary.has_restarted:
         counted = _at_their_word(view, primary, reports)
@@ -113,6 +114,16 @@ def why_primary_waits(view: ClusterView, reports: Reports) -> str | None:
     except Unavailable as error:
         return str(error)
     return None
+
+
+def _may_have_lost(primary: NodeReport) -> bool:
+    """Whether it may lack what it once confirmed: it restarted, or dropped records by a clock that was ahead."""
+    return bool(primary.has_restarted or primary.clock_off or primary.was_ahead_seconds)
+
+
+def _start(witness: NodeReport, primary: NodeReport) -> Mark | None:
+    """From where the primary can take up what it lacks from a witness' log; None where all keys must be walked."""
+    return None if primary.clock_off or primary.was_ahead_seconds else starting_mark(witness, primary)
 
 
 def _at_their_word(view: ClusterView, primary: NodeReport, reports: Reports) -> list[NodeReport]:
@@ -173,8 +184,9 @@ def _roll_forward(view: ClusterView, witness: NodeReport, primary: NodeReport, s
 
     After a walk the mark is left to the caller.
     """
-    copier = Copier(view, witness.node, primary.node, steps, primary.now_millis, FOR_UPKEEP)
-    mark = starting_mark(witness, primary)
+    skips_gone = bool(witness.clock_off or witness.was_ahead_seconds)
+    copier = Copier(view, witness.node, primary.node, steps, primary.now_millis, FOR_UPKEEP, skips_gone=skips_gone)
+    mark = _start(witness, primary)
     if mark is None:
         yield from copy_all(copier, steps)
         return copier.records
@@ -195,7 +207,7 @@ def _admit(
         raise Unavailable(f"primary {primary.node!r} restarted meanwhile", {primary.node: "restarted"})
     _check_not_moved_on(now, topology)
     fields = {**active_fields(topology), **settled_fields(topology), "run_id": now.run_id}
-    fields |= purge_field(now, purged_before)
+    fields |= purge_field(now, purged_before) | trusted_fields(now)
     if primary.has_restarted:
         fields |= {"incarnation": incarnation, "previous_incarnation": now.incarnation}
         fields |= {"previous_end": primary.log.last_id}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from redrepl.plans.epochs.clocks import doubtful_members
 from redrepl.plans.epochs.takeover import cause_of, takeover_of, what_comes_next, why_not_replaced
 from redrepl.plans.strangers import describe_stranger
 from redrepl.values.reasons import is_crash
@@ -47,8 +48,14 @@ class Suspicion:
         self._well_at = 0.0
         self._unfinished: tuple[int, float] | None = None
 
-    def judge(self, topology: Topology | None, reports: dict[str, NodeReport | str], now: float) -> Verdict:
-        """What a look at this time means."""
+    def judge(
+        self,
+        topology: Topology | None,
+        reports: dict[str, NodeReport | str],
+        now: float,
+        own_ahead: float | None = None,
+    ) -> Verdict:
+        """What a look at this time means. ``own_ahead``: see `redrepl.plans.epochs.clocks.wrong_clocks`."""
         if topology is None or topology.decider is None:
             return _WELL
         primary = topology.decider
@@ -57,11 +64,15 @@ class Suspicion:
         away = frozenset(node for node in topology.ids if not isinstance(reports.get(node), NodeReport))
         left, is_left_alone = self._between_epochs(topology, reports, now)
         report = reports.get(primary, "its address is not known")
-        if isinstance(report, NodeReport) and report.is_serving and report.epoch == topology.epoch:
+        doubtful = doubtful_members(topology, reports, own_ahead)
+        is_serving = isinstance(report, NodeReport) and report.is_serving and report.epoch == topology.epoch
+        if is_serving and primary not in doubtful:
             self._well_at = now
             why = f"a change of epoch was left unfinished on {', '.join(left)}" if left else ""
             return Verdict(is_left_alone, why, away)
         why, patience, is_proved = self._fault(primary, report, reports)
+        if primary in doubtful:
+            why, patience = f"primary {primary!r}: {doubtful[primary]}", self._crash_seconds
         is_over = now - self._well_at >= patience
         takeover = takeover_of(topology, reports, away)
         assert takeover is not None
@@ -69,6 +80,9 @@ class Suspicion:
             # What is said may repeat what a node said: the cause is told by what stays the same.
             blocked = cause_of(takeover, reports) if is_over and self._replaces else ""
             return Verdict(False, why_not_replaced(takeover, why), away, is_proved, blocked)
+        if all(node in doubtful for node in takeover.counted):
+            text = f"{why}, and no other node whose clock can be trusted is there to replace it"
+            return Verdict(False, text, away, is_proved, f"clocks: {', '.join(doubtful)}" if is_over else "")
         if is_over and not self._replaces and not left and not isinstance(report, NodeReport):
             return Verdict(False, what_comes_next(takeover, why, False, False), away, is_proved, f"manual: {primary}")
         # Somebody may be replacing it at this moment: who comes in between only makes that start over.
