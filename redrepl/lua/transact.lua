@@ -32,7 +32,7 @@ end
 for place = first_operation, #ARGV, OPERATION_ARGUMENTS do
   local micros = micros_of(ARGV[place + 2])
   if micros > now + member.max_skew then return {'skewed', string.format('%.0f', now)} end
-  if micros < now - member.max_age then return {'expired', string.format('%.0f', now)} end
+  if micros < now - member.max_age then return expired(now) end
 end
 
 local conflict, in_conflict = {'conflict'}, {}

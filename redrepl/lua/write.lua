@@ -57,7 +57,7 @@ if member.rule ~= 'decide' then
   if order < 0 then return {'has', string.sub(stored, 1, 22)} end
   if stored == ABSENT and micros < purged_before(member, now) then return {'expired', string.format('%.0f', now)} end
 elseif micros < now - member.max_age then
-  return {'expired', string.format('%.0f', now)}
+  return expired(now)
 elseif order < 0 then
   record = restamp(stored, member.restamp_writer) .. string.sub(record, 23)
 end

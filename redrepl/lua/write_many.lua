@@ -23,7 +23,7 @@ local function judge(proposed, stands)
   local micros, order = micros_of(proposed), compare(proposed, stands)
   if micros > latest and not (follows and is_restamped(proposed)) then return nil, 'skewed', now_text end
   if order == 0 then return nil end
-  if decides and micros < oldest then return nil, 'expired', now_text end
+  if decides and micros < oldest then return nil, unpack(expired(now)) end
   if stands == ABSENT and micros < purged then return nil, 'expired', now_text end
   if order > 0 then return proposed end
   if not decides then return nil, 'has', string.sub(stands, 1, 22) end

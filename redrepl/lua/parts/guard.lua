@@ -30,6 +30,16 @@ local function now_micros()
   return tonumber(time[1]) * 1000000 + tonumber(time[2])
 end
 
+-- The verdict on what is too old by this node's clock. The clock may be what is wrong: so its time is noted, the latest
+-- that it ever showed to anybody who was refused. Where it turns out to have been ahead, records may have been dropped.
+local function expired(now)
+  local millis = math.floor(now / 1000)
+  if millis > tonumber(redis.call('HGET', KEYS[1], 'clock_latest') or 0) then
+    redis.call('HSET', KEYS[1], 'clock_latest', string.format('%.0f', millis))
+  end
+  return {'expired', string.format('%.0f', now)}
+end
+
 -- Microseconds before which tombstones may have been purged here. What is noted never counts beyond max_age ago: a limit
 -- that was made by a clock that was ahead would else turn down new writes until time has caught up with it. So where a
 -- stamp is not older than max_age, nobody needs to ask.

@@ -43,12 +43,13 @@ class Cluster:
         persistence: Persistence = "aof",
         queue: bool = False,
         queue_called: str = "",
+        movable_clocks: bool = False,
         **options: Any,
     ) -> None:
         self.stack = ExitStack()
         self.folder = folder
         self.mode = mode
-        self.servers = EmbeddedCluster(count, binary=binary, persistence=persistence)
+        self.servers = EmbeddedCluster(count, binary=binary, persistence=persistence, movable_clocks=movable_clocks)
         self.stack.enter_context(self.servers)
         self.queue: EmbeddedServer | None = None
         if queue:

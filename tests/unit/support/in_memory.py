@@ -46,6 +46,7 @@ QUICK_SECONDS = 0.001
 class Nodes:
     """Servers a, b, c ... of one cluster. A node in ``down`` answers nothing.
 
+    clocks_ahead: seconds by which nodes' clocks are ahead when they are looked at; scripts and expiry do not follow.
     meanwhile: what happens just before a script runs the next time, by the script's name. answer_seconds: how long a
     node takes for each answer, one after the other; where it is more than QUICK_SECONDS, deadlines pass before that.
     """
@@ -57,6 +58,7 @@ class Nodes:
         self.at = 100.0
         self.answer_seconds = QUICK_SECONDS
         self.meanwhile: dict[str, Callable[[], None]] = {}
+        self.clocks_ahead: dict[str, float] = {}
         self._servers = {node: fakeredis.FakeServer(version=(7,)) for node in self.first.ids}
         self._incarnations = 0
         self._clients = {node: self._new_client(server) for node, server in self._servers.items()}
@@ -97,7 +99,10 @@ class Nodes:
             return digest(client, command)
         if isinstance(command, ScriptCall):
             sha = all_scripts()[command.script].sha.decode()
-            return client.execute_command("EVALSHA", sha, len(command.keys), *command.keys, *command.arguments)
+            answer = client.execute_command("EVALSHA", sha, len(command.keys), *command.keys, *command.arguments)
+            if command.script == "inspect":
+                answer[5] = b"%d" % (int(answer[5]) + int(1000 * self.clocks_ahead.get(node, 0.0)))
+            return answer
         if command.arguments[0] == b"INFO":
             return b"# Server\r\nrun_id:run-%d\r\n" % self._runs[node]
         return client.execute_command(*command.arguments)

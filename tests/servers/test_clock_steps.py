@@ -1,0 +1,146 @@
+"""Servers whose wall clocks step by days, on real servers: nothing that was acknowledged is lost, and writes go on."""
+
+from __future__ import annotations
+
+import pytest
+
+from redrepl import ClockSkew, RedreplError
+from tests.servers.conftest import MakeCluster
+from tests.servers.support.cluster import Cluster, Store
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.usefixtures("movable_clocks", "server_binary")
+
+DAYS = 2 * 86_400.0
+HOUR = 3_600.0
+TTL_SECONDS = 3_600.0
+KEYS = [f"session:{number}" for number in range(50)]
+
+
+@pytest.fixture
+def cluster(make_cluster: MakeCluster) -> Cluster:
+    """Primary a, replicas b and c, whose clocks can be moved."""
+    return make_cluster(persistence="none", movable_clocks=True)
+
+
+def sessions(cluster: Cluster) -> Store:
+    """A program that has written values with a deadline to all copies."""
+    store = cluster.open()
+    for key in KEYS:
+        store.set(key, b"1", ttl=TTL_SECONDS, level="all")
+    return store
+
+
+def state_of(cluster: Cluster, node: str) -> str:
+    found = cluster.administration.inspect()[1][node]
+    return found if isinstance(found, str) else found.state
+
+
+def dropped(cluster: Cluster, node: str) -> bool:
+    """Whether a node has dropped everything; looking at its keys lets it."""
+    return not cluster.raw(node).records()
+
+
+def is_refused(store: Store) -> bool:
+    try:
+        store.set("refused", b"1")
+    except ClockSkew:
+        return True
+    return False
+
+
+def assert_all_there(cluster: Cluster) -> None:
+    fresh = cluster.open()
+    assert [key for key in KEYS if fresh.get(key, level="quorum") is None] == []
+
+
+def primary_of(cluster: Cluster) -> str | None:
+    return cluster.administration.status(look_at_keys=False).primary
+
+
+def test_a_replica_that_dropped_values_has_them_again_before_it_is_made_primary(cluster: Cluster) -> None:
+    sessions(cluster)
+    cluster.ticker()
+    cluster.monitor()
+    cluster["b"].set_clock(DAYS)
+    wait_until(lambda: state_of(cluster, "b") == "syncing", 20, "b set aside")
+    wait_until(lambda: dropped(cluster, "b"), 20, "b drops what has a deadline")
+    (problem,) = cluster.administration.status(look_at_keys=False).problems
+    assert problem.startswith("b: its clock is 172800.0 s ahead")
+    with pytest.raises(RedreplError):
+        cluster.administration.switchover("b")
+    cluster["b"].set_clock(0)
+    cluster.wait_settled()
+    cluster["a"].kill()
+    wait_until(lambda: primary_of(cluster) in ("b", "c"), 20, "another primary")
+    if primary_of(cluster) != "b":
+        cluster.administration.failover("b", away=("a",))
+    assert_all_there(cluster)
+
+
+def test_a_step_that_nobody_looked_at_is_noticed_afterwards(cluster: Cluster) -> None:
+    store = sessions(cluster)
+    cluster["b"].set_clock(DAYS)
+    wait_until(lambda: dropped(cluster, "b"), 20, "b drops what has a deadline")
+    store.set("other", b"1", level="all")
+    cluster["b"].set_clock(0)
+    assert set(cluster.lacking()) >= {"b"}
+    cluster.settle()
+    cluster["a"].kill()
+    assert cluster.administration.failover("b", away=("a",)).primary == "b"
+    assert_all_there(cluster)
+
+
+def test_a_primary_ahead_hands_over_and_new_keys_can_be_written_at_once(cluster: Cluster) -> None:
+    store = sessions(cluster)
+    store.delete("gone", level="all")
+    cluster.ticker()
+    cluster.monitor()
+    cluster["a"].set_clock(DAYS)
+    wait_until(lambda: primary_of(cluster) in ("b", "c"), 20, "another primary")
+    assert_all_there(cluster)
+    store.set("during", b"1")
+    cluster["a"].set_clock(0)
+    cluster.wait_settled()
+    for number, program in enumerate((store, cluster.open())):
+        program.set(f"after:{number}", b"1")
+        assert program.add(f"added:{number}", b"1").applied
+    cluster.administration.switchover("a")
+    assert cluster.open().add("in-the-old-place", b"1").applied
+    assert_all_there(cluster)
+
+
+def test_a_primary_that_refused_somebody_while_it_was_ahead_is_compared(cluster: Cluster) -> None:
+    """Nobody looked meanwhile; what it noted of its own time tells."""
+    store = sessions(cluster)
+    cluster["a"].set_clock(DAYS)
+    wait_until(lambda: is_refused(store), 20, "a refuses what is too old by its clock")
+    wait_until(lambda: dropped(cluster, "a"), 20, "a drops what has a deadline")
+    cluster["a"].set_clock(0)
+    assert "a" in cluster.lacking()
+    cluster.settle()
+    assert_all_there(cluster)
+
+
+def test_keys_written_while_the_primary_was_ahead_can_be_written_afterwards(cluster: Cluster) -> None:
+    """They hold stamps of the future; what the primary makes of a write is for its replicas to take."""
+    cluster["a"].set_clock(HOUR)
+    store = cluster.open()
+    store._clock.physical.offset_micros = int(HOUR * 1e6)
+    store.set("key", b"ahead", level="async")
+    cluster["a"].set_clock(0)
+    right = cluster.open()
+    assert right.set("key", b"right", level="all").stamp.micros > store._clock.physical.micros() - 60_000_000
+    cluster.assert_identical()
+
+
+def test_of_two_copies_the_judge_s_clock_decides(make_cluster: MakeCluster) -> None:
+    cluster = make_cluster(count=2, persistence="none", movable_clocks=True)
+    sessions(cluster)
+    cluster.ticker()
+    cluster.monitor()
+    cluster["a"].set_clock(DAYS)
+    wait_until(lambda: primary_of(cluster) == "b", 20, "the other one is the primary")
+    cluster["a"].set_clock(0)
+    cluster.wait_settled()
+    assert_all_there(cluster)
