@@ -168,7 +168,7 @@ def test_a_clock_that_moves_during_the_walk_keeps_the_node_out(nodes: Nodes) -> 
     nodes.clocks_ahead["b"] = DAYS
     put_aside(nodes)
     nodes.clocks_ahead.clear()
-    nodes.meanwhile["absorb"] = lambda: nodes.clocks_ahead.update(b=DAYS)
+    nodes.meanwhile["headers"] = lambda: nodes.clocks_ahead.update(b=DAYS)
     with pytest.raises(Unavailable, match="clock"):
         nodes.bring_up("b")
     assert nodes.report("b").state == "syncing"
