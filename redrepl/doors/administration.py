@@ -281,7 +281,7 @@ class Administration:
         return needs_bringing_up(topology, reports, self._driver.wall_ahead_seconds())
 
     def wall_ahead_seconds(self) -> float:
-        """What this machine's wall clock is ahead of its monotonic clock: one vote where no majority of clocks agrees."""
+        """What this machine's wall clock is ahead of its monotonic one: a vote where no majority of clocks agrees."""
         return self._driver.wall_ahead_seconds()
 
     def set_aside_wrong_clocks(self, topology: Topology, reports: dict[str, NodeReport | str]) -> dict[str, float]:

@@ -48,7 +48,7 @@ class DriverBase:
         return time.monotonic()
 
     def wall_ahead_seconds(self) -> float:
-        """What this machine's wall clock is ahead of the clock of deadlines: a vote about the nodes' clocks, no more."""
+        """What this machine's wall clock is ahead of the clock of deadlines: a vote about nodes' clocks, no more."""
         return time.time() - time.monotonic()
 
     def latency_seconds(self, node: str) -> float:

@@ -42,6 +42,7 @@ ASYNCIO = f"{SERVERS}/test_asyncio.py"
 ACCEPT_LOSS = "tests/unit/test_accept_loss.py"
 FAILOVER = "tests/unit/test_failover.py"
 SWEEPS = "tests/unit/test_anti_entropy.py"
+CLOCKS = "tests/unit/test_clocks.py"
 PURGED = "tests/unit/test_purged_without_it.py"
 CHANGES = "tests/unit/test_change_members.py"
 FOLLOWING = "tests/unit/test_following_epochs.py"
@@ -308,6 +309,46 @@ MUTANTS = (
         evidence="assert ",
     ),
     Mutant(
+        name="a node whose clock is off goes on serving",
+        file="redrepl/plans/epochs/clocks.py",
+        old='fields = {"state": "syncing", **clock_field',
+        new='fields = {"state": "active", **clock_field',
+        killer=f"{CLOCKS}::test_a_replica_whose_clock_is_off_serves_nothing_until_it_was_walked",
+        evidence="'syncing'",
+    ),
+    Mutant(
+        name="a node that was ahead reads the log instead of being walked",
+        file="redrepl/plans/copies/bring_up.py",
+        old="walk = fresh or is_doubtful or order.exactly or (",
+        new="walk = fresh or order.exactly or (",
+        killer=f"{CLOCKS}::test_a_step_there_and_back_between_two_looks_is_seen_in_the_log",
+        evidence="assert (0, True) == (1, True)",
+    ),
+    Mutant(
+        name="a node whose clock is off may become primary",
+        file="redrepl/plans/epochs/failover.py",
+        old="    donors = [report for report in donors if report.node not in doubtful]\n",
+        new="",
+        killer=f"{CLOCKS}::test_a_primary_whose_clock_is_off_is_replaced_and_its_gaps_end_nothing",
+        evidence="assert ('a'",
+    ),
+    Mutant(
+        name="what a node dropped by its clock is shipped as deleted",
+        file="redrepl/plans/copies/copying.py",
+        old="            if stored is None and self.skips_gone:\n",
+        new="            if False:\n",
+        killer=f"{CLOCKS}::test_a_node_that_dropped_records_brings_nobody_tombstones",
+        evidence="assert Record(",
+    ),
+    Mutant(
+        name="a slow answer is taken for a wrong clock",
+        file="redrepl/values/clocks.py",
+        old="    return reading.least - half <= at <= reading.most + half",
+        new="    return abs(reading.middle - at) <= half",
+        killer=f"{CLOCKS}::test_a_slow_answer_accuses_nobody",
+        evidence="assert ",
+    ),
+    Mutant(
         name="records read before a purge are stored after it",
         file="redrepl/lua/absorb.lua",
         old="if seen_purged_before and seen_purged_before ~= member.noted_limit then\n",
@@ -466,7 +507,7 @@ MUTANTS = (
     Mutant(
         name="a transaction that waited in a frozen primary takes effect",
         file="redrepl/lua/transact.lua",
-        old="  if micros < now - member.max_age then return {'expired', string.format('%.0f', now)} end\n",
+        old="  if micros < now - member.max_age then return expired(now) end\n",
         new="",
         killer=f"{BATCHES}::test_a_frozen_primary_leaves_a_transaction_unknown_and_takes_it_whole_or_not_at_all[late]",
         evidence="assert {",
@@ -798,8 +839,8 @@ MUTANTS = (
     Mutant(
         name="whoever is fenced does not learn among whom it is counted",
         file="redrepl/plans/epochs/failover.py",
-        old="change_call(report, layout, fields, topology) for",
-        new="change_call(report, layout, fields, None) for",
+        old="change_call(report, layout, fields | clock, topology)",
+        new="change_call(report, layout, fields | clock, None)",
         killer=f"{CHANGES}::test_whoever_is_fenced_learns_among_whom_it_is_counted",
         evidence="assert ",
     ),

@@ -50,7 +50,7 @@ def test_values_and_plans_have_no_clocks_randomness_or_input() -> None:
 
 
 def test_workers_and_monitors_read_no_wall_clock() -> None:
-    """Whatever their machine's clock says, they decide by the servers' clocks and by time that passes."""
+    """They decide by the servers' clocks and by time that passes; their own is a vote where no majority agrees."""
     upkeep = [path for path in PYTHON if path.is_relative_to(ROOT / "workers")]
     upkeep += [ROOT / "redrepl/doors/administration.py", *(ROOT / "redrepl/plans").rglob("*.py")]
     assert _findings(upkeep, lambda source, _: rules.wall_clocks(source)) == []
