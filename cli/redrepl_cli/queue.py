@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -66,6 +67,8 @@ def queue_statistics(configuration: Configuration) -> QueueStatistics:
         queue = open_queue(configuration.queue_url, configuration.queue)
         # Entries of workers that died stay in RQ's set; only those whose own key still stands are alive.
         workers = Worker.all(queue=queue, serializer=queue.serializer)
+        # It finds nothing to do, and is refused where a job would be.
+        queue.connection.set(f"redrepl:probe:{secrets.token_hex(8)}", "", xx=True)
         return QueueStatistics(queue.count, FailedJobRegistry(queue=queue).count, len(workers))
     except Exception as error:  # redis-py, RQ and the address each have their own
         where = address(split_url("queue", configuration.queue_url))

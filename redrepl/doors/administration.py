@@ -24,7 +24,8 @@ from redrepl.plans.epochs.clocks import set_aside
 from redrepl.plans.epochs.failover import FailedOver, FailoverOrder, check_failover, fail_over
 from redrepl.plans.epochs.foresight import Foreseen, foresee, foresee_loss
 from redrepl.plans.epochs.membership import Tolerances, initialise
-from redrepl.plans.inspect import inspect_nodes, newest_topology
+from redrepl.plans.epochs.soundness import why_left
+from redrepl.plans.inspect import MONITOR, VISITOR, inspect_nodes, newest_topology
 from redrepl.plans.status import Expectations, cluster_status
 from redrepl.plans.steps import Steps
 from redrepl.plans.strangers import no_member_error
@@ -90,12 +91,14 @@ class Administration:
         """The newest topology and every known node's report."""
         return self._inspect(self._until())
 
-    def probe(self, seconds: float) -> tuple[Topology | None, dict[str, NodeReport | str]]:
-        """As `inspect`, waiting no longer than this for nodes that do not answer."""
-        return self._inspect(self._driver.now() + seconds)
+    def probe(self, seconds: float, writes: bool = False) -> tuple[Topology | None, dict[str, NodeReport | str]]:
+        """As `inspect`, waiting no longer than this for nodes that do not answer. ``writes``: try if they take any."""
+        return self._inspect(self._driver.now() + seconds, MONITOR if writes else None)
 
-    def _inspect(self, until: float) -> tuple[Topology | None, dict[str, NodeReport | str]]:
-        reports = self._run(inspect_nodes(self._layout, self._nodes, until))
+    def _inspect(
+        self, until: float, probe_as: bytes | None = None
+    ) -> tuple[Topology | None, dict[str, NodeReport | str]]:
+        reports = self._run(inspect_nodes(self._layout, self._nodes, until, probe_as=probe_as))
         topology = newest_topology(reports)
         if topology is None:
             # The members may have other addresses by now than those that were asked.
@@ -104,7 +107,9 @@ class Administration:
         asked = {endpoint.node: endpoint.reached_at for endpoint in self._endpoints}
         self._reach(self._endpoints_of(topology))
         if asked != {endpoint.node: endpoint.reached_at for endpoint in self._endpoints}:
-            reports = self._run(inspect_nodes(self._layout, self._nodes, self._until(), known=topology))
+            reports = self._run(
+                inspect_nodes(self._layout, self._nodes, self._until(), known=topology, probe_as=probe_as)
+            )
         return newest_topology(reports) or topology, reports
 
     def status(self, look_at_keys: bool = True) -> ClusterStatus:
@@ -196,7 +201,7 @@ class Administration:
 
         Raises what `failover` would raise.
         """
-        topology, reports = self.inspect()
+        topology, reports = self._inspect(self._until(), VISITOR)
         if topology is None:
             raise self._nobody(reports)
         order = FailoverOrder(self._driver.now(), to, own_ahead=self._driver.wall_ahead_seconds())
@@ -295,11 +300,12 @@ class Administration:
 
     def _successor(self, topology: Topology) -> str:
         """The replica that lacks least."""
-        _, reports = self.inspect()
+        _, reports = self._inspect(self._until(), VISITOR)
         source = reports.get(topology.decider or "")
-        present = [node for node in topology.others(topology.decider or "") if isinstance(reports[node], NodeReport)]
+        others = [report for node, report in reports.items() if node in topology.others(topology.decider or "")]
+        present = [report.node for report in others if isinstance(report, NodeReport) and report.takes_writes]
         if not present or not isinstance(source, NodeReport):
-            evidence = {node: report for node, report in reports.items() if isinstance(report, str)}
+            evidence = {node: why_left(report) for node, report in reports.items() if node not in present}
             raise Unavailable("no replica can take over from the primary", evidence)
         return min(present, key=source.lag_of)
 

@@ -6,17 +6,37 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from redrepl.plans.view import inspect_keys
-from redrepl.values.effects import DeadlinePassed, Exchange, Failure, PlainCommand, Plan, Reply, Request, ScriptCall
+from redrepl.values.effects import (
+    Command,
+    DeadlinePassed,
+    Exchange,
+    Failure,
+    PlainCommand,
+    Plan,
+    Reply,
+    Request,
+    ScriptCall,
+)
 from redrepl.values.errors import ConfigError
 from redrepl.values.keys import KeyLayout
+from redrepl.values.reasons import is_error_reply, is_refusal
 from redrepl.values.report import NodeReport, parse_report
 from redrepl.values.topology import Topology
 
 STRAGGLER_SECONDS = 0.05
 """For nodes that have not answered yet when those that matter have."""
 
+PROBE_STORES_SECONDS = 10
+"""From one probe that really stores something to the next, per node, however many ask. A server that saves a snapshot
+after 100 changes in five minutes, as usual, does so for its clients alone."""
+
 _INFORMATION = 0
 _INSPECTION = 1
+_PROBE = 2
+
+MONITOR = b"monitor"
+VISITOR = b"visitor"
+"""Who asks whether a node takes writes: a monitor, which does it all the time; a command or plan that needs to know."""
 
 
 Found = dict[str, NodeReport | str]
@@ -28,31 +48,41 @@ def inspect_nodes(
     until: float,
     is_enough: Callable[[Found], bool] | None = None,
     known: Topology | None = None,
+    probe_as: bytes | None = None,
 ) -> Plan[Found]:
     """Each node's report, or in words why there is none. Never raises for a node's failure.
 
     is_enough: once it holds of what was found, the others get a moment, and are not waited for until the end.
     known: the topology that the caller goes by. By it, or by a newer one that is found, it is judged which servers are
     members, and whose cursors and marks count.
+    probe_as: have the nodes tried whether they take writes, and who asks that.
     """
     nodes = tuple(nodes)
     found: Found = dict.fromkeys(nodes, "no answer in time")
     informed: dict[str, bytes] = {}
+    probed: dict[str, int | str] = {}
     open_nodes = set(nodes)
     asked_at = yield from _look_at_the_clock()
-    effect = Exchange(_questions(layout, nodes), until, fresh=True)
+    effect = Exchange(_questions(layout, nodes, probe_as), until, fresh=True)
     while open_nodes:
         event = yield effect
         effect = Exchange((), until)
         if isinstance(event, DeadlinePassed):
             break
-        if isinstance(event, Failure):
+        if isinstance(event, Failure) and event.tag == _PROBE and is_refusal(event.reason):
+            probed[event.node] = event.reason
+        elif isinstance(event, Failure) and event.tag == _PROBE and is_error_reply(event.reason):
+            continue  # something else is stored under a name of the probe's: that says nothing about writes
+        elif isinstance(event, Failure):
             found[event.node] = event.reason
             open_nodes.discard(event.node)
         elif isinstance(event, Reply) and event.tag == _INFORMATION:
             informed[event.node] = event.content
+        elif isinstance(event, Reply) and event.tag == _PROBE:
+            probed[event.node] = event.content
         elif isinstance(event, Reply) and event.node in open_nodes:
-            found[event.node] = _read(event, informed.get(event.node, b""), asked_at)
+            report = _read(event, informed.get(event.node, b""), asked_at)
+            found[event.node] = _with_probe(report, probed.get(event.node))
             open_nodes.discard(event.node)
             if is_enough is not None and is_enough(found):
                 until = min(until, event.at + STRAGGLER_SECONDS)
@@ -88,12 +118,23 @@ def _look_at_the_clock() -> Plan[float]:
     return event.at
 
 
-def _questions(layout: KeyLayout, nodes: tuple[str, ...]) -> tuple[Request, ...]:
-    # INFO first: replies of one node come in order, so the run id is known when the inspection arrives.
-    inspect = ScriptCall("inspect", inspect_keys(layout), ())
-    information = PlainCommand((b"INFO", b"server", b"keyspace"))
-    pairs = ((Request(node, information, _INFORMATION), Request(node, inspect, _INSPECTION)) for node in nodes)
-    return tuple(request for pair in pairs for request in pair)
+def _with_probe(report: NodeReport | str, probed: int | str | None) -> NodeReport | str:
+    """The report, with what the node said to a write."""
+    if isinstance(report, str) or probed is None:
+        return report
+    if isinstance(probed, str):
+        return replace(report, refusal=probed.partition(" script: ")[0])
+    return replace(report, refusal="", monitor_seconds=probed / 1000 if probed >= 0 else None)
+
+
+def _questions(layout: KeyLayout, nodes: tuple[str, ...], probe_as: bytes | None) -> tuple[Request, ...]:
+    # The inspection last: replies of one node come in order, so all else is known when it arrives.
+    questions: list[tuple[Command, int]] = [(PlainCommand((b"INFO", b"server", b"keyspace")), _INFORMATION)]
+    if probe_as is not None:
+        keys = (layout.member, layout.probe, layout.no_stream, layout.no_string, layout.data_prefix)
+        questions.append((ScriptCall("probe_write", keys, (probe_as, PROBE_STORES_SECONDS * 1000)), _PROBE))
+    questions.append((ScriptCall("inspect", inspect_keys(layout), ()), _INSPECTION))
+    return tuple(Request(node, command, tag) for node in nodes for command, tag in questions)
 
 
 def _read(event: Reply, information: bytes, asked_at: float) -> NodeReport | str:

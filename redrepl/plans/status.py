@@ -8,8 +8,9 @@ from typing import NamedTuple
 from redrepl.plans.conditions import Contents, verdicts_on
 from redrepl.plans.epochs.clocks import doubtful_members
 from redrepl.plans.epochs.reinstate import Reports, why_primary_waits
+from redrepl.plans.epochs.soundness import majority_of, sound_members
 from redrepl.plans.epochs.takeover import Takeover, takeover_of, what_comes_next
-from redrepl.plans.inspect import newest_topology
+from redrepl.plans.inspect import VISITOR, newest_topology
 from redrepl.plans.scan import SCAN_START, header_is_live, read_headers, scan_page
 from redrepl.plans.steps import Steps
 from redrepl.plans.strangers import describe_other, describe_stranger, no_member_error
@@ -24,6 +25,9 @@ from redrepl.values.report import NodeReport, id_order
 from redrepl.values.status import ClusterStatus, Condition, NodeStatus, ReplicationStats, SweepStatus
 from redrepl.values.sweep import read_last, read_under_way
 from redrepl.values.topology import Member, NodeState
+
+COPIES_WITH_FAILOVER = 3
+"""Of two copies neither is a majority: there the role moves while both are there, and not when the primary fails."""
 
 
 class Expectations(NamedTuple):
@@ -69,7 +73,7 @@ def cluster_status(
 ) -> Plan[ClusterStatus]:
     """The status. Raises Unavailable when no member answers."""
     steps = Steps(started)
-    reports = yield from steps.inspect(layout, nodes)
+    reports = yield from steps.inspect(layout, nodes, probe_as=VISITOR)
     topology = newest_topology(reports)
     if topology is None:
         raise no_member_error(layout.cluster, reports)
@@ -150,6 +154,9 @@ def _node_status(survey: Survey, member: Member, expected: Expectations) -> Node
     doubt = doubtful_members(survey.view.topology, survey.reports, expected.own_ahead).get(member.id)
     if doubt is not None:
         error = f"{doubt}: it serves nothing until that is right and all its keys were compared with the others'"
+    if report is not None and not report.takes_writes:
+        refusal = f"takes no writes: {report.refusal}"
+        error = refusal if error is None else f"{refusal}; {error}"
     lag = lag_of(survey, member.id)
     in_time = lag is not None and lag.seconds <= expected.healthy_within_seconds
     if error is None and lag is None:
@@ -165,7 +172,7 @@ def _node_status(survey: Survey, member: Member, expected: Expectations) -> Node
         url=member.url,
         role=member.role,
         state=state,
-        healthy=state is NodeState.ACTIVE and in_time and doubt is None,
+        healthy=state is NodeState.ACTIVE and in_time and doubt is None and report is not None and report.takes_writes,
         keys=survey.totals.get(member.id) if content is None else len(content),
         keys_exact=content is not None,
         lag_entries=lag.entries if lag else None,
@@ -173,6 +180,7 @@ def _node_status(survey: Survey, member: Member, expected: Expectations) -> Node
         sync_age_seconds=None if lag is None or lag.sync_age_seconds is None else round(lag.sync_age_seconds, 3),
         log_entries=report.log.length if report else None,
         error=error,
+        takes_writes=None if report is None else report.takes_writes,
     )
 
 
@@ -246,18 +254,22 @@ def _assemble(survey: Survey, statuses: tuple[NodeStatus, ...], expected: Expect
     )
     problems = [f"{status.id}: {status.error}" for status in statuses if status.error]
     takeover = takeover_of(topology, survey.reports)
+    condition, more = condition_of(survey.view, statuses, expected), _problems_of(survey, expected)
+    if more and condition is Condition.HEALTHY:
+        condition = Condition.DEGRADED
     return ClusterStatus(
         cluster=topology.cluster,
         mode=topology.mode,
         epoch=topology.epoch,
         primary=topology.decider,
-        condition=condition_of(survey.view, statuses, expected),
+        condition=condition,
         nodes=statuses,
         stats=stats,
         verdicts=verdicts_on(survey.view, statuses, survey.contents, expected.required_readers),
-        problems=(*problems, *_on_takeover(survey, takeover, expected)),
+        problems=(*problems, *more, *_on_takeover(survey, takeover, expected)),
         sweep=_sweep_status(survey.report(reference)),
         takeover=None if takeover is None else takeover.as_json(),
+        monitor_seconds_ago=_monitor_seconds_ago(survey),
     )
 
 
@@ -269,9 +281,38 @@ def _on_takeover(survey: Survey, takeover: Takeover | None, expected: Expectatio
     if not isinstance(primary, NodeReport):
         return [what_comes_next(takeover, f"primary {takeover.primary!r} is away", expected.fails_over, False)]
     if primary.is_serving and primary.epoch == survey.view.topology.epoch:
-        return []
+        if primary.takes_writes:
+            return []
+        able = takeover_of(survey.view.topology, survey.reports, takes_writes=True) or takeover
+        return [what_comes_next(able, f"primary {takeover.primary!r} takes no writes", expected.fails_over, False)]
     is_put_back = primary.is_itself and why_primary_waits(survey.view, survey.reports) is None
     return [what_comes_next(takeover, f"primary {takeover.primary!r} does not serve", expected.fails_over, is_put_back)]
+
+
+def _problems_of(survey: Survey, expected: Expectations) -> list[str]:
+    """What is wrong with the cluster as a whole, although each node by itself may be well."""
+    view, found = survey.view, []
+    try:
+        required_copies(expected.level, len(view.ids) - 1)
+    except RequestError as error:
+        found.append(f"level {expected.level} cannot be met: {error}")
+    primary = survey.report(view.decider or "")
+    if primary is None or len(view.ids) < COPIES_WITH_FAILOVER or not primary.is_serving:
+        return found
+    others = [r for r in sound_members(view.topology, survey.reports, (primary.node,)) if r.takes_writes]
+    if len(others) < (needed := majority_of(view.topology)):
+        names = ", ".join(report.node for report in others) or "none"
+        found.append(
+            f"if primary {primary.node!r} failed, no other could take over: {needed} others that have lost nothing and "
+            f"take writes are needed, there are {len(others)}: {names}"
+        )
+    return found
+
+
+def _monitor_seconds_ago(survey: Survey) -> float | None:
+    """Since a monitor looked at one of the nodes, as is noted there now and then."""
+    known = [r.monitor_seconds for r in survey.reports.values() if isinstance(r, NodeReport)]
+    return min((seconds for seconds in known if seconds is not None), default=None)
 
 
 def _sweep_status(reference: NodeReport | None) -> SweepStatus | None:
@@ -284,7 +325,7 @@ def _sweep_status(reference: NodeReport | None) -> SweepStatus | None:
 
 def condition_of(view: ClusterView, statuses: tuple[NodeStatus, ...], expected: Expectations) -> Condition:
     """Unavailable where a write at the default level could not be confirmed, degraded where anything is missing."""
-    active = {status.id for status in statuses if status.state is NodeState.ACTIVE}
+    active = {s.id for s in statuses if s.state is NodeState.ACTIVE and s.takes_writes is not False}
     homes = [view.decider] if view.decider else list(view.ids)
     try:
         required = required_copies(expected.level, len(view.ids) - 1)

@@ -55,9 +55,10 @@ class Steps:
         nodes: Iterable[str],
         is_enough: Callable[[Found], bool] | None = None,
         known: Topology | None = None,
+        probe_as: bytes | None = None,
     ) -> Plan[Found]:
         """Each node's report, as `inspect_nodes` gives it."""
-        return self.step(lambda until: inspect_nodes(layout, nodes, until, is_enough, known))
+        return self.step(lambda until: inspect_nodes(layout, nodes, until, is_enough, known, probe_as))
 
     def step(self, begin: Callable[[float], Plan[R]]) -> Plan[R]:
         """Carry out a plan of one deadline as one step: ``begin`` gets it, and the next step's begins when it ends."""

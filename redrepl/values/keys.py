@@ -24,6 +24,9 @@ class KeyLayout:
         self.checkpoints = prefix + b"m:checkpoints"
         self.discarded = prefix + b"m:discarded"
         self.sweep = prefix + b"m:sweep"
+        self.probe = prefix + b"m:probe"
+        self.no_stream = prefix + b"m:no-stream"
+        self.no_string = prefix + b"m:no-string"
 
     def data(self, key: bytes) -> bytes:
         """The name under which a node stores the user's key."""

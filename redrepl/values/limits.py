@@ -122,6 +122,12 @@ FAILOVER_AFTER_CRASH_SECONDS: Final = 0.1
 FAILOVER_AFTER_SILENCE_SECONDS: Final = 0.7
 """A primary that is silent for so long is replaced: longer than slow commands take, and short for who waits."""
 
+FAILOVER_AFTER_REFUSAL_SECONDS: Final = 1.0
+"""A primary that answers and refuses writes for so long is replaced: what it refuses for may be over in a moment."""
+
+WRITE_PROBE_SECONDS: Final = 0.5
+"""How often a monitor tries whether the nodes take writes."""
+
 LOG_RETENTION_SECONDS: Final = 60.0
 """Confirmed log entries are kept this long for members that restart with slightly older data."""
 

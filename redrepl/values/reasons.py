@@ -59,6 +59,33 @@ _ADVICE: Final = (
 _SILENCE: Final = (SILENT, "no answer in time", "has not answered", "no connection within the time-out")
 
 
+_REFUSALS: Final = (
+    "OOM ",
+    "MISCONF ",
+    "READONLY ",
+    "NOREPLICAS ",
+    "NOPERM ",
+    "NOAUTH ",
+    "LOADING ",
+    "MASTERDOWN ",
+    "CLUSTERDOWN ",
+    "BUSY ",
+    "ERR The user executing the script can't ",
+    "ERR ACL failure in script",
+)
+"""How the errors begin with which a server turns a script down before its first write."""
+
+
+def is_refusal(reason: str) -> bool:
+    """Whether a server said, in these words, that it carries out no write: it certainly did nothing."""
+    return reason.startswith(_REFUSALS)
+
+
+def is_error_reply(reason: str) -> bool:
+    """Whether these are the words of a server, which begin with a code, and not those of a connection."""
+    return reason.partition(" ")[0].isupper()
+
+
 def is_crash(reason: str) -> bool:
     """Whether a node that gave no answer for this reason is down for certain, and not merely slow or busy."""
     return REFUSES in reason or LOST in reason

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from redrepl.values import limits
 from redrepl.values.clocks import ClockReading
 from redrepl.values.effects import Answer
+from redrepl.values.reasons import is_out_of_memory
 from redrepl.values.topology import Topology
 
 LOG_START = "0-0"
@@ -93,6 +94,8 @@ class NodeReport:
     uptime_seconds, databases: of a stranger, how long its server has run (None: not known) and which of its databases
     hold keys.
     clock: what the node's clock was ahead of the asking driver's monotonic clock.
+    refusal: in the server's own words why it takes no writes, '' where it does, None where it was not asked to.
+    monitor_seconds: since a monitor asked it that, as far as is noted there; None where none did, or it was not asked.
     """
 
     node: str
@@ -125,6 +128,19 @@ class NodeReport:
     def identity(self) -> str:
         """Which server this is: drawn when it was enrolled. '' for a stranger, and in clusters made before."""
         return self.member.get("identity", "")
+
+    refusal: str | None = None
+    monitor_seconds: float | None = None
+
+    @property
+    def takes_writes(self) -> bool:
+        """Whether nothing is known against writing to it."""
+        return not self.refusal
+
+    @property
+    def takes_bookkeeping(self) -> bool:
+        """Whether it can be fenced, and given a role: at full memory too, but not where it refuses to write at all."""
+        return not self.refusal or is_out_of_memory(self.refusal)
 
     @property
     def epoch(self) -> int:

@@ -27,7 +27,8 @@ class NodeStatus:
     """One node. Lag: what it has not confirmed of its sources' logs, and the age of the oldest such change.
 
     keys: values that read as present, None where they were not counted. sync_age_seconds: since the last confirmation.
-    healthy: reachable, active, and its lag younger than the configured bound.
+    healthy: reachable, active, takes writes, and its lag younger than the configured bound. takes_writes: whether it
+    did not refuse a write that was tried to find out; None where it does not answer.
     """
 
     id: str
@@ -42,6 +43,7 @@ class NodeStatus:
     sync_age_seconds: float | None
     log_entries: int | None
     error: str | None
+    takes_writes: bool | None = None
 
     def as_node(self, now_seconds: float) -> Node:
         """The short public form."""
@@ -63,6 +65,7 @@ class NodeStatus:
             "sync_age_seconds": self.sync_age_seconds,
             "log_entries": self.log_entries,
             "error": self.error,
+            "takes_writes": self.takes_writes,
         }
 
 
@@ -119,6 +122,8 @@ class ClusterStatus:
 
     takeover: how a failover would fare now, and what can be done (`redrepl.plans.epochs.takeover`); None where there is
     no one primary, or no member answers.
+    monitor_seconds_ago: since a monitor (every worker is one) tried whether the nodes take writes, which is noted every
+    ten seconds; None where none is known to have.
     """
 
     cluster: str
@@ -132,6 +137,7 @@ class ClusterStatus:
     problems: tuple[str, ...]
     sweep: SweepStatus | None = None
     takeover: Mapping[str, Any] | None = None
+    monitor_seconds_ago: float | None = None
 
     def as_json(self) -> dict[str, Any]:
         """As `status --format json` gives it, without the queue."""
@@ -149,4 +155,5 @@ class ClusterStatus:
             "problems": list(self.problems),
             "takeover": None if self.takeover is None else dict(self.takeover),
             "anti_entropy": self.sweep.as_json() if self.sweep else None,
+            "monitor_seconds_ago": self.monitor_seconds_ago,
         }

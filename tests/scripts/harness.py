@@ -34,6 +34,7 @@ _FIRST_KEYS: dict[str, tuple[bytes, ...]] = {
     "inspect": (LAYOUT.member, LAYOUT.log, *_POSITIONS, LAYOUT.topology, CLUSTERS_KEY, *_LISTS),
     "leave": (LAYOUT.member, LAYOUT.topology, CLUSTERS_KEY, LAYOUT.log, *_POSITIONS, *_LISTS, LAYOUT.guard),
     "note_sweep": (LAYOUT.member, LAYOUT.sweep),
+    "probe_write": (LAYOUT.member, LAYOUT.probe, LAYOUT.no_stream, LAYOUT.no_string, LAYOUT.data_prefix),
     "purge": (LAYOUT.member,),
     "read_many": (LAYOUT.member,),
     "replace": (LAYOUT.member, LAYOUT.log, LAYOUT.discarded),

@@ -11,6 +11,14 @@ from tests.simulation.servers import Data
 
 LONGEST_SECONDS = 60.0
 
+REFUSALS = (
+    "OOM command not allowed when used memory > 'maxmemory'.",
+    "OOM command not allowed when used memory > 'maxmemory'.",
+    "READONLY You can't write against a read only replica.",
+    "MISCONF Errors writing to the AOF file: No space left on device",
+)
+"""What a server says that answers and takes no writes; full memory lets bookkeeping pass."""
+
 
 class Faults:
     """Lets faults begin at random until it is told to stop, when all that still goes on ends.
@@ -59,6 +67,7 @@ class Faults:
             "kill older": lambda: self._kill("older"),
             "kill empty": lambda: self._kill("empty"),
             "flush scripts": self._flush_scripts,
+            "refuse": self._refuse,
             "pause program": self._pause_program,
             "kill program": self._kill_program,
             "clock": self._move_clock,
@@ -168,6 +177,19 @@ class Faults:
 
         def end() -> None:
             machine.service_seconds = SERVICE_SECONDS
+
+        return end
+
+    def _refuse(self) -> Callable[[], None] | None:
+        machine = self._random.choice(self._machines)
+        if machine.server.refusal is not None:
+            return None
+        machine.server.refusal = self._random.choice(REFUSALS)
+        self._note(f"{machine.name} takes no writes: {machine.server.refusal}")
+
+        def end() -> None:
+            machine.server.refusal = None
+            self._note(f"{machine.name} takes writes again")
 
         return end
 

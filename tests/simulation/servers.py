@@ -59,8 +59,25 @@ def virtual_server_time() -> Iterator[None]:
             vars(module)["time"] = time
 
 
+DENIED_AT_FULL_MEMORY = frozenset(("set", "mset", "xadd", "hset", "lpush"))
+WRITING = DENIED_AT_FULL_MEMORY | {"del", "unlink", "hdel", "xtrim", "xdel", "ltrim"}
+
+
 class _Socket(FakeSocket):
-    """Runs commands and scripts for one server, without what only a real client needs."""
+    """Runs commands and scripts for one server, without what only a real client needs.
+
+    refusal: the error with which it refuses to write, None while it does not; the first word says for what reason.
+    allows_oom: whether the script that runs may write at full memory.
+    """
+
+    refusal: str | None = None
+    allows_oom = False
+
+    def refusal_of(self, name: str) -> str | None:
+        """The error where this command is refused inside a script."""
+        if self.refusal is None or (self.refusal.startswith("OOM") and self.allows_oom):
+            return None
+        return self.refusal if name in (DENIED_AT_FULL_MEMORY if self.refusal.startswith("OOM") else WRITING) else None
 
     def run(self, name: str, arguments: tuple[bytes, ...]) -> Any:
         """What a command answers, as it comes over the wire; errors as values."""
@@ -91,6 +108,8 @@ class _Socket(FakeSocket):
         name, rest = operation.decode().lower(), arguments
         if name == "xinfo":
             name, rest = f"xinfo {arguments[0].decode().lower()}", arguments[1:]
+        if (refusal := self.refusal_of(name)) is not None:
+            raise SimpleError(refusal)
         function, signature = self._name_to_func(name)
         assert function is not None
         result = self._run_command(function, signature, [_convert_redis_arg(each) for each in rest], True)
@@ -172,6 +191,15 @@ class Server:
         self._fake.lock.acquire()  # for good: its commands expect it held, and nobody else is there
 
     @property
+    def refusal(self) -> str | None:
+        """The error with which it refuses to write, None while it takes writes."""
+        return self._socket.refusal
+
+    @refusal.setter
+    def refusal(self, error: str | None) -> None:
+        self._socket.refusal = error
+
+    @property
     def data(self) -> Data:
         """Everything it holds: fakeredis' items by name."""
         held: Data = self._fake.dbs[0]._dict
@@ -200,6 +228,9 @@ class Server:
             if script.sha not in self.scripts:
                 return hiredis.ReplyError(NO_SCRIPT)
             arguments = _encoded(command.arguments)
+            self._socket.allows_oom = script.source.startswith("#!lua flags=allow-oom")
+            if self.refusal is not None and self._socket.allows_oom and not self.refusal.startswith("OOM"):
+                return hiredis.ReplyError(self.refusal)
             return self._socket.run_script(_LUA.function(script.sha, script.source), command.keys, arguments)
         name, *rest = _encoded(command.arguments)
         if name == b"INFO":

@@ -14,6 +14,7 @@ NETWORK = ("cut node", "cut link", "cut links", "slow links", "freeze", "slow no
 RESTARTS = ("kill", "kill older", "kill empty", "flush scripts")
 PROGRAMS = ("pause program", "kill program")
 CLOCKS = ("clock",)
+REFUSALS = ("refuse",)
 
 
 class Profile(NamedTuple):
@@ -38,6 +39,7 @@ PROFILES = {
     "network": Profile(NETWORK + PROGRAMS),
     "restarts": Profile(RESTARTS),
     "clocks": Profile((*NETWORK, *CLOCKS), largest_skew_seconds=1.2),
+    "refusals": Profile(NETWORK + RESTARTS + PROGRAMS + REFUSALS * 3),
     "late": Profile(("slow links", "freeze", "pause program", "kill older", "kill empty"), moves=False),
     "storm": Profile(NETWORK + RESTARTS + PROGRAMS + CLOCKS, storm=True),
     "unattended": Profile(NETWORK + RESTARTS + PROGRAMS + CLOCKS, unattended=True),

@@ -18,9 +18,10 @@ from redrepl.plans.epochs.change_members import change_topology
 from redrepl.plans.epochs.failover import FailoverOrder, fail_over
 from redrepl.plans.epochs.membership import Tolerances
 from redrepl.plans.epochs.suspicion import Suspicion
-from redrepl.plans.inspect import inspect_nodes, newest_topology
+from redrepl.plans.inspect import MONITOR, inspect_nodes, newest_topology
 from redrepl.plans.steps import Steps
 from redrepl.plans.view import ClusterView
+from redrepl.values import limits
 from redrepl.values.errors import RedreplError
 from redrepl.values.keys import KeyLayout
 from redrepl.values.report import NodeReport
@@ -129,11 +130,14 @@ def _trim(program: Program, customs: Customs, count: Count, topology: Topology, 
 def watch(program: Program, customs: Customs, random: Random, count: Count, is_needed: Callable[[], bool]) -> Script:
     """A monitor: replace a primary when the library's suspicion says so, with growing pauses between attempts."""
     suspicion = Suspicion(customs.crash_seconds, customs.silence_seconds)
-    next_at, pause_seconds = 0.0, 0.05
+    next_at, pause_seconds, write_at = 0.0, 0.05, 0.0
     while is_needed():
         yield Rest(customs.probe_seconds * (0.5 + random.random()))
         until = program.now() + customs.silence_seconds / 3
-        reports: Reports = yield inspect_nodes(customs.layout, customs.nodes, until)
+        probe_as = MONITOR if program.now() >= write_at else None
+        if probe_as is not None:
+            write_at = program.now() + limits.WRITE_PROBE_SECONDS
+        reports: Reports = yield inspect_nodes(customs.layout, customs.nodes, until, probe_as=probe_as)
         verdict = suspicion.judge(newest_topology(reports), reports, program.now())
         if verdict.is_due and program.now() >= next_at:
             _note(program, f"** failing over: {verdict.why}")

@@ -24,8 +24,8 @@ from tests.unit.support.by_hand import topology
 from tests.unit.support.in_memory import MAX_AGE_SECONDS, Nodes
 
 KEYS = 60
-ANSWER_SECONDS = 0.4 * STEP_SECONDS
-"""A look at a node is two answers."""
+ANSWER_SECONDS = 0.3 * STEP_SECONDS
+"""A look at a node that is asked to write too is three answers."""
 
 OLD = 3 * MAX_AGE_SECONDS
 
@@ -43,7 +43,7 @@ def nodes(monkeypatch: pytest.MonkeyPatch) -> Nodes:
 
 
 def _slowly(nodes: Nodes, work: Callable[[], Any]) -> Any:
-    """Do it on nodes that take so long for each answer that three would exceed a deadline; it lasts long."""
+    """Do it on nodes that take so long for each answer that four would exceed a deadline; it lasts long."""
     began, nodes.answer_seconds = nodes.at, ANSWER_SECONDS
     found = work()
     nodes.answer_seconds = 0.001

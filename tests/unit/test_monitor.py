@@ -36,7 +36,7 @@ class Cluster:
         self.failovers: list[float] = []
         self.now = 1000.0
 
-    def probe(self, _seconds: float) -> tuple[Topology, dict[str, NodeReport | str]]:
+    def probe(self, _seconds: float, _writes: bool = False) -> tuple[Topology, dict[str, NodeReport | str]]:
         seen: dict[str, NodeReport | str] = {
             node: report(node, lineage=str(self.epoch), epoch=str(self.epoch)) for node in "abc"
         }
@@ -51,6 +51,13 @@ class Cluster:
         previous, self.primary = self.primary, "b" if self.primary == "a" else "a"
         self.epoch += 1
         return FailedOver(self.epoch, self.primary, previous, (self.primary, "c"))
+
+    def set_aside_wrong_clocks(self, *_: object) -> dict[str, float]:
+        """All clocks are right."""
+        return {}
+
+    def wall_ahead_seconds(self) -> None:
+        """It is not asked."""
 
     def close(self) -> None:
         """Nothing is open."""
@@ -109,7 +116,7 @@ def test_a_blocked_takeover_is_said_once_in_an_outage(
     cluster = Cluster(DEAD)
     seen = cluster.probe
 
-    def probe(seconds: float) -> tuple[Topology, dict[str, NodeReport | str]]:
+    def probe(seconds: float, _writes: bool) -> tuple[Topology, dict[str, NodeReport | str]]:
         topology, reports = seen(seconds)
         return topology, {**reports, "b": SILENT if int(cluster.now * 10) % 2 else "no answer in time"}
 

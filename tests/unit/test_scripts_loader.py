@@ -29,6 +29,8 @@ BOOKKEEPING = {
     "trim",
 }
 READING = {"digest", "headers", "inspect", "log_page", "read_many"}
+PROBING = {"probe_write"}
+"""Is refused as the writes of clients are."""
 
 
 def _included(name: str) -> list[str]:
@@ -65,7 +67,7 @@ def test_the_digest_is_the_one_that_a_server_computes(name: str) -> None:
 
 
 def test_every_script_that_writes_bookkeeping_passes_at_full_memory() -> None:
-    assert {*BOOKKEEPING, *READING, *AT_FULL_MEMORY} == set(NAMES)
+    assert {*BOOKKEEPING, *READING, *PROBING, *AT_FULL_MEMORY} == set(NAMES)
     flagged = {name for name, script in all_scripts().items() if script.source.startswith("#!lua flags=allow-oom\n")}
     assert flagged == {*BOOKKEEPING, *(f"{name}_oom" for name in AT_FULL_MEMORY)}
 
@@ -106,7 +108,7 @@ def test_no_two_scripts_are_the_same() -> None:
     [
         name
         for name in NAMES
-        if name not in ("inspect", "enrol", "change_member", "leave", "digest", "log_page", "write")
+        if name not in ("inspect", "enrol", "change_member", "leave", "digest", "log_page", "probe_write", "write")
     ],
 )
 def test_every_script_that_touches_data_reads_the_member_first(name: str) -> None:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from redrepl import Administration, Configuration, FailedOver
 from redrepl.edges.configuration import AUTOMATIC
 from redrepl.plans.epochs.suspicion import Suspicion, Verdict
+from redrepl.values import limits
 from redrepl.values.clocks import describe_offset
 from redrepl.values.errors import RedreplError, RequestError
 from redrepl.values.report import NodeReport
@@ -79,7 +80,7 @@ class Monitor:
             configuration.failover == AUTOMATIC,
         )
         self._pause_seconds = FIRST_PAUSE_SECONDS
-        self._next_at = self._moved_at = 0.0
+        self._next_at = self._moved_at = self._write_at = 0.0
         self._next_after_crash_at = self._told_at = self._told_pause = 0.0
         self._tells = tells
         self._troubles = Troubles(_log)
@@ -113,7 +114,12 @@ class Monitor:
 
     def look(self) -> Looked:
         """Look once, and fail over where that is due."""
-        topology, reports = self._administration.probe(self._configuration.failover_after_silence_seconds / 3)
+        began = time.monotonic()
+        writes = began >= self._write_at
+        if writes:
+            self._write_at = began + limits.WRITE_PROBE_SECONDS
+        seconds = self._configuration.failover_after_silence_seconds / 3
+        topology, reports = self._administration.probe(seconds, writes)
         if topology is not None:
             self._set_aside(topology, reports)
         now = time.monotonic()

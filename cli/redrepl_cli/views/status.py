@@ -147,6 +147,7 @@ def ago_text(seconds: float | None) -> str:
 def _counts(status: ClusterStatus, queue: QueueStatistics) -> RenderableType:
     stats = status.stats
     replicas = f"{stats.total_replicas}, {stats.active_replicas} active, {stats.synced_replicas} without lag"
+    seconds = status.monitor_seconds_ago
     jobs = f"{queue.pending} pending, {queue.failed} failed, {queue.workers} workers"
     return listing(
         [
@@ -154,6 +155,7 @@ def _counts(status: ClusterStatus, queue: QueueStatistics) -> RenderableType:
             ("keys on the primary", stats.primary_data_count),
             ("largest lag", f"{stats.max_lag_entries} entries, {stats.max_lag_seconds:.1f} s"),
             ("last sweep", _sweep_text(status.sweep)),
+            ("watched by a monitor", "never" if status.epoch and seconds is None else ago_text(seconds)),
             ("queue", jobs if queue.error is None else printable(queue.error)),
         ]
     )

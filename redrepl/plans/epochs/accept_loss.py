@@ -11,7 +11,7 @@ from __future__ import annotations
 from redrepl.plans.epochs.failover import FailedOver, FailoverOrder, check_failover, newest_epoch
 from redrepl.plans.epochs.membership import active_fields, change_call, epoch_fields, settled_fields
 from redrepl.plans.epochs.soundness import majority_of, sound_members, why_left
-from redrepl.plans.inspect import newest_topology
+from redrepl.plans.inspect import VISITOR, newest_topology
 from redrepl.plans.steps import Steps
 from redrepl.plans.strangers import no_member_error
 from redrepl.values.effects import Plan
@@ -33,7 +33,7 @@ def accept_loss(layout: KeyLayout, nodes: tuple[str, ...], order: FailoverOrder,
     """
     steps = Steps(order.started, order.step_seconds)
     asked = tuple(node for node in nodes if node not in order.away)
-    reports = yield from steps.inspect(layout, asked)
+    reports = yield from steps.inspect(layout, asked, probe_as=VISITOR)
     topology = newest_topology(reports)
     if topology is None:
         raise no_member_error(layout.cluster, reports)
@@ -66,7 +66,7 @@ def check_acceptable(topology: Topology, reports: dict[str, NodeReport | str], o
             "loss; stop the server of a node that keeps them from it"
         )
     truth = reports.get(order.to)
-    if not isinstance(truth, NodeReport) or not truth.is_itself:
+    if not isinstance(truth, NodeReport) or not truth.is_itself or not truth.takes_bookkeeping:
         raise Unavailable(f"node {order.to!r} cannot be taken as the truth", {order.to: why_left(truth)})
     return truth
 

@@ -24,7 +24,7 @@ from redrepl.plans.copies.marks import checkpoint_call, starting_mark, why_no_ma
 from redrepl.plans.epochs.clocks import check_trusted, doubtful_members
 from redrepl.plans.epochs.membership import active_fields, change_call, clock_field, epoch_fields, settled_fields
 from redrepl.plans.epochs.soundness import donors_among, majority_of, sound_members, way_out, why_left
-from redrepl.plans.inspect import newest_topology
+from redrepl.plans.inspect import VISITOR, newest_topology
 from redrepl.plans.steps import Steps
 from redrepl.plans.strangers import no_member_error
 from redrepl.plans.topology import check_members_stayed
@@ -84,7 +84,7 @@ def fail_over(layout: KeyLayout, nodes: tuple[str, ...], order: FailoverOrder) -
     """
     steps = Steps(order.started, order.step_seconds)
     asked = tuple(node for node in nodes if node not in order.away)
-    reports = yield from steps.inspect(layout, asked)
+    reports = yield from steps.inspect(layout, asked, probe_as=VISITOR)
     topology = newest_topology(reports)
     if topology is None:
         raise no_member_error(layout.cluster, reports)
@@ -94,6 +94,7 @@ def fail_over(layout: KeyLayout, nodes: tuple[str, ...], order: FailoverOrder) -
     doubtful = doubtful_members(topology, reports, order.own_ahead)
     epoch = newest_epoch(reports) + 1
     fenced = yield from _fence(layout, topology, sound, doubtful, epoch, steps)
+    fenced = [replace(report, refusal=_refusal_of(report.node, sound)) for report in fenced]
     lineage = max(report.lineage for report in fenced)
     donors = donors_among(fenced)
     chosen = choose(donors, previous, order, doubtful)
@@ -135,9 +136,15 @@ def check_enough(
     if order.to is not None and order.to not in names:
         raise Unavailable(f"node {order.to!r} cannot become the primary", evidence)
     check_trusted(doubtful_members(topology, reports, order.own_ahead), sound, order.to)
+    if order.to is not None and (refusal := _refusal_of(order.to, sound)):
+        raise Unavailable(f"node {order.to!r} takes no writes, and cannot become the primary", {order.to: refusal})
     if order.planned and topology.decider not in names:
         text = f"a switchover needs the present primary {topology.decider!r}; without it, use failover"
         raise Unavailable(text, evidence)
+
+
+def _refusal_of(node: str, members: Sequence[NodeReport]) -> str | None:
+    return next((report.refusal for report in members if report.node == node), None)
 
 
 def _returned(report: NodeReport | str | None, lineage: int) -> NodeReport | None:
@@ -184,7 +191,8 @@ def choose(
 ) -> NodeReport:
     """The new primary: the one that was asked for, else the present one, else the one that has seen most of its log.
 
-    Not one whose clock cannot be trusted, even where the role was to stay with it.
+    Not one whose clock cannot be trusted, even where the role was to stay with it. One that takes writes comes before
+    one that does not, as long as there is one.
     """
     check_trusted(doubtful, donors, order.to)
     by_name = {report.node: report for report in donors}
@@ -196,9 +204,10 @@ def choose(
     if order.planned and previous not in by_name:
         raise Unavailable("the present primary could not be fenced", {previous: "changed meanwhile"})
 
-    def seen(report: NodeReport) -> tuple[bool, tuple[int, int], int]:
+    def seen(report: NodeReport) -> tuple[bool, bool, tuple[int, int], int]:
         mark = report.marks.get(previous)
-        return report.node == previous, mark.position.order if mark else (0, 0), report.log.added
+        reached = mark.position.order if mark else (0, 0)
+        return report.takes_writes, report.node == previous, reached, report.log.added
 
     return max(donors, key=seen)
 

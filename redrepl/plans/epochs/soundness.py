@@ -19,10 +19,12 @@ def sound_members(
 ) -> list[NodeReport]:
     """Members that still hold everything they ever acknowledged: the servers have not restarted since they served.
 
-    In whatever state: what a member that is being brought up has lost to the new primary was never committed.
+    In whatever state: what a member that is being brought up has lost to the new primary was never committed. One that
+    is known to refuse bookkeeping cannot be fenced, and counts as away.
     """
     found = [reports.get(node) for node in topology.ids if node not in set(away)]
-    return [r for r in found if isinstance(r, NodeReport) and r.is_itself and not r.has_restarted and r.lineage > 0]
+    members = [report for report in found if isinstance(report, NodeReport) and report.is_itself]
+    return [r for r in members if not r.has_restarted and r.lineage > 0 and r.takes_bookkeeping]
 
 
 def majority_of(topology: Topology) -> int:
@@ -62,6 +64,8 @@ def why_left(report: NodeReport | str | None, reports: Mapping[str, NodeReport |
         return "restarted, and may have lost data"
     if report.lineage == 0:
         return "is being filled: it is new, or came back empty"
+    if not report.takes_bookkeeping:
+        return f"takes no writes: {report.refusal}"
     return "was not fenced, or is of an older lineage"
 
 

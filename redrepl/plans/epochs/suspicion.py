@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 from redrepl.plans.epochs.clocks import doubtful_members
 from redrepl.plans.epochs.takeover import cause_of, takeover_of, what_comes_next, why_not_replaced
 from redrepl.plans.strangers import describe_stranger
+from redrepl.values import limits
 from redrepl.values.reasons import is_crash
 from redrepl.values.report import NodeReport
 from redrepl.values.topology import Topology
@@ -35,15 +38,24 @@ _WELL = Verdict(False, "")
 class Suspicion:
     """Remembers since when the primary has not been as it should.
 
-    A crash shows at once and for certain (nothing listens at the address); silence may also be a long command. Times
-    are in seconds, by the caller's clock. Without ``replaces`` a primary is never replaced, and only changes of epoch
-    that were left unfinished are due.
+    A crash shows at once and for certain (nothing listens at the address); silence may also be a long command. One that
+    answers and takes no writes is away for its clients, but it may be over in a moment; and where too few others take
+    any, the role stays, because it would only go round. Times are in seconds, by the caller's clock. Without
+    ``replaces`` a primary is never replaced, and only changes of epoch that were left unfinished are due.
     """
 
-    def __init__(self, crash_seconds: float, silence_seconds: float, replaces: bool = True) -> None:
+    def __init__(
+        self,
+        crash_seconds: float,
+        silence_seconds: float,
+        replaces: bool = True,
+        refusal_seconds: float = limits.FAILOVER_AFTER_REFUSAL_SECONDS,
+    ) -> None:
         self._replaces = replaces
         self._crash_seconds = crash_seconds
         self._silence_seconds = silence_seconds
+        self._refusal_seconds = refusal_seconds
+        self._refusals: dict[str, str | None] = {}
         self._primary: str | None = None
         self._well_at = 0.0
         self._unfinished: tuple[int, float] | None = None
@@ -58,6 +70,7 @@ class Suspicion:
         """What a look at this time means. ``own_ahead``: see `redrepl.plans.epochs.clocks.wrong_clocks`."""
         if topology is None or topology.decider is None:
             return _WELL
+        reports = self._with_refusals(reports)
         primary = topology.decider
         if primary != self._primary:
             self._primary, self._well_at = primary, now
@@ -66,7 +79,8 @@ class Suspicion:
         report = reports.get(primary, "its address is not known")
         doubtful = doubtful_members(topology, reports, own_ahead)
         is_serving = isinstance(report, NodeReport) and report.is_serving and report.epoch == topology.epoch
-        if is_serving and primary not in doubtful:
+        refuses = is_serving and isinstance(report, NodeReport) and not report.takes_writes
+        if is_serving and primary not in doubtful and not refuses:
             self._well_at = now
             why = f"a change of epoch was left unfinished on {', '.join(left)}" if left else ""
             return Verdict(is_left_alone, why, away)
@@ -74,7 +88,8 @@ class Suspicion:
         if primary in doubtful:
             why, patience = f"primary {primary!r}: {doubtful[primary]}", self._crash_seconds
         is_over = now - self._well_at >= patience
-        takeover = takeover_of(topology, reports, away)
+        # One that takes no writes gives its role to nobody who takes none either.
+        takeover = takeover_of(topology, reports, away, takes_writes=refuses)
         assert takeover is not None
         if not takeover.is_possible:
             # What is said may repeat what a node said: the cause is told by what stays the same.
@@ -102,6 +117,16 @@ class Suspicion:
             self._unfinished = (epoch, now)
         return [report.node for report in found], now - self._unfinished[1] >= UNFINISHED_SECONDS
 
+    def _with_refusals(self, reports: Mapping[str, NodeReport | str]) -> dict[str, NodeReport | str]:
+        """The reports of this look; nodes that were not asked to write now have what they said last."""
+        found: dict[str, NodeReport | str] = {}
+        for node, report in reports.items():
+            if isinstance(report, NodeReport) and report.refusal is None:
+                report = replace(report, refusal=self._refusals.get(node))
+            self._refusals[node] = report.refusal if isinstance(report, NodeReport) else None
+            found[node] = report
+        return found
+
     def _fault(
         self, primary: str, report: NodeReport | str, reports: dict[str, NodeReport | str]
     ) -> tuple[str, float, bool]:
@@ -114,4 +139,6 @@ class Suspicion:
             return f"primary {primary!r} {describe_stranger(report, reports)}", self._crash_seconds, True
         if report.has_restarted:
             return f"primary {primary!r} restarted", self._crash_seconds, True
+        if report.refusal and report.is_serving:
+            return f"primary {primary!r} takes no writes: {report.refusal}", self._refusal_seconds, False
         return f"primary {primary!r} is {report.state} in epoch {report.epoch}", self._crash_seconds, False

@@ -61,13 +61,20 @@ class Takeover(NamedTuple):
 
 
 def takeover_of(
-    topology: Topology, reports: Mapping[str, NodeReport | str], away: Iterable[str] = ()
+    topology: Topology, reports: Mapping[str, NodeReport | str], away: Iterable[str] = (), takes_writes: bool = False
 ) -> Takeover | None:
-    """How a failover would fare with the members as they look now; None where there is no one primary."""
+    """How a failover would fare with the members as they look now; None where there is no one primary.
+
+    takes_writes: count those alone that do.
+    """
     if topology.decider is None:
         return None
-    counted = tuple(report.node for report in sound_members(topology, reports, away))
+    members = [report for report in sound_members(topology, reports, away) if report.takes_writes or not takes_writes]
+    counted = tuple(report.node for report in members)
     left = {node: why_left(reports.get(node), reports) for node in topology.ids if node not in counted}
+    for node, report in reports.items():
+        if node in left and isinstance(report, NodeReport) and report.is_serving and report.refusal:
+            left[node] = f"takes no writes: {report.refusal}"
     ways = ways_out(topology, reports)
     return Takeover(topology.decider, majority_of(topology), counted, left, tuple(ways))
 

@@ -1,0 +1,23 @@
+-- Find out whether this server takes the writes of clients: what refuses theirs refuses this, in its own words. Commands
+-- that find nothing to do are refused as others are. Now and then something is really stored, because a server may notice
+-- only then that it cannot; seldom, because a server without clients is not to save snapshots for this alone.
+-- Keys:      member hash, probe hash, a stream and a string that do not exist, the name of a record with an empty key
+-- Arguments: who asks, milliseconds from one time that something is stored to the next
+-- Answers:   milliseconds since a monitor's probe was stored, -1 where none was; or the error of the server
+
+redis.call('XADD', KEYS[3], 'NOMKSTREAM', '*', 'probe', '')
+redis.call('SET', KEYS[4], '', 'XX')
+-- What a login may do changes without a word; a batch needs MSET, and a fence HSET.
+for _, command in ipairs(redis.acl_check_cmd and {'SET', 'MSET', 'XADD', 'XDEL', 'HSET'} or {}) do
+  if not redis.acl_check_cmd(command, KEYS[1], '', '', '') then
+    return redis.error_reply('NOPERM this user has no permissions to run the ' .. string.lower(command) .. ' command')
+  end
+end
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local found = redis.call('HMGET', KEYS[2], ARGV[1], 'monitor')
+local is_due = not found[1] or now - found[1] >= tonumber(ARGV[2]) or now < tonumber(found[1])
+if is_due and redis.call('EXISTS', KEYS[1]) == 1 then
+  redis.call('HSET', KEYS[2], ARGV[1], string.format('%.0f', now))
+end
+return found[2] and math.max(0, now - found[2]) or -1

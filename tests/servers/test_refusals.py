@@ -1,0 +1,118 @@
+"""Primaries that answer and take no writes: they are named with the server's words, replaced, and not chosen again."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import redis
+
+from redrepl import Outcome, RedreplError, Unavailable
+from redrepl.values.status import Condition
+from tests.servers.conftest import MakeCluster
+from tests.servers.support.cluster import Cluster
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.usefixtures("server_binary")
+
+
+def fail_to_save(client: Any, cluster: Cluster, node: str) -> None:
+    """Its directory is gone, as on a lost disk."""
+    shutil.rmtree(cluster[node].directory)
+    client.config_set("save", "3600 1")
+    client.set("dirty", "1")
+    client.bgsave()
+    wait_until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err", 20, "the snapshot fails")
+
+
+REFUSALS: dict[str, Callable[[Any, Cluster, str], Any]] = {
+    "READONLY": lambda client, *_: client.execute_command("REPLICAOF", "127.0.0.1", "1"),
+    "NOREPLICAS": lambda client, *_: client.config_set("min-replicas-to-write", 1),
+    "OOM": lambda client, *_: client.config_set("maxmemory", 1),
+    "MISCONF": fail_to_save,
+    "NOPERM": lambda client, *_: client.execute_command("ACL", "SETUSER", "default", "-mset"),
+}
+EVERY_KIND = pytest.mark.parametrize("kind", list(REFUSALS))
+
+
+def refuse(cluster: Cluster, node: str, kind: str) -> None:
+    """Let a node take no writes from now on."""
+    with redis.Redis.from_url(cluster[node].url) as client:
+        REFUSALS[kind](client, cluster, node)
+
+
+@EVERY_KIND
+def test_a_primary_that_takes_no_writes_is_named_and_replaced(make_cluster: MakeCluster, kind: str) -> None:
+    cluster = make_cluster(persistence="none")
+    with cluster.open() as store:
+        store.set("key", b"1", level="all")
+        refuse(cluster, "a", kind)
+        status = cluster.administration.status()
+        assert status.condition is Condition.UNAVAILABLE
+        assert any(f"a: takes no writes: {kind}" in problem for problem in status.problems), status.problems
+        node = next(node for node in status.nodes if node.id == "a")
+        assert (node.healthy, node.takes_writes) == (False, False)
+
+        cluster.monitor()
+        wait_until(lambda: cluster.administration.find_members().decider != "a", 20, "another primary")
+        assert store.set("key", b"2", timeout_seconds=5).outcome is Outcome.COMMITTED
+        assert store.get("key", level="quorum") == b"2"
+
+    assert cluster.administration.status().condition is Condition.DEGRADED
+    with pytest.raises(Unavailable, match=kind):
+        cluster.administration.failover("a")
+    with pytest.raises(Unavailable, match=kind):
+        cluster.administration.switchover("a")
+    assert cluster.administration.failover().primary != "a"
+
+
+@EVERY_KIND
+def test_a_failover_chooses_nobody_who_takes_no_writes(make_cluster: MakeCluster, kind: str) -> None:
+    """Although it has seen most of the primary's log."""
+    cluster = make_cluster(persistence="none", count=5)
+    proxy, store = cluster.proxied("c")
+    proxy.cut()
+    store.set_many({f"k{number}": b"v" for number in range(50)}, level=3)
+    cluster.bring_up("b")
+    refuse(cluster, "b", kind)
+    foreseen = cluster.administration.foresee_failover("d")
+    assert foreseen.primary == "d"
+    cluster["a"].kill()
+    assert cluster.administration.failover(away=["a"]).primary in ("c", "d", "e")
+    assert cluster.open().get("k1", level="quorum") == b"v"
+
+
+def test_status_tells_that_no_other_could_take_over(make_cluster: MakeCluster) -> None:
+    cluster = make_cluster(persistence="none")
+    assert cluster.administration.status().condition is Condition.HEALTHY
+    refuse(cluster, "c", "OOM")
+    status = cluster.administration.status()
+    assert status.condition is Condition.DEGRADED
+    assert any("no other could take over" in problem for problem in status.problems)
+
+
+def test_status_knows_when_a_monitor_looked(make_cluster: MakeCluster) -> None:
+    cluster = make_cluster(persistence="none")
+    assert cluster.administration.status().monitor_seconds_ago is None
+    cluster.monitor()
+    wait_until(lambda: cluster.administration.status().monitor_seconds_ago is not None, 20, "a monitor's look")
+
+
+def test_probing_changes_no_records_and_makes_no_log_entries(make_cluster: MakeCluster) -> None:
+    cluster = make_cluster(persistence="none")
+    before = cluster.raw("a").records()
+    for _ in range(3):
+        cluster.administration.status()
+    assert cluster.raw("a").records() == before
+    with redis.Redis.from_url(cluster["a"].url) as client:
+        assert not client.exists("shop:m:no-stream", "shop:m:no-string", "shop:m:log")
+        assert client.hlen("shop:m:probe") == 1
+
+
+def test_the_error_of_a_client_has_the_servers_words(make_cluster: MakeCluster) -> None:
+    cluster = make_cluster(persistence="none")
+    refuse(cluster, "a", "READONLY")
+    with cluster.open() as store, pytest.raises(RedreplError, match="READONLY"):
+        store.set("key", b"1", timeout_seconds=0.3)
