@@ -78,7 +78,7 @@ def describe(error: BaseException) -> Description:
     if _is_from("redrepl.embedded.errors", error):
         return Description(ExitCode.ERROR, str(error), {}, None)
     if _is_from("redis.exceptions", error):
-        return Description(ExitCode.UNAVAILABLE, f"the queue's Redis: {error}", {}, "check queue_url and that it runs")
+        return Description(ExitCode.UNAVAILABLE, f"the queue's Redis: {error}", {}, _queue_advice(error))
     if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("redrepl"):
         return Description(ExitCode.ERROR, f"this installation of redrepl lacks {error.name}", {}, "reinstall redrepl")
     if isinstance(error, OSError):
@@ -100,7 +100,7 @@ def _describe_library_error(error: BaseException) -> Description:
     if isinstance(error, errors.RequestError):
         code = ExitCode.USAGE
     elif isinstance(error, errors.WriteRejected):
-        code, advice = ExitCode.UNAVAILABLE, "`redrepl status` shows which nodes are missing; the write had no effect"
+        code, advice = ExitCode.UNAVAILABLE, f"{_advice_on(error)}; the write had no effect"
     elif isinstance(error, errors.WriteFailure):
         code, advice = (
             ExitCode.UNAVAILABLE,
@@ -113,13 +113,30 @@ def _describe_library_error(error: BaseException) -> Description:
     return Description(code, error.message, error.evidence, advice)
 
 
-def _describe_unavailable(error: RedreplError) -> Description:
-    """Nodes that are needed are not there: what to do stands in the message, or follows from what each answered."""
+def _advice_on(error: RedreplError) -> str:
+    """What to do about what single nodes said, or where to look."""
     from redrepl.values.reasons import advice_on
 
+    return advice_on(error.evidence) or "`redrepl status` shows what is wrong with each node"
+
+
+def _queue_advice(error: BaseException) -> str:
+    """What to do about the queue's Redis, by the kind of error."""
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    if "AuthenticationError" in kinds:
+        return "correct the login in queue_url"
+    if "TimeoutError" in kinds:
+        return "see whether its machine can be reached from here, and whether the server is frozen or busy"
+    if "ConnectionError" in kinds:
+        return "start it, or correct queue_url"
+    return "see to it that it takes commands and writes; the workers' tick does the work until then"
+
+
+def _describe_unavailable(error: RedreplError) -> Description:
+    """Nodes that are needed are not there: what to do stands in the message, or follows from what each answered."""
     message, _, advice = error.message.partition(". What to do: ")
     if not advice and "`redrepl " not in message:
-        advice = advice_on(error.evidence) or "`redrepl status` shows what is wrong with each node"
+        advice = _advice_on(error)
     return Description(ExitCode.UNAVAILABLE, message, error.evidence, advice or None)
 
 

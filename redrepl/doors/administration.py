@@ -20,6 +20,7 @@ from redrepl.plans.copies.upkeep import Retention, needs_bringing_up, trim_floor
 from redrepl.plans.copies.verify import VerifyReport, verify
 from redrepl.plans.epochs.accept_loss import accept_loss as go_on_with_loss
 from redrepl.plans.epochs.change_members import change_topology
+from redrepl.plans.epochs.changed import outcome_of_change
 from redrepl.plans.epochs.clocks import set_aside
 from redrepl.plans.epochs.failover import FailedOver, FailoverOrder, check_failover, fail_over
 from redrepl.plans.epochs.foresight import Foreseen, foresee, foresee_loss
@@ -336,12 +337,12 @@ class Administration:
             source = reports.get(primary)
             if isinstance(source, str) or isinstance(node, str) or source is None or node is None:
                 evidence = {name: report for name, report in reports.items() if isinstance(report, str)}
-                text = "a switchover needs the primary and its successor; without them, use failover"
-                raise Unavailable(text, evidence)
+                advice = "without the primary, use failover" if not isinstance(source, NodeReport) else "choose another"
+                raise Unavailable(f"a switchover needs the primary and its successor; {advice}", evidence)
             if node.is_serving and source.lag_of(to) <= READY_LAG_ENTRIES:
                 return
             self.bring_up(to, on_progress=on_progress)
-        raise Unavailable(f"node {to!r} does not catch up with the primary; look at `redrepl status`", {to: "lags"})
+        raise Unavailable(f"node {to!r} does not catch up with the primary", {to: _why_not_ready(source, node)})
 
     # Parts -----------------------------------------------------------------------------------------------------
 
@@ -358,7 +359,12 @@ class Administration:
         return self._run(trim_log(ClusterView(topology), report.node, keep_from, retention.cap_entries, steps))
 
     def _change(self, old: Topology, new: Topology) -> dict[str, str]:
-        done = self._run(change_topology(old, new, self._tolerances, new_incarnation(), self._driver.now()))
+        try:
+            done = self._run(change_topology(old, new, self._tolerances, new_incarnation(), self._driver.now()))
+        except (RequestError, Unavailable) as error:
+            outcome = outcome_of_change(old, new, *self.inspect())
+            text = f"{error.message}; {outcome.state}. What to do: {outcome.advice}"
+            raise type(error)(text, error.evidence) from error
         self._reach(self._endpoints_of(new))
         return done
 
@@ -398,6 +404,15 @@ class Administration:
 def new_identity() -> str:
     """A fresh identity for a server that becomes a member."""
     return secrets.token_hex(8)
+
+
+def _why_not_ready(source: NodeReport | str | None, node: NodeReport | str | None) -> str:
+    """Why a node that was brought up again and again cannot become the primary without a long pause."""
+    if not isinstance(source, NodeReport) or not isinstance(node, NodeReport):
+        return "no answer"
+    if not node.is_serving:
+        return f"is {node.state or 'without membership'} still; `redrepl status` and the workers' log say why"
+    return f"lacks {source.lag_of(node.node)} changes; it is slower than what is written, or refuses writes"
 
 
 def new_incarnation() -> str:

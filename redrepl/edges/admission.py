@@ -11,6 +11,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from redrepl.values.keys import KeyLayout
+from redrepl.values.reasons import NO_MEMBERSHIP
 
 MEMBER_FIELDS = (b"cluster", b"node", b"state", b"run_id", b"identity")
 
@@ -68,6 +69,7 @@ class Admission(NamedTuple):
     def _refusal_of_stranger(self) -> str:
         cluster = self.layout.cluster
         return (
-            f"holds no membership of cluster {cluster!r}: it came back empty or was never initialised; "
-            f"a replica is filled again by the workers, a primary is never (it would empty its replicas)"
+            f"{NO_MEMBERSHIP} of cluster {cluster!r}: it came back empty, was emptied (FLUSHALL), taken out or never "
+            "initialised, or another server or database answers (`redrepl status` says which); a replica is filled "
+            "again by the workers, a primary is never (it would empty its replicas)"
         )

@@ -47,6 +47,19 @@ def describe_other(report: NodeReport) -> str:
     return f"another server answers at its address, which was enrolled as {report.node!r} before or elsewhere"
 
 
+def found_instead(answer: object) -> str:
+    """How a member is that is no longer as the caller had seen it, from the answer of `change_member` or `enrol`."""
+    if not isinstance(answer, list) or len(answer) != 3:
+        return f"unexpected answer {answer!r}"
+    epoch, state = (part.decode() for part in answer[1:])
+    return f"is {state} in epoch {epoch} by now" if state else "holds no membership any more"
+
+
+def why_gone(found: NodeReport | str) -> str:
+    """Why a server that was looked at before is not to be trusted now: it is silent, or another run of it answers."""
+    return found if isinstance(found, str) else "restarted meanwhile"
+
+
 def no_member_error(cluster: str, reports: Mapping[str, NodeReport | str]) -> Unavailable:
     """The error where no member of the cluster answered: what each address answered, and what to do about that."""
     answers = answers_of(reports, cluster)

@@ -182,7 +182,7 @@ def refusal_error(content: list[bytes], node: str, epoch: bytes) -> RedreplError
     """The error for a script's refusal."""
     found, state = content[1].decode(), content[2].decode()
     if not found:
-        text = f"node {node!r} holds no membership: it was taken out, or came back empty"
+        text = f"node {node!r} holds no membership: it was taken out or emptied (FLUSHALL), or came back empty"
         return Refused(text, {node: "no membership"})
     evidence = {node: f"epoch {found}, {state}"}
     if found.encode() != epoch:

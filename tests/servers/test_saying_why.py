@@ -10,6 +10,7 @@ import pytest
 from rq.queue import Queue
 
 from redrepl import Administration, Condition, Mode, Unavailable
+from redrepl.edges.endpoint import Endpoint
 from redrepl.edges.wake_ups import enqueue_bring_up, enqueue_sweep, open_queue
 from redrepl.values.jobs import default_queue
 from redrepl_workers.monitor import Monitor
@@ -161,6 +162,25 @@ def test_a_node_that_was_emptied_is_told_from_one_that_came_back_empty(cluster: 
 def _problem(cluster: Cluster, node: str) -> str:
     problems = cluster.administration.status(look_at_keys=False).problems
     return next(problem for problem in problems if problem.startswith(f"{node}: "))
+
+
+def test_an_add_that_fails_says_what_it_has_changed(cluster: Cluster) -> None:
+    spare = cluster.spare("d")
+    endpoint = Endpoint("d", spare.url)
+    spare.kill()
+    with pytest.raises(Unavailable, match="nothing was changed: the members are a, b, c still, in epoch 1"):
+        cluster.administration.add_node(endpoint)
+    spare.start()
+    with connect(spare) as client:
+        client.execute_command("CONFIG", "SET", "min-replicas-to-write", "1")
+        changed = "d counts among them, but is not ready: .*`redrepl nodes remove d`"
+        with pytest.raises(Unavailable, match=changed):
+            cluster.administration.add_node(endpoint)
+        assert cluster.administration.find_members().ids == ("a", "b", "c", "d")
+        # What it advises is what helps.
+        client.execute_command("CONFIG", "SET", "min-replicas-to-write", "0")
+    cluster.ticker()
+    cluster.wait_active("d")
 
 
 # The queue ----------------------------------------------------------------------------------------------------

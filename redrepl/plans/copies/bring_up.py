@@ -39,6 +39,7 @@ from redrepl.plans.epochs.restarts import restarted_together
 from redrepl.plans.epochs.soundness import between_epochs, majority_of, sound_members, way_out
 from redrepl.plans.inspect import newest_topology
 from redrepl.plans.steps import Steps
+from redrepl.plans.strangers import found_instead
 from redrepl.plans.view import ClusterView, check_admitted
 from redrepl.values.clocks import describe_offset, is_steady
 from redrepl.values.effects import Plan
@@ -197,7 +198,7 @@ def _suspend(
         call = change_call(target, layout, fields, topology)
     answer = yield from steps.ask(node, call, "setting it to syncing")
     if answer != 1:
-        raise Unavailable(f"node {node!r} changed while it was being looked at", {node: repr(answer)})
+        raise Unavailable(f"node {node!r} changed while it was being looked at", {node: found_instead(answer)})
     return (yield from _report(layout, node, steps))
 
 
@@ -248,14 +249,17 @@ def _note_gap(view: ClusterView, target: NodeReport, steps: Steps) -> Plan[None]
         target.node, change_call(target, view.layout, gap_field(target), None), "noting a gap in its log"
     )
     if answer != 1:
-        raise Unavailable(f"node {target.node!r} changed while it was brought up", {target.node: repr(answer)})
+        raise Unavailable(f"node {target.node!r} changed while it was brought up", {target.node: found_instead(answer)})
 
 
 def _activate(view: ClusterView, target: NodeReport, order: BringUpOrder, steps: Steps) -> Plan[None]:
     """Admit clients again, if the server is still the one that was brought up."""
     now = yield from _report(view.layout, target.node, steps)
-    if now.run_id != target.run_id or now.state != "syncing":
+    if now.run_id != target.run_id:
         raise Unavailable(f"node {target.node!r} restarted while it was brought up", {target.node: "restarted"})
+    if now.state != "syncing":
+        what = f"is {now.state} in epoch {now.epoch} by now" if now.member else "holds no membership any more"
+        raise Unavailable(f"node {target.node!r} changed while it was brought up", {target.node: what})
     if now.epoch != view.topology.epoch:
         # A change of members moved it: it would serve in an epoch that nobody may have won.
         raise Unavailable(
@@ -270,7 +274,7 @@ def _activate(view: ClusterView, target: NodeReport, order: BringUpOrder, steps:
         fields |= {"previous_end": target.log.last_id}
     answer = yield from steps.ask(target.node, change_call(now, view.layout, fields, None), "admitting it again")
     if answer != 1:
-        raise Unavailable(f"node {target.node!r} changed while it was brought up", {target.node: repr(answer)})
+        raise Unavailable(f"node {target.node!r} changed while it was brought up", {target.node: found_instead(answer)})
 
 
 def _look_after_primary(

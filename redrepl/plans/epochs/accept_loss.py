@@ -13,7 +13,7 @@ from redrepl.plans.epochs.membership import active_fields, change_call, epoch_fi
 from redrepl.plans.epochs.soundness import majority_of, sound_members, why_left
 from redrepl.plans.inspect import VISITOR, newest_topology
 from redrepl.plans.steps import Steps
-from redrepl.plans.strangers import no_member_error
+from redrepl.plans.strangers import found_instead, no_member_error
 from redrepl.values.effects import Plan
 from redrepl.values.errors import RequestError, Unavailable
 from redrepl.values.keys import KeyLayout
@@ -108,7 +108,7 @@ def _install(layout: KeyLayout, topology: Topology, truth: NodeReport, incarnati
         fields |= {"previous_end": truth.log.last_id}
     answer = yield from steps.ask(truth.node, change_call(truth, layout, fields, topology), "making it the primary")
     if answer != 1:
-        raise Unavailable(f"node {truth.node!r} changed meanwhile", {truth.node: repr(answer)})
+        raise Unavailable(f"node {truth.node!r} changed meanwhile", {truth.node: found_instead(answer)})
 
 
 def why_behind(report: NodeReport | str | None) -> str:

@@ -26,9 +26,10 @@ from redrepl.plans.epochs.membership import (
     occupied_error,
     settled_fields,
 )
-from redrepl.plans.epochs.soundness import majority_of
+from redrepl.plans.epochs.soundness import majority_of, why_left
 from redrepl.plans.inspect import newest_topology
 from redrepl.plans.steps import Steps
+from redrepl.plans.strangers import describe_stranger, found_instead
 from redrepl.values.effects import Plan
 from redrepl.values.errors import Unavailable
 from redrepl.values.keys import KeyLayout
@@ -90,13 +91,15 @@ def check_serving(old: Topology, reports: Reports) -> NodeReport:
     primary = reports[old.primaries[0]]
     assert isinstance(primary, NodeReport)
     if not (primary.is_serving and primary.epoch == old.epoch):
-        what = "restarted, or came back empty" if primary.has_restarted or not primary.member else primary.state
+        what = f"is {primary.state} in epoch {primary.epoch}"
+        if primary.has_restarted or not primary.is_itself:
+            what = why_left(primary, reports)
         raise Unavailable(
             "members are changed while the primary serves; look at `redrepl status`", {primary.node: what}
         )
     present = [node for node in old.ids if _can_move(reports[node])]
     if len(present) < (needed := members_to_move(old, primary)):
-        missing = {node: _why_missing(reports[node]) for node in old.ids if node not in present}
+        missing = {node: why_left(reports[node], reports) for node in old.ids if node not in present}
         text = (
             f"to change the members, {needed} of the present {len(old.ids)} must be there; usable: "
             f"{', '.join(present)}; a server that is lost for good can be replaced by an empty one of the same name"
@@ -107,10 +110,6 @@ def check_serving(old: Topology, reports: Reports) -> NodeReport:
 
 def _can_move(report: NodeReport | str) -> bool:
     return isinstance(report, NodeReport) and report.is_itself
-
-
-def _why_missing(report: NodeReport | str) -> str:
-    return report if isinstance(report, str) else "came back empty, or is another node"
 
 
 def _check_nodes(old: Topology, new: Topology, reports: Reports) -> None:
@@ -260,7 +259,7 @@ class _Change:
         answer = yield from self._steps.ask(report.node, call, f"moving it to epoch {self._new.epoch}")
         if answer != 1:
             text = f"node {report.node!r} changed meanwhile; look at `redrepl status` and try again"
-            raise Unavailable(text, {report.node: repr(answer)})
+            raise Unavailable(text, {report.node: found_instead(answer)})
         return _after(report, fields)
 
     def _move_many(
@@ -270,7 +269,7 @@ class _Change:
         calls = {r.node: change_call(r, self._layout, wanted[r.node], topology) for r in reports}
         gathered = yield from self._steps.gather(calls)
         done = [report for report in reports if gathered.answers.get(report.node) == 1]
-        why = {node: f"changed meanwhile: {answer!r}" for node, answer in gathered.answers.items() if answer != 1}
+        why = {node: found_instead(answer) for node, answer in gathered.answers.items() if answer != 1}
         return [_after(report, wanted[report.node]) for report in done], {**gathered.failures, **why}
 
     def _take_out(self, node: str) -> Plan[None]:
@@ -293,7 +292,7 @@ def _left(new: Topology, node: str, report: NodeReport | str) -> str:
     what = LEFT if node in new.ids else AWAY
     if isinstance(report, str):
         return f"{what}: {report}"
-    return what if report.member else f"{what}: it came back empty"
+    return what if report.member else f"{what}: it {describe_stranger(report)}"
 
 
 def _fenced_fields(new: Topology, report: NodeReport) -> dict[str, str]:

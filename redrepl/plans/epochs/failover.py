@@ -26,7 +26,7 @@ from redrepl.plans.epochs.membership import active_fields, change_call, clock_fi
 from redrepl.plans.epochs.soundness import donors_among, majority_of, sound_members, way_out, why_left
 from redrepl.plans.inspect import VISITOR, newest_topology
 from redrepl.plans.steps import Steps
-from redrepl.plans.strangers import no_member_error
+from redrepl.plans.strangers import found_instead, no_member_error, why_gone
 from redrepl.plans.topology import check_members_stayed
 from redrepl.plans.view import FOR_UPKEEP, ClusterView, EpochMoved
 from redrepl.values.effects import Plan
@@ -35,6 +35,7 @@ from redrepl.values.keys import KeyLayout
 from redrepl.values.report import Checkpoint, Mark, NodeReport
 from redrepl.values.topology import Topology
 
+LEFT_BEHIND = "an earlier failover left it behind; the workers have to bring it up first"
 STEP_SECONDS = 2.0
 """One request of a failover; a node that takes longer is left out by the next attempt."""
 
@@ -179,7 +180,7 @@ def _fence(
     found = [report for report in reports.values() if isinstance(report, NodeReport)]
     fenced = [report for report in found if report.run_id == run_ids[report.node] and report.epoch == epoch]
     if len(fenced) < majority_of(topology):
-        changed = {node: f"changed meanwhile: {answer!r}" for node, answer in gathered.answers.items() if answer != 1}
+        changed = {node: found_instead(answer) for node, answer in gathered.answers.items() if answer != 1}
         text = f"only {len(fenced)} of {len(topology.ids)} members could be fenced in epoch {epoch}"
         raise Unavailable(text, {**gathered.failures, **changed})
     check_members_stayed(topology, reports)
@@ -198,7 +199,10 @@ def choose(
     by_name = {report.node: report for report in donors}
     if order.to is not None:
         if order.to not in by_name:
-            raise Unavailable(f"node {order.to!r} cannot become the primary", {order.to: "is of an older lineage"})
+            raise Unavailable(
+                f"node {order.to!r} cannot become the primary",
+                {order.to: LEFT_BEHIND},
+            )
         return by_name[order.to]
     donors = [report for report in donors if report.node not in doubtful]
     if order.planned and previous not in by_name:
@@ -307,7 +311,7 @@ class _Installation:
     def _report(self, member: NodeReport) -> Plan[NodeReport]:
         found = (yield from self._steps.inspect(self._view.layout, (member.node,)))[member.node]
         if isinstance(found, str) or found.run_id != member.run_id:
-            raise Unavailable(f"node {member.node!r} went away meanwhile", {member.node: "restarted or silent"})
+            raise Unavailable(f"node {member.node!r} went away meanwhile", {member.node: why_gone(found)})
         if found.epoch != self._done.epoch:
             # Whoever moved it on counts on it: taken back, it would serve in an epoch that others have left.
             what = f"epoch {found.epoch}, {found.state}"
@@ -333,7 +337,7 @@ class _Installation:
         call = change_call(primary, view.layout, fields, view.topology)
         answer = yield from self._steps.ask(primary.node, call, "making it the primary")
         if answer != 1:
-            raise Unavailable(f"node {primary.node!r} changed meanwhile", {primary.node: repr(answer)})
+            raise Unavailable(f"node {primary.node!r} changed meanwhile", {primary.node: found_instead(answer)})
 
     def _publish(self, active: Sequence[NodeReport]) -> Plan[None]:
         """Tell the others the topology, so that clients learn it from whomever they ask. The primary has it anyway."""

@@ -33,6 +33,7 @@ from redrepl.plans.epochs.membership import (
 from redrepl.plans.epochs.restarts import restarted_together
 from redrepl.plans.epochs.soundness import donors_among, sound_members, way_out, why_left, witnesses_needed
 from redrepl.plans.steps import Steps
+from redrepl.plans.strangers import found_instead, why_gone
 from redrepl.plans.topology import check_members_stayed
 from redrepl.plans.view import FOR_UPKEEP, ClusterView
 from redrepl.values.effects import Plan
@@ -159,7 +160,7 @@ def _fence(view: ClusterView, report: NodeReport, topology: Topology, state: str
     yield from _change(view, report, fields, view.topology, "fencing it", steps)
     now = (yield from steps.inspect(view.layout, (report.node,)))[report.node]
     if isinstance(now, str) or now.run_id != report.run_id:
-        raise Unavailable(f"node {report.node!r} went away while it was fenced", {report.node: "restarted or silent"})
+        raise Unavailable(f"node {report.node!r} went away while it was fenced", {report.node: why_gone(now)})
     _check_not_moved_on(now, topology)
     check_members_stayed(view.topology, {report.node: now})
     return now
@@ -176,7 +177,7 @@ def _change(
 ) -> Plan[None]:
     answer = yield from steps.ask(report.node, change_call(report, view.layout, fields, topology), doing)
     if answer != 1:
-        raise Unavailable(f"node {report.node!r} changed meanwhile", {report.node: repr(answer)})
+        raise Unavailable(f"node {report.node!r} changed meanwhile", {report.node: found_instead(answer)})
 
 
 def _roll_forward(view: ClusterView, witness: NodeReport, primary: NodeReport, steps: Steps) -> Plan[int]:
@@ -213,4 +214,6 @@ def _admit(
         fields |= {"previous_end": primary.log.last_id}
     answer = yield from steps.ask(primary.node, change_call(now, view.layout, fields, topology), "admitting it again")
     if answer != 1:
-        raise Unavailable(f"primary {primary.node!r} changed while it was checked", {primary.node: repr(answer)})
+        raise Unavailable(
+            f"primary {primary.node!r} changed while it was checked", {primary.node: found_instead(answer)}
+        )

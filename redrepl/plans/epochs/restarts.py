@@ -8,6 +8,7 @@ each with its membership, and none shows that it lost data: no log may end befor
 from __future__ import annotations
 
 from redrepl.plans.epochs.soundness import way_out
+from redrepl.plans.strangers import describe_other, describe_stranger
 from redrepl.plans.view import ClusterView
 from redrepl.values.errors import Unavailable
 from redrepl.values.report import NodeReport, id_order
@@ -27,7 +28,7 @@ def restarted_together(view: ClusterView, reports: dict[str, NodeReport | str]) 
         if isinstance(report, str):
             missing[node] = report
         elif not report.is_itself:
-            missing[node] = "came back without its membership"
+            missing[node] = describe_other(report) if report.member else describe_stranger(report, reports)
         else:
             found.append(report)
     # With several primaries there is no role to give to anybody.
