@@ -100,6 +100,22 @@ MUTANTS = (
         evidence="assert ",
     ),
     Mutant(
+        name="a change of members that failed is said to have changed nothing",
+        file="redrepl/plans/epochs/changed.py",
+        old="    if set(found.ids) == set(new.ids):\n",
+        new="    if not found.ids:\n",
+        killer="tests/unit/test_changed.py::test_the_members_were_changed_and_the_new_one_is_not_ready",
+        evidence="the members were changed all the same",
+    ),
+    Mutant(
+        name="a server that was emptied is said to have come back empty",
+        file="redrepl/plans/strangers.py",
+        old="    if _was_there_in_this_run(report, reports or {}):\n",
+        new="    if not report:\n",
+        killer="tests/unit/test_reasons.py::test_a_server_that_was_emptied_is_told_from_one_that_came_back_empty",
+        evidence="was emptied while its server ran",
+    ),
+    Mutant(
         name="a monitor waits although a crash is proved",
         file="workers/redrepl_workers/monitor.py",
         old="        if verdict.is_proved:\n            return now < self._next_after_crash_at\n",
