@@ -134,7 +134,8 @@ class AsyncCoordinator(CoordinatorBase[K, V]):
         admission = Admission(KeyLayout(configuration.cluster), Purpose.SERVE)
         driver = AsyncDriver(endpoints, admission, configuration.timeout_seconds)
         self._queue = wake_ups_of(configuration)
-        clock = StampClock(cluster_clock(found), max_skew_seconds=configuration.max_skew_seconds)
+        max_skew = configuration.max_skew_seconds
+        clock = StampClock(cluster_clock(found, max_skew, driver.now()), max_skew_seconds=max_skew)
         super().__init__(
             configuration,
             found.topology,

@@ -65,7 +65,8 @@ class Coordinator(CoordinatorBase[K, V]):
             configuration, endpoints_of(found.topology, configuration, found.seed_of), Purpose.SERVE
         )
         wake_ups = wake_ups_of(configuration)
-        clock = StampClock(cluster_clock(found), max_skew_seconds=configuration.max_skew_seconds)
+        max_skew = configuration.max_skew_seconds
+        clock = StampClock(cluster_clock(found, max_skew, self._driver.now()), max_skew_seconds=max_skew)
         super().__init__(
             configuration,
             found.topology,

@@ -14,8 +14,9 @@ from redrepl.edges.clock import StampClock
 from redrepl.edges.cluster import Elsewhere
 from redrepl.edges.configuration import Configuration
 from redrepl.plans.operations.write import WriteOrder
-from redrepl.plans.topology import read_topology
+from redrepl.plans.topology import read_clocks, read_topology
 from redrepl.plans.view import ClusterView, EpochMoved, pause
+from redrepl.values.clocks import majority_ahead
 from redrepl.values.codec import Codec, decoded, encoded
 from redrepl.values.effects import Plan
 from redrepl.values.errors import RedreplError, RequestError, Unavailable
@@ -28,6 +29,9 @@ from redrepl.values.validation import check_key, check_timeout, check_ttl, check
 K = TypeVar("K")
 V = TypeVar("V")
 R = TypeVar("R")
+
+CLOCK_WAIT_SECONDS = 0.1
+"""For a majority of the nodes to tell the time, where the topology was read anew."""
 
 BETWEEN_EPOCHS_SECONDS = 0.02
 """Pause before the topology is read again while a change of members is under way."""
@@ -207,12 +211,22 @@ class Foundation(Generic[K, V]):
         known = self._view.topology.epoch
         topology = yield from read_topology(self._view, order.until)
         self._take_up(topology)  # unless another task or thread was quicker
+        if self._view.topology.epoch != known:
+            yield from self._set_clock(order.until)
         if self._view.topology.epoch == known:
             # Between epochs: the primary moves first, the others a moment later.
             yield from pause(min(order.until, self._base_driver.now() + BETWEEN_EPOCHS_SECONDS))
             if self._base_driver.now() >= order.until:
                 raise _between_epochs(moved) from moved
         return self._renewed(order)
+
+    def _set_clock(self, until: float) -> Plan[None]:
+        """Take the clock's offset from the nodes anew: the majority's, whoever the primary is now."""
+        now, physical = self._base_driver.now(), self._clock.physical
+        readings = yield from read_clocks(self._view, now, min(until, now + CLOCK_WAIT_SECONDS))
+        ahead = majority_ahead(readings.values(), len(self._view.ids), self.configuration.max_skew_seconds)
+        if ahead is not None:
+            physical.set_ahead(ahead, self._base_driver.now())
 
 
 def _between_epochs(moved: EpochMoved) -> Unavailable:

@@ -104,7 +104,10 @@ class Reads(Following[K, V]):
 
     def _confirmed(self, keys: Sequence[bytes], order: WriteOrder) -> Plan[list[Found]]:
         confirmed = yield from self._reading(
-            order, lambda view, order: read_confirmed(view, order.home, keys, order.required, order.until)
+            order,
+            lambda view, order: read_confirmed(
+                view, order.home, keys, order.required, order.until, self._clock.physical.micros()
+            ),
         )
         return [Found(record, confirmed.node) for record in confirmed.records]
 

@@ -10,12 +10,21 @@ from redrepl.edges.forking import renew_after_fork
 from redrepl.values import limits
 from redrepl.values.stamp import HybridClock, Stamp
 
+TOLERANCE_SECONDS = 0.05
+"""Smaller differences between this machine's clock and the nodes' are noise of the measurement."""
+
 
 class SystemClock:
     """Wall-clock readings; `offset_micros` is what the cluster's time is ahead of this machine's."""
 
     def __init__(self) -> None:
         self.offset_micros = 0
+
+    def set_ahead(self, seconds: float, now_seconds: float) -> None:
+        """Let it show what is so far ahead of a monotonic clock that shows ``now_seconds``, if that is a difference."""
+        change = seconds - (self.micros() / 1e6 - now_seconds)
+        if abs(change) > TOLERANCE_SECONDS:
+            self.offset_micros += round(change * 1e6)
 
     def micros(self) -> int:
         """Microseconds since 1970 by the cluster's clock."""

@@ -14,6 +14,7 @@ from redrepl.edges.driver import BlockingDriver
 from redrepl.edges.endpoint import Endpoint
 from redrepl.edges.forking import renew_after_fork
 from redrepl.plans.topology import Discovery, discover
+from redrepl.values.clocks import believed_ahead
 from redrepl.values.errors import RedreplError
 from redrepl.values.keys import KeyLayout
 from redrepl.values.report import NodeReport
@@ -21,9 +22,6 @@ from redrepl.values.topology import Topology
 
 AGAIN_SECONDS = 5.0
 """Between one look for the cluster behind the configured addresses and the next."""
-
-CLOCK_TOLERANCE_MILLIS = 50
-"""Smaller differences between this machine's clock and the primary's are noise of the measurement."""
 
 
 def find_cluster(configuration: Configuration) -> Discovery:
@@ -106,13 +104,18 @@ def open_driver(configuration: Configuration, endpoints: list[Endpoint], purpose
     return BlockingDriver(endpoints, admission, configuration.timeout_seconds)
 
 
-def cluster_clock(found: Discovery) -> SystemClock:
-    """This machine's clock, set to the primary's where they differ noticeably."""
+def cluster_clock(found: Discovery, max_skew_seconds: float, now_seconds: float) -> SystemClock:
+    """This machine's clock, set to the majority's of the nodes where they differ noticeably.
+
+    Where no majority agrees, this machine's clock decides whom to believe: the primary, unless another is right and
+    that is not. ``now_seconds``: the monotonic clock by which the nodes' clocks were read.
+    """
     clock = SystemClock()
-    primary = found.topology.primaries[0]
-    report = found.reports.get(found.seed_of.get(primary, ""))
-    if isinstance(report, NodeReport):
-        ahead_millis = report.now_millis - time.time_ns() // 1_000_000
-        if abs(ahead_millis) > CLOCK_TOLERANCE_MILLIS:
-            clock.offset_micros = ahead_millis * 1000
+    own = clock.micros() / 1e6 - now_seconds
+    reports = [found.reports.get(found.seed_of.get(node, "")) for node in found.topology.ids]
+    readings = {r.node: r.clock for r in reports if isinstance(r, NodeReport) and r.clock}
+    primary = found.seed_of.get(found.topology.primaries[0], "")
+    ahead = believed_ahead(readings, primary, len(reports), max_skew_seconds, own)
+    if ahead is not None:
+        clock.set_ahead(ahead, now_seconds)
     return clock

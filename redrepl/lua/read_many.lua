@@ -3,7 +3,8 @@
 -- again for the others. Of many keys up to PIECE large records may be read before they are left out, of PIECE keys none.
 -- Keys:      member hash, the users' keys
 -- Arguments: epoch, where to read: on 'active' members alone, or for 'upkeep' on syncing and fenced ones too,
---            most bytes of records to answer
+--            most bytes of records to answer, and from clients their time in microseconds: a node whose clock is ahead of
+--            it by more than max_age may have dropped what has a deadline, and answers nothing
 -- Answers:   {'ok', record or nil, ...}, {'refused', epoch, state}; 'foreign' in place of a record where something
 --            stands that is no string, and whatever string stands there where it is no record
 
@@ -11,7 +12,14 @@ local member = read_member()
 if not (admits(member) or (ARGV[2] == 'upkeep' and admits_catch_up(member))) then return refusal(member) end
 local FIRST, last, room, answer = 2, #KEYS, tonumber(ARGV[3]), {'ok'}
 local has_large = last - FIRST < PIECE or expects_large(FIRST, last)
-local index = FIRST
+local index, caller, now, in_doubt = FIRST, tonumber(ARGV[4]), 0, nil
+if caller then
+  now = now_micros()
+  if now > caller + member.max_age then
+    expired(now)
+    return refusal_in_doubt(member)
+  end
+end
 while index <= last do
   if has_large and index > FIRST and length_of(KEYS[index]) > room then return answer end
   local stored = redis.call('MGET', unpack(KEYS, index, has_large and index or math.min(index + PIECE - 1, last)))
@@ -24,6 +32,9 @@ while index <= last do
       has_large = has_large or length > LARGE
     elseif redis.call('EXISTS', KEYS[index]) == 1 then
       record = 'foreign'
+    elseif caller then
+      if in_doubt == nil then in_doubt = is_in_doubt(member, now) end
+      if in_doubt then return refusal_in_doubt(member) end
     end
     answer[index] = record
     index = index + 1

@@ -33,6 +33,7 @@ for place = first_operation, #ARGV, OPERATION_ARGUMENTS do
   local micros = micros_of(ARGV[place + 2])
   if micros > now + member.max_skew then return {'skewed', string.format('%.0f', now)} end
   if micros < now - member.max_age then return expired(now) end
+  if found[ARGV[place] + FIRST_KEY] == ABSENT and is_in_doubt(member, now) then return refusal_in_doubt(member) end
 end
 
 local conflict, in_conflict = {'conflict'}, {}

@@ -25,6 +25,7 @@ end
 local now, micros = now_micros(), micros_of(stamp)
 if micros > now + member.max_skew then return {'skewed', string.format('%.0f', now)} end
 if micros < now - member.max_age then return expired(now) end
+if stored == ABSENT and is_in_doubt(member, now) then return refusal_in_doubt(member) end
 local verdict, detail = carry_out(ARGV[2], stored, stamp, ARGV[4], ARGV[5], now, member.restamp_writer)
 if verdict == 'ok' then
   if lacks_memory({key}, {#detail}) then return redis.error_reply(OUT_OF_MEMORY) end

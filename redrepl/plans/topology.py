@@ -7,6 +7,7 @@ from typing import NamedTuple
 from redrepl.plans.inspect import inspect_nodes, newest_topology
 from redrepl.plans.strangers import no_member_error
 from redrepl.plans.view import ClusterView
+from redrepl.values.clocks import ClockReading
 from redrepl.values.effects import DeadlinePassed, Exchange, Failure, PlainCommand, Plan, Reply, Request
 from redrepl.values.errors import Unavailable
 from redrepl.values.keys import KeyLayout
@@ -51,6 +52,24 @@ def read_topology(view: ClusterView, until: float) -> Plan[Topology]:
     if told.topology is None:
         raise Unavailable("no member could tell the topology", told.failures)
     return told.topology
+
+
+def read_clocks(view: ClusterView, started: float, until: float) -> Plan[dict[str, ClockReading]]:
+    """The clocks of a majority of the members, or of those that answer in time. Never raises."""
+    effect = Exchange(tuple(Request(node, PlainCommand((b"TIME",))) for node in view.ids), until, fresh=True)
+    found: dict[str, ClockReading] = {}
+    failed = 0
+    while len(found) <= len(view.ids) // 2 and len(found) + failed < len(view.ids):
+        event = yield effect
+        effect = Exchange((), until)
+        if isinstance(event, Reply):
+            seconds = int(event.content[0]) + int(event.content[1]) / 1e6
+            found[event.node] = ClockReading(seconds - event.at, seconds - started)
+        elif isinstance(event, Failure):
+            failed += 1
+        else:
+            break
+    return found
 
 
 def check_members_stayed(topology: Topology, fenced: dict[str, NodeReport | str]) -> None:

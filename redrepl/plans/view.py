@@ -102,9 +102,13 @@ class ClusterView:
             epoch, _, state = (guard or b"").partition(b" ")
             raise refusal_error([b"refused", epoch, state], node, self.epoch)
 
-    def read_call(self, names: Iterable[bytes], where: bytes = ON_ACTIVE) -> ScriptCall:
-        """Records under these names, of which one answer holds the first, at least one: see `keys_to_ask`."""
-        return ScriptCall("read_many", (self.layout.member, *names), (self.epoch, where, limits.BATCH_BYTES))
+    def read_call(self, names: Iterable[bytes], where: bytes = ON_ACTIVE, now_micros: int | None = None) -> ScriptCall:
+        """Records under these names, of which one answer holds the first, at least one: see `keys_to_ask`.
+
+        now_micros: a client's clock, by which a node may notice that its own is ahead.
+        """
+        caller = () if now_micros is None else (now_micros,)
+        return ScriptCall("read_many", (self.layout.member, *names), (self.epoch, where, limits.BATCH_BYTES, *caller))
 
     def headers_call(self, names: Iterable[bytes], where: bytes = ON_ACTIVE) -> ScriptCall:
         """Headers of the records under these names."""

@@ -52,6 +52,22 @@ def majority_ahead(readings: Collection[ClockReading], members: int, max_skew_se
     return median(each.middle for each in readings if any(_covers(each, at, max_skew_seconds) for at in agreed))
 
 
+def believed_ahead(
+    readings: Mapping[str, ClockReading], primary: str, members: int, max_skew_seconds: float, own_ahead: float
+) -> float | None:
+    """What a client takes for the cluster's clock, ahead of its monotonic clock in seconds; None: its own.
+
+    The majority's; where none agrees, the primary's, unless that is off by this process's own vote.
+    """
+    ahead = majority_ahead(readings.values(), members, max_skew_seconds)
+    if ahead is not None or not readings:
+        return ahead
+    off = clocks_off(readings, members, max_skew_seconds, own_ahead)
+    right = {node: reading for node, reading in readings.items() if node not in off}
+    best = right.get(primary) or next(iter(right.values()), None)
+    return best.middle if best else None
+
+
 def _agreed(votes: Collection[ClockReading], needed: int, max_skew_seconds: float) -> list[float]:
     """Times on which so many may agree: of each such stretch the earliest end of a vote in it.
 

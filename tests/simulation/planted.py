@@ -90,8 +90,8 @@ def _write_alone(view: Any, order: Any, *rest: Any) -> Any:
     return _write_one(view, order._replace(required=0), *rest)
 
 
-def _read_alone(view: Any, home: str, keys: Any, _required: int, until: float) -> Any:
-    return _read_confirmed(view, home, keys, 0, until)
+def _read_alone(view: Any, home: str, keys: Any, _required: int, *rest: Any) -> Any:
+    return _read_confirmed(view, home, keys, 0, *rest)
 
 
 def _send_the_mark_alone(copier: Copier, wanted: Any, mark: Any = None) -> Any:

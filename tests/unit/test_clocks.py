@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from redrepl.edges.clock import SystemClock
 from redrepl.plans.copies.anti_entropy import SweepOrder, sweep
 from redrepl.plans.copies.bring_up import BringUpOrder, BroughtUp, bring_up
 from redrepl.plans.copies.upkeep import needs_bringing_up
@@ -19,9 +20,11 @@ from redrepl.plans.epochs.membership import Tolerances
 from redrepl.plans.epochs.suspicion import Suspicion
 from redrepl.plans.inspect import inspect_nodes
 from redrepl.plans.steps import Steps
-from redrepl.values.clocks import ClockReading, clocks_off, is_steady, majority_ahead
+from redrepl.plans.topology import read_clocks
+from redrepl.values.clocks import ClockReading, believed_ahead, clocks_off, is_steady, majority_ahead
 from redrepl.values.errors import Unavailable
 from redrepl.values.report import NodeReport
+from tests.unit.support.by_hand import START, UNTIL, ByHand, view
 from tests.unit.support.in_memory import Nodes
 from tests.unit.support.reports import NOW_MILLIS, report
 
@@ -92,6 +95,42 @@ def test_a_clock_that_was_ahead_is_known_by_what_it_left(evidence: Mapping[str, 
     compared = replace(found, member={**found.member, "clock_checked": str(found.latest_millis)})
     assert compared.was_ahead_seconds == 0.0
     assert replace(found, now_millis=NOW_MILLIS + 59_000).was_ahead_seconds == 0.0
+
+
+BELIEVED: list[tuple[tuple[float, ...], int, float, float | None]] = [
+    ((DAYS, 1, 2), 3, 0.0, 1.5),  # whoever the primary is
+    ((1, DAYS), 2, 0.0, 1),
+    ((DAYS, 1), 2, 0.0, 1),
+    ((DAYS, 1), 2, HOUR, DAYS),  # nobody knows: the primary's, which takes the writes
+    ((DAYS,), 3, 0.0, DAYS),
+    ((), 3, 0.0, None),
+]
+
+
+@pytest.mark.parametrize(("ahead", "members", "own", "believed"), BELIEVED)
+def test_whose_clock_a_client_believes(
+    ahead: tuple[float, ...], members: int, own: float, believed: float | None
+) -> None:
+    found = believed_ahead(readings(*ahead), "a", members, SKEW, own)
+    assert found == (None if believed is None else pytest.approx(believed, abs=0.2))
+
+
+def test_the_clocks_of_a_majority_are_enough() -> None:
+    plan = ByHand(read_clocks(view(3), START, UNTIL))
+    plan.replies("b", [b"1000", b"500000"]).fails("a").replies("c", [b"1001", b"0"])
+    assert {node: round(each.most + START, 3) for node, each in plan.result.items()} == {"b": 1000.5, "c": 1001.0}
+    assert all(each.least < each.most for each in plan.result.values())
+    assert ByHand(read_clocks(view(3), START, UNTIL)).fails("a").fails("b").fails("c").result == {}
+    assert ByHand(read_clocks(view(3), START, UNTIL)).times_out().result == {}
+
+
+def test_a_clock_is_set_by_what_it_differs() -> None:
+    clock = SystemClock()
+    own = clock.micros() / 1e6 - 7.0
+    clock.set_ahead(own + 0.01, 7.0)
+    assert clock.offset_micros == 0
+    clock.set_ahead(own + HOUR, 7.0)
+    assert clock.offset_micros == pytest.approx(HOUR * 1e6, abs=60e6)
 
 
 # In a cluster ---------------------------------------------------------------------------------------------------------

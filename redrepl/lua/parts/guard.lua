@@ -40,6 +40,18 @@ local function expired(now)
   return {'expired', string.format('%.0f', now)}
 end
 
+-- Whether this node's clock is known to have been ahead, by what `expired` noted, and it was not compared with the others
+-- since: that it has nothing under a key says nothing then.
+local function is_in_doubt(member, now)
+  local found = redis.call('HMGET', KEYS[1], 'clock_latest', 'clock_checked')
+  local latest = tonumber(found[1] or 0)
+  return latest * 1000 > now + member.max_skew and latest > tonumber(found[2] or 0)
+end
+
+local function refusal_in_doubt(member)
+  return {'refused', member.epoch, 'in doubt: its clock is, or was, ahead'}
+end
+
 -- Microseconds before which tombstones may have been purged here. What is noted never counts beyond max_age ago: a limit
 -- that was made by a clock that was ahead would else turn down new writes until time has caught up with it. So where a
 -- stamp is not older than max_age, nobody needs to ask.

@@ -116,14 +116,18 @@ class Confirmed(NamedTuple):
     at: float
 
 
-def read_confirmed(view: ClusterView, home: str, keys: Sequence[bytes], required: int, until: float) -> Plan[Confirmed]:
+def read_confirmed(
+    view: ClusterView, home: str, keys: Sequence[bytes], required: int, until: float, now_micros: int | None = None
+) -> Plan[Confirmed]:
     """Read what ``required`` copies besides ``home`` hold too; copies that lag get the record first.
 
     With one primary its record is the answer, whatever later stamp a replica holds: only the primary decides.
     With several, the latest record among those that answered is. Raises Unavailable; EpochMoved also where another copy
     than ``home`` tells so and the read cannot be confirmed without it.
+    now_micros: the client's clock. A node whose own is ahead by more than `max_age` may have dropped what it is asked
+    for, and refuses.
     """
-    reading = _ConfirmedRead(view, home, keys, required)
+    reading = _ConfirmedRead(view, home, keys, required, now_micros)
     effect = reading.opening(until)
     while True:
         event = yield effect
@@ -156,8 +160,11 @@ class _ConfirmedRead:
     ``_waiting``: copies that are asked again at ``_ask_again_at``, and why. ``_moved``: a copy is in a later epoch.
     """
 
-    def __init__(self, view: ClusterView, home: str, keys: Sequence[bytes], required: int) -> None:
+    def __init__(
+        self, view: ClusterView, home: str, keys: Sequence[bytes], required: int, now_micros: int | None = None
+    ) -> None:
         self.view = view
+        self.now_micros = now_micros
         self.home = self.source = home
         self.keys = keys
         self.names = [view.layout.data_prefix + key for key in keys]
@@ -178,7 +185,7 @@ class _ConfirmedRead:
 
     def opening(self, until: float) -> Exchange:
         """Records from home, headers from all others, at once."""
-        requests = [Request(self.home, self.view.read_call(self.names), _RECORDS)]
+        requests = [Request(self.home, self.view.read_call(self.names, now_micros=self.now_micros), _RECORDS)]
         if self.required:
             requests += [Request(node, self._headers, _HEADERS) for node in self.view.others[self.home]]
         return Exchange(tuple(requests), until, fresh=True)
@@ -253,7 +260,7 @@ class _ConfirmedRead:
         if len(self._arrived) < len(self.names):
             start = len(self._arrived)
             following = self.names[start : start + keys_to_ask(len(stored))]
-            self._due.append(Request(node, self.view.read_call(following), _RECORDS))
+            self._due.append(Request(node, self.view.read_call(following, now_micros=self.now_micros), _RECORDS))
             return
         pairs, self._arrived = zip(self.names, self._arrived, strict=True), []
         found = [None if content is None else self.view.record_at(node, name, content) for name, content in pairs]
@@ -277,7 +284,7 @@ class _ConfirmedRead:
             self._due += [Request(node, self._headers, _HEADERS) for node in self._waiting]
             self._waiting.clear()
         if (source := self._node_to_fetch_from()) is not None:
-            self._due.append(Request(source, self.view.read_call(self.names), _RECORDS))
+            self._due.append(Request(source, self.view.read_call(self.names, now_micros=self.now_micros), _RECORDS))
         elif self.records is not None and not self._fetching:
             self._begin_repairs()
         due, self._due = tuple(self._due), []
