@@ -383,8 +383,8 @@ MUTANTS = (
     Mutant(
         name="a client takes its time from the primary alone",
         file="redrepl/values/clocks.py",
-        old="    ahead = majority_ahead(readings.values(), members, max_skew_seconds)\n    if ahead is not None or not readings:",
-        new="    ahead = readings[primary].middle if primary in readings else None\n    if ahead is not None or not readings:",
+        old="    ahead = majority_ahead(readings.values(), members, max_skew_seconds)\n",
+        new="    ahead = readings[primary].middle if primary in readings else None\n",
         killer=f"{CLOCKS}::test_whose_clock_a_client_believes",
         evidence="assert ",
     ),
