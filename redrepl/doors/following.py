@@ -29,7 +29,7 @@ from redrepl.plans.view import (
 )
 from redrepl.values.effects import Plan
 from redrepl.values.errors import RedreplError, RequestError, Unavailable
-from redrepl.values.reasons import LOST
+from redrepl.values.reasons import LOST, is_refusal
 from redrepl.values.receipt import Outcome, WriteReceipt
 from redrepl.values.record import Record
 from redrepl.values.stamp import Stamp
@@ -266,8 +266,18 @@ class Pursuit:
         self._known[index] = None
 
     def never_left(self) -> bool:
-        """Whether the deciding node could not be reached, so that nothing of what is open was sent to anybody."""
-        return not any(self.may_be_out[index] or self.is_absent(index) for index in self.open())
+        """Whether the deciding node could not be reached, so that nothing of what is open was sent to anybody.
+
+        One that refused would do so again: there another primary is waited for.
+        """
+        opened = self.open()
+        if any(is_refusal(self._known_failure(index)) for index in opened):
+            return False
+        return not any(self.may_be_out[index] or self.is_absent(index) for index in opened)
+
+    def _known_failure(self, index: int) -> str:
+        receipt = self._known[index]
+        return "" if receipt is None else receipt.failed.get(self.order.home, "")
 
     def is_absent(self, index: int) -> bool:
         """Whether nobody has this write, nor can get it but by sending it again."""
@@ -275,8 +285,11 @@ class Pursuit:
 
     def _is_open(self, index: int) -> bool:
         receipt = self._known[index]
-        if receipt is None or receipt.outcome is Outcome.REJECTED:
+        if receipt is None:
             return True
+        if receipt.outcome is Outcome.REJECTED:
+            # Where every copy takes no writes, no other primary would.
+            return len(receipt.failed) < 2 or not all(map(is_refusal, receipt.failed.values()))
         if receipt.outcome is Outcome.COMMITTED:
             return False
         home = self.order.home

@@ -21,6 +21,7 @@ from redrepl.values.errors import (
     WriteNotConfirmed,
     WriteRejected,
 )
+from redrepl.values.reasons import is_refusal
 from redrepl.values.receipt import Outcome, WriteReceipt
 from redrepl.values.record import NO_DEADLINE, TOMBSTONE, VALUE, Record
 from redrepl.values.stamp import Stamp
@@ -365,7 +366,9 @@ def _failure(receipt: WriteReceipt, receipts: Sequence[WriteReceipt]) -> WriteNo
     failed = sum(1 for each in receipts if each.outcome is not Outcome.COMMITTED)
     what = f"write of {receipt.key!r}" if len(receipts) == 1 else f"write of {failed} of {len(receipts)} keys"
     if receipt.outcome is Outcome.REJECTED:
-        return WriteRejected(f"{what} was rejected: nothing was sent", receipt, receipts=receipts)
+        refused = any(map(is_refusal, receipt.failed.values()))
+        why = "no copy that was asked takes writes now" if refused else "nothing was sent"
+        return WriteRejected(f"{what} was rejected: {why}", receipt, receipts=receipts)
     held = ", ".join(sorted(receipt.acked)) or "no copy"
     needed = f"needs {receipt.required} {'copy' if receipt.required == 1 else 'copies'} besides the primary"
     text = f"{what} is not confirmed: it {needed}, confirmed by {held}; the outcome is unknown"

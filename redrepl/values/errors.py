@@ -87,7 +87,7 @@ class WriteNotConfirmed(WriteFailure):
 
 
 class WriteRejected(WriteFailure):
-    """The write certainly had no effect: nothing was sent."""
+    """The write certainly had no effect: nothing was sent, or every copy that was asked refused it."""
 
 
 class TransactionConflict(RedreplError):

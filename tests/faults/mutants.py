@@ -901,6 +901,22 @@ MUTANTS = (
         evidence="never acknowledged",
     ),
     Mutant(
+        name="what another copy took is rejected",
+        file="redrepl/plans/operations/write.py",
+        old="        if order.reach_others and not self._untouched.issuperset(tally.others):\n",
+        new="        if False:\n",
+        killer="tests/unit/test_write_one.py::test_unknown_where_another_copy_took_it",
+        evidence="Outcome.REJECTED",
+    ),
+    Mutant(
+        name="a refusal is as unknown as a lost connection",
+        file="redrepl/plans/operations/write.py",
+        old="        if not is_refusal(event.reason) or self._round != FIRST_ROUND:\n",
+        new="        if True:\n",
+        killer=f"{SERVERS}/test_refusals.py::test_what_every_copy_refuses_is_rejected_at_once_in_the_servers_words",
+        evidence="WriteNotConfirmed",
+    ),
+    Mutant(
         name="a primary that answers is well",
         file="redrepl/plans/epochs/suspicion.py",
         old="primary not in doubtful and not refuses:\n",

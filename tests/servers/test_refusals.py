@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import redis
 
-from redrepl import Outcome, RedreplError, Unavailable
+from redrepl import Outcome, Unavailable, WriteNotConfirmed, WriteRejected
 from redrepl.values.status import Condition
 from tests.servers.conftest import MakeCluster
 from tests.servers.support.cluster import Cluster
@@ -111,8 +111,32 @@ def test_probing_changes_no_records_and_makes_no_log_entries(make_cluster: MakeC
         assert client.hlen("shop:m:probe") == 1
 
 
-def test_the_error_of_a_client_has_the_servers_words(make_cluster: MakeCluster) -> None:
+@EVERY_KIND
+def test_what_every_copy_refuses_is_rejected_at_once_in_the_servers_words(make_cluster: MakeCluster, kind: str) -> None:
+    cluster = make_cluster(persistence="none")
+    for node in cluster.nodes:
+        refuse(cluster, node, kind)
+    expected = r"can't run|no permissions" if kind == "NOPERM" else kind
+    with cluster.open() as store:
+        with pytest.raises(WriteRejected, match=expected) as caught:
+            store.set_many({"x": b"1", "y": b"2"})
+        assert set(caught.value.receipt.failed) == {"a", "b", "c"}
+        if kind == "NOPERM":
+            return  # this login lacks what batches need alone
+        with pytest.raises(WriteRejected, match=expected) as caught:
+            store.set("key", b"1", level="all")
+        assert set(caught.value.receipt.failed) == {"a", "b", "c"}
+        assert {len(cluster.raw(node).records()) for node in cluster.nodes} == {0}
+
+
+def test_a_condition_that_the_primary_refuses_is_rejected(make_cluster: MakeCluster) -> None:
+    """Nobody else was asked: nothing can have happened."""
     cluster = make_cluster(persistence="none")
     refuse(cluster, "a", "READONLY")
-    with cluster.open() as store, pytest.raises(RedreplError, match="READONLY"):
-        store.set("key", b"1", timeout_seconds=0.3)
+    with cluster.open() as store:
+        with pytest.raises(WriteRejected, match="READONLY"):
+            store.increment("key", timeout_seconds=0.3)
+        with pytest.raises(WriteRejected, match="READONLY"), store.transaction(timeout_seconds=0.3) as transaction:
+            transaction.set("key", b"1")
+        with pytest.raises(WriteNotConfirmed, match="READONLY"):
+            store.set("key", b"1", timeout_seconds=0.3)

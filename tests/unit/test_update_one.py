@@ -149,3 +149,9 @@ def test_what_was_asked_meanwhile_is_over_when_the_deciding_node_has_answered() 
     asked.replies("a", b"PONG")
     assert asked.exchange == Exchange((), START, fresh=True)
     assert isinstance(asked.result, Reply)
+
+
+def test_rejected_where_the_deciding_node_takes_no_writes() -> None:
+    refusal = "READONLY You can't write against a read only replica."
+    receipt = _start(3, 1).fails("a", refusal).result.receipt
+    assert (receipt.outcome, receipt.failed) == (Outcome.REJECTED, {"a": refusal})

@@ -293,3 +293,19 @@ def test_what_the_deciding_node_refuses_keeps_its_error_and_those_under_way_land
     assert first.receipts is not None
     assert copies_of(first.receipts[0])[:2] == (set(), {"b", "c"}), "others may have it"
     assert "did not write" in first.receipts[0].failed["a"]
+
+
+OOM = "OOM command not allowed when used memory > 'maxmemory'."
+
+
+def test_a_batch_is_rejected_where_every_copy_takes_no_writes() -> None:
+    batch = _start(3, 1).fails("b", OOM).fails("a", OOM)
+    assert not batch.is_done
+    assert _outcomes(batch.fails("c", OOM)) == [REJECTED] * 3
+    assert {node for receipt in batch.result for node in receipt.failed} == set("abc")
+
+
+def test_a_batch_is_unknown_where_another_copy_took_it() -> None:
+    batch = _start(3, 1).fails("a", OOM).replies("b", 1).fails("c", OOM)
+    assert _outcomes(batch) == [UNKNOWN] * 3
+    assert all(receipt.failed["a"] == OOM for receipt in batch.result)

@@ -257,3 +257,59 @@ def test_what_was_sent_again_does_not_confirm_a_restamped_record() -> None:
     assert write.targets() == ["b", "c"]
     write.replies("b", 1, tag=again)
     assert not write.is_done, "b has answered for the record as it was proposed"
+
+
+OOM = "OOM command not allowed when used memory > 'maxmemory'."
+READONLY = "READONLY You can't write against a read only replica."
+
+
+@pytest.mark.parametrize("nodes", list(permutations("abc")))
+def test_rejected_where_every_copy_takes_no_writes(nodes: tuple[str, ...]) -> None:
+    write = _start(3, 1)
+    for node in nodes:
+        assert not write.is_done
+        write.fails(node, OOM)
+    receipt = write.result
+    assert receipt.outcome is Outcome.REJECTED
+    assert copies_of(receipt) == (set(), set(), dict.fromkeys("abc", OOM))
+
+
+def test_rejected_where_the_others_took_nothing_for_other_reasons() -> None:
+    write = _start(3, 1).fails("a", READONLY).fails("b", "refuses connections", sent=False)
+    receipt = write.replies("c", [b"has", Stamp(3000, 1).encode()]).result
+    assert receipt.outcome is Outcome.REJECTED
+    assert receipt.failed["a"] == READONLY
+
+
+@pytest.mark.parametrize("first", ["a", "b"])
+def test_unknown_where_another_copy_took_it(first: str) -> None:
+    """A failover may find it there, and it takes effect."""
+    write = _start(3, 1)
+    write = write.fails("a", OOM).replies("b", 1) if first == "a" else write.replies("b", 1).fails("a", OOM)
+    receipt = write.fails("c", OOM).result
+    assert receipt.outcome is Outcome.UNKNOWN
+    assert copies_of(receipt) == ({"b"}, set(), {"a": OOM, "c": OOM})
+
+
+def test_unknown_where_another_copy_says_nothing_and_nobody_waits_long_for_it() -> None:
+    write = _start(3, 1).fails("a", OOM).fails("b", OOM)
+    assert write.exchange.until < UNTIL
+    while not write.is_done:
+        write.looks_around()
+    assert write.result.outcome is Outcome.UNKNOWN
+    assert copies_of(write.result) == (set(), {"c"}, {"a": OOM, "b": OOM})
+
+
+def test_an_error_that_tells_of_a_log_entry_is_no_refusal() -> None:
+    write = _start(3, 1).fails("a", "ERR named in the change log, but not stored: NOPERM")
+    assert write.result.outcome is Outcome.UNKNOWN
+
+
+def test_at_async_a_refusal_is_final() -> None:
+    receipt = _start(3, 0, reach_others=False).fails("a", OOM).result
+    assert (receipt.outcome, receipt.failed) == (Outcome.REJECTED, {"a": OOM})
+
+
+def test_a_copy_that_refuses_is_named_and_not_asked_again() -> None:
+    write = _start(3, 2).replies("a", 1).replies("b", 1).fails("c", OOM)
+    assert (write.result.outcome, write.result.failed) == (Outcome.UNKNOWN, {"c": OOM})

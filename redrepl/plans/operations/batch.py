@@ -27,6 +27,7 @@ from redrepl.plans.view import ClusterView, EpochMoved, Overtaken, describe_refu
 from redrepl.values import limits
 from redrepl.values.effects import Answer, DeadlinePassed, Exchange, Failure, Plan, Reply, Request
 from redrepl.values.errors import RedreplError
+from redrepl.values.reasons import is_refusal
 from redrepl.values.receipt import Outcome, WriteReceipt
 from redrepl.values.record import Record
 from redrepl.values.stamp import STAMP_BYTES, Stamp
@@ -237,7 +238,9 @@ class _Batch:
         self.chunk = chunk
         self.order = chunk.order
         self.others = view.others[chunk.order.home]
-        self.until = chunk.order.until
+        self.until = self._deadline = chunk.order.until
+        self.refusal: Failure | None = None
+        self._untouched: set[str] = set()
         self._first_tag = first_tag
         self._calls = {FIRST_ROUND: view.write_many_call(chunk.keys, chunk.records)}
         self.due: list[tuple[str, int]] = []
@@ -266,7 +269,10 @@ class _Batch:
                 self._take_answer(event)
             else:
                 self._take_failure(event)
-            return None
+            return self._refused()
+        if isinstance(event, Failure) and is_refusal(event.reason):
+            self.refusal, self._deadline = event, min(self._deadline, event.at + GRACE_SECONDS)
+            return self._refused()
         if isinstance(event, Failure):
             return self._undecided(event)
         if event.content != 1 and is_closed(event.content, self.view.epoch):
@@ -276,15 +282,16 @@ class _Batch:
 
     def is_pending(self, passed: float) -> bool:
         """Whether waiting may still change something; ``passed``: up to when everything that happened is known."""
-        return passed < self.order.until and not self._is_done()
+        return passed < self._deadline and not self._is_done()
 
     def due_requests(self, at: float) -> list[Request]:
         """What is to be sent now, once; also where nobody is waited for any more."""
         due, self.due = self.due, []
-        if self.waiting and at >= self.resend_at and self.is_pending(at):
+        if self.waiting and at >= self.resend_at and self.is_pending(at) and self.refusal is None:
             due += list(self.waiting)
             self.waiting.clear()
-        self.until = min(self.order.until, self.resend_at) if self.waiting else self.order.until
+        is_resent = self.waiting and self.refusal is None
+        self.until = min(self._deadline, self.resend_at) if is_resent else self._deadline
         return [self._request(node, turn) for node, turn in due]
 
     def _take_decision(self, content: Answer) -> None:
@@ -317,6 +324,7 @@ class _Batch:
         """Another copy's answer: which keys it does not hold as they were sent."""
         content, turn = reply.content, reply.tag - self._first_tag
         if content != 1 and content[0] != b"some":
+            self._untouched.add(reply.node)
             if is_behind(content, self.view.epoch):
                 self.waiting[reply.node, turn] = describe_refusal(content)
                 self.resend_at = reply.at + RESEND_SECONDS
@@ -332,6 +340,8 @@ class _Batch:
     def _take_failure(self, event: Failure) -> None:
         """A copy that could not be reached; one that is not connected gets another chance soon."""
         turn = event.tag - self._first_tag
+        if not event.sent or is_refusal(event.reason):
+            self._untouched.add(event.node)
         if not event.sent and event.at < self.order.started + GRACE_SECONDS:
             self.waiting[event.node, turn] = event.reason
             self.resend_at = event.at + RESEND_SECONDS
@@ -380,6 +390,8 @@ class _Batch:
 
     def receipts(self, at: float) -> list[WriteReceipt]:
         """A receipt for each key; those that are no exception anywhere share all but key and stamp."""
+        if self.refusal is not None:
+            return self._undecided(self.refusal)
         special = self._uncertain(FIRST_ROUND) | self.restamped.keys() | self.refused.keys() | self.superseded
         ordinary = next((index for index in range(len(self.chunk.keys)) if index not in special), None)
         if ordinary is None:
@@ -420,10 +432,21 @@ class _Batch:
         reason = describe_refusal(event.content) if isinstance(event, Reply) else event.reason
         return self._undecided(Failure(event.node, event.tag, reason, self.order.reach_others, event.at))
 
+    def _refused(self) -> list[WriteReceipt] | None:
+        """Receipts, where the deciding node did nothing and it is known of all others if they did."""
+        if self.refusal is None:
+            return None
+        answered = self._untouched | self.held[FIRST_ROUND].keys() | self.failed[FIRST_ROUND].keys()
+        is_known = not self.order.reach_others or answered.issuperset(self.others)
+        return self._undecided(self.refusal) if is_known else None
+
     def _undecided(self, event: Failure) -> list[WriteReceipt]:
-        """The deciding node failed: unknown, or rejected where nothing was sent at all."""
-        failed = {**self.failed[FIRST_ROUND], event.node: event.reason}
+        """The deciding node failed: unknown, or rejected where nothing was stored at all."""
+        waiting = {node: reason for (node, _), reason in self.waiting.items()}
+        failed = {**waiting, **self.failed[FIRST_ROUND], event.node: event.reason}
         sent = event.sent or bool(self.held[FIRST_ROUND])
+        if self.refusal is not None:
+            sent = self.order.reach_others and not self._untouched.issuperset(self.others)
         if not sent:
             failed = {**dict.fromkeys(self.others, f"not sent: {event.node} cannot be used"), **failed}
         outcome = Outcome.UNKNOWN if sent else Outcome.REJECTED

@@ -26,6 +26,7 @@ from redrepl.values import limits
 from redrepl.values.effects import Answer, DeadlinePassed, Exchange, Failure, Plan, Reply, Request, ScriptCall
 from redrepl.values.errors import RequestError, TransactionConflict, Unavailable
 from redrepl.values.operation import ADD, COMPARE, DELETE, EXPIRE, SET, Operation
+from redrepl.values.reasons import is_refusal
 from redrepl.values.receipt import Outcome, WriteReceipt
 from redrepl.values.record import Record, parse_record, tombstone, value_record
 from redrepl.values.stamp import NO_STAMP, STAMP_BYTES, Stamp
@@ -228,7 +229,7 @@ class _Call:
         order, view = self._order, self._view
         event = yield from ask_decider(view, order.home, self._script_call(), order.started, order.until)
         if isinstance(event, Failure):
-            return event
+            return event._replace(sent=event.sent and not is_refusal(event.reason))
         if not isinstance(event, Reply):
             assert event is not None
             return Failure(order.home, 0, "no answer in time", True, event.at)

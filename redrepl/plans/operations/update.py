@@ -16,6 +16,7 @@ from redrepl.plans.view import ClusterView, describe_refusal
 from redrepl.values.effects import DeadlinePassed, Failure, Plan, Reply, ScriptCall
 from redrepl.values.errors import RequestError
 from redrepl.values.operation import EXPIRE
+from redrepl.values.reasons import is_refusal
 from redrepl.values.receipt import Outcome, WriteReceipt
 from redrepl.values.record import NO_DEADLINE, Record, parse_record
 from redrepl.values.stamp import NO_STAMP, Stamp
@@ -91,7 +92,7 @@ def _unanswered(
     view: ClusterView, order: WriteOrder, user_key: str | bytes, stamp: Stamp, event: Failure | DeadlinePassed
 ) -> WriteReceipt:
     tally = Tally(view.others[order.home], order.required)
-    sent = not isinstance(event, Failure) or event.sent
+    sent = not isinstance(event, Failure) or (event.sent and not is_refusal(event.reason))
     tally.fails(order.home, event.reason if isinstance(event, Failure) else "no answer in time")
     answer = receipt(tally, order, user_key, stamp, event.at)
     nobody: frozenset[str] = frozenset()

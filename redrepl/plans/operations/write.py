@@ -14,6 +14,7 @@ from redrepl.plans.view import ClusterView, Overtaken, describe_refusal, foreign
 from redrepl.values.effects import DeadlinePassed, Event, Exchange, Failure, Plan, Reply, Request, ScriptCall
 from redrepl.values.errors import ClockSkew, RedreplError
 from redrepl.values.level import ConsistencyLevel
+from redrepl.values.reasons import is_refusal
 from redrepl.values.receipt import Outcome, WriteReceipt
 from redrepl.values.record import Record
 from redrepl.values.stamp import STAMP_BYTES, Stamp
@@ -91,11 +92,14 @@ def _go_on(spread: _Spread, holders: list[str], event: Event) -> Plan[WriteRecei
             if (turned_down := spread.take_decision(event)) is not None:
                 return turned_down
         elif type(event) is Failure and event.node == home:
-            return spread.undecided(event)
+            if not spread.take_refusal(event):
+                return spread.undecided(event)
         elif type(event) is Reply:
             spread.take_answer(event)
         elif type(event) is Failure:
             spread.take_failure(event)
+        if spread.refusal is not None and (spread.is_known(event.at) or type(event) is DeadlinePassed):
+            return spread.refused(event.at)
         effect = spread.next_exchange(event)
         if effect is None:
             return spread.receipt(event.at)
@@ -130,7 +134,10 @@ def spread_decided(
 
 
 class _Spread:
-    """One record on its way to all copies. ``due``: copies that it must be sent to (again)."""
+    """One record on its way to all copies. ``due``: copies that it must be sent to (again).
+
+    refusal: what the deciding node said that takes no writes. Then the write has no effect if no other copy has it.
+    """
 
     __slots__ = (
         "_call",
@@ -138,11 +145,13 @@ class _Spread:
         "_proposed",
         "_resend_at",
         "_round",
+        "_untouched",
         "_user_key",
         "_view",
         "due",
         "order",
         "record",
+        "refusal",
         "tally",
     )
 
@@ -166,6 +175,8 @@ class _Spread:
         self._call = call
         self._resend_at = 0.0
         self._round = FIRST_ROUND
+        self._untouched: set[str] = set()
+        self.refusal: Failure | None = None
 
     def hold(self, holders: list[str]) -> None:
         """These nodes, the deciding one perhaps among them, hold the record as it was sent."""
@@ -209,6 +220,8 @@ class _Spread:
     def take_answer(self, reply: Reply) -> None:
         """What another copy answered to `write`."""
         content, tally = reply.content, self.tally
+        if content != 1:
+            self._untouched.add(reply.node)
         if content == 1:
             tally.holds(reply.node, self._proposed if reply.tag == FIRST_ROUND else self.record.stamp)
         elif content[0] in (b"ok", b"has"):
@@ -223,6 +236,8 @@ class _Spread:
         """A copy that could not be reached; what was sent in an earlier round no longer matters."""
         if event.tag != self._round:
             return
+        if not event.sent or is_refusal(event.reason):
+            self._untouched.add(event.node)
         if not event.sent and event.at < self.order.started + GRACE_SECONDS:
             self.tally.waits(event.node, event.reason)
             self._resend_at = event.at + RESEND_SECONDS
@@ -240,14 +255,40 @@ class _Spread:
         is_late = at >= order.until
         pending = tally.standing() is Standing.PENDING and not (is_late and type(event) is DeadlinePassed)
         due, self.due = self.due, ()
-        if pending and tally.waiting and at >= self._resend_at and not is_late:
+        if pending and tally.waiting and at >= self._resend_at and not is_late and self.refusal is None:
             due = (*due, *tally.waiting)
             tally.waiting.clear()
         requests = tuple([Request(node, self._call, self._round) for node in due])
         if not pending:
             # Enough is known. What is still to be sent is sent, and nobody is waited for.
             return Exchange(requests, at) if requests else None
-        return Exchange(requests, min(order.until, self._resend_at) if tally.waiting else order.until)
+        is_resent = tally.waiting and self.refusal is None
+        return Exchange(requests, min(order.until, self._resend_at) if is_resent else order.until)
+
+    def take_refusal(self, event: Failure) -> bool:
+        """Whether the deciding node certainly did nothing; then it is waited a moment for what the others say."""
+        if not is_refusal(event.reason) or self._round != FIRST_ROUND:
+            return False
+        self.refusal = event
+        self.tally.fails(event.node, event.reason)
+        self.order = self.order._replace(until=min(self.order.until, event.at + GRACE_SECONDS))
+        return True
+
+    def is_known(self, at: float) -> bool:
+        """Whether it is known of every other copy if it has the record, or no more time is left to wait for that."""
+        answered = self._untouched | self.tally.held.keys() | self.tally.failed.keys()
+        return not self.order.reach_others or at >= self.order.until or answered.issuperset(self.tally.others)
+
+    def refused(self, at: float) -> WriteReceipt:
+        """The deciding node did nothing: rejected where nobody else did anything either, else unknown."""
+        order, tally = self.order, self.tally
+        answer = receipt(tally, order, self._user_key, self._proposed, at)
+        if order.reach_others and not self._untouched.issuperset(tally.others):
+            return answer
+        nobody: frozenset[str] = frozenset()
+        others = tally.others if order.reach_others else ()
+        failed = {node: answer.failed.get(node, "has a later record") for node in (order.home, *others)}
+        return answer._replace(outcome=Outcome.REJECTED, acked=nobody, pending=nobody, failed=failed)
 
     def undecided(self, event: Failure) -> WriteReceipt:
         """The deciding node failed: unknown, or rejected where nothing was sent at all."""
