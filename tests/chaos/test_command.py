@@ -53,6 +53,7 @@ ONE_AFTER_THE_OTHER = {
 IN_SHORT = {
     "bad links": "far:primary,narrow:primary,reset:primary,forget:primary",
     "taking no writes": "no-replicas:replica,read-only:primary,denied:primary,full:primary,all-full",
+    "clocks of nodes": "clock-ahead,clock-behind:primary",
     "holding something else": "flushed:primary,log-deleted:primary,refill:replica",
 }
 """These for a moment, on one target; on the others in `test_all_faults`."""
@@ -81,7 +82,7 @@ def test_nothing_is_lost_and_all_comes_back(invoke: Invoke, tmp_path: Path, kind
 
 
 @pytest.mark.servers
-@pytest.mark.usefixtures("any_binary")
+@pytest.mark.usefixtures("any_binary", "movable_clocks")
 @pytest.mark.parametrize("kind", list(IN_SHORT))
 def test_a_moment_of_trouble_loses_nothing(invoke: Invoke, kind: str) -> None:
     run_chaos(invoke, IN_SHORT[kind], "--seconds", "2", "--clients", "2")

@@ -40,6 +40,9 @@ AFTER_FAILURE_SECONDS = 0.05
 
 CONNECT_AGAIN_SECONDS = 0.1
 
+DEADLINE_SECONDS = 86_400.0
+"""Of what is set: after the end of any run, and before that of a node whose clock steps ahead by more."""
+
 Store = Coordinator[Any, bytes]
 
 
@@ -86,7 +89,7 @@ class Recorder:
         assert isinstance(argument, str)
         value = argument.encode()
         if operation.kind == SET:
-            store.set(key, value, level=LEVEL)
+            store.set(key, value, ttl=DEADLINE_SECONDS, level=LEVEL)
             return None
         if operation.kind == ADD:
             return store.add(key, value, level=LEVEL).applied

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from redrepl.embedded import find_server_binary
+from redrepl.embedded import find_server_binary, why_clocks_are_fixed
 from redrepl_cli.chaos.faults import FAULTS, Planned, planned
 from redrepl_cli.chaos.page import html
 from redrepl_cli.chaos.picture import picture
@@ -101,15 +101,29 @@ def chaos(
     click.get_current_context().meta[DEBUG] = debug
     if report_file is not None:
         _check_report_file(report_file)
+    plan = plan or _all_that_can_be()
     settings = Settings(
-        find_server_binary(binary), seconds, copies, clients, keys, secrets.randbelow(1 << 31) if seed is None else seed
+        find_server_binary(binary),
+        seconds,
+        copies,
+        clients,
+        keys,
+        secrets.randbelow(1 << 31) if seed is None else seed,
+        moves_clocks=any(each.fault.moves_clocks for each in plan),
     )
     try:
-        run = perform(settings, plan or planned(None), say)
+        run = perform(settings, plan, say)
     except ClientFailed as error:
         raise CommandFailed(str(error), ExitCode.ERROR) from error
     say(f"checking {len(run.operations):,} operations")
     return _show(judge(run), report_file, output_format)
+
+
+def _all_that_can_be() -> list[Planned]:
+    reason = why_clocks_are_fixed()
+    if reason is not None:
+        say(f"without faults of the nodes' clocks: {reason}")
+    return planned(None, clocks_can_be_moved=reason is None)
 
 
 def _check_report_file(file: Path) -> None:

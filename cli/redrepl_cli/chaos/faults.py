@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from redrepl.embedded.proxy import TcpProxy
-from redrepl_cli.chaos import holdings, links, refusals
+from redrepl_cli.chaos import holdings, links, node_clocks, refusals
 from redrepl_cli.chaos.scene import EVERYBODY, Harm, Scene, meanwhile
 from redrepl_cli.chaos.stage import CLIENTS, HALF, MAX_SKEW_SECONDS, TIMEOUT_SECONDS, WORKERS
 
@@ -41,12 +41,13 @@ SKEWS_SECONDS = (0.75 * MAX_SKEW_SECONDS, -0.75 * MAX_SKEW_SECONDS, 2.5 * MAX_SK
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A kind of fault. ``targets``: the roles that it can hit."""
+    """A kind of fault. ``targets``: the roles that it can hit. ``moves_clocks``: the nodes' clocks must be movable."""
 
     name: str
     summary: str
     harm: Harm
     targets: tuple[str, ...] = (PRIMARY, REPLICA)
+    moves_clocks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +213,18 @@ _ALL = (
     Fault("log-deleted", "its change log is deleted by hand", holdings.log_deleted),
     Fault("refill", f"restarted without its data, beside {holdings.BULK_KEYS:,} more keys", holdings.refilled),
     Fault("clocks", "the clients' clocks jump, one of them too far", _clocks, (NOBODY,)),
+    Fault(
+        "clock-ahead",
+        f"the node's clock steps {node_clocks.STEP_SECONDS / 3600:g} hours ahead, and back at the end",
+        node_clocks.stepped(node_clocks.STEP_SECONDS),
+        moves_clocks=True,
+    ),
+    Fault(
+        "clock-behind",
+        f"the node's clock steps {node_clocks.STEP_SECONDS / 3600:g} hours back, and is set right at the end",
+        node_clocks.stepped(-node_clocks.STEP_SECONDS),
+        moves_clocks=True,
+    ),
     Fault("clients", "kill -9 of one client after the other", _clients, (NOBODY,)),
     Fault("workers", "kill -9 of all workers, started again at the end", _workers, (NOBODY,)),
     Fault("queue", "kill -9 of the queue's server, started again empty at the end", _queue_away, (NOBODY,)),
@@ -220,13 +233,14 @@ _ALL = (
 FAULTS: Final = {fault.name: fault for fault in _ALL}
 
 
-def planned(names: str | None) -> list[Planned]:
-    """The faults of a list such as "kill,freeze:primary", in its order; all where there is none.
+def planned(names: str | None, *, clocks_can_be_moved: bool = True) -> list[Planned]:
+    """The faults of a list such as "kill,freeze:primary", in its order; all that can be had where there is none.
 
     Raises ValueError for a name or target that does not exist.
     """
     chosen: list[Planned] = []
-    for text in [name.strip() for name in names.split(",")] if names is not None else list(FAULTS):
+    possible = [name for name, fault in FAULTS.items() if clocks_can_be_moved or not fault.moves_clocks]
+    for text in [name.strip() for name in names.split(",")] if names is not None else possible:
         name, _, role = text.partition(":")
         fault = FAULTS.get(name)
         if fault is None:

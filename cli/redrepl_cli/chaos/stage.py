@@ -42,7 +42,7 @@ TOMBSTONE_RETENTION_SECONDS = 2 * (MAX_AGE_SECONDS + MAX_SKEW_SECONDS)
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The size of a run. ``seconds``: how long each fault lasts."""
+    """The size of a run. ``seconds``: how long each fault lasts. ``moves_clocks``: some of them move nodes' clocks."""
 
     binary: ServerBinary
     seconds: float = 6.0
@@ -50,6 +50,7 @@ class Settings:
     clients: int = 4
     keys: int = 50
     seed: int = 0
+    moves_clocks: bool = False
 
 
 class Stage:
@@ -78,7 +79,9 @@ class Stage:
 
     def _open(self, stack: ExitStack) -> None:
         settings = self.settings
-        servers = EmbeddedCluster(settings.copies, binary=settings.binary, persistence="aof")
+        servers = EmbeddedCluster(
+            settings.copies, binary=settings.binary, persistence="aof", movable_clocks=settings.moves_clocks
+        )
         self.servers = stack.enter_context(servers).servers
         self.queue = stack.enter_context(EmbeddedServer("queue", settings.binary))
         self.folder = self._new_folder(stack)
