@@ -16,7 +16,7 @@ from redrepl.plans.copies.anti_entropy import SweepOrder, Swept, is_sweep_due, s
 from redrepl.plans.copies.bring_up import BringUpOrder, BroughtUp, bring_up
 from redrepl.plans.copies.catch_up import trim_log
 from redrepl.plans.copies.discarded import DiscardedRecord, DiscardedRecords, list_discarded, read_discarded
-from redrepl.plans.copies.upkeep import Retention, needs_bringing_up, trim_floor
+from redrepl.plans.copies.upkeep import Retention, held_from, needs_bringing_up, trim_floor
 from redrepl.plans.copies.verify import VerifyReport, verify
 from redrepl.plans.epochs.accept_loss import accept_loss as go_on_with_loss
 from redrepl.plans.epochs.change_members import change_topology
@@ -238,6 +238,7 @@ class Administration:
             exactly,
             fails_over,
             self._driver.wall_ahead_seconds(),
+            self.configuration.sync_keys_per_second,
         )
         return self._run(bring_up(self._layout, self._nodes, node, order), on_progress)
 
@@ -275,7 +276,12 @@ class Administration:
     def trim_logs(self, topology: Topology, reports: dict[str, NodeReport | str]) -> int:
         """Cut what every member has confirmed from the change logs; answers how many entries went."""
         options = self.configuration
-        retention = Retention(options.log_retention_seconds, options.log_retention_entries, options.log_cap_entries)
+        retention = Retention(
+            options.log_retention_seconds,
+            options.log_retention_entries,
+            options.log_cap_entries,
+            options.log_cap_bytes,
+        )
         return sum(
             self._trim(topology, report, reports, retention)
             for report in reports.values()
@@ -355,8 +361,9 @@ class Administration:
         if floor is None and report.log.length <= retention.cap_entries:
             return 0
         steps = Steps(self._driver.now())
-        keep_from = floor or report.log_floor
-        return self._run(trim_log(ClusterView(topology), report.node, keep_from, retention.cap_entries, steps))
+        keep_from, held = floor or report.log_floor, held_from(topology, report)
+        caps = (retention.cap_entries, steps, held, retention.cap_bytes)
+        return self._run(trim_log(ClusterView(topology), report.node, keep_from, *caps))
 
     def _change(self, old: Topology, new: Topology) -> dict[str, str]:
         try:

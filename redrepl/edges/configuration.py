@@ -39,6 +39,7 @@ class Configuration:
     able to serve reads. failover: "automatic" (workers and monitors give the role of a primary that is away to another
     node) or "manual". anti_entropy: what a sweep over all keys does about differences: "repair" them, only "report"
     them, or "off" for no sweeps. routes: members that are not among the nodes, with their ``connect_url``.
+    sync_keys_per_second: the rate at which a node is filled; 0: as fast as clients allow.
     probe_seconds and the failover_after_*, log_*, sweep_* and tombstone_* settings: see
     `redrepl.values.limits`.
     """
@@ -64,6 +65,8 @@ class Configuration:
     log_retention_seconds: float = limits.LOG_RETENTION_SECONDS
     log_retention_entries: int = limits.LOG_RETENTION_ENTRIES
     log_cap_entries: int = limits.LOG_CAP_ENTRIES
+    log_cap_bytes: int = limits.LOG_CAP_BYTES
+    sync_keys_per_second: int = 0
     anti_entropy: str = REPAIR
     sweep_every_seconds: float = limits.SWEEP_EVERY_SECONDS
     sweep_keys_per_second: int = limits.SWEEP_KEYS_PER_SECOND
@@ -220,7 +223,7 @@ def _check(configuration: Configuration) -> None:
         raise ConfigError(f"anti_entropy must be {allowed}, not {configuration.anti_entropy!r}")
     for name, option in _OPTIONS.items():
         value = getattr(configuration, name)
-        if isinstance(option.default, (int, float)) and not value > 0:
+        if isinstance(option.default, (int, float)) and not value > 0 and (option.default or value < 0):
             raise ConfigError(f"{name} must be more than 0, not {value!r}")
         if value == float("inf"):
             raise ConfigError(f"{name} must be finite, not {value!r}")

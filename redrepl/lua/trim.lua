@@ -1,12 +1,18 @@
 -- flags: allow-oom
 -- include: guard position
--- Cut the change log. A member whose mark lies before the floor needs a full sync.
+-- Cut the change log. A member whose mark lies before the floor needs a full sync. Where a walk that fills a node holds
+-- the log from a place on, more entries than usual are kept from there, as long as they take no more than so many bytes;
+-- how many they take is worked out from some of the oldest and newest.
 -- Keys:      member hash, change log
--- Arguments: epoch, stream id of the first entry to keep, most entries to keep whatever that costs
+-- Arguments: epoch, stream id of the first entry to keep, most entries to keep whatever that costs, stream id from which
+--            on the log is held ('' where it is not), most bytes to keep of a log that is held
 -- Answers:   {'ok', entries removed}, {'refused', epoch, state}
+
+local SAMPLE, ENTRY_BYTES, FIELD_BYTES = 32, 24, 3
 
 local member = read_member()
 if not admits_catch_up(member) then return refusal(member) end
+local keep_from, cap, held, cap_bytes = ARGV[2], tonumber(ARGV[3]), ARGV[4] or '', tonumber(ARGV[5])
 local removed = 0
 
 local function raise_floor(id)
@@ -16,9 +22,30 @@ local function raise_floor(id)
   return true
 end
 
-if raise_floor(ARGV[2]) then removed = redis.call('XTRIM', KEYS[2], 'MINID', '~', ARGV[2]) end
-if redis.call('XLEN', KEYS[2]) > tonumber(ARGV[3]) then
-  removed = removed + redis.call('XTRIM', KEYS[2], 'MAXLEN', '~', ARGV[3])
+local function cut_before(id)
+  if raise_floor(id) then removed = removed + redis.call('XTRIM', KEYS[2], 'MINID', '~', id) end
+end
+
+local function bytes_per_entry()
+  local bytes, count = 0, 0
+  for _, name in ipairs({'XRANGE', 'XREVRANGE'}) do
+    local first, last = '-', '+'
+    if name == 'XREVRANGE' then first, last = '+', '-' end
+    for _, entry in ipairs(redis.call(name, KEYS[2], first, last, 'COUNT', SAMPLE)) do
+      count, bytes = count + 1, bytes + ENTRY_BYTES
+      for _, text in ipairs(entry[2]) do bytes = bytes + #text + FIELD_BYTES end
+    end
+  end
+  return bytes / math.max(1, count)
+end
+
+cut_before(keep_from)
+if redis.call('XLEN', KEYS[2]) > cap and held ~= '' then
+  cut_before(held)
+  cap = math.max(cap, math.floor(cap_bytes / bytes_per_entry()))
+end
+if redis.call('XLEN', KEYS[2]) > cap then
+  removed = removed + redis.call('XTRIM', KEYS[2], 'MAXLEN', '~', cap)
   local first = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)
   if first[1] then raise_floor(first[1][1]) end
 end

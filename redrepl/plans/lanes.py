@@ -59,7 +59,15 @@ class Lanes:
         """Start a request and wait for its answer."""
         return self.answer(self.start(node, command, doing))
 
-    def _take(self, event: Event, ticket: int) -> None:
+    def rest(self, seconds: float) -> Plan[None]:
+        """Let time pass; answers that come meanwhile are kept for those who wait for them."""
+        until = self._steps.at + seconds
+        while self._steps.at < until:
+            requests, self._unsent = tuple(self._unsent), []
+            event = yield Exchange(requests, until, fresh=len(requests) == len(self._started))
+            self._take(event, ticket=None)
+
+    def _take(self, event: Event, ticket: int | None) -> None:
         assert event is not None
         self._steps.at = event.at
         if isinstance(event, Reply):
@@ -68,7 +76,7 @@ class Lanes:
             self._failures[event.tag] = self._failure(event.tag, event.reason)
         elif isinstance(event, Failure):
             raise self._failure(event.tag, event.reason)
-        elif not self._is_over(ticket):
+        elif ticket is not None and not self._is_over(ticket):
             raise self._failure(ticket, "no answer in time")
 
     def _failure(self, ticket: int, reason: str) -> Unavailable:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from redrepl.plans.steps import Steps
 from redrepl.plans.view import FOR_UPKEEP, ON_ACTIVE, ClusterView, check_admitted
 from redrepl.values import limits
-from redrepl.values.effects import PlainCommand, Plan, ScriptCall
+from redrepl.values.effects import Answer, PlainCommand, Plan, ScriptCall
 from redrepl.values.record import NO_DEADLINE
 
 SCAN_START = b"0"
@@ -16,9 +16,18 @@ def scan_page(
     view: ClusterView, node: str, cursor: bytes, steps: Steps, prefix: bytes = b""
 ) -> Plan[tuple[bytes, list[bytes]]]:
     """One page of names of user keys; a name may come twice over a whole walk. Cursor `0` again: the walk is over."""
+    return parse_page((yield from steps.ask(node, scan_command(view, cursor, prefix), "listing keys")))
+
+
+def scan_command(view: ClusterView, cursor: bytes, prefix: bytes = b"", count: int | None = None) -> PlainCommand:
+    """The request of `scan_page`; ``count``: keys that the server looks at, SCAN_KEYS unless told."""
     pattern = view.layout.pattern_for(prefix)
-    command = PlainCommand((b"SCAN", cursor, b"MATCH", pattern, b"COUNT", limits.SCAN_KEYS))
-    following, names = yield from steps.ask(node, command, "listing keys")
+    return PlainCommand((b"SCAN", cursor, b"MATCH", pattern, b"COUNT", count or limits.SCAN_KEYS))
+
+
+def parse_page(answer: Answer) -> tuple[bytes, list[bytes]]:
+    """What `scan_page` answers, from the server's answer."""
+    following, names = answer
     return following, list(dict.fromkeys(names))
 
 

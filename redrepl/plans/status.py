@@ -25,6 +25,7 @@ from redrepl.values.report import NodeReport, id_order
 from redrepl.values.status import ClusterStatus, Condition, NodeStatus, ReplicationStats, SweepStatus
 from redrepl.values.sweep import read_last, read_under_way
 from redrepl.values.topology import Member, NodeState
+from redrepl.values.walk import WALKED, walks_under_way
 
 COPIES_WITH_FAILOVER = 3
 """Of two copies neither is a majority: there the role moves while both are there, and not when the primary fails."""
@@ -197,7 +198,7 @@ def node_state(
     if report.has_restarted:
         return NodeState.SYNCING, "restarted; the workers look what it lost before it serves again"
     if report.state == "syncing":
-        return NodeState.SYNCING, "is being brought up by the workers"
+        return NodeState.SYNCING, _filling(report) or "is being brought up by the workers"
     if report.epoch != view.topology.epoch:
         return (
             NodeState.SYNCING,
@@ -219,6 +220,16 @@ def _what_happens(view: ClusterView, member: Member, stranger: NodeReport, repor
     if reports and not any(isinstance(source, NodeReport) and source.is_serving for source in sources):
         return f"{what}; it is filled once a primary serves"
     return f"{what}; the workers fill it"
+
+
+def _filling(report: NodeReport) -> str | None:
+    """How far a walk that fills the node is, in words."""
+    for source, walk in walks_under_way(report).items():
+        share = min(100, 100 * walk.keys // max(1, walk.total))
+        what = "what was written meanwhile" if walk.phase == WALKED else f"{walk.phase} keys, {share} % of {walk.total}"
+        anew = f"; begun anew {walk.begun_anew} times, the log was cut behind it: raise log_cap_bytes"
+        return f"is being filled from {source} by the workers: {what}{anew if walk.begun_anew else ''}"
+    return None
 
 
 def lag_of(survey: Survey, target: str) -> Lag | None:

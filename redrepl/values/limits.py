@@ -143,5 +143,12 @@ SWEEP_KEYS_PER_SECOND: Final = 5_000
 TOMBSTONE_RETENTION_SECONDS: Final = 24 * 3600.0
 """Tombstones stay at least this long. They cost memory, and purging sooner gains little."""
 
+LOG_CAP_BYTES: Final = 512 * 1024 * 1024
+"""Bytes that a log may take while a walk that fills a node holds it: some nine million changes. Beyond it the log is
+cut and the walk begins anew."""
+
+HOLD_SECONDS: Final = 600.0
+"""A walk that nobody goes on with holds the source's log for so long."""
+
 LOG_CAP_ENTRIES: Final = 1_000_000
 """Log entries a node keeps for a member that is away; past it the log is cut and that member needs a full sync."""

@@ -22,7 +22,9 @@ CATCH_UP_CALLS: dict[str, tuple[list[bytes], tuple[bytes | int, ...]]] = {
     "checkpoint": ([], (b"inc 1-0 1 b inc 1-0 1 7", 4)),
     "replace": ([b"key"], (b"", RECORD, b"undecided", 10, 10_000)),
     "confirm": ([], (b"b", b"1-0", 1, b"1")),
-    "trim": ([], (b"1-0", 1)),
+    "trim": ([], (b"1-0", 1, b"", 0)),
+    "hold": ([], (b"hold b", b"1-0 1", 1000)),
+    "note_walk": ([], (b"walk b", b"{}")),
     "note_sweep": ([], (b"last", b"{}", b"under_way")),
 }
 UPKEEP_READS: dict[str, tuple[list[bytes], tuple[bytes | int, ...]]] = {

@@ -1,4 +1,4 @@
-"""`confirm` and `trim`: how far a log is confirmed elsewhere, and what of it is cut."""
+"""`confirm`, `hold` and `trim`: how far a log is confirmed elsewhere, what of it is held, and what is cut."""
 
 from __future__ import annotations
 
@@ -116,3 +116,57 @@ def test_below_the_cap_nothing_is_cut(node: Node) -> None:
 def test_trimming_an_empty_log_is_no_error(node: Node) -> None:
     assert node.call("trim", [], EPOCH, b"5-0", 10) == [b"ok", 0]
     assert _floor(node) == b"5-0"
+
+
+ROOM = 1 << 30
+
+
+def test_a_log_that_is_held_is_kept_past_the_cap_from_there(node: Node) -> None:
+    ids = _fill(node, 1000)
+    verdict, removed = node.call("trim", [], EPOCH, b"0-0", 100, ids[300], ROOM)
+    left = [stream_id for stream_id, _ in node.client.xrange(LAYOUT.log)]
+    assert verdict == b"ok"
+    assert left == ids[removed:]
+    assert ids[300] in left, "what came before may go, and nothing else"
+    assert _floor(node) == ids[300]
+
+
+def test_below_the_cap_nothing_is_cut_before_what_is_held(node: Node) -> None:
+    ids = _fill(node, 50)
+    assert node.call("trim", [], EPOCH, b"0-0", 100, ids[30], ROOM) == [b"ok", 0]
+    assert _floor(node) is None or _floor(node) == b"0-0"
+
+
+@pytest.mark.parametrize(("cap_bytes", "least", "most"), [(30_000, 250, 700), (1, 100, 300), (ROOM, 1000, 1000)])
+def test_a_log_that_is_held_takes_no_more_than_so_many_bytes(node: Node, cap_bytes: int, least: int, most: int) -> None:
+    """An entry of these tests takes some 60 bytes. Never less is kept than for anybody else."""
+    ids = _fill(node, 1000)
+    verdict, removed = node.call("trim", [], EPOCH, b"0-0", 100, ids[0], cap_bytes)
+    left = [stream_id for stream_id, _ in node.client.xrange(LAYOUT.log)]
+    assert (verdict, left) == (b"ok", ids[removed:])
+    assert least <= len(left) <= most
+    assert _floor(node) == (left[0] if removed else ids[0])
+
+
+def test_a_hold_lasts_for_a_while_by_the_nodes_clock(node: Node) -> None:
+    ids = _fill(node, 5)
+    before = node.now_micros() // 1000
+    assert node.call("hold", [], EPOCH, b"hold b", ids[2] + b" 3", 60_000) == [b"ok", b"0-0", 5]
+    place, count, until = (node.client.hget(LAYOUT.member, "hold b") or b"").split()
+    assert (place, count) == (ids[2], b"3")
+    assert before + 60_000 <= int(until) <= node.now_micros() // 1000 + 60_001
+    node.call("trim", [], EPOCH, ids[3], 1000, b"", 0)
+    assert node.call("hold", [], EPOCH, b"hold b", b"", 60_000) == [b"ok", ids[3], 5]
+    assert node.client.hget(LAYOUT.member, "hold b") is None
+
+
+def test_a_hold_on_a_node_without_a_log(node: Node) -> None:
+    assert node.call("hold", [], EPOCH, b"hold b", b"0-0 0", 1000) == [b"ok", b"0-0", 0]
+
+
+def test_a_walk_is_noted_and_forgotten(node: Node) -> None:
+    node.enrol(state="syncing")
+    assert node.call("note_walk", [], EPOCH, b"walk a", b"text") == 1
+    assert node.client.hget(LAYOUT.member, "walk a") == b"text"
+    assert node.call("note_walk", [], EPOCH, b"walk a", b"") == 1
+    assert node.client.hget(LAYOUT.member, "walk a") is None

@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from zlib import crc32
 
 import fakeredis
 import hiredis
@@ -178,11 +179,15 @@ _LUA = _Lua()
 
 
 class Server:
-    """One server's data and what it answers. ``run_id`` changes with every start; then no script is loaded."""
+    """One server's data and what it answers. ``run_id`` changes with every start; then no script is loaded.
+
+    page_names: the most that one SCAN answers.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.run_id = ""
+        self.page_names = 1000
         self.scripts: set[bytes] = set()
         self._fake = fakeredis.FakeServer(version=(7,))
         # Streams are cut by whole blocks; blocks of two entries let short logs be cut at all.
@@ -235,4 +240,15 @@ class Server:
         name, *rest = _encoded(command.arguments)
         if name == b"INFO":
             return b"# Server\r\nrun_id:%b\r\n" % self.run_id.encode()
+        if name == b"SCAN":
+            return self._scan(*rest)
         return self._socket.run(name.decode().lower(), tuple(rest))
+
+    def _scan(self, cursor: bytes, _match: bytes, pattern: bytes, _count: bytes, count: bytes) -> list[Any]:
+        """A page of names in an order that stays as keys come and go: what is there all the time comes, as promised."""
+        names: list[bytes] = self._socket.run("keys", (pattern,))
+        found = sorted((crc32(name) + 1, name) for name in names)
+        left = [pair for pair in found if pair[0] > int(cursor)]
+        page = left[: min(int(count), self.page_names)]
+        is_last = len(page) == len(left)
+        return [b"0" if is_last else b"%d" % page[-1][0], [name for _, name in page]]

@@ -22,6 +22,7 @@ class Profile(NamedTuple):
     then a cluster that waits for its operator is right. moves: whether operators move the primary's role.
     unattended: no operator comes where the workers do not get any further. purges: much is deleted, over so long a time
     that tombstones go while others are still under way. members: in every history members are taken out and in.
+    walks: members come back empty, keys are walked one by one, jobs end after a page, and logs are cut soon.
     """
 
     faults: tuple[str, ...]
@@ -31,6 +32,7 @@ class Profile(NamedTuple):
     largest_skew_seconds: float = 0.2
     purges: bool = False
     members: bool = False
+    walks: bool = False
 
 
 PROFILES = {
@@ -45,6 +47,7 @@ PROFILES = {
     "unattended": Profile(NETWORK + RESTARTS + PROGRAMS + CLOCKS, unattended=True),
     "calm": Profile((), moves=False),
     "members": Profile((*NETWORK, "kill", *PROGRAMS, *CLOCKS), members=True),
+    "walks": Profile((*NETWORK, "kill", "kill empty", *PROGRAMS), walks=True),
     "purges": Profile(NETWORK + RESTARTS + PROGRAMS + CLOCKS, largest_skew_seconds=0.05, purges=True),
 }
 
@@ -54,7 +57,8 @@ class Settings(NamedTuple):
 
     sweeps: whether workers compare all keys and purge tombstones, as soon as these are confirmed. changers: operators
     who take members out and in again. No data is lost then: what the primary and a leaving member alone confirmed
-    stands on one copy until the workers have shipped it.
+    stands on one copy until the workers have shipped it. page_names: names on one page of a walk. hurries: how often a
+    job of the workers ends after its first page.
     """
 
     copies: int
@@ -77,12 +81,16 @@ class Settings(NamedTuple):
     unattended: bool
     sweeps: bool
     changers: int
+    page_names: int = 1000
+    hurries: float = 0.2
 
 
 def draw(random: Random, profile: Profile, copies: int) -> Settings:
     """The settings of one history."""
     if profile.purges:
         return _with_purges(random, draw(random, profile._replace(purges=False), copies))
+    if profile.walks:
+        return _with_walks(random, draw(random, profile._replace(walks=False), copies))
     clients, threads = random.choice(((2, 1), (3, 1), (2, 2), (4, 1)))
     fails_over = random.random() < 0.5
     settings = Settings(
@@ -132,6 +140,22 @@ def _with_purges(random: Random, settings: Settings) -> Settings:
         tolerances=Tolerances(max_age_seconds=0.4, max_skew_seconds=0.2),
         tick_seconds=random.choice((0.1, 0.3)),
         sweeps=True,
+    )
+
+
+def _with_walks(random: Random, settings: Settings) -> Settings:
+    """Several keys on pages of one, and logs that are cut under a walk, or held for it."""
+    habits = settings.habits._replace(keys=("x", "y", "z"), operations=60, pause_seconds=random.choice((0.1, 0.3)))
+    caps = Retention(0.1, 0, random.choice((2, 6, 100_000)), random.choice((100, 500, 1 << 29)))
+    return settings._replace(
+        habits=habits,
+        retention=caps,
+        faults=tuple(sorted({*settings.faults, "kill empty"})),
+        changers=0,
+        workers=random.choice((1, 2)),
+        tick_seconds=random.choice((0.1, 0.3)),
+        page_names=random.choice((1, 2)),
+        hurries=random.choice((0.2, 0.7)),
     )
 
 

@@ -124,6 +124,7 @@ class Simulation:
             crash_seconds=0.1,
             silence_seconds=self.random.choice((0.2, 0.7)),
             sweeps=settings.sweeps,
+            hurries=settings.hurries,
         )
         self.clients: list[Client] = []
         self.keepers: dict[Program, str] = {}
@@ -185,6 +186,7 @@ class Simulation:
         machines = []
         for node in self.nodes:
             server = _SERVERS.setdefault(node, Server(node))
+            server.page_names = self.settings.page_names
             machine = Machine(self.world, server, LAYOUT, sources, self._skew())
             tolerances = self.settings.tolerances
             machine.ask(enrol_call(self.topology, node, "active", server.run_id, f"inc-{node}", tolerances))

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from redrepl.plans.copies.anti_entropy import SweepOrder, sweep
 from redrepl.plans.copies.bring_up import BringUpOrder, bring_up
 from redrepl.plans.copies.catch_up import trim_log
-from redrepl.plans.copies.upkeep import Retention, needs_bringing_up, trim_floor
+from redrepl.plans.copies.upkeep import Retention, held_from, needs_bringing_up, trim_floor
 from redrepl.plans.epochs.change_members import change_topology
 from redrepl.plans.epochs.failover import FailoverOrder, fail_over
 from redrepl.plans.epochs.membership import Tolerances
@@ -29,13 +29,15 @@ from redrepl.values.topology import Member, NodeRole, Topology
 from tests.simulation.programs import Program, Rest, Script
 
 Reports = dict[str, NodeReport | str]
+NO_CAP = 100_000
 
 
 class Customs(NamedTuple):
     """How a cluster is looked after, durations in seconds.
 
     fails_over: workers hand the role of a primary that restarted to another node. crash_seconds, silence_seconds: what
-    a monitor puts up with before it replaces a primary that is down, or silent.
+    a monitor puts up with before it replaces a primary that is down, or silent. hurries: how often a job ends after its
+    first page.
     """
 
     layout: KeyLayout
@@ -49,6 +51,7 @@ class Customs(NamedTuple):
     crash_seconds: float
     silence_seconds: float
     sweeps: bool
+    hurries: float = 0.2
 
 
 class Count:
@@ -95,7 +98,7 @@ def _sweep(program: Program, customs: Customs, count: Count) -> Script:
 
 def _bring_up(program: Program, customs: Customs, random: Random, count: Count, node: str) -> Script:
     now = program.now()
-    stop_at = now + (60.0 if random.random() < 0.8 else 0.0)
+    stop_at = now + (60.0 if random.random() < 1.0 - customs.hurries else 0.0)
     incarnation = f"inc-{random.getrandbits(48):012x}"
     exactly = random.random() < 0.02
     order = BringUpOrder(incarnation, customs.tolerances, now, stop_at, exactly, customs.fails_over)
@@ -117,11 +120,14 @@ def _trim(program: Program, customs: Customs, count: Count, topology: Topology, 
         if isinstance(report, str) or not report.is_serving or report.epoch != topology.epoch:
             continue
         floor = trim_floor(topology, report, reports, customs.retention)
-        if floor is None and report.log.length <= customs.retention.cap_entries:
+        # What only a replica's log names is undecided; cut without need, it is left to an operator's repair.
+        cap = customs.retention.cap_entries if report.node == topology.decider else NO_CAP
+        if floor is None and report.log.length <= cap:
             continue
-        steps, keep_from = Steps(program.now()), floor or report.log_floor
+        steps, keep_from, held = Steps(program.now()), floor or report.log_floor, held_from(topology, report)
+        caps = (cap, steps, held, customs.retention.cap_bytes)
         try:
-            yield trim_log(ClusterView(topology), report.node, keep_from, customs.retention.cap_entries, steps)
+            yield trim_log(ClusterView(topology), report.node, keep_from, *caps)
         except RedreplError:
             return
         count.add("trim")

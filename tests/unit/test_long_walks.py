@@ -28,6 +28,7 @@ ANSWER_SECONDS = 0.3 * STEP_SECONDS
 """A look at a node that is asked to write too is three answers."""
 
 OLD = 3 * MAX_AGE_SECONDS
+LONG = float("inf")
 
 
 @pytest.fixture
@@ -71,14 +72,14 @@ def test_slow_nodes_of_these_tests_do_exceed_a_deadline(nodes: Nodes) -> None:
 
 def test_an_empty_replica_is_filled(nodes: Nodes) -> None:
     nodes.lose_everything("b")
-    assert _slowly(nodes, lambda: nodes.bring_up("b")).activated
+    assert _slowly(nodes, lambda: nodes.bring_up("b", budget_seconds=LONG)).activated
     assert nodes.contents("b") == nodes.contents("a")
 
 
 def test_a_replica_is_walked_that_has_everything_and_more(nodes: Nodes) -> None:
     for number in range(KEYS):
         nodes.put("b", b"more-%02d" % number, nodes.value(b"more", OLD))
-    done = _slowly(nodes, lambda: nodes.bring_up("b", exactly=True))
+    done = _slowly(nodes, lambda: nodes.bring_up("b", exactly=True, budget_seconds=LONG))
     assert (done.full_syncs, done.undecided_replaced) == (1, KEYS)
 
 

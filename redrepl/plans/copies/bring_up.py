@@ -14,10 +14,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from redrepl.plans.copies import full_sync
 from redrepl.plans.copies.catch_up import confirm, ship_log
 from redrepl.plans.copies.copying import Copier
 from redrepl.plans.copies.diverged import discard_diverged
-from redrepl.plans.copies.full_sync import full_sync
 from redrepl.plans.copies.marks import checkpoint_call, starting_mark
 from redrepl.plans.copies.undecided import DIVERGED, UNDECIDED, check_log
 from redrepl.plans.epochs.clocks import doubtful_members, set_aside, wrong_clocks
@@ -46,6 +46,7 @@ from redrepl.values.effects import Plan
 from redrepl.values.errors import RedreplError, Unavailable
 from redrepl.values.keys import KeyLayout
 from redrepl.values.report import Checkpoint, Mark, NodeReport, Position
+from redrepl.values.walk import walks_on
 
 
 @dataclass(slots=True)
@@ -70,6 +71,7 @@ class BringUpOrder:
     stop_at: the driver's clock when to stop between batches. exactly: walk all keys even where the logs suffice.
     fails_over: a primary that restarted or came back empty hands its role over, where enough others can take it.
     own_ahead: see `redrepl.plans.epochs.clocks.wrong_clocks`.
+    keys_per_second: of a walk over all keys; 0: as fast as clients allow.
     """
 
     incarnation: str
@@ -79,6 +81,7 @@ class BringUpOrder:
     exactly: bool = False
     fails_over: bool = False
     own_ahead: float | None = None
+    keys_per_second: float = 0.0
 
 
 def bring_up(layout: KeyLayout, nodes: tuple[str, ...], target: str, order: BringUpOrder) -> Plan[BroughtUp]:
@@ -147,8 +150,10 @@ def _look_after_copy(
     for source in sources:
         # Who never served may hold records from an earlier membership, which its log does not name.
         # Who may have dropped records by a wrong clock does not find in the log what it dropped.
-        walk = fresh or is_doubtful or order.exactly or (target.lineage == 0 and source.node not in target.marks)
-        if why == DIVERGED and not walk:
+        is_walked = not order.exactly and full_sync.is_walked(view, source, target)
+        is_unknown = fresh or is_doubtful or (target.lineage == 0 and source.node not in target.marks)
+        walk = order.exactly or (is_unknown and not is_walked)
+        if why == DIVERGED and not walk and not is_walked:
             discarded = yield from discard_diverged(view, source, target, steps)
             walk = discarded is None
             done.undecided_replaced += discarded or 0
@@ -223,10 +228,8 @@ def _catch_up(
     if mark is None:
         if target.may_be_outdated and view.decider is not None:
             yield from _note_gap(view, target, steps)
-        synced = yield from full_sync(view, source, target.node, steps, why)
-        done.full_syncs += 1
-        done.records += synced.copied
-        done.undecided_replaced += synced.replaced
+        if not (yield from _walk(view, source, target, order, steps, done, why)):
+            return
         mark = (yield from _report(view.layout, target.node, steps)).marks.get(source.node)
         if mark is None:
             raise Unavailable(f"node {target.node!r} was taken out while it was brought up", {target.node: "no mark"})
@@ -241,6 +244,29 @@ def _catch_up(
     if caught_up.foreign:
         names = ", ".join(repr(view.layout.user_key(name)) for name in caught_up.foreign[:3])
         done.notes.append(f"{len(caught_up.foreign)} keys left as they are, redrepl did not write them: {names}")
+
+
+def _walk(
+    view: ClusterView,
+    source: NodeReport,
+    target: NodeReport,
+    order: BringUpOrder,
+    steps: Steps,
+    done: BroughtUp,
+    why: bytes,
+) -> Plan[bool]:
+    """Fill the target from all keys of the source, or go on with that; answers whether it came to its end."""
+    how = full_sync.WalkOrder(why, order.stop_at, order.exactly, order.keys_per_second)
+    synced = yield from full_sync.full_sync(view, source, target, steps, how)
+    done.full_syncs += 1
+    done.records += synced.copied
+    done.undecided_replaced += synced.replaced
+    done.finished = synced.finished
+    if not synced.finished:
+        done.notes.append(f"looked at {synced.keys} keys of {source.node}, to be continued")
+    if synced.begun_anew:
+        done.notes.append(f"walk begun anew, {synced.begun_anew} times by now: {source.node}'s log was cut behind it")
+    return synced.finished
 
 
 def _note_gap(view: ClusterView, target: NodeReport, steps: Steps) -> Plan[None]:
@@ -272,6 +298,7 @@ def _activate(view: ClusterView, target: NodeReport, order: BringUpOrder, steps:
         # Ids of the log may be given again to other content: marks made in the old log count up to here only.
         fields |= {"incarnation": order.incarnation, "previous_incarnation": now.incarnation}
         fields |= {"previous_end": target.log.last_id}
+    fields |= walks_on(now.member)
     answer = yield from steps.ask(target.node, change_call(now, view.layout, fields, None), "admitting it again")
     if answer != 1:
         raise Unavailable(f"node {target.node!r} changed while it was brought up", {target.node: found_instead(answer)})

@@ -178,10 +178,16 @@ def _confirm_call(view: ClusterView, target: str, position: Position, force: boo
     return ScriptCall("confirm", (layout.member, layout.cursors), arguments)
 
 
-def trim_log(view: ClusterView, node: str, keep_from: str, cap_entries: int, steps: Steps) -> Plan[int]:
-    """Cut a node's log; answers how many entries went."""
+def trim_log(
+    view: ClusterView, node: str, keep_from: str, cap_entries: int, steps: Steps, held: str = "", cap_bytes: int = 0
+) -> Plan[int]:
+    """Cut a node's log; answers how many entries went.
+
+    held: the place from which on a walk needs the log, '' for none: it may then take ``cap_bytes``.
+    """
     layout = view.layout
-    call = ScriptCall("trim", (layout.member, layout.log), (view.epoch, keep_from.encode(), cap_entries))
+    arguments = (view.epoch, keep_from.encode(), cap_entries, held.encode(), cap_bytes)
+    call = ScriptCall("trim", (layout.member, layout.log), arguments)
     content = yield from steps.ask(node, call, "cutting the change log")
     check_admitted(content, node, view.epoch)
     removed: int = content[1]

@@ -29,17 +29,24 @@ MOSTLY_LACKING = 0.9
 REMEMBERED_NAMES = 20_000
 """Names of records sent lately: a key that is written all the time is sent once, for the newest of its stamps."""
 
+_AT_ALL = b"~"
+"""In place of a stamp that is wanted: whatever stands there. It is later than any."""
+
 _FIRST_SLICE = 32
 """Keys to ask for first, before the size of the records is known."""
 
 
 class _Slice(NamedTuple):
-    """Records under way to the target, and the mark that moves with them."""
+    """Records under way to the target, and the mark that moves with them.
+
+    seen: up to which stamp the target had purged tombstones before they were read.
+    """
 
     names: Sequence[bytes]
     records: Sequence[bytes]
     mark: Mark | None
     ticket: int
+    seen: int
 
 
 class Copier:
@@ -115,22 +122,39 @@ class Copier:
         if not names and mark is not None:
             yield from self._store((), (), mark)
 
+    def send_page(self, names: Sequence[bytes]) -> Plan[None]:
+        """Bring the target to what stands under these names now; the last slice may still be under way afterwards.
+
+        Where the target lacks nearly all, records are read at once. One that is gone since the name was listed is
+        passed over, like those that were gone before.
+        """
+        # A walk over many keys would meet every purge meanwhile, and be tried again from its beginning.
+        self._seen_purged_before = None
+        if self._asks_first and names:
+            headers = yield from self._headers(self.source, names, self.where)
+            pairs = zip(names, headers, strict=True)
+            found = {name: header[:STAMP_BYTES] for name, header in pairs if header not in (b"", FOREIGN)}
+            yield from self.send(found)
+        else:
+            yield from self.send(dict.fromkeys(names, _AT_ALL))
+
     def settle(self) -> Plan[None]:
         """Wait until the target has answered for everything that was sent."""
         if self._under_way is None:
             return
-        (names, records, mark, ticket), self._under_way = self._under_way, None
+        sent, self._under_way = self._under_way, None
+        names, mark = sent.names, sent.mark
         try:
-            content = yield from self.lanes.answer(ticket)
+            content = yield from self.lanes.answer(sent.ticket)
         except Unavailable as error:
             if not self.frees_memory or not is_out_of_memory(error.evidence.get(self.target, "")):
                 raise
             self.full = error
-            yield from self._free_memory(names, records)
+            yield from self._free_memory(sent)
             return
         self._check_stored(content)
         if content[0] == b"foreign":
-            content = yield from self._store_around(names, records, mark)
+            content = yield from self._store_around(sent)
         self.records += content[1]
         if content[1] < MOSTLY_LACKING * len(names):
             self._asks_first = True
@@ -171,17 +195,21 @@ class Copier:
     def _lacking(self, names: Sequence[bytes], wanted: Mapping[bytes, bytes]) -> Plan[list[bytes]]:
         """Names of records that stand on the target with an earlier stamp, or not at all."""
         lacking = []
-        for start in range(0, len(names), limits.SCAN_KEYS):
-            page = names[start : start + limits.SCAN_KEYS]
-            call = self.view.headers_call(page, FOR_UPKEEP)
-            content = yield from self.lanes.ask(self.target, call, "reading headers")
-            check_admitted(content, self.target, self.view.epoch)
-            for name, header in zip(page, content[1:], strict=True):
-                if header == FOREIGN:
-                    self.foreign.append(name)
-                elif header[:STAMP_BYTES] < wanted[name]:
-                    lacking.append(name)
+        for name, header in zip(names, (yield from self._headers(self.target, names, FOR_UPKEEP)), strict=True):
+            if header == FOREIGN:
+                self.foreign.append(name)
+            elif header[:STAMP_BYTES] < wanted[name]:
+                lacking.append(name)
         return lacking
+
+    def _headers(self, node: str, names: Sequence[bytes], where: bytes) -> Plan[list[bytes]]:
+        headers: list[bytes] = []
+        for start in range(0, len(names), limits.SCAN_KEYS):
+            call = self.view.headers_call(names[start : start + limits.SCAN_KEYS], where)
+            content = yield from self.lanes.ask(node, call, "reading headers")
+            check_admitted(content, node, self.view.epoch)
+            headers += content[1:]
+        return headers
 
     def _read(self, names: Sequence[bytes]) -> Plan[tuple[Sequence[bytes], Sequence[Any]]]:
         """The first of these names, as many as one answer holds, and what stands under them on the source now."""
@@ -208,7 +236,7 @@ class Copier:
     ) -> tuple[list[bytes], list[bytes]]:
         records: dict[bytes, bytes] = {}
         for name, stored in zip(names, found, strict=True):
-            if stored is None and self.skips_gone:
+            if stored is None and (self.skips_gone or wanted[name] == _AT_ALL):
                 continue
             if stored is None:
                 # Gone although the log names it: expired or evicted. The target must not keep an older value.
@@ -222,49 +250,53 @@ class Copier:
     def _store(self, names: Sequence[bytes], records: Sequence[bytes], mark: Mark | None) -> Plan[None]:
         """Have a slice stored, once everything before it is. Where the target is full, nothing but its deletes is."""
         yield from self.settle()
+        slice_ = _Slice(names, records, mark, 0, self._seen_purged_before or 0)
         if self.full is not None:
-            yield from self._free_memory(names, records)
+            yield from self._free_memory(slice_)
             return
-        call = self._absorb_call(names, records, mark)
+        call = self._absorb_call(slice_)
         ticket = self.lanes.start(self.target, call, "storing copied records", is_alone=self.frees_memory)
-        self._under_way = _Slice(names, records, mark, ticket)
+        self._under_way = slice_._replace(ticket=ticket)
 
-    def _free_memory(self, names: Sequence[bytes], records: Sequence[bytes]) -> Plan[None]:
+    def _free_memory(self, sent: _Slice) -> Plan[None]:
         """Bring the target those of these tombstones that replace values there. The mark stays where it is."""
-        graves = {name: record for name, record in zip(names, records, strict=True) if record[22:23] == TOMBSTONE}
+        pairs = zip(sent.names, sent.records, strict=True)
+        graves = {name: record for name, record in pairs if record[22:23] == TOMBSTONE}
         if not graves:
             return
         call = self.view.headers_call(graves, FOR_UPKEEP)
         content = yield from self.lanes.ask(self.target, call, "reading headers")
         check_admitted(content, self.target, self.view.epoch)
-        pairs = zip(graves, content[1:], strict=True)
-        values = [name for name, header in pairs if header != FOREIGN and header[22:23] == VALUE]
+        headers = zip(graves, content[1:], strict=True)
+        values = [name for name, header in headers if header != FOREIGN and header[22:23] == VALUE]
         if values:
-            call = self._absorb_call(values, [graves[name] for name in values], None, "absorb_oom")
+            part = sent._replace(names=values, records=[graves[name] for name in values], mark=None)
+            call = self._absorb_call(part, "absorb_oom")
             self._check_stored((yield from self.lanes.ask(self.target, call, "storing deletes")))
 
-    def _store_around(self, names: Sequence[bytes], records: Sequence[bytes], mark: Mark | None) -> Plan[Answer]:
+    def _store_around(self, sent: _Slice) -> Plan[Answer]:
         """Store the rest of a slice of which nothing was stored, because redrepl did not write what stands there.
 
         Raises NotAReplicatedRecord where such a value comes up meanwhile.
         """
+        names, records = sent.names, sent.records
         stamps = [record[:STAMP_BYTES] for record in records]
         lacking = set((yield from self._lacking(names, dict(zip(names, stamps, strict=True)))))
         rest = [(name, record) for name, record in zip(names, records, strict=True) if name in lacking]
-        call = self._absorb_call([name for name, _ in rest], [record for _, record in rest], mark)
+        part = sent._replace(names=[name for name, _ in rest], records=[record for _, record in rest])
+        call = self._absorb_call(part)
         content = yield from self.lanes.ask(self.target, call, "storing copied records")
         self._check_stored(content)
         if content[0] == b"foreign":
             raise foreign_value(self.view.layout, self.target, content[1])
         return content
 
-    def _absorb_call(
-        self, names: Sequence[bytes], records: Sequence[bytes], mark: Mark | None, script: str = ""
-    ) -> ScriptCall:
+    def _absorb_call(self, sent: _Slice, script: str = "") -> ScriptCall:
         """At full memory a mark alone may move, and a change of epoch must not wait: it copies the last few writes."""
         layout = self.view.layout
+        names, records, mark = sent.names, sent.records, sent.mark
         script = script or ("absorb" if names and self.where == ON_ACTIVE else "absorb_oom")
-        seen: bytes | int = b"" if self.merges else self._seen_purged_before or 0
+        seen: bytes | int = b"" if self.merges else sent.seen
         source = self.view.position_fields[self.source]
         arguments: list[bytes | int] = [self.view.epoch, source, b"", b"", 0, seen]
         if mark is not None:

@@ -6,19 +6,25 @@ from typing import NamedTuple
 
 from redrepl.plans.epochs.clocks import wrong_clocks
 from redrepl.plans.epochs.soundness import between_epochs
+from redrepl.values import limits
 from redrepl.values.report import LOG_START, NodeReport, id_order
 from redrepl.values.topology import Topology
+from redrepl.values.walk import held_for
 
 REPLICA_LOG_MARGIN_SECONDS = 60.0
 """A replica's log is cut only where every copy confirmed the primary's log this much later: clocks differ a little."""
 
 
 class Retention(NamedTuple):
-    """How long confirmed entries stay, and how many unconfirmed ones a node keeps for a member that is away."""
+    """How long confirmed entries stay, and how many unconfirmed ones a node keeps for a member that is away.
+
+    cap_bytes: how much of a log is kept for a walk that fills a node, however many entries that is.
+    """
 
     seconds: float
     entries: int
     cap_entries: int
+    cap_bytes: int = limits.LOG_CAP_BYTES
 
 
 def needs_bringing_up(
@@ -52,7 +58,7 @@ def trim_floor(
     readers = [
         target for target in topology.ids if target != report.node and report.node in topology.sources_of(target)
     ]
-    confirmed = [report.cursors[reader].position.id if reader in report.cursors else LOG_START for reader in readers]
+    confirmed = [_needed_from(report, reader) for reader in readers]
     floor = min(confirmed, key=id_order, default=report.log.last_id)
     if report.log.length <= retention.entries:
         floor = _earlier(floor, report.now_millis - retention.seconds * 1000)
@@ -61,6 +67,20 @@ def trim_floor(
     return (
         floor if id_order(floor) > max(id_order(report.log_floor), id_order(report.log.first_id or LOG_START)) else None
     )
+
+
+def held_from(topology: Topology, report: NodeReport) -> str:
+    """From where on a node's log is held for walks that fill others, '' where it is not."""
+    holds = [held_for(report, target, limits.HOLD_SECONDS) for target in topology.ids if target != report.node]
+    return min((hold.id for hold in holds if hold is not None), key=id_order, default="")
+
+
+def _needed_from(report: NodeReport, reader: str) -> str:
+    """What a reader has confirmed; one that a walk fills needs what was added since that began, and nothing else."""
+    hold = held_for(report, reader, limits.HOLD_SECONDS)
+    if hold is not None:
+        return hold.id
+    return report.cursors[reader].position.id if reader in report.cursors else LOG_START
 
 
 def _earlier(stream_id: str, millis: float) -> str:

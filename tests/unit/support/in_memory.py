@@ -164,10 +164,12 @@ class Nodes:
         newest: Topology = max((t for t in known if t is not None), key=lambda t: t.epoch)
         return ClusterView(newest)
 
-    def bring_up(self, node: str, exactly: bool = False, fails_over: bool = False) -> BroughtUp:
+    def bring_up(
+        self, node: str, exactly: bool = False, fails_over: bool = False, budget_seconds: float = 60.0
+    ) -> BroughtUp:
         """One run of the workers' job."""
         self._incarnations += 1
-        until = self.at + 60
+        until = self.at + budget_seconds
         order = BringUpOrder(f"inc-{self._incarnations}", Tolerances(), self.at, until, exactly, fails_over)
         return self.run(bring_up(self.layout, self.first.ids, node, order))
 
