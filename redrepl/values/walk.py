@@ -27,8 +27,8 @@ class Walk:
     merge; a walk is not resumed across the next one. began: where the source's log ended then. What the source had
     under the names walked so far is on the target, or its log names it after that place. keys, total: walked so far in
     this phase, and to walk, as far as that is known. begun_anew: how often before, because the log was cut behind
-    ``began``. doubt: why the target may have dropped records by a wrong clock, if it may; with another reason later, what
-    had been copied by then may be gone.
+    ``began``. doubt: why the target may have dropped records by a wrong clock, if it may; with another reason later,
+    what had been copied by then may be gone.
     """
 
     incarnation: str

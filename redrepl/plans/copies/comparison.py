@@ -80,6 +80,10 @@ class Comparison:
             left = yield from self._look(left)
         return left
 
+    def forget(self) -> None:
+        """Let go of what has been found and taken."""
+        self.mismatches, self.decided = {}, []
+
     def _look(self, names: Sequence[bytes]) -> Plan[list[bytes]]:
         different = []
         start, count = 0, limits.BATCH_KEYS

@@ -1,14 +1,16 @@
-"""Proving that every replica equals the primary: digests per range first, then key by key where they differ."""
+"""Proving that every replica equals the primary: digests of a few records first, then key by key where they differ.
+
+It goes page by page and keeps nothing of what is equal, so its memory does not grow with the keys.
+"""
 
 from __future__ import annotations
 
-from binascii import crc32
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from redrepl.plans.copies.comparison import Comparison, Mismatch, Yardstick
-from redrepl.plans.copies.copying import Copier, stamp_in
+from redrepl.plans.copies.copying import REMEMBERED_NAMES, Copier, stamp_in
 from redrepl.plans.copies.digests import Digests, add_digests, differing_ranges
 from redrepl.plans.epochs.clocks import doubtful_members
 from redrepl.plans.inspect import newest_topology
@@ -23,8 +25,12 @@ from redrepl.values.report import NodeReport
 from redrepl.values.status import SCHEMA_VERSION
 from redrepl.values.topology import Mode
 
-RANGES = 1024
-"""Ranges by checksum of the name. A difference costs a look at 1/1024 of the keys."""
+NAMES_PER_RANGE = 16
+"""Names whose records have one digest. A difference costs a look at so many keys."""
+
+SUSPECTS = 2000
+"""Keys that may differ are looked at together, so many at a time: each look takes a while, so that what is under way
+arrives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,28 +65,15 @@ def verify(
     steps = Steps(started)
     view, reference, present, unreachable = yield from find_comparable(layout, nodes, steps)
     yardstick = yardstick_for(view, reference, retention_seconds)
-    digests = {}
+    walk = _Verification(view, reference, present, yardstick, steps, repair)
+    yield from walk.compare_reference()
     for node in present:
-        digests[node] = yield from _digest(view, node, yardstick, steps)
-    suspects = {n: differing_ranges(digests[reference.node], digests[n]) for n in present if n != reference.node}
-    found: list[Mismatch] = []
-    decided: list[bytes] = []
-    repaired = 0
-    for node, ranges in suspects.items():
-        comparison = Comparison(view, reference, node, yardstick, steps)
-        names = yield from _names_in(view, (reference.node, node), ranges, steps)
-        names = yield from comparison.still_differing(names)
-        if repair and names:
-            repaired += yield from comparison.repair(names)
-            names = yield from comparison.still_differing(names)
-            decided += comparison.decided
-        found += [comparison.mismatches[name] for name in names]
-    if decided:
-        yield from _spread(view, reference, list(suspects), decided, steps)
-    keys = sum(digest.keys for digest in digests[reference.node].values())
-    # A foreign value on the primary comes up in the comparison with every copy.
-    found = list(dict.fromkeys(found))
-    return VerifyReport(not found and not unreachable, keys, tuple(found), repaired, unreachable)
+        if node != reference.node:
+            yield from walk.find_surplus(node)
+    if walk.decided:
+        yield from _spread(view, reference, [n for n in present if n != reference.node], walk.decided, steps)
+    found = walk.mismatches()
+    return VerifyReport(not found and not unreachable, walk.keys, found, walk.repaired, unreachable)
 
 
 def find_comparable(
@@ -138,35 +131,118 @@ def _comparable(
     return present, missing
 
 
-def range_of(name: bytes) -> int:
-    """The range a key belongs to."""
-    return crc32(name) % RANGES
+class _Verification:
+    """The reference's keys are compared with all copies, page by page; then each copy's keys are looked at, for what it
+    has too much. Nothing is kept of what is equal.
 
+    keys: of the reference. repaired, decided: see `Comparison`.
+    """
 
-def _digest(view: ClusterView, node: str, yardstick: Yardstick, steps: Steps) -> Plan[Digests]:
-    """The digests of all ranges of a node."""
-    total: int = yield from steps.ask(node, PlainCommand((b"DBSIZE",)), "counting keys")
-    sums: Digests = {}
-    seen: set[bytes] = set()
-    cursor = SCAN_START
-    while True:
-        cursor, names = yield from scan_page(view, node, cursor, steps)
-        fresh = sorted((name for name in names if name not in seen), key=range_of)
-        seen.update(fresh)
-        yield from add_digests(node, fresh, [range_of(name) for name in fresh], sums, yardstick, steps)
-        yield Progress(f"digest {node}", len(seen), len(seen) if cursor == SCAN_START else max(total, len(seen)))
-        if cursor == SCAN_START:
-            return sums
+    def __init__(
+        self,
+        view: ClusterView,
+        reference: NodeReport,
+        present: Mapping[str, NodeReport],
+        yardstick: Yardstick,
+        steps: Steps,
+        repair: bool,
+    ) -> None:
+        self.keys = 0
+        self.repaired = 0
+        self.decided: list[bytes] = []
+        self._view = view
+        self._reference = reference.node
+        self._yardstick = yardstick
+        self._steps = steps
+        self._repair = repair
+        others = [node for node in present if node != reference.node]
+        self._comparisons = {node: Comparison(view, reference, node, yardstick, steps) for node in others}
+        self._suspects: dict[str, list[bytes]] = {node: [] for node in others}
+        self._found: dict[str, dict[bytes, Mismatch]] = {node: {} for node in others}
 
-
-def _names_in(view: ClusterView, nodes: Sequence[str], ranges: set[int], steps: Steps) -> Plan[list[bytes]]:
-    """The names in these ranges on any of the nodes."""
-    names: set[bytes] = set()
-    for node in nodes if ranges else ():
-        cursor = SCAN_START
+    def compare_reference(self) -> Plan[None]:
+        """Compare each of the reference's keys with all copies."""
+        total: int = yield from self._steps.ask(self._reference, PlainCommand((b"DBSIZE",)), "counting keys")
+        cursor, looked, lately = SCAN_START, 0, _Lately()
         while True:
-            cursor, page = yield from scan_page(view, node, cursor, steps)
-            names.update(name for name in page if range_of(name) in ranges)
+            cursor, names = yield from scan_page(self._view, self._reference, cursor, self._steps)
+            fresh = lately.without(names)
+            yield from self._compare(fresh)
+            looked += len(fresh)
+            yield Progress(f"digest {self._reference}", looked, looked if cursor == SCAN_START else max(total, looked))
             if cursor == SCAN_START:
                 break
-    return sorted(names)
+        for node in self._comparisons:
+            yield from self._look(node)
+
+    def _compare(self, names: list[bytes]) -> Plan[None]:
+        numbers = [index // NAMES_PER_RANGE for index in range(len(names))]
+        own: Digests = {}
+        yield from add_digests(self._reference, names, numbers, own, self._yardstick, self._steps)
+        self.keys += sum(digest.keys for digest in own.values())
+        for node, suspects in self._suspects.items():
+            other: Digests = {}
+            yield from add_digests(node, names, numbers, other, self._yardstick, self._steps)
+            ranges = differing_ranges(own, other)
+            suspects += [name for name, number in zip(names, numbers, strict=True) if number in ranges]
+            if len(suspects) >= SUSPECTS:
+                yield from self._look(node)
+
+    def find_surplus(self, node: str) -> Plan[None]:
+        """Look at a copy's keys for those under which the reference has nothing; all others have been compared."""
+        cursor, looked = SCAN_START, 0
+        while True:
+            cursor, names = yield from scan_page(self._view, node, cursor, self._steps)
+            looked += len(names)
+            self._suspects[node] += yield from self._unknown(names)
+            if len(self._suspects[node]) >= SUSPECTS:
+                yield from self._look(node)
+            yield Progress(f"digest {node}", looked, looked if cursor == SCAN_START else None)
+            if cursor == SCAN_START:
+                break
+        yield from self._look(node)
+
+    def _unknown(self, names: list[bytes]) -> Plan[list[bytes]]:
+        """Those of the names under which the reference has nothing; mostly none."""
+        if not names:
+            return []
+        there: int = yield from self._steps.ask(
+            self._reference, PlainCommand((b"EXISTS", *names)), "looking for what a copy has too much"
+        )
+        if there == len(names):
+            return []
+        headers = yield from read_headers(self._view, self._reference, names, self._steps, ON_ACTIVE)
+        return [name for name, header in zip(names, headers, strict=True) if not header]
+
+    def _look(self, node: str) -> Plan[None]:
+        """Take what may differ on a copy key by key, and mend it where that is wanted."""
+        names, self._suspects[node] = list(dict.fromkeys(self._suspects[node])), []
+        comparison = self._comparisons[node]
+        names = yield from comparison.still_differing(names)
+        if self._repair and names:
+            self.repaired += yield from comparison.repair(names)
+            names = yield from comparison.still_differing(names)
+            self.decided += comparison.decided
+        self._found[node] |= {name: comparison.mismatches[name] for name in names}
+        comparison.forget()
+
+    def mismatches(self) -> tuple[Mismatch, ...]:
+        """All that differ, node by node. A foreign value on the reference comes up with every copy, and counts once."""
+        found = [mismatches[name] for mismatches in self._found.values() for name in sorted(mismatches)]
+        return tuple(dict.fromkeys(found))
+
+
+class _Lately:
+    """Names that came a short while ago: a server that resizes its table in a SCAN names some of them again."""
+
+    def __init__(self) -> None:
+        self._last: set[bytes] = set()
+        self._before: set[bytes] = set()
+
+    def without(self, names: list[bytes]) -> list[bytes]:
+        """Those that did not come lately."""
+        fresh = [name for name in names if name not in self._last and name not in self._before]
+        if len(self._last) >= REMEMBERED_NAMES:
+            self._last, self._before = set(), self._last
+        self._last.update(fresh)
+        return fresh
