@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from redrepl import Configuration
 from redrepl.edges.endpoint import address, split_url
 from redrepl.edges.wake_ups import open_queue
-from redrepl.values.jobs import BRING_UP, SWEEP
+from redrepl.values.jobs import BRING_UP, SWEEP, default_queue
 
 if TYPE_CHECKING:
     from rq import Queue
@@ -64,12 +64,13 @@ def queue_statistics(configuration: Configuration) -> QueueStatistics:
     from rq.registry import FailedJobRegistry
 
     try:
-        queue = open_queue(configuration.queue_url, configuration.queue)
+        queues = _queues(configuration)
         # Entries of workers that died stay in RQ's set; only those whose own key still stands are alive.
-        workers = Worker.all(queue=queue, serializer=queue.serializer)
+        workers = Worker.all(queue=queues[0], serializer=queues[0].serializer)
         # It finds nothing to do, and is refused where a job would be.
-        queue.connection.set(f"redrepl:probe:{secrets.token_hex(8)}", "", xx=True)
-        return QueueStatistics(queue.count, FailedJobRegistry(queue=queue).count, len(workers))
+        queues[0].connection.set(f"redrepl:probe:{secrets.token_hex(8)}", "", xx=True)
+        failed = sum(FailedJobRegistry(queue=queue).count for queue in queues)
+        return QueueStatistics(sum(queue.count for queue in queues), failed, len(workers))
     except Exception as error:  # redis-py, RQ and the address each have their own
         where = address(split_url("queue", configuration.queue_url))
         return QueueStatistics(error=f"{where}: {error}")
@@ -77,12 +78,18 @@ def queue_statistics(configuration: Configuration) -> QueueStatistics:
 
 def cluster_jobs(configuration: Configuration, failed_only: bool) -> list[QueuedJob]:
     """This cluster's jobs. Raises redis errors where the queue does not answer."""
-    assert configuration.queue_url is not None
-    queue = open_queue(configuration.queue_url, configuration.queue)
     found = []
-    for state, ids in _ids_by_state(queue, failed_only):
-        found += [_described(job, state) for job in _ours(queue, ids, configuration.cluster)]
+    for queue in _queues(configuration):
+        for state, ids in _ids_by_state(queue, failed_only):
+            found += [_described(job, state) for job in _ours(queue, ids, configuration.cluster)]
     return found
+
+
+def _queues(configuration: Configuration) -> list[Queue]:
+    """The configured queue, and the one by the cluster's name, to which other clusters' workers hand on."""
+    assert configuration.queue_url is not None
+    names = dict.fromkeys((configuration.queue, default_queue(configuration.cluster)))
+    return [open_queue(configuration.queue_url, name) for name in names]
 
 
 def _ids_by_state(queue: Queue, failed_only: bool) -> Iterable[tuple[str, list[str]]]:

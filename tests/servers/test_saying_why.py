@@ -127,6 +127,15 @@ def test_a_worker_that_finds_no_member_says_what_each_address_answered(
             wait_until(lambda: "cluster 'shop' answers, after" in caplog.text, 30, "the worker says that it is over")
 
 
+def test_a_monitor_that_finds_no_member_says_so_too(cluster: Cluster, caplog: pytest.LogCaptureFixture) -> None:
+    monitor = Monitor(replace(cluster.configuration(), cluster="bakery"), tells=True)
+    cluster.stack.callback(monitor.stop)
+    with caplog.at_level(logging.INFO, "redrepl.monitor"):
+        monitor.start()
+        wait_until(lambda: "no member of cluster 'bakery' answered" in caplog.text, 30, "the monitor says it")
+    assert "correct the cluster's name" in caplog.text
+
+
 def test_a_mode_that_is_not_the_clusters_is_named(cluster: Cluster, caplog: pytest.LogCaptureFixture) -> None:
     configuration = cluster.configuration()
     roles = (configuration.roles[0],) * 3

@@ -59,6 +59,14 @@ class Cluster:
     def wall_ahead_seconds(self) -> None:
         """It is not asked."""
 
+    def set_aside_wrong_clocks(self, _topology: Topology, _reports: object) -> dict[str, float]:
+        """All clocks agree."""
+        return {}
+
+    def wall_ahead_seconds(self) -> float:
+        """This machine's clock is right."""
+        return 0.0
+
     def close(self) -> None:
         """Nothing is open."""
 
@@ -117,7 +125,7 @@ def test_a_blocked_takeover_is_said_once_in_an_outage(
     seen = cluster.probe
 
     def probe(seconds: float, _writes: bool) -> tuple[Topology, dict[str, NodeReport | str]]:
-        topology, reports = seen(seconds)
+        topology, reports = seen(seconds, writes)
         return topology, {**reports, "b": SILENT if int(cluster.now * 10) % 2 else "no answer in time"}
 
     monkeypatch.setattr(cluster, "probe", probe)

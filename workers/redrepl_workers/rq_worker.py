@@ -20,10 +20,10 @@ from rq.worker import WorkerStatus
 
 from redrepl.values.jobs import ALLOWED
 
-DEQUEUE_SECONDS = 5
+DEQUEUE_SECONDS = 2
 """How long one wait for jobs lasts. With CONNECTION_SECONDS, after which a silent queue counts as away."""
 
-CONNECTION_SECONDS = 8
+CONNECTION_SECONDS = 4
 
 FAREWELL_SECONDS = 1.0
 """Time-out of what a worker tells the queue when it ends; the queue may be what is silent."""

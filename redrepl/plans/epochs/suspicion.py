@@ -98,7 +98,8 @@ class Suspicion:
         if all(node in doubtful for node in takeover.counted):
             text = f"{why}, and no other node whose clock can be trusted is there to replace it"
             return Verdict(False, text, away, is_proved, f"clocks: {', '.join(doubtful)}" if is_over else "")
-        if is_over and not self._replaces and not left and not isinstance(report, NodeReport):
+        is_put_back = isinstance(report, NodeReport) and report.is_itself and report.has_restarted
+        if is_over and not self._replaces and not left and not is_put_back:
             return Verdict(False, what_comes_next(takeover, why, False, False), away, is_proved, f"manual: {primary}")
         # Somebody may be replacing it at this moment: who comes in between only makes that start over.
         is_due = is_over and (is_left_alone or (self._replaces and not left))
