@@ -59,14 +59,6 @@ class Cluster:
     def wall_ahead_seconds(self) -> None:
         """It is not asked."""
 
-    def set_aside_wrong_clocks(self, _topology: Topology, _reports: object) -> dict[str, float]:
-        """All clocks agree."""
-        return {}
-
-    def wall_ahead_seconds(self) -> float:
-        """This machine's clock is right."""
-        return 0.0
-
     def close(self) -> None:
         """Nothing is open."""
 
@@ -125,7 +117,7 @@ def test_a_blocked_takeover_is_said_once_in_an_outage(
     seen = cluster.probe
 
     def probe(seconds: float, _writes: bool) -> tuple[Topology, dict[str, NodeReport | str]]:
-        topology, reports = seen(seconds, writes)
+        topology, reports = seen(seconds)
         return topology, {**reports, "b": SILENT if int(cluster.now * 10) % 2 else "no answer in time"}
 
     monkeypatch.setattr(cluster, "probe", probe)
