@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from redrepl.edges.admission import Purpose
+from redrepl.edges.channel import Channel
 from redrepl.edges.cluster import endpoints_of, find_cluster, open_driver
 from redrepl.edges.configuration import AUTOMATIC, OFF, REPAIR, Configuration
 from redrepl.edges.endpoint import Endpoint
@@ -27,6 +28,7 @@ from redrepl.plans.epochs.foresight import Foreseen, foresee, foresee_loss
 from redrepl.plans.epochs.membership import Tolerances, initialise
 from redrepl.plans.epochs.soundness import why_left
 from redrepl.plans.inspect import MONITOR, VISITOR, inspect_nodes, newest_topology
+from redrepl.plans.lookout import Lookout, Seen
 from redrepl.plans.status import Expectations, cluster_status
 from redrepl.plans.steps import Steps
 from redrepl.plans.strangers import no_member_error
@@ -67,9 +69,13 @@ class Administration:
         self._given: dict[str, Endpoint] = {}
         self._driver = open_driver(configuration, self._endpoints, Purpose.MAINTAIN)
         self._tolerances = Tolerances(configuration.max_age_seconds, configuration.max_skew_seconds)
+        self._lookout: Lookout | None = None
+        self._lookout_channel: Channel | None = None
 
     def close(self) -> None:
         """Close the connections."""
+        if self._lookout_channel is not None:
+            self._lookout_channel.close()
         self._driver.close()
 
     def __enter__(self) -> Self:
@@ -92,26 +98,43 @@ class Administration:
         """The newest topology and every known node's report."""
         return self._inspect(self._until())
 
-    def probe(self, seconds: float, writes: bool = False) -> tuple[Topology | None, dict[str, NodeReport | str]]:
-        """As `inspect`, waiting no longer than this for nodes that do not answer. ``writes``: try if they take any."""
-        return self._inspect(self._driver.now() + seconds, MONITOR if writes else None)
+    def probe(self, wait_seconds: float, patience_seconds: float, writes: bool = False) -> tuple[Topology | None, Seen]:
+        """For monitors: ask all nodes once more, and answer what is known after no longer than this, from earlier
+        questions too.
+
+        patience_seconds: a node that has left a question unanswered for so long, besides its usual round trip, is away.
+        writes: try if they take any.
+        """
+        if self._lookout is None:
+            self._lookout = Lookout(self._layout, self._nodes, patience_seconds)
+            self._lookout_channel = self._lookout_channel or self._driver.own_channel()
+        assert self._lookout_channel is not None
+        now = self._driver.now()
+        seen = self._lookout_channel.run(self._lookout.look(now, now + wait_seconds, MONITOR if writes else None))
+        topology = newest_topology(seen.reports)
+        self._reach_members(topology)
+        return topology, seen
 
     def _inspect(
         self, until: float, probe_as: bytes | None = None
     ) -> tuple[Topology | None, dict[str, NodeReport | str]]:
         reports = self._run(inspect_nodes(self._layout, self._nodes, until, probe_as=probe_as))
         topology = newest_topology(reports)
-        if topology is None:
-            # The members may have other addresses by now than those that were asked.
-            self._reach(list(self.configuration.endpoints))
-            return None, reports
         asked = {endpoint.node: endpoint.reached_at for endpoint in self._endpoints}
-        self._reach(self._endpoints_of(topology))
+        self._reach_members(topology)
+        if topology is None:
+            return None, reports
         if asked != {endpoint.node: endpoint.reached_at for endpoint in self._endpoints}:
             reports = self._run(
                 inspect_nodes(self._layout, self._nodes, self._until(), known=topology, probe_as=probe_as)
             )
         return newest_topology(reports) or topology, reports
+
+    def _reach_members(self, topology: Topology | None) -> None:
+        """Have the members reached; where none told who they are, those that are configured: they may have moved."""
+        wanted = list(self.configuration.endpoints) if topology is None else self._endpoints_of(topology)
+        if wanted != self._endpoints:
+            self._reach(wanted)
 
     def status(self, look_at_keys: bool = True) -> ClusterStatus:
         """Health, lag, statistics and the conditions of correctness."""
@@ -400,6 +423,8 @@ class Administration:
     def _reach(self, endpoints: list[Endpoint]) -> None:
         self._endpoints = endpoints
         self._driver.set_endpoints(endpoints)
+        if self._lookout is not None:
+            self._lookout.begin_anew(self._nodes)
 
     def _until(self, seconds: float | None = None) -> float:
         return self._driver.now() + max(seconds or 0.0, self.configuration.timeout_seconds)

@@ -95,8 +95,17 @@ class Channel(Switchboard):
             left = until - time.monotonic()
             if left <= 0:
                 return self._last_look(run, effect.holds)
-            self._poll(left)
+            self._poll(self._knocked(left) if self._knocks else left)
         return events.popleft()
+
+    def _knocked(self, left_seconds: float) -> float:
+        """Give up connections on which nobody answers; how long to wait now, until the next one is to be given up."""
+        self.end_late_knocks()
+        next_at = min([knock.until for knock in self._knocks.values()], default=float("inf"))
+        return max(0.0, min(left_seconds, next_at - time.monotonic()))
+
+    def _look_again_at(self, at: float) -> None:
+        """The time is kept by who waits."""
 
     def _await_gate(self, gate: str, until: float) -> None:
         """Wait for the gate's answer alone: without it the others' mean nothing yet, and waking up for each costs."""

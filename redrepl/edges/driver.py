@@ -63,6 +63,11 @@ class BlockingDriver(DriverBase):
         finally:
             self._give_back(channel)
 
+    def own_channel(self) -> Channel:
+        """A channel for one caller, who closes it: questions may stay open on it from one plan to the next."""
+        kind = UpkeepChannel if self._admission.purpose is Purpose.MAINTAIN else Channel
+        return kind(lambda: self._gates, self._timeout_seconds)
+
     def close(self) -> None:
         """Close every connection that no operation is using."""
         self._close_gates()
@@ -81,8 +86,7 @@ class BlockingDriver(DriverBase):
         return None
 
     def _new_channel(self) -> Channel:
-        kind = UpkeepChannel if self._admission.purpose is Purpose.MAINTAIN else Channel
-        channel = kind(lambda: self._gates, self._timeout_seconds)
+        channel = self.own_channel()
         with self._lock:
             self._channels += 1
         return channel

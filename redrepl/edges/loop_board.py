@@ -146,6 +146,9 @@ class LoopBoard(Switchboard):
             self._is_stepping = True
             self.loop.call_soon(self._step)
 
+    def _look_again_at(self, at: float) -> None:
+        self.loop.call_later(max(0.0, at - time.monotonic()), self.end_late_knocks)
+
     def _ring(self) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
             self.loop.call_soon_threadsafe(self.answer_bell)

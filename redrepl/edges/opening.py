@@ -37,7 +37,8 @@ def _nobody() -> None:
 class NodeGate:
     """All channels' access to one node: fresh connections, and what is wrong with the node while something is.
 
-    round_trip: how long the node takes to answer, learned from all connections.
+    round_trip: how long the node takes to answer, learned from all connections. suspected_at: when one of them proved
+    dead without a word (monotonic clock, seconds): others that are idle since before may be, too.
     """
 
     def __init__(self, endpoint: Endpoint, admission: Admission, timeout_seconds: float) -> None:
@@ -45,6 +46,7 @@ class NodeGate:
         self.admission = admission
         self.timeout_seconds = timeout_seconds
         self.round_trip = RoundTrip()
+        self.suspected_at = 0.0
         self.trouble: str | None = None
         self.failed_opening: str | None = None
         self._retry_at = self._asked_at = 0.0

@@ -19,7 +19,7 @@ from redrepl.edges.connection import NodeConnection
 from redrepl.edges.opening import NodeGate
 from redrepl.edges.scripts import script_sha
 from redrepl.values import limits
-from redrepl.values.effects import Command, Event, Exchange, Failure, Reply, Request, ScriptCall
+from redrepl.values.effects import Command, Event, Exchange, Failure, PlainCommand, Reply, Request, ScriptCall
 from redrepl.values.reasons import LOST
 
 MAX_WAITING = 64
@@ -28,6 +28,21 @@ MAX_WAITING = 64
 MAX_RETRIES = 3
 """How often a request is sent again because the node lacks the script; a connection that was opened and left in store
 just before the scripts went is met once."""
+
+STALLED_ROUND_TRIPS = 4.0
+"""A connection that owes for longer than so many of its usual round trips, and than the time-out, is dead."""
+
+IDLE_SECONDS = 0.5
+IDLE_ROUND_TRIPS = 10.0
+LONGEST_IDLE_SECONDS = 5.0
+"""A connection on which nothing was answered for so long is asked before anything leaves on it: for ten round trips, so
+that asking costs a tenth of the pause at most, but not less than half a second, in which no firewall forgets, nor more
+than five."""
+
+KNOCK_SECONDS = 0.1
+"""For the answer to that, where the node is near; a far one has its usual round trip."""
+
+_PING = PlainCommand((b"PING",))
 
 Waiting: TypeAlias = "tuple[Run, Request]"
 
@@ -44,6 +59,26 @@ class Run:
     def put(self, event: Event) -> None:
         """Something happened."""
         self.events.append(event)
+
+
+class _Knock(Run):
+    """The question on an idle connection whether anybody is there, before anything else leaves on it.
+
+    until: when it counts as unanswered (monotonic clock, seconds).
+    """
+
+    __slots__ = ("_board", "connection", "until")
+
+    def __init__(self, board: Switchboard, connection: NodeConnection, until: float) -> None:
+        super().__init__()
+        self.connection = connection
+        self.until = until
+        self._board = board
+
+    def put(self, event: Event) -> None:
+        """There is an answer, be it an error, or the connection is gone."""
+        del event
+        self._board.end_knock(self, self.connection.is_closed)
 
 
 class Resent(Request):
@@ -90,6 +125,7 @@ class Switchboard(ABC):
         self._waiting: dict[str, list[Waiting]] = {}
         self._shut: dict[str, str] = {}
         self._held: dict[str, list[tuple[Run, tuple[Request, ...]]]] = {}
+        self._knocks: dict[str, _Knock] = {}
         self._closed = False
 
     @abstractmethod
@@ -108,6 +144,10 @@ class Switchboard(ABC):
     def _ring(self) -> None:
         """Called by opening threads: have `answer_bell` called, there is something to take or a failure to report."""
 
+    @abstractmethod
+    def _look_again_at(self, at: float) -> None:
+        """Have `end_late_knocks` called at this time (monotonic clock, seconds)."""
+
     def _objection(self, connection: NodeConnection) -> str | None:  # noqa: ARG002  # for who has one
         """Why a new connection is not to be used for what is under way; then its node is not, for the time being."""
         return None
@@ -121,6 +161,8 @@ class Switchboard(ABC):
         if standing is not None and standing.owed and not self._is_within_bounds(standing, time.monotonic()):
             # A gate that turns out to be silent keeps the others from being sent to, like one that is away.
             self._is_stalled(standing)
+        elif standing is not None and self._is_doubtful(standing, time.monotonic()):
+            self._knock_at_all(effect.requests)
         if gate is not None and gate not in self._connections and not self._reach(gate):
             trouble = self._ask(gate)
             if trouble is None:
@@ -152,6 +194,10 @@ class Switchboard(ABC):
         for node, connection in list(self._connections.items()):
             if gates.get(node) is not before.get(node):
                 self._retire(connection)
+        for node, knock in list(self._knocks.items()):
+            if gates.get(node) is not before.get(node):
+                self._retired.add(knock.connection)
+                self.end_knock(knock, True)
         for node in [node for node in {*self._waiting, *self._held} if node not in gates]:
             self._resume(node, f"no address is known for node {node!r}")
 
@@ -165,13 +211,21 @@ class Switchboard(ABC):
                 data = encode(encoded)
             connection = connections.get(request.node)
             if connection is None or (
-                (owed := connection.owed)
-                and (now - owed[0][2] > self._stall_seconds or len(owed) >= limits.MAX_OUTSTANDING_REPLIES)
-                and self._is_stalled(connection)
+                (now - connection.proven_at > IDLE_SECONDS or len(connection.owed) >= limits.MAX_OUTSTANDING_REPLIES)
+                and not self._is_usable(connection, now)
             ):
                 self._send_when_open(run, request, data, now)
             else:
                 self._send(run, connection, request, data, now)
+
+    def _is_usable(self, connection: NodeConnection, now: float) -> bool:
+        """Whether a connection on which nothing was answered lately can be used at once."""
+        if connection.owed:
+            return self._is_within_bounds(connection, now) or not self._is_stalled(connection)
+        if self._is_doubtful(connection, now):
+            self._knock(connection, now)
+            return False
+        return True
 
     def _send_when_open(self, run: Run, request: Request, data: bytes, now: float) -> None:
         node = request.node
@@ -206,13 +260,79 @@ class Switchboard(ABC):
         # While a node takes what waits for it, however slowly, it is not silent: large records take their time.
         owed = connection.owed
         silent_since = max(owed[0][2], connection.took_at)
-        return now - silent_since <= self._stall_seconds and len(owed) < limits.MAX_OUTSTANDING_REPLIES
+        gate, patience_seconds = self.gates.get(connection.node), self._stall_seconds
+        if gate is not None:
+            patience_seconds = gate.round_trip.patience_seconds(patience_seconds, STALLED_ROUND_TRIPS)
+        return now - silent_since <= patience_seconds and len(owed) < limits.MAX_OUTSTANDING_REPLIES
+
+    # Asking first --------------------------------------------------------------------------------------------
+
+    def _is_doubtful(self, connection: NodeConnection, now: float) -> bool:
+        """Whether a connection was idle for so long that something on the way may have forgotten it.
+
+        Nobody would be told: what leaves on it then vanishes, and a write would end as unknown.
+        """
+        idle_seconds = now - connection.proven_at
+        if idle_seconds <= IDLE_SECONDS or connection.owed:
+            return False
+        gate = self.gates.get(connection.node)
+        if gate is None or gate.suspected_at > connection.proven_at:
+            return True
+        return idle_seconds > min(IDLE_ROUND_TRIPS * gate.round_trip.smoothed_seconds, LONGEST_IDLE_SECONDS)
+
+    def _knock_at_all(self, requests: tuple[Request, ...]) -> None:
+        """Ask on all connections that requests are to leave on, where these have been idle."""
+        now = time.monotonic()
+        for request in requests:
+            connection = self._connections.get(request.node)
+            if connection is not None and self._is_doubtful(connection, now):
+                self._knock(connection, now)
+
+    def _knock(self, connection: NodeConnection, now: float) -> None:
+        """Ask whether anybody is there. Until that is known the node has no connection, and requests wait for one."""
+        node = connection.node
+        self._connections.pop(node, None)
+        gate = self.gates.get(node)
+        patience_seconds = gate.round_trip.patience_seconds(KNOCK_SECONDS) if gate else KNOCK_SECONDS
+        knock = self._knocks[node] = _Knock(self, connection, now + patience_seconds)
+        self._look_again_at(knock.until)
+        self._send(knock, connection, Request(node, _PING), encode(_PING), now)
+
+    def end_late_knocks(self) -> None:
+        """Use other connections where no answer came in time: nothing but the question left on the silent ones."""
+        now = time.monotonic()
+        for node, knock in list(self._knocks.items()):
+            if knock.until > now:
+                continue
+            self.receive(knock.connection)  # the answer may be here
+            if self._knocks.get(node) is knock:
+                if node in self.gates:
+                    self.gates[node].suspected_at = now
+                self._retired.add(knock.connection)
+                self.end_knock(knock, True)
+
+    def end_knock(self, knock: _Knock, is_silent: bool) -> None:
+        """Go on with what waited: on this connection, or on a new one."""
+        node = knock.connection.node
+        knock.is_live = False
+        if self._knocks.get(node) is not knock or self._closed:
+            return
+        del self._knocks[node]
+        if not is_silent:
+            self._connections[node] = knock.connection
+            self._resume(node, None)
+        elif node in self._waiting:
+            trouble = None if self._reach(node) else self._ask(node)
+            if trouble is not None or node in self._connections:
+                self._resume(node, trouble)
 
     # Opening -------------------------------------------------------------------------------------------------
 
     def _reach(self, node: str) -> bool:
         """Take over a connection that is open already, if there is one."""
-        connection = self.gates[node].take(self._ring) if node in self.gates else None
+        if node in self._knocks or node not in self.gates:
+            return False
+        connection = self.gates[node].take(self._ring)
         if connection is None:
             return False
         if (objection := self._objection(connection)) is not None:
@@ -221,6 +341,9 @@ class Switchboard(ABC):
             return False
         self._connections[node] = connection
         self._watch(connection)
+        if self._is_doubtful(connection, now := time.monotonic()):  # it was left over, and nobody came for long
+            self._knock(connection, now)
+            return False
         return True
 
     def _ask(self, node: str) -> str | None:
@@ -229,16 +352,16 @@ class Switchboard(ABC):
             return f"no address is known for node {node!r}"
         if node in self._shut:
             return self._shut[node]
-        trouble = self.gates[node].request(self._ring)
+        trouble = None if node in self._knocks else self.gates[node].request(self._ring)
         if trouble is None:
             self._waiting.setdefault(node, [])
         return trouble
 
     def answer_bell(self) -> None:
         """Take connections that were opened, and report what could not be."""
-        for node in list(self._waiting):
+        for node in [node for node in self._waiting if node not in self._knocks]:
             trouble = None if self._reach(node) else self._shut.get(node) or self.gates[node].failed_opening
-            if trouble is None and node not in self._connections:
+            if trouble is None and node not in self._connections and node not in self._knocks:
                 trouble = self.gates[node].request(self._ring)  # another caller was quicker to take it
             if trouble is not None or node in self._connections:
                 self._resume(node, trouble)
@@ -287,6 +410,7 @@ class Switchboard(ABC):
                 self._drop(connection, "answered what nobody asked")
                 return
             run, request, sent_at = owed.popleft()
+            connection.proven_at = sent_at
             if not run.is_live:
                 continue
             if isinstance(content, hiredis.ReplyError):
@@ -355,5 +479,6 @@ class Switchboard(ABC):
         """Close all connections; what was still waited for on them counts as lost."""
         self._closed = True
         self._forget_waiting()
-        for connection in [*self._connections.values(), *self._retired]:
+        knocked = [knock.connection for knock in self._knocks.values()]
+        for connection in [*self._connections.values(), *self._retired, *knocked]:
             self._drop(connection, "the coordinator was closed")

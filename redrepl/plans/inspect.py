@@ -8,7 +8,6 @@ from dataclasses import replace
 from redrepl.plans.view import inspect_keys
 from redrepl.values.effects import (
     Command,
-    DeadlinePassed,
     Exchange,
     Failure,
     PlainCommand,
@@ -30,9 +29,9 @@ PROBE_STORES_SECONDS = 10
 """From one probe that really stores something to the next, per node, however many ask. A server that saves a snapshot
 after 100 changes in five minutes, as usual, does so for its clients alone."""
 
-_INFORMATION = 0
-_INSPECTION = 1
-_PROBE = 2
+_INFORMATION, _INSPECTION, _PROBE = range(3)
+QUESTIONS = 3
+"""Tags of the questions to a node, and how many of them there may be."""
 
 MONITOR = b"monitor"
 VISITOR = b"visitor"
@@ -59,35 +58,23 @@ def inspect_nodes(
     """
     nodes = tuple(nodes)
     found: Found = dict.fromkeys(nodes, "no answer in time")
-    informed: dict[str, bytes] = {}
-    probed: dict[str, int | str] = {}
-    open_nodes = set(nodes)
     asked_at = yield from _look_at_the_clock()
-    effect = Exchange(_questions(layout, nodes, probe_as), until, fresh=True)
-    while open_nodes:
+    answers = {node: Answers(asked_at) for node in nodes}
+    questions = [request for node in nodes for request in questions_to(layout, node, probe_as=probe_as)]
+    effect = Exchange(tuple(questions), until, fresh=True)
+    while answers:
         event = yield effect
         effect = Exchange((), until)
-        if isinstance(event, DeadlinePassed):
+        if not isinstance(event, (Reply, Failure)):
             break
-        if isinstance(event, Failure) and event.tag == _PROBE and is_refusal(event.reason):
-            probed[event.node] = event.reason
-        elif isinstance(event, Failure) and event.tag == _PROBE and is_error_reply(event.reason):
-            continue  # something else is stored under a name of the probe's: that says nothing about writes
-        elif isinstance(event, Failure):
-            found[event.node] = event.reason
-            open_nodes.discard(event.node)
-        elif isinstance(event, Reply) and event.tag == _INFORMATION:
-            informed[event.node] = event.content
-        elif isinstance(event, Reply) and event.tag == _PROBE:
-            probed[event.node] = event.content
-        elif isinstance(event, Reply) and event.node in open_nodes:
-            report = _read(event, informed.get(event.node, b""), asked_at)
-            found[event.node] = _with_probe(report, probed.get(event.node))
-            open_nodes.discard(event.node)
-            if is_enough is not None and is_enough(found):
-                until = min(until, event.at + STRAGGLER_SECONDS)
-                effect = Exchange((), until)
-    return _as_seen(found, known)
+        if event.node not in answers or (outcome := answers[event.node].take(event, event.tag)) is None:
+            continue
+        del answers[event.node]
+        found[event.node] = outcome
+        if isinstance(event, Reply) and is_enough is not None and is_enough(found):
+            until = min(until, event.at + STRAGGLER_SECONDS)
+            effect = Exchange((), until)
+    return as_seen(found, known)
 
 
 def newest_topology(reports: Mapping[str, NodeReport | str]) -> Topology | None:
@@ -96,7 +83,8 @@ def newest_topology(reports: Mapping[str, NodeReport | str]) -> Topology | None:
     return max(known, key=lambda topology: topology.epoch, default=None)
 
 
-def _as_seen(found: Found, known: Topology | None) -> Found:
+def as_seen(found: Found, known: Topology | None) -> Found:
+    """Reports as they are judged by the newest topology among them, or by the known one where that is newer."""
     newest = newest_topology(found)
     if newest is None or (known is not None and known.epoch >= newest.epoch):
         newest = known
@@ -127,14 +115,42 @@ def _with_probe(report: NodeReport | str, probed: int | str | None) -> NodeRepor
     return replace(report, refusal="", monitor_seconds=probed / 1000 if probed >= 0 else None)
 
 
-def _questions(layout: KeyLayout, nodes: tuple[str, ...], probe_as: bytes | None) -> tuple[Request, ...]:
+def questions_to(
+    layout: KeyLayout, node: str, first_tag: int = 0, probe_as: bytes | None = None
+) -> tuple[Request, ...]:
+    """What a node is asked about itself, with tags from this one on."""
     # The inspection last: replies of one node come in order, so all else is known when it arrives.
     questions: list[tuple[Command, int]] = [(PlainCommand((b"INFO", b"server", b"keyspace")), _INFORMATION)]
     if probe_as is not None:
         keys = (layout.member, layout.probe, layout.no_stream, layout.no_string, layout.data_prefix)
         questions.append((ScriptCall("probe_write", keys, (probe_as, PROBE_STORES_SECONDS * 1000)), _PROBE))
     questions.append((ScriptCall("inspect", inspect_keys(layout), ()), _INSPECTION))
-    return tuple(Request(node, command, tag) for node in nodes for command, tag in questions)
+    return tuple(Request(node, command, first_tag + question) for command, question in questions)
+
+
+class Answers:
+    """What one node has answered so far to what it was asked at one time."""
+
+    def __init__(self, asked_at: float) -> None:
+        self.asked_at = asked_at
+        self._information = b""
+        self._probed: int | str | None = None
+
+    def take(self, event: Reply | Failure, question: int) -> NodeReport | str | None:
+        """The node's report, or in words why there is none; None while more is to come."""
+        if isinstance(event, Failure):
+            if question != _PROBE or not is_error_reply(event.reason):
+                return event.reason
+            # Else something is stored under a name of the probe's: that says nothing about writes.
+            self._probed = event.reason if is_refusal(event.reason) else None
+            return None
+        if question == _INFORMATION:
+            self._information = event.content
+        elif question == _PROBE:
+            self._probed = event.content
+        else:
+            return _with_probe(_read(event, self._information, self.asked_at), self._probed)
+        return None
 
 
 def _read(event: Reply, information: bytes, asked_at: float) -> NodeReport | str:

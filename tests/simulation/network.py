@@ -144,6 +144,7 @@ class Connection:
         "on_readable",
         "owed",
         "program",
+        "proven_at",
         "run",
         "run_id",
         "took_at",
@@ -159,6 +160,7 @@ class Connection:
         self.owed: deque[tuple[Run, Request, float]] = deque()
         self.unsent = b""
         self.took_at = 0.0
+        self.proven_at = link.world.now
         self.is_closed = False
         self.on_readable: Callable[[Connection], None] = _ignore
         self._link = link

@@ -256,6 +256,14 @@ class Channel(Switchboard):
             self._world.note(self._program.name, f"-> {request.node} {brief(request.command)}")
         connection.send(request)
 
+    def _look_again_at(self, at: float) -> None:
+        self._world.at(at, self._program.unless_paused(self._give_up_silent))
+
+    def _give_up_silent(self) -> None:
+        if not self._closed:
+            self.end_late_knocks()
+            self._go_on()
+
     def _ring(self) -> None:
         if not self._is_called and not self._closed:
             self._is_called = True

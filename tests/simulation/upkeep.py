@@ -19,6 +19,7 @@ from redrepl.plans.epochs.failover import FailoverOrder, fail_over
 from redrepl.plans.epochs.membership import Tolerances
 from redrepl.plans.epochs.suspicion import Suspicion
 from redrepl.plans.inspect import MONITOR, inspect_nodes, newest_topology
+from redrepl.plans.lookout import Lookout, Seen
 from redrepl.plans.steps import Steps
 from redrepl.plans.view import ClusterView
 from redrepl.values import limits
@@ -137,17 +138,18 @@ def watch(program: Program, customs: Customs, random: Random, count: Count, is_n
     """A monitor: replace a primary when the library's suspicion says so, with growing pauses between attempts."""
     suspicion = Suspicion(customs.crash_seconds, customs.silence_seconds)
     next_at, pause_seconds, write_at = 0.0, 0.05, 0.0
+    lookout = Lookout(customs.layout, customs.nodes, customs.silence_seconds / 3)
     while is_needed():
         yield Rest(customs.probe_seconds * (0.5 + random.random()))
-        until = program.now() + customs.silence_seconds / 3
         probe_as = MONITOR if program.now() >= write_at else None
         if probe_as is not None:
             write_at = program.now() + limits.WRITE_PROBE_SECONDS
-        reports: Reports = yield inspect_nodes(customs.layout, customs.nodes, until, probe_as=probe_as)
-        verdict = suspicion.judge(newest_topology(reports), reports, program.now())
+        seen: Seen = yield lookout.look(program.now(), program.now() + customs.probe_seconds, probe_as)
+        verdict = suspicion.judge(newest_topology(seen.reports), seen.reports, program.now(), None, seen.silences)
         if verdict.is_due and program.now() >= next_at:
             _note(program, f"** failing over: {verdict.why}")
             yield from _move(program, customs, random, count, "failover", None, verdict.away)
+            lookout.begin_anew(customs.nodes)  # the failover went over the same channel
             next_at = program.now() + pause_seconds * (0.5 + random.random() / 2)
             pause_seconds = min(5.0, 2 * pause_seconds)
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from redrepl.values.effects import Effect, Event, Exchange, Failure, Reply
 
-TICKETED = ("Lanes.answer",)
-"""Generators that take each other's answers and tell them apart by their tags: each is used once."""
+TICKETED = ("Lanes.answer", "Lookout.look")
+"""Generators that take each other's answers and tell them apart by their tags, each of which is used once."""
 
 
 class Questions:

@@ -11,6 +11,7 @@ import pytest
 
 from redrepl import Configuration, FailedOver, NodeRole, Unavailable
 from redrepl.edges.endpoint import Endpoint
+from redrepl.plans.lookout import Seen
 from redrepl.values.report import NodeReport
 from redrepl.values.topology import Topology
 from redrepl_workers import monitor as watched
@@ -36,12 +37,12 @@ class Cluster:
         self.failovers: list[float] = []
         self.now = 1000.0
 
-    def probe(self, _seconds: float, _writes: bool = False) -> tuple[Topology, dict[str, NodeReport | str]]:
+    def probe(self, _wait_seconds: float, _patience_seconds: float, _writes: bool = False) -> tuple[Topology, Seen]:
         seen: dict[str, NodeReport | str] = {
             node: report(node, lineage=str(self.epoch), epoch=str(self.epoch)) for node in "abc"
         }
         seen[self.primary] = self.trouble
-        return topology(3).with_primary(self.primary, self.epoch), seen
+        return topology(3).with_primary(self.primary, self.epoch), Seen(seen, {})
 
     def failover(self, away: Iterable[str] = ()) -> FailedOver:
         assert list(away) == [self.primary]
@@ -116,9 +117,10 @@ def test_a_blocked_takeover_is_said_once_in_an_outage(
     cluster = Cluster(DEAD)
     seen = cluster.probe
 
-    def probe(seconds: float, _writes: bool) -> tuple[Topology, dict[str, NodeReport | str]]:
-        topology, reports = seen(seconds)
-        return topology, {**reports, "b": SILENT if int(cluster.now * 10) % 2 else "no answer in time"}
+    def probe(wait_seconds: float, patience_seconds: float, _writes: bool) -> tuple[Topology, Seen]:
+        topology, known = seen(wait_seconds, patience_seconds)
+        changing = SILENT if int(cluster.now * 10) % 2 else "no answer in time"
+        return topology, known._replace(reports={**known.reports, "b": changing})
 
     monkeypatch.setattr(cluster, "probe", probe)
     with caplog.at_level(logging.INFO, "redrepl.monitor"):

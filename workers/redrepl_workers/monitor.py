@@ -118,15 +118,18 @@ class Monitor:
         writes = began >= self._write_at
         if writes:
             self._write_at = began + limits.WRITE_PROBE_SECONDS
-        seconds = self._configuration.failover_after_silence_seconds / 3
-        topology, reports = self._administration.probe(seconds, writes)
+        options = self._configuration
+        patience_seconds = options.failover_after_silence_seconds / 3
+        topology, seen = self._administration.probe(options.probe_seconds, patience_seconds, writes)
+        reports = seen.reports
         if topology is not None:
             self._set_aside(topology, reports)
         now = time.monotonic()
         self._tell(topology, reports, now)
         is_watched = topology is None or topology.mode is Mode.PRIMARY_REPLICA
         self._interval_seconds = self._configuration.probe_seconds if is_watched else IDLE_SECONDS
-        verdict = self._suspicion.judge(topology, reports, now, self._administration.wall_ahead_seconds())
+        own_ahead = self._administration.wall_ahead_seconds()
+        verdict = self._suspicion.judge(topology, reports, now, own_ahead, seen.silences)
         if verdict.blocked:
             self._troubles.note(PRIMARY, verdict.blocked, verdict.why)
         elif topology is not None and not verdict.why:

@@ -8,14 +8,21 @@ from typing import NamedTuple
 
 from redrepl.plans.epochs.clocks import doubtful_members
 from redrepl.plans.epochs.takeover import cause_of, takeover_of, what_comes_next, why_not_replaced
+from redrepl.plans.lookout import Silence
 from redrepl.plans.strangers import describe_stranger
 from redrepl.values import limits
-from redrepl.values.reasons import is_crash
+from redrepl.values.reasons import LOST, is_crash
 from redrepl.values.report import NodeReport
 from redrepl.values.topology import Topology
 
 UNFINISHED_SECONDS = 1.0
 """A change of epoch takes milliseconds; members that have been between epochs for so long were left there."""
+
+CHANGE_ROUND_TRIPS = 10.0
+"""Where the members are far, a change of epoch takes about so many of their round trips."""
+
+_OPENING_ROUND_TRIPS = 3.0
+"""For a connection to be opened anew, and a question on it."""
 
 
 class Verdict(NamedTuple):
@@ -38,10 +45,11 @@ _WELL = Verdict(False, "")
 class Suspicion:
     """Remembers since when the primary has not been as it should.
 
-    A crash shows at once and for certain (nothing listens at the address); silence may also be a long command. One that
-    answers and takes no writes is away for its clients, but it may be over in a moment; and where too few others take
-    any, the role stays, because it would only go round. Times are in seconds, by the caller's clock. Without
-    ``replaces`` a primary is never replaced, and only changes of epoch that were left unfinished are due.
+    A crash shows at once and for certain (nothing listens at the address); silence may also be a long command. A slow
+    answer is an answer: a node that is far gets its usual round trip besides. One that answers and takes no writes is
+    away for its clients, but it may be over in a moment; and where too few others take any, the role stays, because it
+    would only go round. Times are in seconds, by the caller's clock. Without ``replaces`` a primary is never replaced,
+    and only changes of epoch that were left unfinished are due.
     """
 
     def __init__(
@@ -66,8 +74,13 @@ class Suspicion:
         reports: dict[str, NodeReport | str],
         now: float,
         own_ahead: float | None = None,
+        silences: Mapping[str, Silence] | None = None,
     ) -> Verdict:
-        """What a look at this time means. ``own_ahead``: see `redrepl.plans.epochs.clocks.wrong_clocks`."""
+        """What a look at this time means.
+
+        own_ahead: see `redrepl.plans.epochs.clocks.wrong_clocks`. silences: since when nodes have left questions
+        unanswered; None: none has.
+        """
         if topology is None or topology.decider is None:
             return _WELL
         reports = self._with_refusals(reports)
@@ -75,18 +88,22 @@ class Suspicion:
         if primary != self._primary:
             self._primary, self._well_at = primary, now
         away = frozenset(node for node in topology.ids if not isinstance(reports.get(node), NodeReport))
-        left, is_left_alone = self._between_epochs(topology, reports, now)
+        silences = silences or {}
+        left, is_left_alone = self._between_epochs(topology, reports, now, silences)
+        silence = silences.get(primary, Silence(now, 0.0))
         report = reports.get(primary, "its address is not known")
         doubtful = doubtful_members(topology, reports, own_ahead)
         is_serving = isinstance(report, NodeReport) and report.is_serving and report.epoch == topology.epoch
         refuses = is_serving and isinstance(report, NodeReport) and not report.takes_writes
         if is_serving and primary not in doubtful and not refuses:
-            self._well_at = now
+            self._well_at = max(self._well_at, silence.since)
             why = f"a change of epoch was left unfinished on {', '.join(left)}" if left else ""
             return Verdict(is_left_alone, why, away)
         why, patience, is_proved = self._fault(primary, report, reports)
         if primary in doubtful:
             why, patience = f"primary {primary!r}: {doubtful[primary]}", self._crash_seconds
+        else:
+            patience += _distance_seconds(report, silence)
         is_over = now - self._well_at >= patience
         # One that takes no writes gives its role to nobody who takes none either.
         takeover = takeover_of(topology, reports, away, takes_writes=refuses)
@@ -106,7 +123,11 @@ class Suspicion:
         return Verdict(is_due, why, away, is_proved)
 
     def _between_epochs(
-        self, topology: Topology, reports: dict[str, NodeReport | str], now: float
+        self,
+        topology: Topology,
+        reports: dict[str, NodeReport | str],
+        now: float,
+        silences: Mapping[str, Silence],
     ) -> tuple[list[str], bool]:
         """Members that were moved to an epoch that is not published, and whether nothing happened for long."""
         found = [r for r in map(reports.get, topology.ids) if isinstance(r, NodeReport) and r.epoch > topology.epoch]
@@ -116,7 +137,9 @@ class Suspicion:
         epoch = max(report.epoch for report in found)
         if self._unfinished is None or self._unfinished[0] != epoch:
             self._unfinished = (epoch, now)
-        return [report.node for report in found], now - self._unfinished[1] >= UNFINISHED_SECONDS
+        farthest = max((silence.usual_seconds for silence in silences.values()), default=0.0)
+        patience = max(UNFINISHED_SECONDS, CHANGE_ROUND_TRIPS * min(farthest, UNFINISHED_SECONDS))
+        return [report.node for report in found], now - self._unfinished[1] >= patience
 
     def _with_refusals(self, reports: Mapping[str, NodeReport | str]) -> dict[str, NodeReport | str]:
         """The reports of this look; nodes that were not asked to write now have what they said last."""
@@ -143,3 +166,12 @@ class Suspicion:
         if report.refusal and report.is_serving:
             return f"primary {primary!r} takes no writes: {report.refusal}", self._refusal_seconds, False
         return f"primary {primary!r} is {report.state} in epoch {report.epoch}", self._crash_seconds, False
+
+
+def _distance_seconds(report: NodeReport | str, silence: Silence) -> float:
+    """What the distance of a node adds to the patience with it."""
+    if isinstance(report, str) and is_crash(report):
+        # That nothing listens there is certain. A connection that was lost is opened anew first, which tells.
+        needed = _OPENING_ROUND_TRIPS * silence.usual_seconds if LOST in report else 0.0
+        return min(needed, limits.FIRST_CONTACT_SECONDS)
+    return silence.usual_seconds

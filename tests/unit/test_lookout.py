@@ -1,0 +1,195 @@
+"""Monitors beside nodes that are far: a slow answer is an answer, and silence is noticed all the same."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from typing import Any
+
+from redrepl.plans.epochs.suspicion import Suspicion, Verdict
+from redrepl.plans.inspect import newest_topology
+from redrepl.plans.lookout import MAX_UNANSWERED, Lookout, Seen
+from redrepl.values import limits
+from redrepl.values.effects import DeadlinePassed, Event, Exchange, Failure, PlainCommand, Plan, Reply, Request
+from redrepl.values.keys import KeyLayout
+from redrepl.values.reasons import LOST, REFUSES
+from redrepl.values.report import NodeReport
+from tests.unit.support.by_hand import START, topology
+
+PROBE_SECONDS = 0.1
+SILENCE_SECONDS = 0.7
+MEMBER = [b"cluster", b"shop", b"epoch", b"7", b"state", b"active", b"lineage", b"7", b"run_id", b"run-1", b"node"]
+
+
+class Nodes:
+    """Nodes at some distance, and a monitor that looks at them. ``silent``: what these are asked is never answered."""
+
+    def __init__(self, **round_trips: float) -> None:
+        self.round_trips = round_trips
+        self.silent: set[str] = set()
+        self.at = START
+        self.asked = 0
+        self._coming: list[tuple[float, int, Event]] = []
+        self._count = 0
+        self._lookout = Lookout(KeyLayout("shop"), tuple(round_trips), SILENCE_SECONDS / 3)
+        self._suspicion = Suspicion(0.1, SILENCE_SECONDS)
+
+    def look(self) -> tuple[Seen, Verdict]:
+        """Look once, and let the rest of the pause pass."""
+        began = self.at
+        seen = self._drive(self._lookout.look(self.at, self.at + PROBE_SECONDS))
+        verdict = self._suspicion.judge(newest_topology(seen.reports), seen.reports, self.at, None, seen.silences)
+        self.at = max(self.at, began + PROBE_SECONDS)
+        return seen, verdict
+
+    def watch(self, seconds: float) -> list[Verdict]:
+        """Look for so long."""
+        verdicts, end = [], self.at + seconds
+        while self.at < end:
+            verdicts.append(self.look()[1])
+        return verdicts
+
+    def until_due(self, within_seconds: float = 20.0) -> float:
+        """After how many seconds the primary is to be replaced."""
+        began = self.at
+        while not self.look()[1].is_due:
+            assert self.at - began < within_seconds, "nothing happens"
+        return self.at - began
+
+    def loses(self, node: str, reason: str) -> None:
+        """The connection to a node goes, with all that is under way on it."""
+        lost = [event for _, _, event in self._coming if isinstance(event, Reply) and event.node == node]
+        self._coming = [entry for entry in self._coming if entry[2] not in lost]
+        heapq.heapify(self._coming)
+        for event in lost:
+            self._put(self.at, Failure(node, event.tag, reason, True, self.at))
+
+    def _drive(self, plan: Plan[Seen]) -> Seen:
+        event: Event = None
+        while True:
+            try:
+                effect = plan.send(event)
+            except StopIteration as end:
+                seen: Seen = end.value
+                return seen
+            assert isinstance(effect, Exchange)
+            for request in effect.requests:
+                self._answer(request)
+            event = self._next(effect.until)
+
+    def _answer(self, request: Request) -> None:
+        self.asked += 1
+        if request.node not in self.silent:
+            is_information = isinstance(request.command, PlainCommand)
+            content: Any = b"run_id:run-1\r\n" if is_information else _inspection(request.node)
+            at = self.at + self.round_trips[request.node]
+            self._put(at, Reply(request.node, request.tag, content, at))
+
+    def _put(self, at: float, event: Event) -> None:
+        self._count += 1
+        heapq.heappush(self._coming, (at, self._count, event))
+
+    def _next(self, until: float) -> Event:
+        if self._coming and self._coming[0][0] <= max(until, self.at):
+            at, _, event = heapq.heappop(self._coming)
+            self.at = max(self.at, at)
+            assert isinstance(event, (Reply, Failure))
+            return event._replace(at=self.at)
+        self.at = max(self.at, until)
+        return DeadlinePassed(self.at)
+
+
+def _inspection(node: str) -> list[object]:
+    known = topology(3).encode().encode()
+    names = [b"shop", node.encode()]
+    return [[*MEMBER, node.encode()], [0, b"0-0", 0, b""], [], [], known, b"1000", names, [], []]
+
+
+def _are_known(seen: Seen) -> bool:
+    return all(isinstance(report, NodeReport) for report in seen.reports.values())
+
+
+def test_a_primary_that_answers_is_not_replaced_however_far_it_is() -> None:
+    for distance in (0.001, 0.1, 0.3, 0.5, 1.0):
+        nodes = Nodes(a=distance, b=0.001, c=distance)
+        nodes.watch(3.0)
+        for _ in range(200):
+            seen, verdict = nodes.look()
+            assert _are_known(seen)
+            assert verdict == Verdict(False, "", frozenset())
+
+
+def test_how_often_nodes_are_looked_at_does_not_depend_on_their_distance() -> None:
+    counts = []
+    for distance in (0.001, 0.5):
+        nodes = Nodes(a=distance, b=distance, c=distance)
+        nodes.watch(3.0)
+        before = nodes.asked
+        nodes.watch(10.0)
+        counts.append(nodes.asked - before)
+    assert min(counts) >= 0.95 * 3 * 2 * 100
+
+
+def test_a_primary_that_falls_silent_is_replaced_after_that_and_its_usual_round_trip() -> None:
+    for distance, longest in ((0.001, 0.95), (0.3, 1.4), (0.5, 1.7)):
+        nodes = Nodes(a=distance, b=0.001, c=0.001)
+        nodes.watch(5.0)
+        nodes.silent.add("a")
+        assert SILENCE_SECONDS <= nodes.until_due() <= longest
+
+
+def test_a_link_that_becomes_slower_is_followed() -> None:
+    nodes = Nodes(a=0.05, b=0.001, c=0.001)
+    nodes.watch(5.0)
+    for distance in (0.2, 0.5):
+        nodes.round_trips["a"] = distance
+        assert not [verdict for verdict in nodes.watch(10.0) if verdict.is_due]
+
+
+def test_a_monitor_that_did_not_look_for_a_while_takes_nobody_for_silent() -> None:
+    for distance in (0.001, 0.3):
+        nodes = Nodes(a=distance, b=0.001, c=0.001)
+        nodes.watch(5.0)
+        nodes.at += 7.0
+        assert not [verdict for verdict in nodes.watch(5.0) if verdict.is_due]
+
+
+def test_a_lost_connection_to_a_far_primary_is_opened_anew_before_that_counts_as_a_crash() -> None:
+    nodes = Nodes(a=0.3, b=0.001, c=0.001)
+    nodes.watch(5.0)
+    nodes.loses("a", f"{LOST}: reset")
+    nodes.round_trips["a"] = 0.9  # as long as opening anew takes
+    assert not [verdict for verdict in nodes.watch(3.0) if verdict.is_due]
+
+
+def test_a_primary_where_nothing_listens_any_more_is_replaced_at_once_however_far() -> None:
+    nodes = Nodes(a=0.3, b=0.001, c=0.001)
+    nodes.watch(5.0)
+    nodes.silent.add("a")
+    nodes.loses("a", f"{REFUSES}: no server runs there")
+    assert nodes.until_due() <= 0.3
+
+
+def test_what_is_not_known_yet_gets_the_time_of_a_first_contact() -> None:
+    nodes = Nodes(a=1.0, b=0.001, c=0.001)
+    nodes.silent.add("a")
+    assert nodes.until_due() >= limits.FIRST_CONTACT_SECONDS
+
+
+def test_a_node_that_never_answers_is_not_asked_for_ever() -> None:
+    nodes = Nodes(a=0.001, b=0.001, c=0.001)
+    nodes.watch(1.0)
+    nodes.silent.update("abc")
+    before = nodes.asked
+    nodes.watch(3 * MAX_UNANSWERED * PROBE_SECONDS)
+    assert nodes.asked - before == 3 * 2 * MAX_UNANSWERED
+
+
+def test_what_is_begun_anew_forgets_what_was_under_way_and_keeps_what_it_knows() -> None:
+    nodes = Nodes(a=0.3, b=0.001, c=0.001)
+    nodes.watch(5.0)
+    nodes._lookout.begin_anew(("a", "b", "c"))
+    nodes._coming.clear()
+    forgets: Callable[[], bool] = lambda: any(verdict.is_due for verdict in nodes.watch(2.0))  # noqa: E731
+    assert not forgets()
+    assert _are_known(nodes.look()[0])
