@@ -427,7 +427,7 @@ class Administration:
             self._lookout.begin_anew(self._nodes)
 
     def _until(self, seconds: float | None = None) -> float:
-        return self._driver.now() + max(seconds or 0.0, self.configuration.timeout_seconds)
+        return self._driver.now() + max(seconds or 0.0, self._driver.patience_seconds())
 
     def _run(self, plan: Plan[R], on_progress: OnProgress | None = None) -> R:
         return self._driver.run(plan, on_progress)

@@ -31,7 +31,8 @@ def find_cluster(configuration: Configuration) -> Discovery:
     driver = BlockingDriver(configuration.endpoints, admission, configuration.timeout_seconds)
     try:
         seeds = tuple(endpoint.node for endpoint in configuration.endpoints)
-        return driver.run(discover(layout, seeds, driver.now() + configuration.timeout_seconds))
+        soon, patience_seconds = driver.now() + configuration.timeout_seconds, driver.patience_seconds()
+        return driver.run(discover(layout, seeds, soon, soon + patience_seconds))
     finally:
         driver.close()
 

@@ -56,6 +56,10 @@ class DriverBase:
         gate = self._gates.get(node)
         return gate.round_trip.smoothed_seconds if gate else 0.0
 
+    def patience_seconds(self) -> float:
+        """How long to wait for an answer of all nodes: the time-out, and more where one is far or was never reached."""
+        return max([gate.patience_seconds() for gate in self._gates.values()], default=self._timeout_seconds)
+
     def trouble(self, node: str) -> str | None:
         """Why this node is out of use at the moment, None while nothing is known against it."""
         gate = self._gates.get(node)

@@ -27,6 +27,9 @@ A node that answers, be it with a refusal, costs a millisecond to ask, and many 
 thread for the time-out.
 """
 
+_ROUND_TRIPS = 4.0
+"""For an answer on a connection that may have to be opened anew."""
+
 Wake = Callable[[], None]
 
 
@@ -98,6 +101,12 @@ class NodeGate:
         if trouble is not None and time.monotonic() >= self._retry_at:
             self.request(_nobody)
         return trouble
+
+    def patience_seconds(self) -> float:
+        """How long to wait for an answer. How far a node is that was never reached is not known."""
+        if self.round_trip.smoothed_seconds or self.trouble is not None:
+            return self.round_trip.patience_seconds(self.timeout_seconds, _ROUND_TRIPS)
+        return max(self.timeout_seconds, limits.FIRST_CONTACT_SECONDS)
 
     def report(self, trouble: str, pause: bool) -> None:
         """A connection failed in use: open anew, with ``pause`` after a moment."""

@@ -11,6 +11,7 @@ from redrepl.values.clocks import ClockReading
 from redrepl.values.effects import DeadlinePassed, Exchange, Failure, PlainCommand, Plan, Reply, Request
 from redrepl.values.errors import Unavailable
 from redrepl.values.keys import KeyLayout
+from redrepl.values.reasons import is_crash
 from redrepl.values.report import NodeReport
 from redrepl.values.topology import Topology
 
@@ -92,10 +93,17 @@ class Discovery(NamedTuple):
     reports: dict[str, NodeReport | str]
 
 
-def discover(layout: KeyLayout, seeds: tuple[str, ...], until: float) -> Plan[Discovery]:
-    """Find the cluster behind some addresses. Raises Unavailable saying what each of them answered."""
-    reports = yield from inspect_nodes(layout, seeds, until, _is_at_work)
+def discover(layout: KeyLayout, seeds: tuple[str, ...], soon: float, until: float | None = None) -> Plan[Discovery]:
+    """Find the cluster behind some addresses. Raises Unavailable saying what each of them answered.
+
+    Where no member has answered by ``soon``, and some may only be far, they are waited for until ``until``.
+    """
+    reports = yield from inspect_nodes(layout, seeds, soon, _is_at_work)
     topology = newest_topology(reports)
+    may_be_far = any(isinstance(report, str) and not is_crash(report) for report in reports.values())
+    if topology is None and may_be_far and until is not None:
+        reports = yield from inspect_nodes(layout, seeds, until, _is_at_work)
+        topology = newest_topology(reports)
     if topology is None:
         raise no_member_error(layout.cluster, reports)
     members = {

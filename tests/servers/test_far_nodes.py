@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from dataclasses import replace
 
+import pytest
+
+from redrepl import Administration, AsyncCoordinator, Outcome
+from redrepl.edges.switchboard import IDLE_SECONDS
 from redrepl_workers.monitor import Monitor
 from tests.servers.support.cluster import Cluster
 from tests.support.waiting import wait_until
@@ -32,3 +38,45 @@ def test_a_primary_that_is_far_and_answers_is_not_replaced_and_a_frozen_one_is(c
     cluster["a"].freeze()
     wait_until(lambda: monitor.look().failed_over is not None, message="another primary")
     assert primary_of(cluster) != "a"
+
+
+@pytest.mark.parametrize("idle", ["threads", "tasks"])
+def test_idle_connections_that_were_forgotten_on_the_way_cost_no_write(cluster: Cluster, idle: str) -> None:
+    # What leaves on them vanishes, and nothing says so.
+    proxies = {node: cluster.proxy(node) for node in cluster.nodes}
+    urls = {node: proxy.url(cluster[node].url) for node, proxy in proxies.items()}
+
+    def forget() -> None:
+        began = time.monotonic()
+        wait_until(lambda: time.monotonic() - began > IDLE_SECONDS, message="idle for long enough")
+        for proxy in proxies.values():
+            proxy.forget()
+
+    async def work() -> None:
+        async with AsyncCoordinator[str, bytes](cluster.configuration(urls)) as store:
+            for number in range(3):
+                receipts = await asyncio.gather(*(store.set(f"key-{task}", b"%d" % number) for task in range(20)))
+                assert {receipt.outcome for receipt in receipts} == {Outcome.COMMITTED}
+                assert await store.increment("count") == number + 1
+                forget()
+
+    if idle == "tasks":
+        asyncio.run(work())
+        return
+    store = cluster.open(urls)
+    for number in range(3):
+        assert store.set("key", b"%d" % number).outcome is Outcome.COMMITTED
+        assert store.increment("count") == number + 1
+        assert store.get("key", level="quorum") == b"%d" % number
+        forget()
+
+
+def test_operators_reach_a_cluster_that_is_far_with_the_time_outs_as_they_are(cluster: Cluster) -> None:
+    proxies = {node: cluster.proxy(node) for node in cluster.nodes}
+    urls = {node: proxy.url(cluster[node].url) for node, proxy in proxies.items()}
+    for proxy in proxies.values():
+        proxy.delay(0.4)
+    with Administration(cluster.configuration(urls, timeout_seconds=1.0)) as administration:
+        assert administration.find_members().ids == cluster.nodes
+        _, reports = administration.inspect()
+        assert [node for node, report in reports.items() if isinstance(report, str)] == []
