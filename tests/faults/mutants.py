@@ -48,6 +48,7 @@ CHANGES = "tests/unit/test_change_members.py"
 FOLLOWING = "tests/unit/test_following_epochs.py"
 WITNESSES = "tests/unit/test_witnesses.py"
 WALKS = "tests/unit/test_long_walks.py"
+LOOKOUT = "tests/unit/test_lookout.py"
 
 MUTANTS = (
     Mutant(
@@ -1075,5 +1076,53 @@ MUTANTS = (
         new="    epoch = 1 + max(report.epoch for report in [primary, *witnesses])\n",
         killer=f"{CHANGES}::test_a_replica_that_was_fenced_and_crashed_does_not_wait_for_ever_beside_a_primary_that_serves",
         evidence="epoch 9 is somebody else's",
+    ),
+    Mutant(
+        name="a node that is far counts as away although it answers",
+        file="redrepl/plans/lookout.py",
+        old="now - since > patience_seconds + usual_seconds:",
+        new="now - since > patience_seconds:",
+        killer=f"{LOOKOUT}::test_a_primary_that_answers_is_not_replaced_however_far_it_is",
+        evidence="assert ",
+    ),
+    Mutant(
+        name="a connection to a far primary that broke counts as a crash before it is opened anew",
+        file="redrepl/plans/epochs/suspicion.py",
+        old="            patience += _distance_seconds(report, silence)\n",
+        new="            pass\n",
+        killer=f"{LOOKOUT}::test_a_lost_connection_to_a_far_primary_is_opened_anew_before_that_counts_as_a_crash",
+        evidence="assert not ",
+    ),
+    Mutant(
+        name="a monitor waits for one answer before it asks again",
+        file="redrepl/plans/lookout.py",
+        old="return len(self.unanswered) < (MAX_UNANSWERED if self._answers else 1)",
+        new="return not self.unanswered",
+        killer=f"{LOOKOUT}::test_how_often_nodes_are_looked_at_does_not_depend_on_their_distance",
+        evidence="assert ",
+    ),
+    Mutant(
+        name="connections are opened one after the other",
+        file="redrepl/edges/opening.py",
+        old="min(len(self._wanted), self._most_openings())",
+        new="min(len(self._wanted), 1)",
+        killer="tests/unit/test_opening.py::test_several_are_opened_at_once_and_no_more_than_may_be",
+        evidence="AssertionError",
+    ),
+    Mutant(
+        name="a connection goes to whichever caller comes first and not to the one that waits",
+        file="redrepl/edges/opening.py",
+        old="        self._kept[wake] = connection\n",
+        new="        self._fresh.append(connection)\n",
+        killer="tests/unit/test_opening.py::test_who_asked_first_gets_the_first_and_nobody_who_comes_later_takes_it",
+        evidence="assert ",
+    ),
+    Mutant(
+        name="a write leaves on a connection that was idle for long without asking first",
+        file="redrepl/edges/switchboard.py",
+        old="        if idle_seconds <= IDLE_SECONDS or connection.owed:\n",
+        new="        if idle_seconds >= 0:\n",
+        killer=f"{SERVERS}/test_far_nodes.py::test_idle_connections_that_were_forgotten_on_the_way_cost_no_write",
+        evidence="not confirmed",
     ),
 )
