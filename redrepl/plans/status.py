@@ -196,7 +196,7 @@ def node_state(
     if not report.is_itself:
         return NodeState.INACTIVE, f"{describe_other(report)}, or has its data"
     if report.has_restarted:
-        return NodeState.SYNCING, "restarted; the workers look what it lost before it serves again"
+        return NodeState.SYNCING, f"{report.restart}; the workers look what it lost before it serves again"
     if report.state == "syncing":
         return NodeState.SYNCING, _filling(report) or "is being brought up by the workers"
     if report.epoch != view.topology.epoch:

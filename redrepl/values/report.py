@@ -177,9 +177,24 @@ class NodeReport:
         return self.member.get("incarnation", "")
 
     @property
+    def has_lost_log(self) -> bool:
+        """Whether others have confirmed more entries of its log than it ever had, by what the node itself has noted.
+
+        Log and cursors are of one moment: somebody deleted the log, or put an older one in its place.
+        """
+        return any(cursor.position.entries > self.log.added for cursor in self.cursors.values())
+
+    @property
     def has_restarted(self) -> bool:
-        """Whether the server was started anew since the node was admitted."""
-        return bool(self.member) and self.member.get("run_id") != self.run_id
+        """Whether the server was started anew since the node was admitted. A log that is gone counts as that: what else
+        went with it is not known.
+        """
+        return bool(self.member) and (self.member.get("run_id") != self.run_id or self.has_lost_log)
+
+    @property
+    def restart(self) -> str:
+        """What happened to one that `has_restarted`, in words."""
+        return "lost its change log" if self.has_lost_log else "restarted"
 
     @property
     def is_serving(self) -> bool:
@@ -203,6 +218,12 @@ class NodeReport:
         '' where it leaves out nothing.
         """
         return self.member.get("log_gap", "")
+
+    @property
+    def log_end(self) -> Position:
+        """Where its log ends. An empty log that is not complete since its beginning ends at its floor."""
+        end = self.log.end
+        return end if end.order >= id_order(self.log_floor) else Position(self.log_floor, end.entries)
 
     @property
     def log_floor(self) -> str:
@@ -256,6 +277,8 @@ class NodeReport:
     def lag_of(self, target: str) -> int:
         """Entries of this log that are not confirmed on another node."""
         cursor = self.cursors.get(target)
+        if cursor is not None and cursor.position.entries > self.log.added:
+            return max(1, self.log.added)  # the log is another one than was confirmed
         return max(0, self.log.added - (cursor.position.entries if cursor else 0))
 
 

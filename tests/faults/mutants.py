@@ -70,8 +70,8 @@ MUTANTS = (
     Mutant(
         name="a walk is resumed although the log was cut behind it",
         file="redrepl/plans/copies/full_sync.py",
-        old="id_order(source.log_floor) <= walk.began.order <= id_order(source.log.last_id)",
-        new="walk.began.order <= id_order(source.log.last_id)",
+        old="id_order(source.log_floor) <= walk.began.order <= source.log_end.order",
+        new="walk.began.order <= source.log_end.order",
         killer="tests/unit/test_walks.py::test_a_log_that_takes_too_many_bytes_is_cut_and_the_walk_says_so",
         evidence="assert ",
     ),
@@ -964,6 +964,22 @@ MUTANTS = (
         new="        if True:\n",
         killer=f"{SERVERS}/test_refusals.py::test_what_every_copy_refuses_is_rejected_at_once_in_the_servers_words",
         evidence="WriteNotConfirmed",
+    ),
+    Mutant(
+        name="a log that is gone has no lag",
+        file="redrepl/values/report.py",
+        old="        return any(cursor.position.entries > self.log.added for cursor in self.cursors.values())\n",
+        new="        return False\n",
+        killer=f"{SERVERS}/test_lost_logs.py::test_a_lost_log_is_told_and_mended",
+        evidence="assert ",
+    ),
+    Mutant(
+        name="marks of a lost log count in the next one",
+        file="redrepl/plans/epochs/membership.py",
+        old='    return {**fields, "previous_end": LOG_START, "log_floor": floor}\n',
+        new='    return {**fields, "previous_end": LOG_START}\n',
+        killer="tests/unit/test_lost_logs.py::test_a_log_that_replaced_a_lost_one_is_not_complete",
+        evidence="assert ",
     ),
     Mutant(
         name="a primary that answers is well",

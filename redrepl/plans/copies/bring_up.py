@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from redrepl.plans.copies import full_sync
-from redrepl.plans.copies.catch_up import confirm, ship_log
+from redrepl.plans.copies.catch_up import confirm, forget_cursors, ship_log
 from redrepl.plans.copies.copying import Copier
 from redrepl.plans.copies.diverged import discard_diverged
 from redrepl.plans.copies.marks import checkpoint_call, starting_mark
@@ -31,6 +31,7 @@ from redrepl.plans.epochs.membership import (
     epoch_fields,
     gap_field,
     leave_call,
+    new_log_fields,
     purge_field,
     trusted_fields,
 )
@@ -200,10 +201,14 @@ def _suspend(
         fields = {**epoch_fields(topology, node), "state": "syncing", **purge_field(target, purged_before)}
         if target.was_ahead_seconds and not target.clock_off:
             fields |= clock_field(f"{target.was_ahead_seconds:.1f} s ahead")
+        if target.has_lost_log:
+            # Now: what is brought to it makes a log that looks whole again.
+            fields |= new_log_fields(target, order.incarnation)
         call = change_call(target, layout, fields, topology)
     answer = yield from steps.ask(node, call, "setting it to syncing")
     if answer != 1:
         raise Unavailable(f"node {node!r} changed while it was being looked at", {node: found_instead(answer)})
+    yield from forget_cursors(view, target, steps)
     return (yield from _report(layout, node, steps))
 
 
@@ -295,9 +300,7 @@ def _activate(view: ClusterView, target: NodeReport, order: BringUpOrder, steps:
         raise Unavailable(f"the clock of node {target.node!r} moved while it was brought up", {target.node: "clock"})
     fields = {**active_fields(view.topology), "run_id": now.run_id, **trusted_fields(now)}
     if target.has_restarted:
-        # Ids of the log may be given again to other content: marks made in the old log count up to here only.
-        fields |= {"incarnation": order.incarnation, "previous_incarnation": now.incarnation}
-        fields |= {"previous_end": target.log.last_id}
+        fields |= new_log_fields(target, order.incarnation)
     fields |= walks_on(now.member)
     answer = yield from steps.ask(target.node, change_call(now, view.layout, fields, None), "admitting it again")
     if answer != 1:
@@ -348,7 +351,7 @@ def _note_checkpoints(
 ) -> Plan[None]:
     """Note on the replicas how far their logs are in the primary's: whoever has that has theirs."""
     now = yield from _report(view.layout, primary.node, steps)
-    mark = Mark(now.incarnation, now.log.end)
+    mark = Mark(now.incarnation, now.log_end)
     for replica in replicas:
         position = reached.get(replica.node)
         newest = next(iter(replica.checkpoints), None)
@@ -390,8 +393,8 @@ def _reinstate(
 def _skip_cut_log(view: ClusterView, replica: NodeReport, primary: NodeReport, steps: Steps) -> Plan[None]:
     """What was cut cannot be checked; go on from the log's end."""
     marker = Copier(view, replica.node, primary.node, steps, primary.now_millis)
-    yield from marker.absorb((), (), Mark(replica.incarnation, replica.log.end))
-    yield from confirm(view, replica.node, primary.node, replica.log.end, steps, force=True)
+    yield from marker.absorb((), (), Mark(replica.incarnation, replica.log_end))
+    yield from confirm(view, replica.node, primary.node, replica.log_end, steps, force=True)
 
 
 _EMPTY_PRIMARY = (

@@ -16,7 +16,7 @@ from redrepl.plans.steps import Steps
 from redrepl.plans.view import ON_ACTIVE, ClusterView, check_admitted
 from redrepl.values.effects import Answer, Plan, Progress, ScriptCall
 from redrepl.values.errors import Unavailable
-from redrepl.values.report import Mark, NodeReport, Position
+from redrepl.values.report import LOG_START, Mark, NodeReport, Position
 from redrepl.values.stamp import Stamp
 
 PAGE_CHANGES = 1000
@@ -169,6 +169,13 @@ def confirm(
     """Note on the source that its log is on the target up to here."""
     call = _confirm_call(view, target, position, force)
     check_admitted((yield from steps.ask(source, call, "noting what is confirmed")), source, view.epoch)
+
+
+def forget_cursors(view: ClusterView, source: NodeReport, steps: Steps) -> Plan[None]:
+    """Have a log that replaced a lost one count as confirmed nowhere: the old cursors would hide what it names."""
+    for target, cursor in source.cursors.items():
+        if cursor.position.entries > source.log.added:
+            yield from confirm(view, source.node, target, Position(LOG_START, 0), steps, force=True)
 
 
 def _confirm_call(view: ClusterView, target: str, position: Position, force: bool) -> ScriptCall:

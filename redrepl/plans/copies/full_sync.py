@@ -93,7 +93,7 @@ def resumable(view: ClusterView, source: NodeReport, target: NodeReport) -> Walk
         return None
     if walk.merged_epoch != view.topology.merged_epoch or walk.doubt != doubt_about(target):
         return None
-    if not id_order(source.log_floor) <= walk.began.order <= id_order(source.log.last_id):
+    if not id_order(source.log_floor) <= walk.began.order <= source.log_end.order:
         return None
     if walk.target_run != target.run_id:
         # What was brought stands there, or went together with this note; the cursor over its own keys is lost.
@@ -106,7 +106,7 @@ def _begin(view: ClusterView, source: NodeReport, target: NodeReport, total: int
     noted = read_walk(target, source.node)
     is_cut = noted is not None and noted.phase != WALKED and id_order(source.log_floor) > noted.began.order
     begun_anew = noted.begun_anew + 1 if noted is not None and is_cut else 0
-    walk = Walk(source.incarnation, source.run_id, target.run_id, view.topology.merged_epoch, source.log.end)
+    walk = Walk(source.incarnation, source.run_id, target.run_id, view.topology.merged_epoch, source.log_end)
     return replace(walk, total=total, begun_anew=begun_anew, doubt=doubt_about(target))
 
 

@@ -73,9 +73,11 @@ def _is_within(source: NodeReport, position: Position) -> bool:
 
     A place at the log's end that counts fewer entries than the log has ever had stepped over some.
     """
-    last = id_order(source.log.last_id)
+    last = source.log_end.order
     if position.order == last and position.entries < source.log.added:
         return False
+    if position.entries > source.log.added:
+        return False  # another log stands in its place
     return id_order(source.log_floor) <= position.order <= last
 
 

@@ -8,12 +8,14 @@ member's state; what they held beyond it goes to their discarded logs.
 
 from __future__ import annotations
 
+from redrepl.plans.copies.catch_up import forget_cursors
 from redrepl.plans.epochs.failover import FailedOver, FailoverOrder, check_failover, newest_epoch
-from redrepl.plans.epochs.membership import active_fields, change_call, epoch_fields, settled_fields
+from redrepl.plans.epochs.membership import active_fields, change_call, epoch_fields, new_log_fields, settled_fields
 from redrepl.plans.epochs.soundness import majority_of, sound_members, why_left
 from redrepl.plans.inspect import VISITOR, newest_topology
 from redrepl.plans.steps import Steps
 from redrepl.plans.strangers import found_instead, no_member_error
+from redrepl.plans.view import ClusterView
 from redrepl.values.effects import Plan
 from redrepl.values.errors import RequestError, Unavailable
 from redrepl.values.keys import KeyLayout
@@ -103,9 +105,8 @@ def _install(layout: KeyLayout, topology: Topology, truth: NodeReport, incarnati
     # The members count as known to a majority, so that one that is lost for good can be taken out of two.
     fields |= settled_fields(topology)
     if truth.has_restarted:
-        # Ids of the log may be given again to other content: marks made in the old log count up to here only.
-        fields |= {"run_id": truth.run_id, "incarnation": incarnation, "previous_incarnation": truth.incarnation}
-        fields |= {"previous_end": truth.log.last_id}
+        yield from forget_cursors(ClusterView(topology), truth, steps)
+        fields |= {"run_id": truth.run_id, **new_log_fields(truth, incarnation)}
     answer = yield from steps.ask(truth.node, change_call(truth, layout, fields, topology), "making it the primary")
     if answer != 1:
         raise Unavailable(f"node {truth.node!r} changed meanwhile", {truth.node: found_instead(answer)})

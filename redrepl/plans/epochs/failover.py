@@ -291,8 +291,8 @@ class _Installation:
 
     def _checkpoint(self, donor: NodeReport) -> Checkpoint:
         """All that the donor's log named when it was fenced is in the new primary's log up to its present end."""
-        mark = Mark(self._primary.incarnation, self._primary.log.end)
-        return Checkpoint(donor.incarnation, donor.log.end, self._primary.node, mark, self._view.topology.epoch)
+        mark = Mark(self._primary.incarnation, self._primary.log_end)
+        return Checkpoint(donor.incarnation, donor.log_end, self._primary.node, mark, self._view.topology.epoch)
 
     def _ship(self, source: NodeReport, target: NodeReport, mark: Mark, merges: bool = False) -> Plan[None]:
         no_limit = float("inf")
@@ -305,7 +305,7 @@ class _Installation:
     def _walk(self, source: NodeReport, target: NodeReport) -> Plan[None]:
         copier = Copier(self._view, source.node, target.node, self._steps, source.now_millis, FOR_UPKEEP)
         yield from copy_all(copier, self._steps)
-        yield from copier.absorb((), (), Mark(source.incarnation, source.log.end))
+        yield from copier.absorb((), (), Mark(source.incarnation, source.log_end))
         self._done.records += copier.records
 
     def _report(self, member: NodeReport) -> Plan[NodeReport]:

@@ -11,7 +11,7 @@ from redrepl.values import limits
 from redrepl.values.effects import PlainCommand, Plan, ScriptCall
 from redrepl.values.errors import RequestError, Unavailable
 from redrepl.values.keys import CLUSTERS_KEY, KeyLayout
-from redrepl.values.report import LOG_BEGINS, NodeReport
+from redrepl.values.report import LOG_BEGINS, LOG_START, NodeReport
 from redrepl.values.topology import Topology
 
 RULE_DECIDE = "decide"
@@ -68,6 +68,19 @@ def trusted_fields(report: NodeReport) -> dict[str, str]:
     if report.was_ahead_seconds:
         fields["clock_checked"] = str(report.latest_millis)
     return fields
+
+
+def new_log_fields(report: NodeReport, incarnation: str) -> dict[str, str]:
+    """The member fields that begin another incarnation of the log of a node that restarted.
+
+    Ids may be given again to other content: marks made in the old log count up to where that ended. Of a log that was
+    lost none counts, and what is there now is not complete since its beginning.
+    """
+    fields = {"incarnation": incarnation, "previous_incarnation": report.incarnation}
+    if not report.has_lost_log:
+        return {**fields, "previous_end": report.log.last_id}
+    floor = report.log.last_id if report.log.added else ABOVE_LOG_START
+    return {**fields, "previous_end": LOG_START, "log_floor": floor}
 
 
 def active_fields(topology: Topology) -> dict[str, str]:

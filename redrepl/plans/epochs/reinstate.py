@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from redrepl.plans.copies.catch_up import FIRST_PAGE_ENTRIES, next_count, read_page
+from redrepl.plans.copies.catch_up import FIRST_PAGE_ENTRIES, forget_cursors, next_count, read_page
 from redrepl.plans.copies.copying import Copier, copy_all
 from redrepl.plans.copies.marks import starting_mark
 from redrepl.plans.copies.purged import give_up_purged
@@ -26,6 +26,7 @@ from redrepl.plans.epochs.membership import (
     change_call,
     epoch_fields,
     gap_field,
+    new_log_fields,
     purge_field,
     settled_fields,
     trusted_fields,
@@ -79,7 +80,7 @@ def reinstate(
     for witness in walked:
         # Not sooner: whoever takes up a run that died sees by the mark's absence that there was more to give up.
         marker = Copier(new_view, witness.node, primary.node, steps, primary.now_millis, FOR_UPKEEP)
-        yield from marker.absorb((), (), Mark(witness.incarnation, witness.log.end))
+        yield from marker.absorb((), (), Mark(witness.incarnation, witness.log_end))
     limit = max((witness.purged_before for witness in fenced), default=0)
     yield from _admit(new_view, primary, incarnation, topology, limit, steps)
     done.notes.append(f"took up {done.records} records from its replicas, in the new epoch {epoch}")
@@ -141,7 +142,7 @@ def _at_their_word(view: ClusterView, primary: NodeReport, reports: Reports) -> 
 
 def _too_few(view: ClusterView, primary: NodeReport, reports: Reports, counted: list[str], needed: int) -> Unavailable:
     replicas = "1 replica is" if needed == 1 else f"{needed} replicas are"
-    what = "restarted" if primary.has_restarted else f"was fenced in epoch {primary.epoch}"
+    what = primary.restart if primary.has_restarted else f"was fenced in epoch {primary.epoch}"
     why = "to see what it lost" if primary.has_restarted else "to see that nobody went on without it"
     text = (
         f"primary {primary.node!r} {what}; {replicas} needed {why}, usable: {', '.join(counted) or 'none'}; "
@@ -210,8 +211,8 @@ def _admit(
     fields = {**active_fields(topology), **settled_fields(topology), "run_id": now.run_id}
     fields |= purge_field(now, purged_before) | trusted_fields(now)
     if primary.has_restarted:
-        fields |= {"incarnation": incarnation, "previous_incarnation": now.incarnation}
-        fields |= {"previous_end": primary.log.last_id}
+        yield from forget_cursors(view, primary, steps)
+        fields |= new_log_fields(primary, incarnation)
     answer = yield from steps.ask(primary.node, change_call(now, view.layout, fields, topology), "admitting it again")
     if answer != 1:
         raise Unavailable(

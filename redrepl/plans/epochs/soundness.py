@@ -61,7 +61,7 @@ def why_left(report: NodeReport | str | None, reports: Mapping[str, NodeReport |
     if not report.is_itself:
         return describe_other(report)
     if report.has_restarted:
-        return "restarted, and may have lost data"
+        return f"{report.restart}, and may have lost data"
     if report.lineage == 0:
         return "is being filled: it is new, or came back empty"
     if not report.takes_bookkeeping:

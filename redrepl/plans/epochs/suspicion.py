@@ -162,7 +162,7 @@ class Suspicion:
         if not report.member:
             return f"primary {primary!r} {describe_stranger(report, reports)}", self._crash_seconds, True
         if report.has_restarted:
-            return f"primary {primary!r} restarted", self._crash_seconds, True
+            return f"primary {primary!r} {report.restart}", self._crash_seconds, True
         if report.refusal and report.is_serving:
             return f"primary {primary!r} takes no writes: {report.refusal}", self._refusal_seconds, False
         return f"primary {primary!r} is {report.state} in epoch {report.epoch}", self._crash_seconds, False

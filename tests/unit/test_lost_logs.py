@@ -1,0 +1,60 @@
+"""A log that was deleted under a node: what the node's own cursors tell, and what the next log is worth."""
+
+from __future__ import annotations
+
+import pytest
+
+from redrepl.plans.copies.marks import starting_mark
+from redrepl.plans.copies.upkeep import needs_bringing_up
+from redrepl.values.record import tombstone
+from tests.unit.support.in_memory import Nodes
+
+
+@pytest.fixture
+def nodes() -> Nodes:
+    """A primary a and replicas b and c that have confirmed everything, but for a write that c has not got."""
+    nodes = Nodes(3)
+    for number in range(10):
+        nodes.write("abc", b"k%d" % number, nodes.value(b"v"))
+    for node in "abcabc":
+        nodes.bring_up(node)
+    nodes.write("ab", b"late", nodes.value(b"late"))
+    return nodes
+
+
+def lose_log(nodes: Nodes, node: str) -> None:
+    nodes.client(node).execute_command("DEL", nodes.layout.log)
+
+
+@pytest.mark.parametrize("node", ["a", "b"])
+@pytest.mark.parametrize("later", [0, 3])
+def test_it_is_noticed_and_is_no_lag_of_zero(nodes: Nodes, node: str, later: int) -> None:
+    lose_log(nodes, node)
+    for number in range(later):
+        nodes.write(node, b"later%d" % number, nodes.value(b"v"))
+    found = nodes.report(node)
+    assert (found.has_lost_log, found.has_restarted, found.is_serving) == (True, True, False)
+    reader = "c" if node == "a" else "a"
+    assert found.lag_of(reader) == max(1, later)
+    assert node in needs_bringing_up(nodes.view().topology, {node: nodes.report(node) for node in "abc"})
+
+
+def test_a_log_that_replaced_a_lost_one_is_not_complete(nodes: Nodes) -> None:
+    """What b alone had named there would be passed over, as if its log had named everything since its beginning."""
+    lose_log(nodes, "b")
+    for node in "ba":
+        nodes.bring_up(node)
+    found = nodes.report("b")
+    assert (found.has_lost_log, found.is_serving, found.lag_of("a")) == (False, True, 0)
+    assert starting_mark(found, nodes.report("c")) is None, "c has never read it: only a walk tells"
+
+
+def test_what_a_copy_lacks_comes_all_the_same(nodes: Nodes) -> None:
+    lose_log(nodes, "a")
+    nodes.write("a", b"k1", tombstone(nodes.value(b"").stamp))
+    for _ in range(4):
+        for node in "abc":
+            nodes.bring_up(node)
+    assert nodes.contents("c") == nodes.contents("a") == nodes.contents("b")
+    assert nodes.record("c", b"late") is not None
+    assert not any(nodes.report(node).has_lost_log for node in "abc")
