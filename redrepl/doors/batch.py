@@ -26,7 +26,7 @@ from redrepl.values.level import ConsistencyLevel, Level
 from redrepl.values.operation import COMPARE, GET, INCREMENT, SET, Operation
 from redrepl.values.preference import ReadPreference
 from redrepl.values.receipt import Outcome, WriteReceipt
-from redrepl.values.record import tombstone, value_record
+from redrepl.values.record import Record, tombstone, value_record
 from redrepl.values.stamp import NO_STAMP, Stamp
 
 R = TypeVar("R")
@@ -231,10 +231,7 @@ class _Execution(Generic[K, V]):
                 for each in leaving
             ],
         )
-        receipts = yield from store._confirm_taken(
-            order, [each.key for each in leaving], [each.receipt for each in changed]
-        )
-        changed = [each._replace(receipt=receipt) for each, receipt in zip(changed, receipts, strict=True)]
+        changed = yield from self._see_through(order, [each.key for each in leaving], changed)
         for index, each in zip(indexes, changed, strict=True):
             self._keep_changed(index, each)
         errors: list[RedreplError] = [each.error for each in changed if each.error]
@@ -243,6 +240,17 @@ class _Execution(Generic[K, V]):
         store._settle_batch(settled, order.reach_others)
         if errors:
             raise errors[0]
+
+    def _see_through(self, order: WriteOrder, keys: Sequence[bytes], changed: Sequence[Changed]) -> Plan[list[Changed]]:
+        """What came of changes in the end: some may have been taken although no answer came, or just before the epoch
+        moved on."""
+        store = self._store
+        receipts, found = yield from store._find_lost(order, keys, [each.receipt for each in changed])
+        receipts = yield from store._confirm_taken(order, keys, receipts)
+        return [
+            each._replace(receipt=receipt, record=each.record or _record_of(receipt, found.get(key)))
+            for key, each, receipt in zip(keys, changed, receipts, strict=True)
+        ]
 
     def _confirm_unmet(self, indexes: range, changed: Sequence[Changed], order: WriteOrder) -> Plan[list[RedreplError]]:
         """Saying that a condition does not hold is a read: what stands is confirmed like any read at this level."""
@@ -303,6 +311,11 @@ def _item(operation: Operation, stamp: Stamp, now_millis: int) -> Item:
     else:
         record = tombstone(stamp)
     return Item(operation.user_key, operation.key, record)
+
+
+def _record_of(receipt: WriteReceipt, found: Record | None) -> Record | None:
+    """The record that a receipt is about, where it is the one that was found."""
+    return found if found is not None and found.stamp == receipt.stamp else None
 
 
 def _is_unmet(changed: Changed) -> bool:

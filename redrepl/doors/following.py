@@ -38,6 +38,9 @@ PATIENCE_SECONDS = 5.0
 """While a primary has been away for less, operations wait for another one until their deadlines. After that they hardly
 wait any more: where many queue up behind each other, the last would wait for all before it."""
 
+LONGEST_LOOK_PAUSE_SECONDS = 0.2
+"""Between one look for a write whose answer was lost and the next; the first pause is BETWEEN_EPOCHS_SECONDS."""
+
 _NOBODY: frozenset[str] = frozenset()
 
 
@@ -57,8 +60,10 @@ class Following(Foundation[K, V]):
             try:
                 order = self._renewed(chunk.order)
                 yield from self._look_up(pursuit, view, order)
-                if absent := pursuit.open():
+                if absent := pursuit.to_send():
                     pursuit.take_sent(absent, (yield from write_chunk(view, chunk.part(absent, order))))
+                elif view.topology.epoch == pursuit.epoch:
+                    yield from self._pause_between_looks(pursuit)
                 pursuit.order, pursuit.epoch = order, view.topology.epoch
             except RequestError as error:  # fewer members now than the level asks for
                 pursuit.stay_open(error, view)
@@ -107,16 +112,55 @@ class Following(Foundation[K, V]):
                 return None
             try:
                 records = yield from self._look_up(pursuit, view, self._renewed(pursuit.order))
-                return records[0] if records else None
+                if view.topology.epoch > pursuit.epoch or not pursuit.open():
+                    return records[0] if records else None
+                yield from self._pause_between_looks(pursuit)
             except (EpochMoved, Unavailable) as error:
                 pursuit.stay_open(error, view)
                 yield from self._look_around(pursuit.order.until)
         return None
 
     def _await_turn(self, pursuit: Pursuit) -> Plan[bool]:
-        """Wait until it is time to look what became of writes, or to send them again where none ever left."""
-        home = pursuit.order.home if pursuit.never_left() else None
-        return self._await_epoch_after(pursuit.epoch, pursuit.order.until, home)
+        """Wait until it is time to look what became of writes, or to send them again where none ever left.
+
+        What was sent on a connection that was lost is looked for on a new one, in the same epoch too.
+        """
+        home, until = pursuit.order.home, pursuit.order.until
+        if not pursuit.lost_its_answer():
+            return (yield from self._await_epoch_after(pursuit.epoch, until, home if pursuit.never_left() else None))
+        if self._base_driver.trouble(home) is not None:  # which has the connection opened
+            yield from self._pause_between_epochs(until)
+        if self._base_driver.trouble(home) is None:
+            return self._base_driver.now() < until
+        return (yield from self._await_epoch_after(pursuit.epoch, until, home))
+
+    def _pause_between_looks(self, pursuit: Pursuit) -> Plan[None]:
+        """What was sent may be under way still, on the connection that was lost: the node may take it later."""
+        pursuit.looks += 1
+        seconds = min(LONGEST_LOOK_PAUSE_SECONDS, BETWEEN_EPOCHS_SECONDS * 2.0**pursuit.looks)
+        return pause(min(pursuit.order.until, self._base_driver.now() + seconds))
+
+    def _find_lost(
+        self, order: WriteOrder, keys: Sequence[bytes], receipts: Sequence[WriteReceipt], is_unit: bool = False
+    ) -> Plan[tuple[list[WriteReceipt], dict[bytes, Record]]]:
+        """Receipts as given, but for operations whose answer was lost with the connection; none is sent again.
+
+        They are looked for by their stamps; the last operation on a key stands for those before it. Also answers the
+        records that were found; of a unit none, unless every key has that of the unit or a later one.
+        """
+        home = self._home()
+        last = {key: n for n, key in enumerate(keys) if answer_was_lost(receipts[n], home)}
+        if self._view.decider is None or not last:
+            return list(receipts), {}
+        lost = [receipts[index] for index in last.values()]
+        stamps = [each.stamp for each in lost]
+        chunk = Chunk([each.key for each in lost], list(last), stamps, [b""] * len(lost), order._replace(home=home))
+        pursuit = Pursuit(chunk, self._view.topology.epoch, lost)
+        yield from self._look_into_all(pursuit, is_unit)
+        told = dict(zip(last.values(), pursuit.receipts(), strict=True))
+        is_proof = not (is_unit and pursuit.not_there)
+        found = {chunk.keys[place]: record for place, record in pursuit.found.items() if is_proof}
+        return [told.get(index, receipt) for index, receipt in enumerate(receipts)], found
 
     def _confirm_taken(
         self, order: WriteOrder, keys: Sequence[bytes], receipts: Sequence[WriteReceipt]
@@ -145,10 +189,10 @@ class Following(Foundation[K, V]):
         pairs = zip(keys, receipts, strict=True)
         return [_as_found(each, found[key]) if key in found else each for key, each in pairs]
 
-    def _look_into_all(self, pursuit: Pursuit) -> Plan[None]:
+    def _look_into_all(self, pursuit: Pursuit, is_unit: bool = False) -> Plan[None]:
         """`_look_into` for several writes, all of which may be out."""
         until = pursuit.order.until
-        while pursuit.open() and (yield from self._await_epoch_after(pursuit.epoch, until)):
+        while pursuit.open() and (yield from self._await_turn(pursuit)):
             view = self._view
             try:
                 yield from self._look_up(pursuit, view, self._renewed(pursuit.order))
@@ -158,13 +202,20 @@ class Following(Foundation[K, V]):
                 continue
             except RedreplError:
                 return  # it cannot be told in this epoch: unknown is the truth
-            return
+            # One record that is found tells that the call was carried out.
+            is_told = bool(pursuit.found) and not (is_unit and pursuit.not_there)
+            if is_told or view.topology.epoch > pursuit.epoch:
+                return
+            yield from self._pause_between_looks(pursuit)
 
     def _look_up(self, pursuit: Pursuit, view: ClusterView, order: WriteOrder) -> Plan[list[Record | None]]:
         """Read what stands for those writes that copies may have got.
 
         What the primary does not have nobody needs to confirm. What it has must be confirmed as the writes ask for.
+        In the epoch in which they were sent, what it does not have it may take yet: then nothing is concluded.
         """
+        pursuit.may_still_arrive = view.topology.epoch == pursuit.epoch
+        pursuit.not_there.clear()
         indexes = pursuit.in_doubt(view)
         records: list[Record | None] = []
         if indexes and not pursuit.were_taken_by(order.home, indexes):
@@ -230,6 +281,8 @@ class Pursuit:
 
     may_be_out: some copy may have got it. order, epoch: those of the last attempt. settled_epoch: it is known what
     became of the writes in all epochs before this one. also_as: other stamps under which these writes were tried.
+    looks: how often they were looked for in vain, in the epoch in which they were sent. found: records that stand under
+    the stamps of writes, by their place. not_there: those that the last look did not find.
     """
 
     def __init__(
@@ -246,6 +299,10 @@ class Pursuit:
         self._known: list[WriteReceipt | None] = [*receipts] if receipts else [None for _ in chunk.keys]
         self._final: set[int] = set()
         self._why = "it is in a later epoch"
+        self.looks = 0
+        self.may_still_arrive = False
+        self.found: dict[int, Record] = {}
+        self.not_there: set[int] = set()
         reached_others = chunk.order.reach_others
         self.may_be_out = [
             reached_others if each is None else each.outcome is not Outcome.REJECTED for each in self._known
@@ -279,6 +336,15 @@ class Pursuit:
         receipt = self._known[index]
         return "" if receipt is None else receipt.failed.get(self.order.home, "")
 
+    def lost_its_answer(self) -> bool:
+        """Whether the connection to the deciding node was lost before it answered: it may have taken what is open."""
+        known = [self._known[index] for index in self.open()]
+        return any(each is not None and answer_was_lost(each, self.order.home) for each in known)
+
+    def to_send(self) -> list[int]:
+        """Writes that certainly nobody has, nor can get but by sending them again."""
+        return [i for i in self.open() if (known := self._known[i]) is None or known.outcome is Outcome.REJECTED]
+
     def is_absent(self, index: int) -> bool:
         """Whether nobody has this write, nor can get it but by sending it again."""
         return self._known[index] is None
@@ -303,12 +369,13 @@ class Pursuit:
         """What the primary of a later epoch holds, as enough copies confirm it."""
         for index, record in zip(indexes, confirmed.records, strict=True):
             if self._is_absent_from(record, index, new_home):
-                self._known[index] = None
+                self._note_absent(index)
                 continue
             proposed, was_taken = self.chunk.stamps[index], self._was_taken_by(new_home, index)
             receipt = self._known[index] or self._unknown(index)
             if record is not None and (record.stamp in (receipt.stamp, proposed) or record.stamp in self._also_as):
                 self._known[index] = _confirmed_later(receipt._replace(stamp=record.stamp), confirmed, everybody)
+                self.found[index] = record
             elif was_taken and record is not None and record.stamp > receipt.stamp:
                 self._known[index] = _confirmed_later(receipt, confirmed, everybody)
             else:
@@ -320,10 +387,16 @@ class Pursuit:
         rest = []
         for index, record in zip(indexes, records, strict=True):
             if self._is_absent_from(record, index, new_home):
-                self._known[index] = None
+                self._note_absent(index)
             else:
                 rest.append(index)
         return rest
+
+    def _note_absent(self, index: int) -> None:
+        """The primary does not have this write; in a later epoch than its own it cannot get it any more."""
+        self.not_there.add(index)
+        if not self.may_still_arrive:
+            self._known[index] = None
 
     def _is_absent_from(self, record: Record | None, index: int, new_home: str) -> bool:
         """Whether what stands is older than the write. A node that took it and has lost it again tells nothing."""
@@ -378,6 +451,12 @@ class Pursuit:
             order.required,
             elapsed,
         )
+
+
+def answer_was_lost(receipt: WriteReceipt, home: str) -> bool:
+    """Whether a write left for this node, which decides, on a connection that was lost before the answer came."""
+    is_open = receipt.outcome is Outcome.UNKNOWN and home not in receipt.acked
+    return is_open and LOST in receipt.failed.get(home, "")
 
 
 def as_unavailable(error: EpochMoved | Unavailable) -> Unavailable:

@@ -160,6 +160,7 @@ class TransactionBase(OperationQueue[K, V]):
             (),
             lambda order, error: self._given_up(leaving, order, error),
         )
+        done = yield from self._find_lost(order, done)
         self._keep((yield from self._confirm_taken(order, done)))
         store._settle_batch(list(self.receipts.values()), order.reach_others)
         return self.receipts
@@ -172,6 +173,16 @@ class TransactionBase(OperationQueue[K, V]):
         return Transacted(
             {each.key: given_up(order, each.user_key, each.stamp, error, at_home_alone=True) for each in leaving}, {}
         )
+
+    def _find_lost(self, order: WriteOrder, done: Transacted) -> Plan[Transacted]:
+        """What came of a transaction whose answer was lost. One of its records proves that all were stored."""
+        keys, receipts = list(done.receipts), list(done.receipts.values())
+        receipts, found = yield from self._store._find_lost(order, keys, receipts, is_unit=True)
+        told = dict(zip(keys, receipts, strict=True))
+        proof = next((told[key] for key in found), None)
+        if proof is not None and proof.outcome is Outcome.COMMITTED:
+            told = {key: proof._replace(key=each.key, stamp=each.stamp) for key, each in told.items()}
+        return done._replace(receipts=told, records={**done.records, **found})
 
     def _confirm_taken(self, order: WriteOrder, done: Transacted) -> Plan[Transacted]:
         """As for other writes, but all or nothing: committed where the same copies are found to hold every record."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from redrepl.doors.bulk import BulkWrite
-from redrepl.doors.following import Following, Pursuit
+from redrepl.doors.following import Following, Pursuit, answer_was_lost
 from redrepl.doors.foundation import K, Limits, PendingWrite, R, V
 from redrepl.plans.operations.batch import Chunk, Draft, write_chunk
 from redrepl.plans.operations.update import Update, Updated, update_one
@@ -66,19 +66,22 @@ class Writes(Following[K, V]):
         if view.decider is not None:
             return (yield from self._pursue(chunk, view.topology.epoch, receipts))
         home = chunk.order.home
-        if receipts is not None and not (_is_rejected(receipts[0]) and self._home() != home):
+        # Each of several primaries keeps the later of two stamps, so what may have been lost is sent again as it was.
+        was_lost = receipts is not None and answer_was_lost(receipts[0], home)
+        if receipts is not None and not was_lost and not (_is_rejected(receipts[0]) and self._home() != home):
             return receipts
         again = yield from self._deciding(
             self._renewed(chunk.order),
             lambda view, order: write_chunk(view, chunk._replace(order=order)),
             lambda receipts: _is_rejected(receipts[0]),
-            (home,) if receipts else (),
+            (home,) if receipts and not was_lost else (),
             lambda order, error: [
                 self._given_up(order, key, stamp, error)
                 for key, stamp in zip(chunk.user_keys, chunk.stamps, strict=True)
             ],
         )
-        return again if receipts or not chunk.order.reach_others else list(map(_unsure, again))
+        may_be_out = was_lost or (receipts is None and chunk.order.reach_others)
+        return list(map(_unsure, again)) if may_be_out else again
 
     def _given_up(
         self, order: WriteOrder, user_key: str | bytes, stamp: Stamp, error: RedreplError, at_home_alone: bool = False
@@ -247,7 +250,8 @@ class Writes(Following[K, V]):
         if receipts is None:
             return True
         if view.decider is None:
-            return _is_rejected(receipts[0]) and self._home() != chunk.order.home
+            home = chunk.order.home
+            return answer_was_lost(receipts[0], home) or (_is_rejected(receipts[0]) and self._home() != home)
         return any(each.outcome is not Outcome.COMMITTED for each in receipts) and bool(
             Pursuit(chunk, view.topology.epoch, receipts).open()
         )

@@ -150,7 +150,7 @@ def test_another_epoch_and_foreign_values_are_errors() -> None:
 
 def test_a_failure_in_the_second_round_leaves_the_first_to_go_on() -> None:
     batch = _start(3, 2).replies("b", 1).replies("a", [b"some", 0, b"ok", RESTAMPS[0].encode()])
-    batch.fails("b", tag=1)
+    batch.fails("b", "an error", tag=1)
     assert _outcomes(batch.replies("c", 1)) == [UNKNOWN, COMMITTED, COMMITTED]
 
 

@@ -125,10 +125,19 @@ def test_lost_when_too_few_copies_are_left(failures: tuple[str, ...]) -> None:
 
 
 def test_failures_before_the_decision_wait_for_it() -> None:
-    write = _start(3, 1).fails("b").fails("c")
+    write = _start(3, 1).fails("b", "an error").fails("c", "an error")
     assert not write.is_done
     receipt = write.replies("a", 1).result
     assert (receipt.outcome, set(receipt.acked), set(receipt.failed)) == (Outcome.UNKNOWN, {"a"}, {"b", "c"})
+
+
+def test_a_copy_whose_connection_is_lost_is_sent_the_record_again() -> None:
+    """It keeps the later of two stamps: that both may arrive does no harm there."""
+    write = _start(3, 1).fails("b").fails("c").replies("a", 1)
+    assert (write.is_done, write.sent) == (False, ())
+    write.looks_around()
+    assert set(write.targets()) == {"b", "c"}
+    assert copies_of(write.replies("c", 1).result) == ({"a", "c"}, {"b"}, {})
 
 
 @pytest.mark.parametrize(

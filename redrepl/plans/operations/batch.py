@@ -21,6 +21,7 @@ from redrepl.plans.operations.write import (
     WriteOrder,
     is_behind,
     is_closed,
+    may_be_sent_again,
     verdict_error,
 )
 from redrepl.plans.view import ClusterView, EpochMoved, Overtaken, describe_refusal
@@ -241,6 +242,7 @@ class _Batch:
         self.until = self._deadline = chunk.order.until
         self.refusal: Failure | None = None
         self._untouched: set[str] = set()
+        self._may_have_it: set[str] = set()
         self._first_tag = first_tag
         self._calls = {FIRST_ROUND: view.write_many_call(chunk.keys, chunk.records)}
         self.due: list[tuple[str, int]] = []
@@ -338,11 +340,13 @@ class _Batch:
         self.held[turn][reply.node] = lacking
 
     def _take_failure(self, event: Failure) -> None:
-        """A copy that could not be reached; one that is not connected gets another chance soon."""
+        """A copy that could not be reached; one whose connection is lost gets another chance soon."""
         turn = event.tag - self._first_tag
-        if not event.sent or is_refusal(event.reason):
+        if event.sent and LOST in event.reason:
+            self._may_have_it.add(event.node)  # also where it is told later that it was not reached
+        elif not event.sent or is_refusal(event.reason):
             self._untouched.add(event.node)
-        if not event.sent and event.at < self.order.started + GRACE_SECONDS:
+        if may_be_sent_again(event) and event.at < self.order.started + GRACE_SECONDS:
             self.waiting[event.node, turn] = event.reason
             self.resend_at = event.at + RESEND_SECONDS
         else:
@@ -436,7 +440,7 @@ class _Batch:
         """Receipts, where the deciding node did nothing and it is known of all others if they did."""
         if self.refusal is None:
             return None
-        answered = self._untouched | self.held[FIRST_ROUND].keys() | self.failed[FIRST_ROUND].keys()
+        answered = self._untouched | self._may_have_it | self.held[FIRST_ROUND].keys() | self.failed[FIRST_ROUND].keys()
         is_known = not self.order.reach_others or answered.issuperset(self.others)
         return self._undecided(self.refusal) if is_known else None
 
@@ -446,7 +450,7 @@ class _Batch:
         failed = {**waiting, **self.failed[FIRST_ROUND], event.node: event.reason}
         sent = event.sent or bool(self.held[FIRST_ROUND])
         if self.refusal is not None:
-            sent = self.order.reach_others and not self._untouched.issuperset(self.others)
+            sent = self.order.reach_others and not (self._untouched - self._may_have_it).issuperset(self.others)
         if not sent:
             failed = {**dict.fromkeys(self.others, f"not sent: {event.node} cannot be used"), **failed}
         outcome = Outcome.UNKNOWN if sent else Outcome.REJECTED

@@ -18,6 +18,7 @@ from redrepl.plans.operations.write import (
     WriteOrder,
     is_behind,
     is_closed,
+    may_be_sent_again,
     receipt,
     verdict_error,
 )
@@ -165,8 +166,8 @@ class _SpreadMany:
             self._fail(reply.node, describe_refusal(content))
 
     def take_failure(self, event: Failure) -> None:
-        """A copy that could not be reached; one that is not connected gets another chance soon."""
-        if not event.sent and event.at < self._order.started + GRACE_SECONDS:
+        """A copy that could not be reached; one whose connection is lost gets another chance soon."""
+        if may_be_sent_again(event) and event.at < self._order.started + GRACE_SECONDS:
             self._wait(event.node, event.reason, event.at)
         else:
             self._fail(event.node, event.reason)

@@ -14,7 +14,7 @@ from redrepl.plans.view import ClusterView, Overtaken, describe_refusal, foreign
 from redrepl.values.effects import DeadlinePassed, Event, Exchange, Failure, Plan, Reply, Request, ScriptCall
 from redrepl.values.errors import ClockSkew, RedreplError
 from redrepl.values.level import ConsistencyLevel
-from redrepl.values.reasons import is_refusal
+from redrepl.values.reasons import LOST, is_refusal
 from redrepl.values.receipt import Outcome, WriteReceipt
 from redrepl.values.record import Record
 from redrepl.values.stamp import STAMP_BYTES, Stamp
@@ -142,6 +142,7 @@ class _Spread:
     __slots__ = (
         "_call",
         "_key",
+        "_may_have_it",
         "_proposed",
         "_resend_at",
         "_round",
@@ -176,6 +177,7 @@ class _Spread:
         self._resend_at = 0.0
         self._round = FIRST_ROUND
         self._untouched: set[str] = set()
+        self._may_have_it: set[str] = set()
         self.refusal: Failure | None = None
 
     def hold(self, holders: list[str]) -> None:
@@ -236,9 +238,11 @@ class _Spread:
         """A copy that could not be reached; what was sent in an earlier round no longer matters."""
         if event.tag != self._round:
             return
-        if not event.sent or is_refusal(event.reason):
+        if event.sent and LOST in event.reason:
+            self._may_have_it.add(event.node)  # also where it is told later that it was not reached
+        elif not event.sent or is_refusal(event.reason):
             self._untouched.add(event.node)
-        if not event.sent and event.at < self.order.started + GRACE_SECONDS:
+        if may_be_sent_again(event) and event.at < self.order.started + GRACE_SECONDS:
             self.tally.waits(event.node, event.reason)
             self._resend_at = event.at + RESEND_SECONDS
         else:
@@ -276,14 +280,14 @@ class _Spread:
 
     def is_known(self, at: float) -> bool:
         """Whether it is known of every other copy if it has the record, or no more time is left to wait for that."""
-        answered = self._untouched | self.tally.held.keys() | self.tally.failed.keys()
+        answered = self._untouched | self._may_have_it | self.tally.held.keys() | self.tally.failed.keys()
         return not self.order.reach_others or at >= self.order.until or answered.issuperset(self.tally.others)
 
     def refused(self, at: float) -> WriteReceipt:
         """The deciding node did nothing: rejected where nobody else did anything either, else unknown."""
         order, tally = self.order, self.tally
         answer = receipt(tally, order, self._user_key, self._proposed, at)
-        if order.reach_others and not self._untouched.issuperset(tally.others):
+        if order.reach_others and not (self._untouched - self._may_have_it).issuperset(tally.others):
             return answer
         nobody: frozenset[str] = frozenset()
         others = tally.others if order.reach_others else ()
@@ -321,6 +325,14 @@ def clock_error(node: str, refusal: str, reached_others: bool) -> ClockSkew:
         f"and the node, and do not repeat it with an earlier stamp",
         {node: refusal},
     )
+
+
+def may_be_sent_again(event: Failure) -> bool:
+    """Whether a copy that does not decide may get the same record again: it did not leave, or the connection was lost.
+
+    Such a copy keeps the later of two stamps, so it does no harm there that both may arrive.
+    """
+    return not event.sent or LOST in event.reason
 
 
 def is_closed(content: list[bytes], epoch: bytes) -> bool:

@@ -1,0 +1,128 @@
+"""A connection to the healthy primary is reset after the request was delivered: what became of it is found out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from redrepl import AsyncCoordinator, Mode
+from redrepl.embedded.proxy import TcpProxy
+from redrepl.values.errors import RedreplError
+from tests.servers.conftest import MakeCluster
+from tests.servers.support.cluster import Cluster, Store
+from tests.support.waiting import wait_until
+
+DELAY_SECONDS = 0.15
+"""Each way: the answer is under way for so long, and the connection is reset meanwhile."""
+
+OPERATIONS: dict[str, Callable[[Any], Any]] = {
+    "set": lambda store: store.set("set", b"1"),
+    "set at ALL": lambda store: store.set("all", b"1", level="all"),
+    "set at ASYNC": lambda store: store.set("async", b"1", level="async"),
+    "delete": lambda store: store.delete("deleted"),
+    "set_many": lambda store: store.set_many({f"many-{number}": b"1" for number in range(30)}),
+    "delete_many": lambda store: store.delete_many(["deleted-1", "deleted-2"]),
+    "add": lambda store: store.add("add", b"1"),
+    "compare_and_set": lambda store: store.compare_and_set("compare", b"1", expected=None),
+    "increment": lambda store: store.increment("increment"),
+    "expire": lambda store: store.expire("standing", 1000),
+    "batch": lambda store: store.batch().set("batch-1", b"1").increment("batch-2").add("batch-3", b"1").execute(),
+    "transact": lambda store: _transaction(store).commit(),
+}
+WRITTEN = {
+    **dict.fromkeys([b"set", b"all", b"async", b"add", b"compare", b"increment", b"batch-1", b"batch-2"], b"1"),
+    **dict.fromkeys([b"batch-3", b"together-1", b"together-2", b"standing"], b"1"),
+    **{b"many-%d" % number: b"1" for number in range(30)},
+}
+
+
+def _transaction(store: Any) -> Any:
+    transaction = store.transaction()
+    transaction.set("together-1", b"1").increment("together-2")
+    return transaction
+
+
+def _with_reset(cluster: Cluster, proxy: TcpProxy, call: Callable[[], object]) -> str:
+    """Carry something out whose answers are lost on their way; "done", or what it ended with."""
+    with cluster.raw("a").client as client, ThreadPoolExecutor() as pool:
+
+        def calls() -> int:
+            return int(client.info("commandstats").get("cmdstat_evalsha", {}).get("calls", 0))
+
+        before = calls()
+        proxy.delay(DELAY_SECONDS)
+        ended = pool.submit(call)
+        wait_until(lambda: calls() > before, 10, "the primary has the request")
+        proxy.reset()
+        proxy.delay(0)
+        try:
+            ended.result()
+        except RedreplError as error:
+            return f"{type(error).__name__}: {error}"
+        return "done"
+
+
+def _check(cluster: Cluster, results: dict[str, str]) -> None:
+    """Everything is done, and once."""
+    assert results == dict.fromkeys(OPERATIONS, "done")
+    cluster.settle()
+    assert cluster.values_everywhere() == WRITTEN
+
+
+def _prepare(store: Store) -> None:
+    store.set_many({"standing": b"1", "deleted": b"1", "deleted-1": b"1", "deleted-2": b"1"}, level="all")
+
+
+def test_what_was_taken_is_committed_when_it_is_found(cluster: Cluster) -> None:
+    proxy, store = cluster.proxied("a")
+    _prepare(store)
+    results = {name: _with_reset(cluster, proxy, lambda run=run: run(store)) for name, run in OPERATIONS.items()}  # type: ignore[misc]
+    _check(cluster, results)
+
+
+def test_what_was_taken_is_committed_when_it_is_found_by_asyncio_too(cluster: Cluster) -> None:
+    proxy = cluster.proxy("a")
+    configuration = cluster.configuration({"a": proxy.url(cluster["a"].url)})
+
+    async def go() -> dict[str, str]:
+        results, loop = dict[str, str](), asyncio.get_running_loop()
+        async with AsyncCoordinator[str, bytes](configuration) as store:
+            for name, run in OPERATIONS.items():
+
+                def call(run: Callable[[Any], Any] = run) -> object:
+                    async def awaited() -> object:
+                        return await run(store)
+
+                    return asyncio.run_coroutine_threadsafe(awaited(), loop).result()
+
+                results[name] = await asyncio.to_thread(_with_reset, cluster, proxy, call)
+        return results
+
+    _prepare(cluster.open())
+    _check(cluster, asyncio.run(go()))
+
+
+@pytest.mark.parametrize("operation", ["set", "set_many", "delete"])
+def test_with_several_primaries_it_is_sent_again_as_it_was(make_cluster: MakeCluster, operation: str) -> None:
+    cluster = make_cluster(mode=Mode.MULTI_PRIMARY)
+    proxy = cluster.proxy("a")
+    store = cluster.open({"a": proxy.url(cluster["a"].url)}, home="a")
+    assert _with_reset(cluster, proxy, lambda: OPERATIONS[operation](store)) == "done"
+    cluster.settle()
+    cluster.assert_identical()
+
+
+def test_reads_are_repeated(cluster: Cluster) -> None:
+    proxy, store = cluster.proxied("a")
+    store.set("key", b"1", level="all")
+    for read in (lambda: store.get("key", level="quorum"), lambda: store.get_many(["key"], level="all")):
+        assert _with_reset(cluster, proxy, read) == "done"
+    for _ in range(10):
+        proxy.reset()
+        assert store.get("key") == b"1"
+        proxy.reset()
+        assert store.get_many(["key"]) == {"key": b"1"}
