@@ -62,7 +62,7 @@ class Following(Foundation[K, V]):
                 yield from self._look_up(pursuit, view, order)
                 if absent := pursuit.to_send():
                     pursuit.take_sent(absent, (yield from write_chunk(view, chunk.part(absent, order))))
-                elif view.topology.epoch == pursuit.epoch:
+                elif pursuit.open() and view.topology.epoch == pursuit.epoch:
                     yield from self._pause_between_looks(pursuit)
                 pursuit.order, pursuit.epoch = order, view.topology.epoch
             except RequestError as error:  # fewer members now than the level asks for
