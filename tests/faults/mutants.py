@@ -683,7 +683,7 @@ MUTANTS = (
         old="        if guard == view.serving:\n",
         new="        if True:\n",
         killer="tests/unit/test_read_one.py::test_a_copy_that_does_not_serve_is_passed_over",
-        evidence="assert []",
+        evidence="assert ['b'] == ['c']",
     ),
     Mutant(
         name="the guard of reads at ONE stays when a member changes",

@@ -28,7 +28,7 @@ from redrepl.plans.view import ClusterView, EpochMoved, Overtaken, describe_refu
 from redrepl.values import limits
 from redrepl.values.effects import Answer, DeadlinePassed, Exchange, Failure, Plan, Reply, Request
 from redrepl.values.errors import RedreplError
-from redrepl.values.reasons import is_refusal
+from redrepl.values.reasons import LOST, is_refusal
 from redrepl.values.receipt import Outcome, WriteReceipt
 from redrepl.values.record import Record
 from redrepl.values.stamp import STAMP_BYTES, Stamp
