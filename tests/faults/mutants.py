@@ -976,7 +976,7 @@ MUTANTS = (
     Mutant(
         name="what another copy took is rejected",
         file="redrepl/plans/operations/write.py",
-        old="        if order.reach_others and not self._untouched.issuperset(tally.others):\n",
+        old="        if order.reach_others and not (self._untouched - self._may_have_it).issuperset(tally.others):\n",
         new="        if False:\n",
         killer="tests/unit/test_write_one.py::test_unknown_where_another_copy_took_it",
         evidence="Outcome.REJECTED",
