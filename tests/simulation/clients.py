@@ -21,6 +21,9 @@ from tests.simulation.linearizability import ADD, COMPARE, DELETE, GET, INCREMEN
 from tests.simulation.programs import Program, Rest, Script
 
 QUORUM = ConsistencyLevel.QUORUM
+LONG_SECONDS = 5_000.0
+"""A deadline that passes only by a clock that is far ahead."""
+
 COUNTER = "n"
 """Only incremented and read: every sum then tells which increments it holds."""
 
@@ -111,6 +114,7 @@ class Client:
         self._conversations: dict[str, Callable[[], Conversation]] = {
             "get": self._get,
             "set": self._set,
+            "set for long": lambda: self._set(LONG_SECONDS),
             "delete": self._delete,
             "add": self._add,
             "compare": self._compare,
@@ -151,10 +155,10 @@ class Client:
             if found is not None:
                 self._known[key] = found.stamp, found.value
 
-    def _set(self) -> Conversation:
+    def _set(self, ttl: float | None = None) -> Conversation:
         key, value = self._key(), self._value()
         yield from self._write(
-            self._invoke(key, SET, value), lambda: self.store._set(key, value, None, self._how(self._level()))
+            self._invoke(key, SET, value), lambda: self.store._set(key, value, ttl, self._how(self._level()))
         )
 
     def _set_alone(self) -> Conversation:

@@ -10,6 +10,8 @@ from tests.simulation.programs import Program
 from tests.simulation.servers import Data
 
 LONGEST_SECONDS = 60.0
+FAR_AHEAD_SECONDS = 1e5
+"""Every deadline has passed by a clock that is so far ahead."""
 
 REFUSALS = (
     "OOM command not allowed when used memory > 'maxmemory'.",
@@ -71,6 +73,7 @@ class Faults:
             "pause program": self._pause_program,
             "kill program": self._kill_program,
             "clock": self._move_clock,
+            "clock step": self._step_clock,
         }
         self._kinds = kinds
         if kinds:
@@ -204,6 +207,25 @@ class Faults:
         machine.skew_seconds += self._random.uniform(-0.1, 0.1)
         self._note(f"the clock of {machine.name} is moved")
         return _nothing
+
+    def _step_clock(self) -> Callable[[], None] | None:
+        """Further than is tolerated, ahead or back, and right again after a while. No other clock steps meanwhile."""
+        machine = self._random.choice(self._machines)
+        if not machine.is_up or not self._may_restart(machine, "stepped"):
+            return None
+        seconds = self._random.choice((2.5, -2.5, 10.0, -10.0, FAR_AHEAD_SECONDS, FAR_AHEAD_SECONDS))
+        self.lossy.add(machine.name)
+        self.restarted.add(machine.name)
+        machine.skew_seconds += seconds
+        machine.is_in_time = False
+        self._note(f"the clock of {machine.name} steps by {seconds} s")
+
+        def end() -> None:
+            machine.skew_seconds -= seconds
+            machine.is_in_time = True
+            self._note(f"the clock of {machine.name} is right again")
+
+        return end
 
     def _kill(self, what: str) -> Callable[[], None] | None:
         machine = self._random.choice(self._machines)

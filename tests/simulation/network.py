@@ -238,6 +238,7 @@ class Machine:
         self.server = server
         self.name = server.name
         self.skew_seconds = skew_seconds
+        self.is_in_time = True
         self.service_seconds = SERVICE_SECONDS
         self.is_up = True
         self.freezes = 0

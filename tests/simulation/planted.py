@@ -10,7 +10,7 @@ from redrepl.doors import reads, writes
 from redrepl.edges.admission import Admission
 from redrepl.plans.copies import undecided
 from redrepl.plans.copies.copying import Copier
-from redrepl.plans.epochs import change_members, failover
+from redrepl.plans.epochs import change_members, clocks, failover
 from redrepl.plans.operations import read, write
 from redrepl.values.report import NodeReport
 from tests.simulation.settings import PROFILES
@@ -118,6 +118,16 @@ BUGS = (
         patches=(
             (NodeReport, "has_restarted", property(lambda _: False)),
             (Admission, "refusal", lambda *_: None),
+        ),
+        quick=False,
+    ),
+    Bug(
+        "clocks are not compared",
+        "steps",
+        300,
+        patches=(
+            (clocks, "clocks_off", lambda *_: {}),
+            (NodeReport, "was_ahead_seconds", property(lambda _: 0.0)),
         ),
         quick=False,
     ),

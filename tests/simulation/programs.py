@@ -384,6 +384,11 @@ class Program:
         """What its clock shows, in seconds since 1970."""
         return BEGINNING_SECONDS + self.world.now + self.skew_seconds
 
+    @property
+    def wall_ahead_seconds(self) -> float:
+        """What its clock is ahead of the clock of deadlines."""
+        return self.wall_seconds - self.now()
+
     # What a coordinator asks of its driver -------------------------------------------------------------------
 
     def now(self) -> float:

@@ -14,6 +14,7 @@ NETWORK = ("cut node", "cut link", "cut links", "slow links", "freeze", "slow no
 RESTARTS = ("kill", "kill older", "kill empty", "flush scripts")
 PROGRAMS = ("pause program", "kill program")
 CLOCKS = ("clock",)
+STEPS = ("clock step",)
 REFUSALS = ("refuse",)
 
 
@@ -23,6 +24,7 @@ class Profile(NamedTuple):
     unattended: no operator comes where the workers do not get any further. purges: much is deleted, over so long a time
     that tombstones go while others are still under way. members: in every history members are taken out and in.
     walks: members come back empty, keys are walked one by one, jobs end after a page, and logs are cut soon.
+    deadlines: half of the values have one that no history reaches.
     """
 
     faults: tuple[str, ...]
@@ -33,6 +35,7 @@ class Profile(NamedTuple):
     purges: bool = False
     members: bool = False
     walks: bool = False
+    deadlines: bool = False
 
 
 PROFILES = {
@@ -42,6 +45,7 @@ PROFILES = {
     "restarts": Profile(RESTARTS),
     "clocks": Profile((*NETWORK, *CLOCKS), largest_skew_seconds=1.2),
     "refusals": Profile(NETWORK + RESTARTS + PROGRAMS + REFUSALS * 3),
+    "steps": Profile((*NETWORK, "kill", *PROGRAMS, *CLOCKS, *STEPS * 4), deadlines=True),
     "late": Profile(("slow links", "freeze", "pause program", "kill older", "kill empty"), moves=False),
     "storm": Profile(NETWORK + RESTARTS + PROGRAMS + CLOCKS, storm=True),
     "unattended": Profile(NETWORK + RESTARTS + PROGRAMS + CLOCKS, unattended=True),
@@ -97,7 +101,7 @@ def draw(random: Random, profile: Profile, copies: int) -> Settings:
         copies=copies,
         clients=clients,
         threads=threads,
-        habits=_habits(random),
+        habits=_habits(random, profile.deadlines),
         tolerances=Tolerances(max_age_seconds=random.choice((1.5, 4.0)), max_skew_seconds=1.0),
         retention=Retention(random.choice((0.1, 2.0, 60.0)), random.choice((0, 5, 1000)), 100_000),
         skew_seconds=random.choice((0.0, 0.01, 1.0)) * profile.largest_skew_seconds,
@@ -122,7 +126,7 @@ def draw(random: Random, profile: Profile, copies: int) -> Settings:
 
 def _with_changes(random: Random, settings: Settings) -> Settings:
     """Members come and go, while others move the primary's role."""
-    faults = tuple(kind for kind in settings.faults if kind not in ("kill older", "kill empty"))
+    faults = tuple(kind for kind in settings.faults if kind not in ("kill older", "kill empty", *STEPS))
     return settings._replace(faults=faults, changers=random.choice((1, 1, 2)), operators=random.choice((0, 1, 2)))
 
 
@@ -159,8 +163,10 @@ def _with_walks(random: Random, settings: Settings) -> Settings:
     )
 
 
-def _habits(random: Random) -> Habits:
+def _habits(random: Random, has_deadlines: bool) -> Habits:
     weights = {"get": 6, "set": 6}
+    if has_deadlines:
+        weights["set for long"] = 6
     usual = (("delete", 2), ("add", 2), ("compare", 3), ("increment", 4), ("get counter", 2))
     weights.update((name, weight) for name, weight in usual if random.random() < 0.5)
     rare = ("set_many", "get_many", "get at one", "set alone")

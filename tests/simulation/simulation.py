@@ -29,7 +29,7 @@ from tests.simulation.programs import Program, Script
 from tests.simulation.servers import Server
 from tests.simulation.settings import PROFILES, Profile, Settings, draw
 from tests.simulation.sources import Sources, library_sources
-from tests.simulation.world import World, enter
+from tests.simulation.world import BEGINNING_SECONDS, World, enter
 
 NODES = ("a", "b", "c", "d", "e", "f", "g")
 LONGEST_SECONDS = 60.0
@@ -275,7 +275,9 @@ class Simulation:
     def _is_repaired(self, machine: Machine) -> bool:
         reports = self._reports()
         own = reports[machine.name]
-        return machine.is_up and own.is_serving and own.epoch == max(report.epoch for report in reports.values())
+        is_trusted = machine.is_in_time and not (own.clock_off or own.was_ahead_seconds)
+        is_there = machine.is_up and is_trusted and own.is_serving
+        return is_there and own.epoch == max(report.epoch for report in reports.values())
 
     def _clients_are_done(self) -> bool:
         return not any(client.open_threads for client in self.clients)
@@ -387,7 +389,9 @@ class Simulation:
         return {key: found[key] for key, record in records.items() if self._lasts(record)}
 
     def _lasts(self, record: Record) -> bool:
-        return record.deadline_millis == NO_DEADLINE and not (self.settings.sweeps and record.kind == TOMBSTONE)
+        if self.settings.sweeps and record.kind == TOMBSTONE:
+            return False
+        return record.deadline_millis == NO_DEADLINE or record.is_live(int(1000 * (BEGINNING_SECONDS + self.world.now)))
 
 
 def _value(stored: bytes | None) -> Value:

@@ -15,6 +15,7 @@ from redrepl.plans.copies.bring_up import BringUpOrder, bring_up
 from redrepl.plans.copies.catch_up import trim_log
 from redrepl.plans.copies.upkeep import Retention, held_from, needs_bringing_up, trim_floor
 from redrepl.plans.epochs.change_members import change_topology
+from redrepl.plans.epochs.clocks import set_aside
 from redrepl.plans.epochs.failover import FailoverOrder, fail_over
 from redrepl.plans.epochs.membership import Tolerances
 from redrepl.plans.epochs.suspicion import Suspicion
@@ -74,7 +75,7 @@ def work(program: Program, customs: Customs, random: Random, count: Count, is_ne
         topology = newest_topology(reports)
         if topology is None:
             continue
-        for node in needs_bringing_up(topology, reports):
+        for node in needs_bringing_up(topology, reports, program.wall_ahead_seconds):
             yield from _bring_up(program, customs, random, count, node)
         yield from _trim(program, customs, count, topology, reports)
         if customs.sweeps:
@@ -83,7 +84,8 @@ def work(program: Program, customs: Customs, random: Random, count: Count, is_ne
 
 def _sweep(program: Program, customs: Customs, count: Count) -> Script:
     """A whole sweep at every tick. No retention: what is confirmed everywhere is purged at once."""
-    order = SweepOrder(program.now(), 1e9, repairs=True, retention_seconds=0.001)
+    own = program.wall_ahead_seconds
+    order = SweepOrder(program.now(), 1e9, repairs=True, retention_seconds=0.001, own_ahead=own)
     try:
         done = yield sweep(customs.layout, customs.nodes, order)
     except RedreplError as error:
@@ -102,7 +104,8 @@ def _bring_up(program: Program, customs: Customs, random: Random, count: Count, 
     stop_at = now + (60.0 if random.random() < 1.0 - customs.hurries else 0.0)
     incarnation = f"inc-{random.getrandbits(48):012x}"
     exactly = random.random() < 0.02
-    order = BringUpOrder(incarnation, customs.tolerances, now, stop_at, exactly, customs.fails_over)
+    own = program.wall_ahead_seconds
+    order = BringUpOrder(incarnation, customs.tolerances, now, stop_at, exactly, customs.fails_over, own)
     try:
         done = yield bring_up(customs.layout, customs.nodes, node, order)
     except RedreplError as error:
@@ -145,13 +148,24 @@ def watch(program: Program, customs: Customs, random: Random, count: Count, is_n
         if probe_as is not None:
             write_at = program.now() + limits.WRITE_PROBE_SECONDS
         seen: Seen = yield lookout.look(program.now(), program.now() + customs.probe_seconds, probe_as)
-        verdict = suspicion.judge(newest_topology(seen.reports), seen.reports, program.now(), None, seen.silences)
+        topology, own = newest_topology(seen.reports), program.wall_ahead_seconds
+        if topology is not None:
+            yield from _set_aside(program, customs, count, topology, seen.reports)
+        verdict = suspicion.judge(topology, seen.reports, program.now(), own, seen.silences)
         if verdict.is_due and program.now() >= next_at:
             _note(program, f"** failing over: {verdict.why}")
             yield from _move(program, customs, random, count, "failover", None, verdict.away)
             lookout.begin_anew(customs.nodes)  # the failover went over the same channel
             next_at = program.now() + pause_seconds * (0.5 + random.random() / 2)
             pause_seconds = min(5.0, 2 * pause_seconds)
+
+
+def _set_aside(program: Program, customs: Customs, count: Count, topology: Topology, reports: Reports) -> Script:
+    steps = Steps(program.now())
+    stopped = yield set_aside(customs.layout, topology, reports, steps, program.wall_ahead_seconds)
+    if stopped:
+        count.add("clock set aside")
+        _note(program, f"** set aside: {stopped}")
 
 
 def move_about(
@@ -241,6 +255,7 @@ def _move(
     planned: bool = False,
 ) -> Script:
     order = FailoverOrder(program.now(), to, away, planned, step_seconds=0.3 + random.random() * 1.7)
+    order = order._replace(own_ahead=program.wall_ahead_seconds)
     try:
         done = yield fail_over(customs.layout, customs.nodes, order)
     except RedreplError as error:
