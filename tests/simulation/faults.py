@@ -204,7 +204,10 @@ class Faults:
 
     def _move_clock(self) -> Callable[[], None]:
         machine = self._random.choice(self._machines)
-        machine.skew_seconds += self._random.uniform(-0.1, 0.1)
+        if machine.is_in_time:  # and stays so: all clocks then differ by less than is tolerated
+            largest = machine.largest_skew_seconds
+            moved = machine.skew_seconds + self._random.uniform(-0.1, 0.1)
+            machine.skew_seconds = min(largest, max(-largest, moved))
         self._note(f"the clock of {machine.name} is moved")
         return _nothing
 

@@ -239,6 +239,7 @@ class Machine:
         self.name = server.name
         self.skew_seconds = skew_seconds
         self.is_in_time = True
+        self.largest_skew_seconds = float("inf")
         self.service_seconds = SERVICE_SECONDS
         self.is_up = True
         self.freezes = 0

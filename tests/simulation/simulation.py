@@ -38,6 +38,9 @@ PATIENCE_SECONDS = 20.0
 """What the workers have not brought to rest by then, an operator looks at."""
 
 LOOK_SECONDS = 0.25
+IN_TIME = 0.4
+"""Of what clocks may differ by: how far each is off the true time at most, so that none is off the others."""
+
 LAYOUT = KeyLayout("shop")
 
 _SERVERS: dict[str, Server] = {}
@@ -187,8 +190,10 @@ class Simulation:
         for node in self.nodes:
             server = _SERVERS.setdefault(node, Server(node))
             server.page_names = self.settings.page_names
-            machine = Machine(self.world, server, LAYOUT, sources, self._skew())
             tolerances = self.settings.tolerances
+            largest = IN_TIME * tolerances.max_skew_seconds
+            machine = Machine(self.world, server, LAYOUT, sources, min(largest, max(-largest, self._skew())))
+            machine.largest_skew_seconds = largest
             machine.ask(enrol_call(self.topology, node, "active", server.run_id, f"inc-{node}", tolerances))
             machine.on_change = self._note_decider
             machines.append(machine)

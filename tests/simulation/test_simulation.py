@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 ORDINARY = [
     *(("mixed", 3, first) for first in range(0, 600, 100)),
     ("mixed", 5, 0),
-    *((profile, 3, 0) for profile in ("network", "restarts", "clocks", "late", "storm")),
+    *((profile, 3, 0) for profile in ("network", "restarts", "clocks", "late", "storm", "steps")),
     *((profile, 3, first) for profile in ("purges", "members") for first in (0, 100)),
     ("walks", 3, 0),
 ]
@@ -45,7 +45,7 @@ def failures(profile: str, copies: int, seeds: range) -> list[str]:
 
 @pytest.mark.parametrize(("profile", "copies", "first"), ORDINARY)
 def test_histories_hold_what_is_promised(profile: str, copies: int, first: int) -> None:
-    count = 30 if copies == 5 or profile == "walks" else 100
+    count = 30 if copies == 5 or profile in ("walks", "steps") else 100
     assert failures(profile, copies, range(first, first + count)) == []
 
 
