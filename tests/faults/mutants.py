@@ -1059,7 +1059,7 @@ MUTANTS = (
         old='("absorb" if names and self.where == ON_ACTIVE else "absorb_oom")',
         new='"absorb"',
         killer=f"{SERVERS}/test_full_memory.py::test_the_role_moves_although_others_are_full",
-        evidence="OOM command not allowed",
+        evidence="assert ['b'] == ['b', 'c']",
     ),
     Mutant(
         name="deletes of what was never there take memory without an end",
