@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+from json import loads as load_json
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -200,7 +201,7 @@ def test_on_a_terminal_it_shows_progress_and_a_table_that_fits(cluster: CliClust
     ("arguments", "said"),
     [
         (("--only", "nobody"), "nothing in suite basic fits"),
-        (("--suite", "all"), "'all' is not one of 'basic', 'peers', 'memory', 'failover'"),
+        (("--suite", "all"), "'all' is not one of 'basic', 'peers', 'memory', 'failover', 'large'"),
         (("--rounds", "0"), "--rounds"),
         (("--copies", "17"), "--copies"),
         (("--events", "0"), "--events"),
@@ -227,3 +228,13 @@ def test_help_has_examples_and_the_usual_options(invoke: Invoke) -> None:
     assert "redrepl bench --suite peers --chart bench.svg" in text
     for option in ("--config", "--format", "--debug", "--only", "--rounds", "--events"):
         assert option in text
+
+
+@pytest.mark.soak
+def test_an_emptied_replica_is_filled_beside_writes(invoke: Invoke) -> None:
+    result = invoke("bench", "--suite", "large", "--keys", "2000", "--format", "json")
+    assert result.exit_code == 0, result.output
+    large = load_json(result.stdout)["large"]
+    assert large["keys"] == 2000
+    assert large["worker_rss_largest_bytes"] >= large["worker_rss_first_bytes"] > 0
+    assert min(large["alone_micros"], large["beside_micros"], large["writes_per_second"]) > 0

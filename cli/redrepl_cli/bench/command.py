@@ -37,7 +37,8 @@ _FILE = click.Path(path_type=Path)
     default="basic",
     show_default=True,
     help="basic: 15 s. peers: native replication, asyncio, faults, delay, memory; 1 to 3 min. memory: 2 min. failover: "
-    "how long writes stop when the primary is killed or freezes, beside Sentinel; 4 min, with --events 3 a minute.",
+    "how long writes stop when the primary is killed or freezes, beside Sentinel; 4 min, with --events 3 a minute. "
+    "large: an emptied replica of --keys keys is filled beside 5,000 writes a second; minutes.",
 )
 @click.option("--only", multiple=True, metavar="PATTERN", help="Measure what matches, as 'asyncio' or '*/*QUORUM*'.")
 @click.option("--config", type=_FILE, help="Measure this cluster [default: embedded servers made for the run].")
@@ -49,6 +50,13 @@ _FILE = click.Path(path_type=Path)
 @click.option("--operations", type=click.IntRange(1, 100_000), default=150, show_default=True, help="Calls per round.")
 @click.option(
     "--events", type=click.IntRange(1, 1000), default=10, show_default=True, help="Faults for each (suite failover)."
+)
+@click.option(
+    "--keys",
+    type=click.IntRange(1000, 100_000_000),
+    default=1_000_000,
+    show_default=True,
+    help="Keys of the cluster (suite large); a copy of a million takes 0.3 GB.",
 )
 @click.option(
     "--value-bytes", type=click.IntRange(0, 1_000_000), default=100, show_default=True, help="Size of a value."
@@ -89,6 +97,7 @@ def bench(
     Examples: redrepl bench
               redrepl bench --suite peers --chart bench.svg --format json
               redrepl bench --suite failover --events 3
+              redrepl bench --suite large --keys 5000000
               redrepl bench --config redrepl.toml --only QUORUM
     """
     click.get_current_context().meta[DEBUG] = debug

@@ -61,6 +61,8 @@ class Report:
     def _extent(self) -> str:
         if self.found.outage_groups:
             return f"faults of each kind: {self.settings.events}, each on new servers"
+        if self.found.large:
+            return f"{self.found.large.keys:,} keys"
         return f"{self.settings.rounds} rounds of {self.settings.operations} calls"
 
     @property
@@ -154,6 +156,7 @@ class Report:
             ],
             "results": [result.as_json() for result in found.results],
             "outages": [result.as_json() for result in found.outages],
+            "large": found.large.as_json() if found.large else None,
             "memory": found.memory.as_json() if found.memory else None,
             "not_measured": [
                 {"group": entry.group, "name": entry.name, "reason": entry.reason} for entry in found.not_measured

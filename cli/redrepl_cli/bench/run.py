@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from redrepl.values.effects import Progress
 from redrepl_cli.bench.figures import Result
+from redrepl_cli.bench.large import STAGES, Large, measure_large
 from redrepl_cli.bench.load import others_percent, processor_times
 from redrepl_cli.bench.memory import LOOKS, Memory, measure_memory
 from redrepl_cli.bench.outage_rounds import measure_outages
@@ -15,7 +16,7 @@ from redrepl_cli.bench.outages import OutageGroup, OutageResult
 from redrepl_cli.bench.rounds import NotMeasured, measure_group, reason_of
 from redrepl_cli.bench.settings import Settings
 from redrepl_cli.bench.subjects import Group
-from redrepl_cli.bench.suites import MEMORY, OUTAGES, Suite
+from redrepl_cli.bench.suites import LARGE, MEMORY, OUTAGES, Suite
 
 OnProgress = Callable[[Progress], None]
 
@@ -31,6 +32,7 @@ class Measurements:
     groups: tuple[Group, ...]
     results: list[Result] = field(default_factory=list)
     memory: Memory | None = None
+    large: Large | None = None
     outage_groups: tuple[OutageGroup, ...] = ()
     outages: list[OutageResult] = field(default_factory=list)
     not_measured: list[NotMeasured] = field(default_factory=list)
@@ -40,7 +42,7 @@ class Measurements:
     @property
     def is_empty(self) -> bool:
         """Whether nothing at all could be measured."""
-        return not self.results and not self.outages and self.memory is None
+        return not self.results and not self.outages and self.memory is None and self.large is None
 
     @property
     def seconds(self) -> float:
@@ -55,6 +57,8 @@ def run_suite(suite: Suite, settings: Settings, on_progress: OnProgress) -> Meas
     if suite.memory_operations:
         # First: memory that other groups left to the allocator would hide a growth.
         _memory(found, suite.memory_operations, settings, on_progress)
+    if suite.fills:
+        _large(found, settings, on_progress)
     for group in suite.groups:
         _group(found, group, settings, on_progress)
     if suite.outages:
@@ -71,6 +75,15 @@ def _memory(found: Measurements, operations: int, settings: Settings, on_progres
     except Exception as error:  # the other groups go on without it
         found.not_measured.append(NotMeasured(MEMORY, "coordinator", reason_of(error)))
     found.group_seconds[MEMORY] = time.monotonic() - started
+
+
+def _large(found: Measurements, settings: Settings, on_progress: OnProgress) -> None:
+    started = time.monotonic()
+    try:
+        found.large = measure_large(settings, lambda stage: on_progress(Progress(LARGE, stage, STAGES)))
+    except Exception as error:  # the other groups go on without it
+        found.not_measured.append(NotMeasured(LARGE, "refill", reason_of(error)))
+    found.group_seconds[LARGE] = time.monotonic() - started
 
 
 def _group(found: Measurements, group: Group, settings: Settings, on_progress: OnProgress) -> None:

@@ -26,7 +26,7 @@ TASKS = 64
 class Settings:
     """``rounds`` count, ``operations``: calls of a subject in a round. ``own``: your cluster; None: embedded servers.
 
-    events: how often a fault happens to each subject, where faults are measured.
+    events: how often a fault happens to each subject, where faults are measured. keys: of the large cluster.
     binary: the embedded servers' program; None: what is found when it is needed.
     """
 
@@ -35,6 +35,7 @@ class Settings:
     value_bytes: int
     copies: int
     events: int = 10
+    keys: int = 1_000_000
     own: Configuration | None = None
     binary: ServerBinary | None = None
 

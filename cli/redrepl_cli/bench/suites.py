@@ -13,24 +13,32 @@ from redrepl_cli.bench.subjects import Group
 MEMORY = "memory"
 """The name of the group that looks at memory instead of time."""
 
+LARGE = "large"
+"""The name of the group that fills a replica of many keys."""
+
 OUTAGES = "outages"
 """What the progress of all outages is called: they take turns across their groups."""
 
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """``memory_operations`` 0: memory is not looked at. ``outages``: measured by faults instead of rounds of calls."""
+    """``memory_operations`` 0: memory is not looked at. ``outages``: measured by faults instead of rounds of calls.
+
+    fills: a replica of many keys is emptied and filled.
+    """
 
     groups: tuple[Group, ...] = ()
     memory_operations: int = 0
     outages: tuple[OutageGroup, ...] = ()
+    fills: bool = False
 
     @property
     def names(self) -> list[str]:
         """Everything in it, as group/subject."""
         found = [f"{group.name}/{spec.name}" for group in self.groups for spec in group.specs]
         found += [f"{group.name}/{spec.name}" for group in self.outages for spec in group.specs]
-        return ([f"{MEMORY}/coordinator"] if self.memory_operations else []) + found
+        first = [f"{MEMORY}/coordinator"] if self.memory_operations else []
+        return first + ([f"{LARGE}/refill"] if self.fills else []) + found
 
     def only(self, patterns: Sequence[str]) -> Suite:
         """What one of the patterns names, with what it is compared with."""
@@ -39,7 +47,10 @@ class Suite:
         memory = self.memory_operations if f"{MEMORY}/coordinator" in kept else 0
         outages = (_kept(group, kept) for group in self.outages)
         return Suite(
-            tuple(group for group in groups if group.specs), memory, tuple(group for group in outages if group.specs)
+            tuple(group for group in groups if group.specs),
+            memory,
+            tuple(group for group in outages if group.specs),
+            f"{LARGE}/refill" in kept,
         )
 
 
@@ -78,4 +89,5 @@ SUITES = {
     ),
     "memory": Suite(memory_operations=1_000_000),
     "failover": Suite(outages=failover.FAILOVER),
+    "large": Suite(fills=True),
 }

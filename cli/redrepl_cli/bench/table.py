@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from redrepl_cli.bench.figures import Result, Spread
+from redrepl_cli.bench.large import Large
 from redrepl_cli.bench.memory import Memory
 from redrepl_cli.bench.outages import OutageResult
 from redrepl_cli.bench.report import Report
@@ -53,6 +54,8 @@ def write_tables(report: Report) -> None:
         parts += ["", _bold(fault.title), outage_table(outages)]
     if report.found.memory:
         parts += ["", _bold("memory of this process over many operations"), memory_line(report.found.memory)]
+    if report.found.large:
+        parts += ["", _bold("an emptied replica filled beside writes"), *large_lines(report.found.large)]
     for reason, names in report.reasons().items():
         parts += ["", _bold("not measured: ") + printable(reason), *(f"  {name}" for name in names)]
     times = ", ".join(f"{name} {seconds:.1f}" for name, seconds in report.found.group_seconds.items())
@@ -149,6 +152,18 @@ def memory_line(memory: Memory) -> str:
         f"{before:.1f} MB before and {after:.1f} MB after {memory.operations:,} operations on "
         f"{memory.different_keys:,} keys: {growth}"
     )
+
+
+def large_lines(large: Large) -> list[str]:
+    """How long it took, what it cost, and the memory it took."""
+    rss = [value / 1e6 for value in large.worker_rss_bytes or (0,)]
+    return [
+        f"{large.keys:,} keys in {large.refill_seconds:.0f} s, {large.keys / large.refill_seconds:,.0f} keys/s, beside "
+        f"{large.writes_per_second:,.0f} writes/s",
+        f"median of QUORUM writes: {large.alone_micros:.0f} µs alone, {large.beside_micros:.0f} µs beside it, ratio "
+        f"{large.ratio:.2f}",
+        f"memory of the worker: {rss[0]:.1f} MB first, {max(rss):.1f} MB at most, {rss[-1]:.1f} MB last",
+    ]
 
 
 def _bold(text: str) -> Text:

@@ -11,7 +11,7 @@ from redrepl.values.effects import PlainCommand, Plan
 SHARE_BESIDE_WRITES = 0.5
 """The largest part of the time in which a walk works while clients write to its source."""
 
-LEAST_SHARE = 0.15
+LEAST_SHARE = 0.3
 """It goes on however slow the source answers: the log that it holds grows meanwhile."""
 
 SLOW_FACTOR = 3.0
