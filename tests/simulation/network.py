@@ -66,11 +66,14 @@ class Link:
         self.cuts = 0
         self.under_way = 0
         self.usual_seconds = LATENCY_SECONDS
+        self.is_steady = False
         self.break_rate = break_rate
         self._held_up: list[Pipe] = []
 
     def latency(self) -> float:
         """How long the next packet takes."""
+        if self.is_steady:
+            return self.usual_seconds * (0.8 + 0.4 * self.random.random())
         return latency_seconds(self.random, self.usual_seconds)
 
     def hold_up(self, pipe: Pipe) -> None:
@@ -352,11 +355,12 @@ class Machine:
 class Network:
     """All machines, and the links of every program to them."""
 
-    def __init__(self, world: World, machines: list[Machine], break_rate: float) -> None:
+    def __init__(self, world: World, machines: list[Machine], break_rate: float, farthest_seconds: float = 0.0) -> None:
         self.world = world
         self.machines = {machine.name: machine for machine in machines}
         self.links: dict[tuple[str, str], Link] = {}
         self._break_rate = break_rate
+        self._farthest_seconds = farthest_seconds
 
     def hold_together(self) -> None:
         """From now on no connection breaks by itself."""
@@ -369,6 +373,9 @@ class Network:
         found = self.links.get((program, node))
         if found is None:
             found = self.links[program, node] = Link(self.world, program, node, self._break_rate)
+            if self._farthest_seconds:
+                found.is_steady = True
+                found.usual_seconds = found.random.random() * self._farthest_seconds / 2
         return found
 
 

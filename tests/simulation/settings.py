@@ -25,6 +25,7 @@ class Profile(NamedTuple):
     that tombstones go while others are still under way. members: in every history members are taken out and in.
     walks: members come back empty, keys are walked one by one, jobs end after a page, and logs are cut soon.
     deadlines: half of the values have one that no history reaches.
+    farthest_seconds: nodes are up to such a round trip away, steadily, and no fault comes: monitors are to do nothing.
     """
 
     faults: tuple[str, ...]
@@ -36,6 +37,7 @@ class Profile(NamedTuple):
     members: bool = False
     walks: bool = False
     deadlines: bool = False
+    farthest_seconds: float = 0.0
 
 
 PROFILES = {
@@ -50,6 +52,7 @@ PROFILES = {
     "storm": Profile(NETWORK + RESTARTS + PROGRAMS + CLOCKS, storm=True),
     "unattended": Profile(NETWORK + RESTARTS + PROGRAMS + CLOCKS, unattended=True),
     "calm": Profile((), moves=False),
+    "far": Profile((), moves=False, farthest_seconds=0.5, largest_skew_seconds=0.05),
     "members": Profile((*NETWORK, "kill", *PROGRAMS, *CLOCKS), members=True),
     "walks": Profile((*NETWORK, "kill", "kill empty", *PROGRAMS), walks=True),
     "purges": Profile(NETWORK + RESTARTS + PROGRAMS + CLOCKS, largest_skew_seconds=0.05, purges=True),
@@ -87,6 +90,7 @@ class Settings(NamedTuple):
     changers: int
     page_names: int = 1000
     hurries: float = 0.2
+    farthest_seconds: float = 0.0
 
 
 def draw(random: Random, profile: Profile, copies: int) -> Settings:
@@ -95,6 +99,8 @@ def draw(random: Random, profile: Profile, copies: int) -> Settings:
         return _with_purges(random, draw(random, profile._replace(purges=False), copies))
     if profile.walks:
         return _with_walks(random, draw(random, profile._replace(walks=False), copies))
+    if profile.farthest_seconds:
+        return _with_distance(random, draw(random, profile._replace(farthest_seconds=0.0), copies), profile)
     clients, threads = random.choice(((2, 1), (3, 1), (2, 2), (4, 1)))
     fails_over = random.random() < 0.5
     settings = Settings(
@@ -144,6 +150,18 @@ def _with_purges(random: Random, settings: Settings) -> Settings:
         tolerances=Tolerances(max_age_seconds=0.4, max_skew_seconds=0.2),
         tick_seconds=random.choice((0.1, 0.3)),
         sweeps=True,
+    )
+
+
+def _with_distance(random: Random, settings: Settings, profile: Profile) -> Settings:
+    """Everything is far, and monitors look."""
+    habits = settings.habits._replace(pause_seconds=random.choice((0.1, 0.3)), timeout_seconds=4.0)
+    return settings._replace(
+        habits=habits,
+        monitors=random.choice((1, 2)),
+        changers=0,
+        tolerances=Tolerances(max_age_seconds=8.0, max_skew_seconds=1.0),
+        farthest_seconds=profile.farthest_seconds,
     )
 
 

@@ -38,6 +38,7 @@ PATIENCE_SECONDS = 20.0
 """What the workers have not brought to rest by then, an operator looks at."""
 
 LOOK_SECONDS = 0.25
+FAR_LOOK_SECONDS = 4.0
 IN_TIME = 0.4
 """Of what clocks may differ by: how far each is off the true time at most, so that none is off the others."""
 
@@ -59,6 +60,7 @@ class Verdict(Enum):
     DIFFERENT = "copies differ"
     STUCK = "stuck"
     CRASHED = "crashed"
+    REPLACED = "a primary that answered was replaced"
     WAITING = "waits for its operator"
 
 
@@ -109,6 +111,7 @@ class Simulation:
         self.is_over = False
         self.is_work_left = True
         self.is_settled = False
+        self._failovers = 0
         roles = [NodeRole.PRIMARY] + [NodeRole.REPLICA] * (settings.copies - 1)
         pairs = zip(self.nodes, roles, strict=True)
         members = (Member(node, f"redis://{node}:6379/0", role, f"id-{node}") for node, role in pairs)
@@ -121,7 +124,7 @@ class Simulation:
             settings.tolerances,
             settings.retention,
             settings.tick_seconds,
-            0.3 + self.random.random(),
+            FAR_LOOK_SECONDS if settings.farthest_seconds else 0.3 + self.random.random(),
             settings.fails_over,
             probe_seconds=0.1,
             crash_seconds=0.1,
@@ -156,6 +159,8 @@ class Simulation:
         """The whole history, and the verdict."""
         self.world.run(LONGEST_SECONDS, self._clients_are_done)
         self.is_over = True
+        # Later an operator may be called, whose change monitors may take for one that was left unfinished.
+        self._failovers = sum(count for name, count in self.count.by_name.items() if name.startswith("failover"))
         self.faults.stop()
         for machine in self.network.machines.values():
             if not machine.is_up:
@@ -197,7 +202,7 @@ class Simulation:
             machine.ask(enrol_call(self.topology, node, "active", server.run_id, f"inc-{node}", tolerances))
             machine.on_change = self._note_decider
             machines.append(machine)
-        return Network(self.world, machines, self.settings.break_rate)
+        return Network(self.world, machines, self.settings.break_rate, self.settings.farthest_seconds)
 
     def _new_configuration(self) -> Configuration:
         return Configuration(
@@ -354,6 +359,8 @@ class Simulation:
             return Verdict.CRASHED, self.history.crashes
         if self._split:
             return Verdict.SPLIT, self._split
+        if self.settings.farthest_seconds and self._failovers:
+            return Verdict.REPLACED, [f"nodes are up to {self.settings.farthest_seconds} s away, and nothing failed"]
         contents = {node: self._contents(node) for node in self._newest_topology().ids}
         reference = next(iter(contents.values()))
         verdict, details = self._judge_keys(reference)

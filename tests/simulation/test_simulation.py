@@ -22,6 +22,7 @@ ORDINARY = [
     *((profile, 3, 0) for profile in ("network", "restarts", "clocks", "late", "storm", "steps")),
     *((profile, 3, first) for profile in ("purges", "members") for first in (0, 100)),
     ("walks", 3, 0),
+    ("far", 3, 0),
 ]
 LONG = [*((profile, copies) for profile in PROFILES for copies in (3, 5) if profile != "unattended")]
 
@@ -45,7 +46,7 @@ def failures(profile: str, copies: int, seeds: range) -> list[str]:
 
 @pytest.mark.parametrize(("profile", "copies", "first"), ORDINARY)
 def test_histories_hold_what_is_promised(profile: str, copies: int, first: int) -> None:
-    count = 30 if copies == 5 or profile in ("walks", "steps") else 100
+    count = 10 if profile == "far" else 30 if copies == 5 or profile in ("walks", "steps") else 100
     assert failures(profile, copies, range(first, first + count)) == []
 
 
