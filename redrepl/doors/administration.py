@@ -25,6 +25,7 @@ from redrepl.plans.epochs.changed import outcome_of_change
 from redrepl.plans.epochs.clocks import set_aside
 from redrepl.plans.epochs.failover import FailedOver, FailoverOrder, check_failover, fail_over
 from redrepl.plans.epochs.foresight import Foreseen, foresee, foresee_loss
+from redrepl.plans.epochs.forgetful import set_forgetful_aside
 from redrepl.plans.epochs.membership import Tolerances, initialise
 from redrepl.plans.epochs.soundness import why_left
 from redrepl.plans.inspect import MONITOR, VISITOR, inspect_nodes, newest_topology
@@ -327,6 +328,13 @@ class Administration:
         """
         steps = Steps(self._driver.now())
         return self._run(set_aside(self._layout, topology, reports, steps, self._driver.wall_ahead_seconds()))
+
+    def set_forgetful_aside(self, topology: Topology, reports: dict[str, NodeReport | str]) -> dict[str, str]:
+        """Have members serve nothing that lost part of their memory while their servers went on; answers who, and why.
+
+        From then on they are treated like servers that restarted.
+        """
+        return self._run(set_forgetful_aside(self._layout, topology, reports, Steps(self._driver.now())))
 
     def _successor(self, topology: Topology) -> str:
         """The replica that lacks least."""

@@ -85,6 +85,11 @@ class Log(NamedTuple):
         return Position(self.last_id, self.added)
 
 
+FORGOT = "forgot"
+"""In place of the run id under which a member was admitted, where it lost memory while its server went on: from then
+on all see in it a server that restarted."""
+
+
 @dataclass(frozen=True, slots=True)
 class NodeReport:
     """One node's answer to `inspect`, with the run id that INFO gives. ``member`` is empty on a stranger.
@@ -194,6 +199,8 @@ class NodeReport:
     @property
     def restart(self) -> str:
         """What happened to one that `has_restarted`, in words."""
+        if self.member.get("run_id") == FORGOT:
+            return "forgot while its server went on"
         return "lost its change log" if self.has_lost_log else "restarted"
 
     @property

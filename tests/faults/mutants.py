@@ -46,6 +46,7 @@ CLOCKS = "tests/unit/test_clocks.py"
 PURGED = "tests/unit/test_purged_without_it.py"
 CHANGES = "tests/unit/test_change_members.py"
 FOLLOWING = "tests/unit/test_following_epochs.py"
+FORGETTING = "tests/unit/test_forgetting.py"
 WITNESSES = "tests/unit/test_witnesses.py"
 WALKS = "tests/unit/test_long_walks.py"
 LOOKOUT = "tests/unit/test_lookout.py"
@@ -1164,5 +1165,21 @@ MUTANTS = (
         new="        if idle_seconds >= 0:\n",
         killer=f"{SERVERS}/test_far_nodes.py::test_idle_connections_that_were_forgotten_on_the_way_cost_no_write",
         evidence="not confirmed",
+    ),
+    Mutant(
+        name="a server that forgot while it went on is not noticed",
+        file="redrepl/plans/epochs/forgetful.py",
+        old="    return place.order > report.log.end.order or place.entries > report.log.added\n",
+        new="    return False\n",
+        killer=f"{FORGETTING}::test_a_member_whose_log_is_gone_serves_nothing_and_counts_as_restarted",
+        evidence="assert ",
+    ),
+    Mutant(
+        name="a log that was only read too early counts as lost",
+        file="redrepl/plans/epochs/forgetful.py",
+        old="    sure = forgetful_members(topology, {**reports, **now})\n",
+        new="    sure = suspects\n",
+        killer=f"{FORGETTING}::test_a_member_that_was_asked_before_the_others_is_asked_once_more",
+        evidence="assert ",
     ),
 )

@@ -17,6 +17,7 @@ from redrepl.plans.copies.upkeep import Retention, held_from, needs_bringing_up,
 from redrepl.plans.epochs.change_members import change_topology
 from redrepl.plans.epochs.clocks import set_aside
 from redrepl.plans.epochs.failover import FailoverOrder, fail_over
+from redrepl.plans.epochs.forgetful import set_forgetful_aside
 from redrepl.plans.epochs.membership import Tolerances
 from redrepl.plans.epochs.suspicion import Suspicion
 from redrepl.plans.inspect import MONITOR, inspect_nodes, newest_topology
@@ -75,6 +76,10 @@ def work(program: Program, customs: Customs, random: Random, count: Count, is_ne
         topology = newest_topology(reports)
         if topology is None:
             continue
+        steps = Steps(program.now())
+        forgot: dict[str, str] = yield set_forgetful_aside(customs.layout, topology, reports, steps)
+        for _ in forgot:
+            count.add("set aside, since it forgot")
         for node in needs_bringing_up(topology, reports, program.wall_ahead_seconds):
             yield from _bring_up(program, customs, random, count, node)
         yield from _trim(program, customs, count, topology, reports)

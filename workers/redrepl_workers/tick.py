@@ -82,6 +82,9 @@ class Ticker:
         tell(self._troubles, self._context.configuration, topology, reports)
         if topology is None:
             return []
+        for node, why in administration.set_forgetful_aside(topology, reports).items():
+            text = "%s lost part of its memory while its server went on (%s); it serves nothing until it was brought up"
+            _log.warning(text, node, why)
         targets = administration.targets(topology, reports)
         kept = (*targets, SWEEP_LEASE)
         self._blocked = Counter({name: count for name, count in self._blocked.items() if name in kept})

@@ -44,12 +44,19 @@ class Cluster:
         queue: bool = False,
         queue_called: str = "",
         movable_clocks: bool = False,
+        extra_arguments: tuple[str, ...] = (),
         **options: Any,
     ) -> None:
         self.stack = ExitStack()
         self.folder = folder
         self.mode = mode
-        self.servers = EmbeddedCluster(count, binary=binary, persistence=persistence, movable_clocks=movable_clocks)
+        self.servers = EmbeddedCluster(
+            count,
+            binary=binary,
+            persistence=persistence,
+            extra_arguments=extra_arguments,
+            movable_clocks=movable_clocks,
+        )
         self.stack.enter_context(self.servers)
         self.queue: EmbeddedServer | None = None
         if queue:

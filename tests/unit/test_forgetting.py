@@ -1,0 +1,63 @@
+"""A log that ends before what others have of it tells of lost memory; one that was only read too early does not."""
+
+from __future__ import annotations
+
+from redrepl.plans.copies.bring_up import BringUpOrder, bring_up
+from redrepl.plans.epochs.forgetful import forgetful_members, set_forgetful_aside
+from redrepl.plans.epochs.membership import Tolerances
+from redrepl.plans.inspect import inspect_nodes
+from redrepl.plans.steps import Steps
+from redrepl.values.effects import PlainCommand
+from redrepl.values.report import NodeReport
+from tests.unit.support.in_memory import Nodes
+
+
+def cluster() -> Nodes:
+    """Three members that have each other's logs as far as they go."""
+    nodes = Nodes(3)
+    for number in range(5):
+        nodes.write("abc", b"key-%d" % number, nodes.value(b"v"))
+    settle(nodes)
+    return nodes
+
+
+def settle(nodes: Nodes) -> None:
+    for node in "abc":
+        order = BringUpOrder(f"inc-{node}-next", Tolerances(), nodes.at, nodes.at + 60)
+        nodes.run(bring_up(nodes.layout, nodes.first.ids, node, order))
+
+
+def look(nodes: Nodes) -> dict[str, NodeReport | str]:
+    return nodes.run(inspect_nodes(nodes.layout, nodes.first.ids, nodes.at + 5))
+
+
+def stopped(nodes: Nodes, reports: dict[str, NodeReport | str]) -> dict[str, str]:
+    return nodes.run(set_forgetful_aside(nodes.layout, nodes.view().topology, reports, Steps(nodes.at)))
+
+
+def test_whoever_has_all_of_its_log_is_left_alone() -> None:
+    nodes = cluster()
+    assert stopped(nodes, look(nodes)) == {}
+
+
+def test_a_member_whose_log_is_gone_serves_nothing_and_counts_as_restarted() -> None:
+    nodes = cluster()
+    nodes.send("b", PlainCommand((b"DEL", nodes.layout.log, nodes.layout.cursors)))
+    assert set(stopped(nodes, look(nodes))) == {"b"}
+    report = nodes.report("b")
+    assert (report.is_serving, report.has_restarted, report.state) == (False, True, "syncing")
+    settle(nodes)
+    assert nodes.report("b").is_serving
+    assert stopped(nodes, look(nodes)) == {}, "it has a log of a new incarnation"
+
+
+def test_a_member_that_was_asked_before_the_others_is_asked_once_more() -> None:
+    """What is written, and shipped, between the answers of one look is no loss."""
+    nodes = cluster()
+    early = look(nodes)
+    nodes.write("abc", b"later", nodes.value(b"v"))
+    settle(nodes)
+    mixed = {**look(nodes), "a": early["a"]}
+    assert set(forgetful_members(nodes.view().topology, mixed)) == {"a"}
+    assert stopped(nodes, mixed) == {}
+    assert nodes.report("a").is_serving
