@@ -719,6 +719,14 @@ MUTANTS = (
         evidence="DID NOT RAISE",
     ),
     Mutant(
+        name="programs that only read never look for another topology",
+        file="redrepl/doors/reads.py",
+        old="            if now >= self._topology_read_at + TOPOLOGY_SECONDS:\n",
+        new="            if False:\n",
+        killer="tests/servers/test_readers_follow.py::test_a_former_primary_that_is_cut_off_from_all_but_the_reader_is_left_in_the_end",
+        evidence="the reader has followed",
+    ),
+    Mutant(
         name="other copies' word that the epoch moved is not heard",
         file="redrepl/plans/operations/read.py",
         old="            self._moved = refusal_error(content, node, epoch)\n",

@@ -1,0 +1,97 @@
+"""Programs that only read, and were idle while another node became the primary or a node was taken out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+
+from redrepl import Administration, AsyncCoordinator, ReplicatedCache
+from redrepl.edges.endpoint import split_url
+from tests.servers.support.cluster import Cluster, Store
+from tests.support.waiting import wait_until
+
+READS: dict[str, Callable[[Any], Any]] = {
+    "get": lambda store: store.get("cache:x"),
+    "get at QUORUM": lambda store: store.get("cache:x", level="quorum"),
+    "get_record": lambda store: store.get_record("cache:x"),
+    "get_many": lambda store: store.get_many(["cache:x"]),
+    "get_many at ALL": lambda store: store.get_many(["cache:x"], level="all"),
+    "ttl": lambda store: store.ttl("cache:x"),
+    "batch": lambda store: store.batch().get("cache:x").execute(),
+    "transaction": lambda store: store.transaction().get("cache:x"),
+}
+ONLY_BLOCKING: dict[str, Callable[[Any], Any]] = {
+    "keys": lambda store: sorted(store.keys("new:")),
+    "cache": lambda store: ReplicatedCache(store, values="bytes").get("x"),
+}
+
+
+def _move(cluster: Cluster, how: str) -> None:
+    if how == "switchover":
+        cluster.administration.switchover("b")
+    elif how == "removed":
+        cluster.administration.add_node(split_url("d", cluster.spare("d").url))
+        cluster.bring_up("d")
+        cluster.administration.remove_node("a")
+    else:
+        cluster["a"].kill()
+        cluster.administration.failover("b")
+        cluster["a"].start()
+        cluster.settle()
+
+
+def _write_on_the_new_primary(cluster: Cluster) -> Store:
+    """The former primary gets none of it: no worker runs."""
+    writer = cluster.open()
+    writer.set_many({"cache:x": b"new", "new:1": b"1"}, ttl=100, level="async")
+    return writer
+
+
+@pytest.mark.parametrize("how", ["switchover", "removed", "restarted"])
+def test_every_reading_call_follows(cluster: Cluster, how: str) -> None:
+    calls = {**READS, **ONLY_BLOCKING}
+    readers = {name: cluster.open() for name in calls}
+    cluster.open().set("cache:x", b"old", level="all")
+    for name, read in calls.items():
+        read(readers[name])
+    _move(cluster, how)
+    writer = _write_on_the_new_primary(cluster)
+    for name, read in calls.items():
+        found = read(readers[name])
+        if name == "ttl":
+            assert found > 0
+        else:
+            assert found == read(writer), name
+
+
+@pytest.mark.parametrize("how", ["switchover", "removed", "restarted"])
+def test_every_reading_call_of_asyncio_follows(cluster: Cluster, how: str) -> None:
+    async def go() -> None:
+        async with AsyncExitStack() as stack:
+            stores = {name: AsyncCoordinator[str, bytes](cluster.configuration()) for name in READS}
+            for name, store in stores.items():
+                await stack.enter_async_context(store)
+                await READS[name](store)
+            await asyncio.to_thread(_move, cluster, how)
+            writer = await asyncio.to_thread(_write_on_the_new_primary, cluster)
+            for name, store in stores.items():
+                found = await READS[name](store)
+                assert found > 0 if name == "ttl" else found == READS[name](writer), name
+
+    cluster.open().set("cache:x", b"old", level="all")
+    asyncio.run(go())
+
+
+def test_a_former_primary_that_is_cut_off_from_all_but_the_reader_is_left_in_the_end(cluster: Cluster) -> None:
+    proxy, reader = cluster.proxy("a"), cluster.open()
+    reader.set("x", b"old", level="all")
+    proxy.cut()
+    with Administration(cluster.configuration({"a": proxy.url(cluster["a"].url)})) as others:
+        others.failover("b")
+        assert others.inspect()[0].decider == "b"  # type: ignore[union-attr]
+    assert cluster.raw("a").member()["state"] == "active", "it does not know"
+    wait_until(lambda: reader.topology.decider == "b" or reader.get("x") is None, 20, "the reader has followed")
