@@ -2,47 +2,40 @@
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
-from types import TracebackType
-from typing import Self, TypeVar
+import dataclasses
+from collections.abc import Iterable, Mapping
 
-from redrepl.edges.admission import Purpose
-from redrepl.edges.channel import Channel
-from redrepl.edges.cluster import endpoints_of, find_cluster, open_driver
-from redrepl.edges.configuration import AUTOMATIC, OFF, REPAIR, Configuration
+from redrepl.doors.drawing import new_identity, new_incarnation
+from redrepl.doors.reaching import OnProgress, Reaching
+from redrepl.edges.cluster import look_at_urls
+from redrepl.edges.configuration import AUTOMATIC, BY_URLS, OFF, REPAIR
 from redrepl.edges.endpoint import Endpoint
+from redrepl.plans.contradictions import contradictions
 from redrepl.plans.copies.anti_entropy import SweepOrder, Swept, is_sweep_due, sweep
 from redrepl.plans.copies.bring_up import BringUpOrder, BroughtUp, bring_up
 from redrepl.plans.copies.catch_up import trim_log
 from redrepl.plans.copies.discarded import DiscardedRecord, DiscardedRecords, list_discarded, read_discarded
 from redrepl.plans.copies.upkeep import Retention, held_from, needs_bringing_up, trim_floor
 from redrepl.plans.copies.verify import VerifyReport, verify
+from redrepl.plans.epochs.accept_loss import Fresh
 from redrepl.plans.epochs.accept_loss import accept_loss as go_on_with_loss
-from redrepl.plans.epochs.change_members import change_topology
-from redrepl.plans.epochs.changed import outcome_of_change
+from redrepl.plans.epochs.change_members import change_topology, is_one_server
+from redrepl.plans.epochs.changed import outcome_of_change, why_not_ready
 from redrepl.plans.epochs.clocks import set_aside
 from redrepl.plans.epochs.failover import FailedOver, FailoverOrder, check_failover, fail_over
+from redrepl.plans.epochs.fitness import check_fit, look_at_servers, unfit_servers
 from redrepl.plans.epochs.foresight import Foreseen, foresee, foresee_loss
 from redrepl.plans.epochs.forgetful import set_forgetful_aside
-from redrepl.plans.epochs.membership import Tolerances, initialise
+from redrepl.plans.epochs.membership import initialise
 from redrepl.plans.epochs.soundness import why_left
-from redrepl.plans.inspect import MONITOR, VISITOR, inspect_nodes, newest_topology
-from redrepl.plans.lookout import Lookout, Seen
+from redrepl.plans.inspect import VISITOR, inspect_nodes
 from redrepl.plans.status import Expectations, cluster_status
 from redrepl.plans.steps import Steps
-from redrepl.plans.strangers import no_member_error
 from redrepl.plans.view import ClusterView
-from redrepl.values.effects import Plan, Progress
 from redrepl.values.errors import RequestError, Unavailable
-from redrepl.values.keys import KeyLayout
 from redrepl.values.report import NodeReport
 from redrepl.values.status import ClusterStatus
 from redrepl.values.topology import Member, Mode, NodeRole, Topology
-
-R = TypeVar("R")
-OnProgress = Callable[[Progress], None]
 
 READY_LAG_ENTRIES = 1000
 """A node that lacks no more becomes primary within milliseconds."""
@@ -57,96 +50,38 @@ BRING_UP_SECONDS = 60.0
 """One call of `bring_up` stops between batches after this long, so that others get their turn."""
 
 
-class Administration:
+class Administration(Reaching):
     """Upkeep of one cluster over connections of its own, which take nodes in any state. Not for reading or writing.
 
     Calls raise Unavailable where the nodes they need do not answer.
     """
 
-    def __init__(self, configuration: Configuration) -> None:
-        self.configuration = configuration
-        self._layout = KeyLayout(configuration.cluster)
-        self._endpoints = list(configuration.endpoints)
-        self._given: dict[str, Endpoint] = {}
-        self._driver = open_driver(configuration, self._endpoints, Purpose.MAINTAIN)
-        self._tolerances = Tolerances(configuration.max_age_seconds, configuration.max_skew_seconds)
-        self._lookout: Lookout | None = None
-        self._lookout_channel: Channel | None = None
-
-    def close(self) -> None:
-        """Close the connections."""
-        if self._lookout_channel is not None:
-            self._lookout_channel.close()
-        self._driver.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     # Looking ------------------------------------------------------------------------------------------------
-
-    def find_members(self) -> Topology:
-        """The topology as the nodes know it; from then on all members are reached, configured or not."""
-        found = find_cluster(self.configuration)
-        self._reach(self._endpoints_of(found.topology, found.seed_of))
-        return found.topology
-
-    def inspect(self) -> tuple[Topology | None, dict[str, NodeReport | str]]:
-        """The newest topology and every known node's report."""
-        return self._inspect(self._until())
-
-    def probe(self, wait_seconds: float, patience_seconds: float, writes: bool = False) -> tuple[Topology | None, Seen]:
-        """For monitors: ask all nodes once more, and answer what is known after no longer than this, from earlier
-        questions too.
-
-        patience_seconds: a node that has left a question unanswered for so long, besides its usual round trip, is away.
-        writes: try if they take any.
-        """
-        if self._lookout is None:
-            self._lookout = Lookout(self._layout, self._nodes, patience_seconds)
-            self._lookout_channel = self._lookout_channel or self._driver.own_channel()
-        assert self._lookout_channel is not None
-        now = self._driver.now()
-        seen = self._lookout_channel.run(self._lookout.look(now, now + wait_seconds, MONITOR if writes else None))
-        topology = newest_topology(seen.reports)
-        self._reach_members(topology)
-        return topology, seen
-
-    def _inspect(
-        self, until: float, probe_as: bytes | None = None
-    ) -> tuple[Topology | None, dict[str, NodeReport | str]]:
-        reports = self._run(inspect_nodes(self._layout, self._nodes, until, probe_as=probe_as))
-        topology = newest_topology(reports)
-        asked = {endpoint.node: endpoint.reached_at for endpoint in self._endpoints}
-        self._reach_members(topology)
-        if topology is None:
-            return None, reports
-        if asked != {endpoint.node: endpoint.reached_at for endpoint in self._endpoints}:
-            reports = self._run(
-                inspect_nodes(self._layout, self._nodes, self._until(), known=topology, probe_as=probe_as)
-            )
-        return newest_topology(reports) or topology, reports
-
-    def _reach_members(self, topology: Topology | None) -> None:
-        """Have the members reached; where none told who they are, those that are configured: they may have moved."""
-        wanted = list(self.configuration.endpoints) if topology is None else self._endpoints_of(topology)
-        if wanted != self._endpoints:
-            self._reach(wanted)
 
     def status(self, look_at_keys: bool = True) -> ClusterStatus:
         """Health, lag, statistics and the conditions of correctness."""
-        self.inspect()
+        topology, reports = self.inspect()
         options = self.configuration
         fails_over = options.failover == AUTOMATIC
         own_ahead = self._driver.wall_ahead_seconds()
         expected = Expectations(
             options.level, options.healthy_within_seconds, options.required_readers, fails_over, own_ahead
         )
-        return self._run(cluster_status(self._layout, self._nodes, expected, self._driver.now(), look_at_keys))
+        status = self._run(cluster_status(self._layout, self._nodes, expected, self._driver.now(), look_at_keys))
+        wrong = self.contradictions(topology, reports)
+        problems = (f"{node}: {text}" for node, text in wrong.items())
+        return dataclasses.replace(status, problems=(*status.problems, *problems))
+
+    def contradictions(self, topology: Topology | None, reports: Mapping[str, NodeReport | str]) -> dict[str, str]:
+        """What the configuration says of nodes that contradicts the cluster, in words, by node."""
+        if topology is None or self.configuration.origin == BY_URLS:
+            return {}
+        nodes = look_at_urls(self.configuration, topology)
+        return contradictions(topology, reports, nodes, self.configuration.origin)
+
+    def unfit_servers(self) -> dict[str, str]:
+        """Servers that answer and cannot be nodes as they are, and why."""
+        return unfit_servers(self._run(look_at_servers(self._nodes, self._until())))
 
     def verify(self, repair: bool = False, on_progress: OnProgress | None = None) -> VerifyReport:
         """Compare every copy with the primary, by record where digests differ; with ``repair``, make them equal."""
@@ -172,6 +107,7 @@ class Administration:
         """Write epoch 1 to the configured nodes; answers what happened on each. Doing it again changes nothing."""
         topology = self.configuration.topology()
         topology = topology.with_identities({node: new_identity() for node in topology.ids})
+        self._check_fit()
         incarnations = {node: new_incarnation() for node in topology.ids}
         return self._run(initialise(topology, incarnations, self._tolerances, self._driver.now()))
 
@@ -184,25 +120,53 @@ class Administration:
         changed = topology.with_member(Member(endpoint.node, endpoint.url, role, new_identity()))
         self._given[endpoint.node] = endpoint
         self._reach([*self._endpoints, endpoint])
+        self._check_fit(endpoint.node)
         return self._change(topology, changed)
 
-    def remove_node(self, node: str) -> dict[str, str]:
+    def replace_node(self, endpoint: Endpoint, accept_loss: bool = False) -> dict[str, str]:
+        """Give a member's place to the server at this address, syncing: the workers fill it.
+
+        For a machine that is dead, or is to be given up. The server must be free of other clusters and of this one;
+        where it is the very server that the member is, only its address changes. A primary that answers first hands its
+        role over. accept_loss: the operator's word that the members which do not answer are gone for good.
+        Answers what happened on each node. Raises RequestError for what cannot be, Unavailable where too few of the
+        other members are there; then nothing was changed.
+        """
+        topology = self.find_members()
+        node = endpoint.node
+        member = self._member(topology, node)
+        if node == topology.decider:
+            topology = self._hand_over(topology, accept_loss)
+            member = topology.member(node)
+        self._given[node] = endpoint
+        if endpoint.url == member.url:
+            changed = topology.with_replaced(dataclasses.replace(member, identity=new_identity()))
+            return self._change(topology, changed, None, accept_loss)
+        newcomer = f"{node} (new)"
+        self._reach([*self._endpoints, dataclasses.replace(endpoint, node=newcomer)])
+        reports = self._run(inspect_nodes(self._layout, self._nodes, self._until(), known=topology))
+        if is_one_server(reports[node], reports[newcomer]):
+            return self._change(topology, topology.with_replaced(dataclasses.replace(member, url=endpoint.url)))
+        self._check_fit(newcomer, node)
+        changed = topology.with_replaced(dataclasses.replace(member, url=endpoint.url, identity=new_identity()))
+        return self._change(topology, changed, newcomer, accept_loss)
+
+    def remove_node(self, node: str, accept_loss: bool = False) -> dict[str, str]:
         """Take a node out of the cluster; its records stay on its server. A primary first hands its role over.
 
         What is committed may stand on this node and few others: enough of those that stay are brought up before it
-        goes. Raises Unavailable where they cannot be.
+        goes. accept_loss: the operator's word that the members which do not answer are gone for good; nobody is brought
+        up then. Raises Unavailable where too few others are there, or cannot be brought up.
         """
         topology = self.find_members()
-        if node not in topology.ids:
-            raise RequestError(f"node {node!r} is no member; members are {', '.join(topology.ids)}")
+        self._member(topology, node)
         if len(topology.ids) == 1:
             raise RequestError(f"node {node!r} is the last member")
-        if topology.decider is not None:
-            if node == topology.decider:
-                self.switchover(self._successor(topology))
-                topology = self.find_members()
+        if node == topology.decider:
+            topology = self._hand_over(topology, accept_loss)
+        if topology.decider is not None and not accept_loss:
             self._bring_up_all_but(node, topology)
-        return self._change(topology, topology.without_member(node))
+        return self._change(topology, topology.without_member(node), None, accept_loss)
 
     def failover(self, to: str | None = None, away: Iterable[str] = (), accept_loss: bool = False) -> FailedOver:
         """Give the primary's role to ``to``, or to whoever has seen most. No acknowledged QUORUM write is lost.
@@ -214,11 +178,15 @@ class Administration:
         Raises RequestError for what cannot be, Unavailable where too few members can take part or somebody else moved
         the cluster meanwhile.
         """
+        if accept_loss:
+            url = self._reach_truth(to)
+            order = FailoverOrder(self._driver.now(), to, frozenset(away), own_ahead=self._driver.wall_ahead_seconds())
+            identities = {node: new_identity() for node in self._nodes}
+            fresh = Fresh(new_incarnation(), identities, url, self._tolerances)
+            return self._run(go_on_with_loss(self._layout, self._nodes, order, fresh))
         if not away:
             self.inspect()
         order = FailoverOrder(self._driver.now(), to, frozenset(away), own_ahead=self._driver.wall_ahead_seconds())
-        if accept_loss:
-            return self._run(go_on_with_loss(self._layout, self._nodes, order, new_incarnation()))
         return self._run(fail_over(self._layout, self._nodes, order))
 
     def foresee_failover(self, to: str | None = None, accept_loss: bool = False) -> Foreseen:
@@ -229,6 +197,9 @@ class Administration:
         topology, reports = self._inspect(self._until(), VISITOR)
         if topology is None:
             raise self._nobody(reports)
+        if accept_loss:
+            self._reach_truth(to)
+            reports = self._run(inspect_nodes(self._layout, self._nodes, self._until(), known=topology))
         order = FailoverOrder(self._driver.now(), to, own_ahead=self._driver.wall_ahead_seconds())
         return foresee_loss(topology, reports, order) if accept_loss else foresee(topology, reports, order)
 
@@ -256,6 +227,7 @@ class Administration:
         fails_over = self.configuration.failover == AUTOMATIC
         order = BringUpOrder(
             new_incarnation(),
+            new_identity(),
             self._tolerances,
             now,
             now + budget_seconds,
@@ -379,7 +351,7 @@ class Administration:
             if node.is_serving and source.lag_of(to) <= READY_LAG_ENTRIES:
                 return
             self.bring_up(to, on_progress=on_progress)
-        raise Unavailable(f"node {to!r} does not catch up with the primary", {to: _why_not_ready(source, node)})
+        raise Unavailable(f"node {to!r} does not catch up with the primary", {to: why_not_ready(source, node)})
 
     # Parts -----------------------------------------------------------------------------------------------------
 
@@ -396,9 +368,13 @@ class Administration:
         caps = (retention.cap_entries, steps, held, retention.cap_bytes)
         return self._run(trim_log(ClusterView(topology), report.node, keep_from, *caps))
 
-    def _change(self, old: Topology, new: Topology) -> dict[str, str]:
+    def _change(
+        self, old: Topology, new: Topology, newcomer: str | None = None, accept_loss: bool = False
+    ) -> dict[str, str]:
+        incarnation, now = new_incarnation(), self._driver.now()
+        plan = change_topology(old, new, self._tolerances, incarnation, now, newcomer=newcomer, accept_loss=accept_loss)
         try:
-            done = self._run(change_topology(old, new, self._tolerances, new_incarnation(), self._driver.now()))
+            done = self._run(plan)
         except (RequestError, Unavailable) as error:
             outcome = outcome_of_change(old, new, *self.inspect())
             text = f"{error.message}; {outcome.state}. What to do: {outcome.advice}"
@@ -406,55 +382,38 @@ class Administration:
         self._reach(self._endpoints_of(new))
         return done
 
-    def _known(self, node: str) -> str:
-        """The node, if it is a member. Raises RequestError."""
-        members = self.find_members().ids
-        if node not in members:
-            raise RequestError(f"node {node!r} is no member; members are {', '.join(members)}")
-        return node
+    def _check_fit(self, newcomer: str | None = None, leaves: str | None = None) -> None:
+        """Raise RequestError where servers that answer, or the one that comes in, cannot be nodes."""
+        found = self._run(look_at_servers([node for node in self._nodes if node != leaves], self._until()))
+        check_fit(found, newcomer)
 
-    def _nobody(self, reports: dict[str, NodeReport | str]) -> Unavailable:
-        return no_member_error(self.configuration.cluster, reports)
+    def _hand_over(self, topology: Topology, accept_loss: bool) -> Topology:
+        """Have the present primary, which is to go, give its role to another node."""
+        if accept_loss:
+            what = "first go on from another one (`redrepl failover --accept-loss --to NODE`)"
+            raise RequestError(f"node {topology.decider!r} is the primary: {what}")
+        self.switchover(self._successor(topology))
+        return self.find_members()
 
-    @property
-    def _nodes(self) -> tuple[str, ...]:
-        return tuple(endpoint.node for endpoint in self._endpoints)
-
-    def _endpoints_of(self, topology: Topology, seed_of: Mapping[str, str] | None = None) -> list[Endpoint]:
-        """The members' endpoints; those that were given to a call keep its login."""
-        given = self._given
-        return [
-            replace(given[each.node], url=each.url, identity=each.identity) if each.node in given else each
-            for each in endpoints_of(topology, self.configuration, seed_of)
-        ]
-
-    def _reach(self, endpoints: list[Endpoint]) -> None:
-        self._endpoints = endpoints
-        self._driver.set_endpoints(endpoints)
-        if self._lookout is not None:
-            self._lookout.begin_anew(self._nodes)
-
-    def _until(self, seconds: float | None = None) -> float:
-        return self._driver.now() + max(seconds or 0.0, self._driver.patience_seconds())
-
-    def _run(self, plan: Plan[R], on_progress: OnProgress | None = None) -> R:
-        return self._driver.run(plan, on_progress)
-
-
-def new_identity() -> str:
-    """A fresh identity for a server that becomes a member."""
-    return secrets.token_hex(8)
-
-
-def _why_not_ready(source: NodeReport | str | None, node: NodeReport | str | None) -> str:
-    """Why a node that was brought up again and again cannot become the primary without a long pause."""
-    if not isinstance(source, NodeReport) or not isinstance(node, NodeReport):
-        return "no answer"
-    if not node.is_serving:
-        return f"is {node.state or 'without membership'} still; `redrepl status` and the workers' log say why"
-    return f"lacks {source.lag_of(node.node)} changes; it is slower than what is written, or refuses writes"
-
-
-def new_incarnation() -> str:
-    """A fresh id for a node's log."""
-    return secrets.token_hex(8)
+    def _reach_truth(self, to: str | None) -> str | None:
+        """Reach the member whose data is to be the truth where the configuration says, if it is not where the topology
+        says: it may have been restored on another machine. Answers its new url, None where that stays.
+        """
+        topology, reports = self.inspect()
+        mine = next((each for each in self.configuration.endpoints if each.node == to), None)
+        theirs = next((each for each in self._endpoints if each.node == to), None)
+        if topology is None or mine is None or theirs is None or mine.reached_at == theirs.reached_at:
+            return None
+        others = [endpoint for endpoint in self._endpoints if endpoint.node != to]
+        self._reach([*others, mine])
+        here = self._run(inspect_nodes(self._layout, (mine.node,), self._until(), known=topology))[mine.node]
+        there = reports.get(mine.node)
+        if not isinstance(here, NodeReport) or not here.is_itself:
+            self._reach([*others, theirs])
+            return None
+        if isinstance(there, NodeReport) and there.is_itself and there.run_id != here.run_id:
+            raise RequestError(
+                f"two servers are node {to!r}: one at {theirs.reached_at}, where the cluster has it, and one at "
+                f"{mine.reached_at}, as {self.configuration.origin} says; stop the one that is not to count"
+            )
+        return mine.url

@@ -9,10 +9,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Itera
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from redrepl.doors.administration import Administration, OnProgress
+from redrepl.doors.administration import Administration
 from redrepl.doors.base import CoordinatorBase, FoundRecord, K, Limits, PendingWrite, V, Walk
 from redrepl.doors.batch import AsyncBatch
 from redrepl.doors.coordinator import configuration_of, wake_ups_of
+from redrepl.doors.reaching import OnProgress
 from redrepl.doors.transaction import AsyncTransaction, run_async_transactions
 from redrepl.edges.admission import Admission, Purpose
 from redrepl.edges.async_driver import AsyncDriver

@@ -9,9 +9,10 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from redrepl.doors.administration import Administration, OnProgress
+from redrepl.doors.administration import Administration
 from redrepl.doors.base import CoordinatorBase, FoundRecord, K, Limits, V, Walk
 from redrepl.doors.batch import Batch
+from redrepl.doors.reaching import OnProgress
 from redrepl.doors.transaction import Transaction, run_transactions
 from redrepl.edges.admission import Purpose
 from redrepl.edges.clock import StampClock

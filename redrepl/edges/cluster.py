@@ -11,13 +11,14 @@ from redrepl.edges.admission import Admission, Purpose
 from redrepl.edges.clock import SystemClock
 from redrepl.edges.configuration import Configuration
 from redrepl.edges.driver import BlockingDriver
-from redrepl.edges.endpoint import Endpoint
+from redrepl.edges.endpoint import Endpoint, place_of
 from redrepl.edges.forking import renew_after_fork
+from redrepl.plans.inspect import inspect_nodes
 from redrepl.plans.topology import Discovery, discover
 from redrepl.values.clocks import believed_ahead
 from redrepl.values.errors import RedreplError
 from redrepl.values.keys import KeyLayout
-from redrepl.values.report import NodeReport
+from redrepl.values.report import Configured, NodeReport
 from redrepl.values.topology import Topology
 
 AGAIN_SECONDS = 5.0
@@ -97,6 +98,26 @@ class Elsewhere:
             return  # whoever asked says what it could not do
         finally:
             self._thread = None
+
+
+def look_at_urls(configuration: Configuration, topology: Topology) -> list[Configured]:
+    """The configured nodes, with what answers where a url is not the one that the cluster has for that member."""
+    seeds = [each for each in configuration.endpoints if each.connect_url is None and _is_elsewhere(each, topology)]
+    found: dict[str, NodeReport | str] = {}
+    if seeds:
+        layout = KeyLayout(configuration.cluster)
+        driver = BlockingDriver(seeds, Admission(layout, Purpose.DISCOVER), configuration.timeout_seconds)
+        try:
+            until = driver.now() + configuration.timeout_seconds
+            found = driver.run(inspect_nodes(layout, [each.node for each in seeds], until, known=topology))
+        finally:
+            driver.close()
+    return [Configured(each.node, each.url, found.get(each.node)) for each in configuration.endpoints]
+
+
+def _is_elsewhere(endpoint: Endpoint, topology: Topology) -> bool:
+    urls = {member.id: member.url for member in topology.members}
+    return endpoint.node in urls and place_of(endpoint.url) != place_of(urls[endpoint.node])
 
 
 def open_driver(configuration: Configuration, endpoints: list[Endpoint], purpose: Purpose) -> BlockingDriver:

@@ -92,6 +92,13 @@ def connection_options(endpoint: Endpoint) -> tuple[type[Any], dict[str, Any]]:
     return classes[_SCHEMES[scheme]], options
 
 
+def place_of(url: str) -> tuple[object, object]:
+    """The server and database that a url leads to, however it is written."""
+    scheme, _, rest = url.partition("://")
+    options = _parse(scheme, rest)
+    return options.get("path") or (options.get("host", "localhost"), options.get("port", 6379)), options.get("db", 0)
+
+
 def address(endpoint: Endpoint) -> str:
     """Host and port, or the socket path, for messages."""
     parts = urlsplit(endpoint.reached_at)

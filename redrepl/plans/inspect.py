@@ -78,9 +78,12 @@ def inspect_nodes(
 
 
 def newest_topology(reports: Mapping[str, NodeReport | str]) -> Topology | None:
-    """The newest topology among node reports."""
+    """The newest topology among node reports. Of two clusters of one name, that of the one more nodes belong to."""
     known = [report.topology for report in reports.values() if isinstance(report, NodeReport) and report.topology]
-    return max(known, key=lambda topology: topology.epoch, default=None)
+    newest = max(known, key=lambda topology: topology.epoch, default=None)
+    if newest is None or all(newest.is_related_to(other) for other in known):
+        return newest
+    return max(known, key=lambda topology: (sum(map(topology.is_related_to, known)), topology.epoch))
 
 
 def as_seen(found: Found, known: Topology | None) -> Found:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from redrepl.plans.conditions import Contents, verdicts_on
+from redrepl.plans.epochs.change_members import why_not_replaced
 from redrepl.plans.epochs.clocks import doubtful_members
 from redrepl.plans.epochs.reinstate import Reports, why_primary_waits
 from redrepl.plans.epochs.soundness import majority_of, sound_members
@@ -194,7 +195,8 @@ def node_state(
     if not report.member:
         return NodeState.INACTIVE, _what_happens(view, member, report, reports or {})
     if not report.is_itself:
-        return NodeState.INACTIVE, f"{describe_other(report)}, or has its data"
+        what = f"{describe_other(report)}, or has its data"
+        return NodeState.INACTIVE, f"{what}; `redrepl nodes replace {member.id} URL` gives its place to another one"
     if report.has_restarted:
         return NodeState.SYNCING, f"{report.restart}; the workers look what it lost before it serves again"
     if report.state == "syncing":
@@ -219,6 +221,8 @@ def _what_happens(view: ClusterView, member: Member, stranger: NodeReport, repor
     sources = [reports.get(node) for node in view.topology.sources_of(member.id)]
     if reports and not any(isinstance(source, NodeReport) and source.is_serving for source in sources):
         return f"{what}; it is filled once a primary serves"
+    if why := why_not_replaced(view.topology, reports, member.id):
+        return f"{what}; {why}"
     return f"{what}; the workers fill it"
 
 

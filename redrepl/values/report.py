@@ -71,6 +71,18 @@ class Checkpoint(NamedTuple):
         return cls(incarnation, Position(stream_id, int(count)), primary, mark, int(epoch))
 
 
+class Voided(NamedTuple):
+    """A server that counts no more: noted on who was moved to an epoch in which its place goes to another one."""
+
+    epoch: int
+    node: str
+    identity: str
+
+    def encode(self) -> str:
+        """As it is stored."""
+        return f"{self.epoch} {self.node} {self.identity}"
+
+
 class Log(NamedTuple):
     """A node's change log. ``added`` counts all entries since it began, cut ones too."""
 
@@ -219,6 +231,15 @@ class NodeReport:
         return self.has_restarted or self.lineage == 0
 
     @property
+    def voided(self) -> Voided | None:
+        """The server that a change of members takes out, as long as this node knows only the members before."""
+        epoch, _, rest = self.member.get("voided", "").partition(" ")
+        if not epoch or (self.topology is not None and self.topology.epoch >= int(epoch)):
+            return None
+        node, _, identity = rest.partition(" ")
+        return Voided(int(epoch), node, identity)
+
+    @property
     def log_gap(self) -> str:
         """After what its log leaves out deletes that were purged elsewhere: LOG_BEGINS, or an earlier incarnation.
 
@@ -287,6 +308,14 @@ class NodeReport:
         if cursor is not None and cursor.position.entries > self.log.added:
             return max(1, self.log.added)  # the log is another one than was confirmed
         return max(0, self.log.added - (cursor.position.entries if cursor else 0))
+
+
+class Configured(NamedTuple):
+    """A node of a configuration. found: what answers at its url, where that is another one than the cluster's."""
+
+    node: str
+    url: str
+    found: NodeReport | str | None
 
 
 def parse_report(node: str, answer: Answer, run_id: str, between: tuple[float, float] | None = None) -> NodeReport:

@@ -112,6 +112,13 @@ class Topology:
         """The identity of each member, by its id. Topologies in which these are equal count by the same servers."""
         return {member.id: member.identity for member in self.members}
 
+    def is_related_to(self, other: Topology) -> bool:
+        """Whether both can be of one cluster: some server is a member in both. Two clusters may have the same name."""
+        if not any((*self.identities.values(), *other.identities.values())):
+            return True
+        common = self.identities.items() & other.identities.items()
+        return any(identity for _, identity in common) or (self.ids == other.ids and "" in other.identities.values())
+
     def position_field(self, node: str) -> str:
         """The hash field of a member's cursor or mark: what was noted for one server never counts for another."""
         identity = self.member(node).identity

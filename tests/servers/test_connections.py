@@ -39,7 +39,7 @@ def test_a_silent_node_does_not_keep_another_from_being_brought_up(cluster: Clus
     store.set("key", b"v", level="all")
     proxy = cluster.proxy("c")
     proxy.blackhole()
-    cluster["b"].restart(empty=True)
+    cluster["b"].restart()
     with Administration(cluster.configuration({"c": proxy.url()})) as administration:
         done = administration.bring_up("b")
     assert done.activated

@@ -175,7 +175,7 @@ def test_a_node_of_another_cluster_is_refused(make_cluster: MakeCluster) -> None
     stranger = replace(cluster.configuration(), cluster="bakery")
     with Administration(stranger) as administration, pytest.raises(RequestError, match="belongs to cluster 'shop'"):
         administration.initialise()
-    with pytest.raises(RequestError, match="is node 'b' of cluster 'shop', not 'd'"):
+    with pytest.raises(RequestError, match="is node 'b' of a cluster 'shop', not 'd'"):
         cluster.administration.add_node(split_url("d", other["b"].url))
     assert {node: other.raw(node).member() for node in "ab"} == before
 

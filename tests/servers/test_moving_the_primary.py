@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from redrepl import AsyncCoordinator, Mode, RequestError, Unavailable
-from redrepl.plans.epochs.accept_loss import SKIPPED_EPOCHS
+from redrepl.plans.epochs.soundness import SKIPPED_EPOCHS
 from redrepl.values.errors import RedreplError, WriteFailure
 from redrepl.values.record import TOMBSTONE, parse_record
 from tests.servers.conftest import MakeCluster

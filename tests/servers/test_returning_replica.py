@@ -98,7 +98,7 @@ def test_with_a_second_replica_away_quorum_writes_wait_for_one_that_is_sound(clu
     store = cluster.open()
     fill(store, b"v")
     cluster["c"].kill()
-    cluster["b"].restart(empty=True)
+    cluster["b"].restart()
     with pytest.raises(WriteNotConfirmed):
         store.set("key", b"1")
     cluster.bring_up("b")

@@ -87,6 +87,11 @@ def work(program: Program, customs: Customs, random: Random, count: Count, is_ne
             yield from _sweep(program, customs, count)
 
 
+def new_identity(random: Random) -> str:
+    """As `Administration` draws one for a server that becomes a member."""
+    return f"id-{random.getrandbits(48):012x}"
+
+
 def _sweep(program: Program, customs: Customs, count: Count) -> Script:
     """A whole sweep at every tick. No retention: what is confirmed everywhere is purged at once."""
     own = program.wall_ahead_seconds
@@ -109,8 +114,8 @@ def _bring_up(program: Program, customs: Customs, random: Random, count: Count, 
     stop_at = now + (60.0 if random.random() < 1.0 - customs.hurries else 0.0)
     incarnation = f"inc-{random.getrandbits(48):012x}"
     exactly = random.random() < 0.02
-    own = program.wall_ahead_seconds
-    order = BringUpOrder(incarnation, customs.tolerances, now, stop_at, exactly, customs.fails_over, own)
+    own, identity = program.wall_ahead_seconds, new_identity(random)
+    order = BringUpOrder(incarnation, identity, customs.tolerances, now, stop_at, exactly, customs.fails_over, own)
     try:
         done = yield bring_up(customs.layout, customs.nodes, node, order)
     except RedreplError as error:
@@ -200,7 +205,7 @@ def change_members(
         outside = [node for node in customs.nodes if node not in topology.ids]
         if outside and (random.random() < 0.6 or len(topology.ids) <= smallest):
             node = random.choice(outside)
-            added = topology.with_member(Member(node, f"redis://{node}:6379/0", NodeRole.REPLICA))
+            added = topology.with_member(Member(node, f"redis://{node}:6379/0", NodeRole.REPLICA, new_identity(random)))
             yield from _change(program, random, customs, count, "add", topology, added)
         elif len(topology.ids) > smallest:
             yield from _remove(program, customs, random, count, topology, random.choice(topology.ids))
@@ -214,9 +219,8 @@ def _remove(program: Program, customs: Customs, random: Random, count: Count, to
     staying = [other for other in topology.others(node) if other != topology.decider]
     failed = 0
     for other in staying:
-        order = BringUpOrder(
-            f"inc-{random.getrandbits(48):012x}", customs.tolerances, program.now(), program.now() + 60.0
-        )
+        now, incarnation = program.now(), f"inc-{random.getrandbits(48):012x}"
+        order = BringUpOrder(incarnation, new_identity(random), customs.tolerances, now, now + 60.0)
         try:
             yield bring_up(customs.layout, customs.nodes, other, order)
         except RedreplError:

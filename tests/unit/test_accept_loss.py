@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from redrepl.plans.epochs.accept_loss import SKIPPED_EPOCHS, accept_loss
+from redrepl.plans.epochs.accept_loss import Fresh, accept_loss
 from redrepl.plans.epochs.failover import FailedOver, FailoverOrder, fail_over
+from redrepl.plans.epochs.soundness import SKIPPED_EPOCHS
 from redrepl.values.errors import RequestError, Unavailable
-from tests.unit.support.in_memory import Nodes
+from tests.unit.support.in_memory import FRESH, Nodes
 
 EPOCH = 1 + SKIPPED_EPOCHS
 
@@ -32,7 +33,7 @@ def settle(nodes: Nodes) -> None:
 
 def take(nodes: Nodes, to: str | None) -> FailedOver:
     order = FailoverOrder(nodes.at, to, frozenset(nodes.down))
-    return nodes.run(accept_loss(nodes.layout, nodes.first.ids, order, "inc-new"))
+    return nodes.run(accept_loss(nodes.layout, nodes.first.ids, order, Fresh("inc-new", FRESH)))
 
 
 def assert_alike(nodes: Nodes, **payloads: bytes) -> None:

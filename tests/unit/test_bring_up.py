@@ -98,7 +98,7 @@ def test_an_empty_replica_is_filled_before_it_serves(nodes: Nodes) -> None:
     assert (done.full_syncs, done.activated, done.finished) == (1, True, True)
     assert nodes.contents("b") == records
     report = nodes.report("b")
-    assert (report.is_serving, report.epoch, report.member["rule"]) == (True, 1, "follow")
+    assert (report.is_serving, report.epoch, report.member["rule"]) == (True, 2, "follow")
 
 
 def test_a_replica_that_restarted_goes_on_with_its_log_as_another(nodes: Nodes) -> None:

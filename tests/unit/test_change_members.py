@@ -11,7 +11,7 @@ import pytest
 
 from redrepl.plans.copies.bring_up import BringUpOrder, bring_up
 from redrepl.plans.copies.upkeep import needs_bringing_up
-from redrepl.plans.epochs.accept_loss import accept_loss
+from redrepl.plans.epochs.accept_loss import Fresh, accept_loss
 from redrepl.plans.epochs.change_members import change_topology
 from redrepl.plans.epochs.failover import FailoverOrder, fail_over
 from redrepl.plans.epochs.membership import Tolerances, change_call
@@ -24,8 +24,8 @@ from redrepl.values.errors import RedreplError, Unavailable
 from redrepl.values.record import Record
 from redrepl.values.report import NodeReport
 from redrepl.values.topology import Member, Mode, NodeRole, Topology
-from tests.unit.support.in_memory import Nodes
-from tests.unit.support.interruptions import Died, die, interrupted
+from tests.unit.support.in_memory import FRESH, Nodes
+from tests.unit.support.interruptions import Died, die, interrupted, interrupted_once
 
 LAST = b"last"
 QUESTIONS = range(1, 11)
@@ -37,9 +37,6 @@ TELLS = 6
 
 PUBLISHES = 21
 """The question of a failover by which the others learn the topology, when the new primary serves with it."""
-
-FILLED = 17
-"""The question of `bring_up` before which all keys have been brought to a member that came back empty."""
 
 ADMITS = 9
 """The question of `bring_up` before which all has been brought to a member."""
@@ -73,7 +70,7 @@ def everybody(nodes: Nodes) -> tuple[str, ...]:
 
 
 def bringing_up(nodes: Nodes, node: str) -> Plan[Any]:
-    order = BringUpOrder(f"inc-{node}-{nodes.at}", Tolerances(), nodes.at, nodes.at + 60)
+    order = BringUpOrder(f"inc-{node}-{nodes.at}", "id-new", Tolerances(), nodes.at, nodes.at + 60)
     return bring_up(nodes.layout, everybody(nodes), node, order)
 
 
@@ -255,7 +252,7 @@ def test_an_operator_who_accepts_a_loss_and_one_who_adds_a_member(question: int,
         nodes.down = {"b", "c"}
 
     nodes.down = {"b", "c"}
-    loss = accept_loss(nodes.layout, everybody(nodes), FailoverOrder(nodes.at, "a"), "inc-loss")
+    loss = accept_loss(nodes.layout, everybody(nodes), FailoverOrder(nodes.at, "a"), Fresh("inc-loss", FRESH))
     nodes.down = set()
     attempt(nodes, interrupted(loss, question, without_the_others))
     nodes.down = set()
@@ -345,7 +342,7 @@ def test_of_two_copies_neither_after_a_switchover_nor_after_a_loss_was_accepted(
     nodes = cluster(2)
     nodes.run(failing_over(nodes, "b"))
     nodes.down = {"a"}
-    nodes.run(accept_loss(nodes.layout, everybody(nodes), FailoverOrder(nodes.at, "b"), "inc-loss"))
+    nodes.run(accept_loss(nodes.layout, everybody(nodes), FailoverOrder(nodes.at, "b"), Fresh("inc-loss", FRESH)))
     nodes.run(removing(nodes, "a"))
     assert members(nodes) == ("b",)
     nodes = cluster(2)
@@ -459,10 +456,10 @@ def test_one_that_comes_back_with_old_records_keeps_none_that_the_primary_does_n
 def test_a_member_that_is_being_brought_up_goes_on_with_that(copies: int) -> None:
     nodes = cluster(copies)
     nodes.lose_everything("b")
-    attempt(nodes, interrupted(bringing_up(nodes, "b"), 4, die))
+    attempt(nodes, interrupted_once(bringing_up(nodes, "b"), lambda: nodes.report("b").state == "syncing", die))
     assert nodes.report("b").state == "syncing"
     nodes.run(adding(nodes))
-    assert (nodes.report("b").state, nodes.report("b").lineage, nodes.report("b").epoch) == ("syncing", 0, 2)
+    assert (nodes.report("b").state, nodes.report("b").lineage, nodes.report("b").epoch) == ("syncing", 0, 3)
     settle(nodes)
     assert_all_serve(nodes)
 
@@ -544,7 +541,7 @@ def test_one_that_is_taken_out_while_it_is_filled_is_left() -> None:
     def drop_marks() -> None:
         nodes.client("c").execute_command("DEL", nodes.layout.marks)
 
-    bring = interrupted(bringing_up(nodes, "c"), FILLED, drop_marks)
+    bring = interrupted_once(bringing_up(nodes, "c"), lambda: bool(nodes.report("c").marks), drop_marks)
     refused(nodes, bring, "was taken out while it was brought up")
 
 

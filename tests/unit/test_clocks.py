@@ -306,7 +306,7 @@ def test_where_all_were_ahead_what_is_left_anywhere_is_brought_together(nodes: N
 
 
 def bring(nodes: Nodes, node: str, fails_over: bool) -> BroughtUp:
-    order = BringUpOrder(f"inc-{nodes.at}", Tolerances(), nodes.at, nodes.at + 60, fails_over=fails_over)
+    order = BringUpOrder(f"inc-{nodes.at}", "id-new", Tolerances(), nodes.at, nodes.at + 60, fails_over=fails_over)
     return nodes.run(bring_up(nodes.layout, nodes.first.ids, node, order))
 
 

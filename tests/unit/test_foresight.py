@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from redrepl.plans.epochs.accept_loss import SKIPPED_EPOCHS, accept_loss
+from redrepl.plans.epochs.accept_loss import Fresh, accept_loss
 from redrepl.plans.epochs.failover import FailoverOrder, fail_over
 from redrepl.plans.epochs.foresight import Foreseen, foresee, foresee_loss
+from redrepl.plans.epochs.soundness import SKIPPED_EPOCHS
 from redrepl.plans.inspect import inspect_nodes
 from redrepl.values.errors import RequestError, Unavailable
 from redrepl.values.report import NodeReport
-from tests.unit.support.in_memory import Nodes
+from tests.unit.support.in_memory import FRESH, Nodes
 
 Reports = dict[str, NodeReport | str]
 
@@ -103,7 +104,7 @@ def test_a_loss_comes_as_foreseen(nodes: Nodes, fault: str) -> None:
         else:
             nodes.lose_everything(node)
     told = foreseen(nodes, "c", with_loss=True)
-    done = nodes.run(accept_loss(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at, "c"), "inc-new"))
+    done = nodes.run(accept_loss(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at, "c"), Fresh("inc-new", FRESH)))
     assert (told.epoch, told.primary, told.previous) == (done.epoch, done.primary, done.previous)
     assert told.left == done.left
     assert told.epoch == 1 + SKIPPED_EPOCHS

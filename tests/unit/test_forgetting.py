@@ -23,7 +23,7 @@ def cluster() -> Nodes:
 
 def settle(nodes: Nodes) -> None:
     for node in "abc":
-        order = BringUpOrder(f"inc-{node}-next", Tolerances(), nodes.at, nodes.at + 60)
+        order = BringUpOrder(f"inc-{node}-next", "id-new", Tolerances(), nodes.at, nodes.at + 60)
         nodes.run(bring_up(nodes.layout, nodes.first.ids, node, order))
 
 

@@ -163,7 +163,7 @@ def test_a_worker_that_dies_while_it_puts_an_old_primary_back_leaves_enough_to_d
 
 def _dies(nodes: Nodes, question: int) -> bool:
     """Put the primary back to work, with a worker that dies before its n-th question; False where that never comes."""
-    order = BringUpOrder("inc-first", Tolerances(), nodes.at, nodes.at + 60)
+    order = BringUpOrder("inc-first", "id-new", Tolerances(), nodes.at, nodes.at + 60)
     try:
         nodes.run(interrupted(bring_up(nodes.layout, nodes.first.ids, "a", order), question, die))
     except Died:

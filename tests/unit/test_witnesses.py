@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -17,10 +18,7 @@ from redrepl.values.errors import RedreplError, Unavailable
 from redrepl.values.record import Record
 from redrepl.values.status import ClusterStatus
 from tests.unit.support.in_memory import Nodes
-from tests.unit.support.interruptions import Died, die, interrupted
-
-SET_TO_SYNCING = 4
-"""The question of `bring_up` before which a member that does not serve has been set to syncing."""
+from tests.unit.support.interruptions import Died, die, interrupted, interrupted_once
 
 LAST = b"last"
 
@@ -40,12 +38,22 @@ def settle(nodes: Nodes) -> Nodes:
     return nodes
 
 
-def begin(nodes: Nodes, members: str, questions: int = SET_TO_SYNCING) -> None:
+def is_begun(nodes: Nodes, node: str) -> bool:
+    """Whether a member was set to syncing, in an epoch that the primary serves in."""
+    asked = ("HMGET", nodes.layout.member, "state", "epoch")
+    (state, epoch), (primary_state, primary_epoch) = (
+        nodes.client(each).execute_command(*asked) for each in (node, "a")
+    )
+    return bool(state == b"syncing" and primary_state == b"active" and epoch == primary_epoch)
+
+
+def begin(nodes: Nodes, members: str) -> None:
     """The workers begin to bring these up, and die."""
     for node in members:
-        order = BringUpOrder("inc-died", Tolerances(), nodes.at, nodes.at + 60)
+        order = BringUpOrder("inc-died", "id-new", Tolerances(), nodes.at, nodes.at + 60)
         with contextlib.suppress(Died):
-            nodes.run(interrupted(bring_up(nodes.layout, nodes.first.ids, node, order), questions, die))
+            plan = bring_up(nodes.layout, nodes.first.ids, node, order)
+            nodes.run(interrupted_once(plan, partial(is_begun, nodes, node), die))
         assert nodes.report(node).state == "syncing"
 
 
@@ -167,7 +175,7 @@ def test_a_newcomer_is_not_waited_for(copies: int, is_begun: bool) -> None:
     committed = commit(nodes, "bc"[: copies // 2])
     nodes.add("e")
     if is_begun:
-        begin(nodes, "e", 2)
+        begin(nodes, "e")
     if copies == 4:
         nodes.down.add("d")
     crash(nodes, LAST)
@@ -202,7 +210,7 @@ def test_a_newcomer_that_began_to_serve_meanwhile_is_not_passed_over() -> None:
     def serve() -> None:
         nodes.client("c").execute_command("HSET", nodes.layout.member, "state", "active", "lineage", "2", "era", "1")
 
-    order = BringUpOrder("inc-x", Tolerances(), nodes.at, nodes.at + 60)
+    order = BringUpOrder("inc-x", "id-new", Tolerances(), nodes.at, nodes.at + 60)
     with pytest.raises(Unavailable, match="'c' changed meanwhile"):
         nodes.run(interrupted(bring_up(nodes.layout, nodes.first.ids, "a", order), 6, serve))
     assert not nodes.report("a").is_serving

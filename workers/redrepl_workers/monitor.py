@@ -21,6 +21,7 @@ from redrepl.values.clocks import describe_offset
 from redrepl.values.errors import RedreplError, RequestError
 from redrepl.values.report import NodeReport
 from redrepl.values.topology import Mode, Topology
+from redrepl_workers.configuration_check import ConfigurationCheck
 from redrepl_workers.looks import tell
 from redrepl_workers.troubles import Troubles, without_numbers
 
@@ -85,6 +86,7 @@ class Monitor:
         self._tells = tells
         self._troubles = Troubles(_log)
         self._interval_seconds = configuration.probe_seconds
+        self._check = ConfigurationCheck(self._troubles)
         self._thread = threading.Thread(target=self.run, name="redrepl-monitor", daemon=True)
 
     def start(self) -> None:
@@ -134,6 +136,7 @@ class Monitor:
             self._troubles.note(PRIMARY, verdict.blocked, verdict.why)
         elif topology is not None and not verdict.why:
             self._troubles.over(PRIMARY, f"primary {topology.decider!r} serves")
+            self._check.look(self._administration, topology, reports)
         if not verdict.is_due or self._waits(verdict, now):
             return Looked(verdict)
         return Looked(verdict, self._fail_over(verdict))

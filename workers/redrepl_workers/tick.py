@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from redrepl import Configuration
 from redrepl.edges.wake_ups import enqueue_bring_up, enqueue_sweep, open_queue
 from redrepl.values.errors import RedreplError
+from redrepl_workers.configuration_check import ConfigurationCheck
 from redrepl_workers.context import WorkerContext
 from redrepl_workers.jobs import SWEEP_LEASE, bring_up_with_lease, sweep_with_lease
 from redrepl_workers.looks import CLUSTER, note_queue, tell
@@ -46,6 +47,7 @@ class Ticker:
         self._queue: Any | None = None
         self._queue_again_at = 0.0
         self._blocked: Counter[str] = Counter()
+        self._check = ConfigurationCheck(self._troubles)
         self._thread = threading.Thread(target=self._loop, name="redrepl-tick", daemon=True)
 
     def start(self) -> None:
@@ -85,6 +87,7 @@ class Ticker:
         for node, why in administration.set_forgetful_aside(topology, reports).items():
             text = "%s lost part of its memory while its server went on (%s); it serves nothing until it was brought up"
             _log.warning(text, node, why)
+        self._check.look(administration, topology, reports)
         targets = administration.targets(topology, reports)
         kept = (*targets, SWEEP_LEASE)
         self._blocked = Counter({name: count for name, count in self._blocked.items() if name in kept})

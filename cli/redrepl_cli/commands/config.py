@@ -75,12 +75,16 @@ def server_of(endpoint: Endpoint) -> object:
 
 
 def contacted(configuration: Configuration) -> dict[str, str | None]:
-    """Each configured node, and the queue if there is one: None where it answers, else why not."""
+    """Each configured node, and the queue if there is one: None where it answers and fits, else why not.
+
+    Members that the configuration does not name are among them.
+    """
     with Administration(configuration) as administration:
-        _, reports = administration.inspect()
+        topology, reports = administration.inspect()
+        wrong = {**administration.contradictions(topology, reports), **administration.unfit_servers()}
     configured = [endpoint.node for endpoint in configuration.endpoints]
     answers = {node: report if isinstance(report, str) else None for node, report in reports.items()}
-    found = {node: answers.get(node, "is no longer a member of the cluster") for node in configured}
+    found = {node: wrong.get(node) or answers.get(node) for node in (*configured, *wrong)}
     if configuration.queue_url is not None:
         found["queue"] = queue_statistics(configuration).error
     return found
@@ -105,7 +109,7 @@ def _show(invocation: Invocation, configuration: Configuration, answers: dict[st
             write(plain_table(["name", "answers"], [(name, error is None) for name, error in answers.items()]))
     failed = {name: error for name, error in (answers or {}).items() if error is not None}
     if failed:
-        show("not everything answers", failed, advice_on(failed) or "see what each of them answered")
+        show("not everything answers as it should", failed, advice_on(failed) or "see what each of them answered")
     elif answers is None:
         say("the configuration is well formed; --connect also contacts the nodes")
 

@@ -1,4 +1,4 @@
-"""`redrepl nodes list|add|remove`."""
+"""`redrepl nodes list|add|replace|remove`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Reports = Mapping[str, NodeReport | str]
 
 @click.group
 def nodes() -> None:
-    """List, add and remove the nodes of the cluster."""
+    """List, add, replace and remove the nodes of the cluster."""
 
 
 @nodes.command("list")
@@ -89,14 +89,70 @@ def add(invocation: Invocation, node: str, url: str, username: str | None, passw
     configuration = invocation.configuration()
     endpoint = _endpoint(node, url, username, password_env)
     if username is None and password_env is None:
-        first = configuration.endpoints[0]
-        endpoint = replace(endpoint, username=first.username, password=first.password)
+        endpoint = _with_login_of(endpoint, configuration.endpoints[0])
     with Administration(configuration) as administration:
         done = administration.add_node(endpoint)
         role = administration.find_members().member(node).role.value
     _show_done(invocation, done)
     say(f"\nadd it to {configuration.origin}, so that it is found while others are away:\n")
     say(_as_toml(endpoint, role, password_env))
+
+
+@nodes.command("replace")
+@click.argument("node", metavar="ID")
+@click.argument("url")
+@click.option("--username", metavar="NAME", help="Login of the new server [default: that of the node].")
+@click.option("--password-env", metavar="VARIABLE", help="Environment variable that holds the new server's password.")
+@click.option(
+    "--accept-loss", is_flag=True, help="The members that do not answer are gone for good: go on without them."
+)
+@yes_option
+@common_options
+def replace_node(
+    invocation: Invocation,
+    node: str,
+    url: str,
+    username: str | None,
+    password_env: str | None,
+    accept_loss: bool,
+    yes: bool,
+) -> None:
+    """Give a node's place to another server, for a machine that is dead or is to go; writes go on.
+
+    The new server must be free. The workers fill it; until then it is syncing. Where URL leads to the very server that
+    the node is, only its address changes. The one primary, if it answers, hands its role over first; if it does not,
+    `redrepl failover` comes first.
+
+    \b
+    Example: redrepl nodes replace c redis://10.0.0.9:6379/0 --yes
+    """
+    configuration = invocation.configuration()
+    endpoint, what = _endpoint(node, url, username, password_env), f"replacing node {node!r}"
+    require_terminal_or_yes(yes, what)
+    if username is None and password_env is None:
+        known = {each.node: each for each in configuration.endpoints}
+        endpoint = _with_login_of(endpoint, known.get(node, configuration.endpoints[0]))
+    with Administration(configuration) as administration:
+        topology = administration.find_members()
+        if node in topology.ids:
+            confirm(yes, what, _replacement_text(topology, node, endpoint, accept_loss))
+        done = administration.replace_node(endpoint, accept_loss)
+    _show_done(invocation, done)
+    say(f"\nchange the url of node {node!r} in {configuration.origin}, and in the files of all programs, to {url}")
+
+
+def _replacement_text(topology: Topology, node: str, endpoint: Endpoint, accept_loss: bool) -> str:
+    old, is_primary = shown_url(topology.member(node).url), node == topology.decider
+    lines = [f"primary {node!r} first hands its role over to another node"] if is_primary else []
+    lines.append(f"node {node!r} of cluster {topology.cluster!r}: {old} -> {shown_url(endpoint.url)}, in a new epoch")
+    lines.append(f"the server at {old} is no member any more, whatever it holds, and is refused if it comes back")
+    if accept_loss:
+        lines.append("members that do not answer are taken to be gone for good; if one still runs, its writes are lost")
+    return "\n".join(lines)
+
+
+def _with_login_of(endpoint: Endpoint, other: Endpoint) -> Endpoint:
+    return replace(endpoint, username=other.username, password=other.password)
 
 
 def _endpoint(node: str, url: str, username: str | None, password_env: str | None) -> Endpoint:
@@ -125,9 +181,12 @@ def _as_toml(endpoint: Endpoint, role: str, password_env: str | None) -> str:
 
 @nodes.command("remove")
 @click.argument("node", metavar="ID")
+@click.option(
+    "--accept-loss", is_flag=True, help="The members that do not answer are gone for good: go on without them."
+)
 @yes_option
 @common_options
-def remove(invocation: Invocation, node: str, yes: bool) -> None:
+def remove(invocation: Invocation, node: str, accept_loss: bool, yes: bool) -> None:
     """Take a node out of the cluster. Its records stay on its server.
 
     The one primary hands its role over first, without losing anything. Enough of the nodes that stay are brought up
@@ -142,7 +201,7 @@ def remove(invocation: Invocation, node: str, yes: bool) -> None:
         topology = administration.find_members()
         if node in topology.ids:
             confirm(yes, what, _removal_text(topology, node))
-        done = administration.remove_node(node)
+        done = administration.remove_node(node, accept_loss)
     _show_done(invocation, done)
     say(f"\nnode {node!r} is out; delete its [[nodes]] entry from the configuration")
 

@@ -56,6 +56,8 @@ class LocalSettings:
         lines += [f'mode = "{self.mode.value}"', f'queue_url = "{queue_url}"']
         for name in self.names:
             lines += ["", "[[nodes]]", f'id = "{name}"', f'url = "{urls[name]}"', f'role = "{self.role(name).value}"']
+            # Where a port was taken, the server has another one than the cluster knows.
+            lines.append(f'connect_url = "{urls[name]}"')
         draft = self.file.with_suffix(".new")
         draft.write_text("\n".join(lines) + "\n", encoding="utf-8")
         os.replace(draft, self.file)

@@ -12,7 +12,7 @@ What is done stands in docs/protocol.md, section 6.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from redrepl.plans.copies import full_sync
 from redrepl.plans.copies.catch_up import confirm, forget_cursors, ship_log
@@ -20,6 +20,7 @@ from redrepl.plans.copies.copying import Copier
 from redrepl.plans.copies.diverged import discard_diverged
 from redrepl.plans.copies.marks import checkpoint_call, starting_mark
 from redrepl.plans.copies.undecided import DIVERGED, UNDECIDED, check_log
+from redrepl.plans.epochs.change_members import change_topology, note_enrolled, pending_enrolment
 from redrepl.plans.epochs.clocks import doubtful_members, set_aside, wrong_clocks
 from redrepl.plans.epochs.failover import FailoverOrder, fail_over
 from redrepl.plans.epochs.membership import (
@@ -40,7 +41,7 @@ from redrepl.plans.epochs.restarts import restarted_together
 from redrepl.plans.epochs.soundness import between_epochs, majority_of, sound_members, way_out
 from redrepl.plans.inspect import newest_topology
 from redrepl.plans.steps import Steps
-from redrepl.plans.strangers import found_instead
+from redrepl.plans.strangers import describe_other, found_instead
 from redrepl.plans.view import ClusterView, check_admitted
 from redrepl.values.clocks import describe_offset, is_steady
 from redrepl.values.effects import Plan
@@ -68,6 +69,7 @@ class BroughtUp:
 @dataclass(frozen=True, slots=True)
 class BringUpOrder:
     """How to go about it. ``incarnation``: a fresh random id for the node's log, used if it needs a new one.
+    ``identity``: a fresh one for a server that came back empty, which is another member than the one that it was.
 
     stop_at: the driver's clock when to stop between batches. exactly: walk all keys even where the logs suffice.
     fails_over: a primary that restarted or came back empty hands its role over, where enough others can take it.
@@ -76,6 +78,7 @@ class BringUpOrder:
     """
 
     incarnation: str
+    identity: str
     tolerances: Tolerances
     started: float
     stop_at: float
@@ -87,13 +90,19 @@ class BringUpOrder:
 
 def bring_up(layout: KeyLayout, nodes: tuple[str, ...], target: str, order: BringUpOrder) -> Plan[BroughtUp]:
     """Bring ``target`` up. Raises Unavailable where a node fails in the middle; running it again resumes."""
-    steps = Steps(order.started)
     done = BroughtUp(target)
+    yield from _bring_up(layout, nodes, target, order, Steps(order.started), done)
+    return done
+
+
+def _bring_up(
+    layout: KeyLayout, nodes: tuple[str, ...], target: str, order: BringUpOrder, steps: Steps, done: BroughtUp
+) -> Plan[None]:
     reports = yield from steps.inspect(layout, nodes)
     topology = newest_topology(reports)
     if topology is None or target not in topology.ids:
         done.notes.append("is no member" if topology else "no member of the cluster answered")
-        return done
+        return
     view = ClusterView(topology)
     found = reports.get(target, "its address is not known")
     if isinstance(found, str):
@@ -102,17 +111,50 @@ def bring_up(layout: KeyLayout, nodes: tuple[str, ...], target: str, order: Brin
     if (seconds := wrong_clocks(topology, reports, order.own_ahead).get(target)) is not None:
         yield from set_aside(layout, topology, reports, steps, order.own_ahead)
         done.notes.append(f"its clock is {describe_offset(seconds)}: it serves nothing until that is right")
-        return done
+        return
     sources = [source for source in _sources(view, reports, target) if source.node not in doubtful]
     if found.member and not found.is_itself:
-        found = yield from _expose(view, found, reports, steps)
+        found = yield from _drop_copy(view, found, reports, steps)
+    found = yield from _end_enrolment(view, found, reports, order, steps)
     if target == view.decider:
         yield from _look_after_primary(view, found, reports, sources, order, steps, done)
-    elif sources:
-        yield from _look_after_copy(view, found, sources, order, steps, done)
-    else:
+    elif not sources:
         done.notes.append("no node to bring it up from: none is active in this epoch")
-    return done
+    elif not found.member:
+        yield from _give_place(view, target, order, steps, done)
+        yield from _bring_up(layout, nodes, target, order, Steps(steps.at), done)
+        done.finished = done.finished and done.activated
+    else:
+        yield from _look_after_copy(view, found, sources, order, steps, done)
+
+
+def _end_enrolment(
+    view: ClusterView, found: NodeReport, reports: Reports, order: BringUpOrder, steps: Steps
+) -> Plan[NodeReport]:
+    """Enrol a server where whoever changed the members died before; answers its report after that."""
+    primary = reports.get(view.decider or "")
+    if not isinstance(primary, NodeReport) or primary.epoch != view.topology.epoch:
+        return found
+    if primary.member.get("pending") != pending_enrolment(view.topology, found.node):
+        return found
+    if not found.member and not found.clusters:
+        call = enrol_call(view.topology, found.node, "syncing", found.run_id, order.incarnation, order.tolerances)
+        yield from steps.ask(found.node, call, "enrolling it")
+    found = yield from _report(view, found.node, steps)
+    if found.is_itself:
+        yield from note_enrolled(view.layout, primary, steps)
+    return found
+
+
+def _give_place(view: ClusterView, node: str, order: BringUpOrder, steps: Steps, done: BroughtUp) -> Plan[None]:
+    """Give the place of a member that came back empty to the empty server, in a new epoch.
+
+    In the present one nobody could tell the two apart: the server with the data may still run somewhere, and serve.
+    """
+    topology = view.topology
+    changed = topology.with_replaced(replace(topology.member(node), identity=order.identity))
+    yield from steps.step(lambda _: change_topology(topology, changed, order.tolerances, order.incarnation, steps.at))
+    done.notes.append(f"came back empty: it is a new server in this place, from epoch {changed.epoch} on")
 
 
 def _sources(view: ClusterView, reports: Reports, target: str) -> list[NodeReport]:
@@ -133,13 +175,13 @@ def _look_after_copy(
     if target.epoch > view.topology.epoch:
         done.notes.append("a change of epoch is under way")
         return
-    fresh, is_doubtful = not target.member, bool(target.clock_off or target.was_ahead_seconds)
-    if fresh or is_doubtful or not target.is_serving or target.epoch != view.topology.epoch:
+    is_doubtful = bool(target.clock_off or target.was_ahead_seconds)
+    if is_doubtful or not target.is_serving or target.epoch != view.topology.epoch:
         purged_before = max((source.purged_before for source in sources), default=0)
         target = yield from _suspend(view, target, order, steps, purged_before)
         done.notes.append("was set to syncing")
         # What it must have before it serves again is what the sources have now that it takes no writes any more.
-        reports = yield from steps.inspect(view.layout, view.ids)
+        reports = yield from steps.inspect(view.layout, view.ids, known=view.topology)
         doubtful = doubtful_members(view.topology, reports, order.own_ahead)
         sources = [source for source in _sources(view, reports, target.node) if source.node not in doubtful]
         if not sources:
@@ -152,7 +194,7 @@ def _look_after_copy(
         # Who never served may hold records from an earlier membership, which its log does not name.
         # Who may have dropped records by a wrong clock does not find in the log what it dropped.
         is_walked = not order.exactly and full_sync.is_walked(view, source, target)
-        is_unknown = fresh or is_doubtful or (target.lineage == 0 and source.node not in target.marks)
+        is_unknown = is_doubtful or (target.lineage == 0 and source.node not in target.marks)
         walk = order.exactly or (is_unknown and not is_walked)
         if why == DIVERGED and not walk and not is_walked:
             discarded = yield from discard_diverged(view, source, target, steps)
@@ -166,21 +208,25 @@ def _look_after_copy(
         done.activated = True
 
 
-def _expose(view: ClusterView, copy: NodeReport, reports: Reports, steps: Steps) -> Plan[NodeReport]:
-    """A server that holds another node's membership: a copy of its data, if that node is alive somewhere else.
+def _drop_copy(view: ClusterView, found: NodeReport, reports: Reports, steps: Steps) -> Plan[NodeReport]:
+    """A server at a member's address that is another one; answers its report once it is nobody.
 
-    Then its bookkeeping is dropped, and it is brought up like one that came back without. Else the address may be
-    wrong, and nothing is touched.
+    Where it holds the membership of a member that serves somewhere else it is a copy of that one's data: its
+    bookkeeping is dropped, and it is brought up like one that came back empty. Else the address may be wrong, or the
+    server have a past of its own, and nothing is touched.
     """
-    claimed = copy.member.get("node", "")
+    claimed = found.member.get("node", "")
     original = reports.get(claimed)
-    if isinstance(original, str) or original is None or not original.is_serving or original.run_id == copy.run_id:
-        what = f"the server at its address says it is node {claimed!r}; look at the addresses"
-        raise Unavailable(f"node {copy.node!r} cannot be brought up", {copy.node: what})
-    yield from steps.ask(
-        copy.node, leave_call(view.layout, claimed, copy.identity), "dropping another node's bookkeeping"
-    )
-    return (yield from _report(view.layout, copy.node, steps))
+    is_copy = isinstance(original, NodeReport) and original.is_serving and original.identity == found.identity
+    if not is_copy or not isinstance(original, NodeReport) or original.run_id == found.run_id:
+        what = (
+            f"{describe_other(found)}; look at the addresses, or give it the place: "
+            f"`redrepl nodes replace {found.node} URL`"
+        )
+        raise Unavailable(f"node {found.node!r} cannot be brought up", {found.node: what})
+    call = leave_call(view.layout, claimed, found.identity)
+    yield from steps.ask(found.node, call, "dropping another node's bookkeeping")
+    return (yield from _report(view, found.node, steps))
 
 
 def _suspend(
@@ -191,29 +237,22 @@ def _suspend(
     Where tombstones were purged without it, it has to turn down what these stood against, from the beginning.
     """
     layout, topology, node = view.layout, view.topology, target.node
-    if not target.member:
-        others = [name for name in target.clusters if name != layout.cluster]
-        if others:
-            raise Unavailable(f"node {node!r} cannot be brought up", {node: f"belongs to cluster {others[0]!r}"})
-        call = enrol_call(topology, node, "syncing", target.run_id, order.incarnation, order.tolerances, purged_before)
-    else:
-        # The run id stays the old one until the node is active again: whoever comes meanwhile sees a restart.
-        fields = {**epoch_fields(topology, node), "state": "syncing", **purge_field(target, purged_before)}
-        if target.was_ahead_seconds and not target.clock_off:
-            fields |= clock_field(f"{target.was_ahead_seconds:.1f} s ahead")
-        if target.has_lost_log:
-            # Now: what is brought to it makes a log that looks whole again.
-            fields |= new_log_fields(target, order.incarnation)
-        call = change_call(target, layout, fields, topology)
-    answer = yield from steps.ask(node, call, "setting it to syncing")
+    # The run id stays the old one until the node is active again: whoever comes meanwhile sees a restart.
+    fields = {**epoch_fields(topology, node), "state": "syncing", **purge_field(target, purged_before)}
+    if target.was_ahead_seconds and not target.clock_off:
+        fields |= clock_field(f"{target.was_ahead_seconds:.1f} s ahead")
+    if target.has_lost_log:
+        # Now: what is brought to it makes a log that looks whole again.
+        fields |= new_log_fields(target, order.incarnation)
+    answer = yield from steps.ask(node, change_call(target, layout, fields, topology), "setting it to syncing")
     if answer != 1:
         raise Unavailable(f"node {node!r} changed while it was being looked at", {node: found_instead(answer)})
     yield from forget_cursors(view, target, steps)
-    return (yield from _report(layout, node, steps))
+    return (yield from _report(view, node, steps))
 
 
-def _report(layout: KeyLayout, node: str, steps: Steps) -> Plan[NodeReport]:
-    report = (yield from steps.inspect(layout, (node,)))[node]
+def _report(view: ClusterView, node: str, steps: Steps) -> Plan[NodeReport]:
+    report = (yield from steps.inspect(view.layout, (node,), known=view.topology))[node]
     if isinstance(report, str):
         raise Unavailable(f"node {node!r} stopped answering", {node: report})
     return report
@@ -235,7 +274,7 @@ def _catch_up(
             yield from _note_gap(view, target, steps)
         if not (yield from _walk(view, source, target, order, steps, done, why)):
             return
-        mark = (yield from _report(view.layout, target.node, steps)).marks.get(source.node)
+        mark = (yield from _report(view, target.node, steps)).marks.get(source.node)
         if mark is None:
             raise Unavailable(f"node {target.node!r} was taken out while it was brought up", {target.node: "no mark"})
     elif target.state != "active":
@@ -285,7 +324,7 @@ def _note_gap(view: ClusterView, target: NodeReport, steps: Steps) -> Plan[None]
 
 def _activate(view: ClusterView, target: NodeReport, order: BringUpOrder, steps: Steps) -> Plan[None]:
     """Admit clients again, if the server is still the one that was brought up."""
-    now = yield from _report(view.layout, target.node, steps)
+    now = yield from _report(view, target.node, steps)
     if now.run_id != target.run_id:
         raise Unavailable(f"node {target.node!r} restarted while it was brought up", {target.node: "restarted"})
     if now.state != "syncing":
@@ -350,7 +389,7 @@ def _note_checkpoints(
     view: ClusterView, primary: NodeReport, replicas: list[NodeReport], reached: dict[str, Position], steps: Steps
 ) -> Plan[None]:
     """Note on the replicas how far their logs are in the primary's: whoever has that has theirs."""
-    now = yield from _report(view.layout, primary.node, steps)
+    now = yield from _report(view, primary.node, steps)
     mark = Mark(now.incarnation, now.log_end)
     for replica in replicas:
         position = reached.get(replica.node)

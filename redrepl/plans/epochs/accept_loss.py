@@ -8,10 +8,22 @@ member's state; what they held beyond it goes to their discarded logs.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import NamedTuple, TypeAlias
+
 from redrepl.plans.copies.catch_up import forget_cursors
-from redrepl.plans.epochs.failover import FailedOver, FailoverOrder, check_failover, newest_epoch
-from redrepl.plans.epochs.membership import active_fields, change_call, epoch_fields, new_log_fields, settled_fields
-from redrepl.plans.epochs.soundness import majority_of, sound_members, why_left
+from redrepl.plans.epochs.failover import FailedOver, FailoverOrder, check_failover
+from redrepl.plans.epochs.membership import (
+    Tolerances,
+    active_fields,
+    change_call,
+    enrol_call,
+    epoch_fields,
+    new_log_fields,
+    settled_fields,
+)
+from redrepl.plans.epochs.soundness import SKIPPED_EPOCHS, majority_of, newest_epoch, sound_members, why_left
 from redrepl.plans.inspect import VISITOR, newest_topology
 from redrepl.plans.steps import Steps
 from redrepl.plans.strangers import found_instead, no_member_error
@@ -22,13 +34,26 @@ from redrepl.values.keys import KeyLayout
 from redrepl.values.report import NodeReport
 from redrepl.values.topology import Topology
 
-SKIPPED_EPOCHS = 100
-"""Members that do not answer may have moved on without anybody here knowing. Two primaries in one epoch would be worse
-than any loss, and where both sides meet, the one that the operator chose is to be the newer."""
+Reports: TypeAlias = dict[str, NodeReport | str]
 
 
-def accept_loss(layout: KeyLayout, nodes: tuple[str, ...], order: FailoverOrder, incarnation: str) -> Plan[FailedOver]:
-    """Make ``order.to`` the primary of a new epoch as it is. ``incarnation``: a fresh id, used if its server restarted.
+class Fresh(NamedTuple):
+    """What is drawn for a loss that is accepted.
+
+    incarnation: of the truth's log, used if its server restarted. identities: for every member, used for the truth and
+    for those that came back empty. Where the truth is a copy restored elsewhere, the server that it was copied from may
+    come back, and is another server then. url: where the truth is reached, if not where the topology says. tolerances:
+    for those that are enrolled anew.
+    """
+
+    incarnation: str
+    identities: Mapping[str, str]
+    url: str | None = None
+    tolerances: Tolerances = Tolerances()
+
+
+def accept_loss(layout: KeyLayout, nodes: tuple[str, ...], order: FailoverOrder, fresh: Fresh) -> Plan[FailedOver]:
+    """Make ``order.to`` the primary of a new epoch as it is.
 
     Raises RequestError where nothing need be lost or the node is no member, Unavailable where it cannot be used, or
     where somebody else changed it meanwhile; then it may be tried again.
@@ -40,15 +65,43 @@ def accept_loss(layout: KeyLayout, nodes: tuple[str, ...], order: FailoverOrder,
     if topology is None:
         raise no_member_error(layout.cluster, reports)
     truth = check_acceptable(topology, reports, order)
-    changed = topology.with_primary(truth.node, epoch_after_loss(reports))
+    changed = _topology_of(topology, truth.node, reports, fresh)
     fenced = yield from _fence(layout, topology, truth, reports, changed.epoch, steps)
-    yield from _install(layout, changed, fenced[truth.node], incarnation, steps)
+    yield from _install(layout, changed, fenced[truth.node], fresh, steps)
+    yield from _enrol_empty(changed, reports, fresh, steps)
     others = {node: report for node, report in fenced.items() if node != truth.node}
     calls = {node: change_call(report, layout, {}, changed) for node, report in others.items()}
     yield from steps.gather(calls)
     left = {node: why_behind(reports.get(node)) for node in topology.others(truth.node)}
     previous = check_failover(topology, None)
     return FailedOver(changed.epoch, truth.node, previous, (truth.node,), 0, left, steps.at - order.started)
+
+
+def _topology_of(topology: Topology, truth: str, reports: Reports, fresh: Fresh) -> Topology:
+    moved = topology.with_primary(truth, epoch_after_loss(reports))
+    renewed = {truth, *_empty_members(topology, reports)}
+    members = (
+        replace(each, identity=fresh.identities[each.id]) if each.id in renewed else each for each in moved.members
+    )
+    placed = (replace(each, url=fresh.url) if fresh.url and each.id == truth else each for each in members)
+    return replace(moved, members=tuple(placed))
+
+
+def _empty_members(topology: Topology, reports: Reports) -> list[str]:
+    """Members that came back empty. The operator's word that all is lost but the truth holds for their data too."""
+    found = {node: reports.get(node) for node in topology.ids}
+    return [node for node, report in found.items() if isinstance(report, NodeReport) and not report.member]
+
+
+def _enrol_empty(changed: Topology, reports: Reports, fresh: Fresh, steps: Steps) -> Plan[None]:
+    """Give those that came back empty their places, as new servers; the workers fill them."""
+    calls = {}
+    for node in _empty_members(changed, reports):
+        report = reports[node]
+        assert isinstance(report, NodeReport)
+        incarnation = f"{fresh.incarnation}-{node}"
+        calls[node] = enrol_call(changed, node, "syncing", report.run_id, incarnation, fresh.tolerances)
+    yield from steps.gather(calls)
 
 
 def epoch_after_loss(reports: dict[str, NodeReport | str]) -> int:
@@ -88,7 +141,7 @@ def _fence(
     calls = {node: change_call(report, layout, fields, None) for node, report in members.items()}
     gathered = yield from steps.gather(calls)
     won = [node for node, answer in gathered.answers.items() if answer == 1]
-    after = yield from steps.inspect(layout, won)
+    after = yield from steps.inspect(layout, won, known=topology)
     fenced = {
         node: report
         for node, report in after.items()
@@ -100,13 +153,13 @@ def _fence(
     return fenced
 
 
-def _install(layout: KeyLayout, topology: Topology, truth: NodeReport, incarnation: str, steps: Steps) -> Plan[None]:
-    fields = {**epoch_fields(topology, truth.node), **active_fields(topology)}
+def _install(layout: KeyLayout, topology: Topology, truth: NodeReport, fresh: Fresh, steps: Steps) -> Plan[None]:
+    fields = {**epoch_fields(topology, truth.node), **active_fields(topology), "identity": fresh.identities[truth.node]}
     # The members count as known to a majority, so that one that is lost for good can be taken out of two.
     fields |= settled_fields(topology)
     if truth.has_restarted:
         yield from forget_cursors(ClusterView(topology), truth, steps)
-        fields |= {"run_id": truth.run_id, **new_log_fields(truth, incarnation)}
+        fields |= {"run_id": truth.run_id, **new_log_fields(truth, fresh.incarnation)}
     answer = yield from steps.ask(truth.node, change_call(truth, layout, fields, topology), "making it the primary")
     if answer != 1:
         raise Unavailable(f"node {truth.node!r} changed meanwhile", {truth.node: found_instead(answer)})

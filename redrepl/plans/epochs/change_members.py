@@ -1,4 +1,5 @@
-"""Changing who belongs to a cluster, by one member at a time (docs/protocol.md, section 5.2).
+"""Changing who belongs to a cluster, by one member at a time (docs/protocol.md, section 5.2): one more, one less, or
+another server in the place of one, which may be the same server at another address.
 
 With one primary the new epoch is won before it is used, as in a failover: old members are moved to it one by one, each
 only if it still is as it was seen, the primary first. Of all who try in one epoch only one gets enough of them. Nobody
@@ -13,27 +14,27 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from redrepl.plans.epochs.membership import (
     Tolerances,
     active_fields,
     change_call,
-    check_free,
+    check_newcomer,
     enrol_call,
     epoch_fields,
     leave_call,
     occupied_error,
     settled_fields,
 )
-from redrepl.plans.epochs.soundness import majority_of, why_left
+from redrepl.plans.epochs.soundness import SKIPPED_EPOCHS, majority_of, newest_epoch, why_left
 from redrepl.plans.inspect import newest_topology
 from redrepl.plans.steps import Steps
 from redrepl.plans.strangers import describe_stranger, found_instead
 from redrepl.values.effects import Plan
 from redrepl.values.errors import Unavailable
 from redrepl.values.keys import KeyLayout
-from redrepl.values.report import NodeReport
+from redrepl.values.report import NodeReport, Voided
 from redrepl.values.topology import Topology
 
 Reports: TypeAlias = dict[str, NodeReport | str]
@@ -53,23 +54,52 @@ def change_topology(
     incarnation: str,
     started: float,
     step_seconds: float = STEP_SECONDS,
+    newcomer: str | None = None,
+    accept_loss: bool = False,
 ) -> Plan[dict[str, str]]:
     """Move the cluster to ``new``, which differs by one member; answers what happened on each node.
 
+    newcomer: under which name the driver reaches the server that takes a member's place; None: at the member's own
+    address, where it came back empty. accept_loss: the operator's word that the members that are missing are gone for
+    good; the primary then moves without them, far ahead of all that they may have begun.
     Raises Unavailable where too few members can be moved, or somebody else moves them. Then nothing was changed, or the
-    monitors end what was begun; it may be tried again.
+    monitors end what was begun; it may be tried again. Raises RequestError for a server that cannot come in.
     """
     layout, steps = KeyLayout(new.cluster), Steps(started, step_seconds)
-    everybody = tuple(dict.fromkeys((*old.primaries, *old.ids, *new.ids)))
-    reports = yield from steps.inspect(layout, everybody)
-    _check_nodes(old, new, reports)
-    _check_nobody_at_work(old, reports)
-    change = _Change(layout, old, new, reports, steps, tolerances, incarnation)
+    names = (*old.primaries, *old.ids, *new.ids, *([newcomer] if newcomer else []))
+    reports = yield from steps.inspect(layout, tuple(dict.fromkeys(names)), known=old)
+    if accept_loss:
+        new = replace(new, epoch=newest_epoch(reports) + SKIPPED_EPOCHS)
+    what = _what_changes(old, new, newcomer, accept_loss)
+    _check_nodes(old, reports, what)
+    if not accept_loss:
+        _check_nobody_at_work(old, reports)
+    change = _Change(layout, old, new, reports, steps, tolerances, incarnation, what)
     if old.decider is None:
+        check_majority(old, reports, what)
         yield from change.move_all()
     else:
-        yield from change.move_with(check_serving(old, reports))
+        yield from change.move_with(check_serving(old, reports, what))
     return change.done
+
+
+class What(NamedTuple):
+    """What a change is about. replaced: the member whose place goes to another server. newcomer: the name under which
+    the driver reaches the one that comes in, whatever its name as a member. accepts_loss: see `change_topology`.
+    """
+
+    replaced: str | None = None
+    newcomer: str | None = None
+    accepts_loss: bool = False
+
+
+def _what_changes(old: Topology, new: Topology, newcomer: str | None, accepts_loss: bool) -> What:
+    for node, identity in new.identities.items():
+        if node not in old.ids:
+            return What(None, node, accepts_loss)
+        if identity != old.identities[node]:
+            return What(node, newcomer or node, accepts_loss)
+    return What(None, None, accepts_loss)
 
 
 def members_to_move(old: Topology, primary: NodeReport) -> int:
@@ -82,7 +112,7 @@ def members_to_move(old: Topology, primary: NodeReport) -> int:
     return copies - copies // 2 if primary.settled_epoch == old.epoch else majority_of(old)
 
 
-def check_serving(old: Topology, reports: Reports) -> NodeReport:
+def check_serving(old: Topology, reports: Reports, what: What) -> NodeReport:
     """The one primary. Raises Unavailable unless it serves, and enough others answer.
 
     What a primary that restarted has lost is to be found out among the members it had: with fewer, a committed write
@@ -91,33 +121,98 @@ def check_serving(old: Topology, reports: Reports) -> NodeReport:
     primary = reports[old.primaries[0]]
     assert isinstance(primary, NodeReport)
     if not (primary.is_serving and primary.epoch == old.epoch):
-        what = f"is {primary.state} in epoch {primary.epoch}"
+        found = f"is {primary.state} in epoch {primary.epoch}"
         if primary.has_restarted or not primary.is_itself:
-            what = why_left(primary, reports)
+            found = why_left(primary, reports)
         raise Unavailable(
-            "members are changed while the primary serves; look at `redrepl status`", {primary.node: what}
+            "members are changed while the primary serves; look at `redrepl status`", {primary.node: found}
         )
-    present = [node for node in old.ids if _can_move(reports[node])]
-    if len(present) < (needed := members_to_move(old, primary)):
-        missing = {node: why_left(reports[node], reports) for node in old.ids if node not in present}
-        text = (
-            f"to change the members, {needed} of the present {len(old.ids)} must be there; usable: "
-            f"{', '.join(present)}; a server that is lost for good can be replaced by an empty one of the same name"
-        )
-        raise Unavailable(text, missing)
+    if not what.accepts_loss:
+        _check_enough(old, reports, what, members_to_move(old, primary))
     return primary
+
+
+def pending_enrolment(topology: Topology, node: str) -> str:
+    """What stands in the primary's member hash until it is noted that this member's server was enrolled.
+
+    As long as it does no server has served with this identity: whoever brings one up takes the note off first.
+    """
+    return f"{node} {topology.identities[node]}"
+
+
+def note_enrolled(layout: KeyLayout, primary: NodeReport, steps: Steps) -> Plan[None]:
+    """Take the note off the primary that a member is to be enrolled: from now on its server may serve."""
+    call = change_call(primary, layout, {"pending": ""}, None)
+    if (answer := (yield from steps.ask(primary.node, call, "noting that it is enrolled"))) != 1:
+        raise Unavailable(f"node {primary.node!r} changed meanwhile", {primary.node: found_instead(answer)})
+
+
+def check_majority(old: Topology, reports: Reports, what: What) -> None:
+    """Several primaries: raise Unavailable unless so many are there that nobody else moves others to the same epoch."""
+    if what.replaced is not None and not what.accepts_loss:
+        _check_enough(old, reports, what, majority_of(old) if len(old.ids) > 2 else 1)
+
+
+def why_not_replaced(old: Topology, reports: Reports, node: str) -> str | None:
+    """Why a member that came back empty cannot be given its place again, in words; None where it can."""
+    what = What(node, node)
+    try:
+        if old.decider is None:
+            check_majority(old, reports, what)
+        elif isinstance(reports.get(old.decider), NodeReport):
+            check_serving(old, reports, what)
+    except Unavailable as error:
+        return str(error)
+    return None
+
+
+def is_one_server(member: NodeReport | str, other: NodeReport | str) -> bool:
+    """Whether a server reached under another name is the very server that a member is, and not a copy of it."""
+    if isinstance(member, str) or isinstance(other, str) or not member.is_itself:
+        return False
+    held = (other.member.get("node"), other.identity)
+    return other.run_id == member.run_id and held == (member.node, member.identity)
+
+
+def _check_enough(old: Topology, reports: Reports, what: What, needed: int) -> None:
+    """Raise Unavailable where fewer of the members can be moved. Who is replaced cannot be counted: whoever knows only
+    the members before may still reach it.
+    """
+    present = [node for node in old.ids if node != what.replaced and _can_move(reports.get(node, ""))]
+    if len(present) >= needed:
+        return
+    missing = {
+        node: _why_missing(reports.get(node, "was not asked"), reports) for node in old.ids if node not in present
+    }
+    text = (
+        f"to change the members, {needed} of the present {len(old.ids)} must be there; usable: "
+        f"{', '.join(present) or 'none'}; bring the others back. For machines that are gone for good, `redrepl nodes "
+        "replace ID URL --accept-loss` gives a place to an empty server, and `redrepl nodes remove ID --accept-loss` "
+        "gives it up"
+    )
+    raise Unavailable(text, missing)
 
 
 def _can_move(report: NodeReport | str) -> bool:
     return isinstance(report, NodeReport) and report.is_itself
 
 
-def _check_nodes(old: Topology, new: Topology, reports: Reports) -> None:
-    for node, report in reports.items():
-        if isinstance(report, str) and (node in old.primaries or node not in old.ids):
+def _why_missing(report: NodeReport | str, reports: Reports) -> str:
+    if isinstance(report, str):
+        return report
+    return why_left(report, reports) if not report.is_itself else "is the one to be replaced"
+
+
+def _check_nodes(old: Topology, reports: Reports, what: What) -> None:
+    is_strict = old.decider is None and what.replaced is None and not what.accepts_loss
+    for node in old.ids if is_strict else (old.decider, what.newcomer):
+        if isinstance(report := reports.get(node or "", ""), str) and node is not None:
             raise Unavailable("the topology cannot be changed without this node", {node: report})
-        if isinstance(report, NodeReport) and node not in old.ids:
-            check_free(new, node, report)
+    if what.newcomer is not None:
+        found = reports[what.newcomer]
+        assert isinstance(found, NodeReport)
+        others = [report for node, report in reports.items() if node not in (what.replaced, what.newcomer)]
+        check_newcomer(old, what.replaced or what.newcomer, found, others)
 
 
 def _check_nobody_at_work(old: Topology, reports: Reports) -> None:
@@ -150,8 +245,10 @@ class _Change:
         steps: Steps,
         tolerances: Tolerances,
         incarnation: str,
+        what: What,
     ) -> None:
-        self.done = {node: _left(new, node, report) for node, report in reports.items()}
+        self.done = {node: _left(new, node, reports[node]) for node in dict.fromkeys((*old.ids, *new.ids))}
+        self._what = what
         self._layout = layout
         self._old = old
         self._new = new
@@ -165,45 +262,43 @@ class _Change:
     def move_all(self) -> Plan[None]:
         """Move one after the other; all are primaries. Of two who do this the second stops at the first member."""
         for node, report in self._found.items():
-            if node not in self._new.ids:
-                yield from self._take_out(node)
-            elif node not in self._old.ids:
-                yield from self._bring_in(report)
-            elif report.member:
+            if node in self._old.ids and self._stays(node) and report.is_itself:
                 serves = active_fields(self._new) if report.state == "active" else {}
                 yield from self._move(report, {**epoch_fields(self._new, node), **serves}, self._new)
                 self.done[node] = f"moved to epoch {self._new.epoch}"
+        yield from self._bring_in()
+        yield from self._take_out_others()
 
     # One primary -----------------------------------------------------------------------------------------------
 
     def move_with(self, primary: NodeReport) -> Plan[None]:
         """Win the new epoch, begin it, and tell everybody."""
-        needed = members_to_move(self._old, primary)
+        needed = 1 if self._what.accepts_loss else members_to_move(self._old, primary)
         others = [self._found[node] for node in self._old.others(primary.node) if _can_move(self._found.get(node, ""))]
         if needed > 1:
-            primary = yield from self._move(primary, _fenced_fields(self._new, primary), self._old)
+            primary = yield from self._move(primary, self._fenced_fields(primary), self._old)
             others = yield from self._win(others, needed)
             others = yield from self._activate(others)
         # Else nobody gets a majority without this primary: its step into the epoch decides, and writes need not pause.
-        primary = yield from self._move(primary, self._final_fields(primary, True), self._new)
+        final = {**self._final_fields(primary, True), **self._pending_fields()}
+        primary = yield from self._move(primary, final, self._new)
         self.done[primary.node] = f"moved to epoch {self._new.epoch}"
-        yield from self._tell([report for report in others if report.node in self._new.ids])
-        for node in (node for node in self._new.ids if node not in self._old.ids):
-            yield from self._bring_in(self._found[node])
+        yield from self._tell([report for report in others if self._stays(report.node)])
+        yield from self._bring_in()
         yield from self._settle(primary)
-        for node in (node for node in self._old.ids if node not in self._new.ids and node in self._found):
-            yield from self._take_out(node)
+        yield from self._take_out_others()
 
     def _win(self, others: Sequence[NodeReport], needed: int) -> Plan[list[NodeReport]]:
         """Have enough old members come to the new epoch besides the primary; answers all, as they are then.
 
         They serve nobody there yet, and learn among whom they are counted.
         """
-        wanted = {report.node: _fenced_fields(self._new, report) for report in others}
+        wanted = {report.node: self._fenced_fields(report) for report in others}
         moved, why = yield from self._move_many(others, wanted, self._old)
-        if 1 + len(moved) < needed:
+        count = 1 + sum(report.node != self._what.replaced for report in moved)
+        if count < needed:
             text = (
-                f"only {1 + len(moved)} of {needed} members could be moved to epoch {self._new.epoch}; the workers, or "
+                f"only {count} of {needed} members could be moved to epoch {self._new.epoch}; the workers, or "
                 "`redrepl failover`, end what was begun, with the members as they were; then try again"
             )
             raise Unavailable(text, why)
@@ -211,7 +306,7 @@ class _Change:
 
     def _activate(self, others: Sequence[NodeReport]) -> Plan[list[NodeReport]]:
         """Have those serve that did before. No client knows the epoch yet."""
-        ready = [r for r in others if r.node in self._new.ids and r.epoch == self._new.epoch and self._served(r.node)]
+        ready = [r for r in others if self._stays(r.node) and r.epoch == self._new.epoch and self._served(r.node)]
         wanted = {report.node: self._final_fields(report, True) for report in ready}
         active, _ = yield from self._move_many(ready, wanted, None)
         names = {report.node for report in active}
@@ -230,15 +325,33 @@ class _Change:
     def _settle(self, primary: NodeReport) -> Plan[None]:
         """Note on the primary that a majority knows the new members: who counts by the old ones meets one of these."""
         knows = [node for node in self._new.ids if not self.done[node].startswith(LEFT)]
-        if len(knows) < majority_of(self._new):
+        if len(knows) < majority_of(self._new) and not self._what.accepts_loss:
             left = {node: self.done[node] for node in self._new.ids if node not in knows}
             text = "the primary serves with the new members, but too few others could be told; look at `redrepl status`"
             raise Unavailable(text, left)
-        call = change_call(primary, self._layout, settled_fields(self._new), None)
+        call = change_call(primary, self._layout, {**settled_fields(self._new), "pending": ""}, None)
         with suppress(Unavailable):  # without it the next change needs a majority, no more
             yield from self._steps.ask(primary.node, call, "noting that the members are known")
 
     # Parts -----------------------------------------------------------------------------------------------------
+
+    def _stays(self, node: str) -> bool:
+        """Whether the server that was this member is one still."""
+        return node in self._new.ids and node != self._what.replaced
+
+    def _fenced_fields(self, report: NodeReport) -> dict[str, str]:
+        """Who is active stops; who is being brought up goes on with that. All learn whom nobody may count any more."""
+        fields = {"epoch": str(self._new.epoch), "state": "fenced" if report.state == "active" else report.state}
+        if (node := self._what.replaced) is None:
+            return fields
+        return {**fields, "voided": Voided(self._new.epoch, node, self._old.identities[node]).encode()}
+
+    def _pending_fields(self) -> dict[str, str]:
+        """The primary notes who is to be enrolled, so that the workers do it where this run dies before."""
+        if self._what.newcomer is None:
+            return {}
+        node = self._what.replaced or self._what.newcomer
+        return {"pending": pending_enrolment(self._new, node)}
 
     def _serves(self, report: NodeReport) -> bool:
         return report.is_serving and report.epoch == self._old.epoch
@@ -272,19 +385,37 @@ class _Change:
         why = {node: found_instead(answer) for node, answer in gathered.answers.items() if answer != 1}
         return [_after(report, wanted[report.node]) for report in done], {**gathered.failures, **why}
 
+    def _take_out_others(self) -> Plan[None]:
+        """Drop the bookkeeping of who is no member any more, where it answers as the one it was."""
+        for node in (node for node in self._old.ids if not self._stays(node)):
+            if (report := self._found.get(node)) is not None and report.is_itself:
+                yield from self._take_out(node)
+
     def _take_out(self, node: str) -> Plan[None]:
         call = leave_call(self._layout, node, self._found[node].identity)
-        yield from self._steps.ask(node, call, "taking it out")
-        self.done[node] = TAKEN_OUT
+        if node != self._what.replaced:
+            yield from self._steps.ask(node, call, "taking it out")
+            self.done[node] = TAKEN_OUT
+            return
+        with suppress(Unavailable):  # it stays in an epoch that is over, and nobody counts it
+            yield from self._steps.ask(node, call, "taking the former server out")
+            self.done[node] += "; the former server was taken out, its records stay until you delete them"
 
-    def _bring_in(self, report: NodeReport) -> Plan[None]:
-        call = enrol_call(
-            self._new, report.node, "syncing", report.run_id, self._incarnation, self._tolerances, joins=True
-        )
-        answer = yield from self._steps.ask(report.node, call, "bringing it in")
-        if answer != 1 and answer[0] == b"occupied":
-            raise occupied_error(self._new.cluster, report.node, answer[1].decode())
-        self.done[report.node] = "member, syncing: the workers fill it"
+    def _bring_in(self) -> Plan[None]:
+        """Enrol the server that comes in. One that takes another's place may have to have confirmed what that had."""
+        if (name := self._what.newcomer) is None:
+            return
+        node, report = self._what.replaced or name, self._found[name]
+        if report.member:
+            call = leave_call(self._layout, node, report.identity)
+            yield from self._steps.ask(name, call, "dropping what it was before")
+        joins = self._what.replaced is None
+        call = enrol_call(self._new, node, "syncing", report.run_id, self._incarnation, self._tolerances, joins=joins)
+        answer = yield from self._steps.ask(name, call, "bringing it in")
+        if answer != 1:
+            found = answer[1].decode()
+            raise occupied_error(self._new.cluster, node, found)
+        self.done[node] = "member, syncing: the workers fill it"
 
 
 def _left(new: Topology, node: str, report: NodeReport | str) -> str:
@@ -293,11 +424,6 @@ def _left(new: Topology, node: str, report: NodeReport | str) -> str:
     if isinstance(report, str):
         return f"{what}: {report}"
     return what if report.member else f"{what}: it {describe_stranger(report)}"
-
-
-def _fenced_fields(new: Topology, report: NodeReport) -> dict[str, str]:
-    """Who is active stops; who is being brought up goes on with that."""
-    return {"epoch": str(new.epoch), "state": "fenced" if report.state == "active" else report.state}
 
 
 def _after(report: NodeReport, fields: dict[str, str]) -> NodeReport:

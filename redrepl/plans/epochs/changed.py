@@ -26,7 +26,7 @@ def outcome_of_change(old: Topology, new: Topology, found: Topology | None, repo
             "whether the members were changed is not known, as no member answers now",
             "look at `redrepl nodes list` before you try again",
         )
-    if set(found.ids) == set(new.ids):
+    if _places(found) == _places(new):
         return _changed(old, new, found, reports)
     members = f"the members are {', '.join(found.ids)} still"
     if found.epoch > old.epoch:
@@ -51,7 +51,7 @@ def _changed(old: Topology, new: Topology, found: Topology, reports: Reports) ->
         f"the members were changed all the same: they are {', '.join(found.ids)} since epoch {found.epoch}, and "
         f"{majority_of(found)} of {len(found.ids)} are a majority now"
     )
-    added = [node for node in new.ids if node not in old.ids]
+    added = [node for node, identity in new.identities.items() if old.identities.get(node, "none") != identity]
     removed = [node for node in old.ids if node not in new.ids]
     for node in added:
         report = reports.get(node)
@@ -69,3 +69,16 @@ def _changed(old: Topology, new: Topology, found: Topology, reports: Reports) ->
             f"empty the server of {', '.join(removed)} before it is used again",
         )
     return Outcome(state, "nothing: the workers do the rest (`redrepl status` shows how far they are)")
+
+
+def why_not_ready(source: NodeReport | str | None, node: NodeReport | str | None) -> str:
+    """Why a node that was brought up again and again cannot become the primary without a long pause."""
+    if not isinstance(source, NodeReport) or not isinstance(node, NodeReport):
+        return "no answer"
+    if not node.is_serving:
+        return f"is {node.state or 'without membership'} still; `redrepl status` and the workers' log say why"
+    return f"lacks {source.lag_of(node.node)} changes; it is slower than what is written, or refuses writes"
+
+
+def _places(topology: Topology) -> set[tuple[str, str, str]]:
+    return {(member.id, member.identity, member.url) for member in topology.members}

@@ -23,7 +23,7 @@ from redrepl.plans.copies.copying import Copier, copy_all
 from redrepl.plans.copies.marks import checkpoint_call, starting_mark, why_no_mark
 from redrepl.plans.epochs.clocks import check_trusted, doubtful_members
 from redrepl.plans.epochs.membership import active_fields, change_call, clock_field, epoch_fields, settled_fields
-from redrepl.plans.epochs.soundness import donors_among, majority_of, sound_members, way_out, why_left
+from redrepl.plans.epochs.soundness import donors_among, majority_of, newest_epoch, sound_members, way_out, why_left
 from redrepl.plans.inspect import VISITOR, newest_topology
 from redrepl.plans.steps import Steps
 from redrepl.plans.strangers import found_instead, no_member_error, why_gone
@@ -70,11 +70,6 @@ class FailedOver:
     records: int = 0
     left: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
-
-
-def newest_epoch(reports: dict[str, NodeReport | str]) -> int:
-    """The newest epoch that a node works in, published or not."""
-    return max((report.epoch for report in reports.values() if isinstance(report, NodeReport)), default=0)
 
 
 def fail_over(layout: KeyLayout, nodes: tuple[str, ...], order: FailoverOrder) -> Plan[FailedOver]:
@@ -175,7 +170,7 @@ def _fence(
         calls[report.node] = change_call(report, layout, fields | clock, topology)
     gathered = yield from steps.gather(calls)
     won = tuple(node for node, answer in gathered.answers.items() if answer == 1)
-    reports = yield from steps.inspect(layout, won)
+    reports = yield from steps.inspect(layout, won, known=topology)
     run_ids = {report.node: report.run_id for report in members}
     found = [report for report in reports.values() if isinstance(report, NodeReport)]
     fenced = [report for report in found if report.run_id == run_ids[report.node] and report.epoch == epoch]
@@ -309,7 +304,9 @@ class _Installation:
         self._done.records += copier.records
 
     def _report(self, member: NodeReport) -> Plan[NodeReport]:
-        found = (yield from self._steps.inspect(self._view.layout, (member.node,)))[member.node]
+        found = (yield from self._steps.inspect(self._view.layout, (member.node,), known=self._view.topology))[
+            member.node
+        ]
         if isinstance(found, str) or found.run_id != member.run_id:
             raise Unavailable(f"node {member.node!r} went away meanwhile", {member.node: why_gone(found)})
         if found.epoch != self._done.epoch:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from redrepl.plans.inspect import newest_topology
@@ -228,6 +228,35 @@ def check_free(topology: Topology, node: str, report: NodeReport) -> None:
             f"node {node!r} is already a member of cluster {topology.cluster!r} with another topology (epoch "
             f"{report.epoch}): {there}; change the members with `redrepl nodes`, or take the node out first"
         )
+
+
+def check_newcomer(topology: Topology, node: str, report: NodeReport, others: Iterable[NodeReport | str]) -> None:
+    """Raise RequestError unless a server can come in as this node. One that was a member before can.
+
+    others: reports of the members that stay.
+    """
+    name, identity = report.member.get("node", ""), report.identity
+    others_here = [cluster for cluster in report.clusters if cluster != topology.cluster]
+    if others_here:
+        raise occupied_error(topology.cluster, node, others_here[0])
+    for other in others:
+        if isinstance(other, NodeReport) and other.run_id == report.run_id:
+            raise one_server_error(other.node, node)
+    was_here = identity and report.topology is not None and report.topology.is_related_to(topology)
+    if report.member and (not was_here or topology.identities.get(name) == identity):
+        raise RequestError(
+            f"the server that is to be node {node!r} is node {name!r} of a cluster {topology.cluster!r}, not {node!r}, "
+            f"or holds a copy of its data. Where it is that member, reached at another address, set its connect_url; "
+            f"else delete the keys {topology.cluster}:m:* and its entry in {CLUSTERS_KEY.decode()!r} there"
+        )
+
+
+def one_server_error(first: str, second: str) -> RequestError:
+    """The error where two nodes are one server."""
+    return RequestError(
+        f"nodes {first!r} and {second!r} are one server (they have the same run id): one server under two names, or "
+        "two of its databases, are one copy and fail together; give each node a server of its own"
+    )
 
 
 def _is_same(stored: Topology, wanted: Topology) -> bool:

@@ -159,7 +159,7 @@ def _fence(view: ClusterView, report: NodeReport, topology: Topology, state: str
     """
     fields = {**epoch_fields(topology, report.node), "state": state}
     yield from _change(view, report, fields, view.topology, "fencing it", steps)
-    now = (yield from steps.inspect(view.layout, (report.node,)))[report.node]
+    now = (yield from steps.inspect(view.layout, (report.node,), known=view.topology))[report.node]
     if isinstance(now, str) or now.run_id != report.run_id:
         raise Unavailable(f"node {report.node!r} went away while it was fenced", {report.node: why_gone(now)})
     _check_not_moved_on(now, topology)
@@ -204,7 +204,7 @@ def _roll_forward(view: ClusterView, witness: NodeReport, primary: NodeReport, s
 def _admit(
     view: ClusterView, primary: NodeReport, incarnation: str, topology: Topology, purged_before: int, steps: Steps
 ) -> Plan[None]:
-    now = (yield from steps.inspect(view.layout, (primary.node,)))[primary.node]
+    now = (yield from steps.inspect(view.layout, (primary.node,), known=view.topology))[primary.node]
     if isinstance(now, str) or now.run_id != primary.run_id:
         raise Unavailable(f"primary {primary.node!r} restarted meanwhile", {primary.node: "restarted"})
     _check_not_moved_on(now, topology)

@@ -13,6 +13,15 @@ from redrepl.values.reasons import is_crash
 from redrepl.values.report import NodeReport
 from redrepl.values.topology import Topology
 
+SKIPPED_EPOCHS = 100
+"""Members that do not answer may have moved on without anybody here knowing. Two primaries in one epoch would be worse
+than any loss, and where both sides meet, the one that the operator chose is to be the newer."""
+
+
+def newest_epoch(reports: Mapping[str, NodeReport | str]) -> int:
+    """The newest epoch that a node works in, published or not."""
+    return max((report.epoch for report in reports.values() if isinstance(report, NodeReport)), default=0)
+
 
 def sound_members(
     topology: Topology, reports: Mapping[str, NodeReport | str], away: Iterable[str] = ()
@@ -20,11 +29,24 @@ def sound_members(
     """Members that still hold everything they ever acknowledged: the servers have not restarted since they served.
 
     In whatever state: what a member that is being brought up has lost to the new primary was never committed. One that
-    is known to refuse bookkeeping cannot be fenced, and counts as away.
+    is known to refuse bookkeeping cannot be fenced, and counts as away. Nor do those count whose place goes to another
+    server: that may have begun to serve.
     """
-    found = [reports.get(node) for node in topology.ids if node not in set(away)]
+    voided = voided_members(topology, reports)
+    found = [reports.get(node) for node in topology.ids if node not in voided.union(away)]
     members = [report for report in found if isinstance(report, NodeReport) and report.is_itself]
     return [r for r in members if not r.has_restarted and r.lineage > 0 and r.takes_bookkeeping]
+
+
+def voided_members(topology: Topology, reports: Mapping[str, NodeReport | str]) -> frozenset[str]:
+    """Members of this topology of whom one that answers knows that they are replaced in a later epoch."""
+    notes = [report.voided for report in reports.values() if isinstance(report, NodeReport)]
+    identities = topology.identities
+    return frozenset(
+        note.node
+        for note in notes
+        if note is not None and note.epoch > topology.epoch and identities.get(note.node) == note.identity
+    )
 
 
 def majority_of(topology: Topology) -> int:

@@ -41,6 +41,8 @@ R = TypeVar("R")
 SECOND = 1_000_000
 MAX_AGE_SECONDS = 30.0
 QUICK_SECONDS = 0.001
+FRESH = {node: f"id-fresh-{node}" for node in "abcdefgxy"}
+"""Identities for whoever gets one."""
 
 
 class Nodes:
@@ -104,7 +106,7 @@ class Nodes:
                 answer[5] = b"%d" % (int(answer[5]) + int(1000 * self.clocks_ahead.get(node, 0.0)))
             return answer
         if command.arguments[0] == b"INFO":
-            return b"# Server\r\nrun_id:run-%d\r\n" % self._runs[node]
+            return f"# Server\r\nrun_id:run-{node}-{self._runs[node]}\r\n".encode()
         return client.execute_command(*command.arguments)
 
     def client(self, node: str) -> Any:
@@ -169,8 +171,8 @@ class Nodes:
     ) -> BroughtUp:
         """One run of the workers' job."""
         self._incarnations += 1
-        until = self.at + budget_seconds
-        order = BringUpOrder(f"inc-{self._incarnations}", Tolerances(), self.at, until, exactly, fails_over)
+        until, n = self.at + budget_seconds, self._incarnations
+        order = BringUpOrder(f"inc-{n}", f"id-{n}", Tolerances(), self.at, until, exactly, fails_over)
         return self.run(bring_up(self.layout, self.first.ids, node, order))
 
     def write(self, nodes: str, key: bytes, record: Record) -> None:

@@ -19,6 +19,19 @@ def die() -> None:
     raise Died
 
 
+def interrupted_once(plan: Plan[R], is_so: Callable[[], bool], action: Callable[[], object]) -> Plan[R]:
+    """The plan, with something happening right before the first question that it asks when this is so."""
+    try:
+        effect = next(plan)
+        while True:
+            if isinstance(effect, Exchange) and effect.fresh and is_so():
+                action()
+            effect = plan.send((yield effect))
+    except StopIteration as end:
+        result: R = end.value
+        return result
+
+
 def interrupted(plan: Plan[R], question: int, action: Callable[[], object]) -> Plan[R]:
     """The plan, with something happening right before it asks its ``question``-th question."""
     asked = 0

@@ -1,0 +1,145 @@
+"""What the administration stands on: connections of its own to all members, wherever they are, and looks at them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Self, TypeVar
+
+from redrepl.edges.admission import Purpose
+from redrepl.edges.channel import Channel
+from redrepl.edges.cluster import endpoints_of, find_cluster, open_driver
+from redrepl.edges.configuration import Configuration
+from redrepl.edges.endpoint import Endpoint
+from redrepl.plans.epochs.membership import Tolerances
+from redrepl.plans.inspect import MONITOR, inspect_nodes, newest_topology
+from redrepl.plans.lookout import Lookout, Seen
+from redrepl.plans.strangers import no_member_error
+from redrepl.values.effects import Plan, Progress
+from redrepl.values.errors import RequestError, Unavailable
+from redrepl.values.keys import KeyLayout
+from redrepl.values.report import NodeReport
+from redrepl.values.topology import Member, Topology
+
+R = TypeVar("R")
+OnProgress = Callable[[Progress], None]
+
+
+class Reaching:
+    """Reaches the nodes of one cluster, in any state, and tells how they look."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        self.configuration = configuration
+        self._layout = KeyLayout(configuration.cluster)
+        self._endpoints = list(configuration.endpoints)
+        self._given: dict[str, Endpoint] = {}
+        self._driver = open_driver(configuration, self._endpoints, Purpose.MAINTAIN)
+        self._tolerances = Tolerances(configuration.max_age_seconds, configuration.max_skew_seconds)
+        self._lookout: Lookout | None = None
+        self._lookout_channel: Channel | None = None
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._lookout_channel is not None:
+            self._lookout_channel.close()
+        self._driver.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # Looking ------------------------------------------------------------------------------------------------
+
+    def find_members(self) -> Topology:
+        """The topology as the nodes know it; from then on all members are reached, configured or not."""
+        found = find_cluster(self.configuration)
+        self._reach(self._endpoints_of(found.topology, found.seed_of))
+        return found.topology
+
+    def inspect(self) -> tuple[Topology | None, dict[str, NodeReport | str]]:
+        """The newest topology and every known node's report."""
+        return self._inspect(self._until())
+
+    def probe(self, wait_seconds: float, patience_seconds: float, writes: bool = False) -> tuple[Topology | None, Seen]:
+        """For monitors: ask all nodes once more, and answer what is known after no longer than this, from earlier
+        questions too.
+
+        patience_seconds: a node that has left a question unanswered for so long, besides its usual round trip, is away.
+        writes: try if they take any.
+        """
+        if self._lookout is None:
+            self._lookout = Lookout(self._layout, self._nodes, patience_seconds)
+            self._lookout_channel = self._lookout_channel or self._driver.own_channel()
+        assert self._lookout_channel is not None
+        now = self._driver.now()
+        seen = self._lookout_channel.run(self._lookout.look(now, now + wait_seconds, MONITOR if writes else None))
+        topology = newest_topology(seen.reports)
+        self._reach_members(topology)
+        return topology, seen
+
+    def _inspect(
+        self, until: float, probe_as: bytes | None = None
+    ) -> tuple[Topology | None, dict[str, NodeReport | str]]:
+        reports = self._run(inspect_nodes(self._layout, self._nodes, until, probe_as=probe_as))
+        topology = newest_topology(reports)
+        asked = {endpoint.node: endpoint.reached_at for endpoint in self._endpoints}
+        self._reach_members(topology)
+        if topology is None:
+            return None, reports
+        if asked != {endpoint.node: endpoint.reached_at for endpoint in self._endpoints}:
+            reports = self._run(
+                inspect_nodes(self._layout, self._nodes, self._until(), known=topology, probe_as=probe_as)
+            )
+        return newest_topology(reports) or topology, reports
+
+    def _reach_members(self, topology: Topology | None) -> None:
+        """Have the members reached; where none told who they are, those that are configured: they may have moved."""
+        wanted = list(self.configuration.endpoints) if topology is None else self._endpoints_of(topology)
+        if wanted != self._endpoints:
+            self._reach(wanted)
+
+    # Parts -----------------------------------------------------------------------------------------------------
+
+    def _member(self, topology: Topology, node: str) -> Member:
+        if node not in topology.ids:
+            raise RequestError(f"node {node!r} is no member; members are {', '.join(topology.ids)}")
+        return topology.member(node)
+
+    def _known(self, node: str) -> str:
+        """The node, if it is a member. Raises RequestError."""
+        members = self.find_members().ids
+        if node not in members:
+            raise RequestError(f"node {node!r} is no member; members are {', '.join(members)}")
+        return node
+
+    def _nobody(self, reports: dict[str, NodeReport | str]) -> Unavailable:
+        return no_member_error(self.configuration.cluster, reports)
+
+    @property
+    def _nodes(self) -> tuple[str, ...]:
+        return tuple(endpoint.node for endpoint in self._endpoints)
+
+    def _endpoints_of(self, topology: Topology, seed_of: Mapping[str, str] | None = None) -> list[Endpoint]:
+        """The members' endpoints; those that were given to a call keep its login."""
+        given = self._given
+        return [
+            dataclasses.replace(given[each.node], url=each.url, identity=each.identity) if each.node in given else each
+            for each in endpoints_of(topology, self.configuration, seed_of)
+        ]
+
+    def _reach(self, endpoints: list[Endpoint]) -> None:
+        self._endpoints = endpoints
+        self._driver.set_endpoints(endpoints)
+        if self._lookout is not None:
+            self._lookout.begin_anew(self._nodes)
+
+    def _until(self, seconds: float | None = None) -> float:
+        return self._driver.now() + max(seconds or 0.0, self._driver.patience_seconds())
+
+    def _run(self, plan: Plan[R], on_progress: OnProgress | None = None) -> R:
+        return self._driver.run(plan, on_progress)

@@ -1,0 +1,270 @@
+"""A member is a server: two servers of one name are never one member, whatever files say."""
+
+from __future__ import annotations
+
+import pytest
+
+from redrepl import Administration, Configuration, Coordinator, RequestError, Unavailable, load_configuration
+from redrepl.edges.endpoint import split_url
+from redrepl.embedded import EmbeddedServer
+from redrepl_workers.monitor import Monitor
+from redrepl_workers.tick import Ticker
+from tests.servers.conftest import MakeCluster
+from tests.servers.support.cluster import Cluster, Store
+from tests.servers.support.writers import Writers
+from tests.support.waiting import wait_until
+
+
+def stale_file(cluster: Cluster, **urls: str) -> Configuration:
+    """The configuration of a program whose file names other addresses for these nodes."""
+    text = cluster.configuration_file().read_text()
+    for node, url in urls.items():
+        text = text.replace(f'url = "{cluster.servers.urls[node]}"', f'url = "{url}"')
+    file = cluster.folder / f"stale-{len(list(cluster.folder.iterdir()))}.toml"
+    file.write_text(text)
+    return load_configuration(file, {})
+
+
+def administration_of(cluster: Cluster, configuration: Configuration) -> Administration:
+    return cluster.stack.enter_context(Administration(configuration))
+
+
+def open_store(cluster: Cluster, configuration: Configuration) -> Store:
+    return cluster.stack.enter_context(Coordinator(configuration))
+
+
+def worker_with(cluster: Cluster, configuration: Configuration) -> None:
+    """A worker's tick and monitor in this process."""
+    for part in (Ticker(configuration), Monitor(configuration)):
+        cluster.stack.callback(part.stop)
+        part.start()
+
+
+def value_on(cluster: Cluster, node: str, key: str) -> bytes | None:
+    return cluster.raw(node).values().get(key.encode())
+
+
+def replace_by_spare(cluster: Cluster, node: str, name: str = "spare", accept_loss: bool = False) -> EmbeddedServer:
+    server = cluster.spare(name)
+    cluster.administration.replace_node(split_url(node, server.url), accept_loss)
+    return server
+
+
+def test_an_empty_server_that_a_file_names_does_not_become_the_member(cluster: Cluster) -> None:
+    store = cluster.open()
+    store.set_many({f"key-{number}": b"old" for number in range(100)}, level="all")
+    other = cluster.spare("spare")
+    moved = stale_file(cluster, c=other.url)
+    administration_of(cluster, moved).sync("c")
+    assert cluster.raw("spare").member() == {}
+    program = open_store(cluster, moved)
+    assert program.set("key-1", b"new", level="all").acked == {"a", "b", "c"}
+    assert value_on(cluster, "c", "key-1") == b"new"
+
+
+def test_a_name_that_is_used_again_is_another_member_for_a_worker_with_the_old_file(cluster: Cluster) -> None:
+    """The order of the issue: `nodes remove a`, `nodes add a NEWURL`; the worker keeps the old file."""
+    store = cluster.open()
+    store.set("key", b"before", level="all")
+    old = stale_file(cluster)
+    worker_with(cluster, old)
+    cluster.administration.remove_node("a")
+    spare = cluster.spare("spare")
+    cluster.administration.add_node(split_url("a", spare.url))
+    wait_until(lambda: store.set("probe", b"1", level="quorum").outcome.name == "COMMITTED", message="writes go on")
+    cluster.wait_active("a")
+    acked = [f"key-{number}" for number in range(50)]
+    for key in acked:
+        store.set(key, b"acked", level="all")
+    assert cluster.raw("a").member() == {}, "the server that was removed is nobody, and stays so"
+    assert value_on(cluster, "a", "key-1") is None
+    primary = store.topology.decider
+    assert primary is not None
+    cluster[primary].kill()
+    survivor = cluster.open()
+    wait_until(lambda: survivor.get("probe", level="quorum") == b"1", 40, "another primary")
+    assert [survivor.get(key, level="quorum") for key in acked] == [b"acked"] * len(acked)
+
+
+def test_a_dead_machine_is_replaced_while_clients_write(cluster: Cluster) -> None:
+    store = cluster.open()
+    cluster.ticker()
+    cluster["c"].kill()
+    with Writers(store, 2) as writers:
+        writers.wait_more(50)
+        server = replace_by_spare(cluster, "c")
+        writers.wait_more(50)
+        cluster.wait_active("c")
+        wait_until(lambda: "c" in store.set("probe", b"1").acked, message="the new c confirms")
+    assert writers.errors == []
+    cluster.wait_settled()
+    assert cluster.raw("spare").values() == cluster.raw("a").values()
+    assert store.topology.member("c").url == server.url
+
+
+def test_a_server_that_was_replaced_comes_back_and_is_nobody(cluster: Cluster) -> None:
+    store = cluster.open()
+    store.set("key", b"first", level="all")
+    cluster["c"].freeze()
+    replace_by_spare(cluster, "c")
+    cluster["c"].resume()
+    cluster.settle()
+    wait_until(lambda: store.set("key", b"second", level="all").acked == {"a", "b", "c"}, message="they follow")
+    store.set("later", b"1", level="all")
+    assert value_on(cluster, "c", "later") is None, "the server that was c gets nothing"
+    assert value_on(cluster, "spare", "later") == b"1"
+    old = stale_file(cluster, a="redis://127.0.0.1:1/0", b="redis://127.0.0.1:2/0")
+    follows = open_store(cluster, old).get("later", level="quorum")
+    assert follows == b"1", "a program that finds the old c alone learns the members from it, and their newest state"
+
+
+def test_of_three_the_one_that_was_replaced_makes_no_majority(cluster: Cluster) -> None:
+    """b, which was moved along, and the old c know the members before: nobody may fail over to them without a."""
+    store = cluster.open()
+    store.set("key", b"first", level="all")
+    old = stale_file(cluster)
+    replace_by_spare(cluster, "c")
+    alone = administration_of(cluster, stale_file(cluster, a="redis://127.0.0.1:1/0"))
+    with pytest.raises((Unavailable, RequestError)):
+        alone.failover("c", away=("a",))
+    assert store.set("key", b"second").outcome.name == "COMMITTED"
+    assert administration_of(cluster, old).find_members().decider == "a"
+
+
+def test_the_primary_hands_its_role_over_before_it_is_replaced(cluster: Cluster) -> None:
+    store = cluster.open()
+    store.set("key", b"first", level="all")
+    server = replace_by_spare(cluster, "a")
+    cluster.settle()
+    assert store.set("key", b"second", level="all").acked == {"a", "b", "c"}
+    topology = cluster.administration.find_members()
+    assert topology.decider in ("b", "c")
+    assert topology.member("a").url == server.url
+
+
+def test_a_server_that_cannot_be_a_new_one_is_refused(cluster: Cluster) -> None:
+    epoch = cluster.administration.find_members().epoch
+    for url, what in (
+        (cluster["b"].url, "are one server|is node 'b'|is the same server"),
+        (cluster["b"].url[:-1] + "1", "is the same server|are one server"),
+    ):
+        with pytest.raises(RequestError) as refused:
+            cluster.administration.replace_node(split_url("c", url))
+        assert any(part in str(refused.value) for part in what.split("|")), str(refused.value)
+    with pytest.raises(RequestError, match="is no member"):
+        cluster.administration.replace_node(split_url("x", cluster["b"].url))
+    assert cluster.administration.find_members().epoch == epoch
+
+
+def test_an_address_changes_where_the_server_stays(cluster: Cluster) -> None:
+    """Reached by another name it is the same server, and nothing is copied anew."""
+    store = cluster.open()
+    store.set("key", b"first", level="all")
+    cluster.settle()
+    before = cluster.administration.find_members()
+    url = cluster["c"].url.replace("127.0.0.1", "localhost")
+    cluster.administration.replace_node(split_url("c", url))
+    after = cluster.administration.find_members()
+    assert (after.member("c").url, after.identities) == (url, before.identities)
+    assert store.set("key", b"second", level="all").acked == {"a", "b", "c"}
+    assert cluster.bring_up("c").full_syncs == 0
+
+
+def test_two_machines_of_three_that_are_gone_for_good_are_replaced_on_the_operators_word(cluster: Cluster) -> None:
+    store = cluster.open()
+    store.set("key", b"first", level="all")
+    cluster["b"].kill()
+    cluster["c"].kill()
+    with pytest.raises(Unavailable, match="--accept-loss"):
+        replace_by_spare(cluster, "c", "one")
+    server = cluster.spares["one"]
+    cluster.administration.replace_node(split_url("c", server.url), accept_loss=True)
+    cluster.administration.bring_up("c")
+    replace_by_spare(cluster, "b", "two")
+    cluster.settle()
+    assert store.set("key", b"second", level="all").acked == {"a", "b", "c"}
+
+
+def test_an_empty_return_begins_an_epoch_and_the_server_with_the_data_counts_no_more(make_cluster: MakeCluster) -> None:
+    cluster = make_cluster(persistence="none")
+    store = cluster.open()
+    store.set("key", b"first", level="all")
+    before = cluster.administration.find_members()
+    cluster["c"].kill()
+    cluster["c"].restart()
+    cluster.settle()
+    after = cluster.administration.find_members()
+    assert after.epoch == before.epoch + 1
+    changed = {node for node in "abc" if before.identities[node] != after.identities[node]}
+    assert changed == {"c"}
+    assert store.set("key", b"second", level="all").acked == {"a", "b", "c"}
+    cluster.assert_identical()
+
+
+def test_two_of_three_that_came_back_empty_wait_for_the_operator(make_cluster: MakeCluster) -> None:
+    """Where their addresses were given to new servers, the old ones may still be a majority somewhere."""
+    cluster = make_cluster(persistence="none")
+    store = cluster.open()
+    store.set("key", b"first", level="all")
+    for node in "bc":
+        cluster[node].kill()
+        cluster[node].restart()
+    with pytest.raises(Unavailable, match="nodes replace ID URL --accept-loss"):
+        cluster.bring_up("b")
+    problems = cluster.administration.status(look_at_keys=False).problems
+    assert any("nodes replace" in problem for problem in problems), problems
+    cluster.administration.replace_node(split_url("b", cluster["b"].url), accept_loss=True)
+    cluster.settle()
+    assert store.set("key", b"second", level="all").acked == {"a", "b", "c"}
+
+
+def test_a_copy_of_a_members_data_on_another_machine_is_not_the_member(cluster: Cluster) -> None:
+    """c's data was copied to a new machine, the file says so, and the original still runs."""
+    store = cluster.open()
+    store.set("key", b"first", level="all")
+    copy = restored(cluster, "c")
+    moved = stale_file(cluster, c=copy.url)
+    program = open_store(cluster, moved)
+    assert program.set("key", b"second", level="all").acked == {"a", "b", "c"}
+    assert value_on(cluster, "spare", "key") == b"first"
+    administration_of(cluster, moved).sync("c")
+    assert cluster.raw("spare").member()["run_id"] == cluster.raw("c").member()["run_id"], "nobody admitted it"
+    with pytest.raises(RequestError, match="is node 'c' of a cluster 'shop'"):
+        administration_of(cluster, moved).replace_node(split_url("c", copy.url))
+
+
+def restored(cluster: Cluster, node: str) -> EmbeddedServer:
+    """A server on another port with a copy of this node's data."""
+    snapshot = cluster[node].snapshot_directory()
+    spare = cluster.spare("spare")
+    spare.kill()
+    spare.restore_directory(snapshot)
+    spare.restart()
+    return spare
+
+
+def test_a_restored_backup_that_became_the_truth_meets_its_original(cluster: Cluster) -> None:
+    store = cluster.open()
+    store.set("key", b"backup", level="all")
+    copy = restored(cluster, "a")
+    store.set("key", b"later", level="all")
+    for node in "abc":
+        cluster[node].kill()
+    file = stale_file(cluster, a=copy.url)
+    with Administration(file) as administration:
+        done = administration.failover("a", accept_loss=True)
+        assert done.primary == "a"
+        topology = administration.find_members()
+        assert topology.member("a").url == copy.url
+    for node in "abc":
+        cluster[node].restart()
+    with Administration(file) as administration:
+        for node in ("b", "c"):
+            wait_until(lambda node=node: administration.bring_up(node).finished, 20, f"{node} follows")  # type: ignore[misc]
+        assert administration.inspect()[0] == topology
+    program = open_store(cluster, file)
+    assert program.get("key", level="quorum") == b"backup"
+    assert program.set("key", b"new", level="all").acked == {"a", "b", "c"}
+    assert value_on(cluster, "a", "key") == b"later", "the original is nobody"
+    old = open_store(cluster, stale_file(cluster))
+    assert old.get("key", level="quorum") == b"new", "a program with the old file finds the members by the others"

@@ -1,0 +1,78 @@
+"""Another server in a member's place: the one that had it counts no more for anybody, wherever the change dies."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+
+import pytest
+
+from redrepl.plans.epochs.change_members import change_topology
+from redrepl.plans.epochs.failover import FailoverOrder, fail_over
+from redrepl.plans.epochs.membership import Tolerances
+from redrepl.values.effects import Plan
+from redrepl.values.errors import RedreplError, Unavailable
+from redrepl.values.topology import Topology
+from tests.unit.support.in_memory import FRESH, Nodes
+from tests.unit.support.interruptions import Died, die, interrupted
+
+NEW = "c (new)"
+
+
+def replacing(nodes: Nodes, old: Topology, node: str = "c", newcomer: str = NEW) -> Plan[dict[str, str]]:
+    nodes.start(newcomer)
+    changed = old.with_replaced(replace(old.member(node), identity=FRESH[node], url=f"redis://{newcomer}"))
+    return change_topology(old, changed, Tolerances(), "inc-new", nodes.at, newcomer=newcomer)
+
+
+def test_a_server_takes_a_members_place_in_a_new_epoch() -> None:
+    nodes = Nodes(3)
+    old = nodes.view().topology
+    done = nodes.run(replacing(nodes, old))
+    assert "the former server was taken out" in done["c"]
+    assert nodes.report("c").member == {}
+    taken = nodes.client(NEW).execute_command("HMGET", nodes.layout.member, "node", "identity", "state", "epoch")
+    assert taken == [b"c", FRESH["c"].encode(), b"syncing", b"2"]
+    assert not nodes.client(NEW).execute_command("HEXISTS", nodes.layout.member, "joined")
+
+
+def test_the_server_that_is_replaced_is_not_counted() -> None:
+    """b is away, and c, which is to go, makes no majority with a: whoever fences b and c could go on without a."""
+    nodes = Nodes(3)
+    old = nodes.view().topology
+    plan = replacing(nodes, old)
+    nodes.down = {"b"}
+    with pytest.raises(Unavailable, match="2 of the present 3 must be there; usable: a;"):
+        nodes.run(plan)
+
+
+def test_who_knows_only_the_members_before_does_not_count_the_one_that_is_replaced() -> None:
+    """The change died before the primary served; b was moved, and the old c is there with all it ever had."""
+    nodes = Nodes(3)
+    old = nodes.view().topology
+    plan = replacing(nodes, old)
+    nodes.down = {"c"}
+    with contextlib.suppress(Died):
+        nodes.run(interrupted(plan, 4, die))
+    nodes.down = {"a"}
+    assert (nodes.report("b").state, nodes.report("b").epoch) == ("fenced", 2)
+    with pytest.raises(Unavailable, match="2 of 3 members must take part"):
+        nodes.run(fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at, "b", frozenset("a"))))
+    nodes.down = set()
+    assert nodes.run(fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at))).primary == "a"
+    assert nodes.view().topology.identities == old.identities, "with the members there were, it ends"
+
+
+@pytest.mark.parametrize("question", range(2, 12))
+def test_wherever_it_dies_nobody_takes_over_with_the_old_server_while_the_primary_serves(question: int) -> None:
+    nodes = Nodes(3)
+    old = nodes.view().topology
+    plan = replacing(nodes, old)
+    nodes.down = {"c"}
+    with contextlib.suppress(Died):
+        nodes.run(interrupted(plan, question, die))
+    serves = nodes.report("a").is_serving and nodes.report("a").epoch > old.epoch
+    nodes.down = {"a", NEW}
+    with contextlib.suppress(RedreplError):
+        nodes.run(fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at, None, frozenset("a"))))
+        assert not serves, "two primaries"
