@@ -8,10 +8,9 @@
 --            on the log is held ('' where it is not), most bytes to keep of a log that is held
 -- Answers:   {'ok', entries removed}, {'refused', epoch, state}
 
-local SAMPLE, ENTRY_BYTES, FIELD_BYTES = 32, 24, 3
-
 local member = read_member()
 if not admits_catch_up(member) then return refusal(member) end
+local SAMPLE, ENTRY_BYTES, FIELD_BYTES = 32, 24, 3
 local keep_from, cap, held, cap_bytes = ARGV[2], tonumber(ARGV[3]), ARGV[4] or '', tonumber(ARGV[5])
 local removed = 0
 

@@ -21,7 +21,7 @@ from redrepl.values import limits
 from redrepl.values.errors import Unavailable
 from redrepl.values.record import tombstone
 from tests.unit.support.by_hand import topology
-from tests.unit.support.in_memory import MAX_AGE_SECONDS, Nodes
+from tests.unit.support.in_memory import MAX_AGE_SECONDS, QUICK_SECONDS, Nodes
 
 KEYS = 60
 ANSWER_SECONDS = 0.3 * STEP_SECONDS
@@ -47,7 +47,7 @@ def _slowly(nodes: Nodes, work: Callable[[], Any]) -> Any:
     """Do it on nodes that take so long for each answer that four would exceed a deadline; it lasts long."""
     began, nodes.answer_seconds = nodes.at, ANSWER_SECONDS
     found = work()
-    nodes.answer_seconds = 0.001
+    nodes.answer_seconds = QUICK_SECONDS
     assert nodes.at - began > 4 * STEP_SECONDS, "nothing long was done"
     return found
 
@@ -72,6 +72,8 @@ def test_slow_nodes_of_these_tests_do_exceed_a_deadline(nodes: Nodes) -> None:
 
 def test_an_empty_replica_is_filled(nodes: Nodes) -> None:
     nodes.lose_everything("b")
+    nodes.bring_up("b", budget_seconds=0.0)
+    assert nodes.report("b").state == "syncing", "it is a member again, and not filled"
     assert _slowly(nodes, lambda: nodes.bring_up("b", budget_seconds=LONG)).activated
     assert nodes.contents("b") == nodes.contents("a")
 
