@@ -1228,6 +1228,6 @@ MUTANTS = (
         old="if node != what.replaced and _can_move(",
         new="if _can_move(",
         killer="tests/unit/test_replacing.py::test_the_server_that_is_replaced_is_not_counted",
-        evidence="DID NOT RAISE",
+        evidence="2 of the present 3 must be there",
     ),
 )
