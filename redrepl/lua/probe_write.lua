@@ -9,7 +9,7 @@ redis.call('XADD', KEYS[3], 'NOMKSTREAM', '*', 'probe', '')
 redis.call('SET', KEYS[4], '', 'XX')
 -- What a login may do changes without a word; a batch needs MSET, and a fence HSET.
 for _, command in ipairs(redis.acl_check_cmd and {'SET', 'MSET', 'XADD', 'XDEL', 'HSET'} or {}) do
-  if not redis.acl_check_cmd(command, KEYS[1], '', '', '') then
+  if not redis.acl_check_cmd(command, KEYS[1], '', KEYS[1], '') then
     return redis.error_reply('NOPERM this user has no permissions to run the ' .. string.lower(command) .. ' command')
   end
 end

@@ -134,7 +134,7 @@ def test_bookkeeping_passes(real_node: Node) -> None:
         other = value(real_node.stamp(), LARGE).encode()
         assert real_node.call("replace", [b"key"], EPOCH, record.stamp.encode(), other, b"undecided", 10, 10_000) == 1
         assert real_node.call("change_member", [], EPOCH, b"active", b"run-1", b"", b"epoch", b"8") == 1
-        assert real_node.call("leave", [], b"shop", b"a") == 1
+        assert real_node.call("leave", [], b"shop", b"a", b"") == 1
         assert real_node.call("enrol", [], b"shop", b"a", b"9", b"{}", b"state", b"syncing") == 1
         assert real_node.call("inspect", [])[0][:2] == [b"cluster", b"shop"]
 

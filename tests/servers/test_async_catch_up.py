@@ -95,5 +95,5 @@ def test_the_job_count_stays_small(make_cluster: MakeCluster) -> None:
         store.set(f"key-{number}", b"v", level="async")
     assert cluster.queue is not None
     with connect(cluster.queue) as client:
-        wait_until(lambda: client.llen("rq:queue:redrepl"), message="a job is queued")
-        assert client.llen("rq:queue:redrepl") <= 4, "two slots for each replica, not a job for each write"
+        wait_until(lambda: client.llen("rq:queue:redrepl-shop"), message="a job is queued")
+        assert client.llen("rq:queue:redrepl-shop") <= 4, "two slots for each replica, not a job for each write"

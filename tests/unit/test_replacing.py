@@ -76,3 +76,33 @@ def test_wherever_it_dies_nobody_takes_over_with_the_old_server_while_the_primar
     with contextlib.suppress(RedreplError):
         nodes.run(fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at, None, frozenset("a"))))
         assert not serves, "two primaries"
+
+
+def test_a_server_that_comes_back_with_what_it_was_before_it_was_replaced_in_its_place_is_filled() -> None:
+    nodes = Nodes(3)
+    nodes.write("abc", b"key", nodes.value(b"before"))
+    old = nodes.dump("b")
+    nodes.lose_everything("b")
+    while not nodes.bring_up("b").activated:
+        pass
+    nodes.write("abc", b"key", nodes.value(b"after"))
+    nodes.restore("b", old)
+    assert nodes.report("b").identity != nodes.view().topology.member("b").identity
+    while not nodes.bring_up("b").activated:
+        pass
+    assert nodes.report("b").is_serving
+    assert nodes.contents("b") == nodes.contents("a")
+
+
+def test_a_server_that_was_replaced_and_goes_on_at_the_members_address_is_left_alone() -> None:
+    nodes = Nodes(3)
+    old = nodes.dump("b")
+    run = nodes.report("b").run_id
+    nodes.lose_everything("b")
+    while not nodes.bring_up("b").activated:
+        pass
+    nodes.restore("b", old)
+    nodes.client("b").execute_command("HSET", nodes.layout.member, "run_id", nodes.report("b").run_id)
+    assert nodes.report("b").run_id != run
+    with pytest.raises(Unavailable, match="enrolled as 'b' before or elsewhere"):
+        nodes.bring_up("b")

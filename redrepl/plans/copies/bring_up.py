@@ -211,14 +211,13 @@ def _look_after_copy(
 def _drop_copy(view: ClusterView, found: NodeReport, reports: Reports, steps: Steps) -> Plan[NodeReport]:
     """A server at a member's address that is another one; answers its report once it is nobody.
 
-    Where it holds the membership of a member that serves somewhere else it is a copy of that one's data: its
+    Where it holds the membership of a member that serves somewhere else it is a copy of that one's data, and where it
+    restarted with what it was before it was replaced, at the address that is the member's now, a former member: its
     bookkeeping is dropped, and it is brought up like one that came back empty. Else the address may be wrong, or the
     server have a past of its own, and nothing is touched.
     """
     claimed = found.member.get("node", "")
-    original = reports.get(claimed)
-    is_copy = isinstance(original, NodeReport) and original.is_serving and original.identity == found.identity
-    if not is_copy or not isinstance(original, NodeReport) or original.run_id == found.run_id:
+    if not _is_copy(found, reports.get(claimed)) and not _is_former_member(view, found):
         what = (
             f"{describe_other(found)}; look at the addresses, or give it the place: "
             f"`redrepl nodes replace {found.node} URL`"
@@ -227,6 +226,25 @@ def _drop_copy(view: ClusterView, found: NodeReport, reports: Reports, steps: St
     call = leave_call(view.layout, claimed, found.identity)
     yield from steps.ask(found.node, call, "dropping another node's bookkeeping")
     return (yield from _report(view, found.node, steps))
+
+
+def _is_copy(found: NodeReport, original: NodeReport | str | None) -> bool:
+    """Whether the server has the data of a member that serves somewhere else."""
+    if not isinstance(original, NodeReport) or not original.is_serving:
+        return False
+    return original.identity == found.identity and original.run_id != found.run_id
+
+
+def _is_former_member(view: ClusterView, found: NodeReport) -> bool:
+    """Whether the server restarted with data of the time before it was replaced in its own place.
+
+    One that did not restart may be a machine that was replaced and goes on: it is named, and left alone. So is a
+    primary, whose role another member is to take first.
+    """
+    if found.node == view.decider or found.member.get("node") != found.node or not found.has_restarted:
+        return False
+    known = found.topology
+    return known is not None and found.epoch < view.topology.epoch and known.is_related_to(view.topology)
 
 
 def _suspend(
