@@ -44,6 +44,7 @@ def failures(profile: str, copies: int, seeds: range) -> list[str]:
     return found
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(("profile", "copies", "first"), ORDINARY)
 def test_histories_hold_what_is_promised(profile: str, copies: int, first: int) -> None:
     count = 10 if profile == "far" else 30 if copies == 5 or profile in ("walks", "steps") else 100

@@ -12,7 +12,7 @@ from typing import Any
 
 from redrepl.values.effects import Effect, Event, Exchange, Failure, Reply
 
-TICKETED = ("Lanes.answer", "Lookout.look")
+TICKETED = ("Lanes.answer", "Lanes.rest", "Lookout.look")
 """Generators that take each other's answers and tell them apart by their tags, each of which is used once."""
 
 
