@@ -26,7 +26,9 @@ def channel() -> Iterator[Channel]:
     """A channel with a connection to node a, which reads nothing."""
     near, far = socket.socketpair()
     gate = NodeGate(split_url("a", "redis://127.0.0.1:1/0"), Admission(KeyLayout("shop"), Purpose.SERVE), 1.0)
-    gate._fresh.append(NodeConnection("a", near, "run-1"))
+    connection = NodeConnection("a", near, "run-1")
+    connection.proven_at = float("inf")  # on a slow machine it would count as idle, and be asked first
+    gate._fresh.append(connection)
     gates = {"a": gate}
     with far, closing(Channel(lambda: gates, 60.0)) as made:
         yield made
