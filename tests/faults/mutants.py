@@ -1230,4 +1230,22 @@ MUTANTS = (
         killer="tests/unit/test_replacing.py::test_the_server_that_is_replaced_is_not_counted",
         evidence="2 of the present 3 must be there",
     ),
+    Mutant(
+        name="a former member in its own place waits for an operator",
+        file="redrepl/plans/copies/bring_up.py",
+        old=" and not _is_former_member(view, found):\n",
+        new=":\n",
+        killer="tests/unit/test_replacing.py::"
+        "test_a_server_that_comes_back_with_what_it_was_before_it_was_replaced_in_its_place_is_filled",
+        evidence="before or elsewhere",
+    ),
+    Mutant(
+        name="a server that was replaced and goes on loses its membership",
+        file="redrepl/plans/copies/bring_up.py",
+        old=" or not found.has_restarted:\n        return False\n    known",
+        new=":\n        return False\n    known",
+        killer="tests/unit/test_replacing.py::"
+        "test_a_server_that_was_replaced_and_goes_on_at_the_members_address_is_left_alone",
+        evidence="DID NOT RAISE",
+    ),
 )
