@@ -26,6 +26,13 @@ R = TypeVar("R")
 MAX_UNSENT_BYTES = 256 * 1024 * 1024
 """Bytes of all tasks that wait for one connection; a node that lets more pile up counts as failed."""
 
+LATE_SECONDS = 0.01
+"""A timer that the loop calls later than this was held up by what else the loop did."""
+
+GRACE_SECONDS = 0.25
+"""What a deadline that passed while the loop was held up is moved by, at least: the loop was to send, to read and to
+answer in that time, and requests may have left just now."""
+
 
 class LoopBoard(Switchboard):
     """A switchboard that an event loop reads and writes."""
@@ -177,6 +184,7 @@ class Operation(Generic[R]):
 
     __slots__ = (
         "_board",
+        "_grace_seconds",
         "_has_news",
         "_holds",
         "_is_over",
@@ -198,7 +206,7 @@ class Operation(Generic[R]):
         self._on_end = on_end
         self._run: Run = _Question(self)
         self._timer: asyncio.TimerHandle | None = None
-        self._until = self._timer_at = 0.0
+        self._until = self._timer_at = self._grace_seconds = 0.0
         self._has_news = self._holds = self._is_over = False
 
     def begin(self) -> None:
@@ -252,10 +260,28 @@ class Operation(Generic[R]):
         if self._run.events:
             return False
         self._holds = effect.holds
-        left = effect.until - time.monotonic()
+        until = effect.until + self._grace_seconds
+        left = until - time.monotonic()
+        if left <= 0 and self._was_held_up():
+            until = effect.until + self._grace_seconds
+            left = until - time.monotonic()
         if left > 0:
-            self._wake_at(effect.until, left)
+            self._wake_at(until, left)
         return left > 0
+
+    def _was_held_up(self) -> bool:
+        """Whether the deadline passed while the loop was held up; then it is moved, once for each operation.
+
+        Else requests that waited for the loop, to be sent or to have an idle connection asked first, would count as
+        unanswered although the nodes were never slow.
+        """
+        if self._grace_seconds or not self._timer_at:
+            return False
+        late_seconds = time.monotonic() - self._timer_at
+        if late_seconds < LATE_SECONDS:
+            return False
+        self._grace_seconds = late_seconds + max(GRACE_SECONDS, late_seconds)
+        return True
 
     def _begin_question(self) -> None:
         self._board.follow_gates()
@@ -286,9 +312,13 @@ class Operation(Generic[R]):
         if self._is_over:
             return
         left = self._until - time.monotonic()
+        if left <= 0 and self._was_held_up():
+            self._until += self._grace_seconds
+            left = self._until - time.monotonic()
         if left > 0:
             self._wake_at(self._until, left)
         else:
+            self._timer_at = 0.0
             self._advance(self._next_event())
 
     def _end(self) -> None:

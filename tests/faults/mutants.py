@@ -1248,4 +1248,12 @@ MUTANTS = (
         "test_a_server_that_was_replaced_and_goes_on_at_the_members_address_is_left_alone",
         evidence="DID NOT RAISE",
     ),
+    Mutant(
+        name="a deadline that passed while the event loop was blocked counts",
+        file="redrepl/edges/loop_board.py",
+        old="        if late_seconds < LATE_SECONDS:\n",
+        new="        if late_seconds > 0:\n",
+        killer="tests/servers/test_asyncio.py::test_a_loop_that_is_blocked_longer_than_the_time_out_loses_no_answer",
+        evidence="not confirmed",
+    ),
 )

@@ -237,7 +237,7 @@ def test_writes_of_one_turn_have_outcomes_of_their_own(cluster: Cluster, run: Ca
     connect(cluster["a"]).set("shop:k:foreign", b"not ours")
 
     async def work() -> None:
-        async with store_of(cluster, timeout_seconds=0.5) as store:
+        async with store_of(cluster, timeout_seconds=2.5) as store:
             writes: list[Awaitable[Any]] = [store.set(f"k{number}", b"v%d" % number) for number in range(50)]
             writes += [store.set("foreign", b"v"), store.delete("k3"), store.set("k4", b"again", ttl=60)]
             results: list[Any] = await asyncio.gather(*writes, return_exceptions=True)
@@ -526,9 +526,14 @@ def test_what_the_primary_took_just_before_a_change_of_members_is_looked_up(
     run(work())
 
 
+@pytest.mark.parametrize("connections_count_as_idle", [False, True])
 def test_a_loop_that_is_blocked_longer_than_the_time_out_loses_no_answer(
-    cluster: Cluster, run: Callable[..., Any]
+    cluster: Cluster, run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, connections_count_as_idle: bool
 ) -> None:
+    if connections_count_as_idle:  # each is asked first, and what was to leave on it waits for the blocked loop
+        monkeypatch.setattr("redrepl.edges.switchboard.IDLE_SECONDS", 0.0)
+        monkeypatch.setattr("redrepl.edges.switchboard.IDLE_ROUND_TRIPS", 0.0)
+
     async def work() -> None:
         async with store_of(cluster, timeout_seconds=0.3) as store:
             await store.set("k", b"v", level="all")
