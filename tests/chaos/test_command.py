@@ -41,37 +41,36 @@ def run_chaos(invoke: Invoke, faults: str, *more: str) -> dict[str, dict[str, An
     return by_name
 
 
-ONE_AFTER_THE_OTHER = {
+KINDS = {
     "down": "kill,freeze",
     "without data": "empty,old",
     "cut off": "cut,cut-clients",
     "in bad connection": "flaky,cut-workers,slow:primary",
     "around the nodes": "slow:replica,clocks,clients,workers,queue,queue-emptied",
-}
-"""Faults that last, in runs that other tests can go beside."""
-
-IN_SHORT = {
     "bad links": "far:primary,narrow:primary,reset:primary,forget:primary",
     "taking no writes": "no-replicas:replica,read-only:primary,denied:primary,full:primary,all-full",
     "clocks of nodes": "clock-ahead,clock-behind:primary",
     "holding something else": "flushed:primary,log-deleted:primary,refill:replica",
 }
-"""These for a moment, on one target; on the others in `test_all_faults`."""
+"""Faults that one run has; on the other targets in `test_all_faults`. A fault lasts until it has had its effect."""
 
 WITHOUT_WRITES = ("cut-clients:primary", "all-full")
 """No QUORUM write can be committed while these last."""
 
-TAKEN_OVER = ("kill:primary", "freeze:primary", "empty:primary", "old:primary", "cut:primary")
+TAKEN_OVER = (
+    *("kill:primary", "freeze:primary", "empty:primary", "old:primary", "cut:primary"),
+    *("read-only:primary", "denied:primary", "clock-ahead:primary", "clock-behind:primary"),
+)
 
 
 @pytest.mark.servers
-@pytest.mark.usefixtures("any_binary")
+@pytest.mark.usefixtures("any_binary", "movable_clocks")
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("kind", list(ONE_AFTER_THE_OTHER))
-def test_nothing_is_lost_and_all_comes_back(invoke: Invoke, tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize("kind", list(KINDS))
+@pytest.mark.parametrize("seconds", ["1", pytest.param("20", marks=pytest.mark.soak)])
+def test_nothing_is_lost_and_all_comes_back(invoke: Invoke, tmp_path: Path, kind: str, seconds: str) -> None:
     picture = tmp_path / "chaos.svg"
-    chosen = ONE_AFTER_THE_OTHER[kind]
-    faults = run_chaos(invoke, chosen, "--seconds", "20", "--clients", "3", "--report", str(picture))
+    faults = run_chaos(invoke, KINDS[kind], "--seconds", seconds, "--clients", "2", "--report", str(picture))
     for name, fault in faults.items():
         assert fault["committed_writes_during_fault"] > 0 or name in WITHOUT_WRITES, "a quorum was there"
         if name in TAKEN_OVER:
@@ -81,15 +80,8 @@ def test_nothing_is_lost_and_all_comes_back(invoke: Invoke, tmp_path: Path, kind
     assert all(any(name in (text or "") for text in names) for name in faults)
 
 
-@pytest.mark.servers
-@pytest.mark.usefixtures("any_binary", "movable_clocks")
-@pytest.mark.parametrize("kind", list(IN_SHORT))
-def test_a_moment_of_trouble_loses_nothing(invoke: Invoke, kind: str) -> None:
-    run_chaos(invoke, IN_SHORT[kind], "--seconds", "2", "--clients", "2")
-
-
 def test_the_runs_have_every_fault() -> None:
-    chosen = ",".join((ONE_AFTER_THE_OTHER | IN_SHORT).values())
+    chosen = ",".join(KINDS.values())
     assert {each.fault.name for each in planned(chosen)} == set(FAULTS)
 
 

@@ -99,7 +99,7 @@ def _send_the_mark_alone(copier: Copier, wanted: Any, mark: Any = None) -> Any:
 
 
 BUGS = (
-    Bug("a write without a guard", "mixed", 1000, _without_guard),
+    Bug("a write without a guard", "mixed", 1000, _without_guard, quick=False),
     Bug("acknowledged by the primary alone", "mixed", 1000, patches=((writes, "write_one", _write_alone),)),
     Bug("a QUORUM read without confirmation", "mixed", 1000, patches=((reads, "read_confirmed", _read_alone),)),
     Bug("the primary keeps the later stamp instead of restamping", "clocks", 100, _without_restamping),
@@ -124,7 +124,7 @@ BUGS = (
     Bug(
         "clocks are not compared",
         "steps",
-        300,
+        1000,
         patches=(
             (clocks, "clocks_off", lambda *_: {}),
             (NodeReport, "was_ahead_seconds", property(lambda _: 0.0)),

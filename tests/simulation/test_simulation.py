@@ -17,13 +17,20 @@ from tests.simulation.world import in_virtual_time
 
 ROOT = Path(__file__).parents[2]
 ORDINARY = [
-    *(("mixed", 3, first) for first in range(0, 600, 100)),
-    ("mixed", 5, 0),
-    *((profile, 3, 0) for profile in ("network", "restarts", "clocks", "late", "storm", "steps")),
-    *((profile, 3, first) for profile in ("purges", "members") for first in (0, 100)),
-    ("walks", 3, 0),
-    ("far", 3, 0),
+    *((profile, 3, 10) for profile in PROFILES if profile not in ("mixed", "calm", "storm")),
+    ("storm", 3, 5),
+    ("mixed", 5, 5),
 ]
+"""Profile, copies and how many histories: a few of each kind with every change; `mixed` of three has its own test."""
+
+THOROUGH = [
+    *(("mixed", 3, first) for first in range(0, 600, 100)),
+    *((profile, 3, 0) for profile in PROFILES if profile != "mixed"),
+    *((profile, 3, 100) for profile in ("purges", "members")),
+    ("mixed", 5, 0),
+]
+"""Profile, copies and the first of a hundred histories."""
+
 LONG = [*((profile, copies) for profile in PROFILES for copies in (3, 5) if profile != "unattended")]
 
 
@@ -45,10 +52,16 @@ def failures(profile: str, copies: int, seeds: range) -> list[str]:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize(("profile", "copies", "first"), ORDINARY)
-def test_histories_hold_what_is_promised(profile: str, copies: int, first: int) -> None:
-    count = 10 if profile == "far" else 30 if copies == 5 or profile in ("walks", "steps") else 100
-    assert failures(profile, copies, range(first, first + count)) == []
+@pytest.mark.parametrize(("profile", "copies", "count"), ORDINARY)
+def test_histories_hold_what_is_promised(profile: str, copies: int, count: int) -> None:
+    assert failures(profile, copies, range(count)) == []
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(("profile", "copies", "first"), THOROUGH)
+def test_more_histories_hold_what_is_promised(profile: str, copies: int, first: int) -> None:
+    assert failures(profile, copies, range(first, first + 100)) == []
 
 
 @pytest.mark.soak
@@ -67,7 +80,7 @@ def test_a_million_histories_hold_what_is_promised(profile: str, copies: int) ->
 
 
 def test_without_faults_everything_is_done() -> None:
-    results = [simulate(seed, profile=PROFILES["calm"]) for seed in range(20)]
+    results = [simulate(seed, profile=PROFILES["calm"]) for seed in range(10)]
     assert {result.verdict for result in results} == {Verdict.RIGHT}
     done = sum((Counter(result.operations) for result in results), Counter[str]())
     lacking = sum(count for name, count in done.items() if not name.endswith("done"))
@@ -76,7 +89,8 @@ def test_without_faults_everything_is_done() -> None:
 
 def test_what_is_simulated_comes_up() -> None:
     """Every kind of operation, outcome, fault and upkeep: a history that lacks it would hold for nothing."""
-    results = [simulate(seed) for seed in range(100)]
+    results = [simulate(seed) for seed in range(40)]
+    assert [result.seed for result in results if result.is_failure] == [], "python -m tests.simulation --first SEED"
     operations = sum((Counter(result.operations) for result in results), Counter[str]())
     faults = sum((Counter(result.faults) for result in results), Counter[str]())
     upkeep = sum((Counter(result.upkeep) for result in results), Counter[str]())
@@ -91,7 +105,7 @@ def fingerprint(result: Result) -> tuple[str, list[str]]:
     return result.digest, result.trace
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 def test_the_same_seed_gives_the_same_history(seed: int) -> None:
     first = fingerprint(simulate(seed, is_traced=True))
     assert len(first[1]) > 100
@@ -100,7 +114,7 @@ def test_the_same_seed_gives_the_same_history(seed: int) -> None:
 
 
 def test_different_seeds_give_different_histories() -> None:
-    assert len({simulate(seed).digest for seed in range(10)}) == 10
+    assert len({simulate(seed).digest for seed in range(5)}) == 5
 
 
 @pytest.mark.parametrize("hash_seed", ["1", "2"])
@@ -109,10 +123,10 @@ def test_another_process_gives_the_same_history(hash_seed: str) -> None:
     code = (
         "from tests.simulation.simulation import simulate\n"
         "from tests.simulation.world import in_virtual_time\n"
-        "with in_virtual_time(): print(*(simulate(seed).digest for seed in range(25)))"
+        "with in_virtual_time(): print(*(simulate(seed).digest for seed in range(8)))"
     )
     environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
     )
-    assert done.stdout.split() == [simulate(seed).digest for seed in range(25)]
+    assert done.stdout.split() == [simulate(seed).digest for seed in range(8)]

@@ -51,7 +51,7 @@ _LIST = "\n".join(f"  {fault.name:<15} {fault.summary}" for fault in FAULTS.valu
     type=click.FloatRange(1, 3600),
     default=6.0,
     show_default=True,
-    help="How long each fault lasts; with what is around it, each takes some 4 s more.",
+    help="How long each fault lasts at least; with what is around it, each takes some 4 s more.",
 )
 @click.option("--faults", "plan", type=FaultsType(), metavar="LIST", help="As kill,freeze:primary [default: all].")
 @click.option("--copies", type=click.IntRange(FEWEST_COPIES, MOST_COPIES), default=3, show_default=True)

@@ -41,13 +41,19 @@ SKEWS_SECONDS = (0.75 * MAX_SKEW_SECONDS, -0.75 * MAX_SKEW_SECONDS, 2.5 * MAX_SK
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A kind of fault. ``targets``: the roles that it can hit. ``moves_clocks``: the nodes' clocks must be movable."""
+    """A kind of fault. ``targets``: the roles that it can hit. ``moves_clocks``: the nodes' clocks must be movable.
+
+    replaces: a primary that it hits is replaced by another node while it lasts. stops_writes_on: the targets on which
+    no QUORUM write can be committed while it lasts.
+    """
 
     name: str
     summary: str
     harm: Harm
     targets: tuple[str, ...] = (PRIMARY, REPLICA)
     moves_clocks: bool = False
+    replaces: bool = False
+    stops_writes_on: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,16 @@ class Planned:
     def name(self) -> str:
         """As it is chosen and reported: "kill:primary"."""
         return f"{self.fault.name}:{self.role}" if self.role else self.fault.name
+
+    @property
+    def replaces_primary(self) -> bool:
+        """Whether another node becomes the primary while it lasts."""
+        return self.fault.replaces and self.role == PRIMARY
+
+    @property
+    def lets_write(self) -> bool:
+        """Whether QUORUM writes are committed while it lasts."""
+        return self.role not in self.fault.stops_writes_on
 
 
 @contextmanager
@@ -179,16 +195,17 @@ def _queue_emptied(scene: Scene) -> Iterator[None]:
 
 
 _ALL = (
-    Fault("kill", "kill -9, started again at the end", _kill),
-    Fault("freeze", "SIGSTOP, resumed at the end", _freeze),
-    Fault("empty", "restarted without its data", _empty),
-    Fault("old", f"restarted with a copy of its data that is {OLD_SECONDS:g} s old", _old_copy),
+    Fault("kill", "kill -9, started again at the end", _kill, replaces=True),
+    Fault("freeze", "SIGSTOP, resumed at the end", _freeze, replaces=True),
+    Fault("empty", "restarted without its data", _empty, replaces=True),
+    Fault("old", f"restarted with a copy of its data that is {OLD_SECONDS:g} s old", _old_copy, replaces=True),
     Fault(
         "cut",
         "cut off from clients and workers; what was sent meanwhile arrives late",
         _cut(*EVERYBODY),
+        replaces=True,
     ),
-    Fault("cut-clients", "cut off from clients alone", _cut(CLIENTS, HALF)),
+    Fault("cut-clients", "cut off from clients alone", _cut(CLIENTS, HALF), stops_writes_on=(PRIMARY,)),
     Fault("flaky", "cut off from half of the clients again and again; what they sent arrives late", _flaky),
     Fault("cut-workers", "cut off from workers alone", _cut(WORKERS)),
     Fault("slow", f"{DELAY_SECONDS * 1000:g} ms delay each way", links.slow(DELAY_SECONDS)),
@@ -204,11 +221,24 @@ _ALL = (
         f"all connections stay open and pass nothing any more, every {links.BETWEEN_FORGETTING_SECONDS:g} s",
         links.again_and_again(TcpProxy.forget, links.BETWEEN_FORGETTING_SECONDS),
     ),
-    Fault("no-replicas", "takes no writes (min-replicas-to-write)", refusals.refuses(refusals.NO_REPLICAS)),
-    Fault("read-only", "takes no writes (REPLICAOF a host that is not there)", refusals.refuses(refusals.READ_ONLY)),
-    Fault("denied", "takes no writes (the login lost XADD)", refusals.refuses(refusals.NO_PERMISSION)),
+    Fault(
+        "no-replicas", "takes no writes (min-replicas-to-write)", refusals.refuses(refusals.NO_REPLICAS), replaces=True
+    ),
+    Fault(
+        "read-only",
+        "takes no writes (REPLICAOF a host that is not there)",
+        refusals.refuses(refusals.READ_ONLY),
+        replaces=True,
+    ),
+    Fault("denied", "takes no writes (the login lost XADD)", refusals.refuses(refusals.NO_PERMISSION), replaces=True),
     Fault("full", "its memory is full", refusals.refuses(refusals.FULL)),
-    Fault("all-full", "the memory of all nodes is full", refusals.all_refuse(refusals.FULL), (NOBODY,)),
+    Fault(
+        "all-full",
+        "the memory of all nodes is full",
+        refusals.all_refuse(refusals.FULL),
+        (NOBODY,),
+        stops_writes_on=(NOBODY,),
+    ),
     Fault("flushed", "FLUSHALL", holdings.flushed),
     Fault("log-deleted", "its change log is deleted by hand", holdings.log_deleted),
     Fault("refill", f"restarted without its data, beside {holdings.BULK_KEYS:,} more keys", holdings.refilled),
@@ -218,12 +248,14 @@ _ALL = (
         f"the node's clock steps {node_clocks.STEP_SECONDS / 3600:g} hours ahead, and back at the end",
         node_clocks.stepped(node_clocks.STEP_SECONDS),
         moves_clocks=True,
+        replaces=True,
     ),
     Fault(
         "clock-behind",
         f"the node's clock steps {node_clocks.STEP_SECONDS / 3600:g} hours back, and is set right at the end",
         node_clocks.stepped(-node_clocks.STEP_SECONDS),
         moves_clocks=True,
+        replaces=True,
     ),
     Fault("clients", "kill -9 of one client after the other", _clients, (NOBODY,)),
     Fault("workers", "kill -9 of all workers, started again at the end", _workers, (NOBODY,)),

@@ -16,6 +16,9 @@ ANSWER_SECONDS = 30.0
 
 END_SECONDS = 10.0
 
+LATEST_BYTES = 1 << 15
+"""Of a client's log, for a look at what it did in the last moments."""
+
 
 class ClientFailed(Exception):
     """A client ended by itself or does not follow; the text says what it wrote."""
@@ -67,6 +70,14 @@ class ClientProcess:
         """All that it has logged so far."""
         with self._log.open(encoding="utf-8") as log:
             return read_log(self.name, log)
+
+    def latest_operations(self) -> list[Operation]:
+        """The last of them: some hundred, however many there were before."""
+        with self._log.open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - LATEST_BYTES))
+            lines = log.read().decode().splitlines(keepends=True)
+        begun = next((number for number, line in enumerate(lines) if line.startswith('["')), len(lines))
+        return read_log(self.name, lines[begun:])
 
     def kill(self) -> None:
         """SIGKILL, whatever it is doing."""

@@ -18,14 +18,14 @@ from redrepl_cli.chaos.scene import Scene
 from redrepl_cli.chaos.stage import Settings, Stage
 from redrepl_cli.chaos.workload import Step, is_written_once, names_of_keys
 
-CALM_SECONDS = 1.0
-"""Load without a fault, before each of them."""
-
-AFTER_SECONDS = 1.0
-"""Load after all copies are back."""
+LONGEST_CALM_SECONDS = 1.0
+"""Load without a fault: before each of them, and after all copies are back. Shorter where faults are short."""
 
 SETTLE_SECONDS = 90.0
 """For copies to come back, and again for the workers to have nothing left to do; both take seconds."""
+
+EFFECT_SECONDS = 30.0
+"""For what a fault is to cause, beyond the time that it lasts at least."""
 
 START_SECONDS = 30.0
 START_OPERATIONS = 20
@@ -119,14 +119,16 @@ def _perform_one(stage: Stage, planned: Planned, number: str, say: Say) -> Act:
     say(f"{number} {planned.name}{f' ({node})' if node else ''}: {planned.fault.summary}")
     epoch = _epoch(stage)
     stage.go()
-    time.sleep(CALM_SECONDS)  # load, for comparison
+    calm_seconds = min(LONGEST_CALM_SECONDS, stage.settings.seconds / 2)
+    time.sleep(calm_seconds)  # load, for comparison
     scene = Scene(stage, node)
     with planned.fault.harm(scene):
         act.began_ns = scene.began_ns
-        time.sleep(stage.settings.seconds)  # how long the fault lasts
+        time.sleep(stage.settings.seconds)  # how long the fault lasts at least
+        _await_effect(stage, planned, act, primary)
     act.healed_ns = time.monotonic_ns()
     act.back_ns = _wait(lambda: all_serve(stage), SETTLE_SECONDS)
-    time.sleep(AFTER_SECONDS)  # load, to see that all is as before
+    time.sleep(calm_seconds)  # load, to see that all is as before
     stage.pause()
     act.paused_ns = time.monotonic_ns()
     act.settled_ns = _wait(lambda: not lacking(stage), SETTLE_SECONDS) if act.back_ns is not None else None
@@ -135,6 +137,14 @@ def _perform_one(stage: Stage, planned: Planned, number: str, say: Say) -> Act:
     act.ended_ns = time.monotonic_ns()
     say(f"    {_summary(act)}")
     return act
+
+
+def _await_effect(stage: Stage, planned: Planned, act: Act, primary: str) -> None:
+    """Let the fault last until it has done what it is for: another node took over, and clients write again."""
+    if planned.replaces_primary and _wait(lambda: stage.primary() != primary, EFFECT_SECONDS) is None:
+        act.problems.append(f"no other node took over within {EFFECT_SECONDS:g} s")
+    elif planned.lets_write:
+        _wait(lambda: stage.has_committed_since(act.began_ns), EFFECT_SECONDS)
 
 
 def _summary(act: Act) -> str:

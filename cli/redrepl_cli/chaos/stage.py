@@ -155,6 +155,11 @@ class Stage:
         """All that clients have logged so far."""
         return [each for client in (*self._ended_clients, *self.clients) for each in client.operations()]
 
+    def has_committed_since(self, moment_ns: int) -> bool:
+        """Whether a client's write that began after this moment was committed."""
+        latest = (each for client in self.clients for each in client.latest_operations())
+        return any(each.is_committed_write and each.invoked > moment_ns for each in latest)
+
     def worker_log(self) -> str:
         """The end of what the workers wrote."""
         texts = [
