@@ -224,7 +224,7 @@ class _Execution(Generic[K, V]):
         changed = yield from store._deciding(
             order,
             lambda view, order: change_each(view, order, leaving),
-            _is_rejected,
+            _rejected,
             (),
             lambda order, error: [
                 Changed(store._given_up(order, each.user_key, each.stamp, error, at_home_alone=True))
@@ -323,6 +323,7 @@ def _is_unmet(changed: Changed) -> bool:
     return changed.record is None and changed.error is None and changed.receipt.outcome is Outcome.COMMITTED
 
 
-def _is_rejected(changed: Sequence[Changed]) -> bool:
-    """Whether the deciding node could not be asked at all."""
-    return all(each.error is None and each.receipt.outcome is Outcome.REJECTED for each in changed)
+def _rejected(changed: Sequence[Changed]) -> WriteReceipt | None:
+    """A receipt, where the deciding node could not be asked at all or turned everything down."""
+    are_rejected = all(each.error is None and each.receipt.outcome is Outcome.REJECTED for each in changed)
+    return changed[0].receipt if are_rejected else None

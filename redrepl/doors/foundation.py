@@ -21,6 +21,8 @@ from redrepl.values.codec import Codec, decoded, encoded
 from redrepl.values.effects import Plan
 from redrepl.values.errors import RedreplError, RequestError, Unavailable
 from redrepl.values.level import ConsistencyLevel, Level, required_copies
+from redrepl.values.reasons import is_refusal
+from redrepl.values.receipt import WriteReceipt
 from redrepl.values.record import NO_DEADLINE
 from redrepl.values.session import Session
 from redrepl.values.topology import Topology
@@ -35,6 +37,10 @@ CLOCK_WAIT_SECONDS = 0.1
 
 BETWEEN_EPOCHS_SECONDS = 0.02
 """Pause before the topology is read again while a change of members is under way."""
+
+CARE_SECONDS = 5.0
+"""For so long after a node last turned down what was written it is asked alone first, although it takes writes again;
+and another one of several primaries takes this client's writes."""
 
 
 class Driver(Protocol):
@@ -112,6 +118,7 @@ class Foundation(Generic[K, V]):
         self._clock = clock or StampClock()
         self._turns = itertools.count()
         self._outage: Outage | None = None
+        self._refused_at: dict[str, float] = {}
         self._topology_read_at = driver.now()
         self._default_level = configuration.level
         self._default_timeout_seconds = configuration.timeout_seconds
@@ -160,6 +167,9 @@ class Foundation(Generic[K, V]):
             return view.decider
         preferred = [self.configuration.home] if self.configuration.home in view.ids else []
         order = [*preferred, *(node for node in view.ids if node not in preferred)]
+        if self._refused_at:
+            now = self._base_driver.now()
+            order.sort(key=lambda node: now < self._refused_at.get(node, -CARE_SECONDS) + CARE_SECONDS)
         return next((node for node in order if self._base_driver.trouble(node) is None), order[0])
 
     def _order(self, how: Limits) -> WriteOrder:
@@ -167,7 +177,8 @@ class Foundation(Generic[K, V]):
         timeout = self._timeout(how.timeout_seconds)
         started = self._base_driver.now()
         reach_others = level is not ConsistencyLevel.ASYNC
-        return WriteOrder(self._home(), required, reach_others, started, started + timeout, level)
+        home, refused_at = self._home(), self._refused_at
+        return WriteOrder(home, required, reach_others, started, started + timeout, level, home in refused_at)
 
     def _timeout(self, timeout_seconds: float | None) -> float:
         return self._default_timeout_seconds if timeout_seconds is None else check_timeout(timeout_seconds)
@@ -177,7 +188,20 @@ class Foundation(Generic[K, V]):
         required = order.required
         if order.level is not None:
             required = required_copies(order.level, len(self._view.ids) - 1)
-        return order._replace(home=self._home(), required=required)
+        home = self._home()
+        return order._replace(home=home, required=required, home_first=home in self._refused_at)
+
+    def _note_decision(self, order: WriteOrder, receipt: WriteReceipt) -> None:
+        """Take care with a deciding node that takes no writes, until some time after it took one again.
+
+        What it turns down other copies may have taken, and then nobody can say that it has no effect. So from the
+        second on it is asked first, alone.
+        """
+        home, now = order.home, self._base_driver.now()
+        if is_refusal(receipt.failed.get(home, "")):
+            self._refused_at[home] = now
+        elif order.home_first and home in receipt.acked and now > self._refused_at.get(home, 0.0) + CARE_SECONDS:
+            self._refused_at.pop(home, None)
 
     def _following(
         self,

@@ -156,7 +156,7 @@ class TransactionBase(OperationQueue[K, V]):
         done = yield from store._deciding(
             order,
             lambda view, order: transact(view, order, expectations, leaving),
-            _is_rejected,
+            _rejected,
             (),
             lambda order, error: self._given_up(leaving, order, error),
         )
@@ -357,10 +357,11 @@ def _check_attempts(attempts: int) -> int:
     return attempts
 
 
-def _is_rejected(done: Transacted) -> bool:
-    """Whether the deciding node could not be asked at all."""
-    receipts = done.receipts.values()
-    return bool(receipts) and all(receipt.outcome is Outcome.REJECTED for receipt in receipts)
+def _rejected(done: Transacted) -> WriteReceipt | None:
+    """A receipt, where the deciding node could not be asked at all or turned everything down."""
+    receipts = list(done.receipts.values())
+    are_rejected = all(receipt.outcome is Outcome.REJECTED for receipt in receipts)
+    return receipts[0] if receipts and are_rejected else None
 
 
 def _read_from_home(view: ClusterView, order: WriteOrder, raw: bytes) -> Plan[Found]:

@@ -48,6 +48,8 @@ class Writes(Following[K, V]):
             receipt = yield from write_one(view, order, user_key, raw, record)
         except EpochMoved:
             receipt = None
+        if order.home_first and receipt is not None:
+            self._note_decision(order, receipt)
         if receipt is None or receipt.outcome is not Outcome.COMMITTED:
             chunk = Chunk((user_key,), (raw,), (record.stamp,), (record.encode(),), order)
             (receipt,) = yield from self._see_through(chunk, view, None if receipt is None else (receipt,))
@@ -61,27 +63,35 @@ class Writes(Following[K, V]):
 
         ``receipts``: as the first attempt gave them; None where the deciding node is in another epoch.
         """
+        if receipts:
+            self._note_decision(chunk.order, receipts[0])
         if receipts is not None and all(each.outcome is Outcome.COMMITTED for each in receipts):
             return receipts
         if view.decider is not None:
             return (yield from self._pursue(chunk, view.topology.epoch, receipts))
         home = chunk.order.home
-        # Each of several primaries keeps the later of two stamps, so what may have been lost is sent again as it was.
+        # Each of several primaries keeps the later of two stamps: what may have been lost, or what one of them turned
+        # down, is sent again as it was.
         was_lost = receipts is not None and answer_was_lost(receipts[0], home)
-        if receipts is not None and not was_lost and not (_is_rejected(receipts[0]) and self._home() != home):
+        if receipts is not None and not was_lost and not self._may_go_on_elsewhere(receipts[0], home):
             return receipts
         again = yield from self._deciding(
             self._renewed(chunk.order),
             lambda view, order: write_chunk(view, chunk._replace(order=order)),
-            lambda receipts: _is_rejected(receipts[0]),
+            lambda receipts: receipts[0],
             (home,) if receipts and not was_lost else (),
             lambda order, error: [
                 self._given_up(order, key, stamp, error)
                 for key, stamp in zip(chunk.user_keys, chunk.stamps, strict=True)
             ],
         )
-        may_be_out = was_lost or (receipts is None and chunk.order.reach_others)
+        may_be_out = not _is_rejected(receipts[0]) if receipts else chunk.order.reach_others
         return list(map(_unsure, again)) if may_be_out else again
+
+    def _may_go_on_elsewhere(self, receipt: WriteReceipt, home: str) -> bool:
+        """Whether another of several primaries may take what this one did not."""
+        was_turned_down = _is_rejected(receipt) or is_refusal(receipt.failed.get(home, ""))
+        return was_turned_down and self._home() != home
 
     def _given_up(
         self, order: WriteOrder, user_key: str | bytes, stamp: Stamp, error: RedreplError, at_home_alone: bool = False
@@ -190,15 +200,21 @@ class Writes(Following[K, V]):
         self,
         order: WriteOrder,
         build: Callable[[ClusterView, WriteOrder], Plan[R]],
-        is_rejected: Callable[[R], bool],
+        receipt_of: Callable[[R], WriteReceipt | None],
         tried: tuple[str, ...],
         give_up: Callable[[WriteOrder, RedreplError], R],
     ) -> Plan[R]:
-        """`_following` for writes: where nothing could be sent to the deciding node, go to the next one."""
+        """`_following` for writes: where the deciding node could not be asked, or turned it down, go to the next one.
+
+        ``receipt_of``: one that tells what became of it; None where nothing is to be done elsewhere.
+        """
         while True:
             epoch = self._view.topology.epoch
             result = yield from self._following(order, build, give_up)
-            if not is_rejected(result) or self._base_driver.now() >= order.until:
+            receipt = receipt_of(result)
+            if receipt is not None:
+                self._note_decision(order, receipt)
+            if receipt is None or not _is_rejected(receipt) or self._base_driver.now() >= order.until:
                 return result
             tried = (*tried, order.home)
             if self._view.decider is not None:
@@ -251,7 +267,7 @@ class Writes(Following[K, V]):
             return True
         if view.decider is None:
             home = chunk.order.home
-            return answer_was_lost(receipts[0], home) or (_is_rejected(receipts[0]) and self._home() != home)
+            return answer_was_lost(receipts[0], home) or self._may_go_on_elsewhere(receipts[0], home)
         return any(each.outcome is not Outcome.COMMITTED for each in receipts) and bool(
             Pursuit(chunk, view.topology.epoch, receipts).open()
         )
@@ -294,7 +310,7 @@ class Writes(Following[K, V]):
                 yield from self._deciding(
                     order,
                     lambda view, order: update_one(view, order, user_key, raw, update),
-                    lambda updated: _is_rejected(updated.receipt),
+                    lambda updated: updated.receipt,
                     (),
                     give_up,
                 )
@@ -310,6 +326,7 @@ class Writes(Following[K, V]):
                 except (Unavailable, RequestError) as error:
                     return give_up(order, error)
                 continue
+            self._note_decision(order, updated.receipt)
             if updated.receipt.outcome is Outcome.COMMITTED:
                 return updated
             # A primary that no majority followed may be passed over by the next one, which may have an earlier attempt.

@@ -53,6 +53,24 @@ LOOKOUT = "tests/unit/test_lookout.py"
 
 MUTANTS = (
     Mutant(
+        name="what a primary turns down goes to all copies every time",
+        file="redrepl/doors/foundation.py",
+        old="level, home in refused_at)",
+        new="level, False)",
+        killer="tests/servers/test_refusals.py::"
+        "test_without_another_primary_what_is_refused_is_rejected_and_stays_without_effect",
+        evidence="WriteNotConfirmed",
+    ),
+    Mutant(
+        name="a batch that a primary turns down goes to all copies every time",
+        file="redrepl/plans/operations/batch.py",
+        old="self.order.reach_others and not self.order.home_first",
+        new="self.order.reach_others",
+        killer="tests/servers/test_refusals.py::"
+        "test_without_another_primary_what_is_refused_is_rejected_and_stays_without_effect",
+        evidence="WriteNotConfirmed",
+    ),
+    Mutant(
         name="a walk does not hold the log",
         file="redrepl/plans/copies/upkeep.py",
         old='    return min((hold.id for hold in holds if hold is not None), key=id_order, default="")\n',

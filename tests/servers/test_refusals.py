@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 import redis
 
-from redrepl import Outcome, Unavailable, WriteNotConfirmed, WriteRejected
+from redrepl import AsyncCoordinator, Mode, Outcome, Unavailable, WriteNotConfirmed, WriteRejected
 from redrepl.values.status import Condition
 from tests.servers.conftest import MakeCluster
 from tests.servers.support.cluster import Cluster
@@ -138,5 +139,86 @@ def test_a_condition_that_the_primary_refuses_is_rejected(make_cluster: MakeClus
             store.increment("key", timeout_seconds=0.3)
         with pytest.raises(WriteRejected, match="READONLY"), store.transaction(timeout_seconds=0.3) as transaction:
             transaction.set("key", b"1")
-        with pytest.raises(WriteNotConfirmed, match="READONLY"):
+        with pytest.raises(WriteRejected, match="READONLY"):  # by now it is asked first, alone
             store.set("key", b"1", timeout_seconds=0.3)
+
+
+WRITES: dict[str, Callable[[Any, str], Any]] = {
+    "set": lambda store, key: store.set(key, b"new"),
+    "delete": lambda store, key: store.delete(key),
+    "set_many": lambda store, key: store.set_many({key: b"new", f"{key}-2": b"new"}),
+    "batch": lambda store, key: store.batch().set(key, b"new").execute(),
+    "increment": lambda store, key: store.increment(f"{key}-number"),
+    "transact": lambda store, key: _transact(store, key),
+}
+
+
+def _transact(store: Any, key: str) -> Any:
+    with store.transaction() as transaction:
+        transaction.set(key, b"new")
+
+
+def test_without_another_primary_what_is_refused_is_rejected_and_stays_without_effect(
+    make_cluster: MakeCluster,
+) -> None:
+    """The first write is on its way to all copies when the primary refuses it. From then on it is asked alone first."""
+    cluster = make_cluster(persistence="none", failover="manual", timeout_seconds=0.3)
+    with cluster.open() as store:
+        for kind in WRITES:
+            store.set(kind, b"old", level="all")
+        refuse(cluster, "a", "READONLY")
+        with pytest.raises(WriteNotConfirmed, match="READONLY"):
+            store.set("first", b"new")
+        for kind, write in WRITES.items():
+            with pytest.raises(WriteRejected, match="READONLY You can't write against a read only replica"):
+                write(store, kind)
+        for node in "bc":
+            held = cluster.raw(node).values()
+            assert {key for key, value in held.items() if value == b"new"} == {b"first"}, node
+        cluster.administration.failover(away=["a"])
+        assert [store.get(kind, level="quorum") for kind in WRITES] == [b"old"] * len(WRITES)
+        assert store.set("set", b"again").outcome is Outcome.COMMITTED
+
+
+def test_a_primary_that_takes_writes_again_is_not_asked_alone_for_ever(
+    make_cluster: MakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = make_cluster(persistence="none", failover="manual", timeout_seconds=0.3)
+    with cluster.open() as store, redis.Redis.from_url(cluster["a"].url) as client:
+        client.config_set("maxmemory", 1)
+        for error in (WriteNotConfirmed, WriteRejected):
+            with pytest.raises(error, match="OOM"):
+                store.set("key", b"1")
+        client.config_set("maxmemory", 0)
+        for write in (lambda: store.set("key", b"2", level="all"), lambda: store.set_many({"key": b"3"}, level="all")):
+            assert write()
+        assert store._refused_at
+        monkeypatch.setattr("redrepl.doors.foundation.CARE_SECONDS", 0.0)
+        assert store.set("key", b"4", level="all").outcome is Outcome.COMMITTED
+        assert not store._refused_at
+        assert cluster.values_everywhere() == {b"key": b"4"}
+
+
+def test_another_of_several_primaries_takes_what_one_refuses(make_cluster: MakeCluster) -> None:
+    cluster = make_cluster(persistence="none", mode=Mode.MULTI_PRIMARY)
+    with cluster.open(home="a") as store:
+        refuse(cluster, "a", "READONLY")
+        for kind, write in WRITES.items():
+            write(store, kind)
+        assert store.set("last", b"new").acked == {"b", "c"}
+
+
+def test_tasks_are_told_that_what_is_refused_has_no_effect(make_cluster: MakeCluster) -> None:
+    cluster = make_cluster(persistence="none", failover="manual", timeout_seconds=0.3)
+
+    async def go() -> list[type]:
+        async with AsyncCoordinator[str, bytes](cluster.configuration()) as store:
+            with pytest.raises(WriteNotConfirmed, match="READONLY"):
+                await store.set("first", b"new")
+            calls = [store.set(f"key-{number}", b"new") for number in range(5)]
+            return [type(each) for each in await asyncio.gather(*calls, return_exceptions=True)]
+
+    cluster.open().set("standing", b"old", level="all")
+    refuse(cluster, "a", "READONLY")
+    assert asyncio.run(go()) == [WriteRejected] * 5
+    assert cluster.raw("b").values().keys() == {b"standing", b"first"}

@@ -231,7 +231,7 @@ class _Batch:
     held: the other copies that answered in a round, each with the keys that it does not hold as they were sent (by
         place in that round) and the stamp that stands there instead, None where it refused the key.
     restamped: what the deciding node gave later stamps; ``second_position`` is their place in the second round.
-    until: when to look at it again if nothing happens.
+    until: when to look at it again if nothing happens. ``_has_spread``: the other copies were, or are to be, sent it.
     """
 
     def __init__(self, view: ClusterView, chunk: Chunk, first_tag: int) -> None:
@@ -244,6 +244,7 @@ class _Batch:
         self._untouched: set[str] = set()
         self._may_have_it: set[str] = set()
         self._first_tag = first_tag
+        self._has_spread = self.order.reach_others and not self.order.home_first
         self._calls = {FIRST_ROUND: view.write_many_call(chunk.keys, chunk.records)}
         self.due: list[tuple[str, int]] = []
         self.decided = False
@@ -257,8 +258,8 @@ class _Batch:
         self.resend_at = 0.0
 
     def opening(self) -> tuple[Request, ...]:
-        """The chunk for all nodes at once; at ASYNC for the deciding one alone."""
-        targets = (self.order.home, *self.others) if self.order.reach_others else (self.order.home,)
+        """The chunk for all nodes at once; for the deciding one alone at ASYNC, or where that is to be asked first."""
+        targets = (self.order.home, *self.others) if self._has_spread else (self.order.home,)
         return tuple([self._request(node, FIRST_ROUND) for node in targets])
 
     def _request(self, node: str, turn: int) -> Request:
@@ -298,11 +299,14 @@ class _Batch:
 
     def _take_decision(self, content: Answer) -> None:
         """The deciding node's answer."""
+        if content != 1 and content[0] != b"some":
+            order = self.order._replace(reach_others=self._has_spread)
+            raise verdict_error(self.view, order, self.order.home, content, content[1])
         self.decided = True
+        if self.order.reach_others and not self._has_spread:
+            self._has_spread, self.due = True, [(node, FIRST_ROUND) for node in self.others]
         if content == 1:
             return
-        if content[0] != b"some":
-            raise verdict_error(self.view, self.order, self.order.home, content, content[1])
         for index, verdict, stamp in _exceptions(content):
             if verdict == b"ok":
                 self.second_position[index] = len(self.restamped)
@@ -320,7 +324,7 @@ class _Batch:
         records = [stamp.encode() + self.chunk.records[i][STAMP_BYTES:] for i, stamp in self.restamped.items()]
         keys = [self.chunk.keys[i] for i in self.restamped]
         self._calls[SECOND_ROUND] = self.view.write_many_call(keys, records)
-        self.due = [(node, SECOND_ROUND) for node in self.others]
+        self.due += [(node, SECOND_ROUND) for node in self.others]
 
     def _take_answer(self, reply: Reply) -> None:
         """Another copy's answer: which keys it does not hold as they were sent."""
@@ -434,14 +438,14 @@ class _Batch:
     def turned_down(self, event: Reply | Failure) -> list[WriteReceipt]:
         """The deciding node stored nothing; what was sent to others may be there, undecided."""
         reason = describe_refusal(event.content) if isinstance(event, Reply) else event.reason
-        return self._undecided(Failure(event.node, event.tag, reason, self.order.reach_others, event.at))
+        return self._undecided(Failure(event.node, event.tag, reason, self._has_spread, event.at))
 
     def _refused(self) -> list[WriteReceipt] | None:
         """Receipts, where the deciding node did nothing and it is known of all others if they did."""
         if self.refusal is None:
             return None
         answered = self._untouched | self._may_have_it | self.held[FIRST_ROUND].keys() | self.failed[FIRST_ROUND].keys()
-        is_known = not self.order.reach_others or answered.issuperset(self.others)
+        is_known = not self._has_spread or answered.issuperset(self.others)
         return self._undecided(self.refusal) if is_known else None
 
     def _undecided(self, event: Failure) -> list[WriteReceipt]:
@@ -450,7 +454,7 @@ class _Batch:
         failed = {**waiting, **self.failed[FIRST_ROUND], event.node: event.reason}
         sent = event.sent or bool(self.held[FIRST_ROUND])
         if self.refusal is not None:
-            sent = self.order.reach_others and not (self._untouched - self._may_have_it).issuperset(self.others)
+            sent = self._has_spread and not (self._untouched - self._may_have_it).issuperset(self.others)
         if not sent:
             failed = {**dict.fromkeys(self.others, f"not sent: {event.node} cannot be used"), **failed}
         outcome = Outcome.UNKNOWN if sent else Outcome.REJECTED

@@ -11,13 +11,12 @@ from typing import NamedTuple
 from redrepl.plans.operations.read import read_confirmed
 from redrepl.plans.operations.tally import Tally
 from redrepl.plans.operations.watch import ask_decider
-from redrepl.plans.operations.write import WriteOrder, is_closed, receipt, spread_decided, verdict_error
+from redrepl.plans.operations.write import WriteOrder, is_closed, receipt, spread_decided, unanswered, verdict_error
 from redrepl.plans.view import ClusterView, describe_refusal
 from redrepl.values.effects import DeadlinePassed, Failure, Plan, Reply, ScriptCall
 from redrepl.values.errors import RequestError
 from redrepl.values.operation import EXPIRE
-from redrepl.values.reasons import is_refusal
-from redrepl.values.receipt import Outcome, WriteReceipt
+from redrepl.values.receipt import WriteReceipt
 from redrepl.values.record import NO_DEADLINE, Record, parse_record
 from redrepl.values.stamp import NO_STAMP, Stamp
 
@@ -53,7 +52,7 @@ def update_one(
     event = yield from ask_decider(view, order.home, call, order.started, order.until)
     if not isinstance(event, Reply):
         assert isinstance(event, (Failure, DeadlinePassed))
-        return Updated(_unanswered(view, order, user_key, update.stamp, event), None)
+        return Updated(unanswered(view, order, user_key, update.stamp, event), None)
     if is_closed(event.content, view.epoch):
         return Updated(_turned_down(view, order, user_key, update.stamp, event), None)
     verdict, detail = event.content[0], event.content[1]
@@ -85,16 +84,4 @@ def _turned_down(
     view: ClusterView, order: WriteOrder, user_key: str | bytes, stamp: Stamp, reply: Reply
 ) -> WriteReceipt:
     reason = describe_refusal(reply.content)
-    return _unanswered(view, order, user_key, stamp, Failure(reply.node, reply.tag, reason, False, reply.at))
-
-
-def _unanswered(
-    view: ClusterView, order: WriteOrder, user_key: str | bytes, stamp: Stamp, event: Failure | DeadlinePassed
-) -> WriteReceipt:
-    tally = Tally(view.others[order.home], order.required)
-    sent = not isinstance(event, Failure) or (event.sent and not is_refusal(event.reason))
-    tally.fails(order.home, event.reason if isinstance(event, Failure) else "no answer in time")
-    answer = receipt(tally, order, user_key, stamp, event.at)
-    nobody: frozenset[str] = frozenset()
-    outcome = Outcome.UNKNOWN if sent else Outcome.REJECTED
-    return answer._replace(outcome=outcome, pending=nobody)
+    return unanswered(view, order, user_key, stamp, Failure(reply.node, reply.tag, reason, False, reply.at))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from redrepl.plans.operations.tally import Standing, Tally
-from redrepl.plans.operations.watch import watching
+from redrepl.plans.operations.watch import ask_decider, watching
 from redrepl.plans.view import ClusterView, Overtaken, describe_refusal, foreign_value, refusal_error
 from redrepl.values.effects import DeadlinePassed, Event, Exchange, Failure, Plan, Reply, Request, ScriptCall
 from redrepl.values.errors import ClockSkew, RedreplError
@@ -36,6 +36,7 @@ class WriteOrder(NamedTuple):
     home: the node that decides (the primary, or the one of several primaries that this client uses).
     required: other copies that must confirm. reach_others: False at ASYNC, where the workers bring it to the others.
     started, until: the driver's clock, seconds. level: what ``required`` follows from when the topology changes.
+    home_first: the others get it when ``home`` has taken it, since that turned down what was written lately.
     """
 
     home: str
@@ -44,6 +45,7 @@ class WriteOrder(NamedTuple):
     started: float
     until: float
     level: ConsistencyLevel | int | None = None
+    home_first: bool = False
 
 
 def write_one(
@@ -54,6 +56,8 @@ def write_one(
     Raises EpochMoved (nothing happened on the deciding node: repeat with the same record), ClockSkew,
     NotAReplicatedRecord.
     """
+    if order.home_first:
+        return (yield from _write_home_first(view, order, user_key, key, record))
     home, call, stamp = order.home, view.write_call(key, record.encode()), record.stamp
     targets = view.from_home[home] if order.reach_others else (home,)
     patient_until = order.started + view.patience_seconds
@@ -106,6 +110,22 @@ def _go_on(spread: _Spread, holders: list[str], event: Event) -> Plan[WriteRecei
         event = yield effect
 
 
+def _write_home_first(
+    view: ClusterView, order: WriteOrder, user_key: str | bytes, key: bytes, record: Record
+) -> Plan[WriteReceipt]:
+    """Write one record in two round trips: no copy gets what the deciding node turns down, so that has no effect."""
+    call = view.write_call(key, record.encode())
+    spread = _Spread(view, order._replace(reach_others=False), user_key, key, record, call)
+    event = yield from ask_decider(view, order.home, call, order.started, order.until)
+    if not isinstance(event, Reply):
+        assert isinstance(event, (Failure, DeadlinePassed))
+        return unanswered(view, order, user_key, record.stamp, event)
+    if (turned_down := spread.take_decision(event)) is not None:
+        return turned_down
+    spread.order = order
+    return (yield from _spread_out(spread, event.at))
+
+
 def spread_decided(
     view: ClusterView,
     order: WriteOrder,
@@ -118,6 +138,11 @@ def spread_decided(
     """Bring a record that the deciding node has stored to the other copies. ``is_smaller``: than what it replaced."""
     spread = _Spread(view, order, user_key, key, record, view.write_call(key, record.encode(), is_smaller))
     spread.tally.decided = record.stamp
+    return (yield from _spread_out(spread, at))
+
+
+def _spread_out(spread: _Spread, at: float) -> Plan[WriteReceipt]:
+    """Bring what the deciding node has taken to the copies that were not asked yet."""
     spread.begin_second_round()
     event: Reply | Failure | DeadlinePassed | None = None
     is_fresh = True
@@ -325,6 +350,18 @@ def clock_error(node: str, refusal: str, reached_others: bool) -> ClockSkew:
         f"and the node, and do not repeat it with an earlier stamp",
         {node: refusal},
     )
+
+
+def unanswered(
+    view: ClusterView, order: WriteOrder, user_key: str | bytes, stamp: Stamp, event: Failure | DeadlinePassed
+) -> WriteReceipt:
+    """The receipt of what the deciding node alone was asked, and gave no answer to that is one of the script's."""
+    tally = Tally(view.others[order.home], order.required)
+    sent = not isinstance(event, Failure) or (event.sent and not is_refusal(event.reason))
+    tally.fails(order.home, event.reason if isinstance(event, Failure) else "no answer in time")
+    answer = receipt(tally, order, user_key, stamp, event.at)
+    outcome = Outcome.UNKNOWN if sent else Outcome.REJECTED
+    return answer._replace(outcome=outcome, pending=frozenset())
 
 
 def may_be_sent_again(event: Failure) -> bool:
