@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 from redrepl.doors.following import Following, as_unavailable
 from redrepl.doors.foundation import K, Limits, R, V
-from redrepl.plans.operations.read import Found, read_confirmed, read_decider, read_one
+from redrepl.plans.operations.mending import read_mended
+from redrepl.plans.operations.read import Found, read_decider, read_one
 from redrepl.plans.operations.read_many import read_many_from, width_of
 from redrepl.plans.operations.write import WriteOrder
 from redrepl.plans.scan import SCAN_START, scan_names
@@ -105,7 +106,7 @@ class Reads(Following[K, V]):
     def _confirmed(self, keys: Sequence[bytes], order: WriteOrder) -> Plan[list[Found]]:
         confirmed = yield from self._reading(
             order,
-            lambda view, order: read_confirmed(
+            lambda view, order: read_mended(
                 view, order.home, keys, order.required, order.until, self._clock.physical.micros()
             ),
         )

@@ -19,6 +19,7 @@ FOR_UPKEEP = b"upkeep"
 """Where records may be read: on active members alone, or for upkeep on syncing and fenced ones too."""
 
 _GROWTH = 4
+_IN_DOUBT = "in doubt"
 _DISCARDED = (limits.DISCARDED_ENTRIES, limits.DISCARDED_BYTES)
 
 
@@ -42,6 +43,10 @@ class Overtaken(EpochMoved):
 
 class Refused(Unavailable):
     """A node is no member, or one of the caller's own epoch that does not serve. Who reads looks for another."""
+
+
+class InDoubt(Refused):
+    """The primary has nothing under a key, and its clock was ahead: it does not know whether that is so."""
 
 
 class ClusterView:
@@ -191,6 +196,8 @@ def refusal_error(content: list[bytes], node: str, epoch: bytes) -> RedreplError
     evidence = {node: f"epoch {found}, {state}"}
     if found.encode() != epoch:
         return EpochMoved(f"node {node!r} is in epoch {found}, the caller in epoch {epoch.decode()}", evidence)
+    if state.startswith(_IN_DOUBT):
+        return InDoubt(f"node {node!r} is {state} and does not serve", evidence)
     return Refused(f"node {node!r} is {state} and does not serve", evidence)
 
 

@@ -76,6 +76,9 @@ CHUNKS_IN_FLIGHT: Final = 3
 """Chunks of a batch on their way at once: nodes have work while the client makes the next chunk ready, and memory holds
 no more of them."""
 
+LOOKED_AT_NAMES: Final = 20_000
+"""Names in a log that are looked at for what a primary lost: some milliseconds of a server's time."""
+
 MAX_UNSENT_BYTES: Final = 8 * 1024 * 1024
 """Bytes waiting for a connection besides its largest CHUNKS_IN_FLIGHT requests, which somebody may still wait for; a
 node that lets more pile up, by taking less than the others do, counts as failed."""

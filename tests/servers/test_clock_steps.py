@@ -123,6 +123,23 @@ def test_a_primary_that_refused_somebody_while_it_was_ahead_is_compared(cluster:
     assert_all_there(cluster)
 
 
+@pytest.mark.parametrize("is_noted", [False, True])
+def test_what_a_primary_dropped_unseen_is_mended_by_a_quorum_read(cluster: Cluster, is_noted: bool) -> None:
+    """No worker looks: the reads alone bring it back, also where the primary's time was noted."""
+    store = sessions(cluster)
+    cluster.settle()
+    cluster["a"].set_clock(DAYS)
+    if is_noted:
+        wait_until(lambda: is_refused(store), 20, "a refuses what is too old by its clock")
+    wait_until(lambda: dropped(cluster, "a"), 20, "a drops what has a deadline")
+    cluster["a"].set_clock(0)
+    wait_until(lambda: store.get(KEYS[0], level="quorum") == b"1", 20, "a read by a clock that is right again")
+    assert store.get_many(KEYS, level="quorum") == dict.fromkeys(KEYS, b"1")
+    assert_all_there(cluster)
+    assert set(cluster.raw("a").records()) >= {key.encode() for key in KEYS}
+    cluster.settle()
+
+
 def test_keys_written_while_the_primary_was_ahead_can_be_written_afterwards(cluster: Cluster) -> None:
     """They hold stamps of the future; what the primary makes of a write is for its replicas to take."""
     cluster["a"].set_clock(HOUR)

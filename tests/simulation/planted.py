@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from redrepl.doors import reads, writes
+from redrepl.doors import writes
 from redrepl.edges.admission import Admission
 from redrepl.plans.copies import undecided
 from redrepl.plans.copies.copying import Copier
 from redrepl.plans.epochs import change_members, clocks, failover
-from redrepl.plans.operations import read, write
+from redrepl.plans.operations import mending, read, write
 from redrepl.values.report import NodeReport
 from tests.simulation.settings import PROFILES
 from tests.simulation.simulation import Result, Verdict, simulate
@@ -101,7 +101,7 @@ def _send_the_mark_alone(copier: Copier, wanted: Any, mark: Any = None) -> Any:
 BUGS = (
     Bug("a write without a guard", "mixed", 1000, _without_guard, quick=False),
     Bug("acknowledged by the primary alone", "mixed", 1000, patches=((writes, "write_one", _write_alone),)),
-    Bug("a QUORUM read without confirmation", "mixed", 1000, patches=((reads, "read_confirmed", _read_alone),)),
+    Bug("a QUORUM read without confirmation", "mixed", 1000, patches=((mending, "read_confirmed", _read_alone),)),
     Bug("the primary keeps the later stamp instead of restamping", "clocks", 100, _without_restamping),
     Bug("a failover with one member", "mixed", 2000, patches=((failover, "majority_of", lambda _: 1),), quick=False),
     Bug(

@@ -65,7 +65,9 @@ def settle(
     young: dict[bytes, Stamp] = {}
     replaced = 0
     for name, header in zip(ahead, on_replica, strict=True):
-        if header in (b"", FOREIGN) or _is_past_deadline(header, now_micros):
+        # By the time of the look, at which the primary's clock was compared with the others': what is passed over here
+        # must not come to life again by a clock that is set back.
+        if header in (b"", FOREIGN) or _is_past_deadline(header, min(now_micros, primary.now_millis * 1000)):
             continue
         if not on_primary[name] and _is_purged(header, primary):
             yield from _purge(view, primary, replica, name, header, steps)

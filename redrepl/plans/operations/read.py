@@ -5,7 +5,7 @@ See docs/protocol.md, section 4. Many keys from one copy or several: `read_many`
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from redrepl.plans.operations.refusals import Refusals
@@ -106,7 +106,7 @@ class Confirmed(NamedTuple):
     """Records that enough copies hold, in the order of the keys.
 
     node: whose records they are. holders: the copies that hold all of them, or later ones. repaired: records pushed to
-    lagging copies.
+    lagging copies. shown: headers that other copies had answered by then.
     """
 
     records: list[Record | None]
@@ -114,6 +114,7 @@ class Confirmed(NamedTuple):
     holders: frozenset[str]
     repaired: int
     at: float
+    shown: Mapping[str, Sequence[bytes]]
 
 
 def read_confirmed(
@@ -140,7 +141,8 @@ def read_confirmed(
             if effect.requests:
                 # Enough copies hold it; the others get it too, and nobody is waited for.
                 yield effect._replace(until=event.at)
-            return Confirmed(reading.records, reading.source, reading.holders(), reading.repaired, event.at)
+            holders = reading.holders()
+            return Confirmed(reading.records, reading.source, holders, reading.repaired, event.at, reading.shown)
         if reading.is_lost():
             raise reading.unconfirmed("cannot be confirmed")
 
@@ -171,6 +173,7 @@ class _ConfirmedRead:
         self.required = required
         self.records: list[Record | None] | None = None
         self.held: dict[str, list[Stamp]] = {}
+        self.shown: dict[str, Sequence[bytes]] = {}
         self.failed: dict[str, str] = {}
         self.repairing: dict[str, _Repair] = {}
         self.repaired = 0
@@ -237,7 +240,8 @@ class _ConfirmedRead:
         elif reply.tag == _RECORDS:
             self._take_records(node, content[1:])
         elif reply.tag == _HEADERS:
-            self.held[node] = [Stamp.parse(header[:STAMP_BYTES]) if header else NO_STAMP for header in content[1:]]
+            self.shown[node] = headers = content[1:]
+            self.held[node] = [Stamp.parse(header[:STAMP_BYTES]) if header else NO_STAMP for header in headers]
         elif node not in self.repairing:
             return  # it was lost meanwhile
         elif content == 1 or self._reads_alike(node, content):

@@ -1,0 +1,133 @@
+"""A confirmed read that finds nothing on the primary, where another copy holds a live record.
+
+The primary may have lost it: by a clock that was ahead and dropped what has a deadline, or by somebody's hand. Where
+the logs prove that it had exactly this record, it gets it back, and the read begins again (docs/protocol.md, 4.1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+from redrepl.plans.operations.read import Confirmed, read_confirmed
+from redrepl.plans.scan import FOREIGN
+from redrepl.plans.view import ClusterView, InDoubt, ask
+from redrepl.values import limits
+from redrepl.values.effects import Answer, Command, DeadlinePassed, Exchange, Plan, Reply, Request, ScriptCall
+from redrepl.values.record import NO_DEADLINE, VALUE
+from redrepl.values.stamp import STAMP_BYTES
+
+_POSITIONS: Final = 3
+"""Fields in an answer of the script `vouch` between its verdict and the records."""
+
+
+def read_mended(
+    view: ClusterView, home: str, keys: Sequence[bytes], required: int, until: float, now_micros: int
+) -> Plan[Confirmed]:
+    """`read_confirmed`, after which the primary has again what it is proved to have lost of these keys.
+
+    now_micros: the client's clock. What cannot be proved reads as absent, because only the primary decides. A primary
+    whose clock is known to have been ahead answers nothing instead, as `read_confirmed` says.
+    """
+    reading = read_confirmed(view, home, keys, required, until, now_micros)
+    if view.decider is None or not required:
+        return (yield from reading)
+    try:
+        confirmed = yield from reading
+    except InDoubt:
+        shown = yield from _ask_others(view, home, keys, required, until)
+        lost = _lost(keys, range(len(keys)), shown, now_micros)
+        if not lost or not (yield from _mend_all(view, home, lost, until, now_micros)):
+            raise
+    else:
+        if None not in confirmed.records:
+            return confirmed
+        absent = [place for place, record in enumerate(confirmed.records) if record is None]
+        lost = _lost(keys, absent, confirmed.shown, now_micros)
+        if not lost or not (yield from _mend_all(view, home, lost, until, now_micros)):
+            return confirmed
+    return (yield from read_confirmed(view, home, keys, required, until, now_micros))
+
+
+def _lost(
+    keys: Sequence[bytes], absent: Sequence[int], shown: Mapping[str, Sequence[bytes]], now_micros: int
+) -> dict[str, list[bytes]]:
+    """Keys that the primary may have lost, by the copy that shows the latest record of each, where that is live."""
+    lost: dict[str, list[bytes]] = {}
+    for place in absent:
+        found = [(headers[place][:STAMP_BYTES], node) for node, headers in shown.items() if headers[place] != FOREIGN]
+        stamp, node = max(found, default=(b"", ""))
+        if stamp and _is_live(shown[node][place], now_micros):
+            lost.setdefault(node, []).append(keys[place])
+    return lost
+
+
+def _is_live(header: bytes, now_micros: int) -> bool:
+    deadline = int(header[23:35], 16)
+    return header[22:23] == VALUE and (deadline == NO_DEADLINE or deadline * 1000 > now_micros)
+
+
+def _ask_others(
+    view: ClusterView, home: str, keys: Sequence[bytes], required: int, until: float
+) -> Plan[dict[str, Sequence[bytes]]]:
+    """Headers of as many other copies as must confirm a read, or of those that answer in time."""
+    call = view.headers_call([view.layout.data(key) for key in keys])
+    left, shown = len(view.others[home]), dict[str, Sequence[bytes]]()
+    effect = Exchange(tuple(Request(node, call) for node in view.others[home]), until, fresh=True)
+    while left and len(shown) < required:
+        event = yield effect
+        effect = Exchange((), until)
+        if isinstance(event, DeadlinePassed):
+            break
+        left -= 1
+        if isinstance(event, Reply) and event.content[0] == b"ok":
+            shown[event.node] = event.content[1:]
+    return shown
+
+
+def _mend_all(
+    view: ClusterView, home: str, lost: Mapping[str, Sequence[bytes]], until: float, now_micros: int
+) -> Plan[int]:
+    """Have the primary take back what copies vouch for; answers how many records it stored."""
+    stored = 0
+    for copy, keys in lost.items():
+        while keys:
+            vouched = yield from _vouch(view, home, copy, keys, until)
+            if not vouched.keys:
+                break
+            stored += yield from _mend(view, home, vouched, until, now_micros)
+            keys = keys[len(vouched.keys) :]
+    return stored
+
+
+class _Vouched(NamedTuple):
+    """What a copy answered for the first of some keys: positions and records of the script `vouch`."""
+
+    copy: str
+    keys: Sequence[bytes]
+    answer: Sequence[bytes]
+
+
+def _vouch(view: ClusterView, home: str, copy: str, keys: Sequence[bytes], until: float) -> Plan[_Vouched]:
+    layout, primary = view.layout, view.position_fields[home]
+    arguments = (view.epoch, primary, limits.LOOKED_AT_NAMES, limits.BATCH_BYTES)
+    names = tuple(layout.data(key) for key in keys)
+    call = ScriptCall("vouch", (layout.member, layout.log, layout.cursors, layout.marks, *names), arguments)
+    answer = (yield from _answer(copy, call, until))[1:]
+    return _Vouched(copy, keys[: max(0, len(answer) - _POSITIONS) // 2], answer)
+
+
+def _mend(view: ClusterView, home: str, vouched: _Vouched, until: float, now_micros: int) -> Plan[int]:
+    layout, copy = view.layout, view.position_fields[vouched.copy]
+    positions, records = vouched.answer[:_POSITIONS], vouched.answer[_POSITIONS:]
+    arguments: tuple[bytes | int, ...] = (view.epoch, now_micros, copy, *positions, limits.LOOKED_AT_NAMES, *records)
+    names = tuple(layout.data(key) for key in vouched.keys)
+    call = ScriptCall("mend", (layout.member, layout.log, layout.marks, *names), arguments)
+    answer = yield from _answer(home, call, until)
+    return answer[1] if answer else 0
+
+
+def _answer(node: str, command: Command, until: float) -> Plan[Answer]:
+    """A node's answer, nothing where it refused or none came: then nothing is proved."""
+    event = yield ask(node, command, until)
+    return event.content if isinstance(event, Reply) and event.content[0] == b"ok" else []
