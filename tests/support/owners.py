@@ -12,7 +12,8 @@ from tests.support.processes import all_gone, process_is_gone
 from tests.support.waiting import wait_until
 
 PROLOGUE = """
-import json, os, sys
+import json, os, signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it would come ignored
 from redrepl.embedded import EmbeddedCluster, EmbeddedServer
 from redrepl.embedded.watchdog import watchdog
 binary = sys.argv[1]
