@@ -10,10 +10,11 @@ later stands nobody can tell whether the write took effect before that, and its 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from redrepl.doors.foundation import BETWEEN_EPOCHS_SECONDS, Foundation, K, Outage, R, V
 from redrepl.plans.operations.batch import Chunk, write_chunk
+from redrepl.plans.operations.cut_off import cut_off
 from redrepl.plans.operations.read import Confirmed, read_confirmed
 from redrepl.plans.operations.watch import watching
 from redrepl.plans.operations.write import WriteOrder
@@ -112,7 +113,7 @@ class Following(Foundation[K, V]):
                 return None
             try:
                 records = yield from self._look_up(pursuit, view, self._renewed(pursuit.order))
-                if view.topology.epoch > pursuit.epoch or not pursuit.open():
+                if not pursuit.may_still_arrive or not pursuit.open():
                     return records[0] if records else None
                 yield from self._pause_between_looks(pursuit)
             except (EpochMoved, Unavailable) as error:
@@ -158,6 +159,9 @@ class Following(Foundation[K, V]):
         pursuit = Pursuit(chunk, self._view.topology.epoch, lost)
         yield from self._look_into_all(pursuit, is_unit)
         told = dict(zip(last.values(), pursuit.receipts(), strict=True))
+        if pursuit.never_arrived:
+            are_lost = [answer_was_lost(receipt, home) for receipt in receipts]
+            told = {n: receipts[n]._replace(outcome=Outcome.REJECTED) for n, is_lost in enumerate(are_lost) if is_lost}
         is_proof = not (is_unit and pursuit.not_there)
         found = {chunk.keys[place]: record for place, record in pursuit.found.items() if is_proof}
         return [told.get(index, receipt) for index, receipt in enumerate(receipts)], found
@@ -204,7 +208,8 @@ class Following(Foundation[K, V]):
                 return  # it cannot be told in this epoch: unknown is the truth
             # One record that is found tells that the call was carried out.
             is_told = bool(pursuit.found) and not (is_unit and pursuit.not_there)
-            if is_told or view.topology.epoch > pursuit.epoch:
+            if is_told or not pursuit.may_still_arrive:
+                pursuit.never_arrived = view.topology.epoch == pursuit.epoch and pursuit.is_nothing_there()
                 return
             yield from self._pause_between_looks(pursuit)
 
@@ -212,11 +217,14 @@ class Following(Foundation[K, V]):
         """Read what stands for those writes that copies may have got.
 
         What the primary does not have nobody needs to confirm. What it has must be confirmed as the writes ask for.
-        In the epoch in which they were sent, what it does not have it may take yet: then nothing is concluded.
+        In the epoch in which they were sent, what it does not have it may take yet, unless it ends the connection on
+        which it was sent: then nothing is concluded.
         """
-        pursuit.may_still_arrive = view.topology.epoch == pursuit.epoch
         pursuit.not_there.clear()
         indexes = pursuit.in_doubt(view)
+        pursuit.may_still_arrive = view.topology.epoch == pursuit.epoch
+        if pursuit.may_still_arrive and indexes and order.home == pursuit.order.home:
+            pursuit.may_still_arrive = not (yield from cut_off(view, order, pursuit.failures(indexes)))
         records: list[Record | None] = []
         if indexes and not pursuit.were_taken_by(order.home, indexes):
             keys = [pursuit.chunk.keys[index] for index in indexes]
@@ -282,7 +290,8 @@ class Pursuit:
     may_be_out: some copy may have got it. order, epoch: those of the last attempt. settled_epoch: it is known what
     became of the writes in all epochs before this one. also_as: other stamps under which these writes were tried.
     looks: how often they were looked for in vain, in the epoch in which they were sent. found: records that stand under
-    the stamps of writes, by their place. not_there: those that the last look did not find.
+    the stamps of writes, by their place. not_there: those that the last look did not find. may_still_arrive: these may
+    be on their way. never_arrived: nothing is there, nor ever will be.
     """
 
     def __init__(
@@ -300,7 +309,7 @@ class Pursuit:
         self._final: set[int] = set()
         self._why = "it is in a later epoch"
         self.looks = 0
-        self.may_still_arrive = False
+        self.may_still_arrive = self.never_arrived = False
         self.found: dict[int, Record] = {}
         self.not_there: set[int] = set()
         reached_others = chunk.order.reach_others
@@ -331,6 +340,14 @@ class Pursuit:
         if any(is_refusal(self._known_failure(index)) for index in opened):
             return False
         return not any(self.may_be_out[index] or self.is_absent(index) for index in opened)
+
+    def failures(self, indexes: Iterable[int]) -> list[str]:
+        """Why the deciding node gave no answer to these."""
+        return list(map(self._known_failure, indexes))
+
+    def is_nothing_there(self) -> bool:
+        """Whether the last look found none of these writes."""
+        return len(self.not_there) == len(self.chunk.keys)
 
     def _known_failure(self, index: int) -> str:
         receipt = self._known[index]

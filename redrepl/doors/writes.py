@@ -21,7 +21,7 @@ from redrepl.values.errors import (
     WriteNotConfirmed,
     WriteRejected,
 )
-from redrepl.values.reasons import is_refusal
+from redrepl.values.reasons import LOST, is_refusal
 from redrepl.values.receipt import Outcome, WriteReceipt
 from redrepl.values.record import NO_DEADLINE, TOMBSTONE, VALUE, Record
 from redrepl.values.stamp import Stamp
@@ -388,7 +388,9 @@ def _failure(receipt: WriteReceipt, receipts: Sequence[WriteReceipt]) -> WriteNo
     what = f"write of {receipt.key!r}" if len(receipts) == 1 else f"write of {failed} of {len(receipts)} keys"
     if receipt.outcome is Outcome.REJECTED:
         refused = any(map(is_refusal, receipt.failed.values()))
-        why = "no copy that was asked takes writes now" if refused else "nothing was sent"
+        did_not_arrive = any(LOST in reason for reason in receipt.failed.values())
+        why = "it did not arrive" if did_not_arrive else "nothing was sent"
+        why = "no copy that was asked takes writes now" if refused else why
         return WriteRejected(f"{what} was rejected: {why}", receipt, receipts=receipts)
     held = ", ".join(sorted(receipt.acked)) or "no copy"
     needed = f"needs {receipt.required} {'copy' if receipt.required == 1 else 'copies'} besides the primary"

@@ -18,7 +18,7 @@ from redrepl.edges.opening import NodeGate
 from redrepl.edges.switchboard import Run, Switchboard, size_of
 from redrepl.values import limits
 from redrepl.values.effects import DeadlinePassed, Event, Exchange, Plan, Progress, Reply, Request
-from redrepl.values.reasons import LOST
+from redrepl.values.reasons import lost_connection
 
 R = TypeVar("R")
 IDLE_CHECK_SECONDS = 0.01
@@ -138,7 +138,7 @@ class Channel(Switchboard):
         try:
             connection.send(data)
         except OSError as error:
-            self._drop(connection, f"{LOST}: {error}")
+            self._drop(connection, lost_connection(error, connection.client_id))
             return
         if connection.unsent:
             self._keep_unsent(connection)
@@ -169,7 +169,7 @@ class Channel(Switchboard):
         try:
             connection.flush_backlog()
         except OSError as error:
-            self._drop(connection, f"{LOST}: {error}")
+            self._drop(connection, lost_connection(error, connection.client_id))
             return
         if not connection.unsent:
             self._unsent.discard(connection)

@@ -47,13 +47,15 @@ class NodeConnection:
     """A socket that does not block, with its parser and the replies it owes, in order.
 
     proven_at: when the last request that was answered left: the way there was open then. took_at: when it last took
-    some of what had waited for it in `unsent`. Both by the monotonic clock, in seconds.
+    some of what had waited for it in `unsent`. Both by the monotonic clock, in seconds. client_id: what the server
+    calls this connection, None where that is not known.
     """
 
     __slots__ = (
         "_is_tls",
         "_received",
         "_sock",
+        "client_id",
         "fileno",
         "is_closed",
         "node",
@@ -65,8 +67,9 @@ class NodeConnection:
         "unsent",
     )
 
-    def __init__(self, node: str, sock: socket.socket, run_id: str) -> None:
+    def __init__(self, node: str, sock: socket.socket, run_id: str, client_id: int | None = None) -> None:
         sock.setblocking(False)
+        self.client_id = client_id
         self.node = node
         self.run_id = run_id
         self.fileno = sock.fileno()
@@ -164,13 +167,13 @@ def open_connection(
         sock, connection._sock = connection._sock, None
         try:
             waited_seconds = max(answer_seconds, _ROUND_TRIPS * (time.monotonic() - began))
-            found, answered_seconds = introduce(sock, endpoint, connection, admission, waited_seconds)
+            found, answered_seconds, client_id = introduce(sock, endpoint, connection, admission, waited_seconds)
             round_trip.note(answered_seconds)
         except BaseException:
             sock.close()
             raise
         _keep_alive(sock)
-        return NodeConnection(endpoint.node, sock, found.actual_run_id)
+        return NodeConnection(endpoint.node, sock, found.actual_run_id, client_id)
     except (RedisError, OSError, hiredis.ProtocolError) as error:
         raise NodeUnusable(describe_error(endpoint, error, waited_seconds)) from error
     finally:

@@ -16,6 +16,9 @@ from redrepl.plans.inspect import run_id_in
 
 _RECEIVE_BYTES = 65536
 
+_CLIENT_ID = (b"CLIENT", b"ID")
+"""Asked for the case that the connection is lost. A login that may not ask this can do without."""
+
 
 class NodeUnusable(Exception):
     """A node could not be reached or does not admit us; the text says why."""
@@ -23,26 +26,26 @@ class NodeUnusable(Exception):
 
 def introduce(
     sock: socket.socket, endpoint: Endpoint, options: Any, admission: Admission, timeout_seconds: float
-) -> tuple[Membership, float]:
-    """Log in, select the database, pass the admission check, load missing scripts: what the node says, and how long it
-    took to say it, in seconds.
+) -> tuple[Membership, float, int | None]:
+    """Log in, select the database, pass the admission check, load missing scripts: what the node says, how long it
+    took to say it, in seconds, and what it calls this connection, where the login may ask that.
 
     options: redis-py's connection, for its user name, password, database and client name. timeout_seconds: for each
     answer. Raises NodeUnusable, and OSError where the connection fails.
     """
     sock.settimeout(timeout_seconds)
     talk = _Talk(sock, endpoint)
-    opening = [*_login(options), *_questions(admission)]
+    opening = [*_login(options), _CLIENT_ID, *_questions(admission)]
     began = time.monotonic()
     answers = talk.ask(opening)
     answered_seconds = time.monotonic() - began
-    fields, information, known = answers[-3:]
+    client_id, fields, information, known = answers[-4:]
     cluster, node, state, run_id, identity = [None if value is None else value.decode() for value in fields]
     found = Membership(cluster, node, state, run_id, identity, _run_id(information))
     if (reason := admission.refusal(endpoint.node, found, endpoint.identity)) is not None:
         raise NodeUnusable(f"{address(endpoint)} {reason}")
     _load_scripts(talk, known)
-    return found, answered_seconds
+    return found, answered_seconds, client_id
 
 
 class _Talk:
@@ -54,7 +57,7 @@ class _Talk:
         self._reader = hiredis.Reader()
 
     def ask(self, commands: list[tuple[bytes, ...]]) -> list[Any]:
-        """Send commands at once and read their answers. Raises NodeUnusable for the first that is an error."""
+        """Send commands at once and read their answers. Raises NodeUnusable for the first error that matters."""
         if not commands:
             return []
         self._sock.sendall(b"".join(map(_packed, commands)))
@@ -66,7 +69,9 @@ class _Talk:
             self._reader.feed(data)
             while (answer := self._reader.gets()) is not False:
                 if isinstance(answer, hiredis.ReplyError):
-                    raise NodeUnusable(describe_reply(self._endpoint, str(answer)))
+                    if commands[len(answers)] is not _CLIENT_ID:
+                        raise NodeUnusable(describe_reply(self._endpoint, str(answer)))
+                    answer = None
                 answers.append(answer)
         return answers
 

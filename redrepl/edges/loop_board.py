@@ -18,7 +18,7 @@ from redrepl.edges.connection import NodeConnection
 from redrepl.edges.opening import NodeGate
 from redrepl.edges.switchboard import Run, Switchboard
 from redrepl.values.effects import DeadlinePassed, Event, Exchange, Plan, Request
-from redrepl.values.reasons import LOST
+from redrepl.values.reasons import lost_connection
 
 R = TypeVar("R")
 
@@ -93,7 +93,7 @@ class LoopBoard(Switchboard):
         try:
             connection.send(data)
         except OSError as error:
-            self._drop(connection, f"{LOST}: {error}")
+            self._drop(connection, lost_connection(error, connection.client_id))
             return
         if connection.unsent:
             self.loop.add_writer(connection.fileno, self._writable, connection)
@@ -120,7 +120,7 @@ class LoopBoard(Switchboard):
         try:
             (connection.flush_backlog if is_backlog else connection.flush)()
         except OSError as error:
-            self._drop(connection, f"{LOST}: {error}")
+            self._drop(connection, lost_connection(error, connection.client_id))
             return False
         return bool(connection.unsent)
 

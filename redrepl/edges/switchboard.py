@@ -20,7 +20,7 @@ from redrepl.edges.opening import NodeGate
 from redrepl.edges.scripts import script_sha
 from redrepl.values import limits
 from redrepl.values.effects import Command, Event, Exchange, Failure, PlainCommand, Reply, Request, ScriptCall
-from redrepl.values.reasons import LOST
+from redrepl.values.reasons import lost_connection
 
 MAX_WAITING = 64
 """Requests that are kept for a node while a connection to it is opened, beside those that somebody still waits for."""
@@ -402,7 +402,7 @@ class Switchboard(ABC):
         try:
             replies = connection.receive()
         except (OSError, hiredis.ProtocolError) as error:
-            self._drop(connection, f"{LOST}: {error}")
+            self._drop(connection, lost_connection(error, connection.client_id))
             return
         owed, now, gate = connection.owed, time.monotonic(), self.gates.get(connection.node)
         for content in replies:

@@ -76,6 +76,17 @@ _REFUSALS: Final = (
 """How the errors begin with which a server turns a script down before its first write."""
 
 
+def lost_connection(error: object, client_id: int | None) -> str:
+    """The reason for what was sent on a connection that is lost; ``client_id``: what the server calls that."""
+    return f"{LOST}: {error}" if client_id is None else f"{LOST}: {error} (client {client_id} of the server)"
+
+
+def client_in(reason: str) -> int | None:
+    """What the server calls the connection that was lost, from a reason that `lost_connection` gave."""
+    found = re.search(rf"{LOST}: .* \(client (\d+) of the server\)$", reason)
+    return int(found[1]) if found else None
+
+
 def is_refusal(reason: str) -> bool:
     """Whether a server said, in these words, that it carries out no write: it certainly did nothing."""
     return reason.startswith(_REFUSALS)

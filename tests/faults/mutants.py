@@ -53,6 +53,24 @@ LOOKOUT = "tests/unit/test_lookout.py"
 
 MUTANTS = (
     Mutant(
+        name="a lost connection is taken for ended",
+        file="redrepl/plans/operations/cut_off.py",
+        old="        event = yield from ask_decider(view, order.home, command, order.started, order.until)\n",
+        new="        event = yield from ask_decider(\n"
+        '            view, order.home, PlainCommand((b"CLIENT", b"ID")), order.started, order.until)\n',
+        killer="tests/servers/test_resets.py::"
+        "test_what_comes_late_on_a_lost_connection_is_not_carried_out_beside_what_was_sent_again",
+        evidence="b'3' == b'2'",
+    ),
+    Mutant(
+        name="what never arrived is waited for",
+        file="redrepl/doors/following.py",
+        old="            pursuit.may_still_arrive = not (yield from cut_off(view, order, pursuit.failures(indexes)))\n",
+        new="            yield from cut_off(view, order, pursuit.failures(indexes))\n",
+        killer="tests/servers/test_resets.py::test_what_never_arrived_is_sent_again_or_rejected",
+        evidence="WriteNotConfirmed",
+    ),
+    Mutant(
         name="what a primary turns down goes to all copies every time",
         file="redrepl/doors/foundation.py",
         old="level, home in refused_at)",
