@@ -13,7 +13,7 @@ from redrepl.values.topology import NodeState
 Contents: TypeAlias = dict[str, dict[bytes, bytes]]
 """Per node: the header of every value that reads as present, by name."""
 
-_NOT_LOOKED_AT = "not looked at: too many keys, or a node did not answer; see `redrepl verify`"
+_NOT_LOOKED_AT = "not looked at: too many keys, or a node did not answer; `redrepl verify` compares them all"
 
 
 def verdicts_on(

@@ -12,7 +12,7 @@ from redrepl.plans.epochs.reinstate import Reports, why_primary_waits
 from redrepl.plans.epochs.soundness import majority_of, sound_members
 from redrepl.plans.epochs.takeover import Takeover, takeover_of, what_comes_next
 from redrepl.plans.inspect import VISITOR, newest_topology
-from redrepl.plans.scan import SCAN_START, header_is_live, read_headers, scan_page
+from redrepl.plans.scan import SCAN_START, header_is_live, parse_page, read_headers, scan_page
 from redrepl.plans.steps import Steps
 from redrepl.plans.strangers import describe_other, describe_stranger, no_member_error
 from redrepl.plans.view import ClusterView
@@ -56,7 +56,7 @@ class Lag(NamedTuple):
 
 @dataclass(slots=True)
 class Survey:
-    """What was found out about the nodes. totals: keys of all kinds; contents: headers by name, where walked."""
+    """What was found out about the nodes. contents: headers by name, where walked; totals: estimates, where not."""
 
     view: ClusterView
     reports: dict[str, NodeReport | str]
@@ -85,7 +85,7 @@ def cluster_status(
         # The primary last: whatever a replica holds rightly, the primary then holds too.
         order = sorted(topology.ids, key=lambda node: node == topology.decider)
         for node in order:
-            yield from _walk(survey, node, steps)
+            yield from _look_at_keys(survey, node, steps)
     statuses = tuple(_node_status(survey, member, expected) for member in topology.members)
     return _assemble(survey, statuses, expected)
 
@@ -126,26 +126,46 @@ def _followed(view: ClusterView, target: str) -> tuple[str, ...]:
     return () if target == view.decider else view.topology.sources_of(target)
 
 
-def _walk(survey: Survey, node: str, steps: Steps) -> Plan[None]:
-    """Count a node's keys, and note their headers where they are not too many."""
+def _look_at_keys(survey: Survey, node: str, steps: Steps) -> Plan[None]:
+    """Count a node's keys, and note their headers; where they are many, a sample tells about how many there are."""
     report, view = survey.report(node), survey.view
     if report is None or not report.member or report.epoch != view.topology.epoch:
         return
     try:
         total: int = yield from steps.ask(node, PlainCommand((b"DBSIZE",)), "counting keys")
-        survey.totals[node] = total
         if total > limits.STATUS_SCAN_KEYS:
-            return
-        cursor, found = SCAN_START, dict[bytes, bytes]()
-        while True:
-            cursor, names = yield from scan_page(view, node, cursor, steps)
-            found.update(zip(names, (yield from read_headers(view, node, names, steps)), strict=True))
-            if cursor == SCAN_START:
-                survey.contents[node] = {n: h for n, h in found.items() if header_is_live(h, report.now_millis)}
-                return
+            survey.totals[node] = yield from _estimate(view, report, total, steps)
+        else:
+            survey.contents[node] = yield from _walk(view, report, steps)
     except RedreplError:
         # The node went away, or moved on, while it was being looked at: it is shown without a count.
         survey.totals.pop(node, None)
+
+
+def _walk(view: ClusterView, report: NodeReport, steps: Steps) -> Plan[dict[bytes, bytes]]:
+    """The header of every value that reads as present, by name."""
+    cursor, found = SCAN_START, dict[bytes, bytes]()
+    while True:
+        cursor, names = yield from scan_page(view, report.node, cursor, steps)
+        found.update(zip(names, (yield from read_headers(view, report.node, names, steps)), strict=True))
+        if cursor == SCAN_START:
+            return {name: header for name, header in found.items() if header_is_live(header, report.now_millis)}
+
+
+def _estimate(view: ClusterView, report: NodeReport, total: int, steps: Steps) -> Plan[int]:
+    """About how many of a node's keys are values that read as present.
+
+    The share is that of the first keys that the server lists, which are in no order of the names.
+    """
+    prefix, node, cursor, seen, live = view.layout.data_prefix, report.node, SCAN_START, 0, 0
+    while True:
+        command = PlainCommand((b"SCAN", cursor, b"COUNT", limits.SCAN_KEYS))
+        cursor, names = parse_page((yield from steps.ask(node, command, "listing keys")))
+        records = [name for name in names if name.startswith(prefix)]
+        headers = yield from read_headers(view, node, records, steps)
+        seen, live = seen + len(names), live + sum(header_is_live(header, report.now_millis) for header in headers)
+        if seen >= limits.STATUS_SAMPLE_KEYS or cursor == SCAN_START:
+            return round(total * live / max(1, seen))
 
 
 def _node_status(survey: Survey, member: Member, expected: Expectations) -> NodeStatus:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from redrepl.plans.conditions import verdicts_on
 from redrepl.plans.status import Expectations, Survey, cluster_status, condition_of, lag_of, node_state
 from redrepl.plans.view import ClusterView
+from redrepl.values import limits
+from redrepl.values.effects import Command, PlainCommand
 from redrepl.values.errors import Unavailable
 from redrepl.values.keys import KeyLayout
 from redrepl.values.level import Level
-from redrepl.values.record import value_record
+from redrepl.values.record import tombstone, value_record
 from redrepl.values.report import Log, NodeReport
 from redrepl.values.stamp import Stamp
 from redrepl.values.status import Condition, NodeStatus
 from redrepl.values.topology import Mode, NodeState
 from tests.unit.support.by_hand import START, ByHand, view
+from tests.unit.support.in_memory import Nodes
 from tests.unit.support.reports import NOW_MILLIS, report, stranger
 
 ACTIVE, SYNCING, INACTIVE = NodeState.ACTIVE, NodeState.SYNCING, NodeState.INACTIVE
@@ -172,3 +177,44 @@ def test_no_status_where_no_member_answers() -> None:
     with pytest.raises(Unavailable) as caught:
         plan.replies("b", [[], [0, b"0-0", 0, b""], [], [], b"", b"%d" % NOW_MILLIS, [], [], []], tag=1)
     assert caught.value.evidence == {"a": "down", "b": "holds no membership of any cluster, and no keys at all"}
+
+
+def _with_keys(nodes: Nodes) -> None:
+    """On each node 20 values, 20 tombstones and 10 keys of another application."""
+    there = nodes.value(b"1", 60.0)
+    for node in nodes.first.ids:
+        for number in range(20):
+            nodes.put(node, b"%03d" % number, there)
+            nodes.put(node, b"%03d gone" % number, tombstone(there.stamp))
+        for number in range(10):
+            nodes.client(node).execute_command("SET", b"other:%d" % number, b"1")
+
+
+@pytest.mark.parametrize(("limit", "sample"), [(1000, 10), (30, 10), (30, 1000)])
+def test_of_many_keys_status_looks_at_some(monkeypatch: pytest.MonkeyPatch, limit: int, sample: int) -> None:
+    monkeypatch.setattr(limits, "STATUS_SCAN_KEYS", limit)
+    monkeypatch.setattr(limits, "STATUS_SAMPLE_KEYS", sample)
+    monkeypatch.setattr(limits, "SCAN_KEYS", 5)
+    nodes = Nodes(2)
+    _with_keys(nodes)
+    asked = Counter[str]()
+
+    def counted(node: str, command: Command) -> object:
+        asked["SCAN"] += isinstance(command, PlainCommand) and command.arguments[0] == b"SCAN"
+        return send(node, command)
+
+    send = nodes.send
+    monkeypatch.setattr(nodes, "send", counted)
+    status = nodes.run(cluster_status(nodes.layout, ("a", "b"), Expectations("quorum", 30.0, 1), nodes.at))
+    for node in status.nodes:
+        assert node.keys_exact is (limit == 1000)
+        if limit == 1000 or sample == 1000:
+            assert node.keys == 20
+        else:
+            assert node.keys is not None
+            assert 0 <= node.keys <= 60
+    assert status.stats.primary_data_count == status.nodes[0].keys
+    holds = status.verdicts[0].holds
+    assert holds is (True if limit == 1000 else None)
+    if sample == 10 and limit == 30:
+        assert asked["SCAN"] <= 2 * 3
