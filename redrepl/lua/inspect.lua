@@ -1,9 +1,10 @@
 -- Everything about a node but its records. Works on any node, member or not.
 -- Keys:      member hash, change log, cursors hash, marks hash, topology hash, clusters hash,
---            checkpoints list, sweep hash
+--            checkpoints list, sweep hash, guard
 -- Arguments: none
 -- Answers:   {member fields, {length, last id, entries ever added, first id}, cursors, marks, topology,
---             time in milliseconds, clusters, checkpoints, sweep}; hashes as flat lists of field and value
+--             time in milliseconds, clusters, checkpoints, sweep, guard ('' where it is no string)}; hashes as flat
+--             lists of field and value
 
 local log = {0, '0-0', 0, ''}
 if redis.call('EXISTS', KEYS[2]) == 1 then
@@ -17,4 +18,5 @@ local time = redis.call('TIME')
 return {redis.call('HGETALL', KEYS[1]), log, redis.call('HGETALL', KEYS[3]), redis.call('HGETALL', KEYS[4]),
         redis.call('HGET', KEYS[5], 'topology') or '',
         string.format('%.0f', tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)),
-        redis.call('HGETALL', KEYS[6]), redis.call('LRANGE', KEYS[7], 0, -1), redis.call('HGETALL', KEYS[8])}
+        redis.call('HGETALL', KEYS[6]), redis.call('LRANGE', KEYS[7], 0, -1), redis.call('HGETALL', KEYS[8]),
+        redis.call('MGET', KEYS[9])[1] or ''}

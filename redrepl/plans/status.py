@@ -179,6 +179,10 @@ def _node_status(survey: Survey, member: Member, expected: Expectations) -> Node
     if report is not None and not report.takes_writes:
         refusal = f"takes no writes: {report.refusal}"
         error = refusal if error is None else f"{refusal}; {error}"
+    has_guard = report is not None and not report.has_lost_guard
+    if error is None and not has_guard:
+        name = survey.view.layout.guard.decode()
+        error = f"its guard (the key {name}) was deleted or overwritten: no reads at ONE until a worker restores it"
     lag = lag_of(survey, member.id)
     in_time = lag is not None and lag.seconds <= expected.healthy_within_seconds
     if error is None and lag is None:
@@ -194,7 +198,12 @@ def _node_status(survey: Survey, member: Member, expected: Expectations) -> Node
         url=member.url,
         role=member.role,
         state=state,
-        healthy=state is NodeState.ACTIVE and in_time and doubt is None and report is not None and report.takes_writes,
+        healthy=state is NodeState.ACTIVE
+        and in_time
+        and doubt is None
+        and report is not None
+        and report.takes_writes
+        and has_guard,
         keys=survey.totals.get(member.id) if content is None else len(content),
         keys_exact=content is not None,
         lag_entries=lag.entries if lag else None,

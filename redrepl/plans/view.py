@@ -149,7 +149,7 @@ def keys_to_ask(answered: int) -> int:
 def inspect_keys(layout: KeyLayout) -> tuple[bytes, ...]:
     """The keys of the `inspect` script."""
     own = (layout.member, layout.log, layout.cursors, layout.marks, layout.topology)
-    return (*own, CLUSTERS_KEY, layout.checkpoints, layout.sweep)
+    return (*own, CLUSTERS_KEY, layout.checkpoints, layout.sweep, layout.guard)
 
 
 def foreign_value(layout: KeyLayout, node: str, name: bytes) -> NotAReplicatedRecord:

@@ -110,6 +110,7 @@ class NodeReport:
     cursors, marks: by node, as `seen_by` finds them.
     uptime_seconds, databases: of a stranger, how long its server has run (None: not known) and which of its databases
     hold keys.
+    guard: what reads at ONE find beside a record, '' for nothing that they could use, None where that was not asked.
     clock: what the node's clock was ahead of the asking driver's monotonic clock.
     refusal: in the server's own words why it takes no writes, '' where it does, None where it was not asked to.
     monitor_seconds: since a monitor asked it that, as far as is noted there; None where none did, or it was not asked.
@@ -130,6 +131,7 @@ class NodeReport:
     databases: tuple[str, ...] = ()
     named: str | None = None
     clock: ClockReading | None = None
+    guard: str | None = None
 
     def seen_by(self, topology: Topology) -> NodeReport:
         """The report as it counts in a topology: cursors and marks of its members, and of no other servers."""
@@ -207,6 +209,11 @@ class NodeReport:
         went with it is not known.
         """
         return bool(self.member) and (self.member.get("run_id") != self.run_id or self.has_lost_log)
+
+    @property
+    def has_lost_guard(self) -> bool:
+        """Whether somebody deleted or overwrote the guard: it is written with the membership, and says the same."""
+        return bool(self.member) and self.guard not in (None, f"{self.epoch} {self.state}")
 
     @property
     def restart(self) -> str:
@@ -320,7 +327,7 @@ class Configured(NamedTuple):
 
 def parse_report(node: str, answer: Answer, run_id: str, between: tuple[float, float] | None = None) -> NodeReport:
     """Read the answer of the script `inspect`. ``between``: the driver's clock at the question and at the answer."""
-    member, log, cursors, marks, topology, now, clusters, checkpoints, sweep = answer
+    member, log, cursors, marks, topology, now, clusters, checkpoints, sweep, guard = answer
     return NodeReport(
         node=node,
         member=_pairs(member),
@@ -333,6 +340,7 @@ def parse_report(node: str, answer: Answer, run_id: str, between: tuple[float, f
         clusters=_pairs(clusters),
         checkpoints=tuple(Checkpoint.parse(text.decode()) for text in checkpoints),
         sweep=_pairs(sweep),
+        guard=guard.decode(errors="replace"),
         clock=ClockReading(int(now) / 1000 - between[1], (int(now) + 1) / 1000 - between[0]) if between else None,
     )
 

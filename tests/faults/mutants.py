@@ -53,6 +53,22 @@ LOOKOUT = "tests/unit/test_lookout.py"
 
 MUTANTS = (
     Mutant(
+        name="nobody notices that a guard is gone",
+        file="redrepl/plans/copies/upkeep.py",
+        old=" or is_doubtful or report.has_lost_guard) and",
+        new=" or is_doubtful) and",
+        killer="tests/servers/test_guards.py::test_a_guard_that_somebody_took_away_is_named_and_restored",
+        evidence="assert [] == ['b']",
+    ),
+    Mutant(
+        name="a guard that is gone stays away",
+        file="redrepl/plans/copies/bring_up.py",
+        old="    if not found.has_lost_guard or not",
+        new="    if True or not",
+        killer="tests/servers/test_guards.py::test_a_guard_that_somebody_took_away_is_named_and_restored",
+        evidence="assert ",
+    ),
+    Mutant(
         name="a lost connection is taken for ended",
         file="redrepl/plans/operations/cut_off.py",
         old="        event = yield from ask_decider(view, order.home, command, order.started, order.until)\n",

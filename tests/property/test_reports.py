@@ -50,6 +50,7 @@ def reports(draw: st.DrawFn) -> NodeReport:
         clusters=draw(st.dictionaries(names, names, max_size=3)),
         checkpoints=tuple(draw(st.lists(checkpoints, max_size=3))),
         sweep=draw(st.dictionaries(words, words, max_size=2)),
+        guard=draw(words),
     )
 
 
@@ -71,6 +72,7 @@ def test_a_report_comes_back_from_the_answer(report: NodeReport) -> None:
         _flat(report.clusters),
         [checkpoint.encode() for checkpoint in report.checkpoints],
         _flat(report.sweep),
+        (report.guard or "").encode(),
     ]
     assert parse_report(report.node, answer, report.run_id) == report
 

@@ -32,7 +32,7 @@ _FIRST_KEYS: dict[str, tuple[bytes, ...]] = {
     "enrol": (LAYOUT.member, LAYOUT.topology, CLUSTERS_KEY, LAYOUT.guard),
     "headers": (LAYOUT.member,),
     "hold": (LAYOUT.member, LAYOUT.log),
-    "inspect": (LAYOUT.member, LAYOUT.log, *_POSITIONS, LAYOUT.topology, CLUSTERS_KEY, *_LISTS),
+    "inspect": (LAYOUT.member, LAYOUT.log, *_POSITIONS, LAYOUT.topology, CLUSTERS_KEY, *_LISTS, LAYOUT.guard),
     "leave": (LAYOUT.member, LAYOUT.topology, CLUSTERS_KEY, LAYOUT.log, *_POSITIONS, *_LISTS, LAYOUT.guard),
     "mend": (LAYOUT.member, LAYOUT.log, LAYOUT.marks),
     "note_sweep": (LAYOUT.member, LAYOUT.sweep),

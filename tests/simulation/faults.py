@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
+from redrepl.values.effects import PlainCommand
 from tests.simulation.network import SERVICE_SECONDS, Machine, Network
 from tests.simulation.programs import Program
 from tests.simulation.servers import Data
@@ -70,6 +71,7 @@ class Faults:
             "kill empty": lambda: self._kill("empty"),
             "flush scripts": self._flush_scripts,
             "refuse": self._refuse,
+            "take guard": self._take_guard,
             "pause program": self._pause_program,
             "kill program": self._kill_program,
             "clock": self._move_clock,
@@ -195,6 +197,16 @@ class Faults:
             self._note(f"{machine.name} takes writes again")
 
         return end
+
+    def _take_guard(self) -> Callable[[], None]:
+        """Somebody deletes the guard of a member, or puts something else in its place."""
+        machine = self._random.choice(self._machines)
+        guard = machine.layout.guard
+        command = self._random.choice(((b"DEL", guard), (b"SET", guard, b"what?")))
+        if machine.is_up:
+            machine.ask(PlainCommand(command))
+            self._note(f"the guard of {machine.name} is taken away")
+        return _nothing
 
     def _flush_scripts(self) -> Callable[[], None]:
         machine = self._random.choice(self._machines)

@@ -132,8 +132,15 @@ def _ignore(_: Connection) -> None:
     """Nobody reads from the connection at present."""
 
 
+NO_RUN = -1
+"""In place of the run of the server that a connection belongs to, where the server has ended it."""
+
+
 class Connection:
-    """What the library's `NodeConnection` is to a switchboard, without a socket. ``run_id``: the server's, if known."""
+    """What the library's `NodeConnection` is to a switchboard, without a socket.
+
+    run_id: the server's, if known. client_id: what the server calls this connection.
+    """
 
     __slots__ = (
         "_from_node",
@@ -141,6 +148,7 @@ class Connection:
         "_lost",
         "_received",
         "_to_node",
+        "client_id",
         "is_closed",
         "machine",
         "node",
@@ -160,6 +168,7 @@ class Connection:
         self.machine = machine
         self.run = machine.run
         self.run_id = ""
+        self.client_id: int | None = None
         self.owed: deque[tuple[Run, Request, float]] = deque()
         self.unsent = b""
         self.took_at = 0.0
@@ -252,15 +261,18 @@ class Machine:
         self._random = world.stream(f"machine {server.name}")
         self._sources = sources
         self._shas = tuple(script.sha for script in sources.values())
+        self.layout = layout
         self._ask_member = PlainCommand((b"HMGET", layout.member, *MEMBER_FIELDS))
         self._waiting: deque[tuple[Connection, Packet]] = deque()
         self._connections: list[Connection] = []
+        self._last_client = 0
         self._is_busy = False
         self.start({})
 
     def start(self, data: Data | None = None) -> None:
         """The server begins a new run, with the data it has or with this instead."""
         self.run += 1
+        self._last_client = 0
         self.is_up = True
         self.server.start(f"run-{self.name}-{self.run}", data)
 
@@ -304,6 +316,8 @@ class Machine:
         """Something arrives."""
         if type(packet) is Hello and self.is_up:
             connection.run = self.run
+            self._last_client += 1
+            connection.client_id = self._last_client
             self._connections.append(connection)
         if not self.is_up or connection.run != self.run:
             connection.answer(Lost("the server does not know it" if self.is_up else REFUSES))
@@ -343,7 +357,18 @@ class Machine:
         missing = tuple(sha for sha in self._shas if sha not in self.server.scripts)
         return Introduction(Membership(cluster, node, state, run_id, identity, actual), missing)
 
+    def _end_client(self, client_id: int) -> int:
+        """`CLIENT KILL ID`: nothing that waits on that connection, or comes on it later, is carried out."""
+        ended = [connection for connection in self._connections if connection.client_id == client_id]
+        for connection in ended:
+            connection.run = NO_RUN
+            self._connections.remove(connection)
+        self._waiting = deque((connection, packet) for connection, packet in self._waiting if connection not in ended)
+        return len(ended)
+
     def _carry_out(self, command: Command) -> Any:
+        if type(command) is PlainCommand and command.arguments[:3] == (b"CLIENT", b"KILL", b"ID"):
+            return self._end_client(int(command.arguments[3]))
         return self.server.answer(command, self._sources, self.wall_seconds)
 
     @property

@@ -16,6 +16,7 @@ PROGRAMS = ("pause program", "kill program")
 CLOCKS = ("clock",)
 STEPS = ("clock step",)
 REFUSALS = ("refuse",)
+HANDS = ("take guard",)
 
 
 class Profile(NamedTuple):
@@ -46,7 +47,7 @@ PROFILES = {
     "network": Profile(NETWORK + PROGRAMS),
     "restarts": Profile(RESTARTS),
     "clocks": Profile((*NETWORK, *CLOCKS), largest_skew_seconds=1.2),
-    "refusals": Profile(NETWORK + RESTARTS + PROGRAMS + REFUSALS * 3),
+    "refusals": Profile(NETWORK + RESTARTS + PROGRAMS + REFUSALS * 3 + HANDS),
     "steps": Profile((*NETWORK, "kill", *PROGRAMS, *CLOCKS, *STEPS * 4), deadlines=True),
     "late": Profile(("slow links", "freeze", "pause program", "kill older", "kill empty"), moves=False),
     "storm": Profile(NETWORK + RESTARTS + PROGRAMS + CLOCKS, storm=True),

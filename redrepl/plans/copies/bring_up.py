@@ -116,6 +116,7 @@ def _bring_up(
     if found.member and not found.is_itself:
         found = yield from _drop_copy(view, found, reports, steps)
     found = yield from _end_enrolment(view, found, reports, order, steps)
+    yield from _restore_guard(view, found, steps, done)
     if target == view.decider:
         yield from _look_after_primary(view, found, reports, sources, order, steps, done)
     elif not sources:
@@ -144,6 +145,18 @@ def _end_enrolment(
     if found.is_itself:
         yield from note_enrolled(view.layout, primary, steps)
     return found
+
+
+def _restore_guard(view: ClusterView, found: NodeReport, steps: Steps, done: BroughtUp) -> Plan[None]:
+    """Write the guard anew, from the membership, where somebody deleted it or put something else in its place.
+
+    One that restarted, or is another server than the member, has to be admitted again first, which writes it too.
+    """
+    if not found.has_lost_guard or not found.is_itself or found.has_restarted:
+        return
+    answer = yield from steps.ask(found.node, change_call(found, view.layout, {}, None), "restoring its guard")
+    if answer == 1:
+        done.notes.append("its guard was deleted or overwritten: it was restored")
 
 
 def _give_place(view: ClusterView, node: str, order: BringUpOrder, steps: Steps, done: BroughtUp) -> Plan[None]:

@@ -46,7 +46,7 @@ def needs_bringing_up(
         is_doubtful = node in off or bool(report.clock_off or report.was_ahead_seconds)
         # The primary may have to begin an epoch that brings back whoever was left between two.
         is_called = node == topology.decider and bool(between_epochs(topology, reports))
-        if (lags or is_called or is_out or is_doubtful) and (node not in off or not is_out):
+        if (lags or is_called or is_out or is_doubtful or report.has_lost_guard) and (node not in off or not is_out):
             found.append(node)
     return found
 
