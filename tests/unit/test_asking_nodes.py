@@ -19,7 +19,7 @@ from tests.unit.support.reports import report, stranger
 
 LAYOUT = KeyLayout("shop")
 INFO, INSPECTION = 0, 1
-STRANGER: list[object] = [[], [0, b"0-0", 0, b""], [], [], b"", b"1000", [], [], []]
+STRANGER: list[object] = [[], [0, b"0-0", 0, b""], [], [], b"", b"1000", [], [], [], b""]
 
 
 def _answer(node: str, cluster: Topology, **clusters: str) -> list[object]:
@@ -35,6 +35,7 @@ def _answer(node: str, cluster: Topology, **clusters: str) -> list[object]:
         names,
         [],
         [],
+        b"%d active" % cluster.epoch,
     ]
 
 
@@ -117,9 +118,9 @@ def test_where_no_cluster_is_found_every_address_tells() -> None:
     for seed, clusters in (("y", []), ("z", [b"bakery", b"q"])):
         plan.replies(seed, b"run_id:1\r\n")
         if seed == "y":
-            plan.replies(seed, [*STRANGER[:6], clusters, [], []], INSPECTION)
+            plan.replies(seed, [*STRANGER[:6], clusters, *STRANGER[7:]], INSPECTION)
     with pytest.raises(Unavailable, match="redrepl init") as caught:
-        plan.replies("z", [*STRANGER[:6], [b"bakery", b"q"], [], []], INSPECTION)
+        plan.replies("z", [*STRANGER[:6], [b"bakery", b"q"], *STRANGER[7:]], INSPECTION)
     evidence = {
         "x": "down",
         "y": "holds no membership of any cluster, and no keys at all",
@@ -206,7 +207,7 @@ def test_a_cluster_is_not_made_where_a_node_is_away_or_taken() -> None:
         plan.fails("b", "down")
     assert caught.value.evidence == {"b": "down"}
     for taken, said in (
-        ([*STRANGER[:6], [b"bakery", b"x"], [], []], "belongs to cluster 'bakery'"),
+        ([*STRANGER[:6], [b"bakery", b"x"], *STRANGER[7:]], "belongs to cluster 'bakery'"),
         (_answer("b", topology(3, epoch=2)), "another topology"),
         (_answer("a", topology(2, epoch=1)), "is node 'a'"),
     ):

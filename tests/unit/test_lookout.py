@@ -102,7 +102,7 @@ class Nodes:
 def _inspection(node: str) -> list[object]:
     known = topology(3).encode().encode()
     names = [b"shop", node.encode()]
-    return [[*MEMBER, node.encode()], [0, b"0-0", 0, b""], [], [], known, b"1000", names, [], []]
+    return [[*MEMBER, node.encode()], [0, b"0-0", 0, b""], [], [], known, b"1000", names, [], [], b"1 active"]
 
 
 def _are_known(seen: Seen) -> bool:
