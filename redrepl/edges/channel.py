@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from redrepl.edges.connection import NodeConnection
 from redrepl.edges.opening import NodeGate
-from redrepl.edges.switchboard import Run, Switchboard, size_of
+from redrepl.edges.switchboard import GRACE_SECONDS, LATE_SECONDS, Run, Switchboard, size_of
 from redrepl.values import limits
 from redrepl.values.effects import DeadlinePassed, Event, Exchange, Plan, Progress, Reply, Request
 from redrepl.values.reasons import lost_connection
@@ -34,6 +34,8 @@ class Channel(Switchboard):
         super().__init__(current_gates, stall_seconds)
         self._run = Run()
         self._used_at = 0.0
+        self._waited_until = 0.0
+        self._grace_seconds = 0.0
         self._by_fileno: dict[int, NodeConnection] = {}
         self._unsent: set[NodeConnection] = set()
         self._bell_read, self._bell_write = os.pipe()
@@ -78,6 +80,7 @@ class Channel(Switchboard):
         """Nothing that is owed from before is wanted any more."""
         self._run.is_live = False
         self._run = Run()
+        self._waited_until = self._grace_seconds = 0.0
         if self._waiting:
             self._forget_waiting()
         self.follow_gates()
@@ -92,11 +95,21 @@ class Channel(Switchboard):
         if effect.gate is not None and not events:
             self._await_gate(effect.gate, until)
         while not events:
-            left = until - time.monotonic()
+            left = self._left_seconds(until)
             if left <= 0:
                 return self._last_look(run, effect.holds)
             self._poll(self._knocked(left) if self._knocks else left)
         return events.popleft()
+
+    def _left_seconds(self, until: float) -> float:
+        """How long to wait yet. A deadline that passed while the caller was held up is moved, once for a question."""
+        left = until + self._grace_seconds - time.monotonic()
+        if left > 0:
+            self._waited_until = until
+        elif left < -LATE_SECONDS and not self._grace_seconds and until >= self._waited_until > 0.0:
+            self._grace_seconds = GRACE_SECONDS - left
+            return GRACE_SECONDS
+        return left
 
     def _knocked(self, left_seconds: float) -> float:
         """Give up connections on which nobody answers; how long to wait now, until the next one is to be given up."""

@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 
 from redrepl.edges.connection import NodeConnection
 from redrepl.edges.opening import NodeGate
-from redrepl.edges.switchboard import Run, Switchboard
+from redrepl.edges.switchboard import GRACE_SECONDS, LATE_SECONDS, Run, Switchboard
 from redrepl.values.effects import DeadlinePassed, Event, Exchange, Plan, Request
 from redrepl.values.reasons import lost_connection
 
@@ -25,13 +25,6 @@ R = TypeVar("R")
 
 MAX_UNSENT_BYTES = 256 * 1024 * 1024
 """Bytes of all tasks that wait for one connection; a node that lets more pile up counts as failed."""
-
-LATE_SECONDS = 0.01
-"""A timer that the loop calls later than this was held up by what else the loop did."""
-
-GRACE_SECONDS = 0.25
-"""What a deadline that passed while the loop was held up is moved by, at least: the loop was to send, to read and to
-answer in that time, and requests may have left just now."""
 
 
 class LoopBoard(Switchboard):
@@ -280,7 +273,7 @@ class Operation(Generic[R]):
         late_seconds = time.monotonic() - self._timer_at
         if late_seconds < LATE_SECONDS:
             return False
-        self._grace_seconds = late_seconds + max(GRACE_SECONDS, late_seconds)
+        self._grace_seconds = late_seconds + GRACE_SECONDS
         return True
 
     def _begin_question(self) -> None:

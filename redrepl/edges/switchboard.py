@@ -42,6 +42,14 @@ than five."""
 KNOCK_SECONDS = 0.1
 """For the answer to that, where the node is near; a far one has its usual round trip."""
 
+LATE_SECONDS = 0.05
+"""Who notices a deadline later than this was held up: by other callbacks of the event loop, a slow callback of the
+caller's, a stopped process."""
+
+GRACE_SECONDS = 1.0
+"""By how much a deadline that passed meanwhile is moved, once. Who was held up was to send and to read in that time:
+requests may have waited for that alone, to leave after an idle connection had been asked first for example."""
+
 _PING = PlainCommand((b"PING",))
 
 Waiting: TypeAlias = "tuple[Run, Request]"

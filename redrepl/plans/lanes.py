@@ -45,8 +45,10 @@ class Lanes:
         while self._unsent or not self._is_over(ticket):
             requests, self._unsent = tuple(self._unsent), []
             is_first = len(requests) == len(self._started)
-            until = self._steps.at if self._is_over(ticket) else self._steps.until
-            self._take((yield Exchange(requests, until, fresh=is_first)), ticket)
+            # Where the answer is here, requests are only to leave: those that wait for a connection are not late.
+            only_sends = self._is_over(ticket)
+            until = self._steps.at if only_sends else self._steps.until
+            self._take((yield Exchange(requests, until, fresh=is_first, holds=only_sends)), ticket)
         del self._started[ticket]
         if ticket in self._failures:
             raise self._failures.pop(ticket)
@@ -64,7 +66,7 @@ class Lanes:
         until = self._steps.at + seconds
         while self._steps.at < until:
             requests, self._unsent = tuple(self._unsent), []
-            event = yield Exchange(requests, until, fresh=len(requests) == len(self._started))
+            event = yield Exchange(requests, until, fresh=len(requests) == len(self._started), holds=True)
             self._take(event, ticket=None)
 
     def _take(self, event: Event, ticket: int | None) -> None:

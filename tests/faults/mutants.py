@@ -1332,4 +1332,21 @@ MUTANTS = (
         killer="tests/servers/test_asyncio.py::test_a_loop_that_is_blocked_longer_than_the_time_out_loses_no_answer",
         evidence="not confirmed",
     ),
+    Mutant(
+        name="a deadline that passed while the caller was held up counts",
+        file="redrepl/edges/channel.py",
+        old="        elif left < -LATE_SECONDS and ",
+        new="        elif left < -60 and ",
+        killer="tests/unit/test_channel.py::"
+        "test_a_caller_that_was_held_up_still_gets_answers_and_then_the_deadline_counts",
+        evidence="DeadlinePassed",
+    ),
+    Mutant(
+        name="the end of a rest fails what waits for a connection",
+        file="redrepl/plans/lanes.py",
+        old="fresh=len(requests) == len(self._started), holds=True)",
+        new="fresh=len(requests) == len(self._started))",
+        killer="tests/unit/test_lanes.py::test_the_end_of_a_rest_is_no_deadline_of_what_waits_for_a_connection",
+        evidence="(1, 101.0, False) == (1, 101.0, True)",
+    ),
 )

@@ -140,7 +140,7 @@ def read_confirmed(
         if reading.records is not None and reading.is_confirmed():
             if effect.requests:
                 # Enough copies hold it; the others get it too, and nobody is waited for.
-                yield effect._replace(until=event.at)
+                yield effect._replace(until=event.at, holds=True)
             holders = reading.holders()
             return Confirmed(reading.records, reading.source, holders, reading.repaired, event.at, reading.shown)
         if reading.is_lost():
