@@ -156,6 +156,11 @@ class TcpProxy:
         """
         self._order(self._forget())
 
+    def lead_to(self, port: int) -> None:
+        """End all connections, and from now on lead to the server at this port of the same host."""
+        self.target = (self.target[0], port)
+        self.reset()
+
     def close(self) -> None:
         """Reset all connections and give the port back; may be called again."""
         if self._loop.is_closed():

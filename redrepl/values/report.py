@@ -216,9 +216,17 @@ class NodeReport:
         return bool(self.member) and self.guard not in (None, f"{self.epoch} {self.state}")
 
     @property
+    def has_forgotten(self) -> bool:
+        """Whether it was found to have lost memory while its server went on, and was not brought up since.
+
+        Its marks say nothing: what was under way to it may have moved them beyond what went.
+        """
+        return self.member.get("run_id") == FORGOT
+
+    @property
     def restart(self) -> str:
         """What happened to one that `has_restarted`, in words."""
-        if self.member.get("run_id") == FORGOT:
+        if self.has_forgotten:
             return "forgot while its server went on"
         return "lost its change log" if self.has_lost_log else "restarted"
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 
-from redrepl.values.report import NodeReport, Position
+from redrepl.values.report import FORGOT, NodeReport, Position
 
 COPYING = "copying"
 COMPARING = "comparing"
@@ -62,9 +62,9 @@ class Walk:
 
 
 def doubt_about(target: NodeReport) -> str:
-    """What a walk notes of a target that may have dropped records by a wrong clock; '' where it did not."""
+    """What a walk notes of a target that dropped records by a wrong clock, or forgot some; '' where neither may be."""
     latest = str(target.latest_millis) if target.was_ahead_seconds else ""
-    return f"{target.clock_off} {latest}".strip()
+    return f"{target.clock_off} {latest} {FORGOT if target.has_forgotten else ''}".strip()
 
 
 def field_of(source: str) -> str:

@@ -49,8 +49,9 @@ KINDS = {
     "around the nodes": "slow:replica,clocks,clients,workers,queue,queue-emptied",
     "bad links": "far:primary,narrow:primary,reset:primary,forget:primary",
     "taking no writes": "no-replicas:replica,read-only:primary,denied:primary,full:primary,all-full",
+    "another server": "replaced",
     "clocks of nodes": "clock-ahead,clock-behind:primary",
-    "holding something else": "flushed:primary,log-deleted:primary,refill:replica",
+    "holding something else": "flushed:primary,log-deleted:primary,set-back,refill:replica",
 }
 """Faults that one run has; on the other targets in `test_all_faults`. A fault lasts until it has had its effect."""
 
@@ -59,7 +60,7 @@ WITHOUT_WRITES = ("cut-clients:primary", "all-full")
 
 TAKEN_OVER = (
     *("kill:primary", "freeze:primary", "empty:primary", "old:primary", "cut:primary"),
-    *("read-only:primary", "denied:primary", "clock-ahead:primary", "clock-behind:primary"),
+    *("read-only:primary", "denied:primary", "clock-ahead:primary", "clock-behind:primary", "replaced:primary"),
 )
 
 

@@ -84,11 +84,11 @@ class Store(CoordinatorBase[bytes, bytes]):
         clock = StampClock(_Clock(program), writer)
         self._program = program
         super().__init__(configuration, topology, program, program, clock=clock)
-        program.follow(topology.identities)
+        program.follow(topology)
 
     def _adopt(self, topology: Topology) -> None:
         super()._adopt(topology)
-        self._program.follow(topology.identities)
+        self._program.follow(topology)
 
 
 class Client:

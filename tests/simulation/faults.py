@@ -81,6 +81,14 @@ class Faults:
         if kinds:
             self._later()
 
+    def may_lose(self, machine: Machine) -> bool:
+        """Whether a server without data may come in on this machine; if so, it counts as one that lost them."""
+        if not self._may_restart(machine, "empty"):
+            return False
+        self.restarted.add(machine.name)
+        self.lossy.add(machine.name)
+        return True
+
     def stop(self) -> None:
         """No more faults, and all that still goes on ends."""
         self._is_over = True

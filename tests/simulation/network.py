@@ -162,9 +162,9 @@ class Connection:
         "unsent",
     )
 
-    def __init__(self, program: str, link: Link, machine: Machine) -> None:
+    def __init__(self, program: str, link: Link, machine: Machine, node: str) -> None:
         self.program = program
-        self.node = machine.name
+        self.node = node
         self.machine = machine
         self.run = machine.run
         self.run_id = ""
@@ -242,7 +242,7 @@ def _nobody_cares(_: Machine) -> None:
 class Machine:
     """Runs one server. ``run`` counts its starts. ``skew_seconds``: what its clock is ahead of the world's.
 
-    on_change: called when somebody may have changed its membership.
+    on_change: called when somebody may have changed its membership. Its name is the host in its address.
     """
 
     def __init__(self, world: World, server: Server, layout: KeyLayout, sources: Sources, skew_seconds: float) -> None:
@@ -378,10 +378,20 @@ class Machine:
 
 
 class Network:
-    """All machines, and the links of every program to them."""
+    """All machines, and the links of every program to them. nodes: the members' names, each the host of its first
+    address.
+    """
 
-    def __init__(self, world: World, machines: list[Machine], break_rate: float, farthest_seconds: float = 0.0) -> None:
+    def __init__(
+        self,
+        world: World,
+        machines: list[Machine],
+        nodes: tuple[str, ...],
+        break_rate: float,
+        farthest_seconds: float = 0.0,
+    ) -> None:
         self.world = world
+        self.nodes = nodes
         self.machines = {machine.name: machine for machine in machines}
         self.links: dict[tuple[str, str], Link] = {}
         self._break_rate = break_rate
@@ -393,6 +403,10 @@ class Network:
         for link in self.links.values():
             link.break_rate = 0.0
 
+    def at(self, url: str) -> Machine:
+        """Which machine has this address."""
+        return self.machines[host_of(url)]
+
     def link(self, program: str, node: str) -> Link:
         """The way between a program and a machine."""
         found = self.links.get((program, node))
@@ -402,6 +416,16 @@ class Network:
                 found.is_steady = True
                 found.usual_seconds = found.random.random() * self._farthest_seconds / 2
         return found
+
+
+def address_of(host: str) -> str:
+    """Where the machine of this name is reached."""
+    return f"redis://{host}:6379/0"
+
+
+def host_of(url: str) -> str:
+    """The machine in an address."""
+    return url.removeprefix("redis://").partition(":")[0]
 
 
 def brief(command: Command) -> str:

@@ -17,7 +17,8 @@ from redrepl.edges.switchboard import Run, Switchboard
 from redrepl.values.effects import DeadlinePassed, Event, Exchange, Plan, Progress, Reply, Request
 from redrepl.values.keys import KeyLayout
 from redrepl.values.reasons import LOST, REFUSES
-from tests.simulation.network import Connection, Hello, Introduction, Load, Network, brief
+from redrepl.values.topology import Topology
+from tests.simulation.network import Connection, Hello, Introduction, Load, Network, address_of, brief
 from tests.simulation.world import BEGINNING_SECONDS, World
 from tests.simulation.world import Event as Appointment
 from tests.support.questions import Questions
@@ -37,10 +38,15 @@ class Gate(NodeGate):
     """The library's gate to a node, opening connections in the simulation instead of in a thread."""
 
     def __init__(
-        self, program: Program, node: str, admission: Admission, timeout_seconds: float, identity: str | None = None
+        self,
+        program: Program,
+        node: str,
+        admission: Admission,
+        timeout_seconds: float,
+        url: str,
+        identity: str | None = None,
     ) -> None:
-        endpoint = replace(split_url(node, f"redis://{node}:6379/0"), identity=identity)
-        super().__init__(endpoint, admission, timeout_seconds)
+        super().__init__(replace(split_url(node, url), identity=identity), admission, timeout_seconds)
         self._program = program
         self._node = node
         self._opening: Connection | None = None
@@ -66,8 +72,9 @@ class Gate(NodeGate):
     def _begin(self) -> None:
         program = self._program
         self._openings, self._asked_at = 1, program.world.now
-        link, machine = program.network.link(program.name, self._node), program.network.machines[self._node]
-        self._opening = Connection(program.name, link, machine)
+        machine = program.network.at(self.endpoint.url)
+        link = program.network.link(program.name, machine.name)
+        self._opening = Connection(program.name, link, machine, self._node)
         self._opening.on_readable = program.unless_paused(self._go_on)
         late = program.unless_paused(self._give_up)
         self._late = program.world.after(self.timeout_seconds, late, self._opening)
@@ -329,14 +336,26 @@ class Program:
         self._channels: list[Channel] = []
         self._scripts: list[Script] = []
         self._admission = Admission(layout, purpose)
-        self.gates = {node: Gate(self, node, self._admission, timeout_seconds) for node in network.machines}
+        self.gates: dict[str, Gate] = {}
+        for node in network.nodes:
+            self.reach(node, address_of(node))
 
-    def follow(self, identities: dict[str, str]) -> None:
-        """From now on these servers are the members; to others connections are neither kept nor opened."""
-        for node, identity in identities.items():
-            if (gate := self.gates[node]).endpoint.identity != identity:
-                self.gates = {**self.gates, node: Gate(self, node, self._admission, self.timeout_seconds, identity)}
-                gate.close()
+    def follow(self, topology: Topology) -> bool:
+        """From now on these servers are the members; to others connections are neither kept nor opened. Answers whether
+        any of them is reached at another address than before.
+        """
+        urls = {node: gate.endpoint.url for node, gate in self.gates.items()}
+        for member in topology.members:
+            if self.gates[member.id].endpoint.identity != member.identity or urls[member.id] != member.url:
+                self.reach(member.id, member.url, member.identity)
+        return any(urls[member.id] != member.url for member in topology.members)
+
+    def reach(self, node: str, url: str, identity: str | None = None) -> None:
+        """Have a node reached at an address, as a configuration file or a topology says."""
+        former = self.gates.get(node)
+        self.gates = {**self.gates, node: Gate(self, node, self._admission, self.timeout_seconds, url, identity)}
+        if former is not None:
+            former.close()
 
     def start(self, script: Script) -> None:
         """Begin to do something, in a thread of its own."""

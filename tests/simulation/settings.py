@@ -26,6 +26,7 @@ class Profile(NamedTuple):
     that tombstones go while others are still under way. members: in every history members are taken out and in.
     walks: members come back empty, keys are walked one by one, jobs end after a page, and logs are cut soon.
     deadlines: half of the values have one that no history reaches.
+    twins: servers are replaced by others at other addresses, and come back where they were.
     farthest_seconds: nodes are up to such a round trip away, steadily, and no fault comes: monitors are to do nothing.
     """
 
@@ -38,6 +39,7 @@ class Profile(NamedTuple):
     members: bool = False
     walks: bool = False
     deadlines: bool = False
+    twins: bool = False
     farthest_seconds: float = 0.0
 
 
@@ -55,6 +57,7 @@ PROFILES = {
     "calm": Profile((), moves=False),
     "far": Profile((), moves=False, farthest_seconds=0.5, largest_skew_seconds=0.05),
     "members": Profile((*NETWORK, "kill", *PROGRAMS, *CLOCKS), members=True),
+    "twins": Profile((*NETWORK, "kill", *PROGRAMS, *CLOCKS), twins=True),
     "walks": Profile((*NETWORK, "kill", "kill empty", *PROGRAMS), walks=True),
     "purges": Profile(NETWORK + RESTARTS + PROGRAMS + CLOCKS, largest_skew_seconds=0.05, purges=True),
 }
@@ -66,7 +69,8 @@ class Settings(NamedTuple):
     sweeps: whether workers compare all keys and purge tombstones, as soon as these are confirmed. changers: operators
     who take members out and in again. No data is lost then: what the primary and a leaving member alone confirmed
     stands on one copy until the workers have shipped it. page_names: names on one page of a walk. hurries: how often a
-    job of the workers ends after its first page.
+    job of the workers ends after its first page. replacers: operators who
+    give members' places to other servers; each member then has a second machine.
     """
 
     copies: int
@@ -92,6 +96,7 @@ class Settings(NamedTuple):
     page_names: int = 1000
     hurries: float = 0.2
     farthest_seconds: float = 0.0
+    replacers: int = 0
 
 
 def draw(random: Random, profile: Profile, copies: int) -> Settings:
@@ -100,6 +105,8 @@ def draw(random: Random, profile: Profile, copies: int) -> Settings:
         return _with_purges(random, draw(random, profile._replace(purges=False), copies))
     if profile.walks:
         return _with_walks(random, draw(random, profile._replace(walks=False), copies))
+    if profile.twins:
+        return _with_twins(random, draw(random, profile._replace(twins=False), copies))
     if profile.farthest_seconds:
         return _with_distance(random, draw(random, profile._replace(farthest_seconds=0.0), copies), profile)
     clients, threads = random.choice(((2, 1), (3, 1), (2, 2), (4, 1)))
@@ -135,6 +142,14 @@ def _with_changes(random: Random, settings: Settings) -> Settings:
     """Members come and go, while others move the primary's role."""
     faults = tuple(kind for kind in settings.faults if kind not in ("kill older", "kill empty", *STEPS))
     return settings._replace(faults=faults, changers=random.choice((1, 1, 2)), operators=random.choice((0, 1, 2)))
+
+
+def _with_twins(random: Random, settings: Settings) -> Settings:
+    """Servers are replaced while others move the primary's role; there is time for several."""
+    habits = settings.habits._replace(operations=60, pause_seconds=random.choice((0.1, 0.3)))
+    return settings._replace(
+        habits=habits, changers=0, replacers=1, operators=random.choice((0, 1)), tick_seconds=random.choice((0.1, 0.3))
+    )
 
 
 def _with_purges(random: Random, settings: Settings) -> Settings:

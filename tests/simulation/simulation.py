@@ -24,7 +24,7 @@ from tests.simulation.clients import COUNTER, Client, History
 from tests.simulation.faults import Faults
 from tests.simulation.linearizability import GET, Operation, Value, check_key
 from tests.simulation.linearizability import Verdict as KeyVerdict
-from tests.simulation.network import Machine, Network
+from tests.simulation.network import Machine, Network, address_of
 from tests.simulation.programs import Program, Script
 from tests.simulation.servers import Server
 from tests.simulation.settings import PROFILES, Profile, Settings, draw
@@ -114,7 +114,7 @@ class Simulation:
         self._failovers = 0
         roles = [NodeRole.PRIMARY] + [NodeRole.REPLICA] * (settings.copies - 1)
         pairs = zip(self.nodes, roles, strict=True)
-        members = (Member(node, f"redis://{node}:6379/0", role, f"id-{node}") for node, role in pairs)
+        members = (Member(node, address_of(node), role, f"id-{node}") for node, role in pairs)
         self.topology = Topology("shop", 1, Mode.PRIMARY_REPLICA, tuple(members))
         self.network = self._new_network(sources)
         self.configuration = self._new_configuration()
@@ -131,9 +131,11 @@ class Simulation:
             silence_seconds=self.random.choice((0.2, 0.7)),
             sweeps=settings.sweeps,
             hurries=settings.hurries,
+            moves=settings.replacers > 0,
         )
         self.clients: list[Client] = []
         self.keepers: dict[Program, str] = {}
+        self._coming_in: dict[str, int] = {}
         self._deciding: dict[bytes, str] = {}
         self._split: list[str] = []
         self._names: dict[str, int] = {}
@@ -141,7 +143,7 @@ class Simulation:
             for _ in range(number):
                 self._begin(kind)
         others = (("monitor", settings.monitors), ("operator", settings.operators), ("changer", settings.changers))
-        for kind, number in others:
+        for kind, number in (*others, ("replacer", settings.replacers)):
             for _ in range(number):
                 self._begin(kind)
         self.faults = Faults(
@@ -192,17 +194,18 @@ class Simulation:
 
     def _new_network(self, sources: Sources) -> Network:
         machines = []
-        for node in self.nodes:
-            server = _SERVERS.setdefault(node, Server(node))
-            server.page_names = self.settings.page_names
+        for host in (*self.nodes, *(map(_twin, self.nodes) if self.settings.replacers else ())):
+            server = _SERVERS.setdefault(host, Server(host))
+            server.page_names, server.refusal = self.settings.page_names, None
             tolerances = self.settings.tolerances
             largest = IN_TIME * tolerances.max_skew_seconds
             machine = Machine(self.world, server, LAYOUT, sources, min(largest, max(-largest, self._skew())))
             machine.largest_skew_seconds = largest
-            machine.ask(enrol_call(self.topology, node, "active", server.run_id, f"inc-{node}", tolerances))
+            if host in self.nodes:
+                machine.ask(enrol_call(self.topology, host, "active", server.run_id, f"inc-{host}", tolerances))
             machine.on_change = self._note_decider
             machines.append(machine)
-        return Network(self.world, machines, self.settings.break_rate, self.settings.farthest_seconds)
+        return Network(self.world, machines, self.nodes, self.settings.break_rate, self.settings.farthest_seconds)
 
     def _new_configuration(self) -> Configuration:
         return Configuration(
@@ -240,6 +243,9 @@ class Simulation:
             return upkeep.move_about(program, self.customs, random, self.count, lambda: not self.is_over)
         if kind == "changer":
             return upkeep.change_members(program, self.customs, random, self.count, lambda: not self.is_over)
+        if kind == "replacer":
+            spares = upkeep.Spares(_twin, self._may_come_in, self._empty, self._harm_former)
+            return upkeep.replace_members(program, self.customs, random, self.count, lambda: not self.is_over, spares)
         return upkeep.take_up(program, self.customs, random, self.count)
 
     def _new_client(self, name: str, known: Topology | None = None) -> Client:
@@ -270,9 +276,16 @@ class Simulation:
 
     # Looking, behind everybody's back ------------------------------------------------------------------------
 
-    def _report(self, machine: Machine) -> NodeReport:
+    def _report(self, machine: Machine, node: str | None = None) -> NodeReport:
         answer = machine.ask(ScriptCall("inspect", inspect_keys(LAYOUT), ()))
-        return parse_report(machine.name, answer, machine.server.run_id)
+        return parse_report(node or machine.name, answer, machine.server.run_id)
+
+    def _members(self) -> dict[str, Machine]:
+        """Where the members are, and who was one where it always was."""
+        found = {name: self._report(machine) for name, machine in self.network.machines.items()}
+        newest = newest_topology(found) or self.topology
+        urls = {member.id: member.url for member in newest.members}
+        return {node: self.network.at(urls.get(node, address_of(node))) for node in self.nodes}
 
     def _note_decider(self, machine: Machine) -> None:
         """In one epoch no two nodes may decide."""
@@ -282,9 +295,46 @@ class Simulation:
             if (other := self._deciding.setdefault(epoch, machine.name)) != machine.name:
                 self._split.append(f"{other} and {machine.name} decide in epoch {epoch.decode()}")
 
+    # Machines whose places are given to others ---------------------------------------------------------------
+
+    def _may_come_in(self, host: str) -> bool:
+        """Whether a server may come into a member's place on this machine: it counts as one that lost its data."""
+        machine = self.network.machines[host]
+        if not machine.is_up or not self.faults.may_lose(machine):
+            return False
+        self._coming_in[host] = self._newest_topology().epoch + 1
+        return True
+
+    def _empty(self, host: str) -> None:
+        machine = self.network.machines[host]
+        machine.kill()
+        machine.start({})
+
+    def _harm_former(self, program: str, host: str) -> None:
+        """Why it is replaced: its operator does not reach it, it hangs, or it is down. Later it is there again."""
+        machine, seconds = self.network.machines[host], self.random.expovariate(1.0) * 2.0
+        kind = self.random.choice(("cut", "cut", "freeze", "kill", "nothing"))
+        if kind == "cut":
+            link = self.network.link(program, host)
+            link.cuts += 1
+            self.world.after(seconds, link.heal)
+        elif kind == "freeze":
+            machine.freeze()
+            self.world.after(seconds, machine.thaw)
+        elif kind == "kill" and machine.is_up:
+            machine.kill()
+            self.world.after(seconds, self._start_again, machine)
+
+    def _start_again(self, machine: Machine) -> None:
+        if not machine.is_up:
+            machine.start()
+
     def _is_repaired(self, machine: Machine) -> bool:
-        reports = self._reports()
-        own = reports[machine.name]
+        members, reports = self._members(), self._reports()
+        node = next((node for node, each in members.items() if each is machine), None)
+        if node is None:  # whoever was to come in there did not, and never will in a later epoch
+            return self._newest_topology().epoch > self._coming_in.get(machine.name, 0)
+        own = reports[node]
         is_trusted = machine.is_in_time and not (own.clock_off or own.was_ahead_seconds)
         is_there = machine.is_up and is_trusted and own.is_serving
         return is_there and own.epoch == max(report.epoch for report in reports.values())
@@ -308,7 +358,7 @@ class Simulation:
         return all(machine.is_idle for machine in self.network.machines.values())
 
     def _reports(self) -> dict[str, NodeReport]:
-        found = {name: self._report(machine) for name, machine in self.network.machines.items()}
+        found = {node: self._report(machine, node) for node, machine in self._members().items()}
         newest = newest_topology(found) or self.topology
         return {name: report.seen_by(newest) for name, report in found.items()}
 
@@ -350,7 +400,8 @@ class Simulation:
             self.world.trace,
         )
         content = [*map(str, self.history.operations), *map(repr, (self.history.outcomes, self.faults.counts))]
-        content += map(repr, (self.count.by_name, {node: self._contents(node) for node in self.nodes}, verdict))
+        held = {name: self._contents(machine) for name, machine in self.network.machines.items()}
+        content += map(repr, (self.count.by_name, held, verdict))
         result.digest = hashlib.sha256("\n".join(content).encode()).hexdigest()
         return result
 
@@ -361,7 +412,8 @@ class Simulation:
             return Verdict.SPLIT, self._split
         if self.settings.farthest_seconds and self._failovers:
             return Verdict.REPLACED, [f"nodes are up to {self.settings.farthest_seconds} s away, and nothing failed"]
-        contents = {node: self._contents(node) for node in self._newest_topology().ids}
+        members = self._members()
+        contents = {node: self._contents(members[node]) for node in self._newest_topology().ids}
         reference = next(iter(contents.values()))
         verdict, details = self._judge_keys(reference)
         if verdict is not Verdict.RIGHT:
@@ -390,12 +442,12 @@ class Simulation:
                 return found, [f"key {key}:", *map(str, operations)]
         return Verdict.RIGHT, []
 
-    def _contents(self, node: str) -> dict[str, bytes]:
-        """A node's records, without those that have a deadline, and without tombstones where they are purged.
+    def _contents(self, machine: Machine) -> dict[str, bytes]:
+        """A machine's records, without those that have a deadline, and without tombstones where they are purged.
 
         Nobody here sets a deadline: these are tombstones that copying made, which each node drops when it likes.
         """
-        data, prefix = self.network.machines[node].server.data, LAYOUT.data_prefix
+        data, prefix = machine.server.data, LAYOUT.data_prefix
         found = {name[len(prefix) :].decode(): data[name].value for name in sorted(data) if name.startswith(prefix)}
         records = {key: parse_record(stored) for key, stored in found.items()}
         return {key: found[key] for key, record in records.items() if self._lasts(record)}
@@ -404,6 +456,11 @@ class Simulation:
         if self.settings.sweeps and record.kind == TOMBSTONE:
             return False
         return record.deadline_millis == NO_DEADLINE or record.is_live(int(1000 * (BEGINNING_SECONDS + self.world.now)))
+
+
+def _twin(host: str) -> str:
+    """The other machine of a member."""
+    return host[0] if len(host) > 1 else f"{host}2"
 
 
 def _value(stored: bytes | None) -> Value:

@@ -6,9 +6,10 @@ Each is a script of plans. To add one, write its script and start it in `simulat
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from dataclasses import replace
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from redrepl.plans.copies.anti_entropy import SweepOrder, sweep
 from redrepl.plans.copies.bring_up import BringUpOrder, bring_up
@@ -29,6 +30,7 @@ from redrepl.values.errors import RedreplError
 from redrepl.values.keys import KeyLayout
 from redrepl.values.report import NodeReport
 from redrepl.values.topology import Member, NodeRole, Topology
+from tests.simulation.network import address_of, host_of
 from tests.simulation.programs import Program, Rest, Script
 
 Reports = dict[str, NodeReport | str]
@@ -40,7 +42,7 @@ class Customs(NamedTuple):
 
     fails_over: workers hand the role of a primary that restarted to another node. crash_seconds, silence_seconds: what
     a monitor puts up with before it replaces a primary that is down, or silent. hurries: how often a job ends after its
-    first page.
+    first page. moves: members' addresses change.
     """
 
     layout: KeyLayout
@@ -55,6 +57,7 @@ class Customs(NamedTuple):
     silence_seconds: float
     sweeps: bool
     hurries: float = 0.2
+    moves: bool = False
 
 
 class Count:
@@ -72,8 +75,7 @@ def work(program: Program, customs: Customs, random: Random, count: Count, is_ne
     """A worker: at every tick, bring up who lacks something, cut logs, and compare all keys."""
     while is_needed():
         yield Rest(customs.tick_seconds * (0.5 + random.random()))
-        reports: Reports = yield inspect_nodes(customs.layout, customs.nodes, program.now() + customs.look_seconds)
-        topology = newest_topology(reports)
+        topology, reports = yield from _look(program, customs)
         if topology is None:
             continue
         steps = Steps(program.now())
@@ -85,6 +87,17 @@ def work(program: Program, customs: Customs, random: Random, count: Count, is_ne
         yield from _trim(program, customs, count, topology, reports)
         if customs.sweeps:
             yield from _sweep(program, customs, count)
+
+
+def _look(program: Program, customs: Customs) -> Generator[Any, Any, tuple[Topology | None, Reports]]:
+    """What all nodes say, reached where the newest topology among them says."""
+    reports: Reports = yield inspect_nodes(customs.layout, customs.nodes, program.now() + customs.look_seconds)
+    topology = newest_topology(reports)
+    if customs.moves and topology is not None and program.follow(topology):
+        until = program.now() + customs.look_seconds
+        reports = yield inspect_nodes(customs.layout, customs.nodes, until, known=topology)
+        topology = newest_topology(reports) or topology
+    return topology, reports
 
 
 def new_identity(random: Random) -> str:
@@ -159,6 +172,9 @@ def watch(program: Program, customs: Customs, random: Random, count: Count, is_n
             write_at = program.now() + limits.WRITE_PROBE_SECONDS
         seen: Seen = yield lookout.look(program.now(), program.now() + customs.probe_seconds, probe_as)
         topology, own = newest_topology(seen.reports), program.wall_ahead_seconds
+        if customs.moves and topology is not None and program.follow(topology):
+            lookout.begin_anew(customs.nodes)
+            continue
         if topology is not None:
             yield from _set_aside(program, customs, count, topology, seen.reports)
         verdict = suspicion.judge(topology, seen.reports, program.now(), own, seen.silences)
@@ -187,6 +203,8 @@ def move_about(
         to = random.choice((None, *customs.nodes))
         planned = to is not None and random.random() < 0.5
         away = frozenset((random.choice(customs.nodes),)) if not planned and random.random() < 0.3 else frozenset()
+        if customs.moves:
+            yield from _look(program, customs)
         if to not in away:
             yield from _move(program, customs, random, count, "switchover" if planned else "move", to, away, planned)
 
@@ -211,6 +229,47 @@ def change_members(
             yield from _remove(program, customs, random, count, topology, random.choice(topology.ids))
 
 
+class Spares(NamedTuple):
+    """Where servers for members' places are. twin: the other machine of a member, by the one that it has. may_lose:
+    whether an empty server may come in there now. harm: what happens to the machine that is replaced, as seen by the
+    program that replaces it.
+    """
+
+    twin: Callable[[str], str]
+    may_lose: Callable[[str], bool]
+    empty: Callable[[str], None]
+    harm: Callable[[str, str], None]
+
+
+def replace_members(
+    program: Program, customs: Customs, random: Random, count: Count, is_needed: Callable[[], bool], spares: Spares
+) -> Script:
+    """An operator who gives a member's place to another server, as `Administration.replace_node` does. The former one
+    goes on, or comes back, and is reached by those who know only the topology before.
+    """
+    while is_needed():
+        yield Rest(random.expovariate(1.0) * 2.0)
+        topology, _ = yield from _look(program, customs)
+        if topology is None:
+            continue
+        node = random.choice(topology.ids)
+        if node == topology.decider:
+            yield from _move(program, customs, random, count, "switchover", topology.others(node)[0], frozenset(), True)
+            continue
+        former = host_of(topology.member(node).url)
+        host = spares.twin(former)
+        if not spares.may_lose(host):
+            continue
+        if random.random() < 0.7:
+            spares.empty(host)  # else it has what it had when it was a member before
+        spares.harm(program.name, former)
+        newcomer = f"{node} (new)"
+        program.reach(newcomer, address_of(host))
+        member = Member(node, address_of(host), NodeRole.REPLICA, new_identity(random))
+        changed = topology.with_replaced(member)
+        yield from _change(program, random, customs, count, "replace", topology, changed, newcomer)
+
+
 def _remove(program: Program, customs: Customs, random: Random, count: Count, topology: Topology, node: str) -> Script:
     """Take a member out, as `Administration.remove_node` does. Who is the primary only hands its role over."""
     if node == topology.decider:
@@ -230,11 +289,18 @@ def _remove(program: Program, customs: Customs, random: Random, count: Count, to
 
 
 def _change(
-    program: Program, random: Random, customs: Customs, count: Count, name: str, old: Topology, new: Topology
+    program: Program,
+    random: Random,
+    customs: Customs,
+    count: Count,
+    name: str,
+    old: Topology,
+    new: Topology,
+    newcomer: str | None = None,
 ) -> Script:
     incarnation, seconds = f"inc-{random.getrandbits(48):012x}", 0.3 + random.random() * 1.7
     try:
-        done = yield change_topology(old, new, customs.tolerances, incarnation, program.now(), seconds)
+        done = yield change_topology(old, new, customs.tolerances, incarnation, program.now(), seconds, newcomer)
     except RedreplError as error:
         count.add(f"{name} failed")
         _note(program, f"** {name}: {error}")
@@ -244,9 +310,16 @@ def _change(
 
 
 def take_up(program: Program, customs: Customs, random: Random, count: Count) -> Script:
-    """An operator who comes where the workers do not get any further, and calls for a failover."""
-    reports: Reports = yield inspect_nodes(customs.layout, customs.nodes, program.now() + customs.look_seconds)
-    topology = newest_topology(reports)
+    """An operator who comes where the workers do not get any further, and calls for a failover. Where whoever replaced
+    a server died before the other one came in, the command is given again, as the workers say.
+    """
+    topology, reports = yield from _look(program, customs)
+    for node in topology.ids if topology is not None and customs.moves else ():
+        found = reports[node]
+        if isinstance(found, NodeReport) and found.member and not found.is_itself and node != topology.decider:
+            member = replace(topology.member(node), identity=new_identity(random))
+            yield from _change(program, random, customs, count, "replace", topology, topology.with_replaced(member))
+            return
     epochs = [report.epoch for report in reports.values() if isinstance(report, NodeReport)]
     is_half_done = topology is not None and max(epochs, default=0) > topology.epoch
     count.add("operator called: change of epoch left half done" if is_half_done else "operator called")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from redrepl.plans.copies.bring_up import BringUpOrder, bring_up
 from redrepl.plans.epochs.forgetful import forgetful_members, set_forgetful_aside
 from redrepl.plans.epochs.membership import Tolerances
@@ -49,6 +51,19 @@ def test_a_member_whose_log_is_gone_serves_nothing_and_counts_as_restarted() -> 
     settle(nodes)
     assert nodes.report("b").is_serving
     assert stopped(nodes, look(nodes)) == {}, "it has a log of a new incarnation"
+
+
+@pytest.mark.parametrize("node", ["a", "b"])
+def test_a_mark_that_was_moved_beyond_what_was_forgotten_counts_for_nothing(node: str) -> None:
+    """A worker was catching it up when its memory went back, and goes on where it was."""
+    nodes = cluster()
+    lost = (nodes.layout.data(b"key-1"), nodes.layout.data(b"key-3"))
+    nodes.send(node, PlainCommand((b"DEL", nodes.layout.log, nodes.layout.cursors, *lost)))
+    assert nodes.report(node).marks, "as if all were here"
+    assert set(stopped(nodes, look(nodes))) == {node}
+    settle(nodes)
+    assert nodes.report(node).is_serving
+    assert nodes.contents(node) == nodes.contents("c")
 
 
 def test_a_member_that_was_asked_before_the_others_is_asked_once_more() -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from redrepl.embedded.proxy import TcpProxy
-from redrepl_cli.chaos import holdings, links, node_clocks, refusals
+from redrepl_cli.chaos import holdings, links, node_clocks, refusals, twins
 from redrepl_cli.chaos.scene import EVERYBODY, Harm, Scene, meanwhile
 from redrepl_cli.chaos.stage import CLIENTS, HALF, MAX_SKEW_SECONDS, TIMEOUT_SECONDS, WORKERS
 
@@ -241,6 +241,18 @@ _ALL = (
     ),
     Fault("flushed", "FLUSHALL", holdings.flushed),
     Fault("log-deleted", "its change log is deleted by hand", holdings.log_deleted),
+    Fault(
+        "set-back",
+        f"its memory becomes what it was {twins.BACK_SECONDS:g} s ago while its server goes on",
+        twins.set_back,
+        (REPLICA,),
+    ),
+    Fault(
+        "replaced",
+        "another server gets its place; the former one goes on, and half of the clients reach it",
+        twins.replaced,
+        replaces=True,
+    ),
     Fault("refill", f"restarted without its data, beside {holdings.BULK_KEYS:,} more keys", holdings.refilled),
     Fault("clocks", "the clients' clocks jump, one of them too far", _clocks, (NOBODY,)),
     Fault(

@@ -23,6 +23,7 @@ from redrepl_cli.chaos.processes import ClientProcess
 from redrepl_cli.local.servers import WorkerProcess
 
 CLUSTER = "chaos"
+MAY_DEBUG = ("--enable-debug-command", "local")
 WORKER_PROCESSES = 2
 CLIENTS, HALF, WORKERS = "clients", "half", "workers"
 """Names of configuration files. Every second client is of the HALF, which can be cut off while the others go on."""
@@ -79,10 +80,14 @@ class Stage:
 
     def _open(self, stack: ExitStack) -> None:
         settings = self.settings
-        servers = EmbeddedCluster(
-            settings.copies, binary=settings.binary, persistence="aof", movable_clocks=settings.moves_clocks
+        cluster = EmbeddedCluster(
+            settings.copies,
+            binary=settings.binary,
+            persistence="aof",
+            extra_arguments=MAY_DEBUG,
+            movable_clocks=settings.moves_clocks,
         )
-        self.servers = stack.enter_context(servers).servers
+        self.servers = dict(stack.enter_context(cluster).servers)
         self.queue = stack.enter_context(EmbeddedServer("queue", settings.binary))
         self.folder = self._new_folder(stack)
         for proxies in (self.for_clients, self.for_half, self.for_workers):
@@ -99,6 +104,19 @@ class Stage:
         stack.callback(self._close_clients)
         for _ in range(settings.clients):
             self.start_client()
+
+    def new_server(self, node: str) -> EmbeddedServer:
+        """An empty server, from now on the node's own: its owner gives it the place."""
+        settings = self.settings
+        server = EmbeddedServer(
+            node,
+            settings.binary,
+            persistence="aof",
+            extra_arguments=MAY_DEBUG,
+            movable_clock=settings.moves_clocks,
+        )
+        self.servers[node] = self._stack.enter_context(server)
+        return server
 
     def _new_folder(self, stack: ExitStack) -> Path:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="redrepl-chaos-")))

@@ -188,7 +188,7 @@ def _look_after_copy(
     if target.epoch > view.topology.epoch:
         done.notes.append("a change of epoch is under way")
         return
-    is_doubtful = bool(target.clock_off or target.was_ahead_seconds)
+    is_doubtful = bool(target.clock_off or target.was_ahead_seconds or target.has_forgotten)
     if is_doubtful or not target.is_serving or target.epoch != view.topology.epoch:
         purged_before = max((source.purged_before for source in sources), default=0)
         target = yield from _suspend(view, target, order, steps, purged_before)
@@ -205,7 +205,8 @@ def _look_after_copy(
     why = DIVERGED if view.decider is not None and target.lineage < view.topology.epoch else UNDECIDED
     for source in sources:
         # Who never served may hold records from an earlier membership, which its log does not name.
-        # Who may have dropped records by a wrong clock does not find in the log what it dropped.
+        # Who may have dropped records by a wrong clock does not find in the log what it dropped. Nor does one whose
+        # memory went back: a catch-up that was under way has moved its mark beyond what it lost.
         is_walked = not order.exactly and full_sync.is_walked(view, source, target)
         is_unknown = is_doubtful or (target.lineage == 0 and source.node not in target.marks)
         walk = order.exactly or (is_unknown and not is_walked)

@@ -125,7 +125,8 @@ def _may_have_lost(primary: NodeReport) -> bool:
 
 def _start(witness: NodeReport, primary: NodeReport) -> Mark | None:
     """From where the primary can take up what it lacks from a witness' log; None where all keys must be walked."""
-    return None if primary.clock_off or primary.was_ahead_seconds else starting_mark(witness, primary)
+    is_doubtful = primary.clock_off or primary.was_ahead_seconds or primary.has_forgotten
+    return None if is_doubtful else starting_mark(witness, primary)
 
 
 def _at_their_word(view: ClusterView, primary: NodeReport, reports: Reports) -> list[NodeReport]:
