@@ -314,12 +314,13 @@ def take_up(program: Program, customs: Customs, random: Random, count: Count) ->
     a server died before the other one came in, the command is given again, as the workers say.
     """
     topology, reports = yield from _look(program, customs)
-    for node in topology.ids if topology is not None and customs.moves else ():
-        found = reports[node]
-        if isinstance(found, NodeReport) and found.member and not found.is_itself and node != topology.decider:
-            member = replace(topology.member(node), identity=new_identity(random))
-            yield from _change(program, random, customs, count, "replace", topology, topology.with_replaced(member))
-            return
+    if topology is not None and customs.moves:
+        for node in topology.others(topology.decider or ""):
+            found = reports[node]
+            if isinstance(found, NodeReport) and found.member and not found.is_itself:
+                member = replace(topology.member(node), identity=new_identity(random))
+                yield from _change(program, random, customs, count, "replace", topology, topology.with_replaced(member))
+                return
     epochs = [report.epoch for report in reports.values() if isinstance(report, NodeReport)]
     is_half_done = topology is not None and max(epochs, default=0) > topology.epoch
     count.add("operator called: change of epoch left half done" if is_half_done else "operator called")
