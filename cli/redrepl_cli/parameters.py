@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 from click.shell_completion import CompletionItem
+
+from redrepl.values import limits
+
+if TYPE_CHECKING:
+    from redrepl import Coordinator
+
+_TIMES = 3.0
+"""How many times as long as finding the cluster took, which was connecting and one answer, an operation may take."""
 
 
 class LevelType(click.ParamType[str]):
@@ -48,9 +58,28 @@ class ProbabilityType(click.ParamType[float]):
 LEVEL = LevelType()
 PROBABILITY = ProbabilityType()
 
+timeout_option = click.option(
+    "--timeout",
+    "timeout_seconds",
+    type=click.FloatRange(min=0.0, min_open=True, max=limits.MAX_TIMEOUT_SECONDS),
+    metavar="SECONDS",
+    help="Time for the operation [default: timeout_seconds, and more where the nodes are far].",
+)
+
 level_option = click.option(
     "--level",
     type=LEVEL,
     metavar="LEVEL",
     help="Copies that must confirm: async, one, quorum, all, or a count of others.",
 )
+
+
+def timeout_for(coordinator: Coordinator[str, bytes], timeout_seconds: float | None) -> float:
+    """The time for an operation: what was asked for, else what is configured, and more where the nodes are far.
+
+    A command connects first, which takes several round trips by itself.
+    """
+    if timeout_seconds is not None:
+        return timeout_seconds
+    measured = min(_TIMES * coordinator.reached_in_seconds, limits.MAX_TIMEOUT_SECONDS)
+    return max(coordinator.configuration.timeout_seconds, measured)

@@ -147,6 +147,7 @@ class AsyncCoordinator(CoordinatorBase[K, V]):
             self.session,
             clock,
             Elsewhere(configuration),
+            found.reached_in_seconds,
         )
         self._driver = driver
 

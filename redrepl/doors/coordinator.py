@@ -78,6 +78,7 @@ class Coordinator(CoordinatorBase[K, V]):
             session,
             clock,
             Elsewhere(configuration),
+            found.reached_in_seconds,
         )
         self._queue = wake_ups
 

@@ -20,13 +20,13 @@ from redrepl.plans.operations.watch import watching
 from redrepl.plans.operations.write import WriteOrder
 from redrepl.plans.topology import hear_topology
 from redrepl.plans.view import (
-    SUSPECT_SECONDS,
     ClusterView,
     EpochMoved,
     Refused,
     epoch_in_refusal,
     is_clock_refusal,
     pause,
+    suspect_seconds,
 )
 from redrepl.values.effects import Plan
 from redrepl.values.errors import RedreplError, RequestError, Unavailable
@@ -241,7 +241,7 @@ class Following(Foundation[K, V]):
     def _await_epoch_after(self, epoch: int, until: float, or_home: str | None = None) -> Plan[bool]:
         """Wait until the members know a later epoch, or until this node can be reached; False where neither comes."""
         patient_until = self._patient_until(epoch)
-        look_seconds = SUSPECT_SECONDS
+        look_seconds = self._look_seconds()
         while True:
             now = self._base_driver.now()
             if self._view.topology.epoch > epoch:
@@ -249,7 +249,7 @@ class Following(Foundation[K, V]):
             if now >= until or len(self._view.ids) < 2:
                 return False
             yield from self._read_topology(min(until, now + look_seconds))
-            look_seconds *= 2  # they may be far away
+            look_seconds *= 2  # they may be farther away than is known
             if self._view.topology.epoch <= epoch:
                 if now >= patient_until:
                     return False
@@ -261,7 +261,11 @@ class Following(Foundation[K, V]):
         """After something that did not come out in an epoch: let the members move, and see where they are by then."""
         yield from self._pause_between_epochs(until)
         if (now := self._base_driver.now()) < until:
-            yield from self._read_topology(min(until, now + SUSPECT_SECONDS))
+            yield from self._read_topology(min(until, now + self._look_seconds()))
+
+    def _look_seconds(self) -> float:
+        """How long to wait for the members to tell the topology, by how far they are."""
+        return suspect_seconds(max(map(self._base_driver.usual_seconds, self._view.ids)))
 
     def _read_topology(self, until: float) -> Plan[None]:
         """Take up the newest topology that members know, if it is newer than this one."""

@@ -43,6 +43,10 @@ CARE_SECONDS = 5.0
 and another one of several primaries takes this client's writes."""
 
 
+DISTANCE_SECONDS = 1.0
+"""How often a program looks anew how far the primary is."""
+
+
 class Driver(Protocol):
     """What the shared part needs to know of a driver."""
 
@@ -52,6 +56,10 @@ class Driver(Protocol):
 
     def latency_seconds(self, node: str) -> float:
         """How fast a node answers."""
+        ...
+
+    def usual_seconds(self, node: str) -> float:
+        """Within what time a node's answers usually come."""
         ...
 
     def trouble(self, node: str) -> str | None:
@@ -106,6 +114,7 @@ class Foundation(Generic[K, V]):
         session: Session | None = None,
         clock: StampClock | None = None,
         elsewhere: Elsewhere | None = None,
+        reached_in_seconds: float = 0.0,
     ) -> None:
         self.configuration = configuration
         self._elsewhere = elsewhere
@@ -120,6 +129,8 @@ class Foundation(Generic[K, V]):
         self._outage: Outage | None = None
         self._refused_at: dict[str, float] = {}
         self._topology_read_at = driver.now()
+        self._distance_known_at = float("-inf")
+        self._reached_in_seconds = reached_in_seconds
         self._default_level = configuration.level
         self._default_timeout_seconds = configuration.timeout_seconds
 
@@ -128,12 +139,24 @@ class Foundation(Generic[K, V]):
         """The members, roles and epoch as last read."""
         return self._view.topology
 
+    @property
+    def reached_in_seconds(self) -> float:
+        """How long the slowest node that answered took when the cluster was found, connecting included."""
+        return self._reached_in_seconds
+
     def _found_elsewhere(self) -> Topology | None:
         """Have the configured addresses asked for the cluster, in the background; what they told the last time."""
         return None if self._elsewhere is None else self._elsewhere.ask()
 
     def _adopt(self, topology: Topology) -> None:
         self._view = ClusterView(topology)
+        self._note_distance(self._base_driver.now())
+
+    def _note_distance(self, now: float) -> None:
+        """Let suspicion follow how far the primary is."""
+        self._distance_known_at, view = now, self._view
+        if view.decider is not None:
+            view.expect_answers_within(self._base_driver.usual_seconds(view.decider))
 
     def _take_up(self, topology: Topology | None) -> None:
         """Go on in this topology, if it is newer than the present one."""
@@ -176,6 +199,8 @@ class Foundation(Generic[K, V]):
         level, required = self._view.resolve_level(self._default_level if how.level is None else how.level)
         timeout = self._timeout(how.timeout_seconds)
         started = self._base_driver.now()
+        if started > self._distance_known_at + DISTANCE_SECONDS:
+            self._note_distance(started)
         reach_others = level is not ConsistencyLevel.ASYNC
         home, refused_at = self._home(), self._refused_at
         return WriteOrder(home, required, reach_others, started, started + timeout, level, home in refused_at)

@@ -65,6 +65,7 @@ class Reads(Following[K, V]):
 
         Reads at ONE ask one node alone. One that is cut off from the others and was replaced believes that it serves.
         """
+        self._note_distance(self._base_driver.now())
         now, far = self._base_driver.now(), max(map(self._base_driver.latency_seconds, self._view.ids))
         yield from self._read_topology(min(until, now + max(TOPOLOGY_WAIT_SECONDS, FAR_FACTOR * far)))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Mapping
@@ -9,15 +10,16 @@ from dataclasses import replace
 
 from redrepl.edges.admission import Admission, Purpose
 from redrepl.edges.clock import SystemClock
-from redrepl.edges.configuration import Configuration
+from redrepl.edges.configuration import BY_URLS, Configuration
 from redrepl.edges.driver import BlockingDriver
-from redrepl.edges.endpoint import Endpoint, place_of
+from redrepl.edges.endpoint import Endpoint, address, place_of
 from redrepl.edges.forking import renew_after_fork
 from redrepl.plans.inspect import inspect_nodes
 from redrepl.plans.topology import Discovery, discover
 from redrepl.values.clocks import believed_ahead
-from redrepl.values.errors import RedreplError
+from redrepl.values.errors import RedreplError, Unavailable
 from redrepl.values.keys import KeyLayout
+from redrepl.values.reasons import SILENT
 from redrepl.values.report import Configured, NodeReport
 from redrepl.values.topology import Topology
 
@@ -34,8 +36,27 @@ def find_cluster(configuration: Configuration) -> Discovery:
         seeds = tuple(endpoint.node for endpoint in configuration.endpoints)
         soon, patience_seconds = driver.now() + configuration.timeout_seconds, driver.patience_seconds()
         return driver.run(discover(layout, seeds, soon, soon + patience_seconds))
+    except Unavailable as error:
+        raise _with_addresses(error, configuration) from error
     finally:
         driver.close()
+
+
+def _with_addresses(error: Unavailable, configuration: Configuration) -> Unavailable:
+    """The error, with the address at which each node was asked; where urls alone are known, these are its name."""
+    places = {endpoint.node: address(endpoint) for endpoint in configuration.endpoints}
+    evidence = {node: _placed(why, places[node]) for node, why in error.evidence.items()}
+    if configuration.origin != BY_URLS:
+        return Unavailable(error.message, evidence)
+    if len(set(places.values())) < len(places):  # several databases of one server
+        places = {endpoint.node: endpoint.reached_at for endpoint in configuration.endpoints}
+    names = re.compile("|".join(rf"\b{re.escape(node)}\b" for node in places))
+    message = names.sub(lambda found: places[found[0]], error.message)
+    return Unavailable(message, {places[node]: why.removeprefix(f"{places[node]} ") for node, why in evidence.items()})
+
+
+def _placed(why: str, place: str) -> str:
+    return f"{place} {why}" if why.startswith(SILENT) else why
 
 
 def endpoints_of(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
+from redrepl.plans.scatter import NO_ANSWER
 from redrepl.plans.view import inspect_keys
 from redrepl.values.effects import (
     Command,
@@ -57,8 +58,8 @@ def inspect_nodes(
     probe_as: have the nodes tried whether they take writes, and who asks that.
     """
     nodes = tuple(nodes)
-    found: Found = dict.fromkeys(nodes, "no answer in time")
-    asked_at = yield from _look_at_the_clock()
+    found: Found = dict.fromkeys(nodes, NO_ANSWER)
+    asked_at = yield from look_at_the_clock()
     answers = {node: Answers(asked_at) for node in nodes}
     questions = [request for node in nodes for request in questions_to(layout, node, probe_as=probe_as)]
     effect = Exchange(tuple(questions), until, fresh=True)
@@ -102,7 +103,7 @@ def run_id_in(information: bytes) -> str:
     return next(lines, b"run_id:")[7:].strip().decode()
 
 
-def _look_at_the_clock() -> Plan[float]:
+def look_at_the_clock() -> Plan[float]:
     """The driver's clock: an exchange without requests whose time is over ends at once."""
     event = yield Exchange((), 0.0, fresh=True)
     assert event is not None

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from redrepl.plans.inspect import inspect_nodes, newest_topology
+from redrepl.plans.inspect import inspect_nodes, look_at_the_clock, newest_topology
+from redrepl.plans.scatter import NO_ANSWER
 from redrepl.plans.strangers import no_member_error
 from redrepl.plans.view import ClusterView
 from redrepl.values.clocks import ClockReading
 from redrepl.values.effects import DeadlinePassed, Exchange, Failure, PlainCommand, Plan, Reply, Request
 from redrepl.values.errors import Unavailable
 from redrepl.values.keys import KeyLayout
-from redrepl.values.reasons import is_crash
+from redrepl.values.reasons import SILENT, is_crash
 from redrepl.values.report import NodeReport
 from redrepl.values.topology import Topology
 
@@ -92,12 +93,19 @@ class Discovery(NamedTuple):
     seed_of: dict[str, str]
     reports: dict[str, NodeReport | str]
 
+    @property
+    def reached_in_seconds(self) -> float:
+        """How long the slowest node that answered took, opening the connection included."""
+        clocks = [report.clock for report in self.reports.values() if isinstance(report, NodeReport) and report.clock]
+        return max((clock.most - clock.least for clock in clocks), default=0.0)
+
 
 def discover(layout: KeyLayout, seeds: tuple[str, ...], soon: float, until: float | None = None) -> Plan[Discovery]:
     """Find the cluster behind some addresses. Raises Unavailable saying what each of them answered.
 
     Where no member has answered by ``soon``, and some may only be far, they are waited for until ``until``.
     """
+    asked_at = yield from look_at_the_clock()
     reports = yield from inspect_nodes(layout, seeds, soon, _is_at_work)
     topology = newest_topology(reports)
     may_be_far = any(isinstance(report, str) and not is_crash(report) for report in reports.values())
@@ -105,7 +113,8 @@ def discover(layout: KeyLayout, seeds: tuple[str, ...], soon: float, until: floa
         reports = yield from inspect_nodes(layout, seeds, until, _is_at_work)
         topology = newest_topology(reports)
     if topology is None:
-        raise no_member_error(layout.cluster, reports)
+        waited = f"{SILENT} {(yield from look_at_the_clock()) - asked_at:.1f} s"
+        raise no_member_error(layout.cluster, {seed: waited if r == NO_ANSWER else r for seed, r in reports.items()})
     members = {
         report.member["node"]: seed
         for seed, report in reports.items()

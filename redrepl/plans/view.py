@@ -24,8 +24,11 @@ _DISCARDED = (limits.DISCARDED_ENTRIES, limits.DISCARDED_BYTES)
 
 
 SUSPECT_SECONDS = 0.25
-"""How long the one primary may take before the others are asked whether the epoch moved; nearly every answer comes much
-sooner."""
+"""How long the one primary may take, where it is near, before the others are asked whether the epoch moved; nearly
+every answer comes much sooner."""
+
+LONGEST_SUSPECT_SECONDS = 1.0
+"""However far it is: a few slow answers must not make a program wait for long when the primary is gone."""
 
 
 class EpochMoved(RedreplError):
@@ -63,12 +66,17 @@ class ClusterView:
         self.everybody = frozenset(topology.ids)
         self.position_fields = {node: topology.position_field(node).encode() for node in topology.ids}
         self.from_home = {node: (node, *self.others[node]) for node in topology.ids}
-        self.patience_seconds = SUSPECT_SECONDS if self.decider is not None and len(self.ids) > 1 else float("inf")
+        self.expect_answers_within(0.0)
         self._levels = {
             name: (level, level.required(len(self.ids) - 1))
             for level in ConsistencyLevel
             for name in (level, level.value, level.name)
         }
+
+    def expect_answers_within(self, seconds: float) -> None:
+        """Suspect the one primary when it has taken longer than its answers usually do (0: not known)."""
+        self.suspect_seconds = suspect_seconds(seconds)
+        self.patience_seconds = self.suspect_seconds if self.decider and len(self.ids) > 1 else float("inf")
 
     def resolve_level(self, level: Level) -> tuple[ConsistencyLevel | int, int]:
         """A level, and how many other copies must confirm at it. Raises RequestError as `required_copies` does."""
@@ -137,6 +145,11 @@ class ClusterView:
             return parse_record(stored)
         except ValueError as error:
             raise foreign_value(self.layout, node, name) from error
+
+
+def suspect_seconds(usual_seconds: float) -> float:
+    """After how long something is wrong with nodes whose answers usually come within ``usual_seconds``."""
+    return min(max(SUSPECT_SECONDS, usual_seconds), LONGEST_SUSPECT_SECONDS)
 
 
 def keys_to_ask(answered: int) -> int:

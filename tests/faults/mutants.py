@@ -451,6 +451,23 @@ MUTANTS = (
         evidence="assert ",
     ),
     Mutant(
+        name="a command's time-out does not follow the distance",
+        file="cli/redrepl_cli/parameters.py",
+        old="    return max(coordinator.configuration.timeout_seconds, measured)",
+        new="    return min(coordinator.configuration.timeout_seconds, measured)",
+        killer=f"{SERVERS}/test_far_nodes.py::"
+        "test_commands_on_values_reach_nodes_that_are_far_with_the_time_outs_as_they_are",
+        evidence="AssertionError",
+    ),
+    Mutant(
+        name="a far primary is suspected as soon as a near one",
+        file="redrepl/plans/view.py",
+        old="    return min(max(SUSPECT_SECONDS, usual_seconds), LONGEST_SUSPECT_SECONDS)\n",
+        new="    return SUSPECT_SECONDS\n",
+        killer="tests/unit/test_write_one.py::test_a_primary_that_is_far_is_suspected_later",
+        evidence="AssertionError",
+    ),
+    Mutant(
         name="a read answers absent what the primary lost",
         file="redrepl/plans/operations/mending.py",
         old="        if stamp and _is_live(shown[node][place], now_micros):",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 import pytest
@@ -32,7 +33,25 @@ def test_a_dead_seed_does_not_matter_and_no_seed_says_what_each_answered(cluster
         assert store.set("key", b"v").acked == {"a", "c"}
     with pytest.raises(Unavailable, match="no member of cluster 'other' answered") as caught:
         Coordinator.connect(urls, cluster="other")
-    assert set(caught.value.evidence) == {"seed-0", "seed-1"}
+    assert set(caught.value.evidence) == {url.removeprefix("redis://").partition("/")[0] for url in urls}
+
+
+def test_no_seed_that_answers_says_of_each_address_why(cluster: Cluster) -> None:
+    """One is frozen, one is dead, and one takes connections and is no server at all."""
+    cluster["a"].kill()
+    cluster["b"].freeze()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        urls = [cluster["a"].url, cluster["b"].url, f"redis://127.0.0.1:{silent.getsockname()[1]}"]
+        dead, frozen, other = (url.removeprefix("redis://").partition("/")[0] for url in urls)
+        with pytest.raises(Unavailable) as caught:
+            Coordinator.connect(urls, cluster="shop", timeout_seconds=0.2)
+    evidence = caught.value.evidence
+    assert set(evidence) == {dead, frozen, other}
+    assert "refuses connections" in evidence[dead]
+    assert "did not answer within" in evidence[frozen]
+    assert "did not answer within" in evidence[other]
+    assert f"start the server of {dead}" in caught.value.message
+    assert f"the machine of {frozen}, {other}" in caught.value.message
 
 
 def test_a_configuration_file_opens_it(cluster: Cluster) -> None:

@@ -7,9 +7,12 @@ import time
 from dataclasses import replace
 
 import pytest
+from click.testing import CliRunner
 
 from redrepl import Administration, AsyncCoordinator, Outcome
 from redrepl.edges.switchboard import IDLE_SECONDS
+from redrepl.plans.view import SUSPECT_SECONDS
+from redrepl_cli.main import cli
 from redrepl_workers.monitor import Monitor
 from tests.servers.support.cluster import Cluster
 from tests.support.waiting import wait_until
@@ -80,3 +83,31 @@ def test_operators_reach_a_cluster_that_is_far_with_the_time_outs_as_they_are(cl
         assert administration.find_members().ids == cluster.nodes
         _, reports = administration.inspect()
         assert [node for node, report in reports.items() if isinstance(report, str)] == []
+
+
+def test_commands_on_values_reach_nodes_that_are_far_with_the_time_outs_as_they_are(cluster: Cluster) -> None:
+    """Connecting and one answer take longer than `timeout_seconds`."""
+    proxies = {node: cluster.proxy(node) for node in cluster.nodes}
+    for proxy in proxies.values():
+        proxy.delay(0.3)
+    urls = {node: proxy.url(cluster[node].url) for node, proxy in proxies.items()}
+    config = ["--config", str(cluster.configuration_file(urls, timeout_seconds=1.0))]
+    run = CliRunner().invoke
+    assert run(cli, ["set", "key", "value", "--level", "all", *config]).exit_code == 0
+    assert run(cli, ["get", "key", "--level", "quorum", *config]).stdout_bytes == b"value"
+    assert run(cli, ["delete", "key", *config]).exit_code == 0
+    assert run(cli, ["set", "key", "value", "--timeout", "0.2", *config]).exit_code != 0
+
+
+def test_a_program_suspects_a_primary_that_is_far_later_than_one_that_is_near(cluster: Cluster) -> None:
+    """Nobody is asked whether it was replaced while its answers take what they usually take."""
+    proxy, store = cluster.proxied("a")
+    store.set("key", b"near")
+    assert store._view.suspect_seconds == SUSPECT_SECONDS
+    proxy.delay(0.2)
+
+    def is_known() -> bool:
+        store.set("key", b"far")
+        return store._view.suspect_seconds > 2 * 0.2
+
+    wait_until(is_known, 30, "the distance is known")

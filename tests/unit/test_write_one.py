@@ -7,7 +7,7 @@ from itertools import permutations
 import pytest
 
 from redrepl.plans.operations.write import write_one
-from redrepl.plans.view import SUSPECT_SECONDS, EpochMoved
+from redrepl.plans.view import LONGEST_SUSPECT_SECONDS, SUSPECT_SECONDS, EpochMoved
 from redrepl.values.errors import ClockSkew, NotAReplicatedRecord
 from redrepl.values.receipt import Outcome, WriteReceipt
 from redrepl.values.record import Record, parse_record, value_record
@@ -42,6 +42,19 @@ def test_the_same_bytes_go_to_all_copies_at_once(copies: int) -> None:
     looks_around_at = START + SUSPECT_SECONDS
     assert (write.exchange.until, write.exchange.holds) == ((UNTIL, False) if copies == 1 else (looks_around_at, True))
     assert _sent_record(write) == RECORD
+
+
+@pytest.mark.parametrize(
+    ("usual_seconds", "suspected_after"), [(0.001, SUSPECT_SECONDS), (0.5, 0.5), (30.0, LONGEST_SUSPECT_SECONDS)]
+)
+def test_a_primary_that_is_far_is_suspected_later(usual_seconds: float, suspected_after: float) -> None:
+    cluster = view(3)
+    cluster.expect_answers_within(usual_seconds)
+    write = ByHand(write_one(cluster, order(1), "key", b"key", RECORD))
+    assert (write.exchange.until, write.exchange.holds) == (min(UNTIL, START + suspected_after), suspected_after < 1.0)
+    if suspected_after < 1.0:
+        write.looks_around()
+        assert write.looks == ["b", "c"]
 
 
 def test_at_async_the_deciding_node_alone_is_asked() -> None:

@@ -9,7 +9,7 @@ from redrepl.values.status import SCHEMA_VERSION
 from redrepl_cli.exit_codes import ExitCode
 from redrepl_cli.options import Invocation, common_options
 from redrepl_cli.output import say, write_json, write_value
-from redrepl_cli.parameters import level_option
+from redrepl_cli.parameters import level_option, timeout_for, timeout_option
 from redrepl_cli.text import argument_key, decoded, printable
 
 
@@ -23,8 +23,9 @@ from redrepl_cli.text import argument_key, decoded, printable
     show_default=True,
     help="Which copy answers at level one.",
 )
+@timeout_option
 @common_options
-def get(invocation: Invocation, key: str, level: str | None, prefer: str) -> ExitCode:
+def get(invocation: Invocation, key: str, level: str | None, prefer: str, timeout_seconds: float | None) -> ExitCode:
     """Read the value of KEY.
 
     A pipe or a file receives exactly the bytes of the value; a terminal receives them with a newline, and with control
@@ -36,7 +37,8 @@ def get(invocation: Invocation, key: str, level: str | None, prefer: str) -> Exi
               redrepl get picture > picture.png
     """
     with Coordinator[str, bytes](invocation.configuration()) as coordinator:
-        found = coordinator.get_record(argument_key(key), level=level or "one", prefer=prefer)
+        timeout = timeout_for(coordinator, timeout_seconds)
+        found = coordinator.get_record(argument_key(key), level=level or "one", prefer=prefer, timeout_seconds=timeout)
     if invocation.as_json:
         write_json(_as_json(key, found))
     elif found is not None:

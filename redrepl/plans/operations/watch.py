@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar
 
-from redrepl.plans.view import SUSPECT_SECONDS, ClusterView, Overtaken
+from redrepl.plans.view import ClusterView, Overtaken
 from redrepl.values.effects import Command, DeadlinePassed, Event, Exchange, Failure, PlainCommand, Plan, Reply, Request
 from redrepl.values.topology import Topology
 
@@ -24,7 +24,7 @@ def watching(view: ClusterView, plan: Plan[R], started: float, asked: Sequence[s
     What the plan is waiting for may still come after that, and means nothing any more. Nor do answers to what was asked
     here outlast it: to whatever comes next they would look like its own.
     """
-    look_at = started + SUSPECT_SECONDS
+    look_at = started + view.suspect_seconds
     question = PlainCommand((b"HGET", view.layout.topology, b"topology"))
     unanswered: set[str] = set()  # nodes that are not asked again before they have answered: they may be slow too
     try:
