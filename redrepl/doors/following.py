@@ -26,7 +26,6 @@ from redrepl.plans.view import (
     epoch_in_refusal,
     is_clock_refusal,
     pause,
-    suspect_seconds,
 )
 from redrepl.values.effects import Plan
 from redrepl.values.errors import RedreplError, RequestError, Unavailable
@@ -262,10 +261,6 @@ class Following(Foundation[K, V]):
         yield from self._pause_between_epochs(until)
         if (now := self._base_driver.now()) < until:
             yield from self._read_topology(min(until, now + self._look_seconds()))
-
-    def _look_seconds(self) -> float:
-        """How long to wait for the members to tell the topology, by how far they are."""
-        return suspect_seconds(max(map(self._base_driver.usual_seconds, self._view.ids)))
 
     def _read_topology(self, until: float) -> Plan[None]:
         """Take up the newest topology that members know, if it is newer than this one."""

@@ -15,7 +15,7 @@ from redrepl.edges.cluster import Elsewhere
 from redrepl.edges.configuration import Configuration
 from redrepl.plans.operations.write import WriteOrder
 from redrepl.plans.topology import read_clocks, read_topology
-from redrepl.plans.view import ClusterView, EpochMoved, pause
+from redrepl.plans.view import ClusterView, EpochMoved, pause, suspect_seconds
 from redrepl.values.clocks import majority_ahead
 from redrepl.values.codec import Codec, decoded, encoded
 from redrepl.values.effects import Plan
@@ -157,6 +157,10 @@ class Foundation(Generic[K, V]):
         self._distance_known_at, view = now, self._view
         if view.decider is not None:
             view.expect_answers_within(self._base_driver.usual_seconds(view.decider))
+
+    def _look_seconds(self) -> float:
+        """How long to wait for the members to tell the topology, by how far they are."""
+        return suspect_seconds(max(map(self._base_driver.usual_seconds, self._view.ids)))
 
     def _take_up(self, topology: Topology | None) -> None:
         """Go on in this topology, if it is newer than the present one."""
