@@ -34,6 +34,10 @@ class CommandFailed(Exception):
         self.evidence = dict(evidence or {})
 
 
+WHAT_TO_DO = ". What to do: "
+"""Between what happened and the advice, in messages of the library that carry one."""
+
+
 class Description(NamedTuple):
     """What the person is told about an error."""
 
@@ -98,8 +102,9 @@ def _describe_library_error(error: BaseException) -> Description:
     assert isinstance(error, errors.RedreplError)
     code, advice = ExitCode.ERROR, None
     if isinstance(error, errors.RequestError):
-        code = ExitCode.USAGE
-    elif isinstance(error, errors.WriteRejected):
+        message, _, said = error.message.partition(WHAT_TO_DO)
+        return Description(ExitCode.USAGE, message, error.evidence, said or None)
+    if isinstance(error, errors.WriteRejected):
         code, advice = ExitCode.UNAVAILABLE, f"{_advice_on(error)}; the write had no effect"
     elif isinstance(error, errors.WriteFailure):
         code, advice = (
@@ -134,7 +139,7 @@ def _queue_advice(error: BaseException) -> str:
 
 def _describe_unavailable(error: RedreplError) -> Description:
     """Nodes that are needed are not there: what to do stands in the message, or follows from what each answered."""
-    message, _, advice = error.message.partition(". What to do: ")
+    message, _, advice = error.message.partition(WHAT_TO_DO)
     if not advice and "`redrepl " not in message:
         advice = _advice_on(error)
     return Description(ExitCode.UNAVAILABLE, message, error.evidence, advice or None)

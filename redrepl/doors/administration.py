@@ -316,6 +316,9 @@ class Administration(Reaching):
         present = [report.node for report in others if isinstance(report, NodeReport) and report.takes_writes]
         if not present or not isinstance(source, NodeReport):
             evidence = {node: why_left(report) for node, report in reports.items() if node not in present}
+            if present:
+                text = f"the primary, {topology.decider!r}, does not answer: it cannot hand its role over"
+                raise Unavailable(f"{text}. What to do: `redrepl failover` first, then this again", evidence)
             raise Unavailable("no replica can take over from the primary", evidence)
         return min(present, key=source.lag_of)
 

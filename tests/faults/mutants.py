@@ -53,6 +53,22 @@ LOOKOUT = "tests/unit/test_lookout.py"
 
 MUTANTS = (
     Mutant(
+        name="any server gets the place of a member",
+        file="redrepl/doors/administration.py",
+        old="        self._check_fit(newcomer, node)\n",
+        new="",
+        killer="tests/cli/test_nodes_replace.py::test_a_server_that_cannot_be_a_node_gets_no_place",
+        evidence="FAILED tests/cli/test_nodes_replace.py",
+    ),
+    Mutant(
+        name="a primary that is dead is told to be started, where it is to be replaced",
+        file="redrepl/doors/administration.py",
+        old='            if present:\n                text = f"the primary',
+        new='            if False:\n                text = f"the primary',
+        killer="tests/cli/test_nodes_replace.py::test_a_dead_primary_is_replaced_by_a_failover_first",
+        evidence="('', False) == ('', True)",
+    ),
+    Mutant(
         name="nobody notices that a guard is gone",
         file="redrepl/plans/copies/upkeep.py",
         old=" or is_doubtful or report.has_lost_guard) and",
