@@ -110,6 +110,12 @@ BUGS = (
         2000,
         patches=((change_members, "members_to_move", lambda *_: 1),),
     ),
+    Bug(
+        "a server that comes into a member's place without winning an epoch",
+        "twins",
+        300,
+        patches=((change_members, "members_to_move", lambda *_: 1),),
+    ),
     Bug("the mark without the records", "mixed", 300, patches=((Copier, "send", _send_the_mark_alone),)),
     Bug(
         "restarts go unnoticed",

@@ -109,6 +109,20 @@ def test_a_truth_with_older_data_is_not_passed_over_by_what_was_noted_of_its_old
     assert discarded(nodes, "a") == {b"other"}
 
 
+def test_what_the_truth_took_since_counts_at_the_next_failover(nodes: Nodes) -> None:
+    """Its records are those of the new epoch, like those of the members that followed it."""
+    for node in "ab":
+        nodes.lose_everything(node)
+    take(nodes, "c")
+    settle(nodes)
+    nodes.write("bc", b"late", nodes.value(b"committed"))
+    nodes.down.add("b")
+    nodes.run(fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at, "a", frozenset("b"))))
+    nodes.down.clear()
+    settle(nodes)
+    assert_alike(nodes, key=b"first", late=b"committed")
+
+
 def test_whoever_answers_is_fenced_and_told(nodes: Nodes) -> None:
     late = nodes.view().write_call(b"late", nodes.value(b"late").encode())
     nodes.lose_everything("a")

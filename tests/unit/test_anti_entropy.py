@@ -463,6 +463,22 @@ def test_a_primary_with_data_from_before_the_delete_hands_over_without_it(is_cut
     assert nodes.send("a", nodes.view().write_call(b"key", value.encode()))[0] in (b"expired", b"has")
 
 
+def test_what_a_primary_took_last_is_taken_along_beside_what_was_purged_without_it() -> None:
+    """In its log stand a value that was deleted and purged since, and a write that nobody else has."""
+    nodes, _ = _deleted_since_the_primary_was_saved(3, False)
+    last, name = nodes.value(b"nobody else has it"), nodes.layout.data(b"last")
+    # Soon after what stands there: the marks that others have of its log are beyond, and count for nothing.
+    millis, number = nodes.report("a").log.last_id.split("-")
+    nodes.client("a").execute_command(
+        "XADD", nodes.layout.log, f"{millis}-{int(number) + 1}", name, last.stamp.encode()
+    )
+    nodes.client("a").execute_command("SET", name, last.encode())
+    nodes.bring_up("a", fails_over=True)
+    settle(nodes)
+    assert nodes.view().decider != "a"
+    assert [set(nodes.present(node)) for node in "abc"] == [{b"kept", b"last"}] * 3
+
+
 @pytest.mark.parametrize("is_cut", [False, True])
 def test_a_primary_that_is_put_back_to_work_gives_up_what_was_purged_without_it(is_cut: bool) -> None:
     nodes, _ = _deleted_since_the_primary_was_saved(2, is_cut)

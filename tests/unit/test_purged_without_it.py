@@ -254,7 +254,7 @@ def test_an_old_value_that_copies_lack_is_confirmed_only_past_its_deadline(is_pa
             nodes.run(reading)
 
 
-@pytest.mark.parametrize("question", [3, 4])
+@pytest.mark.parametrize("question", [3, 4, 5, 6])
 def test_an_operation_is_not_repeated_by_a_client_that_slept_before_it_looked_for_it(question: int) -> None:
     """What it made was read, deleted and purged meanwhile: that nothing stands tells nothing."""
     store = Store()
