@@ -43,6 +43,10 @@ CARE_SECONDS = 5.0
 and another one of several primaries takes this client's writes."""
 
 
+USUAL_ROUND_TRIPS = 1.5
+"""Of the average, and no deviations: on a busy machine single answers take long, and a primary that is gone must not be
+waited for because of that."""
+
 DISTANCE_SECONDS = 1.0
 """How often a program looks anew how far the primary is."""
 
@@ -56,10 +60,6 @@ class Driver(Protocol):
 
     def latency_seconds(self, node: str) -> float:
         """How fast a node answers."""
-        ...
-
-    def usual_seconds(self, node: str) -> float:
-        """Within what time a node's answers usually come."""
         ...
 
     def trouble(self, node: str) -> str | None:
@@ -156,11 +156,15 @@ class Foundation(Generic[K, V]):
         """Let suspicion follow how far the primary is."""
         self._distance_known_at, view = now, self._view
         if view.decider is not None:
-            view.expect_answers_within(self._base_driver.usual_seconds(view.decider))
+            view.expect_answers_within(self._usual_seconds(view.decider))
+
+    def _usual_seconds(self, node: str) -> float:
+        """Within what time a node's answers usually come; 0 where that is not known."""
+        return USUAL_ROUND_TRIPS * self._base_driver.latency_seconds(node)
 
     def _look_seconds(self) -> float:
         """How long to wait for the members to tell the topology, by how far they are."""
-        return suspect_seconds(max(map(self._base_driver.usual_seconds, self._view.ids)))
+        return suspect_seconds(max(map(self._usual_seconds, self._view.ids)))
 
     def _take_up(self, topology: Topology | None) -> None:
         """Go on in this topology, if it is newer than the present one."""

@@ -56,11 +56,6 @@ class DriverBase:
         gate = self._gates.get(node)
         return gate.round_trip.smoothed_seconds if gate else 0.0
 
-    def usual_seconds(self, node: str) -> float:
-        """Within what time this node's answers usually come; 0 before its first answer."""
-        gate = self._gates.get(node)
-        return gate.round_trip.longest_seconds() if gate else 0.0
-
     def patience_seconds(self) -> float:
         """How long to wait for an answer of all nodes: the time-out, and more where one is far or was never reached."""
         return max([gate.patience_seconds() for gate in self._gates.values()], default=self._timeout_seconds)

@@ -234,7 +234,7 @@ class Faults:
     def _step_clock(self) -> Callable[[], None] | None:
         """Further than is tolerated, ahead or back, and right again after a while. No other clock steps meanwhile."""
         machine = self._random.choice(self._machines)
-        if not machine.is_up or not self._may_restart(machine, "stepped"):
+        if not machine.is_up or not machine.is_in_time or not self._may_restart(machine, "stepped"):
             return None
         seconds = self._random.choice((2.5, -2.5, 10.0, -10.0, FAR_AHEAD_SECONDS, FAR_AHEAD_SECONDS))
         self.lossy.add(machine.name)

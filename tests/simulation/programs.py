@@ -418,10 +418,6 @@ class Program:
         """How fast a node answers."""
         return self.gates[node].round_trip.smoothed_seconds
 
-    def usual_seconds(self, node: str) -> float:
-        """Within what time its answers usually come."""
-        return self.gates[node].round_trip.longest_seconds()
-
     def trouble(self, node: str) -> str | None:
         """What is known against a node."""
         return self.gates[node].current_trouble()

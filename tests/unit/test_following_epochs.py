@@ -44,9 +44,6 @@ class Surroundings:
     def latency_seconds(self, node: str) -> float:
         return 0.0 if node else 1.0
 
-    def usual_seconds(self, node: str) -> float:
-        return 0.0 if node else 1.0
-
     def trouble(self, node: str) -> str | None:
         return "down" if node in self.down else None
 

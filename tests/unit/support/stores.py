@@ -62,10 +62,6 @@ class Surroundings:
         """As set."""
         return self.latencies.get(node, 0.0)
 
-    def usual_seconds(self, node: str) -> float:
-        """Half as much again, as of a steady link."""
-        return 1.5 * self.latency_seconds(node)
-
     def trouble(self, node: str) -> str | None:
         """As set."""
         return "known to be out" if node in self.troubled else None
