@@ -53,6 +53,14 @@ LOOKOUT = "tests/unit/test_lookout.py"
 
 MUTANTS = (
     Mutant(
+        name="copies that are no members say nothing about the epoch",
+        file="redrepl/plans/operations/read.py",
+        old="        self._has_left |= not content[1]\n",
+        new="",
+        killer="tests/unit/test_read_confirmed.py::test_copies_that_are_no_members_may_have_left",
+        evidence="Unavailable: the read of 1 key(s) cannot be confirmed",
+    ),
+    Mutant(
         name="any server gets the place of a member",
         file="redrepl/doors/administration.py",
         old="        self._check_fit(newcomer, node)\n",

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
-from redrepl import Administration, AsyncCoordinator, Outcome
+from redrepl import Administration, AsyncCoordinator, Configuration, Coordinator, Outcome
 from redrepl.edges.switchboard import IDLE_SECONDS
+from redrepl.embedded.proxy import TcpProxy
 from redrepl.plans.view import SUSPECT_SECONDS
 from redrepl_cli.main import cli
 from redrepl_workers.monitor import Monitor
@@ -111,3 +115,51 @@ def test_a_program_suspects_a_primary_that_is_far_later_than_one_that_is_near(cl
         return store._view.suspect_seconds > 2 * 0.2
 
     wait_until(is_known, 30, "the distance is known")
+
+
+FAR_SECONDS = 0.15
+"""Each way: later than the moment at which the others are asked whether the epoch moved."""
+
+CONDITIONAL: dict[str, Callable[[Any], Any]] = {
+    "add": lambda store: store.add("added", b"1"),
+    "compare_and_set": lambda store: store.compare_and_set("compared", b"2", expected=None),
+    "increment": lambda store: store.increment("number", 5),
+    "expire": lambda store: store.expire("standing", 1000),
+}
+
+
+def _far_primary(cluster: Cluster) -> tuple[TcpProxy, Configuration]:
+    cluster.open().set("standing", b"1", level="all")
+    proxy = cluster.proxy("a")
+    return proxy, cluster.configuration({"a": proxy.url(cluster["a"].url)}, timeout_seconds=2.5)
+
+
+def _check_conditions(cluster: Cluster, results: dict[str, Any]) -> None:
+    assert results.pop("increment") == 5
+    assert {name: (each.outcome, each.applied) for name, each in results.items()} == dict.fromkeys(
+        ["add", "compare_and_set", "expire"], (Outcome.COMMITTED, True)
+    )
+    cluster.settle()
+    expected = {b"added": b"1", b"compared": b"2", b"number": b"5", b"standing": b"1"}
+    assert cluster.values_everywhere() == expected
+
+
+def test_conditional_operations_are_carried_out_once_where_the_primary_is_far(cluster: Cluster) -> None:
+    """All at once: each takes two round trips to the primary."""
+    proxy, configuration = _far_primary(cluster)
+    with Coordinator[str, bytes](configuration) as store, ThreadPoolExecutor(len(CONDITIONAL)) as pool:
+        proxy.delay(FAR_SECONDS)
+        under_way = {name: pool.submit(run, store) for name, run in CONDITIONAL.items()}
+        _check_conditions(cluster, {name: each.result() for name, each in under_way.items()})
+
+
+def test_conditional_operations_of_tasks_are_carried_out_once_where_the_primary_is_far(cluster: Cluster) -> None:
+    proxy, configuration = _far_primary(cluster)
+
+    async def go() -> dict[str, Any]:
+        async with AsyncCoordinator[str, bytes](configuration) as store:
+            proxy.delay(FAR_SECONDS)
+            results = await asyncio.gather(*(run(store) for run in CONDITIONAL.values()))
+            return dict(zip(CONDITIONAL, results, strict=True))
+
+    _check_conditions(cluster, asyncio.run(go()))

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from redrepl import Administration, AsyncCoordinator, ReplicatedCache
+from redrepl import (
+    Administration,
+    AsyncCoordinator,
+    Configuration,
+    Coordinator,
+    NodeRole,
+    ReplicatedCache,
+    Unavailable,
+)
 from redrepl.edges.endpoint import split_url
 from tests.servers.support.cluster import Cluster, Store
 from tests.support.waiting import wait_until
@@ -95,3 +104,58 @@ def test_a_former_primary_that_is_cut_off_from_all_but_the_reader_is_left_in_the
         assert others.inspect()[0].decider == "b"  # type: ignore[union-attr]
     assert cluster.raw("a").member()["state"] == "active", "it does not know"
     wait_until(lambda: reader.topology.decider == "b" or reader.get("x") is None, 20, "the reader has followed")
+
+
+def _replace_all(cluster: Cluster) -> None:
+    """One member after the other gives its place to a new server; what is written after that the old ones lack."""
+    for name, node in zip("def", "cba", strict=True):
+        new = cluster["d"] if name == "d" else cluster.spare(name)
+        cluster.administration.replace_node(split_url(node, new.url))
+        cluster.settle()
+    with Coordinator[str, bytes](_naming_one_of_the_new(cluster)) as writer:
+        writer.set("cache:x", b"new", level="all")
+
+
+def _naming_one_of_the_new(cluster: Cluster) -> Configuration:
+    """A program's file, in which somebody has put one of the new addresses too."""
+    old = cluster.configuration()
+    return replace(
+        old,
+        endpoints=(*old.endpoints, split_url("later", cluster["d"].url)),
+        roles=(*old.roles, NodeRole.REPLICA),
+    )
+
+
+FROM_NEW_SERVERS: dict[str, Callable[[Any], Any]] = {
+    "get": lambda store: store.get("cache:x", timeout_seconds=2.5),
+    "get from a replica": lambda store: store.get("cache:x", prefer="replica", timeout_seconds=2.5),
+    "get at QUORUM": lambda store: store.get("cache:x", level="quorum", timeout_seconds=2.5),
+    "get_many": lambda store: store.get_many(["cache:x"], timeout_seconds=2.5),
+    "get_many at QUORUM": lambda store: store.get_many(["cache:x"], level="quorum", timeout_seconds=2.5),
+}
+ONLY_NEW = (b"new", {"cache:x": b"new"})
+
+
+def test_readers_follow_when_all_members_were_replaced_one_by_one(cluster: Cluster) -> None:
+    """While they were idle: nobody whom they know is a member any more."""
+    cluster.open().set("cache:x", b"old", level="all")
+    cluster.spare("d")
+    lost = cluster.open()
+    readers = {name: Coordinator[str, bytes](_naming_one_of_the_new(cluster)) for name in FROM_NEW_SERVERS}
+    with ExitStack() as stack:
+        for name, reader in readers.items():
+            FROM_NEW_SERVERS[name](stack.enter_context(reader))
+        assert lost.get("cache:x", prefer="replica") == b"old"
+
+        async def follow() -> dict[str, Any]:
+            async with AsyncCoordinator[str, bytes](_naming_one_of_the_new(cluster)) as store:
+                for read in FROM_NEW_SERVERS.values():
+                    await read(store)
+                await asyncio.to_thread(_replace_all, cluster)
+                return {name: await read(store) for name, read in FROM_NEW_SERVERS.items()}
+
+        found = asyncio.run(follow())
+        found |= {f"{name} of a thread": FROM_NEW_SERVERS[name](reader) for name, reader in readers.items()}
+        assert [name for name, value in found.items() if value not in ONLY_NEW] == []
+        with pytest.raises(Unavailable):  # it knows nobody to ask, and says nothing rather than what was
+            lost.get("cache:x", prefer="replica", timeout_seconds=0.3)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from redrepl import Session, Unavailable
+from redrepl import AsyncCoordinator, Session, Unavailable
 from tests.servers.support.cluster import Cluster
 from tests.support.waiting import wait_until
 
@@ -174,3 +176,31 @@ def test_nearest_avoids_a_slow_copy(cluster: Cluster) -> None:
     found = store.get_record("key", prefer="nearest")
     assert found is not None
     assert found.node in ("b", "c")
+
+
+def test_sessions_go_on_after_a_switchover(cluster: Cluster) -> None:
+    """What was written before it, and on the new primary after it, is read from no copy that lacks it."""
+    writer = cluster.open()
+    writer.set("before", b"1", level="async")
+    cluster.administration.switchover("b")
+    writer.set("after", b"2", level="async")  # b alone has it
+    reader = cluster.open(session=Session.from_token(writer.session.token()))
+    for prefer in ("replica", "nearest", "primary"):
+        for store in (writer, reader):
+            assert store.get("before", prefer=prefer) == b"1", prefer
+            assert store.get("after", prefer=prefer) == b"2", prefer
+            assert store.get_many(["before", "after"], prefer=prefer) == {"before": b"1", "after": b"2"}, prefer
+    assert cluster.raw("c").stored("after") is None
+
+
+def test_sessions_of_tasks_go_on_after_a_switchover(cluster: Cluster) -> None:
+    async def go() -> list[object]:
+        async with AsyncCoordinator[str, bytes](cluster.configuration()) as writer:
+            await writer.set("before", b"1", level="async")
+            await asyncio.to_thread(cluster.administration.switchover, "b")
+            await writer.set("after", b"2", level="async")
+            session = Session.from_token(writer.session.token())
+            async with AsyncCoordinator[str, bytes](cluster.configuration(), session=session) as reader:
+                return [await store.get_many(["before", "after"], prefer="replica") for store in (writer, reader)]
+
+    assert asyncio.run(go()) == [{"before": b"1", "after": b"2"}] * 2

@@ -8,7 +8,7 @@ import pytest
 
 from redrepl.plans.operations.read import Confirmed, read_confirmed
 from redrepl.plans.operations.write import GRACE_SECONDS
-from redrepl.plans.view import EpochMoved
+from redrepl.plans.view import EpochMoved, Refused
 from redrepl.values.effects import ScriptCall
 from redrepl.values.errors import NotAReplicatedRecord, Unavailable
 from redrepl.values.record import Record, value_record
@@ -209,3 +209,10 @@ def test_a_copy_whose_connection_is_lost_for_long_counts_as_failed() -> None:
     read.at += GRACE_SECONDS
     with pytest.raises(Unavailable, match="connection lost"):
         read.fails("c", "connection lost", tag=HEADERS)
+
+
+def test_copies_that_are_no_members_may_have_left() -> None:
+    """Their answers come before the primary's, which would tell of the later epoch: who reads has to look around."""
+    read = _start(3, 1).replies("b", [b"refused", b"", b""], tag=HEADERS)
+    with pytest.raises(Refused, match="1 copies besides 'a' are required"):
+        read.replies("c", [b"refused", b"", b""], tag=HEADERS)

@@ -14,6 +14,7 @@ from redrepl.plans.operations.write import GRACE_SECONDS, RESEND_SECONDS, is_beh
 from redrepl.plans.scan import FOREIGN
 from redrepl.plans.view import (
     ClusterView,
+    Refused,
     ask,
     check_admitted,
     describe_refusal,
@@ -160,6 +161,7 @@ class _ConfirmedRead:
     Neither an answer nor a request holds more than BATCH_BYTES, unless a single record is larger: records come, and are
     pushed to copies that lag, one part after the other. ``_arrived``: what has come of them so far.
     ``_waiting``: copies that are asked again at ``_ask_again_at``, and why. ``_moved``: a copy is in a later epoch.
+    ``_has_left``: a copy is no member, so that this may be the view of an epoch that is over.
     """
 
     def __init__(
@@ -185,6 +187,7 @@ class _ConfirmedRead:
         self._ask_again_at = 0.0
         self._grace_until: float | None = None
         self._moved: RedreplError | None = None
+        self._has_left = False
 
     def opening(self, until: float) -> Exchange:
         """Records from home, headers from all others, at once."""
@@ -256,6 +259,7 @@ class _ConfirmedRead:
             self._wait_for(node, describe_refusal(content), reply.at)
             return
         self._lose(node, describe_refusal(content))
+        self._has_left |= not content[1]
         if content[1] and int(content[1]) > int(epoch):
             self._moved = refusal_error(content, node, epoch)
 
@@ -379,7 +383,8 @@ class _ConfirmedRead:
             return self._moved
         silent = {node: "no answer yet" for node in self.view.ids if node not in self.held and node not in self.failed}
         text = f"the read of {len(self.keys)} key(s) {what}: {self.required} copies besides {self.home!r} are required"
-        return Unavailable(text, {**silent, **self._waiting, **self.failed})
+        kind = Refused if self._has_left else Unavailable
+        return kind(text, {**silent, **self._waiting, **self.failed})
 
 
 def stamp_of(record: Record | None) -> Stamp:
