@@ -75,7 +75,12 @@ def endpoints_of(
         if known is None:
             seed = configured.get((seed_of or {}).get(member.id, ""), configuration.endpoints[0])
             known = replace(seed, connect_url=None)
-        endpoints.append(replace(known, node=member.id, url=member.url, identity=member.identity))
+        here = known.url if member.id in configured or member.id in (seed_of or {}) else member.url
+        is_elsewhere = known.connect_url is None and place_of(here) != place_of(member.url)
+        configured_at = here if is_elsewhere else None
+        endpoints.append(
+            replace(known, node=member.id, url=member.url, identity=member.identity, configured_at=configured_at)
+        )
     return endpoints
 
 

@@ -19,7 +19,8 @@ class Endpoint:
     """A node's address and login. ``url`` and ``connect_url`` are free of secrets.
 
     connect_url: where this program reaches the node in place of ``url`` (NAT, a tunnel, a proxy). identity: of the
-    member that must be found there; None: whichever server is.
+    member that must be found there; None: whichever server is. configured_at: the url at which the configuration has
+    this member, where that is another one than the cluster's and no ``connect_url`` says which of them is the way.
     """
 
     node: str
@@ -28,6 +29,7 @@ class Endpoint:
     password: str | None = field(default=None, repr=False)
     connect_url: str | None = None
     identity: str | None = None
+    configured_at: str | None = field(default=None, compare=False)
 
     @property
     def reached_at(self) -> str:

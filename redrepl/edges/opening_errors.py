@@ -10,7 +10,10 @@ import hiredis
 from redrepl.edges.endpoint import Endpoint, address
 from redrepl.values.reasons import (
     CLOSES,
+    CLUSTER_MODE,
     LOADING,
+    NEEDS_CERTIFICATE,
+    NO_DATA_SERVER,
     NO_DATABASE,
     NO_HANDSHAKE,
     NO_LOGIN,
@@ -27,6 +30,8 @@ _REPLIES = (
     (("WRONGPASS", "NOAUTH", "ERR invalid password", "ERR AUTH"), NO_LOGIN),
     (("NOPERM",), NO_PERMISSION),
     (("LOADING",), LOADING),
+    (("ERR unknown command 'HMGET'", "ERR unknown command `HMGET`"), NO_DATA_SERVER),
+    (("CLUSTERDOWN", "MOVED ", "ASK ", "CROSSSLOT"), CLUSTER_MODE),
     (("ERR max number of clients",), TOO_MANY_CLIENTS),
     (("ERR DB index", "ERR invalid DB"), f"{NO_DATABASE} of this number"),
 )
@@ -42,6 +47,16 @@ def describe_reply(endpoint: Endpoint, text: str) -> str:
 
 def describe_error(endpoint: Endpoint, error: Exception, waited_seconds: float) -> str:
     """A connection that failed before the server answered what it was asked."""
+    what = _failure_of(endpoint, error, waited_seconds)
+    if endpoint.configured_at is None:
+        return what
+    return f"{what}; the cluster has it there, and from here it was found at {endpoint.configured_at}: {_WAY_FROM_HERE}"
+
+
+_WAY_FROM_HERE = "set connect_url where another address is the way"
+
+
+def _failure_of(endpoint: Endpoint, error: Exception, waited_seconds: float) -> str:
     where, text = address(endpoint), str(error) or type(error).__name__
     cause = error.__cause__ or error.__context__ or error
     if isinstance(error, hiredis.ProtocolError):
@@ -65,6 +80,8 @@ def _kind_of(cause: BaseException) -> str | None:
         return f"cannot be reached, {NO_NAME}: {cause.strerror}"
     if isinstance(cause, ssl.SSLCertVerificationError):
         return f"{NOT_TRUSTED}: {getattr(cause, 'verify_message', cause)}"
+    if isinstance(cause, ssl.SSLError) and "CERTIFICATE_REQUIRED" in str(cause):
+        return NEEDS_CERTIFICATE
     if isinstance(cause, ssl.SSLError):
         return f"{NO_HANDSHAKE}: {getattr(cause, 'reason', None) or cause}"
     return (

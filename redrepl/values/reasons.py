@@ -20,12 +20,15 @@ NO_PERMISSION: Final = "does not permit this login what it needs"
 NO_NAME: Final = "no address is found for its name"
 NO_HANDSHAKE: Final = "did not complete the TLS handshake"
 NOT_TRUSTED: Final = "has a TLS certificate that is not accepted"
+NEEDS_CERTIFICATE: Final = "wants a certificate of its clients"
 CLOSES: Final = "closes the connection at once"
 NOT_REDIS: Final = "does not speak the protocol of Redis"
 NO_DATABASE: Final = "has no database"
 LOADING: Final = "is loading its data"
 TOO_MANY_CLIENTS: Final = "takes no more clients"
 SILENT: Final = "did not answer within"
+NO_DATA_SERVER: Final = "is a Sentinel, or another service that keeps no data"
+CLUSTER_MODE: Final = "runs in Redis Cluster mode, which moves keys between servers"
 OTHER_CLUSTER: Final = "belongs to cluster"
 OTHER_NODE: Final = "the server at this address is node"
 NO_MEMBERSHIP: Final = "holds no membership"
@@ -40,9 +43,12 @@ _ADVICE: Final = (
         NOT_TRUSTED,
         "{names}: name the authority in the url (?ssl_ca_certs=FILE), and the host as the certificate does",
     ),
+    (NEEDS_CERTIFICATE, "{names}: name yours in the url (?ssl_certfile=FILE&ssl_keyfile=FILE)"),
     (CLOSES, "{names}: a server that speaks TLS needs rediss://; else look at its log"),
     (NOT_REDIS, "correct the port of {names}: another service listens there"),
     (NO_DATABASE, "correct the database number at the end of the url of {names}"),
+    (NO_DATA_SERVER, "give the address of the data server itself for {names}: redrepl needs no Sentinel"),
+    (CLUSTER_MODE, "give plain servers for {names}: set cluster-enabled no, or use others"),
     (LOADING, "wait until {names} has loaded its data"),
     (TOO_MANY_CLIENTS, "raise maxclients of {names}, or close some of its clients"),
     (OTHER_CLUSTER, "correct the cluster's name in the configuration, or the address of {names}"),

@@ -53,6 +53,15 @@ LOOKOUT = "tests/unit/test_lookout.py"
 
 MUTANTS = (
     Mutant(
+        name="an address that leads nowhere from here tells nothing of another",
+        file="redrepl/edges/cluster.py",
+        old="        configured_at = here if is_elsewhere else None\n",
+        new="        configured_at = None\n",
+        killer="tests/unit/test_identity.py::"
+        "test_where_the_cluster_has_a_member_at_another_address_a_failure_names_connect_url",
+        evidence="set connect_url",
+    ),
+    Mutant(
         name="copies that are no members say nothing about the epoch",
         file="redrepl/plans/operations/read.py",
         old="        self._has_left |= not content[1]\n",

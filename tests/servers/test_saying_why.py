@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from rq.queue import Queue
 
-from redrepl import Administration, Condition, Mode, Unavailable
-from redrepl.edges.endpoint import Endpoint
+from redrepl import Administration, Condition, Coordinator, Mode, Unavailable, WriteNotConfirmed
+from redrepl.edges.endpoint import Endpoint, split_url
 from redrepl.edges.wake_ups import enqueue_bring_up, enqueue_sweep, open_queue
+from redrepl.embedded import EmbeddedServer, ServerBinary
 from redrepl.values.jobs import default_queue
 from redrepl_workers.monitor import Monitor
 from redrepl_workers.tick import Ticker
@@ -269,3 +270,21 @@ def test_no_member_is_told_with_what_to_do(cluster: Cluster) -> None:
     with Administration(wrong) as looking, pytest.raises(Unavailable, match="correct the cluster's name") as caught:
         looking.find_members()
     assert set(caught.value.evidence.values()) == {"belongs to cluster 'shop'"}
+
+
+def test_a_server_in_cluster_mode_is_named_where_a_program_opens_it(server_binary: ServerBinary) -> None:
+    with (
+        EmbeddedServer("x", server_binary, extra_arguments=("--cluster-enabled", "yes")) as server,
+        pytest.raises(Unavailable, match=r"runs in Redis Cluster mode.*CLUSTERDOWN") as caught,
+    ):
+        Coordinator.connect([server.url], cluster="shop")
+    assert "set cluster-enabled no" in caught.value.message
+
+
+def test_an_address_of_the_cluster_that_leads_nowhere_from_here_names_connect_url(cluster: Cluster) -> None:
+    proxy = cluster.proxy("b")
+    cluster.administration.replace_node(split_url("b", proxy.url()))
+    proxy.cut()
+    store = cluster.open()  # its file has the server's own address
+    with pytest.raises(WriteNotConfirmed, match=f"found at {cluster['b'].url}: set connect_url"):
+        store.set("key", b"1", level="all")

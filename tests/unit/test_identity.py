@@ -10,6 +10,7 @@ from redrepl.edges.admission import Admission, Membership, Purpose
 from redrepl.edges.cluster import endpoints_of
 from redrepl.edges.configuration import Configuration
 from redrepl.edges.endpoint import split_url, with_connect_url
+from redrepl.edges.opening_errors import describe_error
 from redrepl.plans.epochs.membership import Tolerances, initialise
 from redrepl.plans.inspect import inspect_nodes
 from redrepl.values.keys import KeyLayout
@@ -54,6 +55,20 @@ def test_members_are_reached_where_the_topology_says_or_where_the_file_overrides
     assert (found["b"].url, found["b"].reached_at) == ("redis://b:6379/0", "redis://tunnel:9")
     assert found["c"].reached_at == "redis://c:6379/0"
     assert {node: each.identity for node, each in found.items()} == IDENTITIES
+
+
+def test_where_the_cluster_has_a_member_at_another_address_a_failure_names_connect_url() -> None:
+    seeds = (split_url("a", "redis://seen:1"), split_url("b", "redis://b:6379/0"))
+    configuration = Configuration("shop", seeds, (NodeRole.PRIMARY, NodeRole.REPLICA))
+    found = {each.node: each for each in endpoints_of(named(), configuration)}
+    said = describe_error(found["a"], ConnectionRefusedError(111, "refused"), 1.0)
+    assert said.startswith("a:6379 refuses connections")
+    assert "found at redis://seen:1: set connect_url" in said
+    for node in "bc":
+        assert "connect_url" not in describe_error(found[node], ConnectionRefusedError(111, "refused"), 1.0)
+    by_urls = Configuration("shop", (split_url("seed-1", "redis://seen:1"),), (NodeRole.PRIMARY,))
+    named_by_seed = {each.node: each.configured_at for each in endpoints_of(named(), by_urls, {"a": "seed-1"})}
+    assert named_by_seed == {"a": "redis://seen:1", "b": None, "c": None}
 
 
 def test_an_endpoint_reached_elsewhere_keeps_its_login_unless_the_other_url_has_one() -> None:

@@ -124,6 +124,7 @@ def _caused(error: Exception, cause: Exception) -> Exception:
         (_caused(redis.ConnectionError("Error -2"), socket.gaierror(-2, "unknown")), "DNS"),
         (_caused(redis.ConnectionError("x"), ssl.SSLCertVerificationError(1, "self-signed")), "ssl_ca_certs"),
         (_caused(redis.ConnectionError("x"), ssl.SSLError(1, "WRONG_VERSION_NUMBER")), "redis:// for others"),
+        (_caused(redis.ConnectionError("x"), ssl.SSLError(1, "TLSV13_ALERT_CERTIFICATE_REQUIRED")), "ssl_certfile"),
         (redis.TimeoutError("_ssl.c:989: The handshake operation timed out"), "redis:// for others"),
         (redis.TimeoutError("timed out"), "frozen or busy"),
         (ConnectionResetError(104, "reset by peer"), "needs rediss://"),
@@ -145,6 +146,9 @@ def test_each_error_of_an_opening_leads_to_its_own_advice(error: Exception, advi
         ("LOADING Redis is loading the dataset in memory", "wait until x has loaded"),
         ("ERR max number of clients reached", "maxclients"),
         ("ERR DB index is out of range", "database number"),
+        ("ERR unknown command 'HMGET', with args beginning with: 'shop:m:member'", "needs no Sentinel"),
+        ("CLUSTERDOWN Hash slot not served", "cluster-enabled no"),
+        ("MOVED 3999 127.0.0.1:6381", "cluster-enabled no"),
     ],
 )
 def test_each_refusal_of_a_server_leads_to_its_own_advice(reply: str, advice: str) -> None:
