@@ -11,7 +11,7 @@ from redrepl.plans.epochs.clocks import doubtful_members
 from redrepl.plans.epochs.reinstate import Reports, why_primary_waits
 from redrepl.plans.epochs.soundness import majority_of, sound_members
 from redrepl.plans.epochs.takeover import Takeover, takeover_of, what_comes_next
-from redrepl.plans.inspect import VISITOR, newest_topology
+from redrepl.plans.inspect import PROBE_STORES_SECONDS, VISITOR, newest_topology
 from redrepl.plans.scan import SCAN_START, header_is_live, parse_page, read_headers, scan_page
 from redrepl.plans.steps import Steps
 from redrepl.plans.strangers import describe_other, describe_stranger, no_member_error
@@ -30,6 +30,10 @@ from redrepl.values.walk import WALKED, walks_under_way
 
 COPIES_WITH_FAILOVER = 3
 """Of two copies neither is a majority: there the role moves while both are there, and not when the primary fails."""
+
+
+UNWATCHED_SECONDS = 3.0 * PROBE_STORES_SECONDS
+"""A monitor notes its looks every PROBE_STORES_SECONDS: where none did for so long, none is at work any more."""
 
 
 class Expectations(NamedTuple):
@@ -349,6 +353,12 @@ def _problems_of(survey: Survey, expected: Expectations) -> list[str]:
         found.append(
             f"if primary {primary.node!r} failed, no other could take over: {needed} others that have lost nothing and "
             f"take writes are needed, there are {len(others)}: {names}"
+        )
+    looked_ago = _monitor_seconds_ago(survey)
+    if expected.fails_over and looked_ago is not None and looked_ago > UNWATCHED_SECONDS:
+        found.append(
+            f"no worker or monitor has looked for {looked_ago:.0f} s: primary {primary.node!r} would not be replaced if "
+            "it failed now; run `redrepl worker` or `redrepl monitor`"
         )
     return found
 

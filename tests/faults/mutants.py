@@ -53,6 +53,14 @@ LOOKOUT = "tests/unit/test_lookout.py"
 
 MUTANTS = (
     Mutant(
+        name="status is healthy where nobody would replace the primary",
+        file="redrepl/plans/status.py",
+        old="looked_ago is not None and looked_ago > UNWATCHED_SECONDS:",
+        new="False:",
+        killer="tests/servers/test_refusals.py::test_status_is_not_healthy_where_all_monitors_have_stopped",
+        evidence="HEALTHY",
+    ),
+    Mutant(
         name="an address that leads nowhere from here tells nothing of another",
         file="redrepl/edges/cluster.py",
         old="        configured_at = here if is_elsewhere else None\n",

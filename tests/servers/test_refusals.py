@@ -11,6 +11,7 @@ import pytest
 import redis
 
 from redrepl import AsyncCoordinator, Mode, Outcome, Unavailable, WriteNotConfirmed, WriteRejected
+from redrepl.plans.status import UNWATCHED_SECONDS
 from redrepl.values.status import Condition
 from tests.servers.conftest import MakeCluster
 from tests.servers.support.cluster import Cluster
@@ -99,6 +100,29 @@ def test_status_knows_when_a_monitor_looked(make_cluster: MakeCluster) -> None:
     assert cluster.administration.status().monitor_seconds_ago is None
     cluster.monitor()
     wait_until(lambda: cluster.administration.status().monitor_seconds_ago is not None, 20, "a monitor's look")
+
+
+@pytest.mark.parametrize(
+    ("failover", "seconds", "condition"),
+    [
+        ("automatic", 1, Condition.HEALTHY),
+        ("automatic", UNWATCHED_SECONDS + 20, Condition.DEGRADED),
+        ("manual", UNWATCHED_SECONDS + 20, Condition.HEALTHY),
+    ],
+)
+def test_status_is_not_healthy_where_all_monitors_have_stopped(
+    make_cluster: MakeCluster, failover: str, seconds: float, condition: Condition
+) -> None:
+    """A failover would not happen now."""
+    cluster = make_cluster(persistence="none", failover=failover)
+    for node in cluster.nodes:
+        with cluster.raw(node).client as client:
+            now_seconds, _ = client.time()
+            client.hset("shop:m:probe", "monitor", int((now_seconds - seconds) * 1000))
+    status = cluster.administration.status()
+    assert status.condition is condition
+    is_named = any("no worker or monitor has looked for" in problem for problem in status.problems)
+    assert is_named is (condition is Condition.DEGRADED)
 
 
 def test_probing_changes_no_records_and_makes_no_log_entries(make_cluster: MakeCluster) -> None:
