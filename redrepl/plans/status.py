@@ -357,7 +357,7 @@ def _problems_of(survey: Survey, expected: Expectations) -> list[str]:
     looked_ago = _monitor_seconds_ago(survey)
     if expected.fails_over and looked_ago is not None and looked_ago > UNWATCHED_SECONDS:
         found.append(
-            f"no worker or monitor has looked for {looked_ago:.0f} s: primary {primary.node!r} would not be replaced if "
+            f"no worker or monitor has looked for {looked_ago:.0f} s: nobody would replace primary {primary.node!r} if "
             "it failed now; run `redrepl worker` or `redrepl monitor`"
         )
     return found
