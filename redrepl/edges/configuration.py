@@ -229,6 +229,9 @@ def _check(configuration: Configuration) -> None:
             raise ConfigError(f"{name} must be finite, not {value!r}")
     if configuration.timeout_seconds >= configuration.max_age_seconds:
         raise ConfigError(f"timeout_seconds must be below max_age_seconds ({configuration.max_age_seconds:g})")
+    if configuration.max_skew_seconds >= configuration.max_age_seconds:
+        text = f"max_skew_seconds must be below max_age_seconds ({configuration.max_age_seconds:g})"
+        raise ConfigError(f"{text}: else a node whose clock is ahead could drop what others take for present")
     shortest = 2 * (configuration.max_age_seconds + configuration.max_skew_seconds)
     if configuration.tombstone_retention_seconds < shortest:
         text = f"tombstone_retention_seconds must be at least {shortest:g}"

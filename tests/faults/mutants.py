@@ -53,6 +53,14 @@ LOOKOUT = "tests/unit/test_lookout.py"
 
 MUTANTS = (
     Mutant(
+        name="clocks may differ by more than a dropped record is kept for",
+        file="redrepl/edges/configuration.py",
+        old="    if configuration.max_skew_seconds >= configuration.max_age_seconds:\n",
+        new="    if False:\n",
+        killer="tests/unit/test_configuration.py",
+        evidence="DID NOT RAISE",
+    ),
+    Mutant(
         name="status is healthy where nobody would replace the primary",
         file="redrepl/plans/status.py",
         old="looked_ago is not None and looked_ago > UNWATCHED_SECONDS:",

@@ -93,6 +93,7 @@ def test_several_primaries(load: Load) -> None:
         (f"timeout_seconds = 0\n{GOOD}", ["timeout_seconds must be more than 0"]),
         (f"timeout_seconds = 26\n{GOOD}", ["timeout_seconds", "25"]),
         (f"timeout_seconds = 10\nmax_age_seconds = 10\n{GOOD}", ["timeout_seconds must be below max_age_seconds (10)"]),
+        (f"max_skew_seconds = 30\n{GOOD}", ["max_skew_seconds must be below max_age_seconds (30)"]),
         (f"log_cap_entries = 1.5\n{GOOD}", ["log_cap_entries must be a number, not 1.5"]),
         (f"log_cap_entries = 0\n{GOOD}", ["log_cap_entries must be more than 0, not 0"]),
         (f"tick_seconds = nan\n{GOOD}", ["tick_seconds must be more than 0"]),
