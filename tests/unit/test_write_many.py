@@ -309,3 +309,32 @@ def test_a_batch_is_unknown_where_another_copy_took_it() -> None:
     batch = _start(3, 1).fails("a", OOM).replies("b", 1).fails("c", OOM)
     assert _outcomes(batch) == [UNKNOWN] * 3
     assert all(receipt.failed["a"] == OOM for receipt in batch.result)
+
+
+def _start_at_home(required: int) -> ByHand[list[WriteReceipt]]:
+    """A batch to three copies, of which the deciding one turned down what was written lately."""
+    return ByHand(write_many(view(3), order(required)._replace(home_first=True), ITEMS))
+
+
+def test_where_the_primary_turned_writes_down_the_others_get_what_it_has_taken() -> None:
+    batch = _start_at_home(1)
+    assert batch.targets() == ["a"]
+    batch.replies("a", 1)
+    assert batch.targets() == ["b", "c"]
+    assert _outcomes(batch.replies("b", 1)) == [COMMITTED] * 3
+
+
+def test_what_it_turns_down_again_no_copy_gets() -> None:
+    receipts = _start_at_home(1).fails("a", "OOM command not allowed when used memory > 'maxmemory'.").result
+    assert [(each.outcome, each.acked, each.failed["a"][:3]) for each in receipts] == [
+        (REJECTED, frozenset(), "OOM")
+    ] * 3
+
+
+def test_what_it_gives_a_later_stamp_goes_on_with_that() -> None:
+    batch = _start_at_home(2).replies("a", [b"some", 1, b"ok", RESTAMPS[1].encode()])
+    assert sorted(batch.targets()) == ["b", "b", "c", "c"]
+    for node in "bc":
+        batch.replies(node, 1, tag=0).replies(node, 1, tag=1)
+    assert [receipt.stamp for receipt in batch.result] == [ITEMS[0].record.stamp, RESTAMPS[1], ITEMS[2].record.stamp]
+    assert _outcomes(batch) == [COMMITTED] * 3

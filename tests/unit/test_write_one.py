@@ -335,3 +335,44 @@ def test_at_async_a_refusal_is_final() -> None:
 def test_a_copy_that_refuses_is_named_and_not_asked_again() -> None:
     write = _start(3, 2).replies("a", 1).replies("b", 1).fails("c", OOM)
     assert (write.result.outcome, write.result.failed) == (Outcome.UNKNOWN, {"c": OOM})
+
+
+def _start_at_home(required: int, mode: Mode = Mode.PRIMARY_REPLICA) -> ByHand[WriteReceipt]:
+    """A write to three copies, of which the deciding one turned down what was written lately."""
+    plan = write_one(view(3, mode), order(required)._replace(home_first=True), "key", b"key", RECORD)
+    return ByHand(plan)
+
+
+def test_where_the_primary_turned_writes_down_the_others_get_what_it_has_taken() -> None:
+    write = _start_at_home(1)
+    assert write.targets() == ["a"]
+    write.replies("a", 1)
+    assert (write.targets(), write.is_done) == (["b", "c"], False)
+    receipt = write.replies("c", 1, tag=1).result
+    assert (receipt.outcome, copies_of(receipt)) == (Outcome.COMMITTED, ({"a", "c"}, {"b"}, {}))
+
+
+@pytest.mark.parametrize(
+    ("reason", "sent", "outcome"),
+    [
+        ("READONLY You can't write against a read only replica.", True, Outcome.REJECTED),
+        ("refuses connections", False, Outcome.REJECTED),
+        ("connection lost: reset by peer", True, Outcome.UNKNOWN),
+    ],
+)
+def test_what_it_turns_down_again_no_copy_gets(reason: str, sent: bool, outcome: Outcome) -> None:
+    receipt = _start_at_home(1).fails("a", reason, sent).result
+    assert (receipt.outcome, receipt.failed) == (outcome, {"a": reason})
+
+
+def test_what_it_gives_a_later_stamp_goes_on_with_that() -> None:
+    write = _start_at_home(1).replies("a", [b"ok", RESTAMP.encode()])
+    assert write.targets() == ["b", "c"]
+    assert _sent_record(write).stamp == RESTAMP
+    assert write.replies("b", 1, tag=1).result.stamp == RESTAMP
+
+
+def test_one_of_several_primaries_that_has_something_later_has_lost_the_write() -> None:
+    write = _start_at_home(1, Mode.MULTI_PRIMARY).replies("a", [b"has", RESTAMP.encode()])
+    receipt = write.replies("b", 1, tag=1).result
+    assert (receipt.outcome, receipt.applied) == (Outcome.COMMITTED, False)
