@@ -15,7 +15,7 @@ from redrepl.values.errors import NotAReplicatedRecord, RedreplError, RequestErr
 from redrepl.values.level import ConsistencyLevel, Level
 from redrepl.values.preference import ReadPreference
 from redrepl.values.receipt import Outcome, WriteReceipt
-from redrepl.values.stamp import Stamp
+from redrepl.values.stamp import NO_STAMP, Stamp
 from redrepl.values.topology import Topology
 from tests.simulation.linearizability import ADD, COMPARE, DELETE, GET, INCREMENT, SET, Operation
 from tests.simulation.programs import Program, Rest, Script
@@ -33,7 +33,8 @@ Conversation: TypeAlias = Generator[Any, Any, None]
 class Habits(NamedTuple):
     """What the clients of one history do, all together. Pauses and time-outs in seconds.
 
-    keys: those that hold any value. weights: how often which kind of conversation comes up.
+    keys: those that hold any value. weights: how often which kind of conversation comes up. bound_seconds: how old a
+    read at ONE of the primary may be, None where that is not judged.
     """
 
     operations: int
@@ -41,12 +42,14 @@ class Habits(NamedTuple):
     timeout_seconds: float
     keys: tuple[str, ...]
     weights: dict[str, int]
+    bound_seconds: float | None = None
 
 
 class History:
     """What all clients did, in the order in which they began, and how it ended.
 
-    left: conversations that are still to be begun by anybody. crashes: what should never come up.
+    left: conversations that are still to be begun by anybody. crashes: what should never come up. committed: when
+    which stamp of a key was acknowledged at QUORUM. stale: reads at ONE that are older than may be, in words.
     """
 
     def __init__(self, conversations: int) -> None:
@@ -54,6 +57,8 @@ class History:
         self.operations: list[Operation] = []
         self.outcomes: dict[str, int] = {}
         self.crashes: list[str] = []
+        self.committed: list[tuple[float, str, Stamp]] = []
+        self.stale: list[str] = []
         self.rejected: set[Operation] = set()
 
     def count(self, kind: str, outcome: str) -> None:
@@ -111,6 +116,7 @@ class Client:
         self._random = random
         self._count = 0
         self._known: dict[str, tuple[Stamp, bytes]] = {}
+        self._past: dict[str, set[Stamp]] = {}
         self._conversations: dict[str, Callable[[], Conversation]] = {
             "get": self._get,
             "set": self._set,
@@ -154,6 +160,7 @@ class Client:
             operation.result = None if found is None else found.value
             if found is not None:
                 self._known[key] = found.stamp, found.value
+                self._saw(key, found.stamp)
 
     def _set(self, ttl: float | None = None) -> Conversation:
         key, value = self._key(), self._value()
@@ -213,13 +220,26 @@ class Client:
             operation.returned, operation.result = self.program.world.now, values[operation.key]
 
     def _get_at_one(self) -> Conversation:
-        """Any copy answers, with something that somebody wrote; what exactly is not checked."""
-        key = self._key()
-        prefer = self._random.choice(list(ReadPreference))
-        plan = self.store._get(key, ConsistencyLevel.ONE, prefer, None)
-        done, value = yield from self._carry_out(plan, [])
-        if done and value is not None and value not in {each.value for each in self._history.operations}:
-            self._history.crashes.append(f"{self.program.name} read {value!r} of {key}, which nobody wrote")
+        """Any copy answers, with something that somebody wrote, and nothing older than this program's own past."""
+        key, invoked = self._key(), self.program.world.now
+        prefer = self._random.choice([ReadPreference.PRIMARY, *ReadPreference])
+        past, may_be_absent = set(self._past.get(key, ())), "delete" in self._habits.weights
+        plan = self.store._get_record(key, ConsistencyLevel.ONE, prefer, None)
+        done, found = yield from self._carry_out(plan, [])
+        if not done:
+            return
+        if found is not None and found.value not in {each.value for each in self._history.operations}:
+            self._history.crashes.append(f"{self.program.name} read {found.value!r} of {key}, which nobody wrote")
+        # What nobody acknowledged may be taken back after it was read.
+        acknowledged = [(at, stamp) for at, name, stamp in self._history.committed if name == key and at < invoked]
+        bound = self._habits.bound_seconds if prefer is ReadPreference.PRIMARY else None
+        known = [stamp for at, stamp in acknowledged if stamp in past or (bound is not None and at < invoked - bound)]
+        oldest = max(known, default=NO_STAMP)
+        if found.stamp < oldest if found is not None else oldest > NO_STAMP and not may_be_absent:
+            text = f"{self.program.name} read {found} of {key} from {prefer.value}, older than {oldest}"
+            self._history.stale.append(f"at {invoked:.3f}: {text}")
+        elif found is not None and prefer is ReadPreference.PRIMARY:
+            self._saw(key, found.stamp)
 
     # Parts ---------------------------------------------------------------------------------------------------
 
@@ -231,8 +251,14 @@ class Client:
     def _committed(self, operation: Operation, receipt: WriteReceipt) -> None:
         assert receipt.outcome is Outcome.COMMITTED
         operation.returned, operation.applied = self.program.world.now, receipt.applied
+        if receipt.applied:
+            self._saw(operation.key, receipt.stamp)
+            self._history.committed.append((self.program.world.now, operation.key, receipt.stamp))
         if operation.kind != DELETE and receipt.applied and operation.value is not None:
             self._known[operation.key] = receipt.stamp, operation.value
+
+    def _saw(self, key: str, stamp: Stamp) -> None:
+        self._past.setdefault(key, set()).add(stamp)
 
     def _carry_out(self, plan: Plan[Any], operations: list[Operation]) -> Generator[Any, Any, tuple[bool, Any]]:
         """Whether the operations are known to be done, and their result."""

@@ -14,6 +14,12 @@ LONGEST_SECONDS = 60.0
 FAR_AHEAD_SECONDS = 1e5
 """Every deadline has passed by a clock that is so far ahead."""
 
+READERS = "reader"
+"""How the names of clients begin that only read."""
+
+LEAST_CONFIRMED = 15
+"""Entries of a log: more than are added until somebody looks, which is why it is seen that the log was lost."""
+
 REFUSALS = (
     "OOM command not allowed when used memory > 'maxmemory'.",
     "OOM command not allowed when used memory > 'maxmemory'.",
@@ -63,6 +69,7 @@ class Faults:
             "cut node": self._cut_node,
             "cut link": self._cut_link,
             "cut links": self._cut_links,
+            "cut keepers": self._cut_keepers,
             "slow links": self._slow_links,
             "freeze": self._freeze,
             "slow node": self._slow_node,
@@ -70,6 +77,7 @@ class Faults:
             "kill older": lambda: self._kill("older"),
             "kill empty": lambda: self._kill("empty"),
             "flush scripts": self._flush_scripts,
+            "lose log": self._lose_log,
             "refuse": self._refuse,
             "take guard": self._take_guard,
             "pause program": self._pause_program,
@@ -153,6 +161,11 @@ class Faults:
     def _cut_link(self) -> Callable[[], None]:
         return self._cut([(self._random.choice(self._names()), self._random.choice(self._machines).name)])
 
+    def _cut_keepers(self) -> Callable[[], None]:
+        """Clients reach the node, and nobody else does: it is replaced, and does not know."""
+        node = self._random.choice(self._machines).name
+        return self._cut([(program, node) for program in self._names() if not program.startswith(READERS)])
+
     def _cut_links(self) -> Callable[[], None]:
         pairs = [(program, machine.name) for program in self._names() for machine in self._machines]
         return self._cut([pair for pair in pairs if self._random.random() < 0.4])
@@ -214,6 +227,20 @@ class Faults:
         if machine.is_up:
             machine.ask(PlainCommand(command))
             self._note(f"the guard of {machine.name} is taken away")
+        return _nothing
+
+    def _lose_log(self) -> Callable[[], None] | None:
+        """The change log is gone while records and cursors stay; enough was confirmed for that to be seen."""
+        machine = self._random.choice(self._machines)
+        data, layout = machine.server.data, machine.layout
+        held = data[layout.cursors].value.values() if layout.cursors in data else ()
+        confirmed = max((int(cursor.split()[1]) for cursor in held), default=0)
+        if not machine.is_up or confirmed < LEAST_CONFIRMED or not self._may_restart(machine, "without its log"):
+            return None
+        self.restarted.add(machine.name)
+        self.lossy.add(machine.name)
+        machine.ask(PlainCommand((b"DEL", layout.log)))
+        self._note(f"{machine.name} has lost its log, of which {confirmed} entries were confirmed")
         return _nothing
 
     def _flush_scripts(self) -> Callable[[], None]:

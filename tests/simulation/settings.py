@@ -17,6 +17,11 @@ CLOCKS = ("clock",)
 STEPS = ("clock step",)
 REFUSALS = ("refuse",)
 HANDS = ("take guard",)
+LOGS = ("lose log",)
+
+
+READ_BOUND_SECONDS = 3.0
+"""How old a read at ONE of the primary may be: what the guarantees say, and time for the failover to be told."""
 
 
 class Profile(NamedTuple):
@@ -26,6 +31,8 @@ class Profile(NamedTuple):
     that tombstones go while others are still under way. members: in every history members are taken out and in.
     walks: members come back empty, keys are walked one by one, jobs end after a page, and logs are cut soon.
     deadlines: half of the values have one that no history reaches.
+    logs: logs vanish while records stay, and are looked at all the time.
+    readers: programs that only read at ONE keep to a former primary that nobody else reaches.
     twins: servers are replaced by others at other addresses, and come back where they were.
     farthest_seconds: nodes are up to such a round trip away, steadily, and no fault comes: monitors are to do nothing.
     """
@@ -39,6 +46,8 @@ class Profile(NamedTuple):
     members: bool = False
     walks: bool = False
     deadlines: bool = False
+    logs: bool = False
+    readers: bool = False
     twins: bool = False
     farthest_seconds: float = 0.0
 
@@ -58,6 +67,8 @@ PROFILES = {
     "far": Profile((), moves=False, farthest_seconds=0.5, largest_skew_seconds=0.05),
     "members": Profile((*NETWORK, "kill", *PROGRAMS, *CLOCKS), members=True),
     "twins": Profile((*NETWORK, "kill", *PROGRAMS, *CLOCKS), twins=True),
+    "logs": Profile(("kill", "slow links", "flush scripts", *LOGS * 3), logs=True),
+    "readers": Profile(("cut keepers", "kill", "pause program"), readers=True),
     "walks": Profile((*NETWORK, "kill", "kill empty", *PROGRAMS), walks=True),
     "purges": Profile(NETWORK + RESTARTS + PROGRAMS + CLOCKS, largest_skew_seconds=0.05, purges=True),
 }
@@ -70,7 +81,8 @@ class Settings(NamedTuple):
     who take members out and in again. No data is lost then: what the primary and a leaving member alone confirmed
     stands on one copy until the workers have shipped it. page_names: names on one page of a walk. hurries: how often a
     job of the workers ends after its first page. replacers: operators who
-    give members' places to other servers; each member then has a second machine.
+    give members' places to other servers; each member then has a second machine. readers:
+    clients that only read, at ONE.
     """
 
     copies: int
@@ -97,6 +109,7 @@ class Settings(NamedTuple):
     hurries: float = 0.2
     farthest_seconds: float = 0.0
     replacers: int = 0
+    readers: int = 0
 
 
 def draw(random: Random, profile: Profile, copies: int) -> Settings:
@@ -105,6 +118,10 @@ def draw(random: Random, profile: Profile, copies: int) -> Settings:
         return _with_purges(random, draw(random, profile._replace(purges=False), copies))
     if profile.walks:
         return _with_walks(random, draw(random, profile._replace(walks=False), copies))
+    if profile.logs:
+        return _with_lost_logs(draw(random, profile._replace(logs=False), copies))
+    if profile.readers:
+        return _with_readers(random, draw(random, profile._replace(readers=False), copies))
     if profile.twins:
         return _with_twins(random, draw(random, profile._replace(twins=False), copies))
     if profile.farthest_seconds:
@@ -142,6 +159,40 @@ def _with_changes(random: Random, settings: Settings) -> Settings:
     """Members come and go, while others move the primary's role."""
     faults = tuple(kind for kind in settings.faults if kind not in ("kill older", "kill empty", *STEPS))
     return settings._replace(faults=faults, changers=random.choice((1, 1, 2)), operators=random.choice((0, 1, 2)))
+
+
+def _with_lost_logs(settings: Settings) -> Settings:
+    """Few writes between two looks: a log that grew beyond what was confirmed of it looks whole again."""
+    habits = settings.habits._replace(operations=80, pause_seconds=0.3, timeout_seconds=1.0)
+    return settings._replace(
+        clients=2,
+        threads=1,
+        habits=habits,
+        faults=tuple(sorted({*settings.faults, *LOGS})),
+        changers=0,
+        sweeps=False,
+        tick_seconds=0.1,
+        workers=2,
+    )
+
+
+def _with_readers(random: Random, settings: Settings) -> Settings:
+    """A client or two write; others read one key at ONE all the time."""
+    weights = {"set": 3, "get": 1, "get at one": 1}
+    habits = settings.habits._replace(
+        operations=150, pause_seconds=0.3, keys=("x",), weights=weights, bound_seconds=READ_BOUND_SECONDS
+    )
+    return settings._replace(
+        clients=1,
+        threads=random.choice((1, 2)),
+        readers=2,
+        habits=habits,
+        monitors=1,
+        changers=0,
+        faults=tuple(sorted({*settings.faults, "cut keepers"})),
+        fault_pause_seconds=random.choice((1.0, 3.0)),
+        sweeps=False,
+    )
 
 
 def _with_twins(random: Random, settings: Settings) -> Settings:

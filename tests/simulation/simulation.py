@@ -20,8 +20,8 @@ from redrepl.values.record import NO_DEADLINE, TOMBSTONE, VALUE, Record, parse_r
 from redrepl.values.report import NodeReport, parse_report
 from redrepl.values.topology import Member, Mode, NodeRole, Topology
 from tests.simulation import upkeep
-from tests.simulation.clients import COUNTER, Client, History
-from tests.simulation.faults import Faults
+from tests.simulation.clients import COUNTER, Client, Habits, History
+from tests.simulation.faults import READERS, Faults
 from tests.simulation.linearizability import GET, Operation, Value, check_key
 from tests.simulation.linearizability import Verdict as KeyVerdict
 from tests.simulation.network import Machine, Network, address_of
@@ -61,6 +61,7 @@ class Verdict(Enum):
     STUCK = "stuck"
     CRASHED = "crashed"
     REPLACED = "a primary that answered was replaced"
+    STALE = "a read at ONE was older than may be"
     WAITING = "waits for its operator"
 
 
@@ -139,7 +140,8 @@ class Simulation:
         self._deciding: dict[bytes, str] = {}
         self._split: list[str] = []
         self._names: dict[str, int] = {}
-        for kind, number in (("client", settings.clients), ("worker", settings.workers)):
+        kinds = (("client", settings.clients), ("reader", settings.readers), ("worker", settings.workers))
+        for kind, number in kinds:
             for _ in range(number):
                 self._begin(kind)
         others = (("monitor", settings.monitors), ("operator", settings.operators), ("changer", settings.changers))
@@ -225,8 +227,11 @@ class Simulation:
         """Start a program of this kind."""
         number = self._names[kind] = self._names.get(kind, 0) + 1
         name = f"{kind}{number}"
-        if kind == "client":
-            self.clients.append(self._new_client(name))
+        if kind in ("client", "reader"):
+            habits = self.settings.habits
+            if kind == "reader":
+                habits = habits._replace(weights={"get at one": 1})
+            self.clients.append(self._new_client(name, habits=habits))
             self.clients[-1].begin(self.settings.threads)
             return
         program = Program(name, self.network, LAYOUT, Purpose.MAINTAIN, self.customs.look_seconds, self._skew())
@@ -248,12 +253,13 @@ class Simulation:
             return upkeep.replace_members(program, self.customs, random, self.count, lambda: not self.is_over, spares)
         return upkeep.take_up(program, self.customs, random, self.count)
 
-    def _new_client(self, name: str, known: Topology | None = None) -> Client:
+    def _new_client(self, name: str, known: Topology | None = None, habits: Habits | None = None) -> Client:
         timeout = self.settings.habits.timeout_seconds
         program = Program(name, self.network, LAYOUT, Purpose.SERVE, timeout, self._skew())
         if known is None:
             known = self.random.choice([self.topology, *(client.store.topology for client in self.clients)])
-        return Client(program, self.configuration, known, self.settings.habits, self.history, self.world.stream(name))
+        habits = habits or self.settings.habits
+        return Client(program, self.configuration, known, habits, self.history, self.world.stream(name))
 
     def _replace(self, program: Program) -> None:
         """In the place of a program that was killed."""
@@ -265,7 +271,7 @@ class Simulation:
         dead = next(client for client in self.clients if client.program is program)
         dead.open_threads = 0
         if not self.is_over:
-            self._begin("client")
+            self._begin("reader" if program.name.startswith(READERS) else "client")
 
     def _faults_that_may_come(self) -> tuple[str, ...]:
         """Where nobody gives the primary's role away, a primary that comes back empty waits for its operator."""
@@ -375,7 +381,7 @@ class Simulation:
         """A new client reads everything at QUORUM: the cluster serves, and what it answers is part of the history."""
         keys = (*self.settings.habits.keys, COUNTER)
         for attempt in range(1, 6):
-            client = self._new_client(f"reader{attempt}", self._newest_topology())
+            client = self._new_client(f"last{attempt}", self._newest_topology())
             for key in keys:
                 client.open_threads += 1
                 client.program.start(_reading(client, key))
@@ -408,6 +414,8 @@ class Simulation:
     def _judge(self) -> tuple[Verdict, list[str]]:
         if self.history.crashes:
             return Verdict.CRASHED, self.history.crashes
+        if self.history.stale:
+            return Verdict.STALE, self.history.stale
         if self._split:
             return Verdict.SPLIT, self._split
         if self.settings.farthest_seconds and self._failovers:
