@@ -86,6 +86,14 @@ MUTANTS = (
         evidence="Unavailable: the read of 1 key(s) cannot be confirmed",
     ),
     Mutant(
+        name="an empty log that was begun anew is taken for a shortened one",
+        file="redrepl/plans/epochs/forgetful.py",
+        old="return place.entries > 0 and (",
+        new="return (",
+        killer=f"{FORGETTING}::test_a_member_whose_log_was_begun_anew_and_is_empty_is_left_alone",
+        evidence="its change log ends before what c had of it",
+    ),
+    Mutant(
         name="any server gets the place of a member",
         file="redrepl/doors/administration.py",
         old="        self._check_fit(newcomer, node)\n",

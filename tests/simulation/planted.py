@@ -6,15 +6,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from redrepl.doors import reads, writes
+from redrepl.doors import writes
 from redrepl.edges.admission import Admission
 from redrepl.plans.copies import undecided
 from redrepl.plans.copies.copying import Copier
 from redrepl.plans.epochs import change_members, clocks, failover
 from redrepl.plans.operations import mending, read, write
 from redrepl.values.report import NodeReport
-from redrepl.values.session import Session
-from redrepl.values.stamp import NO_STAMP
 from tests.simulation.settings import PROFILES
 from tests.simulation.simulation import Result, Verdict, simulate
 from tests.simulation.sources import Sources, changed_sources, library_sources
@@ -117,25 +115,6 @@ BUGS = (
         "twins",
         300,
         patches=((change_members, "members_to_move", lambda *_: 1),),
-    ),
-    Bug(
-        "programs that only read never ask who the primary is",
-        "readers",
-        300,
-        patches=((reads, "TOPOLOGY_SECONDS", 1e9),),
-    ),
-    Bug(
-        "a log that vanished goes unnoticed",
-        "logs",
-        1000,
-        patches=((NodeReport, "has_lost_log", property(lambda _: False)),),
-        quick=False,
-    ),
-    Bug(
-        "a session reads its past",
-        "readers",
-        300,
-        patches=((Session, "at_least", lambda *_: NO_STAMP),),
     ),
     Bug("the mark without the records", "mixed", 300, patches=((Copier, "send", _send_the_mark_alone),)),
     Bug(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from redrepl.plans.copies.bring_up import BringUpOrder, bring_up
+from redrepl.plans.epochs.failover import FailoverOrder, fail_over
 from redrepl.plans.epochs.forgetful import forgetful_members, set_forgetful_aside
 from redrepl.plans.epochs.membership import Tolerances
 from redrepl.plans.inspect import inspect_nodes
@@ -76,3 +77,16 @@ def test_a_member_that_was_asked_before_the_others_is_asked_once_more() -> None:
     assert set(forgetful_members(nodes.view().topology, mixed)) == {"a"}
     assert stopped(nodes, mixed) == {}
     assert nodes.report("a").is_serving
+
+
+def test_a_member_whose_log_was_begun_anew_and_is_empty_is_left_alone() -> None:
+    """Others note of it that they have all, a place behind its beginning: nothing was ever there."""
+    nodes = cluster()
+    nodes.send("b", PlainCommand((b"DEL", nodes.layout.log)))
+    settle(nodes)
+    order = BringUpOrder("inc-next", "id-new", Tolerances(), nodes.at, nodes.at + 60)
+    nodes.run(fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at, "c", planned=True)))
+    nodes.run(bring_up(nodes.layout, nodes.first.ids, "c", order))
+    assert nodes.report("b").log.length == 0
+    assert stopped(nodes, look(nodes)) == {}
+    assert nodes.report("b").is_serving

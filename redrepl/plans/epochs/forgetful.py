@@ -44,7 +44,8 @@ def _places(report: NodeReport, reports: Reports) -> list[tuple[str, Position]]:
 
 
 def _is_beyond(place: Position, report: NodeReport) -> bool:
-    return place.order > report.log.end.order or place.entries > report.log.added
+    """Who has read no entry of a log, as of one that was begun anew and is empty, has nothing that it could lack."""
+    return place.entries > 0 and (place.order > report.log.end.order or place.entries > report.log.added)
 
 
 def set_forgetful_aside(layout: KeyLayout, topology: Topology, reports: Reports, steps: Steps) -> Plan[dict[str, str]]:
