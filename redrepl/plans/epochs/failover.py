@@ -14,9 +14,9 @@ they got records which others of their lineage had.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from redrepl.plans.copies.catch_up import ship_log
 from redrepl.plans.copies.copying import Copier, copy_all
@@ -25,6 +25,7 @@ from redrepl.plans.epochs.clocks import check_trusted, doubtful_members
 from redrepl.plans.epochs.membership import active_fields, change_call, clock_field, epoch_fields, settled_fields
 from redrepl.plans.epochs.soundness import donors_among, majority_of, newest_epoch, sound_members, way_out, why_left
 from redrepl.plans.inspect import VISITOR, newest_topology
+from redrepl.plans.side_by_side import side_by_side, steps_beside
 from redrepl.plans.steps import Steps
 from redrepl.plans.strangers import found_instead, no_member_error, why_gone
 from redrepl.plans.topology import check_members_stayed
@@ -34,6 +35,8 @@ from redrepl.values.errors import RequestError, Unavailable
 from redrepl.values.keys import KeyLayout
 from redrepl.values.report import Checkpoint, Mark, NodeReport
 from redrepl.values.topology import Topology
+
+R = TypeVar("R")
 
 LEFT_BEHIND = "an earlier failover left it behind; the workers have to bring it up first"
 STEP_SECONDS = 2.0
@@ -232,14 +235,13 @@ class _Installation:
 
     def carry_out(self) -> Plan[None]:
         """All steps. Raises Unavailable where a node fails on which it depends."""
-        for donor in self._others:
-            yield from self._take_from(donor)
+        # From each donor at once, and then to each: what comes from one stands in no other's way, as the later stamp
+        # wins, and where members are far it is the round trips that take the time.
+        yield from self._with_each(self._others, self._take_from)
         self._primary = yield from self._report(self._primary)
-        ready: list[NodeReport] = []
-        for donor in self._others:
-            # Who may have dropped records by a wrong clock is left to the workers, who compare all keys.
-            if donor.node not in self._doubtful:
-                ready += yield from self._give_to(donor)
+        # Who may have dropped records by a wrong clock is left to the workers, who compare all keys.
+        trusted = [donor for donor in self._others if donor.node not in self._doubtful]
+        ready = [donor for donor in (yield from self._with_each(trusted, self._give_to)) if donor is not None]
         active = yield from self._activate(ready)
         yield from self._activate_primary()
         self._done.active = (self._primary.node, *(report.node for report in active))
@@ -256,50 +258,57 @@ class _Installation:
                 return
             mark = starting_mark(witness, self._primary)
             if mark is not None:
-                yield from self._ship(witness, self._primary, mark, merges=True)
+                yield from self._ship(witness, self._primary, mark, self._steps, merges=True)
         except (Unavailable, EpochMoved):
             return
 
-    def _take_from(self, donor: NodeReport) -> Plan[None]:
+    def _with_each(self, donors: Sequence[NodeReport], do: Callable[[NodeReport, Steps], Plan[R]]) -> Plan[list[R]]:
+        """Do something with all donors side by side."""
+        plans = [do(donor, steps_beside(self._steps)) for donor in donors]
+        return (yield from side_by_side(plans, self._steps))
+
+    def _take_from(self, donor: NodeReport, steps: Steps) -> Plan[None]:
         """Bring what a donor has to the new primary. The later stamp wins, so nothing is undone there."""
         mark = starting_mark(donor, self._primary)
         if mark is None:
-            yield from self._walk(donor, self._primary)
+            yield from self._walk(donor, self._primary, steps)
         else:
-            yield from self._ship(donor, self._primary, mark)
+            yield from self._ship(donor, self._primary, mark, steps)
 
-    def _give_to(self, donor: NodeReport) -> Plan[list[NodeReport]]:
-        """Bring a donor to the new primary's state; answers nobody where it is left to the workers."""
+    def _give_to(self, donor: NodeReport, steps: Steps) -> Plan[NodeReport | None]:
+        """Bring a donor to the new primary's state; answers None where it is left to the workers."""
         mark = starting_mark(self._primary, donor)
         if mark is None:
             self._done.left[donor.node] = f"is filled by the workers, as {why_no_mark(self._primary, donor)}"
-            return []
+            return None
         try:
-            yield from self._ship(self._primary, donor, mark)
+            yield from self._ship(self._primary, donor, mark, steps)
             checkpoint = self._checkpoint(donor)
             call = checkpoint_call(self._view.layout, self._view.epoch, checkpoint)
-            yield from self._steps.ask(donor.node, call, "noting what the primary has")
+            yield from steps.ask(donor.node, call, "noting what the primary has")
         except (Unavailable, EpochMoved) as error:
             self._done.left[donor.node] = str(error)
-            return []
-        return [donor]
+            return None
+        return donor
 
     def _checkpoint(self, donor: NodeReport) -> Checkpoint:
         """All that the donor's log named when it was fenced is in the new primary's log up to its present end."""
         mark = Mark(self._primary.incarnation, self._primary.log_end)
         return Checkpoint(donor.incarnation, donor.log_end, self._primary.node, mark, self._view.topology.epoch)
 
-    def _ship(self, source: NodeReport, target: NodeReport, mark: Mark, merges: bool = False) -> Plan[None]:
+    def _ship(
+        self, source: NodeReport, target: NodeReport, mark: Mark, steps: Steps, merges: bool = False
+    ) -> Plan[None]:
         no_limit = float("inf")
         skips_gone = source.node in self._doubtful
         shipped = yield from ship_log(
-            self._view, source, target.node, mark, self._steps, no_limit, FOR_UPKEEP, merges, skips_gone
+            self._view, source, target.node, mark, steps, no_limit, FOR_UPKEEP, merges, skips_gone
         )
         self._done.records += shipped.records
 
-    def _walk(self, source: NodeReport, target: NodeReport) -> Plan[None]:
-        copier = Copier(self._view, source.node, target.node, self._steps, source.now_millis, FOR_UPKEEP)
-        yield from copy_all(copier, self._steps)
+    def _walk(self, source: NodeReport, target: NodeReport, steps: Steps) -> Plan[None]:
+        copier = Copier(self._view, source.node, target.node, steps, source.now_millis, FOR_UPKEEP)
+        yield from copy_all(copier, steps)
         yield from copier.absorb((), (), Mark(source.incarnation, source.log_end))
         self._done.records += copier.records
 

@@ -32,14 +32,19 @@ def interrupted_once(plan: Plan[R], is_so: Callable[[], bool], action: Callable[
         return result
 
 
-def interrupted(plan: Plan[R], question: int, action: Callable[[], object]) -> Plan[R]:
-    """The plan, with something happening right before it asks its ``question``-th question."""
+def interrupted(plan: Plan[R], question: int, action: Callable[[], object], every_request: bool = False) -> Plan[R]:
+    """The plan, with something happening right before it asks its ``question``-th question.
+
+    every_request: what is sent while answers are waited for counts too.
+    """
     asked = 0
     try:
         effect = next(plan)
         while True:
             # `inspect_nodes` first only wants to know what time it is.
             is_question = isinstance(effect, Exchange) and effect.fresh and effect.until > 0
+            if every_request:
+                is_question = isinstance(effect, Exchange) and bool(effect.requests)
             asked += is_question
             if asked == question and is_question:
                 action()
