@@ -35,7 +35,7 @@ the primary."""
 TELLS = 6
 """The question of a change by which the others learn the new topology, when the primary serves with it."""
 
-PUBLISHES = 21
+PUBLISHES = 9
 """The question of a failover by which the others learn the topology, when the new primary serves with it."""
 
 ADMITS = 9
@@ -566,7 +566,7 @@ def test_a_primary_that_somebody_moved_on_is_not_put_back_in_their_epoch(questio
     assert not found.is_serving or found.epoch == found.topology.epoch
 
 
-@pytest.mark.parametrize("question", range(2, 22))
+@pytest.mark.parametrize("question", range(2, 20))
 def test_a_new_primary_that_somebody_moved_on_is_not_taken_back_from_their_epoch(question: int) -> None:
     """They count on it: with what it takes there in its old epoch it would be passed over."""
     nodes = cluster(3)
@@ -576,6 +576,6 @@ def test_a_new_primary_that_somebody_moved_on_is_not_taken_back_from_their_epoch
         move_away(nodes, "b", "fenced")
         moved.append(nodes.report("b").epoch)
 
-    attempt(nodes, interrupted(failing_over(nodes, "b"), question, move))
+    attempt(nodes, interrupted(failing_over(nodes, "b"), question, move, every_request=True))
     assert nodes.report("b").epoch == moved[0]
     assert not nodes.report("b").is_serving
