@@ -991,7 +991,8 @@ MUTANTS = (
         name="donors are merged one after the other",
         file="redrepl/plans/epochs/failover.py",
         old="        return (yield from side_by_side(plans, self._steps))\n",
-        new="        done: list[R] = []\n        for plan in plans:\n            done += yield from side_by_side([plan], self._steps)\n"
+        new="        done: list[R] = []\n        for plan in plans:\n"
+        "            done += yield from side_by_side([plan], self._steps)\n"
         "        return done\n",
         killer=f"{FAILOVER}::test_a_failover_takes_no_more_round_trips_with_more_members",
         evidence="<= 14",
