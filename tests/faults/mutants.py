@@ -1010,7 +1010,7 @@ MUTANTS = (
     Mutant(
         name="members serve after a failover without what the primary has",
         file="redrepl/plans/epochs/failover.py",
-        old="            yield from self._ship(self._primary, donor, mark)\n",
+        old="            yield from self._ship(self._primary, donor, mark, steps)\n",
         new="",
         killer=f"{FAILOVER}::test_an_acknowledged_write_survives_whoever_takes_over",
         evidence="assert ",
