@@ -1372,7 +1372,7 @@ MUTANTS = (
         name="a server that forgot while it went on is not noticed",
         file="redrepl/plans/epochs/forgetful.py",
         old="return place.entries > 0 and (place.order > report.log.end.order or place.entries > report.log.added)\n",
-        new="    return False\n",
+        new="return False\n",
         killer=f"{FORGETTING}::test_a_member_whose_log_is_gone_serves_nothing_and_counts_as_restarted",
         evidence="assert ",
     ),
