@@ -13,6 +13,8 @@ from redrepl.plans.copies.copying import Copier
 from redrepl.plans.epochs import change_members, clocks, failover
 from redrepl.plans.operations import mending, read, write
 from redrepl.values.report import NodeReport
+from redrepl.values.session import Session
+from redrepl.values.stamp import NO_STAMP
 from tests.simulation.settings import PROFILES
 from tests.simulation.simulation import Result, Verdict, simulate
 from tests.simulation.sources import Sources, changed_sources, library_sources
@@ -116,6 +118,7 @@ BUGS = (
         300,
         patches=((change_members, "members_to_move", lambda *_: 1),),
     ),
+    Bug("a session reads its past", "readers", 100, patches=((Session, "at_least", lambda *_: NO_STAMP),)),
     Bug("the mark without the records", "mixed", 300, patches=((Copier, "send", _send_the_mark_alone),)),
     Bug(
         "restarts go unnoticed",
