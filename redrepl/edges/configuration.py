@@ -142,6 +142,10 @@ def _build(content: dict[str, Any], nodes: Any, environment: Mapping[str, str], 
         endpoints.append(_endpoint(node, number, environment))
         roles.append(_choice(f"nodes[{number}].role", NodeRole, node.get("role")))
     options = {name: _convert(name, value) for name, value in content.items()}
+    if "max_age_seconds" in options:
+        # It must be above the skew; who sets it alone need not know that.
+        follows = min(limits.DEFAULT_MAX_SKEW_SECONDS, limits.MAX_SKEW_SHARE * options["max_age_seconds"])
+        options.setdefault("max_skew_seconds", follows)
     return Configuration(endpoints=tuple(endpoints), roles=tuple(roles), origin=origin, **options)
 
 

@@ -40,6 +40,9 @@ DEFAULT_MAX_AGE_SECONDS: Final = 30.0
 DEFAULT_MAX_SKEW_SECONDS: Final = 5.0
 """A stamp further ahead of a node's clock than this is refused."""
 
+MAX_SKEW_SHARE: Final = 0.9
+"""Of the greatest age of a stamp: the tolerated skew where the default is not below that, and none is set."""
+
 DEFAULT_TIMEOUT_SECONDS: Final = 1.0
 """Time for one operation."""
 

@@ -71,6 +71,12 @@ def test_every_option_can_be_set(load: Load) -> None:
     assert (found.queue_url, type(found.timeout_seconds)) == ("redis://q", float)
 
 
+def test_a_short_greatest_age_of_stamps_shortens_the_tolerated_skew_where_none_is_set(load: Load) -> None:
+    assert load(GOOD).max_skew_seconds == 5.0
+    assert load(f"max_age_seconds = 2\n{GOOD}").max_skew_seconds == pytest.approx(1.8)
+    assert load(f"max_age_seconds = 2\nmax_skew_seconds = 0.5\n{GOOD}").max_skew_seconds == 0.5
+
+
 def test_several_primaries(load: Load) -> None:
     found = load('mode = "multi-primary"\n' + GOOD.replace('"replica"', '"primary"'))
     assert (found.mode, found.topology().decider) == (Mode.MULTI_PRIMARY, None)

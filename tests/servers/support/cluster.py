@@ -13,7 +13,6 @@ from redrepl.embedded import EmbeddedCluster, EmbeddedServer, ServerBinary
 from redrepl.embedded.configuration import Persistence
 from redrepl.embedded.proxy import TcpProxy
 from redrepl.plans.copies.bring_up import BroughtUp
-from redrepl.values import limits
 from redrepl_workers.monitor import Monitor
 from redrepl_workers.tick import Ticker
 from tests.servers.support.processes import Child, start_worker, start_writer
@@ -69,9 +68,6 @@ class Cluster:
             **({"queue": queue_called} if queue_called else {}),
             **options,
         }
-        # Clocks on one machine do not differ; programs' own are moved by less than this where they are to be taken.
-        shortest = min(limits.DEFAULT_MAX_SKEW_SECONDS, 0.9 * float(self.options["max_age_seconds"]))
-        self.options.setdefault("max_skew_seconds", shortest)
         self.nodes = tuple(self.servers.servers)
         self.spares: dict[str, EmbeddedServer] = {}
         self.administration = self.stack.enter_context(Administration(self.configuration()))
