@@ -92,6 +92,7 @@ def test_a_run_that_died_is_taken_up_by_the_next(nodes: Nodes) -> None:
     nodes.write("abc", b"last", nodes.value(b"committed"))
     _lose(nodes, b"last")
     nodes.client("b").execute_command("HSET", nodes.layout.member, "epoch", "2", "state", "fenced")
+    nodes.client("b").execute_command("SET", nodes.layout.guard, "2 fenced")
     assert nodes.bring_up("b").notes == ["no node to bring it up from: none is active in this epoch"]
     nodes.bring_up("a")
     assert (nodes.report("a").epoch, nodes.report("a").is_serving) == (3, True)
