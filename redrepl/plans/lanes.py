@@ -32,6 +32,11 @@ class Lanes:
         self._answers: dict[int, Answer] = {}
         self._failures: dict[int, Unavailable] = {}
 
+    @property
+    def at(self) -> float:
+        """The driver's clock at the last answer, in seconds."""
+        return self._steps.at
+
     def start(self, node: str, command: Command, doing: str, is_alone: bool = False) -> int:
         """Have a request sent at the next opportunity; answers its ticket. ``is_alone``: it alone fails."""
         self._tickets += 1

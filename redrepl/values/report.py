@@ -210,6 +210,12 @@ class NodeReport:
         """
         return bool(self.member) and (self.member.get("run_id") != self.run_id or self.has_lost_log)
 
+    def has_stepped_ahead(self, now_micros: int, at: float) -> bool:
+        """Whether the node's clock, which showed ``now_micros`` before ``at`` (the asking driver's clock, seconds), is
+        ahead of what it was at this look, by more than is tolerated. It may have dropped records since.
+        """
+        return self.clock is not None and now_micros / 1e6 - at > self.clock.most + self.max_skew_seconds
+
     @property
     def has_lost_guard(self) -> bool:
         """Whether somebody deleted or overwrote the guard: it is written with the membership, and says the same."""

@@ -1467,4 +1467,20 @@ MUTANTS = (
         killer="tests/unit/test_lanes.py::test_the_end_of_a_rest_is_no_deadline_of_what_waits_for_a_connection",
         evidence="(1, 101.0, False) == (1, 101.0, True)",
     ),
+    Mutant(
+        name="a primary whose clock stepped since the look decides what it dropped as deleted",
+        file="redrepl/plans/copies/undecided.py",
+        old="    if looked_at.has_stepped_ahead(now_micros, steps.at):\n",
+        new="    if False:\n",
+        killer="tests/unit/test_stepped_since.py::test_what_the_primary_may_have_dropped_is_not_decided_as_deleted",
+        evidence="DID NOT RAISE",
+    ),
+    Mutant(
+        name="what a source dropped since the look is copied as deleted",
+        file="redrepl/plans/copies/copying.py",
+        old="        if self.looked_at.has_stepped_ahead(now_micros, self.lanes.at):\n",
+        new="        if False:\n",
+        killer="tests/unit/test_stepped_since.py::test_what_the_source_may_have_dropped_is_not_copied_as_deleted",
+        evidence="DID NOT RAISE",
+    ),
 )

@@ -106,7 +106,7 @@ def ship_log(
     stores one page, the next is read. ``merges``, ``skips_gone``: see `Copier`.
     """
     copier = Copier(view, source.node, target, steps, source.now_millis, where, merges, skips_gone)
-    copier.frees_memory = True
+    copier.frees_memory, copier.looked_at = True, source
     confirming = _Confirming(view, source.node, target, copier.lanes, start.position)
     position, coming = start.position, _ask_for_page(view, copier, start.position, FIRST_PAGE_ENTRIES)
     while True:

@@ -143,6 +143,7 @@ class Comparison:
         """
         wanted = {n: Stamp.parse(m.primary_stamp) for n in names if (m := self.mismatches[n]).primary_stamp}
         copier = Copier(self.view, self.reference.node, self.node, self.steps, self.yardstick.now_millis)
+        copier.looked_at = self.reference
         yield from copier.copy(wanted)
         ahead = {n: Stamp.parse(m.node_stamp) for n in names if (m := self.mismatches[n]).kind in ("ahead", "extra")}
         if self.view.decider is None:

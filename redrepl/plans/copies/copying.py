@@ -17,7 +17,7 @@ from redrepl.values.effects import Answer, PlainCommand, Plan, ScriptCall
 from redrepl.values.errors import Unavailable
 from redrepl.values.reasons import is_out_of_memory
 from redrepl.values.record import TOMBSTONE, VALUE, is_record, tombstone
-from redrepl.values.report import Mark, Position
+from redrepl.values.report import Mark, NodeReport, Position
 from redrepl.values.stamp import NO_STAMP, STAMP_BYTES, Stamp
 
 UNTOUCHABLE = Stamp((1 << 56) - 1, (1 << 32) - 1)
@@ -31,6 +31,8 @@ REMEMBERED_NAMES = 20_000
 
 _AT_ALL = b"~"
 """In place of a stamp that is wanted: whatever stands there. It is later than any."""
+
+TIME = PlainCommand((b"TIME",))
 
 _FIRST_SLICE = 32
 """Keys to ask for first, before the size of the records is known."""
@@ -63,6 +65,8 @@ class Copier:
     old, it was deleted since, and is passed over.
     skips_gone: the source may have dropped records by a wrong clock. That its log names one that is gone says nothing
     then; as a tombstone it would end the copies of others.
+    looked_at: the source, as it was found. Where its clock has stepped ahead since, nothing is concluded from what is
+    gone there: the copying ends with an error.
     """
 
     def __init__(
@@ -88,6 +92,7 @@ class Copier:
         self.bytes = 0
         self.foreign: list[bytes] = []
         self.frees_memory = False
+        self.looked_at: NodeReport | None = None
         self.full: Unavailable | None = None
         self.stored: Position | None = None
         self._slice_keys = _FIRST_SLICE
@@ -116,6 +121,8 @@ class Copier:
         start = 0
         while start < len(names):
             part, stored = yield from self._read(names[start : start + self._slice_keys])
+            if None in stored and not self.skips_gone:
+                yield from self._check_clock()
             start += len(part)
             found, records = self._take_up(part, stored, wanted)
             yield from self._store(found, records, mark if start >= len(names) else None)
@@ -165,6 +172,14 @@ class Copier:
         """Store records on the target unless later ones stand there, and move the mark."""
         yield from self._store(names, records, mark)
         yield from self.settle()
+
+    def _check_clock(self) -> Plan[None]:
+        """Raise Unavailable where the source's clock has stepped ahead since it was looked at."""
+        if self.looked_at is None:
+            return
+        now_micros = micros_of((yield from self.lanes.ask(self.source, TIME, "reading the clock")))
+        if self.looked_at.has_stepped_ahead(now_micros, self.lanes.at):
+            raise clock_stepped(self.source)
 
     def _purged_before(self) -> Plan[int]:
         """Up to which stamp the target has purged tombstones, asked before anything is read: what is read after that is
@@ -314,6 +329,20 @@ def copy_all(copier: Copier, steps: Steps) -> Plan[None]:
         yield from copier.copy({name: stamp_in(header) for name, header in pairs if header not in (b"", FOREIGN)})
         if cursor == SCAN_START:
             return
+
+
+def micros_of(time: Answer) -> int:
+    """What a server answered to TIME, in microseconds."""
+    seconds, micros = time
+    return int(seconds) * 1_000_000 + int(micros)
+
+
+def clock_stepped(node: str) -> Unavailable:
+    """The error where a node's clock is ahead of what it was when the node was looked at."""
+    reason = "its clock has stepped ahead"
+    return Unavailable(
+        f"the clock of node {node!r} stepped while records were compared; it is tried again", {node: reason}
+    )
 
 
 def stamp_in(header: bytes) -> Stamp:

@@ -30,7 +30,7 @@ def discard_diverged(view: ClusterView, primary: NodeReport, target: NodeReport,
         yield from _leave_known(view, primary, target, overwritten, start.position, steps)
     replaced = 0
     for name, stamp in overwritten.items():
-        replaced += yield from replace_record(view, primary.node, target.node, name, stamp, steps, DIVERGED, True)
+        replaced += yield from replace_record(view, primary, target.node, name, stamp, steps, DIVERGED, True)
     checked = yield from check_log(view, target, primary, start, steps, float("inf"), DIVERGED)
     return replaced + checked.records
 

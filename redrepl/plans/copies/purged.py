@@ -37,7 +37,7 @@ def give_up_purged(view: ClusterView, primary: NodeReport, witnesses: Sequence[N
                 name: suspects[name] for name, header in zip(list(suspects), headers, strict=True) if not header
             }
         for name, stamp in suspects.items():
-            given_up += yield from _replace(view, primary.node, name, stamp, steps)
+            given_up += yield from _replace(view, primary, name, stamp, steps)
         if cursor == SCAN_START:
             return given_up
 
@@ -53,8 +53,9 @@ def _older_values(
     return found
 
 
-def _replace(view: ClusterView, node: str, name: bytes, standing: Stamp, steps: Steps) -> Plan[int]:
-    grave = yield from fresh_tombstone(view, node, standing, steps)
-    answer = yield from steps.ask(node, view.replace_call(name, standing, grave, DIVERGED), "giving up a record")
-    check_admitted(answer, node, view.epoch)
+def _replace(view: ClusterView, primary: NodeReport, name: bytes, standing: Stamp, steps: Steps) -> Plan[int]:
+    grave = yield from fresh_tombstone(view, primary, standing, steps)
+    call = view.replace_call(name, standing, grave, DIVERGED)
+    answer = yield from steps.ask(primary.node, call, "giving up a record")
+    check_admitted(answer, primary.node, view.epoch)
     return 1 if answer == 1 else 0

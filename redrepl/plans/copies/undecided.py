@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from redrepl.plans.copies.catch_up import FIRST_PAGE_ENTRIES, CaughtUp, confirm, next_count, positions_before, read_page
-from redrepl.plans.copies.copying import Copier, stamp_in
+from redrepl.plans.copies.copying import TIME, Copier, clock_stepped, micros_of, stamp_in
 from redrepl.plans.scan import FOREIGN, read_headers
 from redrepl.plans.steps import Steps
 from redrepl.plans.view import ON_ACTIVE, ClusterView, check_admitted
-from redrepl.values.effects import PlainCommand, Plan
+from redrepl.values.effects import Plan
 from redrepl.values.record import NO_DEADLINE, TOMBSTONE, is_record, tombstone
 from redrepl.values.report import Mark, NodeReport
 from redrepl.values.stamp import Stamp
@@ -25,8 +25,6 @@ DIVERGED = b"diverged"
 
 BURIED = b"buried"
 """Why nothing gives way to a tombstone. Nothing is not kept, so nobody sees this word."""
-
-_TIME = PlainCommand((b"TIME",))
 
 
 class Settled(NamedTuple):
@@ -60,7 +58,7 @@ def settle(
     if not ahead:
         return Settled({}, 0)
     on_replica = yield from read_headers(view, replica, ahead, steps)
-    now_micros = yield from _read_clock(primary.node, steps)
+    now_micros = yield from read_clock(primary, steps)
     oldest_open = now_micros - max_age_micros(primary)
     young: dict[bytes, Stamp] = {}
     replaced = 0
@@ -74,7 +72,7 @@ def settle(
         elif why == UNDECIDED and stamp_in(header).micros >= oldest_open:
             young[name] = stamps[name]
         else:
-            replaced += yield from replace_record(view, primary.node, replica, name, stamp_in(header), steps, why)
+            replaced += yield from replace_record(view, primary, replica, name, stamp_in(header), steps, why)
     return Settled(young, replaced)
 
 
@@ -92,36 +90,42 @@ def _purge(
     check_admitted(content, replica, view.epoch)
 
 
-def fresh_tombstone(view: ClusterView, primary: str, found: Stamp, steps: Steps) -> Plan[bytes]:
+def fresh_tombstone(view: ClusterView, primary: NodeReport, found: Stamp, steps: Steps) -> Plan[bytes]:
     """A tombstone of the primary's present, and later than ``found``.
 
     An old stamp would not do: by its age a tombstone counts as known to all members, and is purged.
     """
-    micros = max(found.micros + 1, (yield from _read_clock(primary, steps)))
-    return tombstone(Stamp(micros, view.topology.restamp_writer(primary))).encode()
+    micros = max(found.micros + 1, (yield from read_clock(primary, steps)))
+    return tombstone(Stamp(micros, view.topology.restamp_writer(primary.node))).encode()
 
 
-def _read_clock(node: str, steps: Steps) -> Plan[int]:
-    """A server's clock, in microseconds."""
-    seconds, micros = yield from steps.ask(node, _TIME, "reading the clock")
-    return int(seconds) * 1_000_000 + int(micros)
+def read_clock(looked_at: NodeReport, steps: Steps) -> Plan[int]:
+    """A node's clock, in microseconds. Raises Unavailable where it has stepped ahead since the node was looked at.
+
+    What it lacks may be what it dropped by that, and nothing may be concluded from it.
+    """
+    now_micros = micros_of((yield from steps.ask(looked_at.node, TIME, "reading the clock")))
+    if looked_at.has_stepped_ahead(now_micros, steps.at):
+        raise clock_stepped(looked_at.node)
+    return now_micros
 
 
-def _bury(view: ClusterView, primary: str, name: bytes, found: Stamp, steps: Steps) -> Plan[bytes | None]:
+def _bury(view: ClusterView, primary: NodeReport, name: bytes, found: Stamp, steps: Steps) -> Plan[bytes | None]:
     """Have the primary decide that a key under which it has nothing is deleted, later than what a replica holds there.
 
     Simply to remove the replica's record would be wrong: its log would go on naming the stamp, and a record that the
     log names and that is gone counts as expired. Answers the tombstone, None where something stands there by now.
     """
     grave = yield from fresh_tombstone(view, primary, found, steps)
-    answer = yield from steps.ask(primary, view.replace_call(name, None, grave, BURIED), "deciding that it is deleted")
-    check_admitted(answer, primary, view.epoch)
+    call = view.replace_call(name, None, grave, BURIED)
+    answer = yield from steps.ask(primary.node, call, "deciding that it is deleted")
+    check_admitted(answer, primary.node, view.epoch)
     return grave if answer == 1 else None
 
 
 def replace_record(
     view: ClusterView,
-    primary: str,
+    primary: NodeReport,
     replica: str,
     name: bytes,
     found: Stamp,
@@ -133,8 +137,8 @@ def replace_record(
 
     Answers how many were replaced.
     """
-    content = yield from steps.ask(primary, view.read_call((name,)), "reading the primary's record")
-    check_admitted(content, primary, view.epoch)
+    content = yield from steps.ask(primary.node, view.read_call((name,)), "reading the primary's record")
+    check_admitted(content, primary.node, view.epoch)
     record: bytes | None = content[1]
     if record is None:
         record = yield from _bury(view, primary, name, found, steps)

@@ -110,7 +110,9 @@ def _spread(view: ClusterView, reference: NodeReport, nodes: list[str], names: l
     pairs = zip(names, headers, strict=True)
     wanted = {name: stamp_in(header) for name, header in pairs if header not in (b"", FOREIGN)}
     for node in nodes:
-        yield from Copier(view, reference.node, node, steps, reference.now_millis).copy(wanted)
+        copier = Copier(view, reference.node, node, steps, reference.now_millis)
+        copier.looked_at = reference
+        yield from copier.copy(wanted)
 
 
 def _comparable(

@@ -307,7 +307,11 @@ class _Installation:
         self._done.records += shipped.records
 
     def _walk(self, source: NodeReport, target: NodeReport, steps: Steps) -> Plan[None]:
-        copier = Copier(self._view, source.node, target.node, steps, source.now_millis, FOR_UPKEEP)
+        skips_gone = source.node in self._doubtful
+        copier = Copier(
+            self._view, source.node, target.node, steps, source.now_millis, FOR_UPKEEP, skips_gone=skips_gone
+        )
+        copier.looked_at = source
         yield from copy_all(copier, steps)
         yield from copier.absorb((), (), Mark(source.incarnation, source.log_end))
         self._done.records += copier.records

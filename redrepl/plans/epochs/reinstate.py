@@ -189,6 +189,7 @@ def _roll_forward(view: ClusterView, witness: NodeReport, primary: NodeReport, s
     """
     skips_gone = bool(witness.clock_off or witness.was_ahead_seconds)
     copier = Copier(view, witness.node, primary.node, steps, primary.now_millis, FOR_UPKEEP, skips_gone=skips_gone)
+    copier.looked_at = witness
     mark = _start(witness, primary)
     if mark is None:
         yield from copy_all(copier, steps)

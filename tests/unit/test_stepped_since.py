@@ -1,0 +1,55 @@
+"""A clock that steps ahead after its node was looked at: what the node lacks since may be what it dropped by that."""
+
+from __future__ import annotations
+
+import pytest
+
+from redrepl.plans.copies.catch_up import ship_log
+from redrepl.plans.copies.undecided import settle
+from redrepl.plans.steps import Steps
+from redrepl.values.errors import Unavailable
+from redrepl.values.report import LOG_START, Mark, NodeReport, Position
+from tests.unit.support.in_memory import MAX_AGE_SECONDS, Nodes
+
+TWO_DAYS = 172_800.0
+KEY = b"key"
+
+
+@pytest.fixture
+def nodes() -> Nodes:
+    """Three copies; a is the primary. Its log names a record that b has and a no longer."""
+    made = Nodes(3)
+    record = made.value(b"decided", seconds_ago=3 * MAX_AGE_SECONDS)
+    for node in "ab":
+        made.put(node, KEY, record)
+    made.client("a").execute_command("DEL", made.layout.data(KEY))
+    return made
+
+
+def _looked_at_before_the_step(nodes: Nodes) -> NodeReport:
+    nodes.clocks_ahead["a"] = -TWO_DAYS
+    report = nodes.report("a")
+    nodes.clocks_ahead.clear()
+    return report
+
+
+def test_what_the_primary_may_have_dropped_is_not_decided_as_deleted(nodes: Nodes) -> None:
+    primary = _looked_at_before_the_step(nodes)
+    held = nodes.record("b", KEY)
+    assert held is not None
+    undecided = {nodes.layout.data(KEY): held.stamp}
+    with pytest.raises(Unavailable, match="stepped"):
+        nodes.run(settle(nodes.view(), primary, "b", undecided, Steps(nodes.at)))
+    assert (nodes.record("a", KEY), nodes.record("b", KEY)) == (None, held)
+    nodes.run(settle(nodes.view(), nodes.report("a"), "b", undecided, Steps(nodes.at)))
+    assert nodes.record("b", KEY) != held, "with a steady clock the primary decides"
+
+
+def test_what_the_source_may_have_dropped_is_not_copied_as_deleted(nodes: Nodes) -> None:
+    start = Mark(nodes.report("a").incarnation, Position(LOG_START, 0))
+    source = _looked_at_before_the_step(nodes)
+    with pytest.raises(Unavailable, match="stepped"):
+        nodes.run(ship_log(nodes.view(), source, "c", start, Steps(nodes.at), float("inf")))
+    assert nodes.record("c", KEY) is None
+    nodes.run(ship_log(nodes.view(), nodes.report("a"), "c", start, Steps(nodes.at), float("inf")))
+    assert nodes.record("c", KEY) is not None, "with a steady clock it has expired"
