@@ -26,6 +26,7 @@ from fakeredis.model import _stream as fake_stream
 from lupa import lua51
 
 from redrepl.values.effects import Command, ScriptCall
+from tests.simulation.reads import NOT_SERVED, serve
 from tests.simulation.sources import Sources
 from tests.support.scripts import without_flags
 
@@ -96,7 +97,7 @@ class _Socket(FakeSocket):
             database.time = _CLOCK.seconds
         self._script_resp = 2
         try:
-            return _plain(self._convert_lua_result(_LUA.call(self, function, keys, arguments), nested=False))
+            return _LUA.to_reply(_LUA.call(self, function, keys, arguments))
         except SimpleError as error:
             return hiredis.ReplyError(error.value)
         except lua51.LuaError as error:
@@ -111,10 +112,13 @@ class _Socket(FakeSocket):
             name, rest = f"xinfo {arguments[0].decode().lower()}", arguments[1:]
         if (refusal := self.refusal_of(name)) is not None:
             raise SimpleError(refusal)
+        sent = tuple([each if type(each) is bytes else _convert_redis_arg(each) for each in rest])
+        result = serve(name, self._db, sent)
+        if result is not NOT_SERVED:
+            return _LUA.from_reply(result)
         function, signature = self._name_to_func(name)
         assert function is not None
-        result = self._run_command(function, signature, [_convert_redis_arg(each) for each in rest], True)
-        return self._convert_redis_result(_LUA.runtime, result)
+        return self._convert_redis_result(_LUA.runtime, self._run_command(function, signature, list(sent), True))
 
 
 def _plain(result: Any) -> Any:
@@ -150,6 +154,7 @@ class _Lua:
         )
         prepare(self._call, self._pcall, lambda text: hashlib.sha1(text).hexdigest().encode())
         self._set_arguments = self.runtime.eval(b"function(keys, argv) KEYS = keys ARGV = argv end")
+        self._unpacked = self.runtime.eval(b"function(t) return t.ok or false, t.err or false, unpack(t, 1, #t) end")
 
     def function(self, sha: bytes, source: str) -> Any:
         """The script with this digest, compiled."""
@@ -163,6 +168,30 @@ class _Lua:
         table_from = self.runtime.table_from
         self._set_arguments(table_from(keys), table_from(arguments))
         return function()
+
+    def from_reply(self, reply: Any) -> Any:
+        """What a script sees of a reply: false for nil, a table for a list."""
+        if reply is None:
+            return False
+        if type(reply) is not list:
+            return reply
+        return self.runtime.table_from([each if type(each) is bytes else self.from_reply(each) for each in reply])
+
+    def to_reply(self, result: Any) -> Any:
+        """A script's result as a client gets it from hiredis: numbers whole, nil for false, errors as values."""
+        kind = type(result)
+        if kind is bytes or kind is int:
+            return result
+        if kind is float:
+            return int(result)
+        if kind is bool:
+            return 1 if result else None
+        if result is None:
+            return None
+        ok, error, *items = self._unpacked(result)
+        if ok or error:
+            return ok or hiredis.ReplyError(error.decode("utf-8", "replace"))
+        return [each if type(each) is bytes else self.to_reply(each) for each in items]
 
     def _call(self, operation: bytes, *arguments: Any) -> Any:
         assert self._socket is not None
