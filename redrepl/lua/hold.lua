@@ -1,5 +1,5 @@
 -- flags: allow-oom
--- include: guard
+-- include: guard log
 -- Keep this node's log from a place on, for a walk that fills another node: what was changed since the walk began is
 -- shipped from there. A hold runs out unless it is renewed.
 -- Keys:      member hash, change log
@@ -14,11 +14,4 @@ else
   local until_millis = string.format('%.0f', math.floor(now_micros() / 1000) + tonumber(ARGV[4]))
   redis.call('HSET', KEYS[1], ARGV[2], ARGV[3] .. ' ' .. until_millis)
 end
-local added = 0
-if redis.call('EXISTS', KEYS[2]) == 1 then
-  local information = redis.call('XINFO', 'STREAM', KEYS[2])
-  for index = 1, #information, 2 do
-    if information[index] == 'entries-added' then added = information[index + 1] end
-  end
-end
-return {'ok', redis.call('HGET', KEYS[1], 'log_floor') or '0-0', added}
+return {'ok', redis.call('HGET', KEYS[1], 'log_floor') or '0-0', entries_added()}

@@ -422,8 +422,8 @@ MUTANTS = (
     Mutant(
         name="a key that is gone at the source is not shipped",
         file="redrepl/plans/copies/copying.py",
-        old="tombstone(Stamp.parse(wanted[name]), self.now_millis)",
-        new="tombstone(NO_STAMP, self.now_millis)",
+        old="tombstone(Stamp.parse(wanted[name]), self._found.now_millis)",
+        new="tombstone(NO_STAMP, self._found.now_millis)",
         killer=f"{SERVERS}/test_returning_values.py::test_a_key_that_expired_for_good_while_the_replica_was_away_stays_away[with_its_data]",
         evidence="not in",
     ),
@@ -1478,7 +1478,7 @@ MUTANTS = (
     Mutant(
         name="what a source dropped since the look is copied as deleted",
         file="redrepl/plans/copies/copying.py",
-        old="        if self.looked_at.has_stepped_ahead(now_micros, self.lanes.at):\n",
+        old="        if self._found.has_stepped_ahead(now_micros, self.lanes.at):\n",
         new="        if False:\n",
         killer="tests/unit/test_stepped_since.py::test_what_the_source_may_have_dropped_is_not_copied_as_deleted",
         evidence="DID NOT RAISE",

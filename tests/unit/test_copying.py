@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from redrepl.plans.copies.copying import MOSTLY_LACKING, REMEMBERED_NAMES, Copier
+from redrepl.plans.copies.copying import MOSTLY_LACKING, REMEMBERED_NAMES, TIME, Copier
 from redrepl.plans.lanes import Lanes
 from redrepl.plans.steps import STEP_SECONDS, Steps
 from redrepl.values.effects import Answer, PlainCommand, Plan, ScriptCall
@@ -13,6 +13,7 @@ from redrepl.values.record import parse_record, value_record
 from redrepl.values.report import Mark, Position
 from redrepl.values.stamp import Stamp
 from tests.unit.support.by_hand import START, ByHand, view
+from tests.unit.support.reports import NOW_MILLIS, report
 
 MARK = Mark("inc-1", Position("5-0", 12))
 NAMES = [b"shop:k:%d" % number for number in range(4)]
@@ -21,7 +22,7 @@ RECORDS = [value_record(Stamp(100 + number, 1), b"payload").encode() for number 
 
 
 def _copier(slice_keys: int = 2, asks_first: bool = False) -> Copier:
-    copier = Copier(view(2), "a", "b", Steps(START), now_millis=77)
+    copier = Copier(view(2), report("a"), "b", Steps(START))
     copier._slice_keys, copier._asks_first, copier._seen_purged_before = slice_keys, asks_first, 0
     return copier
 
@@ -43,6 +44,11 @@ def _tag(plan: ByHand[None], script: str) -> int:
 
 def _read(plan: ByHand[None], *records: bytes | None) -> ByHand[None]:
     return plan.replies("a", [b"ok", *records], tag=_tag(plan, "read_many"))
+
+
+def _clock_read(plan: ByHand[None], now_millis: int) -> ByHand[None]:
+    tag = next(request.tag for request in reversed(plan.everything) if request.command == TIME)
+    return plan.replies("a", [b"%d" % (now_millis // 1000), b"0"], tag=tag)
 
 
 def _stored(plan: ByHand[None], count: int) -> ByHand[None]:
@@ -114,6 +120,8 @@ def test_a_foreign_value_that_comes_up_meanwhile_is_an_error() -> None:
 def test_what_the_source_lost_is_sent_as_deleted_and_what_is_foreign_there_is_not() -> None:
     copier = _copier(slice_keys=4)
     plan = _read(ByHand(_whole(copier)), RECORDS[0], None, b"foreign", RECORDS[3])
+    assert not _calls(plan, "absorb"), "its clock may have stepped, and it lost them by that"
+    _clock_read(plan, NOW_MILLIS)
     call = _calls(plan, "absorb")[0]
     records = [parse_record(record) for record in call.arguments[6:] if isinstance(record, bytes)]
     assert [record.kind for record in records] == [b"v", b"d", b"v"]

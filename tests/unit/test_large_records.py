@@ -110,7 +110,7 @@ def test_a_full_sync_with_large_records_goes_in_bounded_slices(layout: str) -> N
 def test_what_was_left_out_of_an_answer_is_asked_for_before_the_mark_moves() -> None:
     nodes = WatchedNodes(2)
     records = _put(nodes, "a", LAYOUTS["large after small"])
-    copier = Copier(nodes.view(), "a", "b", Steps(nodes.at), now_millis=0)
+    copier = Copier(nodes.view(), nodes.report("a"), "b", Steps(nodes.at))
     copier._slice_keys = len(KEYS)
     mark = Mark("inc", Position("9-0", 9))
     wanted = {nodes.layout.data(key): record.stamp for key, record in records.items()}
@@ -130,7 +130,7 @@ def test_comparing_copies_of_large_records_finds_what_differs() -> None:
     _put(nodes, "ab", LAYOUTS["every fourth"])
     for place in (0, 63, 159):
         nodes.put("b", KEYS[place], nodes.value(b"y" * LARGE, OLD - 1))
-    comparison = Comparison(nodes.view(), nodes.report("a"), "b", Yardstick(0), Steps(nodes.at))
+    comparison = Comparison(nodes.view(), nodes.report("a"), nodes.report("b"), Yardstick(0), Steps(nodes.at))
     differing = nodes.run(comparison.still_differing([nodes.layout.data(key) for key in KEYS]))
     assert differing == [nodes.layout.data(KEYS[place]) for place in (0, 63, 159)]
     nodes.assert_bounded()

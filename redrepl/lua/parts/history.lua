@@ -1,4 +1,4 @@
--- Part: what the change log named last under some keys. Included parts: position.
+-- Part: what the change log named last under some keys. Included parts: position, log.
 
 -- Entries in one answer of XREVRANGE: an entry of a batch names hundreds of keys.
 local LOOK_BACK_PAGE = 64
@@ -8,14 +8,7 @@ local LOOK_BACK_PAGE = 64
 local function is_whole_after(id, count, seen)
   local floor = redis.call('HGET', KEYS[1], 'log_floor')
   if floor and is_later_id(floor, id) then return false end
-  local added = 0
-  if redis.call('EXISTS', KEYS[2]) == 1 then
-    local information = redis.call('XINFO', 'STREAM', KEYS[2])
-    for index = 1, #information, 2 do
-      if information[index] == 'entries-added' then added = information[index + 1] end
-    end
-  end
-  return added == tonumber(count) + seen
+  return entries_added() == tonumber(count) + seen
 end
 
 -- Look back in the log from its end to a place (nil: none is known), over so many names at most. Answers the newest

@@ -214,7 +214,7 @@ class _Part:
         """Count what differs on a copy and stays so, and mend it; answers the names."""
         if not suspects:
             return []
-        comparison = Comparison(self.view, self.reference, node, self._yardstick, self.steps)
+        comparison = Comparison(self.view, self.reference, self.present[node], self._yardstick, self.steps)
         names = yield from comparison.still_differing(suspects)
         self.mismatches += [comparison.mismatches[name] for name in names]
         repaired = 0

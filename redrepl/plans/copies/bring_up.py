@@ -463,7 +463,7 @@ def _reinstate(
 
 def _skip_cut_log(view: ClusterView, replica: NodeReport, primary: NodeReport, steps: Steps) -> Plan[None]:
     """What was cut cannot be checked; go on from the log's end."""
-    marker = Copier(view, replica.node, primary.node, steps, primary.now_millis)
+    marker = Copier(view, replica, primary.node, steps)
     yield from marker.absorb((), (), Mark(replica.incarnation, replica.log_end))
     yield from confirm(view, replica.node, primary.node, replica.log_end, steps, force=True)
 

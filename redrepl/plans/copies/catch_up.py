@@ -105,8 +105,8 @@ def ship_log(
     What came after the report is the next call's: under steady writes the end would move on for ever. While the target
     stores one page, the next is read. ``merges``, ``skips_gone``: see `Copier`.
     """
-    copier = Copier(view, source.node, target, steps, source.now_millis, where, merges, skips_gone)
-    copier.frees_memory, copier.looked_at = True, source
+    copier = Copier(view, source, target, steps, where, merges, skips_gone)
+    copier.frees_memory = True
     confirming = _Confirming(view, source.node, target, copier.lanes, start.position)
     position, coming = start.position, _ask_for_page(view, copier, start.position, FIRST_PAGE_ENTRIES)
     while True:

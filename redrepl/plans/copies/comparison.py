@@ -61,10 +61,13 @@ class Mismatch(NamedTuple):
 class Comparison:
     """Key by key, one copy against the reference."""
 
-    def __init__(self, view: ClusterView, reference: NodeReport, node: str, yardstick: Yardstick, steps: Steps) -> None:
+    def __init__(
+        self, view: ClusterView, reference: NodeReport, copy: NodeReport, yardstick: Yardstick, steps: Steps
+    ) -> None:
         self.view = view
         self.reference = reference
-        self.node = node
+        self.copy = copy
+        self.node = copy.node
         self.yardstick = yardstick
         self.steps = steps
         self.mismatches: dict[bytes, Mismatch] = {}
@@ -142,12 +145,11 @@ class Comparison:
         takes_away: replace what the copy has and the one primary never took, or has lost.
         """
         wanted = {n: Stamp.parse(m.primary_stamp) for n in names if (m := self.mismatches[n]).primary_stamp}
-        copier = Copier(self.view, self.reference.node, self.node, self.steps, self.yardstick.now_millis)
-        copier.looked_at = self.reference
+        copier = Copier(self.view, self.reference, self.node, self.steps)
         yield from copier.copy(wanted)
         ahead = {n: Stamp.parse(m.node_stamp) for n in names if (m := self.mismatches[n]).kind in ("ahead", "extra")}
         if self.view.decider is None:
-            back = Copier(self.view, self.node, self.reference.node, self.steps, self.yardstick.now_millis)
+            back = Copier(self.view, self.copy, self.reference.node, self.steps)
             yield from back.copy(ahead)
             return copier.records + back.records
         replaced = 0

@@ -65,17 +65,17 @@ class Copier:
     old, it was deleted since, and is passed over.
     skips_gone: the source may have dropped records by a wrong clock. That its log names one that is gone says nothing
     then; as a tombstone it would end the copies of others.
-    looked_at: the source, as it was found. Where its clock has stepped ahead since, nothing is concluded from what is
-    gone there: the copying ends with an error.
+
+    The source is given as it was found. Where its clock has stepped ahead since, nothing is concluded from what is gone
+    there: the copying ends with an error.
     """
 
     def __init__(
         self,
         view: ClusterView,
-        source: str,
+        source: NodeReport,
         target: str,
         steps: Steps,
-        now_millis: int,
         where: bytes = ON_ACTIVE,
         merges: bool = False,
         skips_gone: bool = False,
@@ -84,17 +84,16 @@ class Copier:
         self.skips_gone = skips_gone
         self.merges = merges
         self.view = view
-        self.source = source
+        self.source = source.node
         self.target = target
-        self.now_millis = now_millis
         self.lanes = Lanes(steps)
         self.records = 0
         self.bytes = 0
         self.foreign: list[bytes] = []
         self.frees_memory = False
-        self.looked_at: NodeReport | None = None
         self.full: Unavailable | None = None
         self.stored: Position | None = None
+        self._found = source
         self._slice_keys = _FIRST_SLICE
         self._asks_first = True
         self._under_way: _Slice | None = None
@@ -175,10 +174,8 @@ class Copier:
 
     def _check_clock(self) -> Plan[None]:
         """Raise Unavailable where the source's clock has stepped ahead since it was looked at."""
-        if self.looked_at is None:
-            return
         now_micros = micros_of((yield from self.lanes.ask(self.source, TIME, "reading the clock")))
-        if self.looked_at.has_stepped_ahead(now_micros, self.lanes.at):
+        if self._found.has_stepped_ahead(now_micros, self.lanes.at):
             raise clock_stepped(self.source)
 
     def _purged_before(self) -> Plan[int]:
@@ -255,7 +252,7 @@ class Copier:
                 continue
             if stored is None:
                 # Gone although the log names it: expired or evicted. The target must not keep an older value.
-                records[name] = tombstone(Stamp.parse(wanted[name]), self.now_millis).encode()
+                records[name] = tombstone(Stamp.parse(wanted[name]), self._found.now_millis).encode()
             elif is_record(stored):
                 records[name] = stored
             else:

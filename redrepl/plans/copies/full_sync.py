@@ -121,8 +121,7 @@ class _Walking:
         self.is_over = False
         self.keys = 0
         self.replaced = 0
-        self.copier = Copier(view, source.node, target.node, steps, source.now_millis)
-        self.copier.looked_at = source
+        self.copier = Copier(view, source, target.node, steps)
         self._view = view
         self._source = source
         self._target = target

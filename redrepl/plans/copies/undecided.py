@@ -166,7 +166,7 @@ def check_log(
     The mark on the primary and the cursor on the replica say how far that has been done.
     """
     position, count, replaced, finished = start.position, FIRST_PAGE_ENTRIES, 0, True
-    marker = Copier(view, replica.node, primary.node, steps, primary.now_millis)
+    marker = Copier(view, replica, primary.node, steps)
     while True:
         page = yield from read_page(view, replica.node, position, count, steps)
         if not page.entries:

@@ -110,8 +110,7 @@ def _spread(view: ClusterView, reference: NodeReport, nodes: list[str], names: l
     pairs = zip(names, headers, strict=True)
     wanted = {name: stamp_in(header) for name, header in pairs if header not in (b"", FOREIGN)}
     for node in nodes:
-        copier = Copier(view, reference.node, node, steps, reference.now_millis)
-        copier.looked_at = reference
+        copier = Copier(view, reference, node, steps)
         yield from copier.copy(wanted)
 
 
@@ -158,7 +157,7 @@ class _Verification:
         self._steps = steps
         self._repair = repair
         others = [node for node in present if node != reference.node]
-        self._comparisons = {node: Comparison(view, reference, node, yardstick, steps) for node in others}
+        self._comparisons = {node: Comparison(view, reference, present[node], yardstick, steps) for node in others}
         self._suspects: dict[str, list[bytes]] = {node: [] for node in others}
         self._found: dict[str, dict[bytes, Mismatch]] = {node: {} for node in others}
 

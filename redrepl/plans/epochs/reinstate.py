@@ -79,7 +79,7 @@ def reinstate(
         done.notes.append(f"gave up {given_up} records that were deleted, and purged, since its data was saved")
     for witness in walked:
         # Not sooner: whoever takes up a run that died sees by the mark's absence that there was more to give up.
-        marker = Copier(new_view, witness.node, primary.node, steps, primary.now_millis, FOR_UPKEEP)
+        marker = Copier(new_view, witness, primary.node, steps, FOR_UPKEEP)
         yield from marker.absorb((), (), Mark(witness.incarnation, witness.log_end))
     limit = max((witness.purged_before for witness in fenced), default=0)
     yield from _admit(new_view, primary, incarnation, topology, limit, steps)
@@ -188,8 +188,7 @@ def _roll_forward(view: ClusterView, witness: NodeReport, primary: NodeReport, s
     After a walk the mark is left to the caller.
     """
     skips_gone = bool(witness.clock_off or witness.was_ahead_seconds)
-    copier = Copier(view, witness.node, primary.node, steps, primary.now_millis, FOR_UPKEEP, skips_gone=skips_gone)
-    copier.looked_at = witness
+    copier = Copier(view, witness, primary.node, steps, FOR_UPKEEP, skips_gone=skips_gone)
     mark = _start(witness, primary)
     if mark is None:
         yield from copy_all(copier, steps)
