@@ -126,9 +126,10 @@ class Administration(Reaching):
     def replace_node(self, endpoint: Endpoint, accept_loss: bool = False) -> dict[str, str]:
         """Give a member's place to the server at this address, syncing: the workers fill it.
 
-        For a machine that is dead, or is to be given up. The server must be free of other clusters and of this one;
-        where it is the very server that the member is, only its address changes. A primary that answers first hands its
-        role over. accept_loss: the operator's word that the members which do not answer are gone for good.
+        For a machine that is dead, or is to be given up. The server must be no member of another cluster or of this
+        one; records of this cluster that it holds all the same are compared with the primary's while it is filled.
+        Where it is the very server that the member is, only its address changes. A primary that answers first hands
+        its role over. accept_loss: the operator's word that the members which do not answer are gone for good.
         Answers what happened on each node. Raises RequestError for what cannot be, Unavailable where too few of the
         other members are there; then nothing was changed.
         """
