@@ -14,6 +14,9 @@ LONGEST_SECONDS = 60.0
 FAR_AHEAD_SECONDS = 1e5
 """Every deadline has passed by a clock that is so far ahead."""
 
+STEPS_SECONDS = (2.5, -2.5, 10.0, -10.0, FAR_AHEAD_SECONDS, FAR_AHEAD_SECONDS)
+"""By how much a clock steps: more than is tolerated, and mostly ahead, since values with deadlines go then."""
+
 READERS = "reader"
 """How the names of clients begin that only read."""
 
@@ -84,6 +87,7 @@ class Faults:
             "kill program": self._kill_program,
             "clock": self._move_clock,
             "clock step": self._step_clock,
+            "clock step in a job": self._step_clock_in_a_job,
         }
         self._kinds = kinds
         if kinds:
@@ -258,12 +262,33 @@ class Faults:
         self._note(f"the clock of {machine.name} is moved")
         return _nothing
 
-    def _step_clock(self) -> Callable[[], None] | None:
-        """Further than is tolerated, ahead or back, and right again after a while. No other clock steps meanwhile."""
+    def _step_clock_in_a_job(self) -> Callable[[], None]:
+        """A worker has looked at the node, and its clock steps far ahead before the worker reads its records."""
         machine = self._random.choice(self._machines)
+        ends: list[Callable[[], None]] = []
+
+        def step() -> None:
+            end = self._step_clock(machine, (FAR_AHEAD_SECONDS,))
+            if end is not None:
+                ends.append(end)
+
+        def end() -> None:
+            if machine.before_copying is step:
+                machine.before_copying = None
+            for each in ends:
+                each()
+
+        machine.before_copying = step
+        return end
+
+    def _step_clock(
+        self, machine: Machine | None = None, steps_seconds: tuple[float, ...] = STEPS_SECONDS
+    ) -> Callable[[], None] | None:
+        """Further than is tolerated, ahead or back, and right again after a while. No other clock steps meanwhile."""
+        machine = machine or self._random.choice(self._machines)
         if not machine.is_up or not machine.is_in_time or not self._may_restart(machine, "stepped"):
             return None
-        seconds = self._random.choice((2.5, -2.5, 10.0, -10.0, FAR_AHEAD_SECONDS, FAR_AHEAD_SECONDS))
+        seconds = self._random.choice(steps_seconds)
         self.lossy.add(machine.name)
         self.restarted.add(machine.name)
         machine.skew_seconds += seconds

@@ -27,6 +27,9 @@ RETRANSMISSION_SECONDS = 0.3
 STILL_ARRIVES = 0.8
 """How likely it is that what was under way on a connection arrives after the client has closed it."""
 
+COPYING = frozenset(("headers", "read_many", "log_page"))
+"""Scripts with which a worker that has looked at a node goes on to what it holds."""
+
 
 class Hello(NamedTuple):
     """The first thing on a new connection: who are you, and which scripts do you have?"""
@@ -243,6 +246,7 @@ class Machine:
     """Runs one server. ``run`` counts its starts. ``skew_seconds``: what its clock is ahead of the world's.
 
     on_change: called when somebody may have changed its membership. Its name is the host in its address.
+    before_copying: called once, before the next script of `COPYING` runs.
     """
 
     def __init__(self, world: World, server: Server, layout: KeyLayout, sources: Sources, skew_seconds: float) -> None:
@@ -258,6 +262,7 @@ class Machine:
         self.run = 0
         self.saved: Data | None = None
         self.on_change: Callable[[Machine], None] = _nobody_cares
+        self.before_copying: Callable[[], None] | None = None
         self._random = world.stream(f"machine {server.name}")
         self._sources = sources
         self._shas = tuple(script.sha for script in sources.values())
@@ -341,6 +346,7 @@ class Machine:
                 content = None
             else:
                 assert isinstance(packet, Request)
+                self._let_happen(packet.command)
                 content = self._carry_out(packet.command)
                 if type(packet.command) is ScriptCall and packet.command.script == "change_member":
                     self.on_change(self)
@@ -349,6 +355,12 @@ class Machine:
                     self.world.note(self.name, what)
             connection.answer(content)
         self._go_on()
+
+    def _let_happen(self, command: Command) -> None:
+        """What waits for a job to go on from its look at this node to its records happens now, once."""
+        if self.before_copying and type(command) is ScriptCall and command.script in COPYING:
+            happen, self.before_copying = self.before_copying, None
+            happen()
 
     def _introduce(self) -> Introduction:
         fields = self._carry_out(self._ask_member)
