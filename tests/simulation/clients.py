@@ -129,6 +129,7 @@ class Client:
             "set_many": self._set_many,
             "get_many": self._get_many,
             "get at one": self._get_at_one,
+            "get from primary": lambda: self._get_at_one(ReadPreference.PRIMARY),
             "set alone": self._set_alone,
         }
 
@@ -219,10 +220,10 @@ class Client:
         for operation in operations if done else ():
             operation.returned, operation.result = self.program.world.now, values[operation.key]
 
-    def _get_at_one(self) -> Conversation:
+    def _get_at_one(self, prefer: ReadPreference | None = None) -> Conversation:
         """Any copy answers, with something that somebody wrote, and nothing older than this program's own past."""
         key, invoked = self._key(), self.program.world.now
-        prefer = self._random.choice([ReadPreference.PRIMARY, *ReadPreference])
+        prefer = prefer or self._random.choice([ReadPreference.PRIMARY, *ReadPreference])
         past, may_be_absent = set(self._past.get(key, ())), "delete" in self._habits.weights
         plan = self.store._get_record(key, ConsistencyLevel.ONE, prefer, None)
         done, found = yield from self._carry_out(plan, [])

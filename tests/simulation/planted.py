@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from redrepl.doors import writes
+from redrepl.doors import reads, writes
 from redrepl.edges.admission import Admission
 from redrepl.plans.copies import undecided
 from redrepl.plans.copies.copying import Copier
@@ -119,6 +119,13 @@ BUGS = (
         patches=((change_members, "members_to_move", lambda *_: 1),),
     ),
     Bug("a session reads its past", "readers", 100, patches=((Session, "at_least", lambda *_: NO_STAMP),)),
+    Bug(
+        "programs that only read never ask who the primary is",
+        "readers",
+        100,
+        patches=((reads, "TOPOLOGY_SECONDS", float("inf")),),
+        quick=False,
+    ),
     Bug("the mark without the records", "mixed", 300, patches=((Copier, "send", _send_the_mark_alone),)),
     Bug(
         "restarts go unnoticed",

@@ -230,7 +230,8 @@ class Simulation:
         if kind in ("client", "reader"):
             habits = self.settings.habits
             if kind == "reader":
-                habits = habits._replace(weights={"get at one": 1})
+                # One that reads from replicas too learns by them that there is another primary.
+                habits = habits._replace(weights={"get from primary" if number % 2 else "get at one": 1})
             self.clients.append(self._new_client(name, habits=habits))
             self.clients[-1].begin(self.settings.threads)
             return
