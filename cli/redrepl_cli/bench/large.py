@@ -35,8 +35,8 @@ class Large:
     """What was found. refill_seconds: from the start of the worker's first job until the replica served.
 
     writes_per_second: what was written meanwhile. alone_micros, beside_micros: the median of single QUORUM writes
-    without and with the refill, under the same load. worker_rss_bytes: resident memory of the process that fills, twice
-    a second.
+    without (before and afterwards) and with the refill, under the same load. worker_rss_bytes: resident memory of the
+    process that fills, twice a second.
     """
 
     keys: int
@@ -101,12 +101,14 @@ def _measure(
             assert filling.stdout is not None
             text = filling.stdout.read()
         lasted = time.monotonic() - began
+        # Once more, since a machine's speed changes over so long a time.
+        alone += _write_until(store, settings, time.monotonic() + ALONE_SECONDS)
         written = load()
     on_stage(STAGES)
     if not text:
         raise CannotMeasure("the process that fills the replica ended without a word")
     found = json.loads(text)
-    rate = written / (lasted + ALONE_SECONDS)
+    rate = written / (lasted + 2 * ALONE_SECONDS)
     return Large(settings.keys, found["seconds"], rate, median(alone), median(beside), tuple(found["rss_bytes"]))
 
 

@@ -8,8 +8,8 @@ from redrepl.plans.view import ClusterView
 from redrepl.values import limits
 from redrepl.values.effects import PlainCommand, Plan
 
-SHARE_BESIDE_WRITES = 0.5
-"""The largest part of the time in which a walk works while clients write to its source."""
+SHARE_BESIDE_WRITES = 0.4
+"""The largest part of the time in which a walk works while clients write to its source: most writes meet none of it."""
 
 LEAST_SHARE = 0.3
 """It goes on however slow the source answers: the log that it holds grows meanwhile."""
@@ -31,8 +31,8 @@ _LIGHT = PlainCommand((b"TIME",))
 class Brake:
     """Rests after each page: for a fixed rate, or for a share of the time that follows what clients need.
 
-    Without writes at the source it does not rest. Beside them it works for half of the time at most; less while the
-    source takes long for a request that is next to nothing, which is asked right after a rest.
+    Without writes at the source it does not rest. Beside them it works for two fifths of the time at most; less while
+    the source takes long for a request that is next to nothing, which is asked right after a rest.
     """
 
     def __init__(self, view: ClusterView, source: str, lanes: Lanes, steps: Steps, keys_per_second: float) -> None:
