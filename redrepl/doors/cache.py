@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from threading import Lock
+from threading import RLock
 from typing import Any, Literal
 
 from redrepl.doors.coordinator import Coordinator
@@ -68,7 +68,7 @@ class ReplicatedCache:
         self._codec: JsonCodec[Any] | None = JsonCodec() if values == "json" else None
         self._level = level
         self._prefer = prefer
-        self._lock = Lock()
+        self._lock = RLock()
         self._hits = self._misses = self._sets = self._deletes = 0
 
     def get(self, key: str | bytes, default: Any = None, *, level: Level = ConsistencyLevel.ONE) -> Any:

@@ -72,6 +72,9 @@ class Reaching:
         patience_seconds: a node that has left a question unanswered for so long, besides its usual round trip, is away.
         writes: try if they take any.
         """
+        if self._lookout_channel is not None and not self._lookout_channel.is_usable:
+            self._lookout_channel.close()
+            self._lookout = self._lookout_channel = None
         if self._lookout is None:
             self._lookout = Lookout(self._layout, self._nodes, patience_seconds)
             self._lookout_channel = self._lookout_channel or self._driver.own_channel()

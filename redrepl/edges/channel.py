@@ -2,6 +2,10 @@
 
 A channel belongs to one operation at a time. Replies that an operation did not wait for stay owed on the connection and
 are drained by the next operation.
+
+An exception from outside, a signal's handler above all, may come between any two steps: between noting what a
+connection owes and sending it, or between reading an answer and taking it off the books. Books and stream then differ.
+So a channel notes while it touches them, and one that was left in the midst of that is closed and never used again.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ import os
 import select
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from heapq import nlargest
 from typing import TypeVar
 
@@ -36,22 +41,31 @@ class Channel(Switchboard):
         self._used_at = 0.0
         self._waited_until = 0.0
         self._grace_seconds = 0.0
+        self._is_amid = False
         self._by_fileno: dict[int, NodeConnection] = {}
         self._unsent: set[NodeConnection] = set()
-        self._bell_read, self._bell_write = os.pipe()
-        os.set_blocking(self._bell_read, False)
-        os.set_blocking(self._bell_write, False)
+        self._bell = _Bell()
         self._poller = select.poll()
-        self._poller.register(self._bell_read, _READ)
+        self._poller.register(self._bell.fileno, _READ)
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether the last operation left the connections as their books say. If not, close it."""
+        return not self._is_amid and not self._closed
 
     def run(self, plan: Plan[R], on_progress: Callable[[Progress], None] | None = None) -> R:
-        """Drive the plan to its end and answer its result."""
+        """Drive the plan to its end and answer its result. Whatever else ends it may leave a channel of no use."""
+        self._is_amid = True
         self._begin()
+        self._is_amid = False
         try:
             effect = next(plan)
             while True:
                 if type(effect) is Exchange:
-                    effect = plan.send(self._exchange(effect))
+                    self._is_amid = True
+                    event = self._exchange(effect)
+                    self._is_amid = False
+                    effect = plan.send(event)
                 else:
                     if on_progress is not None and isinstance(effect, Progress):
                         on_progress(effect)
@@ -67,9 +81,10 @@ class Channel(Switchboard):
         """Close all connections."""
         if self._closed:
             return
+        for gate in self.gates.values():
+            gate.forget(self._ring)  # also where it was noted there and, after an interruption, not here
         self.close_connections()
-        os.close(self._bell_read)
-        os.close(self._bell_write)
+        self._bell.close()
 
     def _begin(self) -> None:
         """Every plan's first exchange is fresh, and so begins a new run."""
@@ -166,8 +181,8 @@ class Channel(Switchboard):
 
     def _poll(self, left_seconds: float) -> None:
         for fileno, happened in self._poller.poll(left_seconds * 1000):
-            if fileno == self._bell_read:
-                os.read(self._bell_read, 4096)
+            if fileno == self._bell.fileno:
+                self._bell.silence()
                 self.answer_bell()
                 continue
             connection = self._by_fileno.get(fileno)
@@ -189,12 +204,44 @@ class Channel(Switchboard):
             self._poller.modify(connection.fileno, _READ)
 
     def _ring(self) -> None:
-        if self._closed:
-            return
-        try:
-            os.write(self._bell_write, b"!")
-        except (BlockingIOError, OSError):
-            return  # full: the channel is woken anyway; closed: nobody waits any more
+        self._bell.ring()
+
+
+class _Bell:
+    """A pipe by which opening threads wake the thread that waits on a channel.
+
+    The end that is written to stays open for as long as a thread may hold it, so that none ever rings on a number that
+    has been given to another file meanwhile. Both go with the object, also where an interruption lost the channel.
+    """
+
+    fileno = _write = -1
+    _close_file = staticmethod(os.close)  # at the interpreter's end the module may be gone before the object
+
+    def __init__(self) -> None:
+        self.fileno, self._write = os.pipe()
+        os.set_blocking(self.fileno, False)
+        os.set_blocking(self._write, False)
+
+    def ring(self) -> None:
+        """Wake who waits."""
+        with suppress(OSError):  # full: it is woken anyway; closed: nobody waits any more
+            os.write(self._write, b"!")
+
+    def silence(self) -> None:
+        """Take what was rung."""
+        with suppress(BlockingIOError):
+            os.read(self.fileno, 4096)
+
+    def close(self) -> None:
+        """Nobody waits any more."""
+        if self.fileno >= 0:
+            fileno, self.fileno = self.fileno, -1
+            self._close_file(fileno)
+
+    def __del__(self) -> None:
+        self.close()
+        if self._write >= 0:
+            self._close_file(self._write)
 
 
 def _largest_bytes(connection: NodeConnection) -> int:

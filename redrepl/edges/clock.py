@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
+from threading import get_ident
 
 from redrepl.edges.forking import renew_after_fork
 from redrepl.values import limits
@@ -57,6 +58,8 @@ class StampClock:
         self._max_skew_micros = int(max_skew_seconds * 1e6)
         self._hybrid = HybridClock(writer or _new_writer())
         self._lock = threading.Lock()
+        self._owner = 0
+        self._observed_within = 0
         renew_after_fork(self)
 
     def after_fork(self) -> None:
@@ -68,14 +71,45 @@ class StampClock:
 
     def next(self) -> Stamp:
         """A stamp later than all given or observed before."""
+        if self._is_within():
+            return self._for_another_writer()
         with self._lock:
+            self._owner = get_ident()
             now = self.physical.micros()
+            if self._observed_within:
+                self._take_over()
             if self._hybrid.last_micros - now > self._max_skew_micros:
                 self._hybrid = HybridClock(_new_writer())
             return self._hybrid.next(now)
 
     def observe(self, micros: int) -> None:
         """Take notice of a stamp that a node accepted."""
-        if micros > self._hybrid.last_micros:
-            with self._lock:
-                self._hybrid.observe(micros)
+        if micros <= self._hybrid.last_micros:
+            return
+        if self._is_within():
+            self._observed_within = max(self._observed_within, micros)
+            return
+        with self._lock:
+            self._owner = get_ident()
+            self._hybrid.observe(micros)
+
+    def _is_within(self) -> bool:
+        """Whether this thread is in here already: a signal's handler or a finalizer came in between, and writes.
+
+        It must not wait for its own thread, and must not get the stamp that this is about to be given. Where another
+        thread has just come in instead, nothing is lost by taking it for this one.
+        """
+        return self._owner == get_ident() and self._lock.locked()
+
+    def _for_another_writer(self) -> Stamp:
+        hybrid = HybridClock(_new_writer())
+        hybrid.observe(max(self._hybrid.last_micros, self._observed_within) + 1)
+        stamp = hybrid.next(self.physical.micros())
+        self._observed_within = max(self._observed_within, stamp.micros)
+        return stamp
+
+    def _take_over(self) -> None:
+        """Take notice of what was observed or given while a thread was within."""
+        observed = self._observed_within
+        self._observed_within = 0
+        self._hybrid.observe(observed)

@@ -14,6 +14,7 @@ from redrepl.edges.configuration import BY_URLS, Configuration
 from redrepl.edges.driver import BlockingDriver
 from redrepl.edges.endpoint import Endpoint, address, place_of
 from redrepl.edges.forking import renew_after_fork
+from redrepl.edges.threads import check_threads
 from redrepl.plans.inspect import inspect_nodes
 from redrepl.plans.topology import Discovery, discover
 from redrepl.values.clocks import believed_ahead
@@ -92,7 +93,7 @@ class Elsewhere:
 
     def __init__(self, configuration: Configuration) -> None:
         self._configuration = configuration
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._thread: threading.Thread | None = None
         self._asked_at = float("-inf")
         self._found: Topology | None = None
@@ -100,7 +101,7 @@ class Elsewhere:
 
     def after_fork(self) -> None:
         """The thread did not come along."""
-        self._lock, self._thread = threading.Lock(), None
+        self._lock, self._thread = threading.RLock(), None
 
     def ask(self) -> Topology | None:
         """What was found so far. Begins another look, unless there was one just now."""
@@ -113,6 +114,7 @@ class Elsewhere:
         self._asked_at = time.monotonic()
         self._thread = threading.Thread(target=self._look, name="redrepl-find-cluster", daemon=True)
         try:
+            check_threads()
             self._thread.start()
         except RuntimeError:  # no thread can be started now: another time
             self._thread = None

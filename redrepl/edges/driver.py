@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -42,17 +43,17 @@ class BlockingDriver(DriverBase):
         timeout_seconds: float = limits.DEFAULT_TIMEOUT_SECONDS,
     ) -> None:
         self._idle: list[Channel] = []
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._turns: deque[_Turn] = deque()
-        self._channels = 0
+        self._channels: weakref.WeakSet[Channel] = weakref.WeakSet()
         super().__init__(endpoints, admission, timeout_seconds)
 
     def after_fork(self) -> None:
         """A child opens connections of its own; the parent's stay untouched."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._idle = []
         self._turns = deque()
-        self._channels = 0
+        self._channels = weakref.WeakSet()
         super().after_fork()
 
     def run(self, plan: Plan[R], on_progress: Callable[[Progress], None] | None = None) -> R:
@@ -75,20 +76,22 @@ class BlockingDriver(DriverBase):
 
     def _borrow(self) -> Channel:
         channel = self._pop_idle()
-        if channel is None and self._channels >= limits.CHANNELS_BEFORE_WAITING:
+        if channel is None and len(self._channels) >= limits.CHANNELS_BEFORE_WAITING:
             channel = self._await_turn()
         return self._new_channel() if channel is None else channel
 
     def _pop_idle(self) -> Channel | None:
         while self._idle:
             with suppress(IndexError):  # another thread was quicker
-                return self._idle.pop()
+                channel = self._idle.pop()
+                if channel.is_usable:
+                    return channel
+                channel.close()
         return None
 
     def _new_channel(self) -> Channel:
         channel = self.own_channel()
-        with self._lock:
-            self._channels += 1
+        self._channels.add(channel)  # for as long as it is there: one that an interruption lost is not counted
         return channel
 
     def _await_turn(self) -> Channel | None:
@@ -120,10 +123,9 @@ class BlockingDriver(DriverBase):
     def _give_back(self, channel: Channel | None) -> None:
         if channel is None:
             return
-        if self._closed or len(self._idle) >= limits.MAX_IDLE_CHANNELS:
+        if self._closed or len(self._idle) >= limits.MAX_IDLE_CHANNELS or not channel.is_usable:
+            self._channels.discard(channel)
             channel.close()
-            with self._lock:
-                self._channels -= 1
         elif self._turns:
             self._hand_over(channel)
         else:

@@ -15,6 +15,7 @@ from redrepl.edges.admission import Admission
 from redrepl.edges.connection import NodeConnection, open_connection
 from redrepl.edges.endpoint import Endpoint
 from redrepl.edges.introduction import NodeUnusable
+from redrepl.edges.threads import check_threads
 from redrepl.values import limits
 from redrepl.values.round_trip import RoundTrip
 
@@ -59,7 +60,7 @@ class NodeGate:
         self._kept: dict[Wake, NodeConnection] = {}
         self._openings = 0
         self._closed = False
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def take(self, wake: Wake = _nobody) -> NodeConnection | None:
         """The connection that was opened for this caller, else one that is left over, if there is any."""
@@ -160,6 +161,7 @@ class NodeGate:
 
     def _begin_opening(self) -> None:
         """Open one connection in a thread. It counts once it runs. Raises RuntimeError where no thread can be had."""
+        check_threads()
         name = f"redrepl-open-{self.endpoint.node}"
         threading.Thread(target=self._open_wanted, name=name, daemon=True).start()
         self._openings += 1

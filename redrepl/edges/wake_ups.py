@@ -6,14 +6,18 @@ So hints are sent by a thread of their own, and a queue that is away slows no wr
 
 from __future__ import annotations
 
+import atexit
 import logging
 import threading
 import time
+import weakref
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from redrepl.edges.endpoint import address, connection_options, split_url
 from redrepl.edges.forking import renew_after_fork
+from redrepl.edges.threads import check_threads
 from redrepl.values.jobs import BRING_UP, SLOTS, SWEEP, default_queue, job_id, sweep_job_id
 
 if TYPE_CHECKING:
@@ -31,6 +35,7 @@ FAILURE_TTL_SECONDS = 60
 _QUEUE_TIMEOUT_SECONDS = 2.0
 _CLOSE_SECONDS = 1.0
 _log = logging.getLogger("redrepl")
+_all: weakref.WeakSet[QueueWakeUps] = weakref.WeakSet()
 
 
 class NoWakeUps:
@@ -51,32 +56,57 @@ class QueueWakeUps:
         self._queue_url = queue_url
         self._queue_name = queue
         self._wanted: set[str] = set()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._thread: threading.Thread | None = None
         self._queue: Queue | None = None
         self._is_away = False
+        self._is_importing = False
+        _all.add(self)
         renew_after_fork(self)
 
     def after_fork(self) -> None:
         """A child sends its own hints over its own connection."""
         self._wanted = set()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._thread = None
         self._queue = None
+        self._is_importing = False
 
     def request(self, targets: Iterable[str]) -> None:
-        """Wake the workers for these nodes soon. Returns at once."""
+        """Wake the workers for these nodes soon. Returns at once, and raises nothing: a hint is never worth a write."""
         with self._lock:
             self._wanted.update(targets)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._send, name="redrepl-wake-ups", daemon=True)
-                self._thread.start()
+            if self._thread is None or not self._thread.is_alive():
+                self._begin()
 
     def close(self) -> None:
-        """Give what is still wanted a moment to leave."""
+        """Give what is still wanted a moment to leave, and let go of the queue."""
+        self.finish()
+        queue, self._queue = self._queue, None
+        if queue is not None:
+            with suppress(Exception):  # it may be away
+                queue.connection.connection_pool.disconnect()
+
+    def finish(self) -> None:
+        """Give what is still wanted a moment to leave.
+
+        A thread that is importing is waited for: where the interpreter stops it there, what others import afterwards
+        waits for ever.
+        """
         thread = self._thread
-        if thread is not None:
+        while thread is not None and self._is_importing and thread.is_alive():
             thread.join(_CLOSE_SECONDS)
+        if thread is not None and thread.is_alive():
+            thread.join(_CLOSE_SECONDS)
+
+    def _begin(self) -> None:
+        self._thread = threading.Thread(target=self._send, name="redrepl-wake-ups", daemon=True)
+        try:
+            check_threads()
+            self._thread.start()
+        except RuntimeError as error:  # no thread is to be had: another time
+            self._thread = None
+            self._note_away(error)
 
     def _send(self) -> None:
         while True:
@@ -86,13 +116,21 @@ class QueueWakeUps:
                     self._thread = None
                     return
             try:
-                self._queue = self._queue or open_queue(self._queue_url, self._queue_name)
+                queue = self._queue or self._open()
                 for node in sorted(wanted):
-                    enqueue_bring_up(self._queue, self._cluster, node)
+                    enqueue_bring_up(queue, self._cluster, node)
                 self._is_away = False
             except Exception as error:  # the queue is a hint: whatever is wrong with it must not reach a write
                 self._note_away(error)
             time.sleep(PAUSE_SECONDS)
+
+    def _open(self) -> Queue:
+        self._is_importing = True
+        try:
+            self._queue = open_queue(self._queue_url, self._queue_name)
+        finally:
+            self._is_importing = False
+        return self._queue
 
     def _note_away(self, error: Exception) -> None:
         """Say once that the queue is away, not with every hint."""
@@ -100,6 +138,13 @@ class QueueWakeUps:
             where = address(split_url("queue", self._queue_url))
             _log.warning("no wake-ups while the queue on %s is away (%s); the workers' tick does it all", where, error)
         self._is_away = True
+
+
+@atexit.register
+def _finish_all() -> None:
+    """At the interpreter's end: the last hints leave, and no thread is stopped while it imports."""
+    for wake_ups in list(_all):
+        wake_ups.finish()
 
 
 def queue_connection(queue_url: str, socket_timeout: float | None = _QUEUE_TIMEOUT_SECONDS) -> Any:

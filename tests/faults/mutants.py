@@ -1483,4 +1483,21 @@ MUTANTS = (
         killer="tests/unit/test_stepped_since.py::test_what_the_source_may_have_dropped_is_not_copied_as_deleted",
         evidence="DID NOT RAISE",
     ),
+    Mutant(
+        name="a channel that was left in the midst of an exchange is used again",
+        file="redrepl/edges/channel.py",
+        old="        return not self._is_amid and not self._closed\n",
+        new="        return not self._closed\n",
+        killer="tests/unit/test_interruptions.py::test_a_channel_that_was_left_amid_an_exchange_is_not_used_again",
+        evidence="is not",
+    ),
+    Mutant(
+        name="a handler that writes waits for its own thread",
+        file="redrepl/edges/clock.py",
+        old="        return self._owner == get_ident() and self._lock.locked()\n",
+        new="        return False\n",
+        killer="tests/unit/test_interruptions.py::"
+        "test_a_handler_that_writes_gets_a_stamp_of_another_writer_and_waits_for_nobody",
+        evidence="it waits for itself",
+    ),
 )

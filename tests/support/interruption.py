@@ -1,0 +1,47 @@
+"""Exceptions from outside, in the middle of a call: what a signal's handler raises can come between any two steps."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any, TypeAlias
+
+import redrepl
+
+LIBRARY = str(Path(redrepl.__file__).parent)
+
+Tracer: TypeAlias = Callable[[FrameType, str, Any], Any]
+
+
+class Interrupted(KeyboardInterrupt):
+    """What the handler raises: no error of the library, and an event loop lets it through."""
+
+
+def interrupt(call: Callable[[], object], at_line: int) -> bool:
+    """Make a call, and raise `Interrupted` in it where the library comes to its so many-th line. Whether it did."""
+    left, was_raised = at_line, False
+
+    def line(_: FrameType, event: str, __: Any) -> Tracer | None:
+        nonlocal left, was_raised
+        if event == "line":
+            left -= 1
+            if left == 0:
+                was_raised = True
+                sys.settrace(None)
+                raise Interrupted
+        return line
+
+    def called(frame: FrameType, _: str, __: Any) -> Tracer | None:
+        return line if frame.f_code.co_filename.startswith(LIBRARY) else None
+
+    before = sys.gettrace()
+    sys.settrace(called)
+    try:
+        call()
+    except Interrupted:
+        pass
+    finally:
+        sys.settrace(before)
+    return was_raised

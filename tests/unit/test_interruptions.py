@@ -1,0 +1,124 @@
+"""What a handler or a finalizer may do in the middle of a call, and what helpers may not do to whom they help."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from pathlib import Path
+
+import pytest
+
+from redrepl.edges import threads, wake_ups
+from redrepl.edges.admission import Admission, Purpose
+from redrepl.edges.channel import Channel
+from redrepl.edges.clock import StampClock, SystemClock
+from redrepl.edges.driver import BlockingDriver
+from redrepl.edges.switchboard import encode
+from redrepl.edges.wake_ups import QueueWakeUps
+from redrepl.values.effects import PlainCommand, ScriptCall
+from redrepl.values.keys import KeyLayout
+from redrepl.values.stamp import Stamp
+from tests.support.waiting import wait_until
+
+WRITER = 9
+
+
+class _HandlerWrites(SystemClock):
+    """While it is read, a handler comes in and is given a stamp of the same clock, once."""
+
+    clock: StampClock | None = None
+    given: Stamp | None = None
+
+    def micros(self) -> int:
+        clock, self.clock = self.clock, None
+        if clock is not None:
+            self.given = clock.next()
+            clock.observe(self.given.micros)
+        return 1_000_000
+
+
+def test_a_handler_that_writes_gets_a_stamp_of_another_writer_and_waits_for_nobody() -> None:
+    physical = _HandlerWrites()
+    clock = StampClock(physical, WRITER)
+    before = clock.next()
+    physical.clock = clock
+    stamps: list[Stamp] = []
+    caller = threading.Thread(target=lambda: stamps.append(clock.next()), daemon=True)
+    caller.start()
+    caller.join(10)
+    assert not caller.is_alive(), "it waits for itself"
+    assert physical.given is not None
+    assert physical.given.writer != WRITER
+    assert physical.given > before
+    assert stamps[0].writer == WRITER
+    assert clock.next() > max(*stamps, physical.given)
+
+
+def _driver() -> BlockingDriver:
+    return BlockingDriver([], Admission(KeyLayout("shop"), Purpose.SERVE))
+
+
+def _open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts descriptors as Linux shows them")
+def test_a_channel_that_an_interruption_lost_is_not_counted_and_keeps_no_descriptor() -> None:
+    driver, before = _driver(), _open_files()
+    for _ in range(50):
+        driver._borrow()
+    gc.collect()
+    assert len(driver._channels) == 0
+    assert _open_files() == before
+
+
+def test_a_channel_that_was_left_amid_an_exchange_is_not_used_again() -> None:
+    driver = _driver()
+    channel = driver._borrow()
+    driver._give_back(channel)
+    assert driver._borrow() is channel
+    channel._is_amid = True
+    driver._give_back(channel)
+    assert driver._borrow() is not channel
+    assert channel._closed
+
+
+def test_a_ring_that_comes_after_the_end_reaches_no_other_file() -> None:
+    channel = Channel(dict, 1.0)
+    ring = channel._ring
+    channel.close()
+    ring()
+
+
+@pytest.mark.parametrize("command", [ScriptCall("write", (b"k",), (1, b"x", -5)), PlainCommand((b"GET", b"k"))])
+def test_bytes_alone_go_to_the_packer(command: ScriptCall | PlainCommand, monkeypatch: pytest.MonkeyPatch) -> None:
+    packed: list[tuple[object, ...]] = []
+    monkeypatch.setattr("hiredis.pack_command", packed.append)
+    encode(command)
+    assert {type(part) for part in packed[0]} == {bytes}
+
+
+def _no_thread(_: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+def test_a_hint_for_which_no_thread_is_to_be_had_reaches_no_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[str] = []
+    monkeypatch.setattr(wake_ups, "open_queue", lambda *_: None)
+    monkeypatch.setattr(wake_ups, "enqueue_bring_up", lambda _queue, _cluster, node: sent.append(node))
+    hints = QueueWakeUps("shop", "redis://queue.example", "redrepl-shop")
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", _no_thread)
+        hints.request(["a"])
+    hints.request(["b"])
+    wait_until(lambda: sent == ["a", "b"])
+    hints.close()
+
+
+def test_no_thread_is_begun_when_the_interpreter_is_ending(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[str] = []
+    monkeypatch.setattr(threads, "is_finalizing", lambda: True)
+    monkeypatch.setattr(threading.Thread, "start", lambda thread: begun.append(thread.name))
+    hints = QueueWakeUps("shop", "redis://queue.example", "redrepl-shop")
+    hints.request(["a"])
+    assert begun == []
