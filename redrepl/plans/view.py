@@ -113,6 +113,9 @@ class ClusterView:
         """Raise EpochMoved or Refused for a node whose guard is not that of an active member of this epoch."""
         if guard != self.serving:
             epoch, _, state = (guard or b"").partition(b" ")
+            if epoch and not epoch.isdigit():
+                text = f"the guard key of node {node!r} was overwritten by another program; the workers restore it"
+                raise Refused(text, {node: "its guard key was overwritten"})
             raise refusal_error([b"refused", epoch, state], node, self.epoch)
 
     def read_call(self, names: Iterable[bytes], where: bytes = ON_ACTIVE, now_micros: int | None = None) -> ScriptCall:

@@ -216,6 +216,14 @@ class NodeReport:
         """
         return self.clock is not None and now_micros / 1e6 - at > self.clock.most + self.max_skew_seconds
 
+    def has_stepped_since(self, before: NodeReport) -> bool:
+        """Whether the node's clock is ahead of what it was at an earlier look of the same driver, by more than is
+        tolerated. What the node lacks by now may have been dropped.
+        """
+        if self.clock is None or before.clock is None:
+            return False
+        return self.clock.least > before.clock.most + self.max_skew_seconds
+
     @property
     def has_lost_guard(self) -> bool:
         """Whether somebody deleted or overwrote the guard: it is written with the membership, and says the same."""

@@ -1500,4 +1500,30 @@ MUTANTS = (
         "test_a_handler_that_writes_gets_a_stamp_of_another_writer_and_waits_for_nobody",
         evidence="it waits for itself",
     ),
+    Mutant(
+        name="a donor whose clock stepped while it was fenced is a yardstick",
+        file="redrepl/plans/epochs/failover.py",
+        old="        if report.has_stepped_since(before[report.node]):\n",
+        new="        if False:\n",
+        killer="tests/unit/test_stepped_since.py::"
+        "test_a_member_whose_clock_stepped_in_the_midst_of_a_failover_is_no_yardstick",
+        evidence="DID NOT RAISE",
+    ),
+    Mutant(
+        name="a new primary whose clock stepped while records came to it is a yardstick",
+        file="redrepl/plans/epochs/failover.py",
+        old="        if found.has_stepped_since(member):\n",
+        new="        if False:\n",
+        killer="tests/unit/test_stepped_since.py::"
+        "test_a_member_whose_clock_stepped_in_the_midst_of_a_failover_is_no_yardstick",
+        evidence="DID NOT RAISE",
+    ),
+    Mutant(
+        name="a guard that was overwritten is read as an epoch",
+        file="redrepl/plans/view.py",
+        old="            if epoch and not epoch.isdigit():\n",
+        new="            if False:\n",
+        killer="tests/unit/test_read_one.py::test_a_copy_that_does_not_serve_is_passed_over",
+        evidence="ValueError",
+    ),
 )

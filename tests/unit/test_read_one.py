@@ -93,7 +93,8 @@ def test_foreign_values_are_told_from_failures() -> None:
 # Nodes that do not serve in this epoch -------------------------------------------------------------------------------
 
 BEHIND, AHEAD, FENCED_AHEAD, SYNCING, GONE = b"6 active", b"8 active", b"8 fenced", b"7 syncing", None
-NO_LONGER = pytest.mark.parametrize("guard", [BEHIND, FENCED_AHEAD, SYNCING, GONE])
+OVERWRITTEN = b"what?"
+NO_LONGER = pytest.mark.parametrize("guard", [BEHIND, FENCED_AHEAD, SYNCING, GONE, OVERWRITTEN])
 
 
 @NO_LONGER
@@ -110,7 +111,14 @@ def test_where_a_copy_serves_in_a_later_epoch_none_of_this_one_is_asked() -> Non
 
 @pytest.mark.parametrize(
     ("guard", "error"),
-    [(BEHIND, Refused), (AHEAD, EpochMoved), (FENCED_AHEAD, EpochMoved), (SYNCING, Refused), (GONE, Refused)],
+    [
+        (BEHIND, Refused),
+        (AHEAD, EpochMoved),
+        (FENCED_AHEAD, EpochMoved),
+        (SYNCING, Refused),
+        (GONE, Refused),
+        (OVERWRITTEN, Refused),
+    ],
 )
 def test_what_a_former_primary_holds_is_no_answer(guard: bytes | None, error: type[Exception]) -> None:
     with pytest.raises(error):

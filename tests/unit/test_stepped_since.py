@@ -6,6 +6,7 @@ import pytest
 
 from redrepl.plans.copies.catch_up import ship_log
 from redrepl.plans.copies.undecided import settle
+from redrepl.plans.epochs.failover import FailoverOrder, fail_over
 from redrepl.plans.steps import Steps
 from redrepl.values.errors import Unavailable
 from redrepl.values.report import LOG_START, Mark, NodeReport, Position
@@ -53,3 +54,30 @@ def test_what_the_source_may_have_dropped_is_not_copied_as_deleted(nodes: Nodes)
     assert nodes.record("c", KEY) is None
     nodes.run(ship_log(nodes.view(), nodes.report("a"), "c", start, Steps(nodes.at), float("inf")))
     assert nodes.record("c", KEY) is not None, "with a steady clock it has expired"
+
+
+@pytest.mark.parametrize("script", ["change_member", "log_page"])
+def test_a_member_whose_clock_stepped_in_the_midst_of_a_failover_is_no_yardstick(nodes: Nodes, script: str) -> None:
+    # The first look at it was compared with the others' clocks; the second one, after the step, is not.
+    held = nodes.record("b", KEY)
+    nodes.meanwhile[script] = lambda: nodes.clocks_ahead.update(a=TWO_DAYS)
+    with pytest.raises(Unavailable, match="stepped"):
+        nodes.run(fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at, "a")))
+    assert nodes.record("b", KEY) == held
+
+
+def test_a_restarted_primary_whose_clock_stepped_while_it_was_taken_back_is_not_admitted(nodes: Nodes) -> None:
+    nodes.restart("a")
+    nodes.meanwhile["change_member"] = lambda: nodes.clocks_ahead.update(b=TWO_DAYS)
+    with pytest.raises(Unavailable, match="stepped"):
+        nodes.bring_up("a")
+    nodes.clocks_ahead.clear()
+    nodes.bring_up("a")
+    assert nodes.report("a").is_serving
+
+
+def test_a_replica_whose_clock_stepped_while_it_was_set_to_syncing_is_looked_at_anew(nodes: Nodes) -> None:
+    nodes.restart("b")
+    nodes.meanwhile["change_member"] = lambda: nodes.clocks_ahead.update(b=TWO_DAYS)
+    with pytest.raises(Unavailable, match="stepped"):
+        nodes.bring_up("b")

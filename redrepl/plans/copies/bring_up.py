@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 
 from redrepl.plans.copies import full_sync
 from redrepl.plans.copies.catch_up import confirm, forget_cursors, ship_log
-from redrepl.plans.copies.copying import Copier
+from redrepl.plans.copies.copying import Copier, clock_stepped
 from redrepl.plans.copies.diverged import discard_diverged
 from redrepl.plans.copies.marks import checkpoint_call, starting_mark
 from redrepl.plans.copies.undecided import DIVERGED, UNDECIDED, check_log
@@ -280,7 +280,10 @@ def _suspend(
     if answer != 1:
         raise Unavailable(f"node {node!r} changed while it was being looked at", {node: found_instead(answer)})
     yield from forget_cursors(view, target, steps)
-    return (yield from _report(view, node, steps))
+    now = yield from _report(view, node, steps)
+    if now.has_stepped_since(target):
+        raise clock_stepped(node)
+    return now
 
 
 def _report(view: ClusterView, node: str, steps: Steps) -> Plan[NodeReport]:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeVar
 
 from redrepl.plans.copies.catch_up import ship_log
-from redrepl.plans.copies.copying import Copier, copy_all
+from redrepl.plans.copies.copying import Copier, clock_stepped, copy_all
 from redrepl.plans.copies.marks import checkpoint_call, starting_mark, why_no_mark
 from redrepl.plans.epochs.clocks import check_trusted, doubtful_members
 from redrepl.plans.epochs.membership import active_fields, change_call, clock_field, epoch_fields, settled_fields
@@ -182,6 +182,11 @@ def _fence(
         text = f"only {len(fenced)} of {len(topology.ids)} members could be fenced in epoch {epoch}"
         raise Unavailable(text, {**gathered.failures, **changed})
     check_members_stayed(topology, reports)
+    # A new look is no yardstick by itself: the first one was compared with the other nodes' clocks.
+    before = {report.node: report for report in members}
+    for report in fenced:
+        if report.has_stepped_since(before[report.node]):
+            raise clock_stepped(report.node)
     return fenced
 
 
@@ -319,6 +324,8 @@ class _Installation:
         ]
         if isinstance(found, str) or found.run_id != member.run_id:
             raise Unavailable(f"node {member.node!r} went away meanwhile", {member.node: why_gone(found)})
+        if found.has_stepped_since(member):
+            raise clock_stepped(member.node)
         if found.epoch != self._done.epoch:
             # Whoever moved it on counts on it: taken back, it would serve in an epoch that others have left.
             what = f"epoch {found.epoch}, {found.state}"

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from redrepl.plans.copies.catch_up import FIRST_PAGE_ENTRIES, forget_cursors, next_count, read_page
-from redrepl.plans.copies.copying import Copier, copy_all
+from redrepl.plans.copies.copying import Copier, clock_stepped, copy_all
 from redrepl.plans.copies.marks import starting_mark
 from redrepl.plans.copies.purged import give_up_purged
 from redrepl.plans.epochs.membership import (
@@ -163,6 +163,8 @@ def _fence(view: ClusterView, report: NodeReport, topology: Topology, state: str
     now = (yield from steps.inspect(view.layout, (report.node,), known=view.topology))[report.node]
     if isinstance(now, str) or now.run_id != report.run_id:
         raise Unavailable(f"node {report.node!r} went away while it was fenced", {report.node: why_gone(now)})
+    if now.has_stepped_since(report):
+        raise clock_stepped(report.node)
     _check_not_moved_on(now, topology)
     check_members_stayed(view.topology, {report.node: now})
     return now
@@ -208,6 +210,8 @@ def _admit(
     now = (yield from steps.inspect(view.layout, (primary.node,), known=view.topology))[primary.node]
     if isinstance(now, str) or now.run_id != primary.run_id:
         raise Unavailable(f"primary {primary.node!r} restarted meanwhile", {primary.node: "restarted"})
+    if now.has_stepped_since(primary):
+        raise clock_stepped(primary.node)
     _check_not_moved_on(now, topology)
     fields = {**active_fields(topology), **settled_fields(topology), "run_id": now.run_id}
     fields |= purge_field(now, purged_before) | trusted_fields(now)
