@@ -41,7 +41,7 @@ def interrupt(call: Callable[[], object], at_line: int) -> bool:
     try:
         call()
     except Interrupted:
-        pass
+        pass  # what was raised here has come through: `was_raised` tells the caller
     finally:
         sys.settrace(before)
     return was_raised

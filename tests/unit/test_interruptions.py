@@ -93,7 +93,13 @@ def test_a_ring_that_comes_after_the_end_reaches_no_other_file() -> None:
     channel = Channel(dict, 1.0)
     ring = channel._ring
     channel.close()
+    read, write = os.pipe()  # gets the numbers that were let go
+    os.set_blocking(read, False)
     ring()
+    with pytest.raises(BlockingIOError):
+        os.read(read, 1)
+    os.close(read)
+    os.close(write)
 
 
 @pytest.mark.parametrize("command", [ScriptCall("write", (b"k",), (1, b"x", -5)), PlainCommand((b"GET", b"k"))])
