@@ -58,8 +58,13 @@ class Reaching:
     def find_members(self) -> Topology:
         """The topology as the nodes know it; from then on all members are reached, configured or not."""
         found = find_cluster(self.configuration)
+        seeds = self._places()
         self._reach(self._endpoints_of(found.topology, found.seed_of))
-        return found.topology
+        if seeds == self._places():
+            return found.topology
+        # Those who answered may be former members themselves.
+        topology, _ = self._inspect(self._until())
+        return topology if topology is not None and topology.epoch > found.topology.epoch else found.topology
 
     def inspect(self) -> tuple[Topology | None, dict[str, NodeReport | str]]:
         """The newest topology and every known node's report."""
@@ -90,15 +95,20 @@ class Reaching:
     ) -> tuple[Topology | None, dict[str, NodeReport | str]]:
         reports = self._run(inspect_nodes(self._layout, self._nodes, until, probe_as=probe_as))
         topology = newest_topology(reports)
-        asked = {endpoint.node: endpoint.reached_at for endpoint in self._endpoints}
+        asked = self._places()
         self._reach_members(topology)
-        if topology is None:
-            return None, reports
-        if asked != {endpoint.node: endpoint.reached_at for endpoint in self._endpoints}:
-            reports = self._run(
-                inspect_nodes(self._layout, self._nodes, self._until(), known=topology, probe_as=probe_as)
-            )
-        return newest_topology(reports) or topology, reports
+        # Who was asked may be former members, who know former members: each that leads on knows a later epoch.
+        while topology is not None and asked != self._places():
+            known, asked = topology, self._places()
+            reports = self._run(inspect_nodes(self._layout, self._nodes, self._until(), known=known, probe_as=probe_as))
+            newest = newest_topology(reports)
+            topology = known if newest is None or newest.epoch <= known.epoch else newest
+            self._reach_members(topology)
+        return topology, reports
+
+    def _places(self) -> dict[str, str]:
+        """Where each member is reached now."""
+        return {endpoint.node: endpoint.reached_at for endpoint in self._endpoints}
 
     def _reach_members(self, topology: Topology | None) -> None:
         """Have the members reached; where none told who they are, those that are configured: they may have moved."""

@@ -84,7 +84,19 @@ def newest_topology(reports: Mapping[str, NodeReport | str]) -> Topology | None:
     newest = max(known, key=lambda topology: topology.epoch, default=None)
     if newest is None or all(newest.is_related_to(other) for other in known):
         return newest
-    return max(known, key=lambda topology: (sum(map(topology.is_related_to, known)), topology.epoch))
+    return max(_clusters_of(known), key=lambda cluster: (len(cluster), cluster[0].epoch))[0]
+
+
+def _clusters_of(topologies: Iterable[Topology]) -> list[list[Topology]]:
+    """The topologies of each cluster, the newest first. One whose members were all replaced is still the same cluster:
+    each change leaves some of them, so there is a chain of topologies from any to any other, where nobody is away.
+    """
+    clusters: list[list[Topology]] = []
+    for topology in topologies:
+        own = [cluster for cluster in clusters if any(map(topology.is_related_to, cluster))]
+        clusters = [cluster for cluster in clusters if cluster not in own]
+        clusters.append([topology, *(other for cluster in own for other in cluster)])
+    return [sorted(cluster, key=lambda topology: topology.epoch, reverse=True) for cluster in clusters]
 
 
 def as_seen(found: Found, known: Topology | None) -> Found:

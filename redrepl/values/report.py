@@ -324,6 +324,11 @@ class NodeReport:
         return ahead if latest > checked and ahead > self.max_skew_seconds else 0.0
 
     @property
+    def is_in_doubt(self) -> bool:
+        """Whether it may have dropped records by a wrong clock, and was not compared with the others since."""
+        return bool(self.clock_off or self.was_ahead_seconds)
+
+    @property
     def settled_epoch(self) -> int:
         """The last epoch of which it is noted here, on the primary, that a majority of the members knows them.
 

@@ -7,6 +7,7 @@ import pytest
 from redrepl import Administration, Configuration, Coordinator, RequestError, Unavailable, load_configuration
 from redrepl.edges.endpoint import split_url
 from redrepl.embedded import EmbeddedServer
+from redrepl.values.report import NodeReport
 from redrepl_workers.monitor import Monitor
 from redrepl_workers.tick import Ticker
 from tests.servers.conftest import MakeCluster
@@ -100,6 +101,30 @@ def test_a_dead_machine_is_replaced_while_clients_write(cluster: Cluster) -> Non
     cluster.wait_settled()
     assert cluster.raw("spare").values() == cluster.raw("a").values()
     assert store.topology.member("c").url == server.url
+
+
+def test_a_file_that_names_former_members_leads_to_the_present_ones(cluster: Cluster) -> None:
+    """What it names are a dead server and two former members, each of which knows only who came after it."""
+    old = stale_file(cluster)
+    cluster.open().set("key", b"value", level="all")
+    for node in "bc":
+        cluster[node].freeze()
+        replace_by_spare(cluster, node, f"new-{node}")
+        cluster.settle()
+    cluster["a"].kill()
+    cluster.administration.failover(away="a")
+    for node in "bc":
+        cluster[node].resume()
+    topology, reports = administration_of(cluster, old).inspect()
+    assert topology is not None
+    assert topology == cluster.administration.inspect()[0]
+    serving = {node for node in "abc" if isinstance(found := reports[node], NodeReport) and found.is_serving}
+    assert serving == {"b", "c"}
+    assert administration_of(cluster, old).find_members() == topology
+    other = cluster.spare("new-a")
+    administration_of(cluster, old).replace_node(split_url("a", other.url))
+    cluster.settle()
+    assert cluster.raw("new-a").values() == {b"key": b"value"}
 
 
 def test_a_server_that_was_replaced_comes_back_and_is_nobody(cluster: Cluster) -> None:

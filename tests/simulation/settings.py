@@ -141,7 +141,7 @@ def draw(random: Random, profile: Profile, copies: int) -> Settings:
         fault_pause_seconds=random.choice((0.15, 0.5, 1.5)),
         restarts=copies if profile.storm else copies // 2,
         workers=random.choice((1, 1, 2)),
-        monitors=random.choice((0, 1, 2)) if profile.moves else 0,
+        monitors=_monitors(random, profile),
         operators=random.choice((0, 0, 1, 2)) if profile.moves else 0,
         tick_seconds=random.choice((0.1, 0.3, 1.0)),
         fails_over=fails_over,
@@ -153,6 +153,12 @@ def draw(random: Random, profile: Profile, copies: int) -> Settings:
     if not profile.members and (not profile.moves or profile.storm or profile.unattended or random.random() < 0.8):
         return settings
     return _with_changes(random, settings)
+
+
+def _monitors(random: Random, profile: Profile) -> int:
+    """Where no operator comes, there is one: what an operator leaves half done is the monitors' to end."""
+    monitors = random.choice((0, 1, 2)) if profile.moves else 0
+    return max(1, monitors) if profile.unattended else monitors
 
 
 def _with_changes(random: Random, settings: Settings) -> Settings:

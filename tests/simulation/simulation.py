@@ -180,8 +180,9 @@ class Simulation:
         end = self.world.now + SETTLING_SECONDS
         while not self.is_settled and self.world.now < end:
             self.is_work_left = True
-            if not any(kind == "worker" for kind in self.keepers.values()):
-                self._begin("worker")
+            for kind in ("worker", "monitor") if self.settings.unattended else ("worker",):
+                if kind not in self.keepers.values():
+                    self._begin(kind)
             self._look()
             self.world.run(min(end, self.world.now + PATIENCE_SECONDS), lambda: not self.is_work_left)
             if self.is_work_left and not self.settings.unattended:
@@ -342,7 +343,7 @@ class Simulation:
         if node is None:  # whoever was to come in there did not, and never will in a later epoch
             return self._newest_topology().epoch > self._coming_in.get(machine.name, 0)
         own = reports[node]
-        is_trusted = machine.is_in_time and not (own.clock_off or own.was_ahead_seconds)
+        is_trusted = machine.is_in_time and not own.is_in_doubt
         is_there = machine.is_up and is_trusted and own.is_serving
         return is_there and own.epoch == max(report.epoch for report in reports.values())
 

@@ -16,7 +16,7 @@ from redrepl.plans.copies.bring_up import BringUpOrder, bring_up
 from redrepl.plans.copies.catch_up import trim_log
 from redrepl.plans.copies.upkeep import Retention, held_from, needs_bringing_up, trim_floor
 from redrepl.plans.epochs.change_members import change_topology
-from redrepl.plans.epochs.clocks import set_aside
+from redrepl.plans.epochs.clocks import set_aside, wrong_clocks
 from redrepl.plans.epochs.failover import FailoverOrder, fail_over
 from redrepl.plans.epochs.forgetful import set_forgetful_aside
 from redrepl.plans.epochs.membership import Tolerances
@@ -93,10 +93,11 @@ def _look(program: Program, customs: Customs) -> Generator[Any, Any, tuple[Topol
     """What all nodes say, reached where the newest topology among them says."""
     reports: Reports = yield inspect_nodes(customs.layout, customs.nodes, program.now() + customs.look_seconds)
     topology = newest_topology(reports)
-    if customs.moves and topology is not None and program.follow(topology):
-        until = program.now() + customs.look_seconds
-        reports = yield inspect_nodes(customs.layout, customs.nodes, until, known=topology)
-        topology = newest_topology(reports) or topology
+    while customs.moves and topology is not None and program.follow(topology):
+        until, known = program.now() + customs.look_seconds, topology
+        reports = yield inspect_nodes(customs.layout, customs.nodes, until, known=known)
+        newest = newest_topology(reports)
+        topology = known if newest is None or newest.epoch <= known.epoch else newest
     return topology, reports
 
 
@@ -175,8 +176,9 @@ def watch(program: Program, customs: Customs, random: Random, count: Count, is_n
         if customs.moves and topology is not None and program.follow(topology):
             lookout.begin_anew(customs.nodes)
             continue
-        if topology is not None:
+        if topology is not None and wrong_clocks(topology, seen.reports, own):
             yield from _set_aside(program, customs, count, topology, seen.reports)
+            lookout.begin_anew(customs.nodes)  # that went over the same channel
         verdict = suspicion.judge(topology, seen.reports, program.now(), own, seen.silences)
         if verdict.is_due and program.now() >= next_at:
             _note(program, f"** failing over: {verdict.why}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from redrepl.plans.epochs.membership import Tolerances, initialise, rule_of
@@ -87,6 +89,24 @@ def test_the_newest_topology_of_whoever_answers() -> None:
 def test_the_newest_of_some_reports() -> None:
     assert newest_topology({"a": "down", "b": stranger("b")}) is None
     assert newest_topology({"a": "down", "b": report("b")}) == topology(3)
+
+
+def test_former_members_do_not_outvote_those_that_replaced_them() -> None:
+    """All members were replaced, one after the other, and all former ones are reached: it is one cluster still."""
+    known = [_with_identities("first", 7)]
+    for node in "abc":
+        known.append(known[-1].with_replaced(replace(known[-1].member(node), identity=f"id-new-{node}")))
+    reports = {f"{number}": replace(report("a"), topology=each) for number, each in enumerate(known)}
+    assert not known[-1].is_related_to(known[0])
+    assert newest_topology(reports) == known[-1]
+    reports["stranger"] = replace(report("a"), topology=_with_identities("other", 90))
+    assert newest_topology(reports) == known[-1]
+    assert newest_topology({"a": reports["0"], "b": reports["stranger"]}) == reports["stranger"].topology
+
+
+def _with_identities(kind: str, epoch: int) -> Topology:
+    members = tuple(replace(member, identity=f"id-{kind}-{member.id}") for member in topology(3).members)
+    return replace(topology(3, epoch=epoch), members=members)
 
 
 def test_a_cluster_is_found_behind_any_of_its_addresses() -> None:

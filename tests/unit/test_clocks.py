@@ -13,11 +13,13 @@ from redrepl.plans.copies.anti_entropy import SweepOrder, sweep
 from redrepl.plans.copies.bring_up import BringUpOrder, BroughtUp, bring_up
 from redrepl.plans.copies.upkeep import needs_bringing_up
 from redrepl.plans.copies.verify import verify
+from redrepl.plans.epochs.accept_loss import Fresh, accept_loss
 from redrepl.plans.epochs.clocks import doubtful_members, set_aside, wrong_clocks
 from redrepl.plans.epochs.failover import FailedOver, FailoverOrder, fail_over
-from redrepl.plans.epochs.foresight import foresee
+from redrepl.plans.epochs.foresight import foresee, foresee_loss
 from redrepl.plans.epochs.membership import Tolerances
 from redrepl.plans.epochs.suspicion import Suspicion
+from redrepl.plans.epochs.takeover import takeover_of
 from redrepl.plans.inspect import inspect_nodes
 from redrepl.plans.steps import Steps
 from redrepl.plans.topology import read_clocks
@@ -25,7 +27,7 @@ from redrepl.values.clocks import ClockReading, believed_ahead, clocks_off, is_s
 from redrepl.values.errors import Unavailable
 from redrepl.values.report import NodeReport
 from tests.unit.support.by_hand import START, UNTIL, ByHand, view
-from tests.unit.support.in_memory import Nodes
+from tests.unit.support.in_memory import FRESH, Nodes
 from tests.unit.support.reports import NOW_MILLIS, report
 
 DAYS = 2 * 86_400.0
@@ -303,6 +305,82 @@ def test_where_all_were_ahead_what_is_left_anywhere_is_brought_together(nodes: N
     assert lacking(nodes) == []
     assert set(nodes.present("a")) == {b"key", b"on-0", b"on-1", b"on-2"}
     assert nodes.contents("a") == nodes.contents("b") == nodes.contents("c")
+
+
+def _leave_others_behind(nodes: Nodes) -> None:
+    """In epoch 3 the primary a serves alone: c was away when the second epoch began, and b when the third did."""
+    for away in "cb":
+        move(nodes, away=away)
+    assert [nodes.report(node).lineage for node in "abc"] == [3, 2, 1]
+
+
+def _note_that_it_was_ahead(nodes: Nodes, node: str) -> None:
+    ahead = nodes.report(node).now_millis + int(DAYS * 1000)
+    nodes.client(node).execute_command("HSET", nodes.layout.member, "clock_latest", ahead)
+
+
+@pytest.mark.parametrize("is_fenced", [False, True])
+@pytest.mark.parametrize("fails_over", [False, True])
+def test_what_a_primary_dropped_is_taken_from_members_that_were_left_behind(
+    nodes: Nodes, fails_over: bool, is_fenced: bool
+) -> None:
+    """Nobody else can take over: b and c are of older lineages. Nothing is lost by that, and it is not for ever."""
+    _leave_others_behind(nodes)
+    if is_fenced:
+        fenced = ("HSET", nodes.layout.member, "epoch", "4", "state", "fenced")
+        for node in "abc":
+            nodes.client(node).execute_command(*fenced)
+    _note_that_it_was_ahead(nodes, "a")
+    drop(nodes, "a")
+    epochs = [nodes.report(node).epoch for node in "abc"]
+    with pytest.raises(Unavailable, match="no node whose clock can be trusted"):
+        move(nodes)
+    assert [nodes.report(node).epoch for node in "abc"] == epochs, "nobody was fenced in vain"
+    suspicion, topology = Suspicion(0.1, 0.7), nodes.view().topology
+    for at in (10.0, 20.0):
+        assert not suspicion.judge(topology, look(nodes), at).is_due
+    for _ in range(2):
+        for node in "abc":
+            bring(nodes, node, fails_over)
+    assert lacking(nodes) == []
+    assert nodes.view().decider == "a"
+    assert nodes.present("a").keys() == {b"key"}
+    assert nodes.contents("a") == nodes.contents("b") == nodes.contents("c")
+
+
+def test_where_the_only_successor_was_ahead_the_operator_can_go_on(nodes: Nodes) -> None:
+    """The primary is gone, and who could take over may have dropped records."""
+    move(nodes, away="c")
+    _note_that_it_was_ahead(nodes, "b")
+    nodes.down.add("a")
+    topology, reports = nodes.view().topology, look(nodes)
+    found = takeover_of(topology, reports)
+    assert found is not None
+    assert "make the primary's server reachable" in found.advice
+    assert "`redrepl failover --accept-loss --to b`" in found.advice
+    order = FailoverOrder(nodes.at, "b", frozenset("a"))
+    assert foresee_loss(topology, reports, order).primary == "b"
+    done = nodes.run(accept_loss(nodes.layout, nodes.first.ids, order, Fresh("inc-new", FRESH)))
+    assert done.primary == "b"
+    assert nodes.report("b").is_serving
+
+
+def test_where_the_primary_alone_could_take_over_and_was_ahead_the_workers_are_named(nodes: Nodes) -> None:
+    _leave_others_behind(nodes)
+    _note_that_it_was_ahead(nodes, "a")
+    found = takeover_of(nodes.view().topology, look(nodes))
+    assert found is not None
+    assert "start `redrepl worker`" in found.advice
+    assert "redrepl failover" not in found.advice
+
+
+def test_a_member_that_is_moved_on_keeps_the_word_that_it_was_ahead(nodes: Nodes) -> None:
+    _note_that_it_was_ahead(nodes, "b")
+    done = move(nodes)
+    assert nodes.report("b").clock_off == "172800.0 s ahead"
+    assert done.left["b"].startswith("its clock was 172800.0 s ahead")
+    doubt = doubtful_members(nodes.view().topology, look(nodes))
+    assert doubt == {"b": "its clock was 172800.0 s ahead, and it was not compared with the others since"}
 
 
 def bring(nodes: Nodes, node: str, fails_over: bool) -> BroughtUp:

@@ -260,6 +260,16 @@ def test_what_cannot_be_is_refused(nodes: Nodes) -> None:
         move(several)
 
 
+def test_a_member_that_was_left_behind_is_refused_before_anybody_is_fenced(nodes: Nodes) -> None:
+    nodes.down.add("c")
+    move(nodes)
+    nodes.down.clear()
+    with pytest.raises(Unavailable, match="cannot become the primary") as caught:
+        move(nodes, "c")
+    assert "left it behind" in caught.value.evidence["c"]
+    assert serving(nodes) == {"a", "b"}, "nobody was fenced in vain"
+
+
 def test_a_rival_who_was_quicker_is_left_alone(nodes: Nodes) -> None:
     """Both looked at the same moment; the second to fence finds members changed and stops."""
     nodes.down.add("a")

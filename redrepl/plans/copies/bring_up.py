@@ -38,7 +38,7 @@ from redrepl.plans.epochs.membership import (
 )
 from redrepl.plans.epochs.reinstate import Reports, reinstate
 from redrepl.plans.epochs.restarts import restarted_together
-from redrepl.plans.epochs.soundness import between_epochs, majority_of, sound_members, way_out
+from redrepl.plans.epochs.soundness import between_epochs, successors, way_out
 from redrepl.plans.inspect import newest_topology
 from redrepl.plans.steps import Steps
 from redrepl.plans.strangers import describe_other, found_instead
@@ -188,7 +188,7 @@ def _look_after_copy(
     if target.epoch > view.topology.epoch:
         done.notes.append("a change of epoch is under way")
         return
-    is_doubtful = bool(target.clock_off or target.was_ahead_seconds or target.has_forgotten)
+    is_doubtful = target.is_in_doubt or target.has_forgotten
     if is_doubtful or not target.is_serving or target.epoch != view.topology.epoch:
         purged_before = max((source.purged_before for source in sources), default=0)
         target = yield from _suspend(view, target, order, steps, purged_before)
@@ -391,15 +391,14 @@ def _look_after_primary(
     done: BroughtUp,
 ) -> Plan[None]:
     if between_epochs(view.topology, reports) and not primary.has_restarted:
-        if len(sound_members(view.topology, reports)) < majority_of(view.topology):
+        if not successors(view.topology, reports, order.own_ahead):
             yield from _reinstate(view, primary, reports, order, steps, done)
             return
         # Whoever comes in between makes them start over. What is left unfinished the monitors take up, where they can.
         if primary.epoch > view.topology.epoch:
             done.notes.append("a change of epoch is under way")
             return
-    is_doubtful = bool(primary.clock_off or primary.was_ahead_seconds)
-    if is_doubtful or not primary.is_serving or primary.epoch != view.topology.epoch:
+    if primary.is_in_doubt or not primary.is_serving or primary.epoch != view.topology.epoch:
         yield from _replace_or_reinstate(view, primary, reports, order, steps, done)
         return
     reached: dict[str, Position] = {}
@@ -440,10 +439,7 @@ def _replace_or_reinstate(
     view: ClusterView, primary: NodeReport, reports: Reports, order: BringUpOrder, steps: Steps, done: BroughtUp
 ) -> Plan[None]:
     """The primary does not serve. Another one takes over where that can be, else it is put back to work."""
-    sound = sound_members(view.topology, reports)
-    doubtful = doubtful_members(view.topology, reports, order.own_ahead)
-    is_trusted = any(report.node not in doubtful for report in sound)
-    if order.fails_over and is_trusted and len(sound) >= majority_of(view.topology):
+    if order.fails_over and successors(view.topology, reports, order.own_ahead):
         changed = yield from fail_over(view.layout, view.ids, FailoverOrder(steps.at, own_ahead=order.own_ahead))
         done.notes.append(f"handed its role over to {changed.primary} in epoch {changed.epoch}")
         done.finished = False

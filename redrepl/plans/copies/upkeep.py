@@ -43,7 +43,7 @@ def needs_bringing_up(
             continue
         lags = any(present[source].lag_of(node) for source in topology.sources_of(node) if source in present)
         is_out = not report.is_serving or report.epoch != topology.epoch
-        is_doubtful = node in off or bool(report.clock_off or report.was_ahead_seconds)
+        is_doubtful = node in off or report.is_in_doubt
         # The primary may have to begin an epoch that brings back whoever was left between two.
         is_called = node == topology.decider and bool(between_epochs(topology, reports))
         if (lags or is_called or is_out or is_doubtful or report.has_lost_guard) and (node not in off or not is_out):

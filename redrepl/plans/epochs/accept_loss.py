@@ -23,7 +23,7 @@ from redrepl.plans.epochs.membership import (
     new_log_fields,
     settled_fields,
 )
-from redrepl.plans.epochs.soundness import SKIPPED_EPOCHS, majority_of, newest_epoch, sound_members, why_left
+from redrepl.plans.epochs.soundness import SKIPPED_EPOCHS, newest_epoch, sound_members, successors, why_left
 from redrepl.plans.inspect import VISITOR, newest_topology
 from redrepl.plans.steps import Steps
 from redrepl.plans.strangers import found_instead, no_member_error
@@ -114,8 +114,8 @@ def check_acceptable(topology: Topology, reports: dict[str, NodeReport | str], o
     if order.to is None:
         raise RequestError("to accept a loss, name the node whose data is to be the truth")
     check_failover(topology, order.to)
-    names = [report.node for report in sound_members(topology, reports, order.away)]
-    if len(names) >= majority_of(topology):
+    if successors(topology, reports, order.own_ahead, order.away):
+        names = [report.node for report in sound_members(topology, reports, order.away)]
         raise RequestError(
             f"nothing needs to be lost: {', '.join(names)} have lost nothing and can fail over without accepting a "
             "loss; stop the server of a node that keeps them from it"

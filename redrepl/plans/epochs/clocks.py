@@ -48,6 +48,14 @@ def _doubt(report: NodeReport) -> str:
     return ""
 
 
+def kept_doubt(report: NodeReport, doubtful: Mapping[str, str]) -> dict[str, str]:
+    """The member fields by which one that is moved to another epoch stays in doubt; none where it can be trusted."""
+    if report.node not in doubtful:
+        return {}
+    was_ahead = f"{report.was_ahead_seconds:.1f} s ahead" if report.was_ahead_seconds else ""
+    return clock_field(report.clock_off or was_ahead or "off those of the others")
+
+
 def check_trusted(doubtful: Mapping[str, str], candidates: Iterable[NodeReport], to: str | None) -> None:
     """Raise Unavailable where no candidate for the primary's role can be trusted, or not the one that was asked for."""
     if to is not None and to in doubtful:

@@ -21,8 +21,8 @@ from typing import NamedTuple, TypeVar
 from redrepl.plans.copies.catch_up import ship_log
 from redrepl.plans.copies.copying import Copier, clock_stepped, copy_all
 from redrepl.plans.copies.marks import checkpoint_call, starting_mark, why_no_mark
-from redrepl.plans.epochs.clocks import check_trusted, doubtful_members
-from redrepl.plans.epochs.membership import active_fields, change_call, clock_field, epoch_fields, settled_fields
+from redrepl.plans.epochs.clocks import check_trusted, doubtful_members, kept_doubt
+from redrepl.plans.epochs.membership import active_fields, change_call, epoch_fields, settled_fields
 from redrepl.plans.epochs.soundness import donors_among, majority_of, newest_epoch, sound_members, way_out, why_left
 from redrepl.plans.inspect import VISITOR, newest_topology
 from redrepl.plans.side_by_side import side_by_side, steps_beside
@@ -134,7 +134,11 @@ def check_enough(
         raise Unavailable(text, evidence)
     if order.to is not None and order.to not in names:
         raise Unavailable(f"node {order.to!r} cannot become the primary", evidence)
-    check_trusted(doubtful_members(topology, reports, order.own_ahead), sound, order.to)
+    # What `choose` would refuse is refused before anybody is fenced: else members would be left between epochs for it.
+    candidates = donors_among(sound)
+    check_trusted(doubtful_members(topology, reports, order.own_ahead), candidates, order.to)
+    if order.to is not None and order.to not in [report.node for report in candidates]:
+        raise Unavailable(f"node {order.to!r} cannot become the primary", {order.to: LEFT_BEHIND})
     if order.to is not None and (refusal := _refusal_of(order.to, sound)):
         raise Unavailable(f"node {order.to!r} takes no writes, and cannot become the primary", {order.to: refusal})
     if order.planned and topology.decider not in names:
@@ -169,8 +173,7 @@ def _fence(
     fields = {"epoch": str(epoch), "state": "fenced"}
     calls = {}
     for report in members:
-        clock = clock_field(report.clock_off or doubtful[report.node]) if report.node in doubtful else {}
-        calls[report.node] = change_call(report, layout, fields | clock, topology)
+        calls[report.node] = change_call(report, layout, fields | kept_doubt(report, doubtful), topology)
     gathered = yield from steps.gather(calls)
     won = tuple(node for node, answer in gathered.answers.items() if answer == 1)
     reports = yield from steps.inspect(layout, won, known=topology)

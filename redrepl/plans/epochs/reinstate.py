@@ -68,7 +68,11 @@ def reinstate(
         fenced += [(yield from _fence(view, witness, topology, "fenced", steps))]
     new_view, done = ClusterView(topology), Reinstated()
     own = [] if primary.has_restarted else [primary]
-    donors = [each for each in donors_among([*own, *fenced]) if each.node != primary.node]
+    if primary.is_in_doubt:
+        # What it dropped was decided, and may be on members alone that an earlier failover left behind.
+        donors = [each for each in fenced if each.lineage > 0]
+    else:
+        donors = [each for each in donors_among([*own, *fenced]) if each.node != primary.node]
     walked = [witness for witness in donors if _start(witness, primary) is None]
     if walked and primary.may_be_outdated:
         yield from _change(new_view, primary, gap_field(primary), None, "noting a gap in its log", steps)
@@ -120,13 +124,12 @@ def why_primary_waits(view: ClusterView, reports: Reports) -> str | None:
 
 def _may_have_lost(primary: NodeReport) -> bool:
     """Whether it may lack what it once confirmed: it restarted, or dropped records by a clock that was ahead."""
-    return bool(primary.has_restarted or primary.clock_off or primary.was_ahead_seconds)
+    return bool(primary.has_restarted or primary.is_in_doubt)
 
 
 def _start(witness: NodeReport, primary: NodeReport) -> Mark | None:
     """From where the primary can take up what it lacks from a witness' log; None where all keys must be walked."""
-    is_doubtful = primary.clock_off or primary.was_ahead_seconds or primary.has_forgotten
-    return None if is_doubtful else starting_mark(witness, primary)
+    return None if primary.is_in_doubt or primary.has_forgotten else starting_mark(witness, primary)
 
 
 def _at_their_word(view: ClusterView, primary: NodeReport, reports: Reports) -> list[NodeReport]:
@@ -189,7 +192,7 @@ def _roll_forward(view: ClusterView, witness: NodeReport, primary: NodeReport, s
 
     After a walk the mark is left to the caller.
     """
-    skips_gone = bool(witness.clock_off or witness.was_ahead_seconds)
+    skips_gone = witness.is_in_doubt
     copier = Copier(view, witness, primary.node, steps, FOR_UPKEEP, skips_gone=skips_gone)
     mark = _start(witness, primary)
     if mark is None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from redrepl.plans.epochs.clocks import doubtful_members
 from redrepl.plans.strangers import describe_other, describe_stranger
 from redrepl.values.level import ConsistencyLevel
 from redrepl.values.reasons import is_crash
@@ -72,6 +73,23 @@ def donors_among(members: Sequence[NodeReport]) -> list[NodeReport]:
     return [report for report in members if report.lineage >= era]
 
 
+def successors(
+    topology: Topology,
+    reports: Mapping[str, NodeReport | str],
+    own_ahead: float | None = None,
+    away: Iterable[str] = (),
+) -> list[NodeReport]:
+    """Members of which a failover would choose the primary, as they look now; none where it would be refused.
+
+    The present primary counts among them. own_ahead: see `redrepl.plans.epochs.clocks.wrong_clocks`.
+    """
+    sound = sound_members(topology, reports, away)
+    if len(sound) < majority_of(topology):
+        return []
+    doubtful = doubtful_members(topology, reports, own_ahead)
+    return [report for report in donors_among(sound) if report.node not in doubtful]
+
+
 def why_left(report: NodeReport | str | None, reports: Mapping[str, NodeReport | str] | None = None) -> str:
     """Why a member takes no part, in words. ``reports``: of the others, who may know more."""
     if report is None:
@@ -110,7 +128,7 @@ def ways_out(topology: Topology, reports: Mapping[str, NodeReport | str]) -> lis
     sound = [report.node for report in sound_members(topology, reports)]
     missing = majority_of(topology) - len(sound)
     if missing <= 0:
-        return ["`redrepl failover` gives its role to another node and loses no acknowledged QUORUM write"]
+        return _with_enough_sound(topology, reports)
     to_put_back = _missing_witnesses(topology, reports, sound)
     if _has_restarted(topology, reports):
         missing = min(missing, max(1, to_put_back))
@@ -120,13 +138,34 @@ def ways_out(topology: Topology, reports: Mapping[str, NodeReport | str]) -> lis
             f"have all {len(topology.ids)} servers run with their data directories: where none has lost what another "
             "has seen, they begin again by themselves"
         )
-    if (best := _best_known(topology, reports)) is not None:
-        ways.append(
-            "go on from what one member has and give up what it lacks, acknowledged writes too: `redrepl failover "
-            f"--accept-loss --to {best.node}` (it says first what that is, and asks; a server with newer data can be "
-            "started before and named instead)"
-        )
+    ways += _accept_loss(topology, reports)
     return ways or ["start the servers"]
+
+
+def _with_enough_sound(topology: Topology, reports: Mapping[str, NodeReport | str]) -> list[str]:
+    """Where a majority has lost nothing: a failover, unless the clocks of all that could take over were ahead."""
+    if successors(topology, reports):
+        return ["`redrepl failover` gives its role to another node and loses no acknowledged QUORUM write"]
+    primary = reports.get(topology.decider or "")
+    if isinstance(primary, NodeReport) and primary.is_itself:
+        # One whose clock is off now is put back as soon as that is right.
+        return [
+            "set the clocks of the servers right: then the workers compare the primary with the others and put it "
+            "back to work; if this lasts, none runs: start `redrepl worker`"
+        ]
+    ways = ["make the primary's server reachable: the workers compare it with the others and put it back to work"]
+    return [*ways, *_accept_loss(topology, reports)]
+
+
+def _accept_loss(topology: Topology, reports: Mapping[str, NodeReport | str]) -> list[str]:
+    """The command by which an operator goes on from what one member has, where one answers."""
+    if (best := _best_known(topology, reports)) is None:
+        return []
+    return [
+        "go on from what one member has and give up what it lacks, acknowledged writes too: `redrepl failover "
+        f"--accept-loss --to {best.node}` (it says first what that is, and asks; a server with newer data can be "
+        "started before and named instead)"
+    ]
 
 
 def _bring_back(topology: Topology, reports: Mapping[str, NodeReport | str], missing: int) -> list[str]:

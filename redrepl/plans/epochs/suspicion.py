@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from redrepl.plans.epochs.clocks import doubtful_members
+from redrepl.plans.epochs.soundness import successors
 from redrepl.plans.epochs.takeover import cause_of, takeover_of, what_comes_next, why_not_replaced
 from redrepl.plans.lookout import Silence
 from redrepl.plans.strangers import describe_stranger
@@ -112,7 +113,7 @@ class Suspicion:
             # What is said may repeat what a node said: the cause is told by what stays the same.
             blocked = cause_of(takeover, reports) if is_over and self._replaces else ""
             return Verdict(False, why_not_replaced(takeover, why), away, is_proved, blocked)
-        if all(node in doubtful for node in takeover.counted):
+        if not successors(topology, reports, own_ahead, away):
             text = f"{why}, and no other node whose clock can be trusted is there to replace it"
             return Verdict(False, text, away, is_proved, f"clocks: {', '.join(doubtful)}" if is_over else "")
         is_put_back = isinstance(report, NodeReport) and report.is_itself and report.has_restarted
