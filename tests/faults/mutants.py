@@ -85,6 +85,15 @@ MUTANTS = (
         evidence="nothing needs to be lost",
     ),
     Mutant(
+        name="a truth that dropped records while the operator decided is taken as it was",
+        file="redrepl/plans/epochs/accept_loss.py",
+        old="    if truth.node in fenced and fenced[truth.node].has_stepped_since(truth):\n",
+        new="    if False:\n",
+        killer="tests/unit/test_stepped_since.py::"
+        "test_a_truth_whose_clock_stepped_after_the_operator_was_told_what_it_has_is_looked_at_again",
+        evidence="DID NOT RAISE",
+    ),
+    Mutant(
         name="former members outvote those that replaced them",
         file="redrepl/plans/inspect.py",
         old="    return max(_clusters_of(known), key=lambda cluster: (len(cluster), cluster[0].epoch))[0]\n",

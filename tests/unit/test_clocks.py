@@ -363,6 +363,7 @@ def test_where_the_only_successor_was_ahead_the_operator_can_go_on(nodes: Nodes)
     done = nodes.run(accept_loss(nodes.layout, nodes.first.ids, order, Fresh("inc-new", FRESH)))
     assert done.primary == "b"
     assert nodes.report("b").is_serving
+    assert doubtful_members(nodes.view().topology, look(nodes)) == {}, "nothing that was given up is looked for"
 
 
 def test_where_the_primary_alone_could_take_over_and_was_ahead_the_workers_are_named(nodes: Nodes) -> None:

@@ -6,11 +6,12 @@ import pytest
 
 from redrepl.plans.copies.catch_up import ship_log
 from redrepl.plans.copies.undecided import settle
+from redrepl.plans.epochs.accept_loss import Fresh, accept_loss
 from redrepl.plans.epochs.failover import FailoverOrder, fail_over
 from redrepl.plans.steps import Steps
 from redrepl.values.errors import Unavailable
 from redrepl.values.report import LOG_START, Mark, NodeReport, Position
-from tests.unit.support.in_memory import MAX_AGE_SECONDS, Nodes
+from tests.unit.support.in_memory import FRESH, MAX_AGE_SECONDS, Nodes
 
 TWO_DAYS = 172_800.0
 KEY = b"key"
@@ -81,3 +82,15 @@ def test_a_replica_whose_clock_stepped_while_it_was_set_to_syncing_is_looked_at_
     nodes.meanwhile["change_member"] = lambda: nodes.clocks_ahead.update(b=TWO_DAYS)
     with pytest.raises(Unavailable, match="stepped"):
         nodes.bring_up("b")
+
+
+def test_a_truth_whose_clock_stepped_after_the_operator_was_told_what_it_has_is_looked_at_again(nodes: Nodes) -> None:
+    for node in "bc":
+        nodes.restart(node)
+    order, fresh = FailoverOrder(nodes.at, "a"), Fresh("inc-new", FRESH)
+    nodes.meanwhile["change_member"] = lambda: nodes.clocks_ahead.update(a=TWO_DAYS)
+    with pytest.raises(Unavailable, match="stepped"):
+        nodes.run(accept_loss(nodes.layout, nodes.first.ids, order, fresh))
+    assert not nodes.report("a").is_serving
+    nodes.clocks_ahead.clear()
+    assert nodes.run(accept_loss(nodes.layout, nodes.first.ids, order, fresh)).primary == "a"

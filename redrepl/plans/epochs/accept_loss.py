@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import NamedTuple, TypeAlias
 
 from redrepl.plans.copies.catch_up import forget_cursors
+from redrepl.plans.copies.copying import clock_stepped
 from redrepl.plans.epochs.failover import FailedOver, FailoverOrder, check_failover
 from redrepl.plans.epochs.membership import (
     Tolerances,
@@ -22,6 +23,7 @@ from redrepl.plans.epochs.membership import (
     epoch_fields,
     new_log_fields,
     settled_fields,
+    trusted_fields,
 )
 from redrepl.plans.epochs.soundness import SKIPPED_EPOCHS, newest_epoch, sound_members, successors, why_left
 from redrepl.plans.inspect import VISITOR, newest_topology
@@ -147,6 +149,8 @@ def _fence(
         for node, report in after.items()
         if isinstance(report, NodeReport) and report.run_id == members[node].run_id and report.epoch == epoch
     }
+    if truth.node in fenced and fenced[truth.node].has_stepped_since(truth):
+        raise clock_stepped(truth.node)  # it may have dropped by that what the operator was told it has
     if truth.node not in fenced:
         reason = gathered.failures.get(truth.node, "changed meanwhile, or restarted")
         raise Unavailable(f"node {truth.node!r} could not be taken as the truth", {truth.node: reason})
@@ -156,7 +160,8 @@ def _fence(
 def _install(layout: KeyLayout, topology: Topology, truth: NodeReport, fresh: Fresh, steps: Steps) -> Plan[None]:
     fields = {**epoch_fields(topology, truth.node), **active_fields(topology), "identity": fresh.identities[truth.node]}
     # The members count as known to a majority, so that one that is lost for good can be taken out of two.
-    fields |= settled_fields(topology)
+    # And the operator's word is that this is the truth, whatever it may have dropped while its clock was ahead.
+    fields |= settled_fields(topology) | trusted_fields(truth)
     if truth.has_restarted:
         yield from forget_cursors(ClusterView(topology), truth, steps)
         fields |= {"run_id": truth.run_id, **new_log_fields(truth, fresh.incarnation)}
