@@ -80,7 +80,9 @@ class StampClock:
                 self._take_over()
             if self._hybrid.last_micros - now > self._max_skew_micros:
                 self._hybrid = HybridClock(_new_writer())
-            return self._hybrid.next(now)
+            stamp = self._hybrid.next(now)
+            self._owner = 0
+            return stamp
 
     def observe(self, micros: int) -> None:
         """Take notice of a stamp that a node accepted."""
@@ -92,12 +94,14 @@ class StampClock:
         with self._lock:
             self._owner = get_ident()
             self._hybrid.observe(micros)
+            self._owner = 0
 
     def _is_within(self) -> bool:
         """Whether this thread is in here already: a signal's handler or a finalizer came in between, and writes.
 
-        It must not wait for its own thread, and must not get the stamp that this is about to be given. Where another
-        thread has just come in instead, nothing is lost by taking it for this one.
+        It must not wait for its own thread, and must not get the stamp that this is about to be given. An exception
+        from outside may leave the owner noted; then another thread that has just come in may be taken for this one,
+        which costs a writer of its own and nothing else.
         """
         return self._owner == get_ident() and self._lock.locked()
 

@@ -94,6 +94,15 @@ MUTANTS = (
         evidence="DID NOT RAISE",
     ),
     Mutant(
+        name="who used the clock last takes another thread that uses it for itself",
+        file="redrepl/edges/clock.py",
+        old="            self._owner = 0\n            return stamp\n",
+        new="            return stamp\n",
+        killer="tests/unit/test_interruptions.py::"
+        "test_whoever_finds_the_clock_in_use_by_another_thread_waits_and_stays_the_same_writer",
+        evidence="AssertionError",
+    ),
+    Mutant(
         name="former members outvote those that replaced them",
         file="redrepl/plans/inspect.py",
         old="    return max(_clusters_of(known), key=lambda cluster: (len(cluster), cluster[0].epoch))[0]\n",

@@ -54,6 +54,34 @@ def test_a_handler_that_writes_gets_a_stamp_of_another_writer_and_waits_for_nobo
     assert clock.next() > max(*stamps, physical.given)
 
 
+class _OtherThreadHoldsTheLock:
+    """The clock's lock, that another thread has just taken."""
+
+    def __init__(self, clock: StampClock) -> None:
+        self._clock, self._lock = clock, clock._lock
+        self.waited = False
+
+    def locked(self) -> bool:
+        return True
+
+    def __enter__(self) -> None:
+        self.waited = True
+        self._clock._lock = self._lock
+
+    def __exit__(self, *_: object) -> None:
+        return
+
+
+def test_whoever_finds_the_clock_in_use_by_another_thread_waits_and_stays_the_same_writer() -> None:
+    clock = StampClock(SystemClock(), WRITER)
+    for use in (clock.next, lambda: clock.observe(clock.next().micros + 1)):
+        use()
+        busy = _OtherThreadHoldsTheLock(clock)
+        clock._lock = busy  # type: ignore[assignment]
+        assert clock.next().writer == WRITER
+        assert busy.waited
+
+
 def _driver() -> BlockingDriver:
     return BlockingDriver([], Admission(KeyLayout("shop"), Purpose.SERVE))
 
