@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from redrepl.embedded import EmbeddedCluster, EmbeddedServer, ServerBinary, find_all_binaries, why_clocks_are_fixed
+from tests.support.certificates import Authority, is_openssl_there
 
 ENGINES = ("valkey", "redis")
 NO_ENGINE = "no server program"
@@ -54,3 +55,12 @@ def movable_clocks() -> None:
         pytest.fail(reason)
     if reason is not None:
         pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """A throw-away authority for certificates: skipped where there is no `openssl`, a failure in CI."""
+    reason = "no openssl on the PATH, which makes the certificates"
+    if not is_openssl_there():
+        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+    return Authority(tmp_path_factory.mktemp("certificates"))

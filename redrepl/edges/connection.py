@@ -34,6 +34,13 @@ Owed: TypeAlias = "tuple[Run, Request, float]"
 
 _RECEIVE_BYTES = 65536
 _TURN_BYTES = 1024 * 1024
+_TLS_RECORD_BYTES = 16384
+"""The most that one record of TLS holds.
+
+Python does not let OpenSSL take a part of what it is given: a send that the socket had no room for must be repeated
+with the same bytes, else the connection is lost (BAD_LENGTH). Given one record at a time, that is all it repeats.
+"""
+
 _ROUND_TRIPS = 4.0
 """A node is given so many of its round trips for each answer while a connection is opened (TLS needs up to three)."""
 
@@ -52,8 +59,10 @@ class NodeConnection:
     """
 
     __slots__ = (
+        "_full_bytes",
         "_is_tls",
         "_received",
+        "_repeated_bytes",
         "_sock",
         "client_id",
         "fileno",
@@ -82,12 +91,18 @@ class NodeConnection:
         self.took_at = 0.0
         self._sock = sock
         self._is_tls = isinstance(sock, ssl.SSLSocket)
+        self._full_bytes = _TLS_RECORD_BYTES if self._is_tls else _RECEIVE_BYTES
+        self._repeated_bytes = 0
         self._received = hiredis.Reader()
 
     def send(self, data: bytes) -> None:
         """Send now what the socket takes and keep the rest in `unsent`. Raises OSError when the connection is gone."""
         if self.unsent:
             self.unsent += data
+            return
+        if self._is_tls:
+            self.unsent += data
+            self.flush()
             return
         try:
             sent = self._sock.send(data)
@@ -100,10 +115,21 @@ class NodeConnection:
         """Send on what is still unsent. Raises OSError when the connection is gone."""
         try:
             while self.unsent:
-                sent = self._sock.send(memoryview(self.unsent)[:_RECEIVE_BYTES])
+                if self._is_tls:
+                    sent = self._send_record()
+                else:
+                    sent = self._sock.send(memoryview(self.unsent)[:_RECEIVE_BYTES])
                 del self.unsent[:sent]
         except _WOULD_BLOCK:
             return
+
+    def _send_record(self) -> int:
+        """Send one record of what is unsent, or repeat the one that the socket had no room for; returns its bytes."""
+        size = self._repeated_bytes or min(len(self.unsent), _TLS_RECORD_BYTES)
+        self._repeated_bytes = size
+        sent = self._sock.send(memoryview(self.unsent)[:size])
+        self._repeated_bytes = 0
+        return sent
 
     def flush_backlog(self) -> None:
         """As `flush`, after the socket had taken no more for a while. What it takes now is a sign of life."""
@@ -130,8 +156,10 @@ class NodeConnection:
             while (reply := gets()) is not False:
                 replies.append(reply)
             taken += len(data)
-            # The rest of a flood waits, so that others get their turn. TLS is read dry: what it holds shows nowhere.
-            if (len(data) < _RECEIVE_BYTES or taken >= _TURN_BYTES) and not self._is_tls:
+            # The rest of a flood waits, so that others get their turn.
+            if len(data) < self._full_bytes or taken >= _TURN_BYTES:
+                if self._is_tls and self._sock.pending():  # type: ignore[attr-defined]  # of an SSLSocket
+                    continue  # what TLS has decrypted shows nowhere
                 return replies
 
     def close(self) -> None:

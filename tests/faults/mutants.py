@@ -1592,4 +1592,20 @@ MUTANTS = (
         killer="tests/unit/test_read_one.py::test_a_copy_that_does_not_serve_is_passed_over",
         evidence="ValueError",
     ),
+    Mutant(
+        name="a request that TLS sent in part goes on in smaller pieces",
+        file="redrepl/edges/connection.py",
+        old="        if self._is_tls:\n            self.unsent += data\n",
+        new="        if False:\n            self.unsent += data\n",
+        killer="tests/unit/test_tls_sockets.py::test_a_request_of_any_size_arrives_as_it_is",
+        evidence="BAD_LENGTH",
+    ),
+    Mutant(
+        name="what TLS has decrypted already is left until more comes",
+        file="redrepl/edges/connection.py",
+        old="                if self._is_tls and self._sock.pending():",
+        new="                if False and self._sock.pending():",
+        killer="tests/unit/test_tls_sockets.py::test_answers_that_came_in_one_record_are_all_read",
+        evidence="nothing shows it",
+    ),
 )
