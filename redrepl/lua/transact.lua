@@ -52,7 +52,7 @@ end
 
 local function try(index, operation, stamp, deadline, operand)
   if NEEDS_PAYLOAD[operation] and not is_whole[index] then
-    standing[index] = redis.call('GET', KEYS[index]) or ABSENT
+    standing[index] = standing[index] ~= ABSENT and redis.call('GET', KEYS[index]) or ABSENT
     is_whole[index] = true
   end
   local verdict, detail = carry_out(operation, standing[index], stamp, deadline, operand, now, member.restamp_writer)

@@ -21,6 +21,8 @@ if stored == false then
   stored = ABSENT
 elseif not is_record(stored) then
   return {'foreign', key}
+elseif is_impossible(stored) then
+  stored = ABSENT
 end
 local now, micros = now_micros(), micros_of(stamp)
 if micros > now + member.max_skew then return {'skewed', string.format('%.0f', now)} end

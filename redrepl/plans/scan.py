@@ -16,7 +16,8 @@ def scan_page(
     view: ClusterView, node: str, cursor: bytes, steps: Steps, prefix: bytes = b""
 ) -> Plan[tuple[bytes, list[bytes]]]:
     """One page of names of user keys; a name may come twice over a whole walk. Cursor `0` again: the walk is over."""
-    return parse_page((yield from steps.ask(node, scan_command(view, cursor, prefix), "listing keys")))
+    answer = yield from steps.ask(node, scan_command(view, cursor, prefix), "listing keys")
+    return parse_page(answer, view.layout.data_prefix + prefix)
 
 
 def scan_command(view: ClusterView, cursor: bytes, prefix: bytes = b"", count: int | None = None) -> PlainCommand:
@@ -25,10 +26,10 @@ def scan_command(view: ClusterView, cursor: bytes, prefix: bytes = b"", count: i
     return PlainCommand((b"SCAN", cursor, b"MATCH", pattern, b"COUNT", count or limits.SCAN_KEYS))
 
 
-def parse_page(answer: Answer) -> tuple[bytes, list[bytes]]:
-    """What `scan_page` answers, from the server's answer."""
+def parse_page(answer: Answer, prefix: bytes) -> tuple[bytes, list[bytes]]:
+    """What `scan_page` returns, from the server's answer. Names that were not asked for are left out."""
     following, names = answer
-    return following, list(dict.fromkeys(names))
+    return following, [name for name in dict.fromkeys(names) if name.startswith(prefix)]
 
 
 def read_headers(

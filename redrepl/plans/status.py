@@ -164,7 +164,7 @@ def _estimate(view: ClusterView, report: NodeReport, total: int, steps: Steps) -
     prefix, node, cursor, seen, live = view.layout.data_prefix, report.node, SCAN_START, 0, 0
     while True:
         command = PlainCommand((b"SCAN", cursor, b"COUNT", limits.SCAN_KEYS))
-        cursor, names = parse_page((yield from steps.ask(node, command, "listing keys")))
+        cursor, names = parse_page((yield from steps.ask(node, command, "listing keys")), b"")
         records = [name for name in names if name.startswith(prefix)]
         headers = yield from read_headers(view, node, records, steps)
         seen, live = seen + len(names), live + sum(header_is_live(header, report.now_millis) for header in headers)

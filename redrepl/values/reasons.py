@@ -108,6 +108,26 @@ def is_crash(reason: str) -> bool:
     return REFUSES in reason or LOST in reason
 
 
+_REFUSES_US: Final = (
+    NO_LOGIN,
+    NO_PERMISSION,
+    NO_HANDSHAKE + ":",
+    NOT_TRUSTED,
+    NEEDS_CERTIFICATE,
+    TOO_MANY_CLIENTS,
+    "NOAUTH ",
+    "NOPERM ",
+    "WRONGPASS ",
+)
+
+
+def refuses_us(reason: str) -> bool:
+    """Whether a node that gave no answer for this reason is there and turned this program away: its login, its rights,
+    its certificate, or one client more. Whether it serves others is not known by that.
+    """
+    return any(phrase in reason for phrase in _REFUSES_US)
+
+
 def is_out_of_memory(reason: str) -> bool:
     """Whether a server refused a write because its memory is used up."""
     return reason.startswith("OOM")

@@ -25,7 +25,8 @@ TOMBSTONE = b"d"
 NO_DEADLINE = 0
 _PLAIN = b"0000000000000000|"
 """The end of most headers: no deadline and no causal part."""
-_HEADER = re.compile(rb"[0-9a-f]{22}[vd][0-9a-f]{16}\|")
+_HEADER = re.compile(rb"(?:0[0-9a-f]|1[0-9a-e])[0-9a-f]{20}[vd][0-9a-f]{16}\|")
+"""With a stamp of MAX_MICROS at most."""
 
 
 class Record(NamedTuple):

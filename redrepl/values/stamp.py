@@ -1,11 +1,12 @@
 """Stamps order the versions of a key; the hybrid logical clock hands them out.
 
 A stamp is (microseconds of a hybrid logical clock, writer id). Its text form is 14 and 8 hexadecimal digits, so that
-Lua compares both halves exactly as doubles (14 digits are exact until the year 2255).
+Lua compares both halves exactly as doubles (14 digits are exact until the year 2246).
 """
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from redrepl.values import limits
@@ -39,6 +40,9 @@ class Stamp(NamedTuple):
         return cls(int(digits[:14], 16), int(digits[14:], 16))
 
 
+is_possible = re.compile(rb"(?:0[0-9a-f]|1[0-9a-e])[0-9a-f]{20}").fullmatch
+"""Whether these bytes are a stamp that a record can have: 22 digits, of MAX_MICROS at most."""
+
 NO_STAMP = Stamp(0, 0)
 """Earlier than every stamp that a clock gives: what an absent key counts as."""
 
@@ -70,7 +74,7 @@ class HybridClock:
         last = self.last_micros
         micros = physical_micros if physical_micros > last else last + 1
         if micros > limits.MAX_MICROS:
-            raise ClockSkew(f"the clock reads {micros} microseconds, beyond the year 2255; check this machine's clock")
+            raise ClockSkew(f"the clock reads {micros} microseconds, beyond the year 2246; check this machine's clock")
         self.last_micros = micros
         return Stamp(micros, self.writer)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from redrepl.values.limits import MAX_CLIENT_WRITER
+from redrepl.values.limits import MAX_CLIENT_WRITER, MAX_MICROS
 from redrepl.values.stamp import Stamp
 from tests.scripts.harness import RESTAMP_WRITER, SECOND, Node, deleted, restamped, value
 
@@ -170,8 +170,8 @@ def test_a_restamped_tombstone_stays_a_tombstone(node: Node, script: str) -> Non
     [
         (Stamp(1, 0x7FFFFFFF), Stamp(1, 0x80000001)),
         (Stamp(1, 0x00000009), Stamp(1, 0x0000000A)),
-        (Stamp((1 << 53) - 2, 0xFFFFFFFF), Stamp((1 << 53) - 1, 0)),
-        (Stamp((1 << 53) - 1, 0xFFFFFFFE), Stamp((1 << 53) - 1, 0xFFFFFFFF)),
+        (Stamp(MAX_MICROS - 1, 0xFFFFFFFF), Stamp(MAX_MICROS, 0)),
+        (Stamp(MAX_MICROS, 0xFFFFFFFE), Stamp(MAX_MICROS, 0xFFFFFFFF)),
         (Stamp(0x0FFFFFFFFF, 1), Stamp(0x1000000000, 1)),
     ],
 )
@@ -199,3 +199,27 @@ def test_the_causal_part_and_the_deadline_survive_a_restamp(node: Node) -> None:
     record = value(node.stamp(-2), b"payload", node.millis(60))._replace(causal=b"causal")
     node.write(b"key", record)
     assert node.record(b"key") == restamped(record, standing.stamp)
+
+
+@pytest.mark.parametrize("micros", [(1 << 56) - 1, 1 << 53, (1 << 53) - 1, 0x1F << 48])
+@pytest.mark.parametrize("script", ["write", "write_many", "update", "absorb"])
+def test_an_impossible_stamp_stands_against_nothing(node: Node, micros: int, script: str) -> None:
+    """Beyond 2^53 no number is exact, and no record could ever be later than it."""
+    node.put(b"key", value(Stamp(micros, 9), b"7"))
+    record = value(node.stamp(), b"1")
+    assert node.call("headers", [b"key"], b"7", b"active") == [b"ok", b""]
+    if script == "update":
+        assert node.update(b"key", b"increment", record.stamp, b"1")[0] == b"ok"
+    elif script == "absorb":
+        assert node.absorb({b"key": record}) == [b"ok", 1]
+    else:
+        assert _run(node, script, record.encode()).verdict == "done"
+    assert node.stored(b"key") == record.encode()
+    assert node.log() == [{b"key": record.stamp.encode()}]
+
+
+def test_the_last_possible_stamp_can_be_overwritten_for_ever(node: Node) -> None:
+    node.put(b"key", value(Stamp(MAX_MICROS, 9), b"forged"))
+    found = [_run(node, "write", value(node.stamp(), b"%d" % number).encode()) for number in range(3)]
+    assert len({each.stored[:22] for each in found if each.stored}) == 3
+    assert all(each.stored[39:40] == b"|" for each in found if each.stored)

@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 
-from redrepl.plans.epochs.failover import FailedOver, FailoverOrder, fail_over
+from redrepl.plans.epochs.failover import FailedOver, FailoverOrder, choose, fail_over
 from redrepl.plans.operations.write import WriteOrder, write_one
-from redrepl.values.effects import DeadlinePassed, Event, Exchange, Plan, Reply
+from redrepl.values.effects import DeadlinePassed, Event, Exchange, Failure, Plan, Reply, Request, ScriptCall
 from redrepl.values.errors import RequestError, Unavailable
 from redrepl.values.receipt import Outcome
 from redrepl.values.topology import Mode
 from tests.unit.support.in_memory import Nodes
 from tests.unit.support.interruptions import Died, die, interrupted
+
+CHANGE = "change_member"
 
 
 @pytest.fixture
@@ -247,6 +249,30 @@ def test_a_switchover_needs_the_primary(nodes: Nodes) -> None:
     nodes.down.add("a")
     with pytest.raises(Unavailable, match="use failover"):
         move(nodes, "b", planned=True)
+
+
+def test_a_switchover_that_cannot_fence_the_primary_moves_nobody(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It goes on serving meanwhile, and what it takes would be left behind."""
+    oom, answer = "OOM command not allowed when used memory > 'maxmemory'.", nodes._event
+
+    def refuses(request: Request) -> Event:
+        if request.node == "a" and isinstance(request.command, ScriptCall) and request.command.script == CHANGE:
+            nodes.write("a", b"late", nodes.value(b"acknowledged"))
+            return Failure("a", request.tag, oom, True, nodes.at)
+        return answer(request)
+
+    monkeypatch.setattr(nodes, "_event", refuses)
+    with pytest.raises(Unavailable, match="'a' could not be fenced") as refused:
+        move(nodes, "b", planned=True)
+    assert refused.value.evidence == {"a": oom}
+    assert serving_in(nodes, 1) == {"a", "b", "c"}
+    assert nodes.present("a")[b"late"].payload == b"acknowledged"
+
+
+def test_a_primary_that_changes_after_it_was_fenced_is_not_passed_over(nodes: Nodes) -> None:
+    donors = [nodes.report(node) for node in "bc"]
+    with pytest.raises(Unavailable, match="the present primary could not be fenced"):
+        choose(donors, "a", FailoverOrder(nodes.at, "b", planned=True), {})
 
 
 def test_what_cannot_be_is_refused(nodes: Nodes) -> None:

@@ -64,6 +64,37 @@ def test_the_role_does_not_go_round_where_too_few_take_writes(others: dict[str, 
     assert all(f"{node}: takes no writes: {words}" in verdict.why for node, words in {"a": OOM, **others}.items())
 
 
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "h:1 refused the login: WRONGPASS invalid username-password pair",
+        "h:1 takes no more clients: ERR max number of clients reached",
+        "h:1 does not permit this login what it needs: NOPERM this user has no permissions",
+        "h:1 has a TLS certificate that is not accepted: expired",
+        "h:1 wants a certificate of its clients",
+        "NOAUTH Authentication required.",
+    ],
+)
+def test_one_that_turns_the_monitor_away_is_not_replaced(reason: str) -> None:
+    """Others may be served: they have another login, or were connected before."""
+    suspicion = Suspicion(0.1, 0.7)
+    suspicion.judge(CLUSTER, looks(), 10.0)
+    verdict = suspicion.judge(CLUSTER, looks() | {"a": reason}, 60.0)
+    assert (verdict.is_due, verdict.is_proved, verdict.blocked) == (False, False, "turned away: a")
+    assert "turns this monitor away" in verdict.why
+    gone = suspicion.judge(CLUSTER, looks() | {"a": "h:1 refuses connections: no server runs there"}, 60.1)
+    assert (gone.is_due, gone.is_proved) == (True, True)
+
+
+def test_a_change_of_epoch_is_ended_although_the_primary_turns_the_monitor_away() -> None:
+    suspicion = Suspicion(0.1, 0.7)
+    reason = "h:1 takes no more clients: ERR max number of clients reached"
+    found = looks() | {"a": reason}
+    found |= {node: report(node, epoch="8", state="fenced", lineage="7", era="7") for node in "bc"}
+    assert not suspicion.judge(CLUSTER, found, 10.0).is_due
+    assert suspicion.judge(CLUSTER, found, 11.1).is_due
+
+
 def test_a_primary_that_crashed_is_replaced_although_the_others_are_full() -> None:
     suspicion = Suspicion(0.1, 0.7)
     suspicion.judge(CLUSTER, looks(b=OOM, c=OOM), 10.0)

@@ -27,7 +27,8 @@ local function read_standing(first)
         if header ~= sound then
           if not is_record(record) then return nil, KEYS[place] end
           -- A causal part could be cut off in one record and whole in the next.
-          sound = sub(header, 36, 39) == NO_CAUSAL_PART and header or nil
+          sound = sub(header, 36, 39) == NO_CAUSAL_PART and not is_impossible(header) and header or nil
+          if not sound and is_impossible(header) then header = ABSENT end
         end
         headers[place - first + 1] = header
         has_large = has_large or #record > LARGE

@@ -27,6 +27,13 @@ local function is_record(stored)
   return string.sub(stored, 36, 39) == NO_CAUSAL_PART or #stored >= whole_header_bytes(stored)
 end
 
+-- Whether a stamp is beyond any that a clock gives or a primary makes (MAX_MICROS in values/limits.py): somebody
+-- else wrote it, and what is later could not be told exactly. A record that has it counts as nothing.
+local function is_impossible(stamp)
+  local first = string.byte(stamp, 1)
+  return first > 49 or (first == 49 and string.byte(stamp, 2) == 102)
+end
+
 -- The header of the record under a key, ABSENT where nothing stands, nil where redrepl did not write what stands.
 local function peek(key)
   local stored = redis.pcall('GETRANGE', key, '0', '39')
@@ -36,6 +43,7 @@ local function peek(key)
     return ABSENT
   end
   if type(stored) ~= 'string' or not is_header(stored) then return nil end
+  if is_impossible(stored) then return ABSENT end
   if string.sub(stored, 36, 39) == NO_CAUSAL_PART then return stored end
   if redis.call('STRLEN', key) < whole_header_bytes(stored) then return nil end
   return stored

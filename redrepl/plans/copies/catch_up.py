@@ -17,7 +17,7 @@ from redrepl.plans.view import ON_ACTIVE, ClusterView, check_admitted
 from redrepl.values.effects import Answer, Plan, Progress, ScriptCall
 from redrepl.values.errors import Unavailable
 from redrepl.values.report import LOG_START, Mark, NodeReport, Position
-from redrepl.values.stamp import Stamp
+from redrepl.values.stamp import Stamp, is_possible
 
 PAGE_CHANGES = 1000
 """Changes to read from a log at a time. An entry of a batch holds many, so the number of entries follows."""
@@ -49,10 +49,13 @@ class Page(NamedTuple):
 def read_page(view: ClusterView, node: str, after: Position, count: int, steps: Steps) -> Plan[Page]:
     """The next entries of a node's log. Raises Unavailable where it was cut beyond the place meanwhile."""
     content = yield from steps.ask(node, _page_call(view, after, count), "reading the change log")
-    return _page_of(content, after, node)
+    return _page_of(content, after, node, view.layout.data_prefix)
 
 
-def _page_of(content: Answer, after: Position, node: str) -> Page:
+def _page_of(content: Answer, after: Position, node: str, prefix: bytes) -> Page:
+    """What a log tells of users' keys. What else it names, or with which stamps, no script of ours wrote: to copy that
+    would carry it to other programs' keys, and to the bookkeeping of other nodes.
+    """
     if content[0] == b"cut":
         reason = f"cut up to {content[1].decode()}, and {after.id} was reached"
         raise Unavailable("the change log was cut while it was read; a full sync is needed", {node: reason})
@@ -63,6 +66,8 @@ def _page_of(content: Answer, after: Position, node: str) -> Page:
         # Of one length and case, they compare as the stamps do.
         if stamp > stamps.get(name, b""):
             stamps[name] = stamp
+    if not all(map(is_possible, stamps.values())) or not all(name.startswith(prefix) for name in stamps):
+        stamps = {name: stamp for name, stamp in stamps.items() if name.startswith(prefix) and is_possible(stamp)}
     end = Position(entries[-1][0].decode(), after.entries + len(entries)) if entries else after
     return Page(stamps, entries, end)
 
@@ -110,7 +115,8 @@ def ship_log(
     confirming = _Confirming(view, source.node, target, copier.lanes, start.position)
     position, coming = start.position, _ask_for_page(view, copier, start.position, FIRST_PAGE_ENTRIES)
     while True:
-        page = _page_of((yield from copier.lanes.answer(coming)), position, source.node)
+        content = yield from copier.lanes.answer(coming)
+        page = _page_of(content, position, source.node, view.layout.data_prefix)
         position = page.end
         finished = not page.entries or position.entries >= source.log.added
         is_last = finished or steps.at >= stop_at

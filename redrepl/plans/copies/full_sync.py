@@ -152,7 +152,7 @@ class _Walking:
         lanes, source = self.copier.lanes, self._source.node
         coming = lanes.start(source, self._scan(self._walk.cursor.encode()), "listing keys")
         while True:
-            following, names = parse_page((yield from lanes.answer(coming)))
+            following, names = parse_page((yield from lanes.answer(coming)), self._view.layout.data_prefix)
             is_last = following == SCAN_START
             is_pausing = is_last or self._is_due()
             if not is_pausing:
@@ -175,7 +175,8 @@ class _Walking:
         """Settle what the target has and the source does not. False: stopped before that."""
         while True:
             command = self._scan(self._walk.cursor.encode())
-            following, names = parse_page((yield from self._steps.ask(self._target.node, command, "listing keys")))
+            answer = yield from self._steps.ask(self._target.node, command, "listing keys")
+            following, names = parse_page(answer, self._view.layout.data_prefix)
             headers = yield from read_headers(self._view, self._target.node, names, self._steps)
             pairs = zip(names, headers, strict=True)
             yield from self._settle({n: stamp_in(header) for n, header in pairs if header not in (b"", FOREIGN)})

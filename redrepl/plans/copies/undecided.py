@@ -60,6 +60,8 @@ def settle(
     on_replica = yield from read_headers(view, replica, ahead, steps)
     now_micros = yield from read_clock(primary, steps)
     oldest_open = now_micros - max_age_micros(primary)
+    # Further ahead no node takes a client's stamp: somebody else wrote it, and nothing is under way that has it.
+    newest_open = now_micros + max_age_micros(primary) + int(primary.max_skew_seconds * 1e6)
     young: dict[bytes, Stamp] = {}
     replaced = 0
     for name, header in zip(ahead, on_replica, strict=True):
@@ -69,7 +71,7 @@ def settle(
             continue
         if not on_primary[name] and _is_purged(header, primary):
             yield from _purge(view, primary, replica, name, header, steps)
-        elif why == UNDECIDED and stamp_in(header).micros >= oldest_open:
+        elif why == UNDECIDED and oldest_open <= stamp_in(header).micros <= newest_open:
             young[name] = stamps[name]
         else:
             replaced += yield from replace_record(view, primary, replica, name, stamp_in(header), steps, why)

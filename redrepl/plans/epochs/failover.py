@@ -25,6 +25,7 @@ from redrepl.plans.epochs.clocks import check_trusted, doubtful_members, kept_do
 from redrepl.plans.epochs.membership import active_fields, change_call, epoch_fields, settled_fields
 from redrepl.plans.epochs.soundness import donors_among, majority_of, newest_epoch, sound_members, way_out, why_left
 from redrepl.plans.inspect import VISITOR, newest_topology
+from redrepl.plans.scatter import Gathered
 from redrepl.plans.side_by_side import side_by_side, steps_beside
 from redrepl.plans.steps import Steps
 from redrepl.plans.strangers import found_instead, no_member_error, why_gone
@@ -92,7 +93,8 @@ def fail_over(layout: KeyLayout, nodes: tuple[str, ...], order: FailoverOrder) -
     check_enough(topology, sound, reports, order)
     doubtful = doubtful_members(topology, reports, order.own_ahead)
     epoch = newest_epoch(reports) + 1
-    fenced = yield from _fence(layout, topology, sound, doubtful, epoch, steps)
+    must = topology.decider if order.planned else None
+    fenced = yield from _fence(layout, topology, sound, doubtful, epoch, steps, must)
     fenced = [replace(report, refusal=_refusal_of(report.node, sound)) for report in fenced]
     lineage = max(report.lineage for report in fenced)
     donors = donors_among(fenced)
@@ -164,17 +166,24 @@ def _fence(
     doubtful: Mapping[str, str],
     epoch: int,
     steps: Steps,
+    must: str | None,
 ) -> Plan[list[NodeReport]]:
-    """Move members to the new epoch, in which they serve nobody yet; answers their reports after that.
+    """Move members to the new epoch, in which they serve nobody yet; returns their reports after that.
 
     They learn among which members they are counted, and none may know of a change of these meanwhile. Who may have
-    dropped records by a wrong clock keeps that word until it has been compared with the others.
+    dropped records by a wrong clock keeps that word until it has been compared with the others. ``must``: the member
+    without which nothing is done; it is moved first, alone, so that the others go on serving where it cannot be.
     """
     fields = {"epoch": str(epoch), "state": "fenced"}
     calls = {}
     for report in members:
         calls[report.node] = change_call(report, layout, fields | kept_doubt(report, doubtful), topology)
-    gathered = yield from steps.gather(calls)
+    first = Gathered({}, {}, steps.at)
+    if must is not None:
+        first = yield from steps.gather({must: calls.pop(must)})
+        _check_fenced(first, must)
+    rest = yield from steps.gather(calls)
+    gathered = Gathered(first.answers | rest.answers, rest.failures, rest.at)
     won = tuple(node for node, answer in gathered.answers.items() if answer == 1)
     reports = yield from steps.inspect(layout, won, known=topology)
     run_ids = {report.node: report.run_id for report in members}
@@ -193,6 +202,14 @@ def _fence(
     return fenced
 
 
+def _check_fenced(gathered: Gathered, primary: str) -> None:
+    """Raise Unavailable unless the present primary was moved: what it takes meanwhile would be left behind."""
+    if gathered.answers.get(primary) != 1:
+        why = gathered.failures.get(primary) or found_instead(gathered.answers.get(primary))
+        text = f"the present primary {primary!r} could not be fenced, and the role was not moved; try again"
+        raise Unavailable(text, {primary: why})
+
+
 def choose(
     donors: Sequence[NodeReport], previous: str, order: FailoverOrder, doubtful: Mapping[str, str]
 ) -> NodeReport:
@@ -203,6 +220,8 @@ def choose(
     """
     check_trusted(doubtful, donors, order.to)
     by_name = {report.node: report for report in donors}
+    if order.planned and previous not in by_name:
+        raise Unavailable("the present primary could not be fenced", {previous: "changed meanwhile"})
     if order.to is not None:
         if order.to not in by_name:
             raise Unavailable(
@@ -211,8 +230,6 @@ def choose(
             )
         return by_name[order.to]
     donors = [report for report in donors if report.node not in doubtful]
-    if order.planned and previous not in by_name:
-        raise Unavailable("the present primary could not be fenced", {previous: "changed meanwhile"})
 
     def seen(report: NodeReport) -> tuple[bool, bool, tuple[int, int], int]:
         mark = report.marks.get(previous)

@@ -12,7 +12,7 @@ from redrepl.plans.epochs.takeover import cause_of, takeover_of, what_comes_next
 from redrepl.plans.lookout import Silence
 from redrepl.plans.strangers import describe_stranger
 from redrepl.values import limits
-from redrepl.values.reasons import LOST, is_crash
+from redrepl.values.reasons import LOST, is_crash, refuses_us
 from redrepl.values.report import NodeReport
 from redrepl.values.topology import Topology
 
@@ -21,6 +21,8 @@ UNFINISHED_SECONDS = 1.0
 
 CHANGE_ROUND_TRIPS = 10.0
 """Where the members are far, a change of epoch takes about so many of their round trips."""
+
+TURNS_AWAY = "turns this monitor away"
 
 _OPENING_ROUND_TRIPS = 3.0
 """For a connection to be opened anew, and a question on it."""
@@ -49,7 +51,8 @@ class Suspicion:
     A crash shows at once and for certain (nothing listens at the address); silence may also be a long command. A slow
     answer is an answer: a node that is far gets its usual round trip besides. One that answers and takes no writes is
     away for its clients, but it may be over in a moment; and where too few others take any, the role stays, because it
-    would only go round. Times are in seconds, by the caller's clock. Without ``replaces`` a primary is never replaced,
+    would only go round. One that refuses this program alone (its login, its certificate, one client more) is not
+    replaced for that. Times are in seconds, by the caller's clock. Without ``replaces`` a primary is never replaced,
     and only changes of epoch that were left unfinished are due.
     """
 
@@ -100,6 +103,11 @@ class Suspicion:
             self._well_at = max(self._well_at, silence.since)
             why = f"a change of epoch was left unfinished on {', '.join(left)}" if left else ""
             return Verdict(is_left_alone, why, away)
+        if isinstance(report, str) and refuses_us(report):
+            # Who has another login, or was connected before, may be served: that is no reason to replace it. A change
+            # of epoch that was left unfinished is ended all the same.
+            text = f"primary {primary!r} {TURNS_AWAY}, which does not tell whether it serves others: {report}"
+            return Verdict(is_left_alone, text, away, False, "" if is_left_alone else f"turned away: {primary}")
         why, patience, is_proved = self._fault(primary, report, reports)
         if primary in doubtful:
             why, patience = f"primary {primary!r}: {doubtful[primary]}", self._crash_seconds

@@ -1,0 +1,90 @@
+"""One node that lies: what it names, and the stamps that it has, reach no other node."""
+
+from __future__ import annotations
+
+import pytest
+
+from redrepl.plans.epochs.failover import FailoverOrder, fail_over
+from redrepl.values.effects import Answer, Command, PlainCommand
+from redrepl.values.record import value_record
+from redrepl.values.stamp import Stamp
+from tests.unit.support.in_memory import Nodes
+
+ELSEWHERE = (b"other-app:session", b"shop:m:sweep", b"shop:m:cursors", b"redrepl:x", b"sho", b"shop:k")
+LAST = (1 << 56) - 1
+
+
+@pytest.fixture
+def nodes() -> Nodes:
+    """A primary a and replicas b and c, all of which hold one key."""
+    cluster = Nodes(3)
+    cluster.write("abc", b"key", cluster.value(b"first"))
+    for node in "abcabc":
+        cluster.bring_up(node)
+    return cluster
+
+
+def named(nodes: Nodes, node: str, *names: bytes) -> None:
+    """Have a node's log name these, as if something had been written there."""
+    stamp = nodes.value(b"").stamp.encode()
+    for name in names:
+        nodes.client(node).execute_command("XADD", nodes.layout.log, "*", name, stamp)
+
+
+def keys_of(nodes: Nodes, node: str) -> set[bytes]:
+    return set(nodes.client(node).execute_command("KEYS", "*"))
+
+
+def test_a_catch_up_copies_users_keys_alone(nodes: Nodes) -> None:
+    before = keys_of(nodes, "b")
+    named(nodes, "a", *ELSEWHERE)
+    nodes.write("a", b"sound", nodes.value(b"1"))
+    nodes.bring_up("b")
+    assert keys_of(nodes, "b") - before == {nodes.layout.data(b"sound")}
+    assert nodes.report("a").lag_of("b") == 0
+
+
+def test_a_failover_copies_users_keys_alone(nodes: Nodes) -> None:
+    before = keys_of(nodes, "b")
+    nodes.client("b").execute_command("SET", b"other-app:session", b"41")
+    named(nodes, "c", *ELSEWHERE)
+    nodes.down.add("a")
+    nodes.run(fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at, "b", frozenset("a"))))
+    assert nodes.client("b").execute_command("GET", b"other-app:session") == b"41"
+    new = keys_of(nodes, "b") - before
+    assert new <= {b"other-app:session", nodes.layout.checkpoints, nodes.layout.probe}
+
+
+def test_a_walk_copies_users_keys_alone(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server may list names that nobody asked for."""
+    before, send = keys_of(nodes, "b"), nodes.send
+
+    def lies(node: str, command: Command) -> Answer:
+        answer = send(node, command)
+        if node == "a" and isinstance(command, PlainCommand) and command.arguments[0] == b"SCAN":
+            answer = [answer[0], [*answer[1], *ELSEWHERE]]
+        return answer
+
+    nodes.client("a").execute_command("SET", b"other-app:session", nodes.value(b"planted").encode())
+    monkeypatch.setattr(nodes, "send", lies)
+    nodes.bring_up("b", exactly=True)
+    assert keys_of(nodes, "b") == before
+
+
+@pytest.mark.parametrize("micros", [LAST, 1 << 53, (1 << 53) - 1, 0x1F << 48])
+def test_an_impossible_stamp_reaches_no_other_node(nodes: Nodes, micros: int) -> None:
+    nodes.put("c", b"key", value_record(Stamp(micros, 9), b"forged"))
+    nodes.put("a", b"other", value_record(Stamp(micros, 9), b"forged"))
+    for node in "bcabc":
+        nodes.bring_up(node)
+    nodes.down.add("a")
+    nodes.run(fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at, "b", frozenset("a"))))
+    assert {key: record.payload for key, record in nodes.contents("b").items()} == {b"key": b"first"}
+
+
+def test_a_stamp_that_no_client_can_have_had_is_replaced_at_once(nodes: Nodes) -> None:
+    """One a year ahead would be too young to be judged for a year."""
+    nodes.put("c", b"key", nodes.value(b"forged", seconds_ago=-365 * 86400))
+    nodes.bring_up("a")
+    nodes.bring_up("c")
+    assert nodes.contents("c")[b"key"].payload == b"first"
