@@ -26,8 +26,8 @@ MAX_NAME_CHARACTERS: Final = 64
 """Cluster names and node ids stand in job ids and in key names."""
 
 MAX_MICROS: Final = (0x1F << 48) - 1
-"""Largest clock reading (the year 2246). Lua's doubles are exact up to 2^53, and restamping must not come there. A record
-with a later stamp is none of ours: it is never copied, and counts as nothing where it is overwritten."""
+"""Largest clock reading (the year 2246): Lua's doubles are exact up to 2^53, and restamping must not come there.
+A record with a later stamp is none of ours: it is never copied, and counts as nothing where it is overwritten."""
 
 MAX_CLIENT_WRITER: Final = (1 << 31) - 1
 """Writer ids of clients have the top bit clear; ids with which a primary restamps have it set."""
