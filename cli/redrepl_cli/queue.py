@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from redrepl import Configuration
 from redrepl.edges.endpoint import address, split_url
-from redrepl.edges.wake_ups import open_queue
+from redrepl.edges.job_queue import JobQueue, State
+from redrepl.edges.queue_connection import queue_connection
 from redrepl.values.jobs import BRING_UP, SWEEP, default_queue
-
-if TYPE_CHECKING:
-    from rq import Queue
-    from rq.job import Job
 
 NO_QUEUE = "no queue_url is configured: the workers' tick does it all"
 
@@ -60,18 +56,15 @@ def queue_statistics(configuration: Configuration) -> QueueStatistics:
     """The counts. Never raises: a queue that is away is no reason to hide how the nodes are."""
     if configuration.queue_url is None:
         return QueueStatistics(error=NO_QUEUE)
-    from rq import Worker
-    from rq.registry import FailedJobRegistry
-
     try:
         queues = _queues(configuration)
-        # Entries of workers that died stay in RQ's set; only those whose own key still stands are alive.
-        workers = Worker.all(queue=queues[0], serializer=queues[0].serializer)
+        connection = queues[0].connection
         # It finds nothing to do, and is refused where a job would be.
-        queues[0].connection.set(f"redrepl:probe:{secrets.token_hex(8)}", "", xx=True)
-        failed = sum(FailedJobRegistry(queue=queue).count for queue in queues)
-        return QueueStatistics(sum(queue.count for queue in queues), failed, len(workers))
-    except Exception as error:  # redis-py, RQ and the address each have their own
+        connection.set(f"redrepl:probe:{secrets.token_hex(8)}", "", xx=True)
+        pending = sum(connection.llen(queue.list_key) for queue in queues)
+        failed = sum(connection.zcard(queue.key_of("failed")) for queue in queues)
+        return QueueStatistics(pending, failed, queues[0].workers())
+    except Exception as error:  # redis-py and the address each have their own
         where = address(split_url("queue", configuration.queue_url))
         return QueueStatistics(error=f"{where}: {error}")
 
@@ -79,45 +72,18 @@ def queue_statistics(configuration: Configuration) -> QueueStatistics:
 def cluster_jobs(configuration: Configuration, failed_only: bool) -> list[QueuedJob]:
     """This cluster's jobs. Raises redis errors where the queue does not answer."""
     found = []
+    states: tuple[State, ...] = ("failed",) if failed_only else ("started", "queued", "failed")
     for queue in _queues(configuration):
-        for state, ids in _ids_by_state(queue, failed_only):
-            found += [_described(job, state) for job in _ours(queue, ids, configuration.cluster)]
+        for state in states:
+            for job_id, job, enqueued_at in queue.jobs(configuration.cluster, state):
+                error = queue.failure(job_id) if state == "failed" else None
+                found.append(QueuedJob(job_id, _WORK[job.function], job.node, state, enqueued_at, error))
     return found
 
 
-def _queues(configuration: Configuration) -> list[Queue]:
+def _queues(configuration: Configuration) -> list[JobQueue]:
     """The configured queue, and the one by the cluster's name, to which other clusters' workers hand on."""
     assert configuration.queue_url is not None
+    connection = queue_connection(configuration.queue_url)
     names = dict.fromkeys((configuration.queue, default_queue(configuration.cluster)))
-    return [open_queue(configuration.queue_url, name) for name in names]
-
-
-def _ids_by_state(queue: Queue, failed_only: bool) -> Iterable[tuple[str, list[str]]]:
-    from rq.registry import FailedJobRegistry, StartedJobRegistry
-
-    if not failed_only:
-        # RQ's own clean-up would move jobs about; looking changes nothing.
-        yield "started", StartedJobRegistry(queue=queue).get_job_ids(cleanup=False)
-        yield "queued", queue.get_job_ids()
-    yield "failed", FailedJobRegistry(queue=queue).get_job_ids(cleanup=False)
-
-
-def _ours(queue: Queue, ids: list[str], cluster: str) -> list[Job]:
-    from rq.job import Job
-
-    fetched = Job.fetch_many(ids, connection=queue.connection, serializer=queue.serializer)
-    return [job for job in fetched if job is not None and job.func_name in _WORK and job.args[0] == cluster]
-
-
-def _described(job: Job, state: str) -> QueuedJob:
-    enqueued_at = job.enqueued_at.isoformat() if job.enqueued_at else None
-    node = str(job.args[1]) if job.func_name == BRING_UP else None
-    error = _error_tail(job) if state == "failed" else None
-    return QueuedJob(job.id, _WORK[str(job.func_name)], node, state, enqueued_at, error)
-
-
-def _error_tail(job: Job) -> str | None:
-    result = job.latest_result()
-    text = (result.exc_string if result is not None else None) or ""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else None
+    return [JobQueue(connection, name) for name in names]

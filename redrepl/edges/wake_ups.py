@@ -13,12 +13,14 @@ import time
 import weakref
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from redrepl.edges.endpoint import address, connection_options, split_url
+from redrepl.edges.endpoint import address, split_url
 from redrepl.edges.forking import renew_after_fork
+from redrepl.edges.job_queue import FAILURE_SECONDS, RUNNING_SECONDS
+from redrepl.edges.queue_connection import queue_connection
 from redrepl.edges.threads import check_threads
-from redrepl.values.jobs import BRING_UP, SLOTS, SWEEP, default_queue, job_id, sweep_job_id
+from redrepl.values.jobs import Job
 
 if TYPE_CHECKING:
     from rq import Queue
@@ -26,13 +28,9 @@ if TYPE_CHECKING:
 PAUSE_SECONDS = 0.05
 """Hints for a node closer together than this are one hint."""
 
-JOB_TIMEOUT_SECONDS = 120
-"""A job stops by itself well before: see redrepl_workers.jobs."""
+WAITING_SECONDS = 600
+"""A hint that no worker took for so long is forgotten, and its id may be used again."""
 
-FAILURE_TTL_SECONDS = 60
-"""A failed job's hash blocks its id; the next tick tries again anyway."""
-
-_QUEUE_TIMEOUT_SECONDS = 2.0
 _CLOSE_SECONDS = 1.0
 _log = logging.getLogger("redrepl")
 _all: weakref.WeakSet[QueueWakeUps] = weakref.WeakSet()
@@ -84,8 +82,7 @@ class QueueWakeUps:
         self.finish()
         queue, self._queue = self._queue, None
         if queue is not None:
-            with suppress(Exception):  # it may be away
-                queue.connection.connection_pool.disconnect()
+            close_queue(queue)
 
     def finish(self) -> None:
         """Give what is still wanted a moment to leave.
@@ -147,19 +144,6 @@ def _finish_all() -> None:
         wake_ups.finish()
 
 
-def queue_connection(queue_url: str, socket_timeout: float | None = _QUEUE_TIMEOUT_SECONDS) -> Any:
-    """A redis-py client of its own for RQ, which changes the time-outs of what it is given."""
-    from redis import ConnectionPool, Redis
-    from redis.backoff import NoBackoff
-    from redis.retry import Retry
-
-    connection_class, options = connection_options(split_url("queue", queue_url))
-    options.update(
-        socket_timeout=socket_timeout, socket_connect_timeout=_QUEUE_TIMEOUT_SECONDS, retry=Retry(NoBackoff(), 0)
-    )
-    return Redis(connection_pool=ConnectionPool(connection_class=connection_class, **options))
-
-
 def open_queue(queue_url: str, queue: str) -> Queue:
     """The RQ queue of a cluster, with the JSON serializer."""
     from rq import Queue
@@ -168,52 +152,45 @@ def open_queue(queue_url: str, queue: str) -> Queue:
     return Queue(queue, connection=queue_connection(queue_url), serializer=JSONSerializer)
 
 
+def close_queue(queue: Queue) -> None:
+    """Let go of a queue. RQ notes every connection that enqueued for ever, with what it opened."""
+    from rq import scripts
+
+    with suppress(Exception):  # it may be away
+        getattr(scripts, "_registered_scripts", {}).pop(queue.connection, None)
+        queue.connection.connection_pool.disconnect()
+
+
 def enqueue_bring_up(queue: Queue, cluster: str, node: str) -> bool:
     """Queue a wake-up unless one waits already; answers whether one was added.
 
     RQ takes an id as used while the job waits or runs, so two ids take turns.
     """
-    ids = [job_id(cluster, node, slot) for slot in range(SLOTS)]
-    return any(_enqueue(queue, BRING_UP, (cluster, node), unused, f"bring up {node} of {cluster}") for unused in ids)
+    return _enqueue(queue, Job(cluster, node))
 
 
-def enqueue_sweep(queue: Queue, cluster: str, slot: int = 0) -> bool:
+def enqueue_sweep(queue: Queue, cluster: str) -> bool:
     """Queue a part of the sweep unless one waits or runs already; answers whether one was added."""
-    return _enqueue(queue, SWEEP, (cluster,), sweep_job_id(cluster, slot), f"sweep {cluster}")
+    return _enqueue(queue, Job(cluster, None))
 
 
-def hand_on(connection: Any, origin: str, cluster: str, node: str | None) -> str | None:
-    """Pass a job of another cluster, which runs here by mistake, to the queue that its workers listen to.
-
-    node: whom it is to bring up, None for a sweep. Answers the queue's name, or None where the job came from there: it
-    is dropped then, so that it does not go round. That loses a hint, and the ticks of its workers need none.
-    """
-    from rq import Queue
-    from rq.serializers import JSONSerializer
-
-    name = default_queue(cluster)
-    if name == origin:
-        return None
-    queue = Queue(name, connection=connection, serializer=JSONSerializer)
-    if node is None:
-        enqueue_sweep(queue, cluster, slot=1)
-    else:
-        enqueue_bring_up(queue, cluster, node)
-    return name
+def _enqueue(queue: Queue, job: Job) -> bool:
+    return any(_enqueue_as(queue, job, unused) for unused in job.ids)
 
 
-def _enqueue(queue: Queue, function: str, arguments: tuple[str, ...], unused: str, description: str) -> bool:
+def _enqueue_as(queue: Queue, job: Job, unused: str) -> bool:
     from rq.exceptions import DuplicateJobError
 
     try:
         queue.enqueue_call(
-            function,
-            args=arguments,
-            timeout=JOB_TIMEOUT_SECONDS,
+            job.function,
+            args=job.arguments,
+            timeout=RUNNING_SECONDS,
             result_ttl=0,
-            failure_ttl=FAILURE_TTL_SECONDS,
+            failure_ttl=FAILURE_SECONDS,
+            ttl=WAITING_SECONDS,
             job_id=unused,
-            description=description,
+            description=job.description,
             unique=True,
         )
     except DuplicateJobError:

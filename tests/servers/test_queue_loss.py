@@ -16,15 +16,15 @@ DELETED = 3
 
 _SIGNAL_WHILE_REGISTERING = """
 import signal
-from redrepl_workers.worker import RedreplWorker
+from redrepl_workers.registration import Registration
 
-register = RedreplWorker.register_birth
+announce = Registration.announce
 
-def register_and_signal(worker):
-    register(worker)
+def announce_and_signal(registration):
+    announce(registration)
     signal.raise_signal(signal.SIGINT)
 
-RedreplWorker.register_birth = register_and_signal
+Registration.announce = announce_and_signal
 """
 
 

@@ -15,8 +15,8 @@ from redrepl.edges.wake_ups import enqueue_bring_up, enqueue_sweep, open_queue
 from redrepl.embedded import EmbeddedServer, ServerBinary
 from redrepl.values.jobs import default_queue
 from redrepl_workers.monitor import Monitor
+from redrepl_workers.queue_worker import free_name
 from redrepl_workers.tick import Ticker
-from redrepl_workers.worker import _free_name
 from tests.servers.conftest import MakeCluster
 from tests.servers.support.cluster import Cluster
 from tests.support.clients import connect
@@ -257,12 +257,14 @@ def test_a_name_that_a_killed_worker_left_behind_keeps_none_from_working(make_cl
     assert cluster.queue is not None
     with connect(cluster.queue) as client:
         client.hset("rq:worker:w1", "birth", "2026-01-01")
-        other = _free_name(cluster.configuration(), "w1")
+        other = free_name(client, "w1")
         assert other is not None
         assert other.startswith("w1-")
         client.hset("rq:worker:w1", "death", "2026-01-02")
-    assert _free_name(cluster.configuration(), "w1") == "w1"
-    assert _free_name(cluster.configuration(), None) is None
+        assert free_name(client, "w1") == "w1"
+        assert free_name(client, None) is None
+        client.set("rq:worker:w2", "of another kind")
+        assert (free_name(client, "w2") or "").startswith("w2-")
 
 
 def test_no_member_is_told_with_what_to_do(cluster: Cluster) -> None:

@@ -36,14 +36,8 @@ class WorkerContext:
 _current: WorkerContext | None = None
 
 
-def set_context(context: WorkerContext | None) -> None:
-    """What jobs of this process use from now on."""
-    global _current
-    _current = context
-
-
 def context_for(cluster: str) -> WorkerContext | None:
-    """The context of this process; under a plain `rq worker`, one made from REDREPL_CONFIG.
+    """The context of a plain worker of RQ's, made from REDREPL_CONFIG.
 
     None where the job is for another cluster than this process is configured for. Raises ConfigError.
     """

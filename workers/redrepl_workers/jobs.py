@@ -1,4 +1,7 @@
-"""The jobs of redrepl. Their dotted paths are part of the wire format (`redrepl.values.jobs`)."""
+"""The jobs of redrepl. Their dotted paths are part of the wire format (`redrepl.values.jobs`).
+
+A redrepl worker calls what is with a lease; `bring_up` and `sweep` are what a plain worker of RQ finds by their paths.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,13 @@ import time
 from typing import Any
 
 from redrepl.edges.configuration import REPAIR
-from redrepl.edges.wake_ups import hand_on
 from redrepl.plans.copies.anti_entropy import Swept
 from redrepl.plans.copies.bring_up import BroughtUp
 from redrepl.values.effects import Progress
 from redrepl.values.errors import RedreplError
 from redrepl_workers.context import WorkerContext, context_for
 from redrepl_workers.lease import LEASE_SECONDS, Lease, lease
-from redrepl_workers.troubles import Troubles, without_numbers
+from redrepl_workers.troubles import without_numbers
 
 RENEW_SECONDS = LEASE_SECONDS / 3
 
@@ -25,7 +27,6 @@ SHOWN_MISMATCHES = 10
 """Keys that differ are named in the log one by one, up to so many of one part."""
 
 _log = logging.getLogger("redrepl.worker")
-_foreign = Troubles(_log)
 
 
 class Stopping(Exception):
@@ -39,7 +40,7 @@ def bring_up(cluster: str, node: str) -> str:
     """
     context = context_for(cluster)
     if context is None:
-        return _hand_on(cluster, node)
+        return f"bring up {node} of cluster {cluster!r}: not the cluster of this process"
     return bring_up_with_lease(context, _queue_connection(), node)
 
 
@@ -63,7 +64,7 @@ def sweep(cluster: str) -> str:
     """Do a part of the sweep over all keys of all copies; answers in words what was found."""
     context = context_for(cluster)
     if context is None:
-        return _hand_on(cluster, None)
+        return f"sweep of cluster {cluster!r}: not the cluster of this process"
     return sweep_with_lease(context, _queue_connection())
 
 
@@ -99,24 +100,6 @@ def _sweep_report(swept: Swept, repairs: bool) -> str:
 def _upkeep_of(node: str) -> str:
     """The subject of troubles in bringing it up."""
     return f"upkeep of {node}"
-
-
-def _hand_on(cluster: str, node: str | None) -> str:
-    """Two clusters share a queue, and this worker got a job that is not its own's: pass it on, and say so once."""
-    from rq import get_current_job
-
-    job, work = get_current_job(), "sweep" if node is None else f"bring up {node}"
-    if job is None:
-        return f"{work} of cluster {cluster!r}: not the cluster of this process"
-    name = hand_on(job.connection, job.origin, cluster, node)
-    done = "left to the ticks of its own workers" if name is None else f"handed on to queue {name!r}"
-    _foreign.note(
-        cluster,
-        done,
-        f"queue {job.origin!r} holds jobs of cluster {cluster!r}, which this worker does not serve; {done}. Give each "
-        "cluster a queue of its own: leave `queue` out of both configurations",
-    )
-    return f"{work} of cluster {cluster!r}: {done}"
 
 
 class _Watch:

@@ -93,6 +93,10 @@ class Monitor:
         """Begin watching in a thread. With failover = "manual" only unfinished changes of epoch are ended."""
         self._thread.start()
 
+    def request_stop(self) -> None:
+        """Have it end without waiting for it."""
+        self._stop.set()
+
     def stop(self) -> None:
         """Stop watching; a failover that is under way comes to its end first."""
         self._stop.set()

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from redrepl import Configuration
-from redrepl.edges.wake_ups import enqueue_bring_up, enqueue_sweep, open_queue
+from redrepl.edges.wake_ups import close_queue, enqueue_bring_up, enqueue_sweep, open_queue
 from redrepl.values.errors import RedreplError
 from redrepl_workers.configuration_check import ConfigurationCheck
 from redrepl_workers.context import WorkerContext
@@ -44,7 +44,8 @@ class Ticker:
         self._troubles = troubles or Troubles(_log)
         self._context = WorkerContext(configuration, self._stop.is_set, self._troubles)
         self._tick_seconds = configuration.tick_seconds
-        self._queue: Any | None = None
+        self._queue: Queue | None = None
+        self._is_queue_away = configuration.queue_url is None
         self._queue_again_at = 0.0
         self._blocked: Counter[str] = Counter()
         self._check = ConfigurationCheck(self._troubles)
@@ -54,12 +55,18 @@ class Ticker:
         """Begin ticking."""
         self._thread.start()
 
+    def request_stop(self) -> None:
+        """Have it end, after the batch at hand, without waiting for it."""
+        self._stop.set()
+
     def stop(self) -> None:
         """Stop ticking, after the batch at hand."""
         self._stop.set()
         if self._thread.ident is not None:
             self._thread.join(self._context.configuration.timeout_seconds + 5.0)
         self._context.close()
+        if self._queue is not None:
+            close_queue(self._queue)
 
     def _loop(self) -> None:
         while not self._stop.wait(self._tick_seconds):
@@ -107,8 +114,8 @@ class Ticker:
             self._blocked[name] = 0
             return
         self._blocked[name] += 1
-        if self._blocked[name] >= PATIENCE_TICKS or self._queue is None:
-            carry_out(None if self._queue is None else self._queue.connection)
+        if self._blocked[name] >= PATIENCE_TICKS or self._is_queue_away:
+            carry_out(None if self._queue is None or self._is_queue_away else self._queue.connection)
 
     def _is_queued(self, enqueue: Callable[[Queue], bool]) -> bool:
         """Whether the queue took a job. Without a queue, or where it does not answer, it did not."""
@@ -120,7 +127,8 @@ class Ticker:
             is_queued = enqueue(self._queue)
         except Exception as error:  # whatever is wrong with the queue, the node is looked after
             note_queue(self._troubles, configuration.queue_url, error)
-            self._queue, self._queue_again_at = None, time.monotonic() + QUEUE_AWAY_SECONDS
+            self._is_queue_away, self._queue_again_at = True, time.monotonic() + QUEUE_AWAY_SECONDS
             return False
+        self._is_queue_away = False
         note_queue(self._troubles, configuration.queue_url, None)
         return is_queued

@@ -19,6 +19,9 @@ REPEAT_SECONDS = 300.0
 QUIET_SECONDS = 30.0
 """A cause that comes back is not said again within this, so that what comes and goes fills no log."""
 
+MAX_SUBJECTS = 200
+"""What is noted of more is forgotten, the oldest first: subjects may be named by what others wrote."""
+
 
 @dataclass(slots=True)
 class _Trouble:
@@ -42,6 +45,8 @@ class Troubles:
         """Something is wrong with the subject, for this cause; say it unless it was said not long ago."""
         with self._lock:
             now, trouble = self._now(), self._troubles.setdefault(subject, _Trouble())
+            if len(self._troubles) > MAX_SUBJECTS:
+                del self._troubles[next(iter(self._troubles))]
             is_new = trouble.since is None
             since = trouble.since = now if trouble.since is None else trouble.since
             said_at = trouble.said_at.get(cause)

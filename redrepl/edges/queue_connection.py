@@ -1,0 +1,77 @@
+"""Connections to the queue's Redis, which nothing is believed of: what it answers is bounded in size.
+
+They speak protocol 2, which every Redis and every proxy in front of one knows: nothing on the queue needs HELLO.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Any, Final
+
+from redis import ConnectionPool, Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError
+from redis.retry import Retry
+
+from redrepl.edges.endpoint import connection_options, split_url
+
+TIMEOUT_SECONDS = 2.0
+
+MAX_ANSWER_BYTES: Final = 1 << 20
+"""All answers to what is sent at once. Those to redrepl's own requests are far below."""
+
+_PEEK = getattr(socket, "MSG_PEEK", 0)
+
+
+def queue_connection(queue_url: str, socket_timeout: float | None = TIMEOUT_SECONDS) -> Any:
+    """A redis-py client for the queue. Its answers are bounded, and nothing that it is asked is sent twice."""
+    connection_class, options = connection_options(split_url("queue", queue_url))
+    options.update(
+        protocol=2,
+        socket_timeout=socket_timeout,
+        socket_connect_timeout=TIMEOUT_SECONDS,
+        retry=Retry(NoBackoff(), 0),
+    )
+    return Redis(connection_pool=ConnectionPool(connection_class=_bounded(connection_class), **options))
+
+
+def _bounded(connection_class: type[Any]) -> type[Any]:
+    """The class of connections whose answers are bounded."""
+
+    def connect(connection: Any) -> BoundedSocket:
+        return BoundedSocket(connection_class._connect(connection))
+
+    return type(f"Bounded{connection_class.__name__}", (connection_class,), {"_connect": connect})
+
+
+class BoundedSocket:
+    """A socket that ends with an error where more than a bound is received after the last sending."""
+
+    def __init__(self, inner: Any, most: int = MAX_ANSWER_BYTES) -> None:
+        self._inner = inner
+        self._most = self._left = most
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def sendall(self, data: Any) -> None:
+        """Send all; the bound begins anew."""
+        self._left = self._most
+        self._inner.sendall(data)
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        """Receive some bytes. Raises ConnectionError beyond the bound."""
+        found: bytes = self._inner.recv(size, flags)
+        self._count(0 if flags & _PEEK else len(found))
+        return found
+
+    def recv_into(self, buffer: Any) -> int:
+        """Receive into a buffer. Raises ConnectionError beyond the bound."""
+        count: int = self._inner.recv_into(buffer)
+        self._count(count)
+        return count
+
+    def _count(self, count: int) -> None:
+        self._left -= count
+        if self._left < 0:
+            raise ConnectionError(f"the answer is longer than {self._most} bytes")

@@ -1,0 +1,74 @@
+"""Whoever may write to the queue has nothing of theirs run, ends no worker, and keeps none from its work."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from redrepl.edges.wake_ups import enqueue_bring_up, open_queue
+from redrepl.values.jobs import default_queue
+from tests.servers.conftest import MakeCluster
+from tests.servers.support.forgeries import KINDS, LIST
+from tests.support.clients import connect
+from tests.support.waiting import wait_until
+
+MOST_MIB = 40
+"""By how much the worker's memory may grow over all kinds together; a bomb alone is more."""
+
+MOST_LINES = 60
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    """Where webhooks would be sent."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        listening.settimeout(0.0)
+        yield listening
+
+
+def peak_mib(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM"))
+
+
+def test_no_forged_job_runs_anything_or_ends_the_worker(
+    make_cluster: MakeCluster, listener: socket.socket, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    mark = tmp_path / "mark"
+    monkeypatch.setenv("REDREPL_TEST_MARK", str(mark))
+    cluster = make_cluster(queue=True)
+    assert cluster.queue is not None
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+    cluster.open().set("x", b"1", level="all")
+    with connect(cluster.queue) as client:
+        KINDS["abandoned"](client, url)  # RQ looks after these when it starts
+        KINDS["stuck"](client, url)
+        worker = cluster.worker()
+        wait_until(lambda: client.smembers("rq:workers"), 30, "the worker is registered")
+        before = peak_mib(worker.process.pid)
+        for forge in KINDS.values():
+            for _ in range(2):
+                with suppress(Exception):  # a kind before it may be in its way
+                    forge(client, url)
+        wait_until(lambda: not client.exists(LIST), 60, "all are taken off the queue")
+        assert peak_mib(worker.process.pid) - before < MOST_MIB
+        # Its own work goes on, by the queue too.
+        cluster["b"].restart(empty=True)
+        cluster.wait_settled()
+        client.delete("rq:job:redrepl-4-shop-b-0", "rq:job:redrepl-4-shop-b-1")
+        assert enqueue_bring_up(open_queue(cluster.queue.url, default_queue("shop")), "shop", "b")
+        wait_until(lambda: not client.exists("rq:job:redrepl-4-shop-b-0"), 30, "a sound job is done")
+    assert not mark.exists()
+    with pytest.raises(BlockingIOError):
+        listener.accept()
+    log = worker.log.read_text()
+    assert "Traceback" not in log
+    assert len(log.splitlines()) < MOST_LINES, log
+    assert worker.stop() == 0
+    assert len(cluster.values_everywhere()) == 1

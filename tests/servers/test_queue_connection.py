@@ -1,0 +1,42 @@
+"""Connections to the queue: any Redis serves, and none costs more memory than a bound."""
+
+from __future__ import annotations
+
+import pytest
+from redis.exceptions import ConnectionError
+
+from redrepl.edges.job_queue import JobQueue
+from redrepl.edges.queue_connection import MAX_ANSWER_BYTES, queue_connection
+from redrepl.edges.wake_ups import close_queue, enqueue_bring_up, open_queue
+from redrepl.embedded import EmbeddedServer, ServerBinary
+from redrepl.values.jobs import Job
+from redrepl_workers.registration import Registration
+
+
+def test_a_queue_that_knows_no_hello_serves(some_binary: ServerBinary) -> None:
+    with EmbeddedServer("queue", some_binary, extra_arguments=("--rename-command", "HELLO", "")) as server:
+        hints = open_queue(server.url, "redrepl-shop")
+        assert enqueue_bring_up(hints, "shop", "b")
+        close_queue(hints)
+        connection = queue_connection(server.url)
+        queue = JobQueue(connection, "redrepl-shop")
+        Registration(connection, "w1", [queue.name]).announce()
+        assert queue.workers() == 1
+        assert [found.job for found in queue.jobs("shop", "queued")] == [Job("shop", "b")]
+        _, job_id = connection.blpop([queue.list_key], 1)
+        assert queue.take(job_id, "shop") == Job("shop", "b")
+        assert queue.take(b"redrepl-4-shop-b-1", "shop") is None
+        connection.close()
+
+
+def test_an_answer_without_end_ends_the_connection(some_binary: ServerBinary) -> None:
+    with EmbeddedServer("queue", some_binary) as server:
+        connection = queue_connection(server.url)
+        connection.set("small", b"x" * (MAX_ANSWER_BYTES // 2))
+        connection.set("large", b"x" * (2 * MAX_ANSWER_BYTES))
+        for _ in range(3):
+            assert len(connection.get("small")) == MAX_ANSWER_BYTES // 2, "the bound is of one answer"
+        with pytest.raises(ConnectionError, match="longer than"):
+            connection.get("large")
+        assert connection.ping(), "it connects again"
+        connection.close()
