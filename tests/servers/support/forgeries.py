@@ -32,7 +32,7 @@ def packed(function: object, *arguments: object, **named: object) -> bytes:
     return zlib.compress(json.dumps([function, None, list(arguments), named]).encode())
 
 
-def write(queue: Any, name: str | bytes, data: bytes = b"", waits: bool = True, **fields: Any) -> None:
+def write(queue: Any, name: str | bytes, data: bytes, *, waits: bool = True, **fields: Any) -> None:
     """A job as RQ would have written it."""
     name = name.encode() if isinstance(name, str) else name
     content = {"data": data, "created_at": CREATED, "origin": QUEUE, "status": "queued", "timeout": 60, **fields}
@@ -50,26 +50,28 @@ def _hooks(url: str) -> str:
 
 def abandoned(queue: Any, url: str) -> None:
     """RQ's maintenance would run its failure callback and send its webhook."""
-    write(queue, "abandoned", packed(BRING_UP, "shop", "b"), False, failure_callback_name=MARK, webhooks=_hooks(url))
+    write(
+        queue, "abandoned", packed(BRING_UP, "shop", "b"), waits=False, failure_callback_name=MARK, webhooks=_hooks(url)
+    )
     queue.zadd(f"rq:wip:{QUEUE}", {"abandoned:1": 1})
 
 
 def stuck(queue: Any, url: str) -> None:
     """RQ's maintenance would send its webhook."""
-    write(queue, "stuck", packed(BRING_UP, "shop", "b"), False, webhooks=_hooks(url))
+    write(queue, "stuck", packed(BRING_UP, "shop", "b"), waits=False, webhooks=_hooks(url))
     queue.rpush(f"{LIST}:intermediate", "stuck")
     queue.set(f"{LIST}:intermediate:first_seen:stuck", time.monotonic() - 3600)
 
 
 def with_callbacks(queue: Any, url: str) -> None:
     """Sound work that names callbacks and webhooks, to be run when it has ended."""
-    names = {f"{kind}_callback_name": MARK for kind in ("success", "failure", "stopped")}
+    names: dict[str, Any] = {f"{kind}_callback_name": MARK for kind in ("success", "failure", "stopped")}
     write(queue, OWN, packed(BRING_UP, "shop", "b"), webhooks=_hooks(url), result_ttl=1000, **names)
 
 
 def ready(queue: Any, _: str) -> None:
     """Waits in the other registries that RQ's maintenance goes through."""
-    write(queue, "ready", packed(MARK), False)
+    write(queue, "ready", packed(MARK), waits=False)
     for registry in ("deferred", "scheduled", "finished", "failed", "canceled", "ready"):
         queue.zadd(f"rq:{registry}:{QUEUE}", {"ready": 1})
 
@@ -85,7 +87,8 @@ def _other_kind(queue: Any, _: str) -> None:
 
 
 def _huge_hash(queue: Any, _: str) -> None:
-    write(queue, "huge", packed(BRING_UP, "shop", "b"), **{f"field-{number}": "x" * 100 for number in range(20_000)})
+    fields: dict[str, Any] = {f"field-{number}": "x" * 100 for number in range(20_000)}
+    write(queue, "huge", packed(BRING_UP, "shop", "b"), **fields)
 
 
 def _huge_id(queue: Any, _: str) -> None:
