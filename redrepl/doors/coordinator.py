@@ -371,4 +371,4 @@ def wake_ups_of(configuration: Configuration) -> QueueWakeUps | NoWakeUps:
     """Where this configuration's workers are woken."""
     if configuration.queue_url is None:
         return NoWakeUps()
-    return QueueWakeUps(configuration.cluster, configuration.queue_url, configuration.queue)
+    return QueueWakeUps(configuration.cluster, configuration.queue_url, configuration.queue, configuration.queue_key)

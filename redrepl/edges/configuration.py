@@ -12,7 +12,7 @@ from typing import Any
 from redrepl.edges.endpoint import Endpoint, split_url, with_connect_url
 from redrepl.values import limits
 from redrepl.values.errors import ConfigError, RequestError
-from redrepl.values.jobs import default_queue
+from redrepl.values.jobs import MIN_KEY_CHARACTERS, default_queue
 from redrepl.values.level import Level, parse_level
 from redrepl.values.topology import Member, Mode, NodeRole, Topology, check_members
 from redrepl.values.validation import check_name, check_timeout
@@ -34,7 +34,8 @@ class Configuration:
     """The settings of one cluster. Durations are in seconds.
 
     level: default level of writes. timeout_seconds: one operation. queue_url: the Redis of the RQ queue; None: no
-    wake-ups, the workers' tick alone. queue: its name there, by default `redrepl-<cluster>`.
+    wake-ups, the workers' tick alone. queue: its name there, by default `redrepl-<cluster>`. queue_key: jobs are signed
+    with it, and workers refuse others; queue_key_file: where it is read from.
     required_readers: condition of correctness "read capacity": copies that must be
     able to serve reads. failover: "automatic" (workers and monitors give the role of a primary that is away to another
     node) or "manual". anti_entropy: what a sweep over all keys does about differences: "repair" them, only "report"
@@ -52,6 +53,8 @@ class Configuration:
     timeout_seconds: float = limits.DEFAULT_TIMEOUT_SECONDS
     queue_url: str | None = field(default=None, repr=False)
     queue: str = ""
+    queue_key: str = field(default="", repr=False)
+    queue_key_file: str = ""
     home: str | None = None
     tick_seconds: float = 1.0
     failover: str = AUTOMATIC
@@ -77,6 +80,8 @@ class Configuration:
     def __post_init__(self) -> None:
         if not self.queue:
             object.__setattr__(self, "queue", default_queue(self.cluster))
+        if self.queue_key_file and not self.queue_key:
+            object.__setattr__(self, "queue_key", _read_secret("queue_key_file", self.queue_key_file))
         _check(self)
 
     def topology(self) -> Topology:
@@ -173,13 +178,18 @@ def _password(where: str, node: dict[str, str], environment: Mapping[str, str]) 
             raise ConfigError(f"{where}.password_env: the environment has no {node['password_env']}")
         return environment[node["password_env"]]
     if "password_file" in node:
-        try:
-            return Path(node["password_file"]).read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise ConfigError(f"{where}.password_file {node['password_file']}: {error.strerror}") from error
-        except UnicodeDecodeError as error:
-            raise ConfigError(f"{where}.password_file {node['password_file']}: is no UTF-8 text") from error
+        return _read_secret(f"{where}.password_file", node["password_file"])
     return environment.get("REDREPL_PASSWORD")
+
+
+def _read_secret(option: str, file: str) -> str:
+    """What a file holds that an option names. Raises ConfigError, without a word of the content."""
+    try:
+        return Path(file).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ConfigError(f"{option} {file}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{option} {file}: is no UTF-8 text") from error
 
 
 def _choice(what: str, kind: Any, value: object) -> Any:
@@ -207,6 +217,8 @@ def _convert(name: str, value: Any) -> Any:
     if wanted in (int, float) and type(value) is not wanted:
         raise ConfigError(f"{name} must be a number, not {value!r}")
     if wanted not in (int, float) and not isinstance(value, str):
+        if name == "queue_key":  # what is given is a secret all the same
+            raise ConfigError(f"{name} must be a string")
         raise ConfigError(f"{name} must be a string, not {value!r}")
     return value
 
@@ -242,3 +254,5 @@ def _check(configuration: Configuration) -> None:
         raise ConfigError(f"{text}, twice the sum of max_age_seconds and max_skew_seconds")
     if configuration.queue_url is not None:
         split_url("queue", configuration.queue_url)
+    if (configuration.queue_key or configuration.queue_key_file) and len(configuration.queue_key) < MIN_KEY_CHARACTERS:
+        raise ConfigError(f"queue_key must have at least {MIN_KEY_CHARACTERS} characters")

@@ -20,7 +20,7 @@ from redrepl.edges.forking import renew_after_fork
 from redrepl.edges.job_queue import FAILURE_SECONDS, RUNNING_SECONDS
 from redrepl.edges.queue_connection import queue_connection
 from redrepl.edges.threads import check_threads
-from redrepl.values.jobs import Job
+from redrepl.values.jobs import SIGNATURE, Job
 
 if TYPE_CHECKING:
     from rq import Queue
@@ -49,10 +49,11 @@ class NoWakeUps:
 class QueueWakeUps:
     """Sends wake-up jobs to an RQ queue, coalesced, from a daemon thread that lives while there are any."""
 
-    def __init__(self, cluster: str, queue_url: str, queue: str) -> None:
+    def __init__(self, cluster: str, queue_url: str, queue: str, key: str = "") -> None:
         self._cluster = cluster
         self._queue_url = queue_url
         self._queue_name = queue
+        self._key = key
         self._wanted: set[str] = set()
         self._lock = threading.RLock()
         self._thread: threading.Thread | None = None
@@ -115,7 +116,7 @@ class QueueWakeUps:
             try:
                 queue = self._queue or self._open()
                 for node in sorted(wanted):
-                    enqueue_bring_up(queue, self._cluster, node)
+                    enqueue_bring_up(queue, self._cluster, node, self._key)
                 self._is_away = False
             except Exception as error:  # the queue is a hint: whatever is wrong with it must not reach a write
                 self._note_away(error)
@@ -161,24 +162,25 @@ def close_queue(queue: Queue) -> None:
         queue.connection.connection_pool.disconnect()
 
 
-def enqueue_bring_up(queue: Queue, cluster: str, node: str) -> bool:
-    """Queue a wake-up unless one waits already; answers whether one was added.
+def enqueue_bring_up(queue: Queue, cluster: str, node: str, key: str = "") -> bool:
+    """Queue a wake-up unless one waits already; answers whether one was added. ``key``: it is signed with it, if any.
 
     RQ takes an id as used while the job waits or runs, so two ids take turns.
     """
-    return _enqueue(queue, Job(cluster, node))
+    return _enqueue(queue, Job(cluster, node), key)
 
 
-def enqueue_sweep(queue: Queue, cluster: str) -> bool:
+def enqueue_sweep(queue: Queue, cluster: str, key: str = "") -> bool:
     """Queue a part of the sweep unless one waits or runs already; answers whether one was added."""
-    return _enqueue(queue, Job(cluster, None))
+    return _enqueue(queue, Job(cluster, None), key)
 
 
-def _enqueue(queue: Queue, job: Job) -> bool:
-    return any(_enqueue_as(queue, job, unused) for unused in job.ids)
+def _enqueue(queue: Queue, job: Job, key: str) -> bool:
+    meta = {SIGNATURE: job.signature(key)} if key else None
+    return any(_enqueue_as(queue, job, unused, meta) for unused in job.ids)
 
 
-def _enqueue_as(queue: Queue, job: Job, unused: str) -> bool:
+def _enqueue_as(queue: Queue, job: Job, unused: str, meta: dict[str, str] | None) -> bool:
     from rq.exceptions import DuplicateJobError
 
     try:
@@ -191,6 +193,7 @@ def _enqueue_as(queue: Queue, job: Job, unused: str) -> bool:
             ttl=WAITING_SECONDS,
             job_id=unused,
             description=job.description,
+            meta=meta,
             unique=True,
         )
     except DuplicateJobError:

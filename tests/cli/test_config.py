@@ -52,6 +52,16 @@ def test_show_tells_that_there_is_a_password(file: Path, invoke: Invoke) -> None
     assert content["queue_url"] == "redis://127.0.0.1:3/0"
 
 
+@pytest.mark.parametrize("output_format", ["table", "json"])
+def test_show_tells_that_there_is_a_key_of_the_queue(
+    output_format: str, file: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDREPL_QUEUE_KEY", f"{SECRET} and sixteen more")
+    shown = invoke("config", "show", "--config", str(file), "--format", output_format).stdout
+    assert SECRET not in shown
+    assert ('"queue_key_set": true' if output_format == "json" else "# queue_key is set; it is not shown") in shown
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

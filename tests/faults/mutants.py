@@ -900,6 +900,22 @@ MUTANTS = (
         evidence="Error",
     ),
     Mutant(
+        name="any signature will do",
+        file="redrepl/values/jobs.py",
+        old='    if not hmac.compare_digest(given.encode(errors="replace"), job.signature(key).encode()):\n',
+        new="    if False:\n",
+        killer="tests/unit/test_jobs_on_the_queue.py::test_a_signature_holds_for_its_work_and_key_alone",
+        evidence="DID NOT RAISE",
+    ),
+    Mutant(
+        name="workers with a key run unsigned jobs",
+        file="redrepl/edges/job_queue.py",
+        old="        if self._key and job.cluster == cluster:\n",
+        new="        if False:\n",
+        killer=f"{SERVERS}/test_forged_jobs.py::test_with_a_key_unsigned_jobs_are_refused_and_signed_ones_run",
+        evidence="not met within",
+    ),
+    Mutant(
         name="the tick leaves all work to the queue",
         file="workers/redrepl_workers/tick.py",
         old="        if self._blocked[name] >= PATIENCE_TICKS or self._is_queue_away:\n",

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from redrepl.edges.job_queue import JobQueue
+from redrepl.edges.queue_connection import queue_connection
 from redrepl.edges.wake_ups import enqueue_bring_up, open_queue
 from redrepl.values.jobs import default_queue
 from tests.servers.conftest import MakeCluster
@@ -72,3 +74,29 @@ def test_no_forged_job_runs_anything_or_ends_the_worker(
     assert len(log.splitlines()) < MOST_LINES, log
     assert worker.stop() == 0
     assert len(cluster.values_everywhere()) == 1
+
+
+KEY = "a key of this cluster's"
+
+
+def test_with_a_key_unsigned_jobs_are_refused_and_signed_ones_run(make_cluster: MakeCluster) -> None:
+    cluster = make_cluster(queue=True, queue_key=KEY)
+    assert cluster.queue is not None
+    worker = cluster.worker()
+    hints = open_queue(cluster.queue.url, default_queue("shop"))
+    jobs = JobQueue(queue_connection(cluster.queue.url), default_queue("shop"))
+    for key, said in (("", "it is not signed"), ("another key of another", "its signature is not made with")):
+        assert enqueue_bring_up(hints, "shop", "b", key)
+        wait_until(lambda: said in worker.log.read_text(), 30, "it is refused")  # noqa: B023  # called at once
+        for job in jobs.jobs("shop", "queued") or ():
+            raise AssertionError(job)
+        jobs.connection.flushall()
+    store = cluster.open()
+    store.set("x", b"1", level="all")
+    assert enqueue_bring_up(hints, "shop", "b", KEY)
+    wait_until(lambda: not jobs.connection.exists("rq:job:redrepl-4-shop-b-0"), 30, "a signed one is done")
+    # What programs and the tick ask for is signed.
+    cluster["c"].restart(empty=True)
+    cluster.wait_settled()
+    assert worker.log.read_text().count("was refused") == 2
+    assert worker.stop() == 0

@@ -151,7 +151,7 @@ def _no_thread(thread: threading.Thread) -> None:
 def test_a_hint_for_which_no_thread_is_to_be_had_reaches_no_write(monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[str] = []
     monkeypatch.setattr(wake_ups, "open_queue", lambda *_: None)
-    monkeypatch.setattr(wake_ups, "enqueue_bring_up", lambda _queue, _cluster, node: sent.append(node))
+    monkeypatch.setattr(wake_ups, "enqueue_bring_up", lambda _queue, _cluster, node, _key: sent.append(node))
     hints = QueueWakeUps("shop", "redis://queue.example", "redrepl-shop")
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", _no_thread)

@@ -95,3 +95,31 @@ def test_a_wrong_url_is_named_without_its_secret(url: str) -> None:
 )
 def test_what_is_shown_of_a_url(url: str, shown: str) -> None:
     assert redact(url) == shown
+
+
+KEY = f"{SECRET}-of-the-queue"
+
+
+def test_the_queues_key_comes_from_the_environment_or_a_file_and_shows_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text(f"{KEY}\n")
+    named = {"REDREPL_QUEUE_KEY_FILE": str(tmp_path / "key")}
+    for environment in ({"REDREPL_QUEUE_KEY": KEY}, named, {**named, "REDREPL_QUEUE_KEY": KEY}):
+        found = _load(tmp_path, **environment)
+        assert found.queue_key == KEY
+        assert KEY not in repr(found)
+    assert _load(tmp_path).queue_key == ""
+    with pytest.raises(ConfigError, match=r"queue_key_file .*missing: No such file"):
+        _load(tmp_path, REDREPL_QUEUE_KEY_FILE=str(tmp_path / "missing"))
+
+
+def test_a_queue_key_that_cannot_be_one_is_not_echoed(tmp_path: Path) -> None:
+    (tmp_path / "empty").write_text("\n")
+    for environment in ({"REDREPL_QUEUE_KEY": SECRET}, {"REDREPL_QUEUE_KEY_FILE": str(tmp_path / "empty")}):
+        with pytest.raises(ConfigError, match="queue_key must have at least 16 characters") as caught:
+            _load(tmp_path, **environment)
+        assert SECRET not in str(caught.value)
+    file = tmp_path / "redrepl.toml"
+    file.write_text(f"queue_key = 1234567890123456\n{file.read_text()}")
+    with pytest.raises(ConfigError, match="queue_key must be a string") as caught:
+        load_configuration(file, {})
+    assert "1234" not in str(caught.value)

@@ -65,7 +65,7 @@ class QueueWorker:
         self._connection = queue_connection(self._url, SILENCE_SECONDS)
         # What other clusters' workers hand on comes to the queue by the cluster's name, whatever this one's is.
         names = dict.fromkeys((configuration.queue, default_queue(configuration.cluster)))
-        queues = [JobQueue(self._connection, each) for each in names]
+        queues = [JobQueue(self._connection, each, configuration.queue_key) for each in names]
         self._queues = {queue.list_key.encode(): queue for queue in queues}
         self._name = name
         self._registration: Registration | None = None

@@ -98,12 +98,12 @@ class Ticker:
         targets = administration.targets(topology, reports)
         kept = (*targets, SWEEP_LEASE)
         self._blocked = Counter({name: count for name, count in self._blocked.items() if name in kept})
-        cluster = self._context.configuration.cluster
+        cluster, key = self._context.configuration.cluster, self._context.configuration.queue_key
         for node in targets:
-            enqueue = partial(enqueue_bring_up, cluster=cluster, node=node)
+            enqueue = partial(enqueue_bring_up, cluster=cluster, node=node, key=key)
             self._see_to(node, enqueue, partial(bring_up_with_lease, self._context, node=node))
         if administration.is_sweep_due(topology, reports):
-            enqueue = partial(enqueue_sweep, cluster=cluster)
+            enqueue = partial(enqueue_sweep, cluster=cluster, key=key)
             self._see_to(SWEEP_LEASE, enqueue, partial(sweep_with_lease, self._context))
         administration.trim_logs(topology, reports)
         return targets

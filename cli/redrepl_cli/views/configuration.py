@@ -12,7 +12,7 @@ from redrepl.edges.endpoint import Endpoint
 from redrepl.values.status import SCHEMA_VERSION
 from redrepl_cli.text import shown_url
 
-NOT_SETTINGS = ("endpoints", "roles", "origin", "routes")
+NOT_SETTINGS = ("endpoints", "roles", "origin", "routes", "queue_key")
 
 
 def configuration_json(configuration: Configuration) -> dict[str, Any]:
@@ -21,6 +21,7 @@ def configuration_json(configuration: Configuration) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "file": configuration.origin,
         **settings(configuration),
+        "queue_key_set": bool(configuration.queue_key),
         "nodes": [
             {**_node(endpoint, role.value), "password_set": endpoint.password is not None}
             for endpoint, role in zip(configuration.endpoints, configuration.roles, strict=True)
@@ -46,6 +47,8 @@ def configuration_toml(configuration: Configuration) -> str:
     lines = [f"# in effect, from {configuration.origin} and the environment"]
     for name, value in settings(configuration).items():
         lines.append(f"# {name} is not set" if value is None else f"{name} = {_toml(value)}")
+    if configuration.queue_key:
+        lines.append("# queue_key is set; it is not shown")
     for endpoint, role in zip(configuration.endpoints, configuration.roles, strict=True):
         lines += ["", "[[nodes]]"]
         lines += [
