@@ -76,6 +76,27 @@ def test_no_forged_job_runs_anything_or_ends_the_worker(
     assert len(cluster.values_everywhere()) == 1
 
 
+_RESPECTED_SHORTLY = """
+from redrepl_workers import lease
+lease.ONE_JOB_SECONDS = 1.0
+"""
+
+
+def test_a_lease_that_is_held_for_ever_stops_no_upkeep(make_cluster: MakeCluster) -> None:
+    cluster = make_cluster(queue=True)
+    assert cluster.queue is not None
+    cluster.open().set("x", b"1", level="all")
+    with connect(cluster.queue) as client:
+        client.set("redrepl:lease:shop:b", "x" * 1000)
+        client.lpush("redrepl:lease:shop:c", "of another kind")
+        worker = cluster.worker(beginning=_RESPECTED_SHORTLY)
+        for node in "bc":
+            cluster[node].restart(empty=True)
+            cluster.wait_settled()
+        assert client.strlen("redrepl:lease:shop:b") == 1000, "it was held all the time"
+    assert worker.stop() == 0
+
+
 KEY = "a key of this cluster's"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from redrepl.plans.copies.copying import Copier
@@ -89,6 +91,34 @@ def test_without_the_queue_the_tick_does_it_all(make_cluster: MakeCluster, fault
     getattr(cluster.queue, fault)()
     store.set("key-1", b"new" * 20, level="async")
     expect_done(cluster)
+
+
+def test_where_each_job_is_taken_and_none_is_done_the_tick_does_the_work(make_cluster: MakeCluster) -> None:
+    cluster = make_cluster(queue=True)
+    cluster.open().set("x", b"1", level="all")
+    assert cluster.queue is not None
+    taken: list[bytes] = []
+    over = threading.Event()
+
+    def take() -> None:
+        assert cluster.queue is not None
+        with connect(cluster.queue) as client:
+            while not over.is_set():
+                found = client.blpop(["rq:queue:redrepl-shop"], 1)
+                if found is not None:
+                    taken.append(found[1])
+                    client.delete(b"rq:job:" + found[1])
+
+    thief = threading.Thread(target=take)
+    thief.start()
+    try:
+        cluster["b"].restart(empty=True)
+        cluster.ticker(asks_queue=True)
+        cluster.wait_settled()
+    finally:
+        over.set()
+        thief.join()
+    assert taken
 
 
 def test_a_queue_that_comes_back_is_used_again(make_cluster: MakeCluster) -> None:

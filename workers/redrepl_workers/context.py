@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 
 from redrepl import Administration, Configuration, load_configuration
+from redrepl_workers.lease import Holders
 from redrepl_workers.troubles import Troubles
 
 _log = logging.getLogger("redrepl.worker")
@@ -27,6 +28,7 @@ class WorkerContext:
         self.is_stopping = is_stopping
         self.troubles = troubles or Troubles(_log)
         self.administration = Administration(configuration)
+        self.holders = Holders()
 
     def close(self) -> None:
         """Close the connections."""

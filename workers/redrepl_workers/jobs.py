@@ -46,7 +46,7 @@ def bring_up(cluster: str, node: str) -> str:
 
 def bring_up_with_lease(context: WorkerContext, connection: Any | None, node: str) -> str:
     """`bring_up` unless another worker is at it."""
-    with lease(connection, context.configuration.cluster, node) as held:
+    with lease(connection, context.configuration.cluster, node, context.holders) as held:
         if held is None:
             return f"{node}: another worker is at it"
         try:
@@ -70,7 +70,7 @@ def sweep(cluster: str) -> str:
 
 def sweep_with_lease(context: WorkerContext, connection: Any | None) -> str:
     """`sweep` unless another worker is at it."""
-    with lease(connection, context.configuration.cluster, SWEEP_LEASE) as held:
+    with lease(connection, context.configuration.cluster, SWEEP_LEASE, context.holders) as held:
         if held is None:
             return "sweep: another worker is at it"
         try:

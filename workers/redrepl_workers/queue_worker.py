@@ -72,6 +72,7 @@ class QueueWorker:
         self._context = WorkerContext(configuration, self._stop.is_set, troubles)
         self._others: set[str] = set()
         self._refused = 0
+        self._is_reached = False
         self._pause_seconds = RECONNECT_SECONDS
         self._thread = threading.Thread(target=self._run, name="redrepl-queue", daemon=True)
 
@@ -122,6 +123,7 @@ class QueueWorker:
         self._leave()
 
     def _note(self, error: Exception) -> None:
+        self._is_reached = False
         if isinstance(error, (RedisError, OSError)):
             note_queue(self._troubles, self._url, error)
             return
@@ -137,16 +139,18 @@ class QueueWorker:
 
     def _works(self) -> None:
         note_queue(self._troubles, self._url, None)
+        self._is_reached = True
         self._pause_seconds = RECONNECT_SECONDS
 
     def _leave(self) -> None:
+        if self._registration is None or not self._is_reached:
+            return
         self._is_working = True  # nothing is to end this: it is short
         pool = self._connection.connection_pool
         pool.disconnect()
         pool.connection_kwargs.update(socket_timeout=FAREWELL_SECONDS, socket_connect_timeout=FAREWELL_SECONDS)
         with suppress(RedisError, OSError):  # its entry ends by itself
-            if self._registration is not None:
-                self._registration.leave()
+            self._registration.leave()
 
     def _step(self) -> None:
         assert self._registration is not None

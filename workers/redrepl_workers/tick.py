@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from redrepl import Configuration
-from redrepl.edges.wake_ups import close_queue, enqueue_bring_up, enqueue_sweep, open_queue
+from redrepl.edges.wake_ups import enqueue_bring_up, enqueue_sweep
 from redrepl.values.errors import RedreplError
 from redrepl_workers.configuration_check import ConfigurationCheck
 from redrepl_workers.context import WorkerContext
+from redrepl_workers.hints import Hints
 from redrepl_workers.jobs import SWEEP_LEASE, bring_up_with_lease, sweep_with_lease
-from redrepl_workers.looks import CLUSTER, note_queue, tell
+from redrepl_workers.looks import CLUSTER, tell
 from redrepl_workers.troubles import Troubles, without_numbers
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 PATIENCE_TICKS = 3
 """A node whose jobs have been waiting or stuck for this many ticks is brought up by the tick itself."""
 
-QUEUE_AWAY_SECONDS = 5.0
-"""A queue that did not take a job is left alone for so long: each try may take its time-out."""
+TAKEN_TICKS = 6
+"""The same where the queue takes a job each time, and the node lacks something all the same."""
 
 TICK = "the tick"
 
@@ -44,15 +44,14 @@ class Ticker:
         self._troubles = troubles or Troubles(_log)
         self._context = WorkerContext(configuration, self._stop.is_set, self._troubles)
         self._tick_seconds = configuration.tick_seconds
-        self._queue: Queue | None = None
-        self._is_queue_away = configuration.queue_url is None
-        self._queue_again_at = 0.0
-        self._blocked: Counter[str] = Counter()
+        self._hints = Hints(configuration, self._troubles)
+        self._lacking: Counter[str] = Counter()
         self._check = ConfigurationCheck(self._troubles)
         self._thread = threading.Thread(target=self._loop, name="redrepl-tick", daemon=True)
 
     def start(self) -> None:
         """Begin ticking."""
+        self._hints.start()
         self._thread.start()
 
     def request_stop(self) -> None:
@@ -65,8 +64,7 @@ class Ticker:
         if self._thread.ident is not None:
             self._thread.join(self._context.configuration.timeout_seconds + 5.0)
         self._context.close()
-        if self._queue is not None:
-            close_queue(self._queue)
+        self._hints.stop()
 
     def _loop(self) -> None:
         while not self._stop.wait(self._tick_seconds):
@@ -97,7 +95,7 @@ class Ticker:
         self._check.look(administration, topology, reports)
         targets = administration.targets(topology, reports)
         kept = (*targets, SWEEP_LEASE)
-        self._blocked = Counter({name: count for name, count in self._blocked.items() if name in kept})
+        self._lacking = Counter({name: count for name, count in self._lacking.items() if name in kept})
         cluster, key = self._context.configuration.cluster, self._context.configuration.queue_key
         for node in targets:
             enqueue = partial(enqueue_bring_up, cluster=cluster, node=node, key=key)
@@ -109,26 +107,13 @@ class Ticker:
         return targets
 
     def _see_to(self, name: str, enqueue: Callable[[Queue], bool], carry_out: Callable[[Any | None], str]) -> None:
-        """Have work done by a job; where the queue does not take it, or nobody takes it up, here and now."""
-        if self._is_queued(enqueue):
-            self._blocked[name] = 0
-            return
-        self._blocked[name] += 1
-        if self._blocked[name] >= PATIENCE_TICKS or self._is_queue_away:
-            carry_out(None if self._queue is None or self._is_queue_away else self._queue.connection)
+        """Have work done by a job; where none is taken, or none helps, here and now.
 
-    def _is_queued(self, enqueue: Callable[[Queue], bool]) -> bool:
-        """Whether the queue took a job. Without a queue, or where it does not answer, it did not."""
-        configuration = self._context.configuration
-        if configuration.queue_url is None or time.monotonic() < self._queue_again_at:
-            return False
-        try:
-            self._queue = self._queue or open_queue(configuration.queue_url, configuration.queue)
-            is_queued = enqueue(self._queue)
-        except Exception as error:  # whatever is wrong with the queue, the node is looked after
-            note_queue(self._troubles, configuration.queue_url, error)
-            self._is_queue_away, self._queue_again_at = True, time.monotonic() + QUEUE_AWAY_SECONDS
-            return False
-        self._is_queue_away = False
-        note_queue(self._troubles, configuration.queue_url, None)
-        return is_queued
+        A queue that takes each job is no proof that a worker does it.
+        """
+        is_queued = self._hints.offer(name, enqueue)
+        self._lacking[name] += 1
+        patience = TAKEN_TICKS if is_queued else PATIENCE_TICKS
+        if self._hints.is_away or self._lacking[name] >= patience:
+            self._lacking[name] = 0
+            carry_out(self._hints.connection)

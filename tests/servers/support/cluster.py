@@ -137,10 +137,10 @@ class Cluster:
         self.stack.callback(child.close)
         return child
 
-    def ticker(self) -> Ticker:
+    def ticker(self, asks_queue: bool = False) -> Ticker:
         """The worker's tick in this process, without a queue: cheaper than a process, and the same work."""
         configuration = load_configuration(self.configuration_file(), {})
-        ticker = Ticker(_without_queue(configuration))
+        ticker = Ticker(configuration if asks_queue else _without_queue(configuration))
         self.stack.callback(ticker.stop)
         ticker.start()
         return ticker
