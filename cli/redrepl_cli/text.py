@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from redrepl.values.node_url import public_url
 
 UTF_8 = "utf-8"
 BACKSLASH = "utf-8-backslashreplace"
 """Named in JSON beside a value whose bytes are not UTF-8: they stand as \\xNN."""
-
-_SECRET_PARAMETERS = ("password", "username")
 
 
 def argument_bytes(argument: str) -> bytes:
@@ -43,9 +42,5 @@ def printable(content: bytes | str, keep: str = "") -> str:
 
 
 def shown_url(url: str) -> str:
-    """A url without its password, wherever it stands."""
-    parts = urlsplit(url)
-    user = f"{parts.username}@" if parts.username else ""
-    netloc = user + parts.netloc.rpartition("@")[2]
-    kept = [(name, value) for name, value in parse_qsl(parts.query) if name not in _SECRET_PARAMETERS]
-    return urlunsplit(parts._replace(netloc=netloc, query=urlencode(kept)))
+    """A url without login and options; where it cannot be read, nothing of it."""
+    return public_url(url)

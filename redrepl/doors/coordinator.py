@@ -19,6 +19,7 @@ from redrepl.edges.clock import StampClock
 from redrepl.edges.cluster import Elsewhere, cluster_clock, endpoints_of, find_cluster, open_driver
 from redrepl.edges.configuration import BY_URLS, Configuration, load_configuration
 from redrepl.edges.endpoint import Endpoint, split_url, with_connect_url
+from redrepl.edges.tls import TlsSettings, read_tls_table
 from redrepl.edges.wake_ups import NoWakeUps, QueueWakeUps
 from redrepl.plans.copies.bring_up import BroughtUp
 from redrepl.plans.copies.verify import VerifyReport
@@ -92,7 +93,8 @@ class Coordinator(CoordinatorBase[K, V]):
         """Open a cluster from the urls of some of its nodes.
 
         Options are those of the constructor and the fields of `Configuration`; ``connect_urls`` says for members, by
-        id, at which url this program reaches them in place of the cluster's.
+        id, at which url this program reaches them in place of the cluster's; ``tls`` is a mapping with the keys of the
+        configuration's `[tls]` table.
         """
         configuration, others = configuration_of(urls, cluster, options)
         return cls(configuration, **others)
@@ -358,11 +360,14 @@ def configuration_of(
     """The configuration that urls and options name, and the options that are none of its fields."""
     names = set(Configuration.__dataclass_fields__) - {"cluster", "endpoints", "roles", "routes"}
     settings = {name: value for name, value in options.items() if name in names}
-    endpoints = tuple(split_url(f"seed-{number}", url) for number, url in enumerate(urls))
+    tls = settings.get("tls") or TlsSettings()
+    if not isinstance(tls, TlsSettings):
+        tls = settings["tls"] = read_tls_table(tls, {})
+    endpoints = tuple(split_url(f"seed-{number}", url, tls) for number, url in enumerate(urls))
     roles = (NodeRole.PRIMARY, *([NodeRole.REPLICA] * (len(endpoints) - 1)))
     others = {name: value for name, value in options.items() if name not in names}
     connect_urls: Mapping[str, str] = others.pop("connect_urls", None) or {}
-    login = Endpoint("", "", endpoints[0].username, endpoints[0].password) if endpoints else Endpoint("", "")
+    login = Endpoint("", "").with_login_of(endpoints[0]) if endpoints else Endpoint("", "")
     routes = tuple(with_connect_url(replace(login, node=node), url) for node, url in connect_urls.items())
     return Configuration(cluster, endpoints, roles, routes=routes, **{"origin": BY_URLS, **settings}), others
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from redrepl.edges.endpoint import Endpoint, split_url, with_connect_url
+from redrepl.edges.tls import TlsSettings, read_tls_table, with_tls_of
 from redrepl.values import limits
 from redrepl.values.errors import ConfigError, RequestError
 from redrepl.values.jobs import MIN_KEY_CHARACTERS, default_queue
@@ -26,6 +27,7 @@ REPAIR, REPORT, OFF = "repair", "report", "off"
 """What a sweep does about differences."""
 
 DEFAULT_FILE = "redrepl.toml"
+_NO_OPTIONS = ("endpoints", "roles", "origin", "routes", "tls")
 _NODE_KEYS = ("id", "url", "role", "connect_url", "username", "password_env", "password_file")
 
 
@@ -39,7 +41,8 @@ class Configuration:
     required_readers: condition of correctness "read capacity": copies that must be
     able to serve reads. failover: "automatic" (workers and monitors give the role of a primary that is away to another
     node) or "manual". anti_entropy: what a sweep over all keys does about differences: "repair" them, only "report"
-    them, or "off" for no sweeps. routes: members that are not among the nodes, with their ``connect_url``.
+    them, or "off" for no sweeps. routes: members that are not among the nodes, with their ``connect_url``. tls: for
+    addresses with TLS, the queue's too; `redrepl.edges.tls`.
     sync_keys_per_second: the rate at which a node is filled; 0: as fast as clients allow.
     probe_seconds and the failover_after_*, log_*, sweep_* and tombstone_* settings: see
     `redrepl.values.limits`.
@@ -76,8 +79,11 @@ class Configuration:
     tombstone_retention_seconds: float = limits.TOMBSTONE_RETENTION_SECONDS
     origin: str = "arguments"
     routes: tuple[Endpoint, ...] = ()
+    tls: TlsSettings = field(default_factory=TlsSettings)
 
     def __post_init__(self) -> None:
+        if self.queue_url is not None:
+            object.__setattr__(self, "queue_url", with_tls_of(self.tls, self.queue_url))
         if not self.queue:
             object.__setattr__(self, "queue", default_queue(self.cluster))
         if self.queue_key_file and not self.queue_key:
@@ -95,7 +101,7 @@ class Configuration:
         return tuple(Member(endpoint.node, endpoint.url, role) for endpoint, role in pairs)
 
 
-_OPTIONS = {f.name: f for f in fields(Configuration) if f.name not in ("endpoints", "roles", "origin", "routes")}
+_OPTIONS = {f.name: f for f in fields(Configuration) if f.name not in _NO_OPTIONS}
 
 
 def load_configuration(
@@ -108,15 +114,16 @@ def load_configuration(
     environment = os.environ if environment is None else environment
     file = Path(path or environment.get("REDREPL_CONFIG") or DEFAULT_FILE)
     content = _read(file)
-    nodes = content.pop("nodes", None)
+    nodes, table = content.pop("nodes", None), content.pop("tls", {})
     unknown = sorted(set(content) - set(_OPTIONS))
     if unknown:
-        raise ConfigError(f"{file}: unknown option {unknown[0]!r}; known are {', '.join(_OPTIONS)} and [[nodes]]")
+        known = f"{', '.join(_OPTIONS)}, [tls] and [[nodes]]"
+        raise ConfigError(f"{file}: unknown option {unknown[0]!r}; known are {known}")
     for name in _OPTIONS:
         if (text := environment.get(f"REDREPL_{name.upper()}")) is not None:
             content[name] = text
     try:
-        return _build(content, nodes, environment, str(file))
+        return _build(content, nodes, read_tls_table(table, environment), environment, str(file))
     except ConfigError as error:
         raise ConfigError(f"{file}: {error.message}", error.evidence) from error
     except RequestError as error:
@@ -137,24 +144,26 @@ def _read(file: Path) -> dict[str, Any]:
         raise ConfigError(f"{file}: {error}") from error
 
 
-def _build(content: dict[str, Any], nodes: Any, environment: Mapping[str, str], origin: str) -> Configuration:
+def _build(
+    content: dict[str, Any], nodes: Any, tls: TlsSettings, environment: Mapping[str, str], origin: str
+) -> Configuration:
     if "cluster" not in content:
         raise ConfigError('cluster = "name" is missing')
     if not isinstance(nodes, list) or not nodes or not all(isinstance(node, dict) for node in nodes):
         raise ConfigError("no [[nodes]] are given")
     endpoints, roles = [], []
     for number, node in enumerate(nodes, 1):
-        endpoints.append(_endpoint(node, number, environment))
+        endpoints.append(_endpoint(node, number, tls, environment))
         roles.append(_choice(f"nodes[{number}].role", NodeRole, node.get("role")))
     options = {name: _convert(name, value) for name, value in content.items()}
     if "max_age_seconds" in options:
         # It must be above the skew; who sets it alone need not know that.
         follows = min(limits.DEFAULT_MAX_SKEW_SECONDS, limits.MAX_SKEW_SHARE * options["max_age_seconds"])
         options.setdefault("max_skew_seconds", follows)
-    return Configuration(endpoints=tuple(endpoints), roles=tuple(roles), origin=origin, **options)
+    return Configuration(endpoints=tuple(endpoints), roles=tuple(roles), origin=origin, tls=tls, **options)
 
 
-def _endpoint(node: dict[str, Any], number: int, environment: Mapping[str, str]) -> Endpoint:
+def _endpoint(node: dict[str, Any], number: int, tls: TlsSettings, environment: Mapping[str, str]) -> Endpoint:
     where = f"nodes[{number}]"
     unknown = sorted(set(node) - set(_NODE_KEYS))
     if unknown:
@@ -164,12 +173,17 @@ def _endpoint(node: dict[str, Any], number: int, environment: Mapping[str, str])
             raise ConfigError(f"{where}.{name} is missing")
     for name, value in node.items():
         if not isinstance(value, str):
-            raise ConfigError(f"{where}.{name} must be a string, not {value!r}")
-    endpoint = split_url(check_name(f"{where}.id", node["id"]), node["url"])
+            raise ConfigError(f"{where}.{name} must be a string, not {_shown(name, value)}")
+    endpoint = split_url(check_name(f"{where}.id", node["id"]), node["url"], tls)
     if "connect_url" in node:
         endpoint = with_connect_url(endpoint, node["connect_url"])
-    password = _password(where, node, environment)
-    return replace(endpoint, username=node.get("username", endpoint.username), password=password or endpoint.password)
+    file = None if "password_env" in node else node.get("password_file", endpoint.password_file)
+    return replace(
+        endpoint,
+        username=node.get("username", endpoint.username),
+        password=_password(where, node, environment) or endpoint.password,
+        password_file=None if file is None else str(Path(file).absolute()),
+    )
 
 
 def _password(where: str, node: dict[str, str], environment: Mapping[str, str]) -> str | None:
@@ -217,10 +231,13 @@ def _convert(name: str, value: Any) -> Any:
     if wanted in (int, float) and type(value) is not wanted:
         raise ConfigError(f"{name} must be a number, not {value!r}")
     if wanted not in (int, float) and not isinstance(value, str):
-        if name == "queue_key":  # what is given is a secret all the same
-            raise ConfigError(f"{name} must be a string")
-        raise ConfigError(f"{name} must be a string, not {value!r}")
+        raise ConfigError(f"{name} must be a string, not {_shown(name, value)}")
     return value
+
+
+def _shown(name: str, value: object) -> str:
+    """A value in a message; of what may be secret its type alone."""
+    return type(value).__name__ if name.endswith("url") or name == "queue_key" else repr(value)
 
 
 def _check(configuration: Configuration) -> None:

@@ -24,6 +24,7 @@ from redrepl.edges.introduction import NodeUnusable, introduce
 from redrepl.edges.opening_errors import describe_error
 from redrepl.values import limits
 from redrepl.values.effects import Request
+from redrepl.values.errors import ConfigError
 from redrepl.values.round_trip import RoundTrip
 
 if TYPE_CHECKING:
@@ -176,7 +177,10 @@ def open_connection(
     timeout_seconds: for each answer of a node that is near. ``round_trip`` tells how far it is, as soon as anything is
     known, and learns from what is seen here. Two round trips in all, where TLS needs none and the scripts are loaded.
     """
-    connection_class, options = connection_options(endpoint)
+    try:
+        connection_class, options = connection_options(endpoint)
+    except ConfigError as error:
+        raise NodeUnusable(error.message) from error
     answer_seconds = _answer_seconds(timeout_seconds, round_trip)
     options.update(
         protocol=2,

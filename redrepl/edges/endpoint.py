@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection, parse_url
+from redis.connection import Connection, UnixDomainSocketConnection
+from redis.credentials import CredentialProvider
 
+from redrepl.edges.tls import TlsConnection, TlsSettings, read_secret, with_url_options
 from redrepl.values.errors import ConfigError
-
-_SCHEMES = {"valkey": "redis", "valkeys": "rediss", "redis": "redis", "rediss": "rediss", "unix": "unix"}
+from redrepl.values.node_url import NodeUrl, UnreadableUrl, parse_node_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +20,8 @@ class Endpoint:
     connect_url: where this program reaches the node in place of ``url`` (NAT, a tunnel, a proxy). identity: of the
     member that must be found there; None: whichever server is. configured_at: the url at which the configuration has
     this member, where that is another one than the cluster's and no ``connect_url`` says which of them is the way.
+    password_file: read anew for every connection. tls: for urls with TLS. tls_only: whether the configuration has this
+    node with TLS, so that nothing is sent to it without.
     """
 
     node: str
@@ -30,78 +31,120 @@ class Endpoint:
     connect_url: str | None = None
     identity: str | None = None
     configured_at: str | None = field(default=None, compare=False)
+    password_file: str | None = None
+    client_name: str | None = None
+    tls: TlsSettings = field(default_factory=TlsSettings, repr=False)
+    tls_only: bool = False
 
     @property
     def reached_at(self) -> str:
         """The url that connections are opened to."""
         return self.connect_url or self.url
 
+    @property
+    def has_login(self) -> bool:
+        """Whether anything is known to log in with."""
+        return self.username is not None or self.password is not None or self.password_file is not None
 
-_LOGIN = re.compile(r"(?P<start>^|//)(?P<user>[^:@/?#]*):[^/?#]*@")
-_SECRET_OPTIONS = ("username", "password")
-
-
-def redact(url: str) -> str:
-    """The url without its password, also where it cannot be read as a url."""
-    hidden = _LOGIN.sub(lambda found: found["start"] + (f"{found['user']}@" if found["user"] else ""), url)
-    return re.sub(r"([?&])password=[^&#]*", r"\1password=***", hidden)
-
-
-def _without_login(url: str) -> str:
-    parts = urlsplit(url)
-    options = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] not in _SECRET_OPTIONS]
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=urlencode(options)))
-
-
-def split_url(node: str, url: str) -> Endpoint:
-    """An endpoint from a url that may carry a login. Raises ConfigError for a url that is none of Redis or Valkey."""
-    scheme, separator, rest = url.partition("://")
-    if not separator or scheme not in _SCHEMES:
-        raise ConfigError(
-            f"node {node!r}: url must start with redis://, rediss://, valkey:// or unix://, not {redact(url)!r}"
+    def with_login_of(self, other: Endpoint) -> Endpoint:
+        """This address, with the login and the certificates of another node."""
+        return replace(
+            self,
+            username=other.username,
+            password=other.password,
+            password_file=other.password_file,
+            client_name=other.client_name,
+            tls=other.tls,
         )
+
+    def current_password(self) -> str | None:
+        """The password as it is now in its file, if it comes from one. Raises TlsFileError."""
+        if self.password_file is None:
+            return self.password
+        return read_secret("password_file", self.password_file) or None
+
+
+def split_url(node: str, url: str, tls: TlsSettings | None = None, what: str = "url") -> Endpoint:
+    """An endpoint from a url that may carry a login and options, which go over ``tls``.
+
+    Raises ConfigError for a url that is none of Redis or Valkey; ``what``: how the message names it. The url itself is
+    never in the message: it may hold a password, and where it cannot be read nothing tells which part that is.
+    """
     try:
-        options = _parse(scheme, rest)
-    except ValueError as error:
-        raise ConfigError(f"node {node!r}: url {redact(url)!r} cannot be read: {error}") from error
-    return Endpoint(node, _without_login(url), options.get("username"), options.get("password"))
+        parsed = parse_node_url(url)
+        settings = with_url_options(tls or TlsSettings(), dict(parsed.options))
+    except UnreadableUrl as error:
+        raise ConfigError(f"node {node!r}: {what} cannot be used: {error}") from None
+    except ConfigError as error:
+        raise ConfigError(f"node {node!r}: {what}: {error.message}") from None
+    return Endpoint(
+        node,
+        parsed.public,
+        parsed.username,
+        parsed.password,
+        password_file=parsed.password_file,
+        client_name=parsed.client_name,
+        tls=settings,
+        tls_only=parsed.is_tls,
+    )
 
 
 def with_connect_url(endpoint: Endpoint, url: str) -> Endpoint:
     """The endpoint reached at another url, whose login counts where it has one. Raises ConfigError as `split_url`."""
-    other = split_url(endpoint.node, url)
-    if other.username is None and other.password is None:
-        return replace(endpoint, connect_url=other.url)
-    return replace(endpoint, connect_url=other.url, username=other.username, password=other.password)
-
-
-def _parse(scheme: str, rest: str) -> dict[str, Any]:
-    parsed: dict[str, Any] = dict(parse_url(f"{_SCHEMES[scheme]}://{rest}"))  # type: ignore[no-untyped-call]
-    return parsed
+    other = split_url(endpoint.node, url, endpoint.tls, "connect_url")
+    if not other.has_login:
+        other = replace(other.with_login_of(endpoint), tls=other.tls)
+    return replace(endpoint.with_login_of(other), connect_url=other.url, tls_only=other.tls_only)
 
 
 def connection_options(endpoint: Endpoint) -> tuple[type[Any], dict[str, Any]]:
-    """The class and arguments of redis-py's connection for this endpoint."""
-    scheme, _, rest = endpoint.reached_at.partition("://")
-    options = _parse(scheme, rest)
-    options.pop("connection_class", None)
-    options["username"], options["password"] = endpoint.username, endpoint.password
-    classes: dict[str, type[Any]] = {
-        "redis": Connection,
-        "rediss": SSLConnection,
-        "unix": UnixDomainSocketConnection,
-    }
-    return classes[_SCHEMES[scheme]], options
+    """The class and arguments of redis-py's connection for this endpoint. Raises ConfigError, TlsFileError."""
+    parsed = _parse(endpoint)
+    options: dict[str, Any] = {"db": parsed.database, "client_name": endpoint.client_name}
+    if endpoint.password_file is None:
+        options |= {"username": endpoint.username, "password": endpoint.password}
+    else:
+        options["credential_provider"] = _FileCredentials(endpoint)
+    if parsed.path:
+        return UnixDomainSocketConnection, options | {"path": parsed.path}
+    options |= {"host": parsed.host, "port": parsed.port}
+    return (TlsConnection, options | {"tls": endpoint.tls}) if parsed.is_tls else (Connection, options)
 
 
-def place_of(url: str) -> tuple[object, object]:
+def _parse(endpoint: Endpoint) -> NodeUrl:
+    try:
+        parsed = parse_node_url(endpoint.reached_at)
+    except UnreadableUrl as error:
+        raise ConfigError(f"node {endpoint.node!r}: its url cannot be used: {error}") from None
+    if endpoint.tls_only and not parsed.is_tls:
+        text = f"node {endpoint.node!r}: the cluster has it at {parsed.public}, without TLS, the configuration with TLS"
+        raise ConfigError(f"{text}: nothing is sent there; correct its url")
+    return parsed
+
+
+class _FileCredentials(CredentialProvider):
+    """A login whose password is read anew for every connection."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+
+    def get_credentials(self) -> tuple[str] | tuple[str, str]:
+        """User name, where there is one, and password."""
+        password = self._endpoint.current_password() or ""
+        return (password,) if self._endpoint.username is None else (self._endpoint.username, password)
+
+
+def place_of(url: str) -> tuple[object, int]:
     """The server and database that a url leads to, however it is written."""
-    scheme, _, rest = url.partition("://")
-    options = _parse(scheme, rest)
-    return options.get("path") or (options.get("host", "localhost"), options.get("port", 6379)), options.get("db", 0)
+    try:
+        return parse_node_url(url).place
+    except UnreadableUrl:
+        return url, 0
 
 
 def address(endpoint: Endpoint) -> str:
     """Host and port, or the socket path, for messages."""
-    parts = urlsplit(endpoint.reached_at)
-    return parts.netloc or parts.path
+    try:
+        return parse_node_url(endpoint.reached_at).address
+    except UnreadableUrl:
+        return endpoint.node

@@ -30,12 +30,12 @@ def introduce(
     """Log in, select the database, pass the admission check, load missing scripts: what the node says, how long it
     took to say it, in seconds, and what it calls this connection, where the login may ask that.
 
-    options: redis-py's connection, for its user name, password, database and client name. timeout_seconds: for each
+    options: redis-py's connection, for its database and client name. timeout_seconds: for each
     answer. Raises NodeUnusable, and OSError where the connection fails.
     """
     sock.settimeout(timeout_seconds)
     talk = _Talk(sock, endpoint)
-    opening = [*_login(options), _CLIENT_ID, *_questions(admission)]
+    opening = [*_login(endpoint, options), _CLIENT_ID, *_questions(admission)]
     began = time.monotonic()
     answers = talk.ask(opening)
     answered_seconds = time.monotonic() - began
@@ -81,13 +81,14 @@ def _packed(command: tuple[bytes, ...]) -> bytes:
     return packed
 
 
-def _login(options: Any) -> list[tuple[bytes, ...]]:
+def _login(endpoint: Endpoint, options: Any) -> list[tuple[bytes, ...]]:
     """The login, the client's name and the database, as the address and the configuration give them."""
     commands: list[tuple[bytes, ...]] = []
-    if options.username:
-        commands.append((b"AUTH", options.username.encode(), (options.password or "").encode()))
-    elif options.password:
-        commands.append((b"AUTH", options.password.encode()))
+    password = endpoint.current_password()
+    if endpoint.username:
+        commands.append((b"AUTH", endpoint.username.encode(), (password or "").encode()))
+    elif password:
+        commands.append((b"AUTH", password.encode()))
     if options.client_name:
         commands.append((b"CLIENT", b"SETNAME", options.client_name.encode()))
     if options.db:

@@ -8,6 +8,7 @@ import ssl
 import hiredis
 
 from redrepl.edges.endpoint import Endpoint, address
+from redrepl.edges.tls import TlsFileError
 from redrepl.values.reasons import (
     CLOSES,
     CLUSTER_MODE,
@@ -19,11 +20,14 @@ from redrepl.values.reasons import (
     NO_LOGIN,
     NO_NAME,
     NO_PERMISSION,
+    NOT_ACCEPTED,
     NOT_REDIS,
     NOT_TRUSTED,
     REFUSES,
     SILENT,
     TOO_MANY_CLIENTS,
+    WRONG_FILE,
+    WRONG_NAME,
 )
 
 _REPLIES = (
@@ -58,6 +62,8 @@ _WAY_FROM_HERE = "set connect_url where another address is the way"
 
 def _failure_of(endpoint: Endpoint, error: Exception, waited_seconds: float) -> str:
     where, text = address(endpoint), str(error) or type(error).__name__
+    if isinstance(error, TlsFileError):
+        return f"{where} {WRONG_FILE}: {text}"
     cause = error.__cause__ or error.__context__ or error
     if isinstance(error, hiredis.ProtocolError):
         return f"{where} {NOT_REDIS}: {text}"
@@ -78,12 +84,26 @@ def _kind_of(cause: BaseException) -> str | None:
         return f"{REFUSES}: there is no such socket"
     if isinstance(cause, socket.gaierror):
         return f"cannot be reached, {NO_NAME}: {cause.strerror}"
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return f"{NOT_TRUSTED}: {getattr(cause, 'verify_message', cause)}"
-    if isinstance(cause, ssl.SSLError) and "CERTIFICATE_REQUIRED" in str(cause):
-        return NEEDS_CERTIFICATE
     if isinstance(cause, ssl.SSLError):
-        return f"{NO_HANDSHAKE}: {getattr(cause, 'reason', None) or cause}"
+        return _tls_kind_of(cause)
     return (
         f"{CLOSES}: {cause.strerror or cause}" if isinstance(cause, (ConnectionResetError, BrokenPipeError)) else None
     )
+
+
+_NAME_MISMATCHES = (62, 64)
+"""OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH."""
+
+_ALERTS_ABOUT_OURS = ("ALERT_UNKNOWN_CA", "ALERT_BAD_CERTIFICATE", "CERTIFICATE_EXPIRED", "CERTIFICATE_REVOKED")
+"""In the names of the alerts that a server sends when it turns down the certificate of its client."""
+
+
+def _tls_kind_of(cause: ssl.SSLError) -> str:
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        kind = WRONG_NAME if getattr(cause, "verify_code", None) in _NAME_MISMATCHES else NOT_TRUSTED
+        return f"{kind}: {getattr(cause, 'verify_message', cause)}"
+    if "CERTIFICATE_REQUIRED" in str(cause):
+        return NEEDS_CERTIFICATE
+    if any(alert in str(cause) for alert in _ALERTS_ABOUT_OURS):
+        return f"{NOT_ACCEPTED}: {getattr(cause, 'reason', None) or cause}"
+    return f"{NO_HANDSHAKE}: {getattr(cause, 'reason', None) or cause}"

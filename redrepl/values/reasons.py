@@ -20,7 +20,12 @@ NO_PERMISSION: Final = "does not permit this login what it needs"
 NO_NAME: Final = "no address is found for its name"
 NO_HANDSHAKE: Final = "did not complete the TLS handshake"
 NOT_TRUSTED: Final = "has a TLS certificate that is not accepted"
+WRONG_NAME: Final = "has a TLS certificate of another name"
 NEEDS_CERTIFICATE: Final = "wants a certificate of its clients"
+NOT_ACCEPTED: Final = "does not accept the certificate of this program"
+WRONG_FILE: Final = "cannot be connected to"
+"""A file that is needed for it, a certificate or a password, is missing or does not fit."""
+
 CLOSES: Final = "closes the connection at once"
 NOT_REDIS: Final = "does not speak the protocol of Redis"
 NO_DATABASE: Final = "has no database"
@@ -41,9 +46,12 @@ _ADVICE: Final = (
     (NO_HANDSHAKE, "{names}: rediss:// is for servers that speak TLS, redis:// for others"),
     (
         NOT_TRUSTED,
-        "{names}: name the authority in the url (?ssl_ca_certs=FILE), and the host as the certificate does",
+        "{names}: name the file of the authority in the configuration, [tls] ca, or in the url, ?ssl_ca_certs=FILE",
     ),
-    (NEEDS_CERTIFICATE, "{names}: name yours in the url (?ssl_certfile=FILE&ssl_keyfile=FILE)"),
+    (WRONG_NAME, "{names}: write the host as the certificate does, or set server_name or check_names in [tls]"),
+    (NEEDS_CERTIFICATE, "{names}: name yours in the configuration, [tls] certificate and key"),
+    (NOT_ACCEPTED, "{names}: give a certificate in [tls] of an authority that the servers trust"),
+    (WRONG_FILE, "correct the file that is named, or what it holds"),
     (CLOSES, "{names}: a server that speaks TLS needs rediss://; else look at its log"),
     (NOT_REDIS, "correct the port of {names}: another service listens there"),
     (NO_DATABASE, "correct the database number at the end of the url of {names}"),

@@ -9,6 +9,7 @@ from enum import Enum
 
 from redrepl.values import limits
 from redrepl.values.errors import ConfigError
+from redrepl.values.node_url import UNREADABLE, public_url
 from redrepl.values.stamp import restamp_writer
 from redrepl.values.validation import check_name
 
@@ -172,11 +173,15 @@ class Topology:
 
     @classmethod
     def parse(cls, text: str | bytes) -> Topology:
-        """Read what `encode` wrote. Raises ConfigError on anything else."""
+        """Read what `encode` wrote. Raises ConfigError on anything else.
+
+        Earlier versions stored options with urls, which name files of one program, and secrets: they are left out.
+        """
         try:
             content = json.loads(text)
             members = tuple(
-                Member(m["id"], m["url"], NodeRole(m["role"]), m.get("identity", "")) for m in content["members"]
+                Member(m["id"], public_url(m["url"]), NodeRole(m["role"]), m.get("identity", ""))
+                for m in content["members"]
             )
             epoch: int = content["epoch"]
             return cls(content["cluster"], epoch, Mode(content["mode"]), members, content.get("merged_epoch", epoch))
@@ -207,7 +212,7 @@ def _check_unique(members: tuple[Member, ...]) -> None:
         check_name("node id", member.id)
         if member.id in seen_ids:
             raise ConfigError(f"node id {member.id!r} is given twice")
-        if member.url in seen_urls:
+        if member.url in seen_urls and member.url != UNREADABLE:
             raise ConfigError(f"nodes {seen_urls[member.url]!r} and {member.id!r} have the same url {member.url}")
         seen_ids.add(member.id)
         seen_urls[member.url] = member.id

@@ -11,6 +11,7 @@ import redis
 
 from redrepl.edges.endpoint import Endpoint
 from redrepl.edges.opening_errors import describe_error, describe_reply
+from redrepl.edges.tls import TlsFileError
 from redrepl.plans.strangers import answers_of, describe_stranger
 from redrepl.values.reasons import advice_on, kind_of
 from redrepl.values.report import Log, NodeReport
@@ -111,6 +112,12 @@ def test_what_addresses_answered_where_no_member_is_there() -> None:
 ENDPOINT = Endpoint("x", "redis://h:6379/0")
 
 
+def _wrong_name() -> ssl.SSLCertVerificationError:
+    error = ssl.SSLCertVerificationError(1, "mismatch")
+    error.verify_code = 62
+    return error
+
+
 def _caused(error: Exception, cause: Exception) -> Exception:
     error.__cause__ = cause
     return error
@@ -124,7 +131,13 @@ def _caused(error: Exception, cause: Exception) -> Exception:
         (_caused(redis.ConnectionError("Error -2"), socket.gaierror(-2, "unknown")), "DNS"),
         (_caused(redis.ConnectionError("x"), ssl.SSLCertVerificationError(1, "self-signed")), "ssl_ca_certs"),
         (_caused(redis.ConnectionError("x"), ssl.SSLError(1, "WRONG_VERSION_NUMBER")), "redis:// for others"),
-        (_caused(redis.ConnectionError("x"), ssl.SSLError(1, "TLSV13_ALERT_CERTIFICATE_REQUIRED")), "ssl_certfile"),
+        (
+            _caused(redis.ConnectionError("x"), ssl.SSLError(1, "ALERT_CERTIFICATE_REQUIRED")),
+            "[tls] certificate",
+        ),
+        (_caused(redis.ConnectionError("x"), ssl.SSLError(1, "TLSV1_ALERT_UNKNOWN_CA")), "that the servers trust"),
+        (_caused(redis.ConnectionError("x"), _wrong_name()), "as the certificate does"),
+        (TlsFileError("tls.ca /ca.crt: No such file or directory"), "correct the file"),
         (redis.TimeoutError("_ssl.c:989: The handshake operation timed out"), "redis:// for others"),
         (redis.TimeoutError("timed out"), "frozen or busy"),
         (ConnectionResetError(104, "reset by peer"), "needs rediss://"),

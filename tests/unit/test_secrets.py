@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from redrepl.edges.configuration import Configuration, load_configuration
-from redrepl.edges.endpoint import redact, split_url
+from redrepl.edges.endpoint import split_url
 from redrepl.values.errors import ConfigError
+from redrepl.values.node_url import public_url
 
 SECRET = "s3cr3t-word"
 
@@ -64,7 +65,7 @@ def test_a_password_in_the_url_goes_to_the_login_alone(tmp_path: Path) -> None:
 def test_a_secret_shows_nowhere(tmp_path: Path, url: str) -> None:
     found = _load(tmp_path, url=url, REDREPL_QUEUE_URL=url)
     assert found.endpoints[0].password == SECRET
-    for shown in (repr(found), str(found), repr(found.members), found.topology().encode(), redact(url)):
+    for shown in (repr(found), str(found), repr(found.members), found.topology().encode(), public_url(url)):
         assert SECRET not in shown
 
 
@@ -87,14 +88,21 @@ def test_a_wrong_url_is_named_without_its_secret(url: str) -> None:
     ("url", "shown"),
     [
         ("redis://h:1/0", "redis://h:1/0"),
-        ("redis://ada@h:1/0", "redis://ada@h:1/0"),
-        ("redis://ada:x@h:1/0", "redis://ada@h:1/0"),
+        ("valkey://ada@h", "valkey://h"),
+        ("redis://ada:x@h:1/0", "redis://h:1/0"),
         ("redis://:x@h:1/0", "redis://h:1/0"),
-        ("redis://ada:x%40y@h:1/0", "redis://ada@h:1/0"),
+        ("redis://ada:x%40y@h:1/0", "redis://h:1/0"),
+        ("redis://ada:x@y@h:1", "redis://h:1"),
+        ("redis://h?db=3&password=x", "redis://h/3"),
+        ("redis://h:1/2?db=3", "redis://h:1/3"),
+        ("rediss://[::1]:7/0?ssl_keyfile=/k&ssl_certfile=/c&ssl_password=x", "rediss://[::1]:7/0"),
+        ("unix://ada:x@/run/redis.sock?db=2&client_name=x", "unix:///run/redis.sock?db=2"),
+        ("unix:///run/redis.sock", "unix:///run/redis.sock"),
+        ("redis://:x/y@h:1/0", "unreadable"),
     ],
 )
 def test_what_is_shown_of_a_url(url: str, shown: str) -> None:
-    assert redact(url) == shown
+    assert public_url(url) == shown
 
 
 KEY = f"{SECRET}-of-the-queue"

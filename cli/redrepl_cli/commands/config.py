@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from redrepl import Administration, ConfigError, Configuration, RequestError
-from redrepl.edges.endpoint import Endpoint, connection_options
+from redrepl.edges.endpoint import place_of
 from redrepl.values.level import required_copies
 from redrepl.values.reasons import advice_on
 from redrepl.values.status import SCHEMA_VERSION
@@ -61,17 +61,10 @@ def check_fit(configuration: Configuration) -> None:
         )
     seen: dict[object, str] = {}
     for endpoint in configuration.endpoints:
-        server = server_of(endpoint)
+        server = place_of(endpoint.reached_at)
         if server in seen:
             raise ConfigError(f"{where}: nodes {seen[server]!r} and {endpoint.node!r} are the same server and database")
         seen[server] = endpoint.node
-
-
-def server_of(endpoint: Endpoint) -> object:
-    """What a url leads to, however it is written."""
-    _, options = connection_options(endpoint)
-    place = options.get("path") or (options.get("host", "localhost"), options.get("port", 6379))
-    return place, options.get("db", 0)
 
 
 def contacted(configuration: Configuration) -> dict[str, str | None]:

@@ -87,9 +87,7 @@ def add(invocation: Invocation, node: str, url: str, username: str | None, passw
     Example: redrepl nodes add d redis://10.0.0.4:6379/0 --password-env NODE_D_PASSWORD
     """
     configuration = invocation.configuration()
-    endpoint = _endpoint(node, url, username, password_env)
-    if username is None and password_env is None:
-        endpoint = _with_login_of(endpoint, configuration.endpoints[0])
+    endpoint = _endpoint(node, url, username, password_env, configuration.endpoints[0])
     with Administration(configuration) as administration:
         done = administration.add_node(endpoint)
         role = administration.find_members().member(node).role.value
@@ -127,18 +125,17 @@ def replace_node(
     Example: redrepl nodes replace c redis://10.0.0.9:6379/0 --yes
     """
     configuration = invocation.configuration()
-    endpoint, what = _endpoint(node, url, username, password_env), f"replacing node {node!r}"
+    known, what = {each.node: each for each in configuration.endpoints}, f"replacing node {node!r}"
+    endpoint = _endpoint(node, url, username, password_env, known.get(node, configuration.endpoints[0]))
     require_terminal_or_yes(yes, what)
-    if username is None and password_env is None:
-        known = {each.node: each for each in configuration.endpoints}
-        endpoint = _with_login_of(endpoint, known.get(node, configuration.endpoints[0]))
     with Administration(configuration) as administration:
         topology = administration.find_members()
         if node in topology.ids:
             confirm(yes, what, _replacement_text(topology, node, endpoint, accept_loss))
         done = administration.replace_node(endpoint, accept_loss)
     _show_done(invocation, done)
-    say(f"\nchange the url of node {node!r} in {configuration.origin}, and in the files of all programs, to {url}")
+    files = f"{configuration.origin}, and in the files of all programs"
+    say(f"\nchange the url of node {node!r} in {files}, to {endpoint.url}")
 
 
 def _replacement_text(topology: Topology, node: str, endpoint: Endpoint, accept_loss: bool) -> str:
@@ -151,22 +148,21 @@ def _replacement_text(topology: Topology, node: str, endpoint: Endpoint, accept_
     return "\n".join(lines)
 
 
-def _with_login_of(endpoint: Endpoint, other: Endpoint) -> Endpoint:
-    return replace(endpoint, username=other.username, password=other.password)
-
-
-def _endpoint(node: str, url: str, username: str | None, password_env: str | None) -> Endpoint:
+def _endpoint(node: str, url: str, username: str | None, password_env: str | None, other: Endpoint) -> Endpoint:
+    """The address of the command line, with the login given there or else that of another node, and its TLS."""
     try:
-        endpoint = split_url(check_name("node id", node), url)
+        endpoint = split_url(check_name("node id", node), url, other.tls)
     except ConfigError as error:
         raise RequestError(error.message) from error
-    if endpoint.password is not None:
+    if endpoint.password is not None or endpoint.tls.key_password != other.tls.key_password:
         raise RequestError("the url must carry no password: command lines are visible to others; use --password-env")
     password = None
     if password_env is not None:
         password = os.environ.get(password_env)
         if password is None:
             raise RequestError(f"--password-env: the environment has no {password_env}")
+    if username is None and password_env is None and not endpoint.has_login:
+        return replace(endpoint.with_login_of(other), tls=endpoint.tls)
     return replace(endpoint, username=username or endpoint.username, password=password)
 
 

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from string import ascii_lowercase
-from urllib.parse import urlsplit
 
 from redrepl import ConfigError, Configuration, Mode, NodeRole, load_configuration
 from redrepl.edges.configuration import DEFAULT_FILE
+from redrepl.values.node_url import parse_node_url
 from redrepl_cli.errors import CommandFailed
 from redrepl_cli.exit_codes import ExitCode
 
@@ -95,10 +95,10 @@ def _ports(file: Path, found: Configuration) -> dict[str, int]:
         urls["queue"] = found.queue_url
     ports = {}
     for name, url in urls.items():
-        parts = urlsplit(url)
-        if parts.hostname != "127.0.0.1" or parts.port is None:
-            raise ConfigError(f"{file}: {name} is at {url}: `redrepl up` runs servers on 127.0.0.1 only")
-        ports[name] = parts.port
+        parsed = parse_node_url(url)
+        if parsed.host != "127.0.0.1":
+            raise ConfigError(f"{file}: {name} is at {parsed.public}: `redrepl up` runs servers on 127.0.0.1 only")
+        ports[name] = parsed.port
     return ports
 
 

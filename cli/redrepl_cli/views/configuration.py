@@ -9,10 +9,11 @@ from typing import Any
 
 from redrepl import Configuration
 from redrepl.edges.endpoint import Endpoint
+from redrepl.edges.tls import TLS_KEYS
 from redrepl.values.status import SCHEMA_VERSION
 from redrepl_cli.text import shown_url
 
-NOT_SETTINGS = ("endpoints", "roles", "origin", "routes", "queue_key")
+NOT_SETTINGS = ("endpoints", "roles", "origin", "routes", "queue_key", "tls")
 
 
 def configuration_json(configuration: Configuration) -> dict[str, Any]:
@@ -22,8 +23,9 @@ def configuration_json(configuration: Configuration) -> dict[str, Any]:
         "file": configuration.origin,
         **settings(configuration),
         "queue_key_set": bool(configuration.queue_key),
+        "tls": _tls(configuration),
         "nodes": [
-            {**_node(endpoint, role.value), "password_set": endpoint.password is not None}
+            {**_node(endpoint, role.value), "password_set": _has_password(endpoint)}
             for endpoint, role in zip(configuration.endpoints, configuration.roles, strict=True)
         ],
     }
@@ -49,13 +51,24 @@ def configuration_toml(configuration: Configuration) -> str:
         lines.append(f"# {name} is not set" if value is None else f"{name} = {_toml(value)}")
     if configuration.queue_key:
         lines.append("# queue_key is set; it is not shown")
+    lines += ["", "[tls]"]
+    lines += [f"{name} = {_toml(value)}" for name, value in _tls(configuration).items() if value is not None]
     for endpoint, role in zip(configuration.endpoints, configuration.roles, strict=True):
         lines += ["", "[[nodes]]"]
         lines += [
             f"{name} = {_toml(value)}" for name, value in _node(endpoint, role.value).items() if value is not None
         ]
-        lines += ["# a password is set; it is not shown"] if endpoint.password is not None else []
+        lines += ["# a password is set; it is not shown"] if _has_password(endpoint) else []
     return "\n".join(lines)
+
+
+def _tls(configuration: Configuration) -> dict[str, Any]:
+    """The table of the file; what urls say besides is not shown."""
+    return {name: getattr(configuration.tls, name) for name in TLS_KEYS}
+
+
+def _has_password(endpoint: Endpoint) -> bool:
+    return endpoint.password is not None or endpoint.password_file is not None
 
 
 def _node(endpoint: Endpoint, role: str) -> dict[str, str | None]:
