@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from redrepl import Administration, AsyncCoordinator, Configuration, Coordinator, RedreplError, load_configuration
-from redrepl.edges.wake_ups import queue_connection
+from redrepl.edges.queue_connection import queue_connection
 from redrepl.embedded import EmbeddedCluster, ServerBinary
 from tests.support.clients import connect
 from tests.support.waiting import wait_until
