@@ -52,6 +52,7 @@ class JobQueue:
         self.connection = connection
         self.name = name
         self._key = key
+        self._scripts: dict[str, Any] = {}
 
     @property
     def list_key(self) -> str:
@@ -114,7 +115,7 @@ class JobQueue:
         """This cluster's jobs in a state, whatever else is there."""
         start = f"redrepl-{len(cluster)}-{cluster}-"
         arguments = (start, MAX_ID_BYTES + 64, LOOKED_AT, LISTED)
-        entries = self.connection.eval(queue_script("list_jobs"), 1, self.key_of(state), *arguments)
+        entries = self._call("list_jobs", self.key_of(state), *arguments)
         found = []
         for job_id in dict.fromkeys(entry.partition(b":")[0] for entry in entries):
             try:
@@ -149,10 +150,16 @@ class JobQueue:
     def _look(self, job_id: bytes, seconds: int) -> _Fields | None:
         if len(job_id) > MAX_ID_BYTES:
             raise JobRefused("its id is that of another job", ascii(job_id[:80]))
-        found = self.connection.eval(queue_script("take_job"), 1, _job_key(job_id), seconds, MAX_DATA_BYTES)
+        found = self._call("take_job", _job_key(job_id), seconds, MAX_DATA_BYTES)
         if isinstance(found, bytes):
             raise JobRefused(found.decode("ascii", "replace"), ascii(job_id[:80]))
         return None if found is None else _Fields(*found)
+
+    def _call(self, name: str, key: str | bytes, *arguments: str | int) -> Any:
+        """Run a script by its digest, or by its text where the server does not know it."""
+        if name not in self._scripts:
+            self._scripts[name] = self.connection.register_script(queue_script(name))
+        return self._scripts[name](keys=[key], args=arguments)
 
 
 @cache

@@ -46,7 +46,7 @@ KINDS = {
     "without data": "empty,old",
     "cut off": "cut,cut-clients",
     "in bad connection": "flaky,cut-workers,slow:primary",
-    "around the nodes": "slow:replica,clocks,clients,workers,queue,queue-emptied",
+    "around the nodes": "slow:replica,clocks,clients,workers,queue,queue-emptied,forged-jobs:primary",
     "bad links": "far:primary,narrow:primary,reset:primary,forget:primary",
     "taking no writes": "no-replicas:replica,read-only:primary,denied:primary,full:primary,all-full",
     "another server": "replaced",
@@ -64,6 +64,7 @@ ONLY_DELETES = ("all-full",)
 TAKEN_OVER = (
     *("kill:primary", "freeze:primary", "empty:primary", "old:primary", "cut:primary"),
     *("read-only:primary", "denied:primary", "clock-ahead:primary", "clock-behind:primary", "replaced:primary"),
+    "forged-jobs:primary",
 )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import signal
+import zlib
 from typing import Any
 
 import pytest
@@ -17,6 +19,8 @@ from tests.cli.conftest import Invoke
 from tests.cli.support.clusters import CLUSTER, CliCluster, write_configuration
 from tests.cli.support.programs import start
 from tests.cli.support.results import json_of
+from tests.servers.support.forgeries import BOMB
+from tests.support.clients import connect
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.servers
@@ -65,6 +69,35 @@ def test_jobs_of_this_cluster_by_state(cluster: CliCluster, invoke: Invoke) -> N
 def test_status_counts_the_queue(cluster: CliCluster, invoke: Invoke) -> None:
     found = json_of(invoke("status", "--format", "json", "--config", str(cluster.file)))
     assert found["queue"] == {"pending": 4, "failed": 1, "workers": 0}
+
+
+@pytest.mark.usefixtures("queue")
+def test_what_others_wrote_to_the_queue_is_not_listed(cluster: CliCluster, invoke: Invoke) -> None:
+    config = ("--config", str(cluster.file))
+    before = json_of(invoke("jobs", "--format", "json", *config))
+    name = default_queue(CLUSTER)
+    start = f"redrepl-{len(CLUSTER)}-{CLUSTER}-"
+    with connect(cluster.queue) as client:
+        for number, data in enumerate(
+            (BOMB, b"", zlib.compress(b"[" * 900), zlib.compress(b'["os.abort",null,[],{}]'))
+        ):
+            client.hset(f"rq:job:{start}{number}", mapping={"data": data, "enqueued_at": "\x1b[2J"})
+            client.lpush(f"rq:queue:{name}", f"{start}{number}", "x" * 2_000_000)
+            client.zadd(f"rq:failed:{name}", {f"{start}{number}": 1})
+        client.set(f"rq:job:{start}text", "of another kind")
+        client.lpush(f"rq:queue:{name}", f"{start}text", b"\xff")
+        client.xadd(f"rq:results:{job_id(CLUSTER, 'b', 0)}", {"type": 2, "exc_string": base64.b64encode(BOMB)})
+        client.sadd(f"rq:workers:{name}", "rq:worker:gone", "x" * 200_000)
+        after = json_of(invoke("jobs", "--format", "json", *config))
+        for job in (*before["jobs"], *after["jobs"]):
+            del job["error"]
+        assert after == before
+        assert json_of(invoke("status", "--format", "json", *config))["queue"]["workers"] == 0
+        client.delete(f"rq:queue:{name}")
+        client.set(f"rq:queue:{name}", "of another kind")
+        assert invoke("jobs", *config).exit_code == 0
+        status = json_of(invoke("status", "--format", "json", *config))
+        assert "WRONGTYPE" in status["queue"]["error"]
 
 
 def test_no_jobs(shared_cluster: CliCluster, invoke: Invoke) -> None:

@@ -15,6 +15,7 @@ from redrepl.edges.wake_ups import enqueue_bring_up, open_queue
 from redrepl.values.jobs import default_queue
 from tests.servers.conftest import MakeCluster
 from tests.servers.support.forgeries import KINDS, LIST
+from tests.servers.support.processes import memory_mib
 from tests.support.clients import connect
 from tests.support.waiting import wait_until
 
@@ -34,11 +35,6 @@ def listener() -> Iterator[socket.socket]:
         yield listening
 
 
-def peak_mib(pid: int) -> float:
-    status = Path(f"/proc/{pid}/status").read_text()
-    return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM"))
-
-
 def test_no_forged_job_runs_anything_or_ends_the_worker(
     make_cluster: MakeCluster, listener: socket.socket, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -53,13 +49,13 @@ def test_no_forged_job_runs_anything_or_ends_the_worker(
         KINDS["stuck"](client, url)
         worker = cluster.worker()
         wait_until(lambda: client.smembers("rq:workers"), 30, "the worker is registered")
-        before = peak_mib(worker.process.pid)
+        before = memory_mib(worker.process.pid, peak=True)
         for forge in KINDS.values():
             for _ in range(2):
                 with suppress(Exception):  # a kind before it may be in its way
                     forge(client, url)
         wait_until(lambda: not client.exists(LIST), 60, "all are taken off the queue")
-        assert peak_mib(worker.process.pid) - before < MOST_MIB
+        assert memory_mib(worker.process.pid, peak=True) - before < MOST_MIB
         # Its own work goes on, by the queue too.
         cluster["b"].restart(empty=True)
         cluster.wait_settled()

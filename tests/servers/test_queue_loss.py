@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 
 import pytest
 
 from redrepl.plans.copies.copying import Copier
+from redrepl_workers import queue_worker
+from redrepl_workers.queue_worker import QueueWorker
+from redrepl_workers.troubles import Troubles
 from tests.servers.conftest import MakeCluster
 from tests.servers.support.cluster import Cluster, Store
 from tests.support.clients import connect
@@ -135,6 +139,32 @@ def test_a_queue_that_comes_back_is_used_again(make_cluster: MakeCluster) -> Non
     with connect(cluster.queue) as client:
         wait_until(lambda: client.smembers("rq:workers"), 30, "the worker is registered again")
     assert cluster.values_everywhere().keys() == {b"during", b"after"}
+
+
+def test_a_queue_that_goes_again_and_again_costs_no_connection_and_no_thread(
+    make_cluster: MakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = make_cluster(queue=True)
+    monkeypatch.setattr(queue_worker, "RECONNECT_SECONDS", 0.01)
+    assert cluster.queue is not None
+    worker = QueueWorker(cluster.configuration(), "w1", Troubles(logging.getLogger("test")))
+    with connect(cluster.queue) as client:
+
+        def is_back() -> bool:
+            return client.smembers("rq:workers") == {b"rq:worker:w1"}
+
+        worker.start()
+        try:
+            wait_until(is_back, 30, "the worker is registered")
+            for _ in range(20):
+                client.delete("rq:workers")
+                client.client_kill_filter(_type="normal", skipme=True)
+                wait_until(is_back, 30, "the worker is registered again")
+            assert len(client.client_list()) <= 2, "this one's, and the worker's"
+            assert [thread.name for thread in threading.enumerate()].count("redrepl-queue") == 1
+        finally:
+            worker.stop()
+        assert client.smembers("rq:workers") == set()
 
 
 def test_two_workers_at_once_do_no_harm(make_cluster: MakeCluster) -> None:

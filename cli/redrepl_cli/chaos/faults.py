@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from redrepl.embedded.proxy import TcpProxy
-from redrepl_cli.chaos import holdings, links, node_clocks, refusals, twins
+from redrepl_cli.chaos import forged_jobs, holdings, links, node_clocks, refusals, twins
 from redrepl_cli.chaos.scene import EVERYBODY, Harm, Scene, meanwhile
 from redrepl_cli.chaos.stage import CLIENTS, HALF, MAX_SKEW_SECONDS, TIMEOUT_SECONDS, WORKERS
 
@@ -273,6 +273,12 @@ _ALL = (
     Fault("workers", "kill -9 of all workers, started again at the end", _workers, (NOBODY,)),
     Fault("queue", "kill -9 of the queue's server, started again empty at the end", _queue_away, (NOBODY,)),
     Fault("queue-emptied", "the queue loses everything", _queue_emptied, (NOBODY,)),
+    Fault(
+        "forged-jobs",
+        "killed, while others flood the queue with jobs of their own and take its workers' entries",
+        forged_jobs.killed_in_a_flood,
+        replaces=True,
+    ),
 )
 FAULTS: Final = {fault.name: fault for fault in _ALL}
 

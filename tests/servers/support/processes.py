@@ -27,6 +27,13 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(str(path) for path in _PATHS), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
+def memory_mib(pid: int, peak: bool = False) -> float:
+    """Resident memory of a process, now or at most so far."""
+    name = "VmHWM:" if peak else "VmRSS:"
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(name))
+
+
 class Child:
     """A Python process in a session of its own."""
 
