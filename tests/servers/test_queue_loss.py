@@ -151,7 +151,7 @@ def test_a_queue_that_goes_again_and_again_costs_no_connection_and_no_thread(
     with connect(cluster.queue) as client:
 
         def is_back() -> bool:
-            return client.smembers("rq:workers") == {b"rq:worker:w1"}
+            return bool(client.smembers("rq:workers") == {b"rq:worker:w1"})
 
         worker.start()
         try:
