@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from threading import RLock
 from typing import Any, Literal
 
 from redrepl.doors.coordinator import Coordinator
+from redrepl.edges.locks import new_lock
 from redrepl.values.codec import JsonCodec, decoded, encoded
 from redrepl.values.errors import RequestError
 from redrepl.values.level import ConsistencyLevel, Level
@@ -68,7 +68,7 @@ class ReplicatedCache:
         self._codec: JsonCodec[Any] | None = JsonCodec() if values == "json" else None
         self._level = level
         self._prefer = prefer
-        self._lock = RLock()
+        self._lock = new_lock()
         self._hits = self._misses = self._sets = self._deletes = 0
 
     def get(self, key: str | bytes, default: Any = None, *, level: Level = ConsistencyLevel.ONE) -> Any:

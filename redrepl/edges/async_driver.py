@@ -9,10 +9,11 @@ from typing import TypeVar
 from redrepl.edges.admission import Admission
 from redrepl.edges.driver_base import DriverBase
 from redrepl.edges.endpoint import Endpoint
+from redrepl.edges.locks import give_back_all
 from redrepl.edges.loop_board import LoopBoard, carry_out
 from redrepl.values import limits
 from redrepl.values.effects import Plan
-from redrepl.values.errors import RequestError
+from redrepl.values.errors import RedreplError, RequestError
 
 R = TypeVar("R")
 
@@ -41,14 +42,20 @@ class AsyncDriver(DriverBase):
 
     async def run(self, plan: Plan[R]) -> R:
         """Drive a plan to its end in this task. Raises RequestError in a loop beside the one that is in use."""
-        board = self.board()
+        self.board()  # also for turns in this loop
         async with self._turns:
-            return await carry_out(board, plan)
+            try:
+                return await carry_out(self.board(), plan)
+            except (RedreplError, asyncio.CancelledError):
+                raise
+            except BaseException:
+                give_back_all()
+                raise
 
     def board(self) -> LoopBoard:
         """The connections of the running loop. Raises RequestError in a loop beside the one that is in use."""
         board = self._board
-        if board is None or board.loop is not asyncio.get_running_loop():
+        if board is None or board.loop is not asyncio.get_running_loop() or not board.is_usable:
             board = self._open_board(board)
         return board
 
@@ -60,9 +67,12 @@ class AsyncDriver(DriverBase):
 
     def _open_board(self, before: LoopBoard | None) -> LoopBoard:
         if before is not None:
-            if before.loop.is_running():
+            if before.loop is asyncio.get_running_loop():
+                before.give_up_all()  # an exception from outside left it in the midst of something
+            elif before.loop.is_running():
                 raise RequestError("this coordinator is in use in another event loop: open one for each loop")
-            before.close()
+            else:
+                before.close()
         self._turns = _new_turns()  # the old ones belong to another loop, or to the parent of a fork
         board = LoopBoard(asyncio.get_running_loop(), lambda: self._gates, self._timeout_seconds)
         self._board = board

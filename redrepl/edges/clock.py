@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import secrets
-import threading
 import time
-from threading import get_ident
+from collections import deque
 
 from redrepl.edges.forking import renew_after_fork
+from redrepl.edges.locks import new_lock
 from redrepl.values import limits
 from redrepl.values.stamp import HybridClock, Stamp
 
@@ -57,9 +57,8 @@ class StampClock:
         self.physical = physical or SystemClock()
         self._max_skew_micros = int(max_skew_seconds * 1e6)
         self._hybrid = HybridClock(writer or _new_writer())
-        self._lock = threading.Lock()
-        self._owner = 0
-        self._observed_within = 0
+        self._renew_lock()
+        self._noticed: deque[int] = deque()
         renew_after_fork(self)
 
     def after_fork(self) -> None:
@@ -67,53 +66,45 @@ class StampClock:
         last_micros = self._hybrid.last_micros
         self._hybrid = HybridClock(_new_writer())
         self._hybrid.observe(last_micros)
-        self._lock = threading.Lock()
+        self._renew_lock()
 
     def next(self) -> Stamp:
         """A stamp later than all given or observed before."""
         if self._is_within():
             return self._for_another_writer()
         with self._lock:
-            self._owner = get_ident()
             now = self.physical.micros()
-            if self._observed_within:
-                self._take_over()
+            if self._noticed:
+                self._take_notice()
             if self._hybrid.last_micros - now > self._max_skew_micros:
                 self._hybrid = HybridClock(_new_writer())
-            stamp = self._hybrid.next(now)
-            self._owner = 0
-            return stamp
+            return self._hybrid.next(now)
 
     def observe(self, micros: int) -> None:
         """Take notice of a stamp that a node accepted."""
         if micros <= self._hybrid.last_micros:
             return
         if self._is_within():
-            self._observed_within = max(self._observed_within, micros)
+            self._noticed.append(micros)
             return
         with self._lock:
-            self._owner = get_ident()
             self._hybrid.observe(micros)
-            self._owner = 0
 
-    def _is_within(self) -> bool:
-        """Whether this thread is in here already: a signal's handler or a finalizer came in between, and writes.
-
-        It must not wait for its own thread, and must not get the stamp that this is about to be given. An exception
-        from outside may leave the owner noted; then another thread that has just come in may be taken for this one,
-        which costs a writer of its own and nothing else.
-        """
-        return self._owner == get_ident() and self._lock.locked()
+    def _renew_lock(self) -> None:
+        self._lock = new_lock()
+        # A signal's handler or a finalizer may come in while this thread is within, and write. It must not wait for its
+        # own thread, and must not get the stamp that this is about to be given.
+        self._is_within = self._lock._is_owned
 
     def _for_another_writer(self) -> Stamp:
         hybrid = HybridClock(_new_writer())
-        hybrid.observe(max(self._hybrid.last_micros, self._observed_within) + 1)
+        hybrid.observe(max(self._hybrid.last_micros, *self._noticed, 0) + 1)
         stamp = hybrid.next(self.physical.micros())
-        self._observed_within = max(self._observed_within, stamp.micros)
+        self._noticed.append(stamp.micros)
         return stamp
 
-    def _take_over(self) -> None:
-        """Take notice of what was observed or given while a thread was within."""
-        observed = self._observed_within
-        self._observed_within = 0
-        self._hybrid.observe(observed)
+    def _take_notice(self) -> None:
+        """Of what was observed or given while a thread was within. It is in one of both places at every moment."""
+        while self._noticed:
+            self._hybrid.observe(self._noticed[0])
+            self._noticed.popleft()

@@ -14,6 +14,7 @@ from redrepl.edges.configuration import BY_URLS, Configuration
 from redrepl.edges.driver import BlockingDriver
 from redrepl.edges.endpoint import Endpoint, address, place_of
 from redrepl.edges.forking import renew_after_fork
+from redrepl.edges.locks import new_lock
 from redrepl.edges.threads import check_threads
 from redrepl.plans.inspect import inspect_nodes
 from redrepl.plans.topology import Discovery, discover
@@ -93,7 +94,7 @@ class Elsewhere:
 
     def __init__(self, configuration: Configuration) -> None:
         self._configuration = configuration
-        self._lock = threading.RLock()
+        self._lock = new_lock()
         self._thread: threading.Thread | None = None
         self._asked_at = float("-inf")
         self._found: Topology | None = None
@@ -101,7 +102,7 @@ class Elsewhere:
 
     def after_fork(self) -> None:
         """The thread did not come along."""
-        self._lock, self._thread = threading.RLock(), None
+        self._lock, self._thread = new_lock(), None
 
     def ask(self) -> Topology | None:
         """What was found so far. Begins another look, unless there was one just now."""

@@ -13,8 +13,10 @@ from redrepl.edges.admission import Admission, Purpose
 from redrepl.edges.channel import Channel, UpkeepChannel
 from redrepl.edges.driver_base import DriverBase
 from redrepl.edges.endpoint import Endpoint
+from redrepl.edges.locks import give_back_all, new_lock
 from redrepl.values import limits
 from redrepl.values.effects import Plan, Progress
+from redrepl.values.errors import RedreplError
 
 R = TypeVar("R")
 
@@ -43,14 +45,14 @@ class BlockingDriver(DriverBase):
         timeout_seconds: float = limits.DEFAULT_TIMEOUT_SECONDS,
     ) -> None:
         self._idle: list[Channel] = []
-        self._lock = threading.RLock()
+        self._lock = new_lock()
         self._turns: deque[_Turn] = deque()
         self._channels: weakref.WeakSet[Channel] = weakref.WeakSet()
         super().__init__(endpoints, admission, timeout_seconds)
 
     def after_fork(self) -> None:
         """A child opens connections of its own; the parent's stay untouched."""
-        self._lock = threading.RLock()
+        self._lock = new_lock()
         self._idle = []
         self._turns = deque()
         self._channels = weakref.WeakSet()
@@ -61,6 +63,11 @@ class BlockingDriver(DriverBase):
         channel = self._borrow()
         try:
             return channel.run(plan, on_progress)
+        except RedreplError:
+            raise
+        except BaseException:
+            give_back_all()
+            raise
         finally:
             self._give_back(channel)
 

@@ -3,6 +3,11 @@
 All tasks share one connection per node. Requests made in one turn of the loop leave in one write. Replies are matched
 to who asked by their order on the connection: a task that is cancelled or late can neither take nor leave an answer
 that belongs to another.
+
+An exception from outside, a signal's handler above all, may come between any two steps, as in `redrepl.edges.channel`:
+what connections owe and what is on its way then differ, and a callback of the loop may be lost before it began. So a
+board notes while it is touched. One that was left in the midst of that is given up, with all that was under way on it;
+the next operation gets a new one. And while operations are under way, a callback that was lost is made up for.
 """
 
 from __future__ import annotations
@@ -12,23 +17,55 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from redrepl.edges.connection import NodeConnection
 from redrepl.edges.opening import NodeGate
 from redrepl.edges.switchboard import GRACE_SECONDS, LATE_SECONDS, Run, Switchboard
 from redrepl.values.effects import DeadlinePassed, Event, Exchange, Plan, Request
+from redrepl.values.errors import Unavailable
 from redrepl.values.reasons import lost_connection
 
 R = TypeVar("R")
 
 
+WATCH_SECONDS = 0.2
+"""While operations are under way, so often what should have been done is looked for and done."""
+
 MAX_UNSENT_BYTES = 256 * 1024 * 1024
 """Bytes of all tasks that wait for one connection; a node that lets more pile up counts as failed."""
 
 
+def interruption() -> Unavailable:
+    """For who waits on a board that was given up; each gets one of its own."""
+    return Unavailable(
+        "an exception from outside came in the middle of an exchange with the nodes, whose connections were closed for "
+        "that; whether a write that was under way took effect is not known"
+    )
+
+
+class Sharing(Protocol):
+    """What operations on a board were put together from."""
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits to be sent."""
+        ...
+
+    def look_again(self) -> None:
+        """Send what waits: the callback that was to do it may have been lost."""
+        ...
+
+    def give_up(self) -> None:
+        """The board was given up: tell everybody who still waits."""
+        ...
+
+
 class LoopBoard(Switchboard):
-    """A switchboard that an event loop reads and writes."""
+    """A switchboard that an event loop reads and writes.
+
+    Whoever touches it from outside, a callback of the loop or a task, calls `enter` before and `leave` after that.
+    """
 
     def __init__(
         self,
@@ -38,10 +75,36 @@ class LoopBoard(Switchboard):
     ) -> None:
         super().__init__(current_gates, stall_seconds)
         self.loop = loop
-        self.in_flight = 0
+        self.under_way: set[Operation[Any]] = set()
+        self.sharing: list[Sharing] = []
+        self.is_given_up = False
         self._unsent: list[NodeConnection] = []
         self._ready: deque[Operation[Any]] = deque()
         self._is_stepping = False
+        self._is_amid = False
+        self._watched_until = 0.0
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether whoever touched it last left the connections as their books say."""
+        return not self._is_amid and not self.is_given_up
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no operation is under way."""
+        return not self.under_way
+
+    def enter(self) -> bool:
+        """Whether the board may be touched; gives it up where it was left in the midst of that."""
+        if self._is_amid or self.is_given_up:
+            self.give_up_all()
+            return False
+        self._is_amid = True
+        return True
+
+    def leave(self) -> None:
+        """Books and streams agree again."""
+        self._is_amid = False
 
     def wake(self, operation: Operation[Any]) -> None:
         """Something has come for this operation: have it go on, before the loop turns where that is possible."""
@@ -49,14 +112,57 @@ class LoopBoard(Switchboard):
         if not self._is_stepping:
             self._step_soon()
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether no operation is under way."""
-        return self.in_flight == 0
-
     def close(self) -> None:
         """Close all connections. What is under way learns that they are lost."""
         self.close_connections()
+        for gate in self.gates.values():
+            gate.forget(self._ring)  # also where it was noted there and, after an interruption, not here
+
+    def give_up_all(self) -> None:
+        """Nothing on this board can be trusted. May be called again where it was interrupted itself."""
+        self.is_given_up = True
+        give_back_all()
+        self.close()
+        for operation in list(self.under_way):
+            operation.give_up()
+        for sharing in self.sharing:
+            sharing.give_up()
+
+    # Making up for lost callbacks ----------------------------------------------------------------------------------
+
+    def keep_watch(self) -> None:
+        """Look again after a moment, and so on while anything is under way. Called before there is anything to lose.
+
+        Two looks are to come at any time: one of them may be lost itself.
+        """
+        now = self.loop.time()
+        if self._watched_until < now + WATCH_SECONDS:
+            until = max(self._watched_until, now)
+            while until < now + 2 * WATCH_SECONDS:
+                until += WATCH_SECONDS
+                self.loop.call_at(until, self._look_after_all)
+            self._watched_until = until
+
+    def _look_after_all(self) -> None:
+        if self.under_way or not all(sharing.is_idle for sharing in self.sharing):
+            self.keep_watch()
+            if self.enter():
+                self._make_up_for_lost_callbacks()
+                self.leave()
+
+    def _make_up_for_lost_callbacks(self) -> None:
+        late = time.monotonic() - WATCH_SECONDS
+        for operation in list(self.under_way):
+            operation.end_if_later_than(late)
+        if self._waiting:
+            self.answer_bell()
+        self.end_late_knocks()
+        for sharing in self.sharing:
+            sharing.look_again()
+        self._step_all()
+        self.flush()
+
+    # Connections ---------------------------------------------------------------------------------------------------
 
     def _watch(self, connection: NodeConnection) -> None:
         self.loop.add_reader(connection.fileno, self._readable, connection)
@@ -73,11 +179,11 @@ class LoopBoard(Switchboard):
             unsent += data
             if len(unsent) > MAX_UNSENT_BYTES + len(data):
                 self._drop(connection, f"takes no more data: {len(unsent)} bytes wait", pause=True)
-        elif self.in_flight == 1:
+        elif len(self.under_way) == 1:
             self._send_now(connection, data)
         else:
             if not self._unsent:
-                self.loop.call_soon(self.flush)
+                self.loop.call_soon(self._flush_at_end_of_turn)
             self._unsent.append(connection)
             unsent += data
 
@@ -90,6 +196,11 @@ class LoopBoard(Switchboard):
             return
         if connection.unsent:
             self.loop.add_writer(connection.fileno, self._writable, connection)
+
+    def _flush_at_end_of_turn(self) -> None:
+        if self.enter():
+            self.flush()
+            self.leave()
 
     def flush(self) -> None:
         """Have what was asked in this turn leave."""
@@ -118,28 +229,33 @@ class LoopBoard(Switchboard):
         return bool(connection.unsent)
 
     def _writable(self, connection: NodeConnection) -> None:
+        if not self.enter():
+            self._let_go(connection)
+            return
         if not self._flush(connection, is_backlog=True) and not connection.is_closed:
             self.loop.remove_writer(connection.fileno)
+        self.leave()
 
     def _readable(self, connection: NodeConnection) -> None:
-        if self._is_stepping:
-            self.receive(connection)
+        if not self.enter():
+            self._let_go(connection)
             return
         self._is_stepping = True
-        try:
-            self.receive(connection)
-        finally:
-            self._step()
+        self.receive(connection)
+        self._step_all()
+        self.leave()
 
     def _step(self) -> None:
+        if self.enter():
+            self._step_all()
+            self.leave()
+
+    def _step_all(self) -> None:
         """Let every operation for which something has come go on."""
-        try:
-            while self._ready:
-                self._ready.popleft().step()
-        finally:
-            self._is_stepping = False
-            if self._ready:  # one failed in a way that nobody foresaw: the others must not wait for ever
-                self._step_soon()
+        self._is_stepping = True
+        while self._ready:
+            self._ready.popleft().step()
+        self._is_stepping = False
 
     def _step_soon(self) -> None:
         if not self.loop.is_closed():  # else nobody is left who could be told
@@ -147,11 +263,21 @@ class LoopBoard(Switchboard):
             self.loop.call_soon(self._step)
 
     def _look_again_at(self, at: float) -> None:
-        self.loop.call_later(max(0.0, at - time.monotonic()), self.end_late_knocks)
+        self.loop.call_later(max(0.0, at - time.monotonic()), self._end_late_knocks)
+
+    def _end_late_knocks(self) -> None:
+        if self.enter():
+            self.end_late_knocks()
+            self.leave()
 
     def _ring(self) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            self.loop.call_soon_threadsafe(self.answer_bell)
+            self.loop.call_soon_threadsafe(self._take_opened)
+
+    def _take_opened(self) -> None:
+        if self.enter():
+            self.answer_bell()
+            self.leave()
 
 
 class _Question(Run):
@@ -189,11 +315,13 @@ class Operation(Generic[R]):
         "_until",
         "error",
         "result",
+        "was_given_up",
     )
 
     def __init__(self, board: LoopBoard, plan: Plan[R], on_end: Callable[[Operation[R]], None]) -> None:
         self.result: R
         self.error: BaseException | None = None
+        self.was_given_up = False
         self._board = board
         self._plan = plan
         self._on_end = on_end
@@ -204,14 +332,23 @@ class Operation(Generic[R]):
 
     def begin(self) -> None:
         """Let the plan start. Where it comes to its end at once, that is told before this returns."""
-        self._board.in_flight += 1
+        self._board.under_way.add(self)
         self._advance(None)
 
     def abandon(self) -> None:
         """Nobody waits any more: no answers are wanted, and no end is told."""
         if not self._is_over:
             self._end()
+            self._board.under_way.discard(self)
             self._plan.close()
+
+    def give_up(self) -> None:
+        """The board is of no use any more: tell who waits, unless that was done."""
+        self.was_given_up = True
+        if self.error is None and not hasattr(self, "result"):
+            self.error = interruption()
+        self._tell()
+        self._plan.close()
 
     def has_news(self) -> None:
         """An event was put on the run."""
@@ -228,21 +365,28 @@ class Operation(Generic[R]):
     def _advance(self, event: Event) -> None:
         """Let the plan go on until it waits, or ends."""
         plan = self._plan
-        try:
-            while True:
+        while True:
+            try:
                 effect = plan.send(event)
-                if type(effect) is not Exchange:
-                    event = None
-                elif self._has_to_wait(effect):
-                    return
-                else:
-                    event = self._next_event()
-        except StopIteration as end:
-            self.result = end.value
-        except BaseException as error:  # whatever it is, it belongs to who waits and not to the loop
-            self.error = error
+            except StopIteration as end:
+                self.result = end.value
+                break
+            except BaseException as error:  # whatever it is, it belongs to who waits and not to the loop
+                self.error = error
+                break
+            if type(effect) is not Exchange:
+                event = None
+            elif self._has_to_wait(effect):
+                return
+            else:
+                event = self._next_event()
+        self._tell()
+
+    def _tell(self) -> None:
+        """The plan has come to its end. Telling that twice does no harm."""
         self._end()
         self._on_end(self)
+        self._board.under_way.discard(self)
 
     def _has_to_wait(self, effect: Exchange) -> bool:
         """Send what is to be sent; answers whether nothing has happened yet and there is time left."""
@@ -300,7 +444,19 @@ class Operation(Generic[R]):
         self._timer_at = until
         self._timer = self._board.loop.call_later(left, self._late)
 
+    def end_if_later_than(self, at: float) -> None:
+        """Let the plan go on whose deadline passed before this unnoticed; or tell its end, where nobody was told."""
+        if self._is_over:
+            self._tell()
+        elif self._timer_at and self._until < at:
+            self._go_on_late()
+
     def _late(self) -> None:
+        if self._board.enter():
+            self._go_on_late()
+            self._board.leave()
+
+    def _go_on_late(self) -> None:
         self._timer = None
         if self._is_over:
             return
@@ -316,7 +472,6 @@ class Operation(Generic[R]):
 
     def _end(self) -> None:
         self._is_over = True
-        self._board.in_flight -= 1
         self._run.is_live = False
         if self._timer is not None:
             self._timer.cancel()
@@ -326,7 +481,11 @@ async def carry_out(board: LoopBoard, plan: Plan[R]) -> R:
     """Run a plan to its end in this task and answer its result."""
     future: asyncio.Future[R] = board.loop.create_future()
     operation = Operation(board, plan, lambda ended: _pass_on(ended, future))
+    board.keep_watch()
+    if not board.enter():
+        raise interruption()
     operation.begin()
+    board.leave()
     try:
         return await future
     finally:
@@ -340,3 +499,5 @@ def _pass_on(ended: Operation[R], future: asyncio.Future[R]) -> None:
         future.set_result(ended.result)
     else:
         future.set_exception(ended.error)
+        if ended.was_given_up:
+            future.exception()  # the task may be gone by the same interruption: then nobody is to be told either

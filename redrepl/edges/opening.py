@@ -15,6 +15,7 @@ from redrepl.edges.admission import Admission
 from redrepl.edges.connection import NodeConnection, open_connection
 from redrepl.edges.endpoint import Endpoint
 from redrepl.edges.introduction import NodeUnusable
+from redrepl.edges.locks import new_lock
 from redrepl.edges.threads import check_threads
 from redrepl.values import limits
 from redrepl.values.round_trip import RoundTrip
@@ -60,7 +61,7 @@ class NodeGate:
         self._kept: dict[Wake, NodeConnection] = {}
         self._openings = 0
         self._closed = False
-        self._lock = threading.RLock()
+        self._lock = new_lock()
 
     def take(self, wake: Wake = _nobody) -> NodeConnection | None:
         """The connection that was opened for this caller, else one that is left over, if there is any."""

@@ -19,6 +19,7 @@ from redrepl.edges.endpoint import address, split_url
 from redrepl.edges.forking import renew_after_fork
 from redrepl.edges.job_queue import FAILURE_SECONDS, RUNNING_SECONDS
 from redrepl.edges.queue_connection import queue_connection
+from redrepl.edges.locks import new_lock
 from redrepl.edges.threads import check_threads
 from redrepl.values.jobs import SIGNATURE, Job
 
@@ -55,7 +56,7 @@ class QueueWakeUps:
         self._queue_name = queue
         self._key = key
         self._wanted: set[str] = set()
-        self._lock = threading.RLock()
+        self._lock = new_lock()
         self._thread: threading.Thread | None = None
         self._queue: Queue | None = None
         self._is_away = False
@@ -66,7 +67,7 @@ class QueueWakeUps:
     def after_fork(self) -> None:
         """A child sends its own hints over its own connection."""
         self._wanted = set()
-        self._lock = threading.RLock()
+        self._lock = new_lock()
         self._thread = None
         self._queue = None
         self._is_importing = False

@@ -14,7 +14,7 @@ from collections.abc import Callable, Hashable
 from functools import partial
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
-from redrepl.edges.loop_board import LoopBoard, Operation
+from redrepl.edges.loop_board import LoopBoard, Operation, interruption
 from redrepl.values import limits
 from redrepl.values.effects import Plan
 from redrepl.values.errors import RedreplError
@@ -81,6 +81,16 @@ class _Group(Generic[W, H]):
             else:
                 future.set_result(result)
 
+    def fail(self, error: BaseException) -> None:
+        """Tell everybody who still waits that it failed. What is no error of a program is for one of them alone."""
+        waiting = [future for _, future in self.entries.values() if not future.done()]
+        for number, future in enumerate(waiting):
+            if isinstance(error, Exception):
+                future.set_exception(_own(error))
+            else:
+                future.set_exception(error if number == 0 else interruption())
+            future.exception()  # the task may be gone by the same interruption: then nobody is to be told either
+
 
 class WriteGroups(Generic[W, H]):
     """Collects writes by the manner ``how`` in which they are to be carried out, and sends them. Those that need a copy
@@ -94,12 +104,19 @@ class WriteGroups(Generic[W, H]):
         self._make_plan = make_plan
         self._open: dict[H, _Group[W, H]] = {}
         self._leaving: deque[_Group[W, H]] = deque()
-        self._in_flight = 0
+        self._under_way: set[_Group[W, H]] = set()
         self._is_called = self._is_starting = False
         self._timer: asyncio.TimerHandle | None = None
+        board.sharing.append(self)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits to be sent."""
+        return not self._open and not self._leaving and not self._under_way
 
     def add(self, write: W, how: H) -> asyncio.Future[WriteReceipt]:
         """Have a write sent; the future gets its receipt or its error."""
+        self.board.keep_watch()
         group = self._open.get(how)
         if group is None or not group.takes(write):
             if group is not None:
@@ -112,50 +129,75 @@ class WriteGroups(Generic[W, H]):
             self._call_at_end_of_turn()
         return future
 
+    def look_again(self) -> None:
+        """Send what waits, now: the callback that was to do it may have been lost."""
+        self._timer = None
+        self._is_starting = False
+        self._take_open()
+        self._start(MAX_GROUPS_IN_FLIGHT)
+
+    def give_up(self) -> None:
+        """The board was given up: tell everybody who still waits."""
+        for group in [*self._under_way, *self._leaving, *self._open.values()]:
+            group.fail(interruption())
+        self._under_way.clear()
+        self._leaving.clear()
+        self._open.clear()
+
     def _call_at_end_of_turn(self) -> None:
         self._is_called = True
-        if self._in_flight == 0 and self.board.is_idle:
+        if not self._under_way and self.board.is_idle:
             self._leave()  # nobody else is here: why wait
         else:
             self.board.loop.call_soon(self._leave)
 
     def _leave(self) -> None:
+        if self.board.enter():
+            self._take_open()
+            self._start(GROUPS_IN_FLIGHT)
+            self.board.leave()
+
+    def _take_open(self) -> None:
         self._is_called = False
         self._leaving.extend(self._open.values())
         self._open.clear()
-        self._start(GROUPS_IN_FLIGHT)
 
     def _held_long_enough(self) -> None:
         self._timer = None
-        self._start(MAX_GROUPS_IN_FLIGHT)
+        if self.board.enter():
+            self._start(MAX_GROUPS_IN_FLIGHT)
+            self.board.leave()
 
     def _start(self, most: int) -> None:
-        if self._is_starting:
+        if self._is_starting or self.board.is_given_up:
             return  # a group that ended at once: the loop below goes on
         self._is_starting = True
-        try:
-            while self._leaving and self._in_flight < most:
-                group = self._leaving.popleft()
-                if writes := group.leave():
-                    self._in_flight += 1
-                    Operation(self.board, self._make_plan(writes, group.how), partial(self._ended, group)).begin()
-        finally:
-            self._is_starting = False
+        while self._leaving and len(self._under_way) < most:
+            # At every moment it is in one of both, so that it is told whatever comes in between.
+            group = self._leaving[0]
+            self._under_way.add(group)
+            self._leaving.popleft()
+            self._begin(group)
+        self._is_starting = False
         self.board.flush()
-        if self._leaving and self._timer is None and self._in_flight < MAX_GROUPS_IN_FLIGHT:
+        if self._leaving and self._timer is None and len(self._under_way) < MAX_GROUPS_IN_FLIGHT:
             self._timer = self.board.loop.call_later(HOLD_SECONDS, self._held_long_enough)
 
+    def _begin(self, group: _Group[W, H]) -> None:
+        if writes := group.leave():
+            Operation(self.board, self._make_plan(writes, group.how), partial(self._ended, group)).begin()
+        else:
+            self._under_way.discard(group)
+
     def _ended(self, group: _Group[W, H], operation: Operation[list[Result]]) -> None:
-        self._in_flight -= 1
         if operation.error is None:
             group.settle(operation.result)
         else:
-            group.settle([_own(operation.error) for _ in group.entries])
+            group.fail(operation.error)
+        self._under_way.discard(group)
         self._start(GROUPS_IN_FLIGHT)
 
 
-def _own(error: BaseException) -> Exception:
+def _own(error: Exception) -> Exception:
     """The error of one task; tasks that share one would write into each other's traceback."""
-    if isinstance(error, RedreplError):
-        return copy.copy(error)
-    return error if isinstance(error, Exception) else RuntimeError(repr(error))
+    return copy.copy(error) if isinstance(error, RedreplError) else error

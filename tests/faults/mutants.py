@@ -161,13 +161,22 @@ MUTANTS = (
         evidence="DID NOT RAISE",
     ),
     Mutant(
-        name="who used the clock last takes another thread that uses it for itself",
-        file="redrepl/edges/clock.py",
-        old="            self._owner = 0\n            return stamp\n",
-        new="            return stamp\n",
+        name="a lock that an interruption left locked stays so",
+        file="redrepl/edges/driver.py",
+        old="            give_back_all()\n",
+        new="            pass\n",
         killer="tests/unit/test_interruptions.py::"
-        "test_whoever_finds_the_clock_in_use_by_another_thread_waits_and_stays_the_same_writer",
+        "test_a_lock_that_an_interruption_left_locked_is_given_back_where_the_call_ends",
         evidence="AssertionError",
+    ),
+    Mutant(
+        name="a board that was interrupted is used again",
+        file="redrepl/edges/loop_board.py",
+        old="        if self._is_amid or self.is_given_up:\n",
+        new="        if self.is_given_up:\n",
+        killer="tests/servers/test_interrupted_calls.py::"
+        "test_a_loop_that_is_interrupted_at_any_line_goes_on_soundly[set]",
+        evidence="Error",
     ),
     Mutant(
         name="former members outvote those that replaced them",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from types import FrameType
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import redrepl
 
@@ -45,3 +47,33 @@ def interrupt(call: Callable[[], object], at_line: int) -> bool:
     finally:
         sys.settrace(before)
     return was_raised
+
+
+class Alarm:
+    """Raises `Interrupted` at moments that nobody chose, wherever the library is then. For the main thread.
+
+    ``count``: how often it did.
+    """
+
+    def __init__(self, random: Random, longest_seconds: float) -> None:
+        self.count = 0
+        self._random = random
+        self._longest_seconds = longest_seconds
+
+    def __enter__(self) -> Self:
+        self._before = signal.signal(signal.SIGALRM, self._ring)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, self._before)
+
+    def set(self) -> None:
+        """Ring once from now on, after a moment."""
+        signal.setitimer(signal.ITIMER_REAL, self._random.uniform(1e-6, self._longest_seconds))
+
+    def _ring(self, _: int, frame: FrameType | None) -> None:
+        # What an interrupted event loop itself forgets nobody else can make up for.
+        if frame is not None and frame.f_code.co_filename.startswith(LIBRARY):
+            self.count += 1
+            raise Interrupted

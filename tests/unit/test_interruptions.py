@@ -13,9 +13,10 @@ from redrepl.edges.admission import Admission, Purpose
 from redrepl.edges.channel import Channel, _Bell
 from redrepl.edges.clock import StampClock, SystemClock
 from redrepl.edges.driver import BlockingDriver
+from redrepl.edges.locks import new_lock
 from redrepl.edges.switchboard import encode
 from redrepl.edges.wake_ups import QueueWakeUps
-from redrepl.values.effects import PlainCommand, ScriptCall
+from redrepl.values.effects import PlainCommand, Plan, ScriptCall
 from redrepl.values.keys import KeyLayout
 from redrepl.values.stamp import Stamp
 from tests.support.waiting import wait_until
@@ -54,32 +55,41 @@ def test_a_handler_that_writes_gets_a_stamp_of_another_writer_and_waits_for_nobo
     assert clock.next() > max(*stamps, physical.given)
 
 
-class _OtherThreadHoldsTheLock:
-    """The clock's lock, that another thread has just taken."""
-
-    def __init__(self, clock: StampClock) -> None:
-        self._clock, self._lock = clock, clock._lock
-        self.waited = False
-
-    def locked(self) -> bool:
-        return True
-
-    def __enter__(self) -> None:
-        self.waited = True
-        self._clock._lock = self._lock
-
-    def __exit__(self, *_: object) -> None:
-        return
+def test_stamps_that_are_given_within_are_later_one_by_one() -> None:
+    clock = StampClock(_StandsStill(), WRITER)
+    given = [clock.next()]
+    with clock._lock:
+        given += [clock.next() for _ in range(3)]
+        clock.observe(given[-1].micros + 5)
+        given.append(clock.next())
+    assert given == sorted(set(given))
+    assert given[-1].micros > given[-2].micros + 5
+    assert len({stamp.writer for stamp in given}) == len(given)
+    assert clock.next() > max(given)
+    assert clock.next().writer == WRITER
 
 
-def test_whoever_finds_the_clock_in_use_by_another_thread_waits_and_stays_the_same_writer() -> None:
-    clock = StampClock(SystemClock(), WRITER)
-    for use in (clock.next, lambda: clock.observe(clock.next().micros + 1)):
-        use()
-        busy = _OtherThreadHoldsTheLock(clock)
-        clock._lock = busy  # type: ignore[assignment]
-        assert clock.next().writer == WRITER
-        assert busy.waited
+class _StandsStill(SystemClock):
+    def micros(self) -> int:
+        return 1_000_000
+
+
+def test_a_lock_that_an_interruption_left_locked_is_given_back_where_the_call_ends() -> None:
+    driver, lock = _driver(), new_lock()
+
+    def interrupted() -> Plan[None]:
+        lock.acquire()
+        lock.acquire()
+        raise KeyboardInterrupt
+        yield
+
+    with pytest.raises(KeyboardInterrupt):
+        driver.run(interrupted())
+    taken: list[bool] = []
+    other = threading.Thread(target=lambda: taken.append(lock.acquire(timeout=10)), daemon=True)
+    other.start()
+    other.join(20)
+    assert taken == [True]
 
 
 def _driver() -> BlockingDriver:
