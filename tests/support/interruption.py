@@ -65,12 +65,16 @@ class Alarm:
         return self
 
     def __exit__(self, *_: object) -> None:
-        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        self.cancel()
         signal.signal(signal.SIGALRM, self._before)
 
     def set(self) -> None:
         """Ring once from now on, after a moment."""
         signal.setitimer(signal.ITIMER_REAL, self._random.uniform(1e-6, self._longest_seconds))
+
+    def cancel(self) -> None:
+        """No more."""
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
 
     def _ring(self, _: int, frame: FrameType | None) -> None:
         # What an interrupted event loop itself forgets nobody else can make up for.
