@@ -1,7 +1,7 @@
-"""The library's locks, which its own thread may enter again, and which an interruption cannot leave locked for ever.
+"""The library's locks: their own thread may enter them again, and no interruption leaves them locked for ever.
 
-`with` and a lock of the interpreter's own are safe from signals' handlers: no handler runs between taking the lock and the
-block, nor between the block and giving it back. A tracer or a debugger may raise there all the same.
+No signal's handler runs between taking one and the block of its `with`, nor between the block and giving it back. A
+tracer or a debugger may raise an exception there all the same.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Generic, Protocol, TypeVar
 
 from redrepl.edges.connection import NodeConnection
+from redrepl.edges.locks import give_back_all
 from redrepl.edges.opening import NodeGate
 from redrepl.edges.switchboard import GRACE_SECONDS, LATE_SECONDS, Run, Switchboard
 from redrepl.values.effects import DeadlinePassed, Event, Exchange, Plan, Request

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 from redrepl.edges.endpoint import address, split_url
 from redrepl.edges.forking import renew_after_fork
 from redrepl.edges.job_queue import FAILURE_SECONDS, RUNNING_SECONDS
-from redrepl.edges.queue_connection import queue_connection
 from redrepl.edges.locks import new_lock
+from redrepl.edges.queue_connection import queue_connection
 from redrepl.edges.threads import check_threads
 from redrepl.values.jobs import SIGNATURE, Job
 

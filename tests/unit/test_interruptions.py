@@ -90,6 +90,9 @@ def test_a_lock_that_an_interruption_left_locked_is_given_back_where_the_call_en
     other.start()
     other.join(20)
     assert taken == [True]
+    driver.close()
+    del driver
+    gc.collect()
 
 
 def _driver() -> BlockingDriver:
