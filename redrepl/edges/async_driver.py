@@ -10,7 +10,8 @@ from redrepl.edges.admission import Admission
 from redrepl.edges.driver_base import DriverBase
 from redrepl.edges.endpoint import Endpoint
 from redrepl.edges.locks import give_back_all
-from redrepl.edges.loop_board import LoopBoard, carry_out
+from redrepl.edges.loop_board import LoopBoard
+from redrepl.edges.loop_operation import carry_out
 from redrepl.values import limits
 from redrepl.values.effects import Plan
 from redrepl.values.errors import RedreplError, RequestError

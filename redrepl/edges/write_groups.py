@@ -14,7 +14,8 @@ from collections.abc import Callable, Hashable
 from functools import partial
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
-from redrepl.edges.loop_board import LoopBoard, Operation, interruption
+from redrepl.edges.loop_board import LoopBoard
+from redrepl.edges.loop_operation import Operation, interruption
 from redrepl.values import limits
 from redrepl.values.effects import Plan
 from redrepl.values.errors import RedreplError

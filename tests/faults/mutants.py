@@ -171,7 +171,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a board that was interrupted is used again",
-        file="redrepl/edges/loop_board.py",
+        file="redrepl/edges/loop_operation.py",
         old="        if self._is_amid or self.is_given_up:\n",
         new="        if self.is_given_up:\n",
         killer="tests/servers/test_interrupted_calls.py::"
@@ -1716,8 +1716,8 @@ MUTANTS = (
     Mutant(
         name="a handler that writes waits for its own thread",
         file="redrepl/edges/clock.py",
-        old="        return self._owner == get_ident() and self._lock.locked()\n",
-        new="        return False\n",
+        old="        self._is_within = self._lock._is_owned\n",
+        new="        self._is_within = lambda: False\n",
         killer="tests/unit/test_interruptions.py::"
         "test_a_handler_that_writes_gets_a_stamp_of_another_writer_and_waits_for_nobody",
         evidence="it waits for itself",

@@ -217,6 +217,9 @@ def test_what_is_asked_in_one_turn_leaves_in_one_write(
         sent.append(connection.node)
         send(connection, data)
 
+    monkeypatch.setattr(
+        "redrepl.edges.switchboard.IDLE_SECONDS", 60.0
+    )  # where the machine is slow, they are not idle for that
     monkeypatch.setattr(NodeConnection, "flush", counted_flush)
     monkeypatch.setattr(NodeConnection, "send", counted_send)
 

@@ -90,10 +90,10 @@ async def _check_async(store: AsyncStore, number: int) -> None:
 
 def _see_to_its_end(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
     """The loop stops for each task that an interruption ends, and may be about to stop for the one before."""
-    for _ in range(5):
-        if not task.done():
-            with suppress(KeyboardInterrupt, RuntimeError):
-                loop.run_until_complete(asyncio.wait([task], timeout=HANGS_SECONDS))
+    until = loop.time() + HANGS_SECONDS
+    while not task.done() and (left := until - loop.time()) > 0:
+        with suppress(KeyboardInterrupt, RuntimeError):
+            loop.run_until_complete(asyncio.wait([task], timeout=left))
     assert task.done(), "it hangs"
     if not task.cancelled() and (error := task.exception()) is not None:
         assert isinstance(error, (KeyboardInterrupt, RedreplError)), error
