@@ -171,7 +171,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a board that was interrupted is used again",
-        file="redrepl/edges/loop_operation.py",
+        file="redrepl/edges/loop_board.py",
         old="        if self._is_amid or self.is_given_up:\n",
         new="        if self.is_given_up:\n",
         killer="tests/servers/test_interrupted_calls.py::"
@@ -1666,7 +1666,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a deadline that passed while the event loop was blocked counts",
-        file="redrepl/edges/loop_board.py",
+        file="redrepl/edges/loop_operation.py",
         old="        if late_seconds < LATE_SECONDS:\n",
         new="        if late_seconds > 0:\n",
         killer="tests/servers/test_asyncio.py::test_a_loop_that_is_blocked_longer_than_the_time_out_loses_no_answer",
