@@ -157,8 +157,9 @@ class Channel(Switchboard):
         self._poller.register(connection.fileno, _READ)
 
     def _unwatch(self, connection: NodeConnection) -> None:
-        del self._by_fileno[connection.fileno]
-        self._poller.unregister(connection.fileno)
+        self._by_fileno.pop(connection.fileno, None)
+        with suppress(KeyError):  # an interruption came before it was watched
+            self._poller.unregister(connection.fileno)
         self._unsent.discard(connection)
 
     def _send(self, run: Run, connection: NodeConnection, request: Request, data: bytes, now: float) -> None:

@@ -164,7 +164,7 @@ def test_a_loop_that_is_interrupted_at_random_moments_goes_on_soundly(cluster: C
                 value = b"%d" % number
                 written.append(value)
                 task = loop.create_task(random.choice(calls)(store, value))
-                with suppress(Interrupted):
+                with suppress(Interrupted, RedreplError):
                     alarm.set()
                     loop.run_until_complete(task)
                 alarm.cancel()

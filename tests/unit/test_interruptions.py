@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import socket
 import threading
 
 import pytest
@@ -12,6 +13,7 @@ from redrepl.edges import threads, wake_ups
 from redrepl.edges.admission import Admission, Purpose
 from redrepl.edges.channel import Channel, _Bell
 from redrepl.edges.clock import StampClock, SystemClock
+from redrepl.edges.connection import NodeConnection
 from redrepl.edges.driver import BlockingDriver
 from redrepl.edges.locks import new_lock
 from redrepl.edges.switchboard import encode
@@ -117,6 +119,16 @@ def test_a_channel_that_an_interruption_lost_is_not_counted_and_keeps_no_descrip
     gc.collect()
     assert len(driver._channels) == 0
     assert sorted(closed) == sorted(opened)
+
+
+def test_a_channel_that_was_left_before_it_watched_a_connection_can_be_closed() -> None:
+    channel = _driver().own_channel()
+    mine, other = socket.socketpair()
+    with mine, other:
+        connection = NodeConnection("a", mine, "run-1", 1)
+        channel._connections["a"] = connection
+        channel.close()
+        assert connection.is_closed
 
 
 def test_a_channel_that_was_left_amid_an_exchange_is_not_used_again() -> None:
