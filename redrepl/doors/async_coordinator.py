@@ -15,16 +15,18 @@ from redrepl.doors.batch import AsyncBatch
 from redrepl.doors.coordinator import configuration_of, wake_ups_of
 from redrepl.doors.reaching import OnProgress
 from redrepl.doors.transaction import AsyncTransaction, run_async_transactions
+from redrepl.edges.addresses import Addresses, are_withheld
 from redrepl.edges.admission import Admission, Purpose
 from redrepl.edges.async_driver import AsyncDriver
 from redrepl.edges.clock import StampClock
-from redrepl.edges.cluster import Elsewhere, cluster_clock, endpoints_of, find_cluster
+from redrepl.edges.cluster import Elsewhere, cluster_clock, find_cluster
 from redrepl.edges.configuration import Configuration, load_configuration
 from redrepl.edges.wake_ups import NoWakeUps, QueueWakeUps
 from redrepl.edges.write_groups import WriteGroups
 from redrepl.plans.copies.bring_up import BroughtUp
 from redrepl.plans.copies.verify import VerifyReport
 from redrepl.plans.epochs.failover import FailedOver
+from redrepl.plans.topology import Told
 from redrepl.values import limits
 from redrepl.values.codec import Codec
 from redrepl.values.effects import Plan
@@ -131,7 +133,8 @@ class AsyncCoordinator(CoordinatorBase[K, V]):
         found = await asyncio.to_thread(find_cluster, configuration)
         if self._is_closed:
             raise RequestError("this coordinator was closed while it was opened")
-        endpoints = endpoints_of(found.topology, configuration, found.seed_of)
+        self._addresses = addresses = Addresses(configuration)
+        endpoints = addresses.found(found)
         admission = Admission(KeyLayout(configuration.cluster), Purpose.SERVE)
         driver = AsyncDriver(endpoints, admission, configuration.timeout_seconds)
         self._queue = wake_ups_of(configuration)
@@ -146,9 +149,10 @@ class AsyncCoordinator(CoordinatorBase[K, V]):
             value_codec,
             self.session,
             clock,
-            Elsewhere(configuration),
+            Elsewhere(configuration, lambda again: addresses.hear_reports(again.reports)),
             found.reached_in_seconds,
         )
+        self._has_withheld = are_withheld(endpoints)
         self._driver = driver
 
     async def _opened(self) -> AsyncDriver:
@@ -162,8 +166,22 @@ class AsyncCoordinator(CoordinatorBase[K, V]):
 
     def _adopt(self, topology: Topology) -> None:
         super()._adopt(topology)
+        self._reach(topology)
+
+    def _reach(self, topology: Topology) -> None:
         if self._driver is not None:
-            self._driver.set_endpoints(endpoints_of(topology, self.configuration))
+            endpoints = self._addresses.of(topology)
+            self._has_withheld = are_withheld(endpoints)
+            self._driver.set_endpoints(endpoints)
+
+    def _heard(self, told: Told) -> None:
+        if self._addresses.hear_told(told, len(self._view.ids)) and self._has_withheld:
+            self._reach(self._view.topology)
+
+    def _look_for_vouchers(self) -> None:
+        self._found_elsewhere()
+        if not are_withheld(self._addresses.of(self._view.topology)):
+            self._reach(self._view.topology)
 
     async def _write_grouped(
         self, key: K | str | bytes, kind: bytes, payload: bytes, deadline_millis: int, how: Limits

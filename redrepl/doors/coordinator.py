@@ -14,9 +14,10 @@ from redrepl.doors.base import CoordinatorBase, FoundRecord, K, Limits, V, Walk
 from redrepl.doors.batch import Batch
 from redrepl.doors.reaching import OnProgress
 from redrepl.doors.transaction import Transaction, run_transactions
+from redrepl.edges.addresses import Addresses, are_withheld
 from redrepl.edges.admission import Purpose
 from redrepl.edges.clock import StampClock
-from redrepl.edges.cluster import Elsewhere, cluster_clock, endpoints_of, find_cluster, open_driver
+from redrepl.edges.cluster import Elsewhere, cluster_clock, find_cluster, open_driver
 from redrepl.edges.configuration import BY_URLS, Configuration, load_configuration
 from redrepl.edges.endpoint import Endpoint, split_url, with_connect_url
 from redrepl.edges.tls import TlsSettings, read_tls_table
@@ -24,6 +25,7 @@ from redrepl.edges.wake_ups import NoWakeUps, QueueWakeUps
 from redrepl.plans.copies.bring_up import BroughtUp
 from redrepl.plans.copies.verify import VerifyReport
 from redrepl.plans.epochs.failover import FailedOver
+from redrepl.plans.topology import Told
 from redrepl.values import limits
 from redrepl.values.codec import Codec
 from redrepl.values.effects import Plan
@@ -63,9 +65,9 @@ class Coordinator(CoordinatorBase[K, V]):
         session: Session | None = None,
     ) -> None:
         found = find_cluster(configuration)
-        self._driver = open_driver(
-            configuration, endpoints_of(found.topology, configuration, found.seed_of), Purpose.SERVE
-        )
+        self._addresses = Addresses(configuration)
+        endpoints = self._addresses.found(found)
+        self._driver = open_driver(configuration, endpoints, Purpose.SERVE)
         wake_ups = wake_ups_of(configuration)
         max_skew = configuration.max_skew_seconds
         clock = StampClock(cluster_clock(found, max_skew, self._driver.now()), max_skew_seconds=max_skew)
@@ -78,9 +80,10 @@ class Coordinator(CoordinatorBase[K, V]):
             value_codec,
             session,
             clock,
-            Elsewhere(configuration),
+            Elsewhere(configuration, lambda again: self._addresses.hear_reports(again.reports)),
             found.reached_in_seconds,
         )
+        self._has_withheld = are_withheld(endpoints)
         self._queue = wake_ups
 
     @classmethod
@@ -171,7 +174,21 @@ class Coordinator(CoordinatorBase[K, V]):
 
     def _adopt(self, topology: Topology) -> None:
         super()._adopt(topology)
-        self._driver.set_endpoints(endpoints_of(topology, self.configuration))
+        self._reach(topology)
+
+    def _reach(self, topology: Topology) -> None:
+        endpoints = self._addresses.of(topology)
+        self._has_withheld = are_withheld(endpoints)
+        self._driver.set_endpoints(endpoints)
+
+    def _heard(self, told: Told) -> None:
+        if self._addresses.hear_told(told, len(self._view.ids)) and self._has_withheld:
+            self._reach(self._view.topology)
+
+    def _look_for_vouchers(self) -> None:
+        self._found_elsewhere()
+        if not are_withheld(self._addresses.of(self._view.topology)):
+            self._reach(self._view.topology)
 
     # Writes --------------------------------------------------------------------------------------------------
 

@@ -35,11 +35,10 @@ from redrepl.values.record import Record
 from redrepl.values.stamp import Stamp
 
 PATIENCE_SECONDS = 5.0
-"""While a primary has been away for less, operations wait for another one until their deadlines. After that they hardly
-wait any more: where many queue up behind each other, the last would wait for all before it."""
+"""While a primary has been away for less, operations wait for another one until their deadlines; after that hardly."""
 
 LONGEST_LOOK_PAUSE_SECONDS = 0.2
-"""Between one look for a write whose answer was lost and the next; the first pause is BETWEEN_EPOCHS_SECONDS."""
+"""Between looks for a write whose answer was lost; the first pause is BETWEEN_EPOCHS_SECONDS."""
 
 _NOBODY: frozenset[str] = frozenset()
 
@@ -266,6 +265,7 @@ class Following(Foundation[K, V]):
         """Take up the newest topology that members know, if it is newer than this one."""
         self._topology_read_at = self._base_driver.now()
         told = yield from hear_topology(self._view, until)
+        self._heard(told)
         self._take_up(told.topology)
         if not told.is_majority:
             # These may be out of reach, or have been replaced one by one.

@@ -14,7 +14,7 @@ from redrepl.edges.clock import StampClock
 from redrepl.edges.cluster import Elsewhere
 from redrepl.edges.configuration import Configuration
 from redrepl.plans.operations.write import WriteOrder
-from redrepl.plans.topology import read_clocks, read_topology
+from redrepl.plans.topology import Told, hear_topology, read_clocks
 from redrepl.plans.view import ClusterView, EpochMoved, pause, suspect_seconds
 from redrepl.values.clocks import majority_ahead
 from redrepl.values.codec import Codec, decoded, encoded
@@ -127,6 +127,7 @@ class Foundation(Generic[K, V]):
         self._clock = clock or StampClock()
         self._turns = itertools.count()
         self._outage: Outage | None = None
+        self._has_withheld = False
         self._refused_at: dict[str, float] = {}
         self._topology_read_at = driver.now()
         self._distance_known_at = float("-inf")
@@ -151,6 +152,12 @@ class Foundation(Generic[K, V]):
     def _adopt(self, topology: Topology) -> None:
         self._view = ClusterView(topology)
         self._note_distance(self._base_driver.now())
+
+    def _heard(self, told: Told) -> None:
+        """Members told topologies: addresses that they agree on may be reached from now on."""
+
+    def _look_for_vouchers(self) -> None:
+        """A member's address is not vouched for yet: have the configured addresses asked again."""
 
     def _note_distance(self, now: float) -> None:
         """Let suspicion follow how far the primary is."""
@@ -204,6 +211,8 @@ class Foundation(Generic[K, V]):
         return next((node for node in order if self._base_driver.trouble(node) is None), order[0])
 
     def _order(self, how: Limits) -> WriteOrder:
+        if self._has_withheld:
+            self._look_for_vouchers()
         level, required = self._view.resolve_level(self._default_level if how.level is None else how.level)
         timeout = self._timeout(how.timeout_seconds)
         started = self._base_driver.now()
@@ -266,8 +275,11 @@ class Foundation(Generic[K, V]):
         if self._base_driver.now() >= order.until:
             raise _between_epochs(moved) from moved
         known = self._view.topology.epoch
-        topology = yield from read_topology(self._view, order.until)
-        self._take_up(topology)  # unless another task or thread was quicker
+        told = yield from hear_topology(self._view, order.until)
+        if told.topology is None:
+            raise Unavailable("no member could tell the topology", told.failures)
+        self._heard(told)
+        self._take_up(told.topology)  # unless another task or thread was quicker
         if self._view.topology.epoch != known:
             yield from self._set_clock(order.until)
         if self._view.topology.epoch == known:

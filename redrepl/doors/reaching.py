@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self, TypeVar
 
+from redrepl.edges.addresses import Addresses
 from redrepl.edges.admission import Purpose
 from redrepl.edges.channel import Channel
-from redrepl.edges.cluster import endpoints_of, find_cluster, open_driver
+from redrepl.edges.cluster import find_cluster, open_driver
 from redrepl.edges.configuration import Configuration
 from redrepl.edges.endpoint import Endpoint
 from redrepl.plans.epochs.membership import Tolerances
@@ -33,6 +34,7 @@ class Reaching:
         self.configuration = configuration
         self._layout = KeyLayout(configuration.cluster)
         self._endpoints = list(configuration.endpoints)
+        self._addresses = Addresses(configuration)
         self._given: dict[str, Endpoint] = {}
         self._driver = open_driver(configuration, self._endpoints, Purpose.MAINTAIN)
         self._tolerances = Tolerances(configuration.max_age_seconds, configuration.max_skew_seconds)
@@ -58,6 +60,7 @@ class Reaching:
     def find_members(self) -> Topology:
         """The topology as the nodes know it; from then on all members are reached, configured or not."""
         found = find_cluster(self.configuration)
+        self._addresses.hear_reports(found.reports)
         seeds = self._places()
         self._reach(self._endpoints_of(found.topology, found.seed_of))
         if seeds == self._places():
@@ -87,6 +90,7 @@ class Reaching:
         now = self._driver.now()
         seen = self._lookout_channel.run(self._lookout.look(now, now + wait_seconds, MONITOR if writes else None))
         topology = newest_topology(seen.reports)
+        self._addresses.hear_reports(self._reached(seen.reports))
         self._reach_members(topology)
         return topology, seen
 
@@ -95,20 +99,27 @@ class Reaching:
     ) -> tuple[Topology | None, dict[str, NodeReport | str]]:
         reports = self._run(inspect_nodes(self._layout, self._nodes, until, probe_as=probe_as))
         topology = newest_topology(reports)
+        self._addresses.hear_reports(self._reached(reports))
         asked = self._places()
         self._reach_members(topology)
         # Who was asked may be former members, who know former members: each that leads on knows a later epoch.
         while topology is not None and asked != self._places():
             known, asked = topology, self._places()
             reports = self._run(inspect_nodes(self._layout, self._nodes, self._until(), known=known, probe_as=probe_as))
+            self._addresses.hear_reports(self._reached(reports))
             newest = newest_topology(reports)
             topology = known if newest is None or newest.epoch <= known.epoch else newest
             self._reach_members(topology)
         return topology, reports
 
-    def _places(self) -> dict[str, str]:
-        """Where each member is reached now."""
-        return {endpoint.node: endpoint.reached_at for endpoint in self._endpoints}
+    def _reached(self, reports: Mapping[str, NodeReport | str]) -> dict[str, NodeReport | str]:
+        """Reports of those nodes that may be reached: who is not asked has no vote."""
+        withheld = {endpoint.node for endpoint in self._endpoints if endpoint.withheld}
+        return {node: report for node, report in reports.items() if node not in withheld}
+
+    def _places(self) -> dict[str, tuple[str, bool]]:
+        """Where each member is reached now, and whether it is."""
+        return {endpoint.node: (endpoint.reached_at, endpoint.withheld is None) for endpoint in self._endpoints}
 
     def _reach_members(self, topology: Topology | None) -> None:
         """Have the members reached; where none told who they are, those that are configured: they may have moved."""
@@ -140,9 +151,13 @@ class Reaching:
     def _endpoints_of(self, topology: Topology, seed_of: Mapping[str, str] | None = None) -> list[Endpoint]:
         """The members' endpoints; those that were given to a call keep its login."""
         given = self._given
+        for endpoint in given.values():
+            self._addresses.vouch(endpoint.reached_at)
         return [
-            dataclasses.replace(given[each.node], url=each.url, identity=each.identity) if each.node in given else each
-            for each in endpoints_of(topology, self.configuration, seed_of)
+            self._addresses.checked(dataclasses.replace(given[each.node], url=each.url, identity=each.identity))
+            if each.node in given
+            else each
+            for each in self._addresses.of(topology, seed_of)
         ]
 
     def _reach(self, endpoints: list[Endpoint]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from redrepl.edges.admission import Admission, Purpose
@@ -90,10 +90,12 @@ class Elsewhere:
     """Looks for the cluster behind the configured addresses, in a thread of its own, at most every AGAIN_SECONDS.
 
     For a program whose known members are all gone: they may have been replaced one by one while it was idle.
+    on_found: is given what was found, in that thread.
     """
 
-    def __init__(self, configuration: Configuration) -> None:
+    def __init__(self, configuration: Configuration, on_found: Callable[[Discovery], object] | None = None) -> None:
         self._configuration = configuration
+        self._on_found = on_found
         self._lock = new_lock()
         self._thread: threading.Thread | None = None
         self._asked_at = float("-inf")
@@ -122,7 +124,10 @@ class Elsewhere:
 
     def _look(self) -> None:
         try:
-            self._found = find_cluster(self._configuration).topology
+            found = find_cluster(self._configuration)
+            if self._on_found is not None:
+                self._on_found(found)
+            self._found = found.topology
         except RedreplError:
             return  # whoever asked says what it could not do
         finally:

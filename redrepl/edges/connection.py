@@ -177,6 +177,8 @@ def open_connection(
     timeout_seconds: for each answer of a node that is near. ``round_trip`` tells how far it is, as soon as anything is
     known, and learns from what is seen here. Two round trips in all, where TLS needs none and the scripts are loaded.
     """
+    if endpoint.withheld is not None:
+        raise NodeUnusable(endpoint.withheld)
     try:
         connection_class, options = connection_options(endpoint)
     except ConfigError as error:

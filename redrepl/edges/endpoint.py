@@ -22,6 +22,7 @@ class Endpoint:
     this member, where that is another one than the cluster's and no ``connect_url`` says which of them is the way.
     password_file: read anew for every connection. tls: for urls with TLS. tls_only: whether the configuration has this
     node with TLS, so that nothing is sent to it without.
+    withheld: why nothing may be sent there; None where it may.
     """
 
     node: str
@@ -35,6 +36,7 @@ class Endpoint:
     client_name: str | None = None
     tls: TlsSettings = field(default_factory=TlsSettings, repr=False)
     tls_only: bool = False
+    withheld: str | None = None
 
     @property
     def reached_at(self) -> str:

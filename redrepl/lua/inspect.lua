@@ -1,22 +1,37 @@
--- Everything about a node but its records. Works on any node, member or not.
+-- Everything about a node but its records. Works on any node, member or not, and whatever stands under these names.
 -- Keys:      member hash, change log, cursors hash, marks hash, topology hash, clusters hash,
 --            checkpoints list, sweep hash, guard
 -- Arguments: none
 -- Answers:   {member fields, {length, last id, entries ever added, first id}, cursors, marks, topology,
---             time in milliseconds, clusters, checkpoints, sweep, guard ('' where it is no string)}; hashes as flat
---             lists of field and value
+--             time in milliseconds, clusters, checkpoints, sweep, guard ('' where it is no string), name of the member hash
+--             or change log where it is of another type, else ''}; hashes as flat lists of field and value, empty where
+--             they are of another type
 
-local log = {0, '0-0', 0, ''}
-if redis.call('EXISTS', KEYS[2]) == 1 then
-  local information = redis.call('XINFO', 'STREAM', KEYS[2])
-  local fields = {}
-  for index = 1, #information, 2 do fields[information[index]] = information[index + 1] end
-  local first = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)
-  log = {fields['length'], fields['last-generated-id'], fields['entries-added'], first[1] and first[1][1] or ''}
+local function found(answer, otherwise)
+  if not answer or (type(answer) == 'table' and answer.err) then return otherwise end
+  return answer
 end
+
+local function hash(key)
+  return found(redis.pcall('HGETALL', key), {})
+end
+
+local log, damaged = {0, '0-0', 0, ''}, ''
+if redis.call('EXISTS', KEYS[2]) == 1 then
+  local information = found(redis.pcall('XINFO', 'STREAM', KEYS[2]), nil)
+  if information then
+    local fields = {}
+    for index = 1, #information, 2 do fields[information[index]] = information[index + 1] end
+    local first = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)
+    log = {fields['length'], fields['last-generated-id'], fields['entries-added'], first[1] and first[1][1] or ''}
+  else
+    damaged = KEYS[2]
+  end
+end
+local member = found(redis.pcall('HGETALL', KEYS[1]), nil)
+if not member then member, damaged = {}, KEYS[1] end
 local time = redis.call('TIME')
-return {redis.call('HGETALL', KEYS[1]), log, redis.call('HGETALL', KEYS[3]), redis.call('HGETALL', KEYS[4]),
-        redis.call('HGET', KEYS[5], 'topology') or '',
+return {member, log, hash(KEYS[3]), hash(KEYS[4]), found(redis.pcall('HGET', KEYS[5], 'topology'), ''),
         string.format('%.0f', tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)),
-        redis.call('HGETALL', KEYS[6]), redis.call('LRANGE', KEYS[7], 0, -1), redis.call('HGETALL', KEYS[8]),
-        redis.call('MGET', KEYS[9])[1] or ''}
+        hash(KEYS[6]), found(redis.pcall('LRANGE', KEYS[7], 0, 99), {}), hash(KEYS[8]),
+        redis.call('MGET', KEYS[9])[1] or '', damaged}

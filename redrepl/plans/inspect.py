@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
+from redrepl.plans.hearsay import Voice, believed, not_believed
 from redrepl.plans.scatter import NO_ANSWER
 from redrepl.plans.view import inspect_keys
 from redrepl.values.effects import (
@@ -17,10 +18,10 @@ from redrepl.values.effects import (
     Request,
     ScriptCall,
 )
-from redrepl.values.errors import ConfigError
 from redrepl.values.keys import KeyLayout
-from redrepl.values.reasons import is_error_reply, is_refusal
-from redrepl.values.report import NodeReport, parse_report
+from redrepl.values.reasons import NOT_OURS, is_error_reply, is_refusal
+from redrepl.values.report import NodeReport
+from redrepl.values.report_answer import UNREADABLE, Unreadable, as_found_in, parse_report
 from redrepl.values.topology import Topology
 
 STRAGGLER_SECONDS = 0.05
@@ -78,29 +79,35 @@ def inspect_nodes(
     return as_seen(found, known)
 
 
-def newest_topology(reports: Mapping[str, NodeReport | str]) -> Topology | None:
-    """The newest topology among node reports. Of two clusters of one name, that of the one more nodes belong to."""
-    known = [report.topology for report in reports.values() if isinstance(report, NodeReport) and report.topology]
-    newest = max(known, key=lambda topology: topology.epoch, default=None)
-    if newest is None or all(newest.is_related_to(other) for other in known):
-        return newest
-    return max(_clusters_of(known), key=lambda cluster: (len(cluster), cluster[0].epoch))[0]
+def newest_topology(reports: Mapping[str, NodeReport | str], known: Topology | None = None) -> Topology | None:
+    """The newest topology among node reports that is to be believed (redrepl/plans/hearsay.py)."""
+    return believed(_voices(reports).values(), known)
 
 
-def _clusters_of(topologies: Iterable[Topology]) -> list[list[Topology]]:
-    """The topologies of each cluster, the newest first. One whose members were all replaced is still the same cluster:
-    each change leaves some of them, so there is a chain of topologies from any to any other, where nobody is away.
-    """
-    clusters: list[list[Topology]] = []
-    for topology in topologies:
-        own = [cluster for cluster in clusters if any(map(topology.is_related_to, cluster))]
-        clusters = [cluster for cluster in clusters if cluster not in own]
-        clusters.append([topology, *(other for cluster in own for other in cluster)])
-    return [sorted(cluster, key=lambda topology: topology.epoch, reverse=True) for cluster in clusters]
+def _voices(reports: Mapping[str, NodeReport | str]) -> dict[str, Voice]:
+    """What members say; a topology of a later epoch than the node works in is none that it was ever told."""
+    return {
+        name: Voice(
+            report.member.get("node", ""),
+            report.identity,
+            report.epoch,
+            report.state == "active" and not report.has_restarted,
+            report.topology if report.topology is not None and report.topology.epoch <= report.epoch else None,
+        )
+        for name, report in reports.items()
+        if isinstance(report, NodeReport) and report.member
+    }
 
 
 def as_seen(found: Found, known: Topology | None) -> Found:
-    """Reports as they are judged by the newest topology among them, or by the known one where that is newer."""
+    """Reports as they are judged by the newest topology among them, or by the known one where that is newer.
+
+    Who tells what cannot be true is left out, with the reason in place of its report.
+    """
+    for name, why in not_believed(_voices(found), known).items():
+        report = found[name]
+        assert isinstance(report, NodeReport)
+        found = {**found, name: Unreadable(f"{NOT_OURS}: {why}", report.as_found)}
     newest = newest_topology(found)
     if newest is None or (known is not None and known.epoch >= newest.epoch):
         newest = known
@@ -112,7 +119,7 @@ def as_seen(found: Found, known: Topology | None) -> Found:
 def run_id_in(information: bytes) -> str:
     """The run id in the answer to INFO, '' where the server hides it."""
     lines = (line for line in information.splitlines() if line.startswith(b"run_id:"))
-    return next(lines, b"run_id:")[7:].strip().decode()
+    return next(lines, b"run_id:")[7:].strip().decode(errors="replace")
 
 
 def look_at_the_clock() -> Plan[float]:
@@ -145,7 +152,10 @@ def questions_to(
 
 
 class Answers:
-    """What one node has answered so far to what it was asked at one time."""
+    """What one node has answered so far to what it was asked at one time.
+
+    Whatever comes is read here and nowhere else; what cannot be read is the reason why this node gave no answer.
+    """
 
     def __init__(self, asked_at: float) -> None:
         self.asked_at = asked_at
@@ -161,9 +171,9 @@ class Answers:
             self._probed = event.reason if is_refusal(event.reason) else None
             return None
         if question == _INFORMATION:
-            self._information = event.content
+            self._information = event.content if isinstance(event.content, bytes) else b""
         elif question == _PROBE:
-            self._probed = event.content
+            self._probed = event.content if type(event.content) is int else f"{NOT_OURS}: {event.content!r:.80}"
         else:
             return _with_probe(_read(event, self._information, self.asked_at), self._probed)
         return None
@@ -175,13 +185,14 @@ def _read(event: Reply, information: bytes, asked_at: float) -> NodeReport | str
     try:
         report = parse_report(event.node, event.content, run_id, (asked_at, event.at))
         return report if report.member else _with_past(report, information)
-    except (ConfigError, ValueError) as error:
-        return f"its bookkeeping (the keys <cluster>:m:*) cannot be read, something else wrote there: {error}"
+    except UNREADABLE as error:
+        what = f"its bookkeeping (the keys <cluster>:m:*) cannot be read, something else wrote there: {error!s:.200}"
+        return Unreadable(what, as_found_in(event.content))
 
 
 def _with_past(stranger: NodeReport, information: bytes) -> NodeReport:
     """What tells a server that came back empty from one that was emptied, and from a wrong database number."""
     pairs = [line.partition(b":")[::2] for line in information.splitlines()]
     uptime = next((int(value) for name, value in pairs if name == b"uptime_in_seconds"), None)
-    databases = tuple(name.decode() for name, value in pairs if value.startswith(b"keys="))
+    databases = tuple(name.decode(errors="replace") for name, value in pairs if value.startswith(b"keys="))
     return replace(stranger, uptime_seconds=uptime, databases=databases)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from typing import NamedTuple
 
-from redrepl.plans.inspect import inspect_nodes, look_at_the_clock, newest_topology
+from redrepl.plans.hearsay import Voice, believed, may_follow
+from redrepl.plans.inspect import STRAGGLER_SECONDS, inspect_nodes, look_at_the_clock, newest_topology
 from redrepl.plans.scatter import NO_ANSWER
 from redrepl.plans.strangers import no_member_error
 from redrepl.plans.view import ClusterView
 from redrepl.values.clocks import ClockReading
-from redrepl.values.effects import DeadlinePassed, Exchange, Failure, PlainCommand, Plan, Reply, Request
-from redrepl.values.errors import Unavailable
+from redrepl.values.effects import Answer, Exchange, Failure, PlainCommand, Plan, Reply, Request
+from redrepl.values.errors import ConfigError, Unavailable
 from redrepl.values.keys import KeyLayout
 from redrepl.values.reasons import SILENT, is_crash
 from redrepl.values.report import NodeReport
@@ -18,34 +21,73 @@ from redrepl.values.topology import Topology
 
 
 class Told(NamedTuple):
-    """The newest topology that members told, None where none did; whether they are a majority of those known; and why
-    others told nothing."""
+    """The newest topology that members told, None where none did; whether they are a majority of those known; why
+    others told nothing; and all that were told."""
 
     topology: Topology | None
     is_majority: bool
     failures: dict[str, str]
+    topologies: tuple[Topology, ...] = ()
+
+
+_TOPOLOGY, _GUARD = range(2)
+"""Tags of the questions to a member. It answers in order: its guard, with the epoch it works in, comes first."""
 
 
 def hear_topology(view: ClusterView, until: float) -> Plan[Told]:
-    """Ask all members for the topology, until a majority has told one. Never raises."""
-    command = PlainCommand((b"HGET", view.layout.topology, b"topology"))
-    effect = Exchange(tuple(Request(node, command) for node in view.ids), until, fresh=True)
-    found: list[Topology] = []
+    """Ask all members for the topology, until a majority has told the present one, or nearly all a later one. Never
+    raises.
+
+    A later one that a single member tells is measured by what the others say (redrepl/plans/hearsay.py).
+    """
+    told, guard = PlainCommand((b"HGET", view.layout.topology, b"topology")), PlainCommand((b"GET", view.layout.guard))
+    requests = [Request(node, *each) for node in view.ids for each in ((guard, _GUARD), (told, _TOPOLOGY))]
+    effect = Exchange(tuple(requests), until, fresh=True)
+    guards: dict[str, Answer] = {}
+    voices: dict[str, Voice] = {}
     failures: dict[str, str] = {}
-    answered = 0
+    answered, majority = 0, len(view.ids) // 2 + 1
     # What a majority does not know was not completed.
-    while answered < len(view.ids) and len(found) <= len(view.ids) // 2:
+    while answered < len(view.ids):
         event = yield effect
-        effect = Exchange((), until)
-        if isinstance(event, DeadlinePassed):
+        if not isinstance(event, (Reply, Failure)):
             break
-        answered += 1
-        if isinstance(event, Failure):
-            failures[event.node] = event.reason
-        elif isinstance(event, Reply) and event.content is not None:
-            found.append(Topology.parse(event.content))
-    newest = max(found, key=lambda topology: topology.epoch, default=None)
-    return Told(newest, len(found) > len(view.ids) // 2, failures)
+        if isinstance(event, Reply) and event.tag == _GUARD:
+            guards[event.node] = event.content
+        elif event.tag == _TOPOLOGY:
+            answered += 1
+            if isinstance(event, Failure):
+                failures[event.node] = event.reason
+            elif (voice := _voice_of(view, event, guards.get(event.node))) is not None:
+                voices[event.node] = voice
+        if len(voices) >= majority:
+            if _agree(voices.values(), view.topology, majority):
+                break
+            until = min(until, event.at + STRAGGLER_SECONDS)
+        effect = Exchange((), until)
+    found = believed(voices.values(), view.topology) if voices else None
+    if found is not None and not may_follow(found, view.topology, voices.values()):
+        found = view.topology
+    told_by = tuple(voice.topology for voice in voices.values() if voice.topology is not None)
+    return Told(found, len(voices) >= majority, failures, told_by)
+
+
+def _agree(voices: Collection[Voice], known: Topology, majority: int) -> bool:
+    """Whether nobody tells of anything later than what is known, or a majority tells the same."""
+    newest = max(voices, key=lambda voice: voice.epoch)
+    return newest.epoch <= known.epoch or sum(voice.topology == newest.topology for voice in voices) >= majority
+
+
+def _voice_of(view: ClusterView, event: Reply, guard: Answer) -> Voice | None:
+    """What a member tells; None where that cannot be read."""
+    try:
+        told = Topology.parse(event.content)
+    except (ConfigError, TypeError):
+        return None
+    found = re.match(rb"(\d{1,9}) (\w+)$", guard) if isinstance(guard, bytes) else None
+    epoch, state = (int(found[1]), found[2]) if found else (told.epoch, b"")
+    own = told if told.epoch <= epoch and told.cluster == view.layout.cluster else None
+    return Voice(event.node, view.topology.identities[event.node], epoch, state == b"active", own)
 
 
 def read_topology(view: ClusterView, until: float) -> Plan[Topology]:
@@ -80,7 +122,8 @@ def check_members_stayed(topology: Topology, fenced: dict[str, NodeReport | str]
     Another server of the same name is another member. That the role moved meanwhile does not matter: a majority is one
     of the same members then.
     """
-    newest = newest_topology(fenced)
+    told = [report.topology for report in fenced.values() if isinstance(report, NodeReport) and report.topology]
+    newest = max(told, key=lambda each: each.epoch, default=None)
     if newest is not None and newest.epoch > topology.epoch and newest.identities != topology.identities:
         evidence = {f"epoch {newest.epoch}": f"members are {', '.join(newest.ids)}, or other servers of these names"}
         raise Unavailable("somebody else changed the members meanwhile", evidence)

@@ -35,6 +35,10 @@ MAX_CLIENT_WRITER: Final = (1 << 31) - 1
 MAX_EPOCH: Final = (1 << 19) - 1
 """Epochs that fit a restamping writer id beside a node number."""
 
+SKIPPED_EPOCHS: Final = 100
+"""Where an operator accepts a loss. Members that do not answer may have moved on without anybody here knowing. Two
+primaries in one epoch would be worse than any loss, and where both sides meet, what the operator chose is the newer."""
+
 DEFAULT_MAX_AGE_SECONDS: Final = 30.0
 """A write older than this by the primary's clock is refused: it waited in a frozen server's socket."""
 

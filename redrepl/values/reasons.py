@@ -36,6 +36,7 @@ NO_DATA_SERVER: Final = "is a Sentinel, or another service that keeps no data"
 CLUSTER_MODE: Final = "runs in Redis Cluster mode, which moves keys between servers"
 OTHER_CLUSTER: Final = "belongs to cluster"
 OTHER_NODE: Final = "the server at this address is node"
+NOT_OURS: Final = "answers what no node of ours would"
 NO_MEMBERSHIP: Final = "holds no membership"
 
 _ADVICE: Final = (

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from redrepl.values import limits
 from redrepl.values.clocks import ClockReading
-from redrepl.values.effects import Answer
 from redrepl.values.reasons import is_out_of_memory
 from redrepl.values.topology import Topology
+
+_STREAM_ID = re.compile(r"\d{1,20}-\d{1,20}").fullmatch
 
 LOG_START = "0-0"
 
@@ -67,8 +69,8 @@ class Checkpoint(NamedTuple):
     def parse(cls, text: str) -> Checkpoint:
         """Read what `encode` wrote. Raises ValueError on anything else."""
         incarnation, stream_id, count, primary, other, other_id, other_count, epoch = text.split()
-        mark = Mark(other, Position(other_id, int(other_count)))
-        return cls(incarnation, Position(stream_id, int(count)), primary, mark, int(epoch))
+        mark = Mark(other, Position(entry_id(other_id), whole_number(other_count)))
+        return cls(incarnation, Position(entry_id(stream_id), whole_number(count)), primary, mark, whole_number(epoch))
 
 
 class Voided(NamedTuple):
@@ -100,6 +102,10 @@ class Log(NamedTuple):
 FORGOT = "forgot"
 """In place of the run id under which a member was admitted, where it lost memory while its server went on: from then
 on all see in it a server that restarted."""
+
+
+AsFound = tuple[bytes, bytes, bytes, bytes]
+"""Epoch, state, run id and identity as they stand in a member hash, b'' for what is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +156,12 @@ class NodeReport:
 
     refusal: str | None = None
     monitor_seconds: float | None = None
+
+    @property
+    def as_found(self) -> AsFound:
+        """What tells this membership from any other at the same address."""
+        epoch, state, run_id = (self.member.get(name, "") for name in ("epoch", "state", "run_id"))
+        return (epoch.encode(), state.encode(), run_id.encode(), self.identity.encode())
 
     @property
     def takes_writes(self) -> bool:
@@ -352,41 +364,22 @@ class Configured(NamedTuple):
     found: NodeReport | str | None
 
 
-def parse_report(node: str, answer: Answer, run_id: str, between: tuple[float, float] | None = None) -> NodeReport:
-    """Read the answer of the script `inspect`. ``between``: the driver's clock at the question and at the answer."""
-    member, log, cursors, marks, topology, now, clusters, checkpoints, sweep, guard = answer
-    return NodeReport(
-        node=node,
-        member=_pairs(member),
-        run_id=run_id,
-        log=Log(int(log[0]), log[1].decode(), int(log[2]), log[3].decode()),
-        cursors={name: _cursor(text) for name, text in _pairs(cursors).items()},
-        marks={name: _mark(text) for name, text in _pairs(marks).items()},
-        topology=Topology.parse(topology) if topology else None,
-        now_millis=int(now),
-        clusters=_pairs(clusters),
-        checkpoints=tuple(Checkpoint.parse(text.decode()) for text in checkpoints),
-        sweep=_pairs(sweep),
-        guard=guard.decode(errors="replace"),
-        clock=ClockReading(int(now) / 1000 - between[1], (int(now) + 1) / 1000 - between[0]) if between else None,
-    )
-
-
 def id_order(stream_id: str) -> tuple[int, int]:
     """A stream id in comparable form."""
     millis, _, sequence = stream_id.partition("-")
     return int(millis), int(sequence or 0)
 
 
-def _pairs(flat: Sequence[bytes]) -> dict[str, str]:
-    return {flat[i].decode(): flat[i + 1].decode() for i in range(0, len(flat), 2)}
+def whole_number(number: str | bytes | int) -> int:
+    """A count or a time of a server's. Raises ValueError for what is none."""
+    found = int(number)
+    if not 0 <= found < 1 << 63:
+        raise ValueError(f"{found} is out of range")
+    return found
 
 
-def _cursor(text: str) -> Cursor:
-    stream_id, count, at_millis = text.split()
-    return Cursor(Position(stream_id, int(count)), int(at_millis))
-
-
-def _mark(text: str) -> Mark:
-    incarnation, stream_id, count = text.split()
-    return Mark(incarnation, Position(stream_id, int(count)))
+def entry_id(text: str) -> str:
+    """The id of an entry of a log, as it was given. Raises ValueError for what is none."""
+    if not _STREAM_ID(text):
+        raise ValueError(f"not the id of an entry: {text!r:.80}")
+    return text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -12,6 +13,12 @@ from redrepl.values.errors import ConfigError
 from redrepl.values.node_url import UNREADABLE, public_url
 from redrepl.values.stamp import restamp_writer
 from redrepl.values.validation import check_name
+
+MAX_TEXT = 64 * 1024
+"""Bytes of a topology as it is stored: more than MAX_NODES members with long addresses take."""
+
+_URL = re.compile(r"(rediss?|valkeys?|unix)://[!-~]{1,2000}").fullmatch
+"""Where a member can be. That a driver can make something of it shows when it is reached."""
 
 
 class Mode(Enum):
@@ -178,15 +185,31 @@ class Topology:
         Earlier versions stored options with urls, which name files of one program, and secrets: they are left out.
         """
         try:
+            if len(text) > MAX_TEXT:
+                raise ValueError(f"it has {len(text)} bytes")
             content = json.loads(text)
             members = tuple(
-                Member(m["id"], public_url(m["url"]), NodeRole(m["role"]), m.get("identity", ""))
+                Member(_text(m["id"]), public_url(_url(m["url"])), NodeRole(m["role"]), _text(m.get("identity", "")))
                 for m in content["members"]
             )
-            epoch: int = content["epoch"]
-            return cls(content["cluster"], epoch, Mode(content["mode"]), members, content.get("merged_epoch", epoch))
-        except (ValueError, KeyError, TypeError) as error:
-            raise ConfigError(f"stored topology cannot be read: {error}") from error
+            epoch, merged = content["epoch"], content.get("merged_epoch", content["epoch"])
+            if type(epoch) is not int or type(merged) is not int or not 0 < merged <= epoch:
+                raise ValueError(f"epochs are {epoch!r:.80} and {merged!r:.80}")
+            return cls(_text(content["cluster"]), epoch, Mode(content["mode"]), members, merged)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise ConfigError(f"stored topology cannot be read: {error!s:.200}") from error
+
+
+def _text(value: object) -> str:
+    if type(value) is not str or len(value) > 2 * limits.MAX_NAME_CHARACTERS:
+        raise ValueError(f"not a name: {value!r:.80}")
+    return value
+
+
+def _url(value: object) -> str:
+    if type(value) is not str or not _URL(value):
+        raise ValueError("a member has no address")
+    return value
 
 
 def check_members(mode: Mode, members: Iterable[Member]) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redrepl.values.report import Checkpoint, Cursor, Log, Mark, NodeReport, Position, parse_report
+from redrepl.values.report import Checkpoint, Cursor, Log, Mark, NodeReport, Position
+from redrepl.values.report_answer import UNREADABLE, as_found_in, parse_report
 from redrepl.values.topology import Member, Mode, NodeRole, Topology
 
 names = st.text("abcdefgh-_0123456789", min_size=1, max_size=8).map(lambda text: "n" + text)
@@ -36,11 +37,21 @@ def topologies(draw: st.DrawFn) -> Topology:
 
 
 @st.composite
+def members(draw: st.DrawFn) -> dict[str, str]:
+    """The member hash of any member."""
+    epoch = draw(st.integers(1, 1000))
+    fields = {"cluster": draw(names), "node": draw(names), "epoch": str(epoch), "run_id": draw(words)}
+    fields |= {"state": draw(st.sampled_from(["active", "syncing", "fenced"])), "max_age_micros": "30000000"}
+    fields |= {"lineage": str(draw(st.integers(0, epoch)))} if draw(st.booleans()) else {}
+    return draw(st.dictionaries(words, words, max_size=5)) | fields
+
+
+@st.composite
 def reports(draw: st.DrawFn) -> NodeReport:
     """Any report."""
     return NodeReport(
         node=draw(names),
-        member=draw(st.dictionaries(words, words, max_size=5)),
+        member=draw(st.one_of(st.just({}), members())),
         run_id=draw(words),
         log=Log(draw(counts), draw(ids), draw(counts), draw(st.one_of(st.just(""), ids))),
         cursors=draw(st.dictionaries(names, st.builds(Cursor, positions, counts), max_size=4)),
@@ -52,6 +63,27 @@ def reports(draw: st.DrawFn) -> NodeReport:
         sweep=draw(st.dictionaries(words, words, max_size=2)),
         guard=draw(words),
     )
+
+
+rubbish = st.recursive(
+    st.one_of(
+        st.none(), st.integers(), st.binary(max_size=40), st.sampled_from([b"epoch", b"state", b"0-0", b"x" * 99])
+    ),
+    lambda inner: st.lists(inner, max_size=11),
+    max_leaves=40,
+)
+
+
+@given(st.one_of(rubbish, st.lists(rubbish, min_size=10, max_size=11)))
+def test_rubbish_is_read_as_rubbish_or_as_a_report_that_can_be_used(answer: object) -> None:
+    try:
+        found = parse_report("a", answer, "run-1", (1.0, 2.0))
+    except UNREADABLE:
+        assert len(as_found_in(answer)) == 4
+        return
+    assert found.epoch >= found.lineage >= 0
+    for name in ("era", "voided", "purged_before", "was_ahead_seconds", "settled_epoch", "log_end", "has_restarted"):
+        getattr(found, name)
 
 
 def _flat(pairs: Mapping[str, str]) -> list[bytes]:

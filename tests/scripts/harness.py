@@ -29,6 +29,7 @@ _FIRST_KEYS: dict[str, tuple[bytes, ...]] = {
     "change_member": (LAYOUT.member, LAYOUT.topology, *_POSITIONS, LAYOUT.guard),
     "confirm": (LAYOUT.member, LAYOUT.cursors),
     "digest": (),
+    "disown": (LAYOUT.member, LAYOUT.topology, CLUSTERS_KEY, LAYOUT.log, *_POSITIONS, *_LISTS, LAYOUT.guard),
     "enrol": (LAYOUT.member, LAYOUT.topology, CLUSTERS_KEY, LAYOUT.guard),
     "headers": (LAYOUT.member,),
     "hold": (LAYOUT.member, LAYOUT.log),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from redrepl.values.keys import CLUSTERS_KEY
-from redrepl.values.report import Cursor, Mark, Position, parse_report
+from redrepl.values.report import Cursor, Mark, Position
+from redrepl.values.report_answer import parse_report
 from redrepl.values.topology import Member, Mode, NodeRole, Topology
 from tests.scripts.harness import EPOCH, LAYOUT, Node, deleted, value
 

@@ -17,7 +17,8 @@ from redrepl.plans.view import inspect_keys
 from redrepl.values.effects import ScriptCall
 from redrepl.values.keys import KeyLayout
 from redrepl.values.record import NO_DEADLINE, TOMBSTONE, VALUE, Record, parse_record
-from redrepl.values.report import NodeReport, parse_report
+from redrepl.values.report import NodeReport
+from redrepl.values.report_answer import parse_report
 from redrepl.values.topology import Member, Mode, NodeRole, Topology
 from tests.simulation import upkeep
 from tests.simulation.clients import COUNTER, Client, Habits, History

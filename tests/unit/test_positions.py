@@ -90,8 +90,12 @@ def _page(*entries: tuple[bytes, list[bytes]]) -> Page:
 
 def test_a_page_holds_the_newest_stamp_of_each_name() -> None:
     stamps = [Stamp(number, 1).encode() for number in (5, 9, 7, 3)]
-    page = _page((b"6-0", [b"x", stamps[0], b"y", stamps[3]]), (b"7-0", [b"x", stamps[1]]), (b"7-1", [b"x", stamps[2]]))
-    assert page.newest == {b"x": Stamp(9, 1), b"y": Stamp(3, 1)}
+    page = _page(
+        (b"6-0", [b"shop:k:x", stamps[0], b"shop:k:y", stamps[3]]),
+        (b"7-0", [b"shop:k:x", stamps[1]]),
+        (b"7-1", [b"shop:k:x", stamps[2]]),
+    )
+    assert page.newest == {b"shop:k:x": Stamp(9, 1), b"shop:k:y": Stamp(3, 1)}
     assert (page.end, page.changes) == (Position("7-1", 13), 4)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from redrepl.plans.copies.upkeep import REPLICA_LOG_MARGIN_SECONDS, Retention, needs_bringing_up, trim_floor
@@ -62,9 +64,10 @@ def test_nodes_that_do_not_answer_are_left_alone() -> None:
 def test_several_primaries_need_each_others_logs() -> None:
     place = (ENDED.last_id, 10)
     cluster = topology(3, Mode.MULTI_PRIMARY)
-    reports: Reports = {node: report(node, log=ENDED, cursors=dict.fromkeys("abc", place)) for node in "abc"}
+    confirmed = {node: report(node, log=ENDED, cursors=dict.fromkeys("abc", place)) for node in "abc"}
+    reports: Reports = {node: replace(each, topology=cluster) for node, each in confirmed.items()}
     assert needs_bringing_up(cluster, reports) == []
-    reports["c"] = report("c", log=ENDED, cursors={"a": place})
+    reports["c"] = replace(report("c", log=ENDED, cursors={"a": place}), topology=cluster)
     assert needs_bringing_up(cluster, reports) == ["b"]
 
 

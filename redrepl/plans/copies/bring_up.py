@@ -28,6 +28,7 @@ from redrepl.plans.epochs.membership import (
     active_fields,
     change_call,
     clock_field,
+    disown_call,
     enrol_call,
     epoch_fields,
     gap_field,
@@ -38,7 +39,7 @@ from redrepl.plans.epochs.membership import (
 )
 from redrepl.plans.epochs.reinstate import Reports, reinstate
 from redrepl.plans.epochs.restarts import restarted_together
-from redrepl.plans.epochs.soundness import between_epochs, successors, way_out
+from redrepl.plans.epochs.soundness import between_epochs, lacks_topology, successors, way_out
 from redrepl.plans.inspect import newest_topology
 from redrepl.plans.steps import Steps
 from redrepl.plans.strangers import describe_other, found_instead
@@ -48,6 +49,7 @@ from redrepl.values.effects import Plan
 from redrepl.values.errors import RedreplError, Unavailable
 from redrepl.values.keys import KeyLayout
 from redrepl.values.report import Checkpoint, Mark, NodeReport, Position
+from redrepl.values.report_answer import Unreadable
 from redrepl.values.walk import walks_on
 
 
@@ -105,6 +107,8 @@ def _bring_up(
         return
     view = ClusterView(topology)
     found = reports.get(target, "its address is not known")
+    if isinstance(found, Unreadable) and target != view.decider:
+        found = yield from _disown(view, target, reports, steps, done)
     if isinstance(found, str):
         raise Unavailable(f"node {target!r} cannot be brought up", {target: found})
     doubtful = doubtful_members(topology, reports, order.own_ahead)
@@ -148,15 +152,33 @@ def _end_enrolment(
 
 
 def _restore_guard(view: ClusterView, found: NodeReport, steps: Steps, done: BroughtUp) -> Plan[None]:
-    """Write the guard anew, from the membership, where somebody deleted it or put something else in its place.
+    """Write the guard anew, from the membership, where somebody deleted it or put something else in its place; and the
+    topology, where one that serves tells none, or another.
 
-    One that restarted, or is another server than the member, has to be admitted again first, which writes it too.
+    One that restarted, or is another server than the member, has to be admitted again first, which writes them too.
     """
-    if not found.has_lost_guard or not found.is_itself or found.has_restarted:
+    lacks = lacks_topology(view.topology, found)
+    if not (found.has_lost_guard or lacks) or not found.is_itself or found.has_restarted:
         return
-    answer = yield from steps.ask(found.node, change_call(found, view.layout, {}, None), "restoring its guard")
-    if answer == 1:
+    call = change_call(found, view.layout, {}, view.topology if lacks else None)
+    answer = yield from steps.ask(found.node, call, "restoring its guard")
+    if answer == 1 and found.has_lost_guard:
         done.notes.append("its guard was deleted or overwritten: it was restored")
+
+
+def _disown(view: ClusterView, node: str, reports: Reports, steps: Steps, done: BroughtUp) -> Plan[NodeReport | str]:
+    """Drop the bookkeeping of a copy that holds what no node of ours would write; returns its report after that.
+
+    Only while the primary serves: the copy is filled by it again. And only where it is so at a second look too: members
+    answer one after the other, and a change of epoch may have come in between.
+    """
+    primary = reports.get(view.decider or "")
+    found = (yield from steps.inspect(view.layout, view.ids, known=view.topology))[node]
+    if not isinstance(primary, NodeReport) or not primary.is_serving or not isinstance(found, Unreadable):
+        return found
+    yield from steps.ask(node, disown_call(view.layout, found.as_found), "dropping bookkeeping that cannot be true")
+    done.notes.append(f"held bookkeeping that none of ours would write ({found}): it is filled anew")
+    return (yield from steps.inspect(view.layout, (node,), known=view.topology))[node]
 
 
 def _give_place(view: ClusterView, node: str, order: BringUpOrder, steps: Steps, done: BroughtUp) -> Plan[None]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from redrepl.plans.epochs.clocks import wrong_clocks
-from redrepl.plans.epochs.soundness import between_epochs
+from redrepl.plans.epochs.soundness import between_epochs, lacks_topology
 from redrepl.values import limits
 from redrepl.values.report import LOG_START, NodeReport, id_order
+from redrepl.values.report_answer import Unreadable
 from redrepl.values.topology import Topology
 from redrepl.values.walk import held_for
 
@@ -39,14 +40,17 @@ def needs_bringing_up(
     found = []
     for node in sorted(topology.ids, key=lambda node: node != topology.decider):
         report = present.get(node)
+        if isinstance(reports.get(node), Unreadable) and node != topology.decider:
+            found.append(node)  # what it holds is dropped, and it is filled anew
         if report is None:
             continue
         lags = any(present[source].lag_of(node) for source in topology.sources_of(node) if source in present)
         is_out = not report.is_serving or report.epoch != topology.epoch
         is_doubtful = node in off or report.is_in_doubt
+        is_bare = report.has_lost_guard or lacks_topology(topology, report)
         # The primary may have to begin an epoch that brings back whoever was left between two.
         is_called = node == topology.decider and bool(between_epochs(topology, reports))
-        if (lags or is_called or is_out or is_doubtful or report.has_lost_guard) and (node not in off or not is_out):
+        if (lags or is_called or is_out or is_doubtful or is_bare) and (node not in off or not is_out):
             found.append(node)
     return found
 

@@ -11,7 +11,7 @@ from redrepl.values import limits
 from redrepl.values.effects import PlainCommand, Plan, ScriptCall
 from redrepl.values.errors import RequestError, Unavailable
 from redrepl.values.keys import CLUSTERS_KEY, KeyLayout
-from redrepl.values.report import LOG_BEGINS, LOG_START, NodeReport
+from redrepl.values.report import LOG_BEGINS, LOG_START, AsFound, NodeReport
 from redrepl.values.topology import Topology
 
 RULE_DECIDE = "decide"
@@ -270,6 +270,13 @@ def occupied_error(cluster: str, node: str, found: str) -> RequestError:
     return RequestError(
         f"node {node!r} belongs to cluster {found!r} and cannot join {cluster!r}; use another server or database"
     )
+
+
+def disown_call(layout: KeyLayout, as_found: AsFound) -> ScriptCall:
+    """Drop a server's bookkeeping that no node of ours would write, if it is as it was found; its records stay."""
+    bookkeeping = (layout.log, layout.cursors, layout.marks, layout.checkpoints, layout.sweep, layout.guard)
+    keys = (layout.member, layout.topology, CLUSTERS_KEY, *bookkeeping)
+    return ScriptCall("disown", keys, (layout.cluster.encode(), *as_found))
 
 
 def leave_call(layout: KeyLayout, node: str, identity: str) -> ScriptCall:

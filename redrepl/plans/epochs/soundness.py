@@ -9,14 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from redrepl.plans.epochs.clocks import doubtful_members
 from redrepl.plans.strangers import describe_other, describe_stranger
+from redrepl.values import limits
 from redrepl.values.level import ConsistencyLevel
 from redrepl.values.reasons import is_crash
 from redrepl.values.report import NodeReport
 from redrepl.values.topology import Topology
 
-SKIPPED_EPOCHS = 100
-"""Members that do not answer may have moved on without anybody here knowing. Two primaries in one epoch would be worse
-than any loss, and where both sides meet, the one that the operator chose is to be the newer."""
+SKIPPED_EPOCHS = limits.SKIPPED_EPOCHS
 
 
 def newest_epoch(reports: Mapping[str, NodeReport | str]) -> int:
@@ -59,6 +58,11 @@ def between_epochs(topology: Topology, reports: Mapping[str, NodeReport | str]) 
     """Members that somebody moved to an epoch that is not published: they serve nobody until it is, or a later one."""
     found = [report for report in map(reports.get, topology.ids) if isinstance(report, NodeReport)]
     return [report for report in found if report.is_itself and report.epoch > topology.epoch]
+
+
+def lacks_topology(topology: Topology, report: NodeReport) -> bool:
+    """Whether a member that serves in this epoch tells none, or another: it is to be told the topology again."""
+    return report.is_serving and report.epoch == topology.epoch and report.topology != topology
 
 
 def donors_among(members: Sequence[NodeReport]) -> list[NodeReport]:

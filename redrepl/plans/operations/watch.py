@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from redrepl.plans.view import ClusterView, Overtaken
 from redrepl.values.effects import Command, DeadlinePassed, Event, Exchange, Failure, PlainCommand, Plan, Reply, Request
+from redrepl.values.errors import ConfigError
 from redrepl.values.topology import Topology
 
 R = TypeVar("R")
@@ -73,7 +74,10 @@ def _is_our_own(event: Event, until: float) -> bool:
 def _check(view: ClusterView, event: Reply | Failure) -> None:
     if not isinstance(event, Reply) or event.content is None:
         return
-    told = Topology.parse(event.content)
+    try:
+        told = Topology.parse(event.content)
+    except (ConfigError, TypeError):
+        return  # whoever follows asks the others too
     if told.epoch > view.topology.epoch:
         evidence = {event.node: f"epoch {told.epoch}"}
         overtaken = Overtaken(f"no answer before epoch {told.epoch} began, as node {event.node!r} tells", evidence)

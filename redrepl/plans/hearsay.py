@@ -1,0 +1,141 @@
+"""Whom to believe where members tell different topologies and epochs: a majority, and no single node that lies.
+
+A change of epoch leaves traces that one node alone cannot make (docs/protocol.md, section 5.8): whoever begins one has
+moved a majority of the members before, or the primary. So what a node tells is measured by the members of the topology
+that it would replace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import NamedTuple
+
+from redrepl.values import limits
+from redrepl.values.topology import Topology
+
+LEFT_OVER_EPOCHS = 10
+"""Changes of epoch that died one after the other may leave a member so far ahead of all others."""
+
+PLAUSIBLE_EPOCHS = 10 * limits.SKIPPED_EPOCHS
+"""No member is further ahead of all others: an operator who accepts losses skips SKIPPED_EPOCHS at a time."""
+
+
+_LEAST_SKIPPED = limits.SKIPPED_EPOCHS // 2
+"""What is left of these where the others went on out of sight meanwhile."""
+
+
+class Voice(NamedTuple):
+    """What one member says of itself, and the topology that it tells (None: none that can be its own)."""
+
+    node: str
+    identity: str
+    epoch: int
+    is_serving: bool
+    topology: Topology | None
+
+
+def believed(voices: Collection[Voice], known: Topology | None = None) -> Topology | None:
+    """The newest topology that is told and that no other one refutes. ``known``: one that the caller had before.
+
+    Of two clusters of one name, that of the one which more nodes tell.
+    """
+    told = [voice.topology for voice in voices if voice.topology is not None]
+    told += [] if known is None else [known]
+    newest_first = sorted(told, key=lambda topology: topology.epoch, reverse=True)
+    if newest_first and not all(newest_first[0].is_related_to(other) for other in told):
+        newest_first = max(_clusters_of(told), key=lambda cluster: (len(cluster), cluster[0].epoch))
+    for topology in newest_first:
+        if not any(_is_refuted(topology, other, voices) for other in newest_first):
+            return topology
+    return newest_first[0] if newest_first else None
+
+
+def not_believed(voices: Mapping[str, Voice], known: Topology | None = None) -> dict[str, str]:
+    """Those of these whose epoch or topology cannot be true, and why."""
+    found = {}
+    told = [voice.topology for voice in voices.values() if voice.topology is not None]
+    for name, voice in voices.items():
+        others = [other.epoch for other in voices.values() if other is not voice]
+        if others and voice.epoch > max(others) + PLAUSIBLE_EPOCHS:
+            found[name] = f"says that it is in epoch {voice.epoch}, and all others are in {max(others)} at most"
+    for topology in told if known is None else [*told, known]:
+        if not _is_at_work(topology, voices.values()):
+            continue
+        for name, voice in voices.items():
+            told_by = voice.topology
+            own = told_by.epoch if told_by is not None else 0
+            if told_by is not None and _is_accepted_loss(told_by, topology):
+                continue
+            if own > topology.epoch or voice.epoch > topology.epoch + LEFT_OVER_EPOCHS:
+                newest, served = max(own, voice.epoch), topology.epoch
+                found[name] = f"tells of epoch {newest}, while a majority and its primary serve in epoch {served}"
+    return found
+
+
+def may_follow(told: Topology, known: Topology, voices: Collection[Voice]) -> bool:
+    """Whether a client may go from the topology that it knows to this one.
+
+    With the same members a single one that lies confirms nothing alone. With others it could, so these must have been
+    begun by the primary, or by as many members as that takes.
+    """
+    if told.epoch <= known.epoch or told.identities == known.identities or _is_accepted_loss(told, known):
+        return True
+    moved = {voice.node for voice in voices if voice.node in known.ids and voice.epoch >= told.epoch}
+    return known.decider is None or known.decider in moved or len(moved) >= len(known.ids) - len(known.ids) // 2
+
+
+def _is_refuted(told: Topology, former: Topology, voices: Iterable[Voice]) -> bool:
+    """Whether members of the topology before show that this one was never begun."""
+    if former.epoch >= told.epoch:
+        return False
+    members = [voice for voice in voices if former.identities.get(voice.node) == voice.identity]
+    # Who serves in yet another epoch was left behind by others, too, and shows nothing.
+    objecting = {voice.node for voice in members if voice.is_serving and voice.epoch == former.epoch}
+    moved = {voice.node for voice in members if voice.epoch >= told.epoch}
+    if not objecting:
+        return False
+    if told.mode is not former.mode:
+        return True
+    if former.decider is None:  # they move one after the other
+        return told.epoch > former.epoch + LEFT_OVER_EPOCHS or abs(len(told.ids) - len(former.ids)) > 1
+    skipped = told.epoch - former.epoch >= limits.SKIPPED_EPOCHS
+    if _is_accepted_loss(told, former) or (skipped and former.decider in moved):
+        return False
+    # Whoever is silent may have moved. The primary moves with fewer than a majority where that suffices (section 5.2).
+    copies = len(former.ids)
+    needed = copies // 2 + 1 if former.decider in objecting else copies - copies // 2
+    return copies - len(objecting) < needed
+
+
+def _is_accepted_loss(told: Topology, former: Topology) -> bool:
+    """Whether this is what `accept_loss` makes: an operator may go on from one member whatever the others say.
+
+    The primary alone is another server than before, maybe at another address, and nobody else's place has changed but
+    those of members that came back empty.
+    """
+    skipped = told.epoch - former.epoch
+    if told.decider is None or told.ids != former.ids or not _LEAST_SKIPPED <= skipped <= PLAUSIBLE_EPOCHS:
+        return False
+    moved = [each.id for each in told.members if each.url != former.member(each.id).url]
+    is_new = told.identities[told.decider] != former.identities[told.decider]
+    return is_new and set(moved) <= {told.decider} and told.merged_epoch == told.epoch
+
+
+def _is_at_work(topology: Topology, voices: Iterable[Voice]) -> bool:
+    """Whether a majority of the members serves in this epoch, its primary too: then no later one has begun."""
+    identities = topology.identities
+    members = [voice for voice in voices if identities.get(voice.node) == voice.identity]
+    serving = {voice.node for voice in members if voice.is_serving and voice.epoch == topology.epoch}
+    return topology.decider in serving and len(serving) > len(topology.ids) // 2
+
+
+def _clusters_of(topologies: Iterable[Topology]) -> list[list[Topology]]:
+    """The topologies of each cluster, the newest first. One whose members were all replaced is still the same cluster:
+    each change leaves some of them, so there is a chain of topologies from any to any other, where nobody is away.
+    """
+    clusters: list[list[Topology]] = []
+    for topology in topologies:
+        own = [cluster for cluster in clusters if any(map(topology.is_related_to, cluster))]
+        clusters = [cluster for cluster in clusters if cluster not in own]
+        clusters.append([topology, *(other for cluster in own for other in cluster)])
+    return [sorted(cluster, key=lambda topology: topology.epoch, reverse=True) for cluster in clusters]

@@ -1,0 +1,149 @@
+"""Reading what a node tells about itself: at this one edge, whole, and within limits.
+
+What no node of ours tells is no reason for anybody's error but that node's: it counts as one that gives no answer.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import TypeVar
+
+from redrepl.values import limits
+from redrepl.values.clocks import ClockReading
+from redrepl.values.effects import Answer
+from redrepl.values.errors import ConfigError
+from redrepl.values.report import (
+    LOG_START,
+    AsFound,
+    Checkpoint,
+    Cursor,
+    Log,
+    Mark,
+    NodeReport,
+    Position,
+    entry_id,
+    whole_number,
+)
+from redrepl.values.topology import Topology
+
+T = TypeVar("T")
+K = TypeVar("K")
+
+UNREADABLE = (ConfigError, ValueError, TypeError, AttributeError, LookupError, RecursionError)
+"""What reading an answer may raise that no node of ours gives."""
+
+
+class Unreadable(str):
+    """In place of a report: why what a node tells of itself cannot be true. ``as_found``: of whom that was."""
+
+    as_found: AsFound
+
+    def __new__(cls, reason: str, as_found: AsFound) -> Unreadable:
+        made = super().__new__(cls, reason)
+        made.as_found = as_found
+        return made
+
+
+def as_found_in(answer: Answer) -> AsFound:
+    """What stands in the member hash in an answer of `inspect` that cannot be read; nothing where there is none."""
+    flat = answer[0] if isinstance(answer, list) and answer and isinstance(answer[0], list) else []
+    pairs = dict(zip(flat[::2], flat[1::2], strict=False)) if all(type(part) is bytes for part in flat) else {}
+    return (pairs.get(b"epoch", b""), pairs.get(b"state", b""), pairs.get(b"run_id", b""), pairs.get(b"identity", b""))
+
+
+def parse_report(node: str, answer: Answer, run_id: str, between: tuple[float, float] | None = None) -> NodeReport:
+    """Read the answer of the script `inspect`. ``between``: the driver's clock at the question and at the answer.
+
+    Raises one of UNREADABLE where no node of ours gives this answer. What can be done without (cursors, marks,
+    checkpoints, a topology) is left out where it cannot be read: it is made anew.
+    """
+    member, log, cursors, marks, topology, now, clusters, checkpoints, sweep, guard, *damaged = answer
+    if damaged and damaged[0]:
+        raise ValueError(f"{damaged[0].decode(errors='replace')} is of another type")
+    report = NodeReport(
+        node=node,
+        member=_pairs(member),
+        run_id=run_id,
+        log=Log(whole_number(log[0]), entry_id(log[1].decode()), whole_number(log[2]), log[3].decode()),
+        cursors=_readable(_cursor, _pairs(cursors)),
+        marks=_readable(_mark, _pairs(marks)),
+        topology=_topology_in(topology),
+        now_millis=whole_number(now),
+        clusters=_pairs(clusters),
+        checkpoints=tuple(_readable(Checkpoint.parse, dict(enumerate(map(_text, checkpoints)))).values()),
+        sweep=_pairs(sweep),
+        guard=guard.decode(errors="replace"),
+        clock=ClockReading(int(now) / 1000 - between[1], (int(now) + 1) / 1000 - between[0]) if between else None,
+    )
+    _check_member(report)
+    return report
+
+
+_STATES = ("active", "syncing", "fenced")
+_RULES = ("decide", "follow", "merge")
+_MICROS_FIELDS = ("max_age_micros", "max_skew_micros", "purged_before", "clock_latest", "clock_checked")
+_WHOLE = re.compile(r"\d{1,18}").fullmatch
+
+
+def _check_member(report: NodeReport) -> None:
+    """Raise ValueError unless the member hash holds what this library writes there."""
+    member = report.member
+    if not member:
+        return
+    if missing := [name for name in ("cluster", "node", "epoch", "state", "run_id") if not member.get(name)]:
+        raise ValueError(f"{missing[0]} is missing")
+    for name in (*_MICROS_FIELDS, "epoch", "lineage", "era", "settled"):
+        if name in member and not _WHOLE(member[name]):
+            raise ValueError(f"{name} is {member[name]!r:.80}")
+    if not 0 < report.epoch <= limits.MAX_EPOCH or max(report.era, report.lineage) > report.epoch:
+        raise ValueError(f"epoch, lineage and era are {report.epoch}, {report.lineage}, {report.era}")
+    if report.state not in _STATES or member.get("rule", _RULES[0]) not in _RULES:
+        raise ValueError(f"state and rule are {report.state!r:.80} and {member.get('rule')!r:.80}")
+    if not 0 < int(member.get("max_age_micros", "1")) <= _LONGEST_MICROS or report.max_skew_seconds > _LONGEST_MICROS:
+        raise ValueError("max_age_micros or max_skew_micros is out of range")
+    for name in ("log_floor", "previous_end"):
+        entry_id(member.get(name, LOG_START))
+    if report.voided is not None and not report.voided.node:
+        raise ValueError(f"voided is {member['voided']!r:.80}")
+
+
+_LONGEST_MICROS = 10**13
+"""About four months: no age or skew is longer."""
+
+
+def _topology_in(text: bytes) -> Topology | None:
+    """The topology that a node tells, None where it tells none that can be read."""
+    try:
+        return Topology.parse(text) if text else None
+    except (ConfigError, RecursionError):
+        return None
+
+
+def _readable(read: Callable[[str], T], texts: Mapping[K, str]) -> dict[K, T]:
+    """What can be read of this."""
+    found = {}
+    for name, text in texts.items():
+        with suppress(ValueError):
+            found[name] = read(text)
+    return found
+
+
+def _text(part: bytes) -> str:
+    return part.decode(errors="replace")
+
+
+def _pairs(flat: Sequence[bytes]) -> dict[str, str]:
+    decoded = [_text(part) for part in flat]
+    return dict(zip(decoded[::2], decoded[1::2], strict=True))
+
+
+def _cursor(text: str) -> Cursor:
+    stream_id, count, at_millis = text.split()
+    return Cursor(Position(entry_id(stream_id), whole_number(count)), whole_number(at_millis))
+
+
+def _mark(text: str) -> Mark:
+    incarnation, stream_id, count = text.split()
+    return Mark(incarnation, Position(entry_id(stream_id), whole_number(count)))

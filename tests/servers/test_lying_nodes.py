@@ -1,0 +1,116 @@
+"""One replica of real servers tells what is not so: the others serve, no login leaves, and it is filled anew."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+
+import pytest
+
+from redrepl import Administration, Coordinator
+from redrepl.values.keys import CLUSTERS_KEY, KeyLayout
+from redrepl.values.limits import MAX_EPOCH
+from redrepl_workers.monitor import Monitor
+from tests.servers.support.cluster import Cluster, Store
+from tests.support.waiting import wait_until
+
+LAYOUT = KeyLayout("shop")
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[socket.socket]:
+    """An address where nobody of the cluster is."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        listener.setblocking(False)
+        yield listener
+
+
+def was_reached(listener: socket.socket) -> bool:
+    try:
+        listener.accept()[0].close()
+    except BlockingIOError:
+        return False
+    return True
+
+
+def forge_topology(cluster: Cluster, node: str, **changes: object) -> None:
+    """Let a node tell another topology, and work in its epoch, as whoever may write there can."""
+    client = cluster.raw(node).client
+    told = json.loads(client.hget(LAYOUT.topology, "topology"))
+    forged = {**told, "epoch": told["epoch"] + 1, **changes}
+    client.hset(LAYOUT.topology, "topology", json.dumps(forged))
+    client.hset(LAYOUT.member, mapping={"epoch": forged["epoch"], "lineage": forged["epoch"], "state": "active"})
+    client.set(LAYOUT.guard, f"{forged['epoch']} active")
+
+
+def test_no_login_goes_to_an_address_that_one_node_names(cluster: Cluster, elsewhere: socket.socket) -> None:
+    store = cluster.open()
+    store.set("key", b"1", level="all")
+    members = json.loads(cluster.raw("c").client.hget(LAYOUT.topology, "topology"))["members"]
+    evil = f"redis://127.0.0.1:{elsewhere.getsockname()[1]}/0"
+    for forged in (
+        [*members, {"id": "x", "url": evil, "role": "replica", "identity": "id-x"}],
+        [{**each, "url": evil} if each["id"] == "b" else each for each in members],
+    ):
+        forge_topology(cluster, "c", members=forged)
+        cluster["a"].kill()  # so that nobody who serves contradicts
+        configuration = replace(cluster.configuration(timeout_seconds=0.3), queue_url=None)
+        with closing(Administration(configuration)) as administration:
+            administration.inspect()
+            administration.inspect()
+        with closing(Monitor(configuration)._administration) as administration:
+            administration.probe(0.3, 0.3)
+        program: Store = Coordinator(configuration)
+        with program:
+            program.health()
+        assert not was_reached(elsewhere)
+        cluster["a"].start()
+
+
+@pytest.mark.parametrize("kind", ["it alone", "it is primary"])
+def test_programs_go_on_while_one_replica_tells_another_topology(cluster: Cluster, kind: str) -> None:
+    store = cluster.open()
+    store.set("key", b"1", level="all")
+    members = json.loads(cluster.raw("c").client.hget(LAYOUT.topology, "topology"))["members"]
+    moved = [{**each, "role": "primary" if each["id"] == "c" else "replica"} for each in members]
+    forge_topology(cluster, "c", members=moved if kind == "it is primary" else moved[2:])
+    assert store.set("key", b"2").acked == {"a", "b"}
+    other = cluster.open()
+    assert (other.topology.decider, other.topology.ids) == ("a", ("a", "b", "c"))
+    assert other.set("key", b"3").acked == {"a", "b"}
+    assert other.get("key", level="quorum") == b"3"
+    cluster.settle()
+    assert cluster.values_everywhere() == {b"key": b"3"}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("epoch", "x"), ("epoch", str(MAX_EPOCH)), ("state", "weird"), ("max_skew_micros", "-1")]
+)
+def test_a_copy_that_holds_what_cannot_be_true_is_filled_anew(cluster: Cluster, field: str, value: str) -> None:
+    store = cluster.open()
+    store.set("key", b"1", level="all")
+    cluster.raw("c").client.hset(LAYOUT.member, field, value)
+    assert "a" in store.set("key", b"2").acked
+    epoch = store.topology.epoch
+    assert "c" in cluster.lacking()
+    cluster.settle()
+    assert cluster.values_everywhere() == {b"key": b"2"}
+    wait_until(lambda: store.set("probe", b"1", level="all").acked == {"a", "b", "c"}, message="c confirms")
+    assert store.topology.epoch == epoch + 1
+    cluster["a"].kill()
+    assert cluster.administration.failover(away="a").primary in "bc"
+
+
+def test_the_list_of_clusters_is_nobodys_end(cluster: Cluster) -> None:
+    """Every login of a server may write there."""
+    store = cluster.open()
+    for node in cluster.nodes:
+        cluster.raw(node).client.set(CLUSTERS_KEY, "x")
+    store.set("key", b"1")
+    assert cluster.open().get("key", level="quorum") == b"1"
+    topology, reports = cluster.administration.inspect()
+    assert topology is not None
+    assert not [report for report in reports.values() if isinstance(report, str)]

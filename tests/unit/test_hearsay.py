@@ -1,0 +1,152 @@
+"""Whom to believe: a majority, and no single member that lies; and every word that an honest one can be alone with."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from redrepl.plans.hearsay import LEFT_OVER_EPOCHS, PLAUSIBLE_EPOCHS, Voice, believed, not_believed
+from redrepl.values import limits
+from redrepl.values.topology import Member, Mode, NodeRole, Topology
+from tests.unit.support.by_hand import topology
+
+OLD = 7
+
+
+def cluster(copies: int) -> Topology:
+    """Members a (primary), b, c ... in epoch 7, with identities."""
+    plain = topology(copies, epoch=OLD)
+    return plain.with_identities({node: f"id-{node}" for node in plain.ids})
+
+
+def says(told: Topology | None, node: str, epoch: int | None = None, is_serving: bool = True) -> Voice:
+    """What a member says that was told this topology; ``epoch``: where it works in another one."""
+    at = told.epoch if epoch is None and told is not None else epoch or 0
+    return Voice(node, f"id-{node}", at, is_serving, told)
+
+
+def only(told: Topology, node: str, epoch: int) -> Topology:
+    """A topology with this member alone, as primary."""
+    member = replace(told.member(node), role=NodeRole.PRIMARY)
+    return replace(told, epoch=epoch, merged_epoch=epoch, members=(member,))
+
+
+def forged(old: Topology, kind: str) -> Topology:
+    """What a member may tell that nobody began."""
+    if kind == "it alone":
+        return only(old, "c", OLD + 1)
+    if kind == "it is primary":
+        return old.with_primary("c", OLD + 1)
+    if kind == "one more member":
+        return old.with_member(Member("x", "redis://evil:1/0", NodeRole.REPLICA, "id-x"))
+    if kind == "far ahead":
+        return old.with_primary("c", OLD + limits.SKIPPED_EPOCHS)
+    members = tuple(replace(each, role=NodeRole.PRIMARY) for each in old.members)
+    return replace(old, epoch=OLD + 1, members=members, mode=Mode.MULTI_PRIMARY)
+
+
+KINDS = ["it alone", "it is primary", "one more member", "far ahead"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("copies", [3, 5])
+def test_what_one_replica_tells_alone_is_not_believed(kind: str, copies: int) -> None:
+    old = cluster(copies)
+    lie = forged(old, kind)
+    voices = {node: says(old, node) for node in old.ids} | {"c": says(lie, "c")}
+    assert believed(voices.values()) == old
+    assert set(not_believed(voices)) == {"c"}
+
+
+@pytest.mark.parametrize("kind", KINDS[:3])
+def test_of_two_copies_the_primary_is_believed(kind: str) -> None:
+    old = cluster(2)
+    renamed = cluster(3)
+    lie = {"it alone": only(old, "b", 8), "it is primary": old.with_primary("b", 8)}.get(
+        kind, old.with_member(renamed.member("c"))
+    )
+    assert believed([says(old, "a"), says(lie, "b")]) == old
+    changed = only(old, "a", 8)
+    assert believed([says(changed, "a"), says(old, "b")]) == changed
+
+
+def test_a_topology_that_was_known_before_counts_too() -> None:
+    old = cluster(3)
+    voices = [says(None, "a", OLD), says(None, "b", OLD), says(forged(old, "it alone"), "c")]
+    assert believed(voices, old) == old
+
+
+def test_epochs_far_ahead_are_not_believed() -> None:
+    old = cluster(3)
+    at_work = {node: says(old, node) for node in old.ids}
+    for epoch, is_lie in (
+        (OLD + LEFT_OVER_EPOCHS, False),
+        (OLD + LEFT_OVER_EPOCHS + 1, True),
+        (limits.MAX_EPOCH, True),
+    ):
+        assert set(not_believed(at_work | {"c": says(old, "c", epoch)})) == ({"c"} if is_lie else set())
+    left = {"b": says(old, "b"), "c": says(old, "c", OLD + PLAUSIBLE_EPOCHS)}
+    assert not not_believed(left)
+    assert set(not_believed(left | {"c": says(old, "c", OLD + PLAUSIBLE_EPOCHS + 1)})) == {"c"}
+
+
+@pytest.mark.parametrize("copies", [2, 3, 4, 5])
+def test_a_failover_that_only_the_new_primary_tells_is_believed(copies: int) -> None:
+    """A majority was fenced; the former primary does not know it yet, and others were left out."""
+    old = cluster(copies)
+    new = old.with_primary("b", OLD + 1)
+    moved = copies // 2 + 1
+    nodes = ["b", *[node for node in old.ids if node not in "ab"], "a"]
+    voices = {node: says(old, node, OLD + 1) if place < moved else says(old, node) for place, node in enumerate(nodes)}
+    voices["b"] = says(new, "b")
+    assert believed(voices.values()) == new
+    assert not not_believed(voices)
+    assert believed([voices["b"]], old) == new
+
+
+@pytest.mark.parametrize("copies", [2, 3, 4, 5])
+def test_a_change_of_members_that_only_the_primary_tells_is_believed(copies: int) -> None:
+    """It takes as few as meet every majority (docs/protocol.md, 5.2), the primary among them."""
+    old = cluster(copies)
+    new = old.without_member(old.ids[-1])
+    moved = copies - copies // 2
+    voices = {
+        node: says(old, node, OLD + 1) if place < moved else says(old, node) for place, node in enumerate(old.ids)
+    }
+    voices["a"] = says(new, "a")
+    assert believed(voices.values()) == new
+    assert not not_believed(voices)
+
+
+@pytest.mark.parametrize("copies", [2, 3])
+@pytest.mark.parametrize("meanwhile", [0, 3])
+def test_an_accepted_loss_is_believed_whoever_comes_back(copies: int, meanwhile: int) -> None:
+    """The operator's word. Those that were away may have gone on without it."""
+    old = cluster(copies)
+    moved = old.with_primary("b", OLD + limits.SKIPPED_EPOCHS)
+    members = tuple(replace(each, identity="id-fresh") if each.id == "b" else each for each in moved.members)
+    truth = replace(moved, members=members)
+    others = replace(old, epoch=OLD + meanwhile)
+    voices = {node: says(others, node) for node in old.ids}
+    voices["b"] = Voice("b", "id-fresh", truth.epoch, True, truth)
+    assert believed(voices.values()) == truth
+    assert not not_believed(voices)
+
+
+def test_the_primary_alone_goes_on_where_an_operator_gives_members_up() -> None:
+    old = cluster(3)
+    left = replace(old.without_member("b"), epoch=OLD + limits.SKIPPED_EPOCHS)
+    assert believed([says(left, "a"), says(old, "b"), says(old, "c")]) == left
+
+
+def test_what_a_silent_majority_may_have_begun_is_believed() -> None:
+    old = cluster(5)
+    new = old.without_member("e")
+    assert believed([says(old, "b"), says(new, "c"), says(new, "d")]) == new
+
+
+def test_several_primaries_do_not_become_one_cluster_of_another_kind() -> None:
+    old = cluster(3)
+    lie = forged(old, "several primaries")
+    assert believed([says(old, "a"), says(lie, "c")]) == old
