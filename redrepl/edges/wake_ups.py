@@ -155,11 +155,8 @@ def open_queue(queue_url: str, queue: str) -> Queue:
 
 
 def close_queue(queue: Queue) -> None:
-    """Let go of a queue. RQ notes every connection that enqueued for ever, with what it opened."""
-    from rq import scripts
-
+    """Let go of a queue's connections."""
     with suppress(Exception):  # it may be away
-        getattr(scripts, "_registered_scripts", {}).pop(queue.connection, None)
         queue.connection.connection_pool.disconnect()
 
 
@@ -182,6 +179,7 @@ def _enqueue(queue: Queue, job: Job, key: str) -> bool:
 
 
 def _enqueue_as(queue: Queue, job: Job, unused: str, meta: dict[str, str] | None) -> bool:
+    from rq import scripts
     from rq.exceptions import DuplicateJobError
 
     try:
@@ -199,4 +197,7 @@ def _enqueue_as(queue: Queue, job: Job, unused: str, meta: dict[str, str] | None
         )
     except DuplicateJobError:
         return False
+    finally:
+        # RQ keeps every connection that ever enqueued, and with it what it opened, also when nothing else does.
+        getattr(scripts, "_registered_scripts", {}).pop(queue.connection, None)
     return True

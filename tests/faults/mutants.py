@@ -1006,6 +1006,14 @@ MUTANTS = (
         evidence="nothing left to bring up",
     ),
     Mutant(
+        name="RQ keeps every connection that enqueued",
+        file="redrepl/edges/wake_ups.py",
+        old='        getattr(scripts, "_registered_scripts", {}).pop(queue.connection, None)\n',
+        new="        pass\n",
+        killer=f"{SERVERS}/test_queue_connection.py::test_a_queue_that_is_dropped_leaves_nothing_open",
+        evidence="assert ",
+    ),
+    Mutant(
         name="the tick leaves all work to the queue",
         file="workers/redrepl_workers/tick.py",
         old="        if self._hints.is_away or self._lacking[name] >= patience:\n",

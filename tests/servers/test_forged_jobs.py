@@ -62,6 +62,13 @@ def test_no_forged_job_runs_anything_or_ends_the_worker(
         client.delete("rq:job:redrepl-4-shop-b-0", "rq:job:redrepl-4-shop-b-1")
         assert enqueue_bring_up(open_queue(cluster.queue.url, default_queue("shop")), "shop", "b")
         wait_until(lambda: not client.exists("rq:job:redrepl-4-shop-b-0"), 30, "a sound job is done")
+        # A list of another kind is no queue: the tick does it all, and the log says so once.
+        client.set(LIST, "of another kind")
+        cluster["c"].restart(empty=True)
+        cluster.wait_settled()
+        wait_until(lambda: "cannot be used (WRONGTYPE" in worker.log.read_text(), 30, "it is told")
+        client.delete(LIST)
+        wait_until(lambda: "works again" in worker.log.read_text(), 30, "it is told that it is over")
     assert not mark.exists()
     with pytest.raises(BlockingIOError):
         listener.accept()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 from redis.exceptions import ConnectionError
 
@@ -27,6 +30,16 @@ def test_a_queue_that_knows_no_hello_serves(some_binary: ServerBinary) -> None:
         assert queue.take(job_id, "shop") == Job("shop", "b")
         assert queue.take(b"redrepl-4-shop-b-1", "shop") is None
         connection.close()
+
+
+def test_a_queue_that_is_dropped_leaves_nothing_open(some_binary: ServerBinary) -> None:
+    with EmbeddedServer("queue", some_binary) as server:
+        hints = open_queue(server.url, "redrepl-shop")
+        assert enqueue_bring_up(hints, "shop", "b")
+        connection = weakref.ref(hints.connection)
+        del hints
+        gc.collect()
+        assert connection() is None
 
 
 def test_an_answer_without_end_ends_the_connection(some_binary: ServerBinary) -> None:

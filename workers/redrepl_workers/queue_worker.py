@@ -135,7 +135,6 @@ class QueueWorker:
             name = free_name(self._connection, self._name) or secrets.token_hex(16)
             self._registration = Registration(self._connection, name, [queue.name for queue in self._queues.values()])
         self._registration.announce()
-        self._works()
 
     def _works(self) -> None:
         note_queue(self._troubles, self._url, None)
@@ -154,9 +153,9 @@ class QueueWorker:
 
     def _step(self) -> None:
         assert self._registration is not None
-        if self._registration.keep():
-            self._works()
+        self._registration.keep()
         found = self._connection.blpop(list(self._queues), WAIT_SECONDS)
+        self._works()
         if found is not None:
             key, job_id = found
             # The other queue comes first next time: one that is flooded holds none up.

@@ -61,14 +61,13 @@ class Registration:
             _execute(pipeline)
         self._next_at = time.monotonic() + HEARTBEAT_SECONDS
 
-    def keep(self) -> bool:
-        """Say that the worker is alive, when that is due; returns whether it was said."""
+    def keep(self) -> None:
+        """Say that the worker is alive, when that is due."""
         if time.monotonic() < self._next_at:
-            return False
+            return
         self.announce()
         for name in self._sets[1:]:
             self._drop_dead(name)
-        return True
 
     def leave(self) -> None:
         """Take the entry out."""
