@@ -194,7 +194,7 @@ def test_a_worker_asked_to_stop_ends_with_0_and_another_goes_on(make_cluster: Ma
     expect_done(cluster)
 
 
-def test_a_worker_asked_to_stop_before_rq_listens_ends_too(make_cluster: MakeCluster) -> None:
+def test_a_worker_asked_to_stop_while_it_registers_ends_too(make_cluster: MakeCluster) -> None:
     cluster = make_cluster(queue=True)
     worker = cluster.worker(beginning=_SIGNAL_WHILE_REGISTERING)
     assert worker.process.wait(30) == 0

@@ -135,6 +135,7 @@ class QueueWorker:
             name = free_name(self._connection, self._name) or secrets.token_hex(16)
             self._registration = Registration(self._connection, name, [queue.name for queue in self._queues.values()])
         self._registration.announce()
+        self._is_reached = True
 
     def _works(self) -> None:
         note_queue(self._troubles, self._url, None)
