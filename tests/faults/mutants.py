@@ -1014,6 +1014,22 @@ MUTANTS = (
         evidence="assert ",
     ),
     Mutant(
+        name="a worker that is to stop waits for the queue",
+        file="workers/redrepl_workers/queue_worker.py",
+        old="                if not self._is_working:\n",
+        new="                if False:\n",
+        killer=f"{SERVERS}/test_queue_in_trouble.py::test_a_worker_that_waits_for_the_queue_ends_when_it_is_told_to",
+        evidence="TimeoutExpired",
+    ),
+    Mutant(
+        name="a name that a killed worker left behind locks its successor out",
+        file="workers/redrepl_workers/queue_worker.py",
+        old='    other = f"{name}-{secrets.token_hex(3)}"\n',
+        new='    raise ValueError("There exists an active worker already")\n',
+        killer=f"{SERVERS}/test_queue_loss.py::test_a_worker_starts_under_the_name_of_one_that_was_killed",
+        evidence="it is registered too",
+    ),
+    Mutant(
         name="the tick leaves all work to the queue",
         file="workers/redrepl_workers/tick.py",
         old="        if self._hints.is_away or self._lacking[name] >= patience:\n",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import pytest
 
@@ -44,6 +44,40 @@ def read_only(cluster: Cluster) -> Iterator[None]:
     with connect(cluster.queue) as client:
         client.execute_command("REPLICAOF", "127.0.0.1", "1")
         yield
+
+
+_WAITS_FOR_AN_HOUR = """
+from redrepl_workers import queue_worker
+queue_worker.WAIT_SECONDS = queue_worker.SILENCE_SECONDS = queue_worker.STOP_SECONDS = 3600
+"""
+
+
+@pytest.mark.parametrize("kind", ["idle", "frozen"])
+def test_a_worker_that_waits_for_the_queue_ends_when_it_is_told_to(make_cluster: MakeCluster, kind: str) -> None:
+    cluster = make_cluster(queue=True)
+    assert cluster.queue is not None
+    worker = cluster.worker(beginning=_WAITS_FOR_AN_HOUR)
+    with connect(cluster.queue) as client:
+        wait_until(lambda: b"blpop" in client.execute_command("CLIENT", "LIST"), 30, "it waits for jobs")
+    with frozen(cluster) if kind == "frozen" else nullcontext():
+        assert worker.stop() == 0
+
+
+def test_a_worker_that_never_saw_the_queue_replaces_a_primary_and_fills_it(
+    make_cluster: MakeCluster,
+) -> None:
+    cluster = make_cluster(queue=True)
+    store = cluster.open()
+    store.set("before", b"1", level="all")
+    with frozen(cluster):
+        worker = cluster.worker()
+        cluster["a"].kill()
+        wait_until(lambda: store.set("key", b"v").acked, 30, "another node is the primary")
+        cluster["a"].start()
+        cluster.wait_active("a")
+        cluster.wait_settled()
+        assert worker.stop() == 0
+    assert len(cluster.values_everywhere()) == 2
 
 
 TROUBLES: dict[str, Callable[[Cluster], AbstractContextManager[None]]] = {

@@ -10,6 +10,7 @@ import pytest
 from redrepl.plans.copies.copying import Copier
 from redrepl_workers import queue_worker
 from redrepl_workers.queue_worker import QueueWorker
+from redrepl_workers.registration import Registration
 from redrepl_workers.troubles import Troubles
 from tests.servers.conftest import MakeCluster
 from tests.servers.support.cluster import Cluster, Store
@@ -165,6 +166,20 @@ def test_a_queue_that_goes_again_and_again_costs_no_connection_and_no_thread(
         finally:
             worker.stop()
         assert client.smembers("rq:workers") == set()
+
+
+def test_a_worker_starts_under_the_name_of_one_that_was_killed(make_cluster: MakeCluster) -> None:
+    cluster = make_cluster(queue=True)
+    assert cluster.queue is not None
+    with connect(cluster.queue) as client:
+        Registration(client, "w1", ["redrepl-shop"]).announce()  # and not a word since
+        worker = QueueWorker(cluster.configuration(), "w1", Troubles(logging.getLogger("test")))
+        worker.start()
+        try:
+            wait_until(lambda: len(client.smembers("rq:workers")) == 2, 30, "it is registered too")
+        finally:
+            worker.stop()
+        assert client.smembers("rq:workers") == {b"rq:worker:w1"}
 
 
 def test_two_workers_at_once_do_no_harm(make_cluster: MakeCluster) -> None:

@@ -61,7 +61,7 @@ class QueueWorker:
         self._cluster = configuration.cluster
         self._troubles = troubles
         self._stop = threading.Event()
-        self._is_working = False
+        self._lock, self._is_working = threading.Lock(), False
         self._connection = queue_connection(self._url, SILENCE_SECONDS)
         # What other clusters' workers hand on comes to the queue by the cluster's name, whatever this one's is.
         names = dict.fromkeys((configuration.queue, default_queue(configuration.cluster)))
@@ -85,8 +85,9 @@ class QueueWorker:
         self._stop.set()
         until = time.monotonic() + STOP_SECONDS
         while self._thread.is_alive() and time.monotonic() < until:
-            if not self._is_working:
-                self._connection.connection_pool.disconnect()  # what waits for the queue ends with an error
+            with self._lock:
+                if not self._is_working:
+                    self._connection.connection_pool.disconnect()  # what waits for the queue ends with an error
             self._thread.join(0.1)
         self.close()
 
@@ -135,28 +136,27 @@ class QueueWorker:
             name = free_name(self._connection, self._name) or secrets.token_hex(16)
             self._registration = Registration(self._connection, name, [queue.name for queue in self._queues.values()])
         self._registration.announce()
-        self._is_reached = True
+        self._is_reached, self._pause_seconds = True, RECONNECT_SECONDS
 
-    def _works(self) -> None:
-        note_queue(self._troubles, self._url, None)
-        self._is_reached = True
-        self._pause_seconds = RECONNECT_SECONDS
+    def _set_working(self, is_working: bool) -> None:
+        """Note whether the connection is needed to the end of what is being done, or may be closed to end a wait."""
+        with self._lock:
+            self._is_working = is_working
 
     def _leave(self) -> None:
         if self._registration is None or not self._is_reached:
             return
-        self._is_working = True  # nothing is to end this: it is short
-        pool = self._connection.connection_pool
-        pool.disconnect()
-        pool.connection_kwargs.update(socket_timeout=FAREWELL_SECONDS, socket_connect_timeout=FAREWELL_SECONDS)
+        # Connections keep the time-out that they were made with.
+        farewell = queue_connection(self._url, FAREWELL_SECONDS)
         with suppress(RedisError, OSError):  # its entry ends by itself
-            self._registration.leave()
+            self._registration.leave(farewell)
+        farewell.connection_pool.disconnect()
 
     def _step(self) -> None:
         assert self._registration is not None
         self._registration.keep()
         found = self._connection.blpop(list(self._queues), WAIT_SECONDS)
-        self._works()
+        note_queue(self._troubles, self._url, None)
         if found is not None:
             key, job_id = found
             # The other queue comes first next time: one that is flooded holds none up.
@@ -171,11 +171,11 @@ class QueueWorker:
             self._refuse(queue, refused)
             job = None
         if job is not None and job.cluster == self._cluster:
-            self._is_working = True
+            self._set_working(True)
             try:
                 self._work(queue, job_id, job)
             finally:
-                self._is_working = False
+                self._set_working(False)
             return
         if job is not None:
             self._hand_on(queue, job_id, job)

@@ -69,9 +69,9 @@ class Registration:
         for name in self._sets[1:]:
             self._drop_dead(name)
 
-    def leave(self) -> None:
-        """Take the entry out."""
-        with self._connection.pipeline() as pipeline:
+    def leave(self, connection: Any) -> None:
+        """Take the entry out, over another connection: the worker's own may be waiting for something."""
+        with connection.pipeline() as pipeline:
             for name in self._sets:
                 pipeline.srem(name, self._key)
             pipeline.delete(self._key)
