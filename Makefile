@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PINNED := --constraint constraints.txt --build-constraint constraints.txt
 
-.PHONY: help demo test lint types wheel soak constraints clean
+.PHONY: help demo test lint types wheel soak tls constraints clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -37,6 +37,9 @@ types: $(VENV)/.dev ## Check types alone
 
 soak: $(VENV)/.dev ## Run the long tests, which `make test` leaves out
 	$(BIN)/pytest -m soak --timeout 7200
+
+tls: $(VENV)/.dev ## Run the tests with clusters once more, over TLS (needs openssl, and redis-server with TLS)
+	$(BIN)/pytest -m 'tls and not soak' -n $(JOBS)
 
 wheel: $(VENV)/.dev ## Build the sdist, and the wheel from it, into dist/
 	rm -rf dist

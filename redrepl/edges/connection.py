@@ -103,7 +103,7 @@ class NodeConnection:
             return
         if self._is_tls:
             self.unsent += data
-            self.flush()
+            self._send_records()
             return
         try:
             sent = self._sock.send(data)
@@ -114,23 +114,26 @@ class NodeConnection:
 
     def flush(self) -> None:
         """Send on what is still unsent. Raises OSError when the connection is gone."""
+        if self._is_tls:
+            self._send_records()
+            return
         try:
             while self.unsent:
-                if self._is_tls:
-                    sent = self._send_record()
-                else:
-                    sent = self._sock.send(memoryview(self.unsent)[:_RECEIVE_BYTES])
+                sent = self._sock.send(memoryview(self.unsent)[:_RECEIVE_BYTES])
                 del self.unsent[:sent]
         except _WOULD_BLOCK:
             return
 
-    def _send_record(self) -> int:
-        """Send one record of what is unsent, or repeat the one that the socket had no room for; returns its bytes."""
-        size = self._repeated_bytes or min(len(self.unsent), _TLS_RECORD_BYTES)
-        self._repeated_bytes = size
-        sent = self._sock.send(memoryview(self.unsent)[:size])
-        self._repeated_bytes = 0
-        return sent
+    def _send_records(self) -> None:
+        """Send what is unsent record by record; first the one again that the socket had no room for."""
+        try:
+            while self.unsent:
+                self._repeated_bytes = self._repeated_bytes or min(len(self.unsent), _TLS_RECORD_BYTES)
+                sent = self._sock.send(memoryview(self.unsent)[: self._repeated_bytes])
+                self._repeated_bytes = 0
+                del self.unsent[:sent]
+        except _WOULD_BLOCK:
+            return
 
     def flush_backlog(self) -> None:
         """As `flush`, after the socket had taken no more for a while. What it takes now is a sign of life."""

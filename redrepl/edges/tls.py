@@ -66,7 +66,8 @@ class TlsSettings:
     def context(self) -> ssl.SSLContext:
         """What a connection is made with, as the files are now. Raises TlsFileError."""
         named = (self.ca, self.ca_folder, self.certificate, self.key, self.key_password_file)
-        return _context_of(self, tuple(_version_of_file(name) for name in named if name is not None))
+        system = os.environ.get("SSL_CERT_FILE")  # replaces the system's authorities
+        return _context_of(self, (system, *(_version_of_file(name) for name in named if name is not None)))
 
     def make_context(self) -> ssl.SSLContext:
         """As `context`, always a new one."""

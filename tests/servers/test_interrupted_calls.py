@@ -66,6 +66,7 @@ def _check(store: Store, number: int) -> None:
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.soak) for name in OPERATIONS]
 )
+@pytest.mark.plain
 def test_a_call_that_is_interrupted_at_any_line_leaves_nothing_behind(cluster: Cluster, name: str) -> None:
     store, call = cluster.open(), OPERATIONS[name]
     _check(store, 0)

@@ -231,6 +231,7 @@ class _Holding:
             end.close()
 
 
+@pytest.mark.plain
 def test_what_comes_late_on_a_lost_connection_is_not_carried_out_beside_what_was_sent_again(cluster: Cluster) -> None:
     """The original is on its way, and nobody can tell from here; the server ends the connection on which it comes."""
     way = _Holding(cluster["a"].port)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -17,6 +18,7 @@ from redrepl_workers.monitor import Monitor
 from redrepl_workers.tick import Ticker
 from tests.servers.support.processes import Child, start_worker, start_writer
 from tests.servers.support.raw import RawNode
+from tests.servers.support.tls import ServerTls, TlsCluster, TlsServer
 from tests.support.waiting import wait_until
 
 Store: TypeAlias = Coordinator[Any, bytes]
@@ -28,6 +30,18 @@ MAX_AGE_SECONDS = 3.0
 TICK_SECONDS = 0.2
 SETTLE_SECONDS = 40.0
 """Generous: a loaded machine is slow, a bug never settles."""
+
+
+class NodeProxy(TcpProxy):
+    """A proxy before a node; its url is written as the node's."""
+
+    def __init__(self, server: EmbeddedServer) -> None:
+        super().__init__("127.0.0.1", server.port)
+        self._server = server
+
+    def url(self, template: str = "") -> str:
+        """Where clients come to."""
+        return super().url(template or self._server.url)
 
 
 class Cluster:
@@ -45,22 +59,24 @@ class Cluster:
         queue_called: str = "",
         movable_clocks: bool = False,
         extra_arguments: tuple[str, ...] = (),
+        tls: ServerTls | None = None,
+        tls_table: Mapping[str, object] | None = None,
         **options: Any,
     ) -> None:
         self.stack = ExitStack()
         self.folder = folder
         self.mode = mode
-        self.servers = EmbeddedCluster(
-            count,
-            binary=binary,
-            persistence=persistence,
-            extra_arguments=extra_arguments,
-            movable_clocks=movable_clocks,
+        self.tls = tls
+        self.tls_table = {} if tls_table is None else dict(tls_table)
+        like: dict[str, Any] = {"persistence": persistence, "extra_arguments": extra_arguments}
+        like["movable_clocks"] = movable_clocks
+        self.servers = (
+            EmbeddedCluster(count, binary=binary, **like) if tls is None else TlsCluster(count, binary, tls, **like)
         )
         self.stack.enter_context(self.servers)
         self.queue: EmbeddedServer | None = None
         if queue:
-            self.queue = self.stack.enter_context(EmbeddedServer("queue", binary))
+            self.queue = self.stack.enter_context(self._server("queue", binary))
         self.options: dict[str, Any] = {
             "timeout_seconds": TIMEOUT_SECONDS,
             "max_age_seconds": MAX_AGE_SECONDS,
@@ -82,9 +98,14 @@ class Cluster:
 
     def spare(self, name: str) -> EmbeddedServer:
         """One more server, no member yet."""
-        server = EmbeddedServer(name, self.servers["a"].binary, persistence="aof")
+        server = self._server(name, self.servers["a"].binary, persistence="aof")
         self.spares[name] = self.stack.enter_context(server)
         return server
+
+    def _server(self, name: str, binary: ServerBinary, **options: Any) -> EmbeddedServer:
+        if self.tls is None:
+            return EmbeddedServer(name, binary, **options)
+        return TlsServer(name, binary, self.tls, **options)
 
     # Opening ------------------------------------------------------------------------------------------------------
 
@@ -97,6 +118,7 @@ class Cluster:
         lines = [
             f'{name} = "{value}"' if isinstance(value, str) else f"{name} = {value}" for name, value in settings.items()
         ]
+        lines += ["[tls]", *(f"{name} = {json.dumps(value)}" for name, value in self.tls_table.items())]
         for number, node in enumerate(self.servers.servers):
             is_primary = number == 0 or self.mode is Mode.MULTI_PRIMARY
             role = NodeRole.PRIMARY if is_primary else NodeRole.REPLICA
@@ -116,7 +138,7 @@ class Cluster:
 
     def proxy(self, node: str) -> TcpProxy:
         """A proxy before a node; use its address with `open(urls=...)`."""
-        return self.stack.enter_context(TcpProxy("127.0.0.1", self[node].port))
+        return self.stack.enter_context(NodeProxy(self[node]))
 
     def proxied(self, node: str) -> tuple[TcpProxy, Store]:
         """A proxy before one node and a coordinator that reaches that node through it."""
