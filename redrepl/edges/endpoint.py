@@ -10,7 +10,7 @@ from redis.credentials import CredentialProvider
 
 from redrepl.edges.tls import TlsConnection, TlsSettings, read_secret, with_url_options
 from redrepl.values.errors import ConfigError
-from redrepl.values.node_url import NodeUrl, UnreadableUrl, parse_node_url
+from redrepl.values.node_url import TLS_SCHEMES, NodeUrl, UnreadableUrl, parse_node_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +142,11 @@ def place_of(url: str) -> tuple[object, int]:
         return parse_node_url(url).place
     except UnreadableUrl:
         return url, 0
+
+
+def is_over_tls(endpoint: Endpoint) -> bool:
+    """Whether connections to it use TLS."""
+    return endpoint.reached_at.startswith(tuple(f"{scheme}://" for scheme in TLS_SCHEMES))
 
 
 def address(endpoint: Endpoint) -> str:

@@ -7,10 +7,11 @@ import ssl
 
 import hiredis
 
-from redrepl.edges.endpoint import Endpoint, address
+from redrepl.edges.endpoint import Endpoint, address, is_over_tls
 from redrepl.edges.tls import TlsFileError
 from redrepl.values.reasons import (
     CLOSES,
+    CLOSES_TLS,
     CLUSTER_MODE,
     LOADING,
     NEEDS_CERTIFICATE,
@@ -71,6 +72,9 @@ def _failure_of(endpoint: Endpoint, error: Exception, waited_seconds: float) -> 
         if "handshake" in f"{text} {cause}":
             return f"{where} {NO_HANDSHAKE} within {waited_seconds:.3g} s: it is frozen, or speaks no TLS"
         return f"{where} {SILENT} {waited_seconds:.3g} s"
+    if isinstance(cause, (ConnectionResetError, BrokenPipeError)):
+        # Over TLS it may be the answer to a certificate: the alert that says so can be lost with the connection.
+        return f"{where} {CLOSES_TLS if is_over_tls(endpoint) else CLOSES}: {cause.strerror or cause}"
     if (kind := _kind_of(cause)) is not None:
         return f"{where} {kind}"
     return text if where in text else f"{where}: {text}"
@@ -86,9 +90,7 @@ def _kind_of(cause: BaseException) -> str | None:
         return f"cannot be reached, {NO_NAME}: {cause.strerror}"
     if isinstance(cause, ssl.SSLError):
         return _tls_kind_of(cause)
-    return (
-        f"{CLOSES}: {cause.strerror or cause}" if isinstance(cause, (ConnectionResetError, BrokenPipeError)) else None
-    )
+    return None
 
 
 _NAME_MISMATCHES = (62, 64)

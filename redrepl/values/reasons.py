@@ -26,6 +26,7 @@ NOT_ACCEPTED: Final = "does not accept the certificate of this program"
 WRONG_FILE: Final = "cannot be connected to"
 """A file that is needed for it, a certificate or a password, is missing or does not fit."""
 
+CLOSES_TLS: Final = "closes the connection over TLS at once"
 CLOSES: Final = "closes the connection at once"
 NOT_REDIS: Final = "does not speak the protocol of Redis"
 NO_DATABASE: Final = "has no database"
@@ -53,6 +54,10 @@ _ADVICE: Final = (
     (NEEDS_CERTIFICATE, "{names}: name yours in the configuration, [tls] certificate and key"),
     (NOT_ACCEPTED, "{names}: give a certificate in [tls] of an authority that the servers trust"),
     (WRONG_FILE, "correct the file that is named, or what it holds"),
+    (
+        CLOSES_TLS,
+        "see whether {names} want a certificate, [tls] certificate and key; look at their log",
+    ),
     (CLOSES, "{names}: a server that speaks TLS needs rediss://; else look at its log"),
     (NOT_REDIS, "correct the port of {names}: another service listens there"),
     (NO_DATABASE, "correct the database number at the end of the url of {names}"),

@@ -27,7 +27,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Every test that makes clusters is there a second time, over TLS, behind the marker `tls`; except those marked `plain`."""
+    """Every test that makes clusters is there again over TLS, behind the marker `tls`, unless it is marked `plain`."""
     if "transport" in metafunc.fixturenames:
         kinds = [pytest.param("plain", id=pytest.HIDDEN_PARAM)]
         if metafunc.definition.get_closest_marker("plain") is None:

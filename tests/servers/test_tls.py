@@ -49,11 +49,15 @@ def make(authority: Authority, tmp_path: Path) -> Iterator[Make]:
         yield made
 
 
+CLOSED = "closes the connection over TLS at once"
+"""Said in place of the reason where the server's word on it is lost with the connection."""
+
+
 def _reasons(cluster: Cluster, **table: object) -> str:
     """Why a program with these settings cannot use the nodes."""
     cluster.tls_table = table
     with pytest.raises(Unavailable) as caught:
-        Coordinator(cluster.configuration(timeout_seconds=0.5))
+        Coordinator(cluster.configuration(timeout_seconds=2.0))
     assert set(caught.value.evidence) == set("abc")
     return str(caught.value)
 
@@ -112,10 +116,10 @@ def test_clients_that_need_a_certificate(make: Make, authority: Authority, tmp_p
     assert cluster.open().set("k", b"v", level="all").acked == set("abc")
     assert asyncio.run(_read(cluster.configuration(), "k")) == b"v"
     ca = {"ca": str(authority.file)}
-    assert "wants a certificate of its clients" in _reasons(cluster, **ca)
-    assert "does not accept the certificate of this program" in _reasons(
-        cluster, **ca, certificate=str(theirs.file), key=str(theirs.key)
-    )
+    said = _reasons(cluster, **ca)
+    assert "wants a certificate of its clients" in said or CLOSED in said
+    said = _reasons(cluster, **ca, certificate=str(theirs.file), key=str(theirs.key))
+    assert "does not accept the certificate of this program" in said or CLOSED in said
 
 
 async def _read(configuration: Configuration, key: str) -> bytes | None:

@@ -28,6 +28,7 @@ from tests.unit.support.reports import NOW_MILLIS, report, stranger
         ("h:1 did not complete the TLS handshake within 1 s", "rediss://"),
         ("h:1 has a TLS certificate that is not accepted: self-signed", "ssl_ca_certs"),
         ("h:1 closes the connection at once: reset", "rediss://"),
+        ("h:1 closes the connection over TLS at once: reset", "[tls] certificate"),
         ("h:1 does not speak the protocol of Redis: HTTP", "correct the port"),
         ("h:1 has no database of this number: 99", "database number"),
         ("h:1 did not answer within 1 s", "reached from here"),
