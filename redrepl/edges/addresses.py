@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from redrepl.edges.cluster import endpoints_of
-from redrepl.edges.configuration import Configuration
+from redrepl.edges.configuration import BY_URLS, Configuration
 from redrepl.edges.endpoint import Endpoint, place_of
 from redrepl.edges.locks import new_lock
 from redrepl.plans.topology import Discovery, Told
@@ -71,11 +71,20 @@ class Addresses:
             elif isinstance(report, NodeReport) and report.topology is not None and report.run_id not in servers:
                 servers.add(report.run_id)
                 told.append(report.topology)
-        return self.hear(told, len(reports) - strangers - _gone(reports.values(), len(reports)))
+        return self.hear(told, len(reports) - strangers - self._gone(reports.values(), len(reports)))
 
     def hear_told(self, told: Told, asked: int) -> bool:
         """The same of what members told a client."""
-        return self.hear(told.topologies, asked - _gone(told.failures.values(), asked))
+        return self.hear(told.topologies, asked - self._gone(told.failures.values(), asked))
+
+    def _gone(self, reasons: Iterable[object], asked: int) -> int:
+        """At how many addresses nothing listens any more.
+
+        Of two nodes in a file that is what a restart looks like, and the other one alone is no majority. Of more a file
+        may name machines that were replaced long ago, and bare urls are places to begin at, of which one may do.
+        """
+        counts = asked > 2 or self._configuration.origin == BY_URLS
+        return sum(isinstance(reason, str) and REFUSES in reason for reason in reasons) if counts else 0
 
     def may_reach(self, url: str) -> bool:
         """Whether a login may be sent there."""
@@ -94,12 +103,6 @@ class Addresses:
         """The endpoints behind the configured addresses."""
         self.hear_reports(discovery.reports)
         return self.of(discovery.topology, discovery.seed_of)
-
-
-def _gone(reasons: Iterable[object], asked: int) -> int:
-    """At how many addresses nothing listens any more. Of two that is what a restart looks like, and the other one alone
-    is no majority; of more a file may name machines that were replaced long ago."""
-    return sum(isinstance(reason, str) and REFUSES in reason for reason in reasons) if asked > 2 else 0
 
 
 def are_withheld(endpoints: Iterable[Endpoint]) -> bool:

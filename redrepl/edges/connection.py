@@ -23,8 +23,10 @@ from redrepl.edges.endpoint import Endpoint, connection_options
 from redrepl.edges.introduction import NodeUnusable, introduce
 from redrepl.edges.opening_errors import describe_error
 from redrepl.values import limits
+from redrepl.values.answers import most_answer_bytes
 from redrepl.values.effects import Request
 from redrepl.values.errors import ConfigError
+from redrepl.values.reasons import NOT_OURS
 from redrepl.values.round_trip import RoundTrip
 
 if TYPE_CHECKING:
@@ -65,6 +67,7 @@ class NodeConnection:
         "_received",
         "_repeated_bytes",
         "_sock",
+        "_unfinished_bytes",
         "client_id",
         "fileno",
         "is_closed",
@@ -92,6 +95,7 @@ class NodeConnection:
         self.took_at = 0.0
         self._sock = sock
         self._is_tls = isinstance(sock, ssl.SSLSocket)
+        self._unfinished_bytes = 0
         self._full_bytes = _TLS_RECORD_BYTES if self._is_tls else _RECEIVE_BYTES
         self._repeated_bytes = 0
         self._received = hiredis.Reader()
@@ -157,14 +161,24 @@ class NodeConnection:
                     return replies  # the end is met again next time
                 raise ConnectionResetError("the node closed the connection")
             received.feed(data)
+            known = len(replies)
             while (reply := gets()) is not False:
                 replies.append(reply)
             taken += len(data)
+            self._unfinished_bytes = 0 if len(replies) > known else self._unfinished_bytes + len(data)
+            if self._unfinished_bytes > limits.MAX_VERDICT_BYTES:
+                self._check_length()
             # The rest of a flood waits, so that others get their turn.
             if len(data) < self._full_bytes or taken >= _TURN_BYTES:
                 if self._is_tls and self._sock.pending():  # type: ignore[attr-defined]  # of an SSLSocket
                     continue  # what TLS has decrypted shows nowhere
                 return replies
+
+    def _check_length(self) -> None:
+        """Raise ProtocolError for an answer that is longer than any to this question."""
+        most = most_answer_bytes(self.owed[0][1].command) if self.owed else 0
+        if self._unfinished_bytes > most:
+            raise hiredis.ProtocolError(f"{NOT_OURS}: an answer without end")
 
     def close(self) -> None:
         """Close the socket at once."""

@@ -13,8 +13,13 @@ from redrepl.edges.endpoint import Endpoint, address
 from redrepl.edges.opening_errors import describe_reply
 from redrepl.edges.scripts import all_scripts
 from redrepl.plans.inspect import run_id_in
+from redrepl.values.reasons import NOT_OURS
+from redrepl.values.report_answer import UNREADABLE
 
 _RECEIVE_BYTES = 65536
+_MOST_BYTES = 1024 * 1024
+_MOST_ANSWER_TIMES = 4.0
+"""What an introduction may take: INFO is the longest of its answers, and a node that is far gets its time for each."""
 
 _CLIENT_ID = (b"CLIENT", b"ID")
 """Asked for the case that the connection is lost. A login that may not ask this can do without."""
@@ -40,8 +45,13 @@ def introduce(
     answers = talk.ask(opening)
     answered_seconds = time.monotonic() - began
     client_id, fields, information, known = answers[-4:]
-    cluster, node, state, run_id, identity = [None if value is None else value.decode() for value in fields]
-    found = Membership(cluster, node, state, run_id, identity, _run_id(information))
+    try:
+        cluster, node, state, run_id, identity = [None if value is None else value.decode() for value in fields]
+        found = Membership(cluster, node, state, run_id, identity, _run_id(information))
+        client_id = client_id if type(client_id) is int else None
+        known = [scripts == 1 for scripts in known]
+    except UNREADABLE as error:
+        raise NodeUnusable(f"{address(endpoint)} {NOT_OURS}") from error
     if (reason := admission.refusal(endpoint.node, found, endpoint.identity)) is not None:
         raise NodeUnusable(f"{address(endpoint)} {reason}")
     _load_scripts(talk, known)
@@ -62,17 +72,23 @@ class _Talk:
             return []
         self._sock.sendall(b"".join(map(_packed, commands)))
         answers: list[Any] = []
+        received_bytes, until = 0, time.monotonic() + _MOST_ANSWER_TIMES * (self._sock.gettimeout() or 1.0)
         while len(answers) < len(commands):
             data = self._sock.recv(_RECEIVE_BYTES)
             if not data:
                 raise ConnectionResetError("the node closed the connection while it was opened")
+            received_bytes += len(data)
+            if received_bytes > _MOST_BYTES or time.monotonic() > until:
+                raise NodeUnusable(f"{address(self._endpoint)} {NOT_OURS}: an answer without end")
             self._reader.feed(data)
             while (answer := self._reader.gets()) is not False:
                 if isinstance(answer, hiredis.ReplyError):
-                    if commands[len(answers)] is not _CLIENT_ID:
+                    if len(answers) < len(commands) and commands[len(answers)] is not _CLIENT_ID:
                         raise NodeUnusable(describe_reply(self._endpoint, str(answer)))
                     answer = None
                 answers.append(answer)
+                if len(answers) > len(commands):
+                    raise NodeUnusable(f"{address(self._endpoint)} {NOT_OURS}: more answers than questions")
         return answers
 
 

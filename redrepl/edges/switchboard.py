@@ -19,8 +19,9 @@ from redrepl.edges.connection import NodeConnection
 from redrepl.edges.opening import NodeGate
 from redrepl.edges.scripts import script_sha
 from redrepl.values import limits
+from redrepl.values.answers import is_ours
 from redrepl.values.effects import Command, Event, Exchange, Failure, PlainCommand, Reply, Request, ScriptCall
-from redrepl.values.reasons import lost_connection
+from redrepl.values.reasons import NOT_OURS, lost_connection
 
 MAX_WAITING = 64
 """Requests that are kept for a node while a connection to it is opened, beside those that somebody still waits for."""
@@ -406,7 +407,7 @@ class Switchboard(ABC):
         """Read what has come on a connection and hand it to those who asked; close it where it is lost."""
         try:
             replies = connection.receive()
-        except (OSError, hiredis.ProtocolError) as error:
+        except (OSError, hiredis.ProtocolError, MemoryError) as error:
             self._drop(connection, lost_connection(error, connection.client_id))
             return
         owed, now, gate = connection.owed, time.monotonic(), self.gates.get(connection.node)
@@ -421,6 +422,11 @@ class Switchboard(ABC):
             if isinstance(content, hiredis.ReplyError):
                 self._deliver_error(connection, run, request, str(content), now)
                 continue
+            if not is_ours(request.command, content):
+                # What else comes on this connection may answer another question than it seems to.
+                run.put(Failure(request.node, request.tag, f"{NOT_OURS}: {content!r:.80}", True, now))
+                self._drop(connection, NOT_OURS, pause=True)
+                return
             if gate is not None:
                 gate.round_trip.note(now - sent_at)
             run.put(Reply(request.node, request.tag, content, now))

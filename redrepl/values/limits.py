@@ -91,6 +91,12 @@ MAX_UNSENT_BYTES: Final = 8 * 1024 * 1024
 """Bytes waiting for a connection besides its largest CHUNKS_IN_FLIGHT requests, which somebody may still wait for; a
 node that lets more pile up, by taking less than the others do, counts as failed."""
 
+MAX_VERDICT_BYTES: Final = 1024 * 1024
+"""Bytes of an answer that holds no records or names of keys; a longer one ends its connection."""
+
+MAX_ANSWER_BYTES: Final = 256 * 1024 * 1024
+"""The same of any answer: the largest record, or a page of the longest names."""
+
 MAX_OUTSTANDING_REPLIES: Final = 10_000
 """Replies still owed on one connection; beyond it the connection is closed and the node reported."""
 

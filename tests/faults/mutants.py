@@ -53,6 +53,23 @@ LOOKOUT = "tests/unit/test_lookout.py"
 
 MUTANTS = (
     Mutant(
+        name="whatever a node answers is taken for an answer",
+        file="redrepl/edges/switchboard.py",
+        old="            if not is_ours(request.command, content):\n",
+        new="            if False:\n",
+        killer="tests/servers/test_lying_nodes.py::test_rubbish_of_one_replica_is_its_own_failure",
+        evidence="Error",
+    ),
+    Mutant(
+        name="an answer without end is read for ever",
+        file="redrepl/edges/connection.py",
+        old="            if self._unfinished_bytes > limits.MAX_VERDICT_BYTES:\n",
+        new="            if False:\n",
+        killer="tests/property/test_answers.py::test_an_answer_without_end_ends_its_connection",
+        evidence="DID NOT RAISE",
+        quick=True,
+    ),
+    Mutant(
         name="whatever topology is the newest is believed",
         file="redrepl/plans/hearsay.py",
         old="        if not any(_is_refuted(topology, other, voices) for other in newest_first):\n",

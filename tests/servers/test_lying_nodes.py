@@ -15,6 +15,7 @@ from redrepl.values.keys import CLUSTERS_KEY, KeyLayout
 from redrepl.values.limits import MAX_EPOCH
 from redrepl_workers.monitor import Monitor
 from tests.servers.support.cluster import Cluster, Store
+from tests.support.liars import RUBBISH, Liar
 from tests.support.waiting import wait_until
 
 LAYOUT = KeyLayout("shop")
@@ -114,3 +115,29 @@ def test_the_list_of_clusters_is_nobodys_end(cluster: Cluster) -> None:
     topology, reports = cluster.administration.inspect()
     assert topology is not None
     assert not [report for report in reports.values() if isinstance(report, str)]
+
+
+@pytest.mark.parametrize("command", [b"EVALSHA", b"MGET", b"INFO"])
+def test_rubbish_of_one_replica_is_its_own_failure(cluster: Cluster, command: bytes) -> None:
+    """Every call of programs, workers and monitors ends as if that replica had not answered."""
+    with closing(Liar(cluster["c"].port)) as liar:
+        urls = {"c": liar.url}
+        store = cluster.open(urls)
+        for number in range(4):
+            store.set(f"key-{number}", b"5", level="all")
+        for kind, answer in RUBBISH.items():
+            liar.twist = lambda sent, answer=answer: answer if sent[0] == command else None  # type: ignore[misc]
+            assert {"a"} < store.set("key-1", b"5").acked | {"b"}, kind
+            assert store.get("key-1", level="quorum") == b"5", kind
+            assert store.get("key-2", prefer="replica") == b"5", kind
+            assert store.increment("key-3") > 5, kind
+            assert set(store.get_many(["key-1", "key-2"], prefer="replica").values()) == {b"5"}, kind
+            store.transact(lambda transaction: transaction.set("key-0", b"5"))
+        with closing(Administration(cluster.configuration(urls))) as administration:
+            topology, reports = administration.inspect()
+            assert topology is not None
+            administration.targets(topology, reports)
+            administration.status(look_at_keys=False)
+        assert liar.answered
+        liar.twist = lambda _: None
+        wait_until(lambda: store.set("probe", b"1", level="all").acked == {"a", "b", "c"}, message="c is used again")
