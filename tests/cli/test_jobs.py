@@ -135,7 +135,7 @@ def test_a_worker_listens_until_a_signal(number: signal.Signals, cluster: CliClu
         found: int = json_of(invoke("status", "--format", "json", "--config", str(cluster.file)))["queue"]["workers"]
         return found
 
-    wait_until(lambda: workers() == 1)
+    wait_until(lambda: workers() == 1, 30)
     process.send_signal(number)
     _, messages = process.communicate(timeout=60)
     assert process.returncode == 0

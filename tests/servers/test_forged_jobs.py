@@ -54,7 +54,7 @@ def test_no_forged_job_runs_anything_or_ends_the_worker(
             for _ in range(2):
                 with suppress(Exception):  # a kind before it may be in its way
                     forge(client, url)
-        wait_until(lambda: not client.exists(LIST), 60, "all are taken off the queue")
+        wait_until(lambda: not client.exists(LIST), 40, "all are taken off the queue")
         assert memory_mib(worker.process.pid, peak=True) - before < MOST_MIB
         # Its own work goes on, by the queue too.
         cluster["b"].restart(empty=True)
