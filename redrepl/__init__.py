@@ -23,6 +23,7 @@ from redrepl.values.errors import (
     TransactionConflict,
     Unavailable,
     UndecodableValue,
+    WriteFailure,
     WriteNotConfirmed,
     WriteRejected,
 )
@@ -79,6 +80,7 @@ __all__ = [
     "Unavailable",
     "UndecodableValue",
     "VerifyReport",
+    "WriteFailure",
     "WriteNotConfirmed",
     "WriteReceipt",
     "WriteRejected",

@@ -106,6 +106,8 @@ def _describe_library_error(error: BaseException) -> Description:
         return Description(ExitCode.USAGE, message, error.evidence, said or None)
     if isinstance(error, errors.WriteRejected):
         code, advice = ExitCode.UNAVAILABLE, f"{_advice_on(error)}; the write had no effect"
+    elif isinstance(error, errors.ClockSkew):
+        advice = "synchronise the clocks of the machines (NTP), then look with `redrepl get` what stands"
     elif isinstance(error, errors.WriteFailure):
         code, advice = (
             ExitCode.UNAVAILABLE,
@@ -113,8 +115,6 @@ def _describe_library_error(error: BaseException) -> Description:
         )
     elif isinstance(error, errors.Unavailable):
         return _describe_unavailable(error)
-    elif isinstance(error, errors.ClockSkew):
-        advice = "synchronise the clocks of the machines (NTP), then look with `redrepl get` what stands"
     return Description(code, error.message, error.evidence, advice)
 
 

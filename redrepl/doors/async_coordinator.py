@@ -7,12 +7,12 @@ import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
 from redrepl.doors.administration import Administration
-from redrepl.doors.base import CoordinatorBase, FoundRecord, K, Limits, PendingWrite, V, Walk
+from redrepl.doors.base import CoordinatorBase, FoundRecord, K, Limits, OwnK, OwnV, PendingWrite, V, Walk
 from redrepl.doors.batch import AsyncBatch
-from redrepl.doors.coordinator import configuration_of, wake_ups_of
+from redrepl.doors.coordinator import wake_ups_of
 from redrepl.doors.reaching import OnProgress
 from redrepl.doors.transaction import AsyncTransaction, run_async_transactions
 from redrepl.edges.addresses import Addresses, are_withheld
@@ -20,7 +20,7 @@ from redrepl.edges.admission import Admission, Purpose
 from redrepl.edges.async_driver import AsyncDriver
 from redrepl.edges.clock import StampClock
 from redrepl.edges.cluster import Elsewhere, cluster_clock, find_cluster
-from redrepl.edges.configuration import Configuration, load_configuration
+from redrepl.edges.configuration import Configuration, configuration_of, load_configuration
 from redrepl.edges.wake_ups import NoWakeUps, QueueWakeUps
 from redrepl.edges.write_groups import WriteGroups
 from redrepl.plans.copies.bring_up import BroughtUp
@@ -36,10 +36,11 @@ from redrepl.values.level import ConsistencyLevel, Level
 from redrepl.values.preference import ReadPreference
 from redrepl.values.receipt import WriteReceipt
 from redrepl.values.record import NO_DEADLINE, TOMBSTONE, VALUE
-from redrepl.values.session import Session
+from redrepl.values.session import Session, check_session
 from redrepl.values.stamp import Stamp
 from redrepl.values.status import ClusterStatus, ReplicationStats
 from redrepl.values.topology import Node, Topology
+from redrepl.values.validation import check_prefix
 
 R = TypeVar("R")
 
@@ -67,7 +68,7 @@ class AsyncCoordinator(CoordinatorBase[K, V]):
         session: Session | None = None,
     ) -> None:
         self.configuration = configuration
-        self.session = session or Session()
+        self.session = check_session(session)
         self._codecs = (key_codec, value_codec)
         self._driver: AsyncDriver | None = None
         self._queue: QueueWakeUps | NoWakeUps | None = None
@@ -76,15 +77,33 @@ class AsyncCoordinator(CoordinatorBase[K, V]):
         self._is_closed = False
 
     @classmethod
-    def from_config(cls, path: str | os.PathLike[str] | None = None, **options: Any) -> Self:
+    def from_config(
+        cls,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        key_codec: Codec[OwnK] | None = None,
+        value_codec: Codec[OwnV] | None = None,
+        session: Session | None = None,
+    ) -> AsyncCoordinator[OwnK, OwnV]:
         """As `Coordinator.from_config`; may be awaited or entered with ``async with``."""
-        return cls(load_configuration(path), **options)
+        kind = cast(type[AsyncCoordinator[OwnK, OwnV]], cls)
+        return kind(load_configuration(path), key_codec=key_codec, value_codec=value_codec, session=session)
 
     @classmethod
-    def connect(cls, urls: Sequence[str], cluster: str, **options: Any) -> Self:
+    def connect(
+        cls,
+        urls: Sequence[str],
+        cluster: str,
+        *,
+        key_codec: Codec[OwnK] | None = None,
+        value_codec: Codec[OwnV] | None = None,
+        session: Session | None = None,
+        **settings: Any,
+    ) -> AsyncCoordinator[OwnK, OwnV]:
         """As `Coordinator.connect`; may be awaited or entered with ``async with``."""
-        configuration, others = configuration_of(urls, cluster, options)
-        return cls(configuration, **others)
+        configuration = configuration_of(urls, cluster, settings)
+        kind = cast(type[AsyncCoordinator[OwnK, OwnV]], cls)
+        return kind(configuration, key_codec=key_codec, value_codec=value_codec, session=session)
 
     async def open(self) -> Self:
         """Find the cluster, unless that was done already. Raises Unavailable where no node answers."""
@@ -379,7 +398,7 @@ class AsyncCoordinator(CoordinatorBase[K, V]):
         level: Level = ConsistencyLevel.ONE,
         prefer: ReadPreference | str = ReadPreference.PRIMARY,
         timeout_seconds: float | None = None,
-    ) -> FoundRecord | None:
+    ) -> FoundRecord[V] | None:
         """As `Coordinator.get_record`."""
         return await self._run(self._get_record(key, level, prefer, timeout_seconds))
 
@@ -400,9 +419,12 @@ class AsyncCoordinator(CoordinatorBase[K, V]):
         """As `Coordinator.ttl`."""
         return await self._run(self._ttl(key, level, timeout_seconds))
 
-    async def keys(self, prefix: str | bytes = b"", *, timeout_seconds: float | None = None) -> AsyncIterator[bytes]:
+    def keys(self, prefix: str | bytes = b"", *, timeout_seconds: float | None = None) -> AsyncIterator[bytes]:
         """As `Coordinator.keys`, with ``async for``."""
-        start, walk, seen = prefix.encode() if isinstance(prefix, str) else prefix, Walk(), set[bytes]()
+        return self._walk_keys(check_prefix(prefix), timeout_seconds)
+
+    async def _walk_keys(self, start: bytes, timeout_seconds: float | None) -> AsyncIterator[bytes]:
+        walk, seen = Walk(), set[bytes]()
         while not walk.is_over:
             walk, names = await self._run(self._keys_page(start, walk, timeout_seconds))
             for name in names:

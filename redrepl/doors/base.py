@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from redrepl.doors.foundation import K, Limits, PendingWrite, V
+from redrepl.doors.foundation import K, Limits, OwnK, OwnV, PendingWrite, V
 from redrepl.doors.reads import FoundRecord, Reads, Walk
 from redrepl.doors.writes import Writes
 
-__all__ = ["CoordinatorBase", "FoundRecord", "K", "Limits", "PendingWrite", "V", "Walk"]
+__all__ = ["CoordinatorBase", "FoundRecord", "K", "Limits", "OwnK", "OwnV", "PendingWrite", "V", "Walk"]
 
 
 class CoordinatorBase(Writes[K, V], Reads[K, V]):

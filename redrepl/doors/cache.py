@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -9,24 +10,30 @@ from typing import Any, Literal
 from redrepl.doors.coordinator import Coordinator
 from redrepl.edges.locks import new_lock
 from redrepl.values.codec import JsonCodec, decoded, encoded
-from redrepl.values.errors import RequestError
+from redrepl.values.errors import RequestError, UndecodableValue
 from redrepl.values.level import ConsistencyLevel, Level
 from redrepl.values.preference import ReadPreference
 from redrepl.values.receipt import WriteReceipt
-from redrepl.values.validation import check_key, check_ttl
+from redrepl.values.validation import check_items, check_key, check_keys, check_ttl
 
 _SEPARATOR = ":"
+_NOTHING = object()
+_log = logging.getLogger("redrepl")
 _CLEAR_PAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
 class CacheStatistics:
-    """What this object has done since it was made. hit_rate: hits per read, 0.0 before the first read."""
+    """What this object has done since it was made. hit_rate: hits per read, 0.0 before the first read.
+
+    undecodable: misses where something stands that is no JSON.
+    """
 
     hits: int
     misses: int
     sets: int
     deletes: int
+    undecodable: int = 0
 
     @property
     def hit_rate(self) -> float:
@@ -59,7 +66,7 @@ class ReplicatedCache:
             raise RequestError(f"ReplicatedCache needs a Coordinator, not {type(coordinator).__name__}")
         if values not in ("json", "bytes"):
             raise RequestError(f'values must be "json" or "bytes", not {values!r}')
-        if not namespace or _SEPARATOR in namespace:
+        if not isinstance(namespace, str) or not namespace or _SEPARATOR in namespace:
             raise RequestError(f"namespace must be a text without {_SEPARATOR!r}, not {namespace!r}")
         check_ttl(default_ttl)
         self._coordinator = coordinator
@@ -69,24 +76,24 @@ class ReplicatedCache:
         self._level = level
         self._prefer = prefer
         self._lock = new_lock()
-        self._hits = self._misses = self._sets = self._deletes = 0
+        self._hits = self._misses = self._sets = self._deletes = self._undecodable = 0
 
     def get(self, key: str | bytes, default: Any = None, *, level: Level = ConsistencyLevel.ONE) -> Any:
         """The value, ``default`` where there is none or it has expired.
 
-        Raises UndecodableValue for what is no JSON.
+        What is no JSON, from another version of the program perhaps, is a miss: the next `set` puts it right.
         """
         stored = self._coordinator.get(self._name(key), level=level, prefer=self._prefer)
-        self._count(hits=stored is not None, misses=stored is None)
-        return default if stored is None else self._decode(key, stored)
+        found = _NOTHING if stored is None else self._decode(key, stored)
+        self._count(hits=found is not _NOTHING, misses=found is _NOTHING)
+        return default if found is _NOTHING else found
 
     def get_many(self, keys: Iterable[str | bytes], *, level: Level = ConsistencyLevel.ONE) -> dict[str | bytes, Any]:
         """The values of those keys that have one."""
-        names = {self._name(key): key for key in keys}
-        found = self._coordinator.get_many(names, level=level, prefer=self._prefer)
-        values = {
-            names[name]: self._decode(names[name], stored) for name, stored in found.items() if stored is not None
-        }
+        names = {key: self._name(key) for key in check_keys(keys)}
+        stored = self._coordinator.get_many(set(names.values()), level=level, prefer=self._prefer)
+        found = {key: self._decode(key, value) for key, name in names.items() if (value := stored[name]) is not None}
+        values = {key: value for key, value in found.items() if value is not _NOTHING}
         self._count(hits=len(values), misses=len(names) - len(values))
         return values
 
@@ -98,11 +105,16 @@ class ReplicatedCache:
 
     def set_many(self, items: Mapping[Any, Any], *, ttl: float | None = None) -> dict[str | bytes, WriteReceipt]:
         """Keep many values, in few round trips."""
-        names = {self._name(key): key for key in items}
-        encoded = {name: self._encode(items[key]) for name, key in names.items()}
-        receipts = self._coordinator.set_many(encoded, ttl=self._ttl(ttl), level=self._level)
+        encoded = {key: (self._name(key), self._encode(value)) for key, value in check_items(items).items()}
+        receipts: dict[str | bytes, WriteReceipt] = {}
+        while left := {key: item for key, item in encoded.items() if key not in receipts}:
+            # "k" and b"k" are one key: the second is written after the first.
+            names = dict(reversed([(name, key) for key, (name, _) in left.items()]))
+            written = {name: left[key][1] for name, key in names.items()}
+            done = self._coordinator.set_many(written, ttl=self._ttl(ttl), level=self._level)
+            receipts.update((names[name], receipt) for name, receipt in done.items())
         self._count(sets=len(receipts))
-        return {names[name]: receipt for name, receipt in receipts.items()}
+        return {key: receipts[key] for key in encoded}
 
     def delete(self, key: str | bytes) -> WriteReceipt:
         """Forget a key."""
@@ -124,7 +136,7 @@ class ReplicatedCache:
     def statistics(self) -> CacheStatistics:
         """Hits, misses, sets and deletes of this object."""
         with self._lock:
-            return CacheStatistics(self._hits, self._misses, self._sets, self._deletes)
+            return CacheStatistics(self._hits, self._misses, self._sets, self._deletes, self._undecodable)
 
     def _name(self, key: str | bytes) -> bytes:
         return self._start + check_key(key)
@@ -138,7 +150,17 @@ class ReplicatedCache:
         return encoded(self._codec, "value", value)
 
     def _decode(self, key: str | bytes, stored: bytes) -> Any:
-        return stored if self._codec is None else decoded(self._codec, key, stored)
+        """The value, or _NOTHING for what is no JSON: one such entry costs itself, and no other."""
+        if self._codec is None:
+            return stored
+        try:
+            return decoded(self._codec, key, stored)
+        except UndecodableValue as error:
+            with self._lock:
+                is_first, self._undecodable = self._undecodable == 0, self._undecodable + 1
+            if is_first:
+                _log.warning("%s; it counts as a miss, and so do others (said once)", error.message)
+            return _NOTHING
 
     def _count(self, hits: int = 0, misses: int = 0, sets: int = 0, deletes: int = 0) -> None:
         with self._lock:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
 from redrepl.doors.administration import Administration
-from redrepl.doors.base import CoordinatorBase, FoundRecord, K, Limits, V, Walk
+from redrepl.doors.base import CoordinatorBase, FoundRecord, K, Limits, OwnK, OwnV, V, Walk
 from redrepl.doors.batch import Batch
 from redrepl.doors.reaching import OnProgress
 from redrepl.doors.transaction import Transaction, run_transactions
@@ -18,9 +17,7 @@ from redrepl.edges.addresses import Addresses, are_withheld
 from redrepl.edges.admission import Purpose
 from redrepl.edges.clock import StampClock
 from redrepl.edges.cluster import Elsewhere, cluster_clock, find_cluster, open_driver
-from redrepl.edges.configuration import BY_URLS, Configuration, load_configuration
-from redrepl.edges.endpoint import Endpoint, split_url, with_connect_url
-from redrepl.edges.tls import TlsSettings, read_tls_table
+from redrepl.edges.configuration import Configuration, configuration_of, load_configuration
 from redrepl.edges.wake_ups import NoWakeUps, QueueWakeUps
 from redrepl.plans.copies.bring_up import BroughtUp
 from redrepl.plans.copies.verify import VerifyReport
@@ -29,13 +26,15 @@ from redrepl.plans.topology import Told
 from redrepl.values import limits
 from redrepl.values.codec import Codec
 from redrepl.values.effects import Plan
+from redrepl.values.errors import RequestError
 from redrepl.values.level import ConsistencyLevel, Level
 from redrepl.values.preference import ReadPreference
 from redrepl.values.receipt import WriteReceipt
 from redrepl.values.session import Session
 from redrepl.values.stamp import Stamp
 from redrepl.values.status import ClusterStatus, ReplicationStats
-from redrepl.values.topology import Node, NodeRole, Topology
+from redrepl.values.topology import Node, Topology
+from redrepl.values.validation import check_prefix
 
 R = TypeVar("R")
 
@@ -85,25 +84,45 @@ class Coordinator(CoordinatorBase[K, V]):
         )
         self._has_withheld = are_withheld(endpoints)
         self._queue = wake_ups
+        self._is_closed = False
 
     @classmethod
-    def from_config(cls, path: str | os.PathLike[str] | None = None, **options: Any) -> Self:
+    def from_config(
+        cls,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        key_codec: Codec[OwnK] | None = None,
+        value_codec: Codec[OwnV] | None = None,
+        session: Session | None = None,
+    ) -> Coordinator[OwnK, OwnV]:
         """Open the cluster of a configuration file (default: REDREPL_CONFIG, then ./redrepl.toml)."""
-        return cls(load_configuration(path), **options)
+        kind = cast(type[Coordinator[OwnK, OwnV]], cls)
+        return kind(load_configuration(path), key_codec=key_codec, value_codec=value_codec, session=session)
 
     @classmethod
-    def connect(cls, urls: Sequence[str], cluster: str, **options: Any) -> Self:
+    def connect(
+        cls,
+        urls: Sequence[str],
+        cluster: str,
+        *,
+        key_codec: Codec[OwnK] | None = None,
+        value_codec: Codec[OwnV] | None = None,
+        session: Session | None = None,
+        **settings: Any,
+    ) -> Coordinator[OwnK, OwnV]:
         """Open a cluster from the urls of some of its nodes.
 
-        Options are those of the constructor and the fields of `Configuration`; ``connect_urls`` says for members, by
-        id, at which url this program reaches them in place of the cluster's; ``tls`` is a mapping with the keys of the
-        configuration's `[tls]` table.
+        settings: the fields of `Configuration`; ``connect_urls`` says for members, by id, at which url this program
+        reaches them in place of the cluster's; ``tls`` is a mapping with the keys of the configuration's `[tls]` table.
+        Raises RequestError or ConfigError, naming the setting.
         """
-        configuration, others = configuration_of(urls, cluster, options)
-        return cls(configuration, **others)
+        configuration = configuration_of(urls, cluster, settings)
+        kind = cast(type[Coordinator[OwnK, OwnV]], cls)
+        return kind(configuration, key_codec=key_codec, value_codec=value_codec, session=session)
 
     def close(self) -> None:
-        """Close the connections; wake-ups not yet sent get a moment to leave."""
+        """Close the connections; wake-ups not yet sent get a moment to leave. Operations are refused from then on."""
+        self._is_closed = True
         self._queue.close()
         self._driver.close()
 
@@ -165,12 +184,19 @@ class Coordinator(CoordinatorBase[K, V]):
         return done
 
     def _administration(self) -> Administration:
+        self._check_open()
         administration = Administration(self.configuration)
         administration.find_members()
         return administration
 
     def _run(self, plan: Plan[R]) -> R:
+        if self._is_closed:
+            self._check_open()
         return self._driver.run(plan)
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise RequestError("this coordinator is closed")
 
     def _adopt(self, topology: Topology) -> None:
         super()._adopt(topology)
@@ -335,7 +361,7 @@ class Coordinator(CoordinatorBase[K, V]):
         level: Level = ConsistencyLevel.ONE,
         prefer: ReadPreference | str = ReadPreference.PRIMARY,
         timeout_seconds: float | None = None,
-    ) -> FoundRecord | None:
+    ) -> FoundRecord[V] | None:
         """The value with its version, deadline and the node that answered."""
         return self._run(self._get_record(key, level, prefer, timeout_seconds))
 
@@ -362,31 +388,16 @@ class Coordinator(CoordinatorBase[K, V]):
 
     def keys(self, prefix: str | bytes = b"", *, timeout_seconds: float | None = None) -> Iterator[bytes]:
         """Keys that start with ``prefix`` and read as present on the primary, in no order; each once."""
-        start, walk, seen = prefix.encode() if isinstance(prefix, str) else prefix, Walk(), set[bytes]()
+        return self._walk_keys(check_prefix(prefix), timeout_seconds)
+
+    def _walk_keys(self, start: bytes, timeout_seconds: float | None) -> Iterator[bytes]:
+        walk, seen = Walk(), set[bytes]()
         while not walk.is_over:
             walk, names = self._run(self._keys_page(start, walk, timeout_seconds))
             for name in names:
                 if name not in seen:
                     seen.add(name)
                     yield self._view.layout.user_key(name)
-
-
-def configuration_of(
-    urls: Sequence[str], cluster: str, options: Mapping[str, Any]
-) -> tuple[Configuration, dict[str, Any]]:
-    """The configuration that urls and options name, and the options that are none of its fields."""
-    names = set(Configuration.__dataclass_fields__) - {"cluster", "endpoints", "roles", "routes"}
-    settings = {name: value for name, value in options.items() if name in names}
-    tls = settings.get("tls") or TlsSettings()
-    if not isinstance(tls, TlsSettings):
-        tls = settings["tls"] = read_tls_table(tls, {})
-    endpoints = tuple(split_url(f"seed-{number}", url, tls) for number, url in enumerate(urls))
-    roles = (NodeRole.PRIMARY, *([NodeRole.REPLICA] * (len(endpoints) - 1)))
-    others = {name: value for name, value in options.items() if name not in names}
-    connect_urls: Mapping[str, str] = others.pop("connect_urls", None) or {}
-    login = Endpoint("", "").with_login_of(endpoints[0]) if endpoints else Endpoint("", "")
-    routes = tuple(with_connect_url(replace(login, node=node), url) for node, url in connect_urls.items())
-    return Configuration(cluster, endpoints, roles, routes=routes, **{"origin": BY_URLS, **settings}), others
 
 
 def wake_ups_of(configuration: Configuration) -> QueueWakeUps | NoWakeUps:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
+from typing import Any, Generic, NamedTuple, Never, Protocol, cast
+
+from typing_extensions import TypeVar
 
 from redrepl.edges.clock import StampClock
 from redrepl.edges.cluster import Elsewhere
@@ -24,12 +26,20 @@ from redrepl.values.level import ConsistencyLevel, Level, required_copies
 from redrepl.values.reasons import is_refusal
 from redrepl.values.receipt import WriteReceipt
 from redrepl.values.record import NO_DEADLINE
-from redrepl.values.session import Session
+from redrepl.values.session import Session, check_session
 from redrepl.values.topology import Topology
 from redrepl.values.validation import check_key, check_timeout, check_ttl, check_value
 
-K = TypeVar("K")
-V = TypeVar("V")
+K = TypeVar("K", default=str)
+"""The type of keys; without a codec str, and bytes are taken too."""
+
+V = TypeVar("V", default=bytes)
+"""The type of values; without a codec bytes."""
+
+OwnK = TypeVar("OwnK", default=str)
+OwnV = TypeVar("OwnV", default=bytes)
+"""The same, where a class method gets the codecs: some type checkers take the class' own for decided there."""
+
 R = TypeVar("R")
 
 CLOCK_WAIT_SECONDS = 0.1
@@ -118,7 +128,7 @@ class Foundation(Generic[K, V]):
     ) -> None:
         self.configuration = configuration
         self._elsewhere = elsewhere
-        self.session = session or Session()
+        self.session = check_session(session)
         self._view = ClusterView(topology)
         self._base_driver = driver
         self._wake_ups = wake_ups
@@ -132,8 +142,13 @@ class Foundation(Generic[K, V]):
         self._topology_read_at = driver.now()
         self._distance_known_at = float("-inf")
         self._reached_in_seconds = reached_in_seconds
+        self._view.resolve_level(configuration.level)
         self._default_level = configuration.level
         self._default_timeout_seconds = configuration.timeout_seconds
+
+    def __reduce__(self) -> Never:
+        """Connections and threads go to no other process."""
+        raise RequestError(f"a {type(self).__name__} cannot be pickled or copied: open one in each process")
 
     @property
     def topology(self) -> Topology:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple
 
 from redrepl.doors.following import Following, as_unavailable
 from redrepl.doors.foundation import K, Limits, R, V
@@ -39,10 +39,10 @@ FAR_FACTOR = 4.0
 """How many of their round trips to wait for members that are far away."""
 
 
-class FoundRecord(NamedTuple):
+class FoundRecord(NamedTuple, Generic[V]):
     """A live value with its version. ``expires_at``: seconds since 1970, None for never."""
 
-    value: Any
+    value: V
     stamp: Stamp
     expires_at: float | None
     node: str
@@ -153,7 +153,7 @@ class Reads(Following[K, V]):
 
     def _get_record(
         self, key: K | str | bytes, level: Level, prefer: ReadPreference | str, timeout_seconds: float | None
-    ) -> Plan[FoundRecord | None]:
+    ) -> Plan[FoundRecord[V] | None]:
         record, node = yield from self._record(key, level, prefer, timeout_seconds)
         if record is None or not record.is_live(self._clock.physical.millis()):
             return None

@@ -110,7 +110,7 @@ class TransactionBase(OperationQueue[K, V]):
         found = yield from self._get_record(key)
         return None if found is None else found.value
 
-    def _get_record(self, key: K | str | bytes) -> Plan[FoundRecord | None]:
+    def _get_record(self, key: K | str | bytes) -> Plan[FoundRecord[V] | None]:
         store, raw = self._store, self._store._key(key)
         self._reserve(raw)
         mine = self._queued(raw)
@@ -244,7 +244,7 @@ class Transaction(TransactionBase[K, V]):
         """The value as the transaction sees it, None where the key reads as absent; expected to stand at commit."""
         return self._run(self._get(key))
 
-    def get_record(self, key: K | str | bytes) -> FoundRecord | None:
+    def get_record(self, key: K | str | bytes) -> FoundRecord[V] | None:
         """The value with its version and deadline. What is queued here has no version yet: NO_STAMP, and no node."""
         return self._run(self._get_record(key))
 
@@ -279,7 +279,7 @@ class AsyncTransaction(TransactionBase[K, V]):
         """The value as the transaction sees it, None where the key reads as absent; expected to stand at commit."""
         return await self._run(self._get(key))
 
-    async def get_record(self, key: K | str | bytes) -> FoundRecord | None:
+    async def get_record(self, key: K | str | bytes) -> FoundRecord[V] | None:
         """The value with its version and deadline. What is queued here has no version yet: NO_STAMP, and no node."""
         return await self._run(self._get_record(key))
 

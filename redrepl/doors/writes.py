@@ -25,7 +25,7 @@ from redrepl.values.reasons import LOST, is_refusal
 from redrepl.values.receipt import Outcome, WriteReceipt
 from redrepl.values.record import NO_DEADLINE, TOMBSTONE, VALUE, Record
 from redrepl.values.stamp import Stamp
-from redrepl.values.validation import check_integer, check_key, check_keys, check_value
+from redrepl.values.validation import check_integer, check_items, check_key, check_keys, check_value
 
 
 class Writes(Following[K, V]):
@@ -181,8 +181,7 @@ class Writes(Following[K, V]):
     def _set_many(
         self, items: Mapping[Any, V | bytes], ttl: float | None, how: Limits
     ) -> Plan[dict[Any, WriteReceipt]]:
-        if not isinstance(items, Mapping):
-            raise RequestError(f"items must be a mapping of keys to values, not {type(items).__name__}")
+        check_items(items)
         keys = self._keys(items)
         values = list(map(check_value if self._value_codec is None else self._value, items.values()))
         draft = Draft(self._receipt_keys(items, keys), keys, values, VALUE, self._deadline(ttl))
@@ -379,7 +378,7 @@ def _is_rejected(receipt: WriteReceipt) -> bool:
 def _failure_of_one(receipt: WriteReceipt, order: WriteOrder) -> RedreplError:
     refusal = receipt.failed.get(order.home)
     if refusal is not None and is_clock_refusal(refusal):
-        return clock_error(order.home, refusal, order.reach_others)
+        return clock_error(order.home, refusal, receipt)
     return _failure(receipt, (receipt,))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -128,6 +128,45 @@ def load_configuration(
         raise ConfigError(f"{file}: {error.message}", error.evidence) from error
     except RequestError as error:
         raise ConfigError(f"{file}: {error.message}") from error
+
+
+def configuration_of(urls: object, cluster: str, settings: Mapping[str, Any]) -> Configuration:
+    """The configuration that urls and settings of a program's own name. Raises RequestError or ConfigError."""
+    known = (*_OPTIONS, "tls", "connect_urls")
+    if unknown := sorted(set(settings) - set(known)):
+        raise RequestError(f"unknown setting {unknown[0]!r}; known are {', '.join(known)}")
+    tls = settings.get("tls") or TlsSettings()
+    if not isinstance(tls, TlsSettings):
+        tls = read_tls_table(tls, {})
+    endpoints = tuple(split_url(f"seed-{number}", url, tls) for number, url in enumerate(_checked_urls(urls)))
+    roles = (NodeRole.PRIMARY, *([NodeRole.REPLICA] * (len(endpoints) - 1)))
+    options = {name: _given(name, value) for name, value in settings.items() if name in _OPTIONS}
+    connect_urls: Mapping[str, str] = settings.get("connect_urls") or {}
+    login = Endpoint("", "").with_login_of(endpoints[0])
+    routes = tuple(with_connect_url(replace(login, node=node), url) for node, url in connect_urls.items())
+    return Configuration(cluster, endpoints, roles, routes=routes, origin=BY_URLS, tls=tls, **options)
+
+
+def _checked_urls(urls: object) -> list[str]:
+    if isinstance(urls, (str, bytes)) or not isinstance(urls, Iterable):
+        raise RequestError(f"urls must be a list of urls, not {type(urls).__name__}")
+    found = list(urls)
+    if not found:
+        raise RequestError("urls must hold at least one url; it is empty (a variable that is not set?)")
+    for url in found:
+        if not isinstance(url, str):
+            raise RequestError(f"urls must hold texts, not {type(url).__name__}")
+    return found
+
+
+def _given(name: str, value: Any) -> Any:
+    """A setting of a program's own: text is no number there, and None is the default."""
+    default = _OPTIONS[name].default
+    if value is None and default is not None:
+        raise RequestError(f"{name} must not be None; leave it out for the default")
+    if isinstance(default, (int, float)) and (isinstance(value, (str, bool)) or not isinstance(value, (int, float))):
+        raise RequestError(f"{name} must be a number, not {_shown(name, value)}")
+    return value if value is None else _convert(name, value)
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from redrepl.edges.endpoint import Endpoint
 from redrepl.edges.locks import give_back_all, new_lock
 from redrepl.values import limits
 from redrepl.values.effects import Plan, Progress
-from redrepl.values.errors import RedreplError
+from redrepl.values.errors import RedreplError, Unavailable
 
 R = TypeVar("R")
 
@@ -97,7 +97,10 @@ class BlockingDriver(DriverBase):
         return None
 
     def _new_channel(self) -> Channel:
-        channel = self.own_channel()
+        try:
+            channel = self.own_channel()
+        except OSError as error:  # no descriptor is to be had, or no memory
+            raise Unavailable(f"nothing was sent, no connection can be opened: {error.strerror}") from error
         self._channels.add(channel)  # for as long as it is there: one that an interruption lost is not counted
         return channel
 

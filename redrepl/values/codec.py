@@ -27,11 +27,25 @@ class Codec(Protocol[T]):
 
 
 class JsonCodec(Generic[T]):
-    """Values as JSON in UTF-8: compact, keys of objects sorted so that equal values have equal bytes."""
+    """Values as JSON in UTF-8, compact; a dict keeps its order.
+
+    sorts_keys: then equal dicts have equal bytes, as keys that are made of them need. Their keys are of one type then.
+    """
+
+    def __init__(self, sorts_keys: bool = False) -> None:
+        self._sorts_keys = sorts_keys
 
     def encode(self, value: T) -> bytes:
         """Raises TypeError or ValueError for what JSON cannot hold."""
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True, allow_nan=False).encode()
+        try:
+            return self._dump(value, escapes=False).encode()
+        except UnicodeEncodeError:  # a lone surrogate, as in names of files that are no UTF-8
+            return self._dump(value, escapes=True).encode()
+
+    def _dump(self, value: T, escapes: bool) -> str:
+        return json.dumps(
+            value, ensure_ascii=escapes, separators=(",", ":"), sort_keys=self._sorts_keys, allow_nan=False
+        )
 
     def decode(self, data: bytes) -> T:
         """Raises ValueError for anything but JSON."""

@@ -46,10 +46,6 @@ class Unavailable(RedreplError):
     """The copies that the operation needs cannot be reached, or do not admit it."""
 
 
-class ClockSkew(RedreplError):
-    """A clock is further off than the cluster tolerates. A write that meets this has an unknown outcome."""
-
-
 class NotAReplicatedRecord(RedreplError):
     """A key holds a value that redrepl did not write; it was left as it is."""
 
@@ -84,6 +80,13 @@ class WriteFailure(RedreplError):
 
 class WriteNotConfirmed(WriteFailure):
     """Fewer copies than required confirmed in time. The outcome is unknown: the write may take effect or not."""
+
+
+class ClockSkew(WriteNotConfirmed):
+    """A node refused a write because its clock and this program's differ by more than the cluster tolerates.
+
+    Where other copies were asked as well the outcome is unknown; else ``receipt`` says that it was rejected.
+    """
 
 
 class WriteRejected(WriteFailure):

@@ -59,3 +59,12 @@ class Session:
         # Another thread may forget the same ones at the same moment; then there is less left to do here.
         oldest = list(islice(self._seen, 1 + limits.SESSION_KEYS // 20))
         self._floor = max(self._floor, *(self._seen.pop(key, NO_STAMP) for key in oldest))
+
+
+def check_session(session: object) -> Session:
+    """The session that was given, a new one for None. Raises RequestError for anything else."""
+    if session is None:
+        return Session()
+    if not isinstance(session, Session):
+        raise RequestError(f"session must be a Session, not {type(session).__name__}")
+    return session

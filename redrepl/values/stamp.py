@@ -10,7 +10,7 @@ import re
 from typing import NamedTuple
 
 from redrepl.values import limits
-from redrepl.values.errors import ClockSkew
+from redrepl.values.errors import RequestError
 
 STAMP_BYTES = 22
 _HEXADECIMAL = frozenset("0123456789abcdef")
@@ -74,7 +74,8 @@ class HybridClock:
         last = self.last_micros
         micros = physical_micros if physical_micros > last else last + 1
         if micros > limits.MAX_MICROS:
-            raise ClockSkew(f"the clock reads {micros} microseconds, beyond the year 2246; check this machine's clock")
+            text = f"the clock reads {micros} microseconds, beyond the year 2246"
+            raise RequestError(f"{text}; check this machine's clock")
         self.last_micros = micros
         return Stamp(micros, self.writer)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from redrepl.values import limits
@@ -26,6 +26,18 @@ def check_key(key: object) -> bytes:
     if not 0 < len(encoded) <= limits.MAX_KEY_BYTES:
         raise RequestError(f"key must have 1 to {limits.MAX_KEY_BYTES} bytes, not {len(encoded)}")
     return encoded
+
+
+def check_prefix(prefix: object) -> bytes:
+    """The bytes that keys are to start with: str (UTF-8) or bytes, empty for all."""
+    return b"" if prefix in ("", b"") else check_key(prefix)
+
+
+def check_items(items: object) -> Mapping[Any, Any]:
+    """Keys and their values."""
+    if not isinstance(items, Mapping):
+        raise RequestError(f"items must be a mapping of keys to values, not {type(items).__name__}")
+    return items
 
 
 def check_value(value: object) -> bytes:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
-from redrepl import ClockSkew, ConfigError, RedreplError, RequestError, Unavailable
+from redrepl import ClockSkew, ConfigError, Outcome, RedreplError, RequestError, Stamp, Unavailable, WriteReceipt
 from redrepl.embedded import EmbeddedError
 from redrepl_cli.errors import CommandFailed, describe, report
 from redrepl_cli.exit_codes import ExitCode
@@ -17,6 +17,8 @@ from tests.cli.conftest import Invoke
 from tests.cli.support.clusters import write_configuration
 from tests.cli.support.programs import REDREPL, environment
 
+RECEIPT = WriteReceipt("k", Stamp(5, 1), Outcome.UNKNOWN, False, frozenset(), frozenset("b"), {"a": "ahead"}, 1, 0.5)
+
 
 @pytest.mark.parametrize(
     ("error", "code"),
@@ -24,7 +26,7 @@ from tests.cli.support.programs import REDREPL, environment
         (RequestError("key must be text"), ExitCode.USAGE),
         (ConfigError("file: wrong"), ExitCode.ERROR),
         (RedreplError("something"), ExitCode.ERROR),
-        (ClockSkew("the clock"), ExitCode.ERROR),
+        (ClockSkew("the clock", RECEIPT), ExitCode.ERROR),
         (Unavailable("nobody", {"a": "silent"}), ExitCode.UNAVAILABLE),
         (CommandFailed("no", ExitCode.DEGRADED), ExitCode.DEGRADED),
         (EmbeddedError("no server"), ExitCode.ERROR),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from redrepl import ReplicatedCache, RequestError, UndecodableValue
+from redrepl import ReplicatedCache, RequestError
 from redrepl.values.record import parse_record
 from tests.servers.support.cluster import Cluster
 from tests.support.waiting import wait_until
@@ -107,9 +107,32 @@ def test_namespaces_and_kinds_are_checked(cluster: Cluster) -> None:
         ReplicatedCache(store, default_ttl=-1)
 
 
-def test_what_is_no_json_is_told_with_its_key(cluster: Cluster) -> None:
+def test_what_is_no_json_is_a_miss_and_costs_no_other_entry(cluster: Cluster, caplog: pytest.LogCaptureFixture) -> None:
     cache = ReplicatedCache(cluster.open(), namespace="pages")
+    cache.set("good", 1)
     ReplicatedCache(cluster.open(), namespace="pages", values="bytes").set("key", b"{")
-    for read in (lambda: cache.get("key"), lambda: cache.get_many(["key"])):
-        with pytest.raises(UndecodableValue, match="'key' cannot be decoded by JsonCodec"):
-            read()
+    assert cache.get_many(["key", "good"]) == {"good": 1}
+    assert cache.get("key", default="?") == "?"
+    assert [record.message.count("'key' cannot be decoded by JsonCodec") for record in caplog.records] == [1]
+    counts = cache.statistics()
+    assert (counts.hits, counts.misses, counts.undecodable) == (1, 2, 2)
+    cache.set("key", None)
+    assert cache.get("key", default="?") is None
+
+
+def test_what_json_holds_comes_back_as_it_was(cluster: Cluster) -> None:
+    cache = ReplicatedCache(cluster.open())
+    menu = {"home": 1, "about": 2, "contact": {"b": 1, "a": 2}}
+    cache.set_many({"menu": menu, "mixed": {1: "a", "b": 2}, "text": {"file": "caf\udce9"}})
+    assert list(cache.get("menu")) == ["home", "about", "contact"]
+    assert list(cache.get("menu")["contact"]) == ["b", "a"]
+    assert cache.get("mixed") == {"1": "a", "b": 2}
+    assert cache.get("text") == {"file": "caf\udce9"}
+
+
+def test_a_key_as_text_and_as_bytes_is_one_key_that_is_written_twice(cluster: Cluster) -> None:
+    cache = ReplicatedCache(cluster.open())
+    receipts = cache.set_many({"k": 1, b"k": 2, "other": 3})
+    assert list(receipts) == ["k", b"k", "other"]
+    assert receipts[b"k"].stamp > receipts["k"].stamp
+    assert cache.get_many(["k", b"k", "other"]) == {"k": 2, b"k": 2, "other": 3}

@@ -20,12 +20,11 @@ PLAIN = [
     errors.ConfigError,
     errors.RequestError,
     errors.Unavailable,
-    errors.ClockSkew,
     errors.NotAReplicatedRecord,
     errors.UndecodableValue,
     EpochMoved,
 ]
-WRITES = [errors.WriteFailure, errors.WriteNotConfirmed, errors.WriteRejected]
+WRITES = [errors.WriteFailure, errors.WriteNotConfirmed, errors.ClockSkew, errors.WriteRejected]
 
 
 def _all_classes(base: type[errors.RedreplError]) -> set[type[errors.RedreplError]]:

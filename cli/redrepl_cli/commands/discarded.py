@@ -114,7 +114,7 @@ def restore(invocation: Invocation, record_id: str, node: str, yes: bool) -> Non
         say(f"replaced: {_standing_text(standing)}")
 
 
-def _write(store: Store, record: DiscardedRecord, standing: FoundRecord | None) -> WriteReceipt:
+def _write(store: Store, record: DiscardedRecord, standing: FoundRecord[bytes] | None) -> WriteReceipt:
     expected = None if standing is None else standing.stamp
     if record.value is not None:
         return store.compare_and_set(record.key, record.value, expected=expected, ttl=_seconds_left(record))
@@ -141,11 +141,11 @@ def _described(value: bytes | None) -> str:
     return "a delete" if value is None else f"a value of {len(value)} bytes"
 
 
-def _standing_text(standing: FoundRecord | None) -> str:
+def _standing_text(standing: FoundRecord[bytes] | None) -> str:
     return "nothing" if standing is None else f"{_described(standing.value)}, stamp {standing.stamp}"
 
 
-def _standing_json(standing: FoundRecord | None) -> dict[str, Any] | None:
+def _standing_json(standing: FoundRecord[bytes] | None) -> dict[str, Any] | None:
     if standing is None:
         return None
     value, encoding = decoded(standing.value)

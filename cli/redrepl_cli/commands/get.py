@@ -49,7 +49,7 @@ def get(invocation: Invocation, key: str, level: str | None, prefer: str, timeou
     return ExitCode.DONE
 
 
-def _as_json(key: str, found: FoundRecord | None) -> dict[str, object]:
+def _as_json(key: str, found: FoundRecord[bytes] | None) -> dict[str, object]:
     shown_key, _ = decoded(key)
     content: dict[str, object] = {"schema_version": SCHEMA_VERSION, "key": shown_key, "found": found is not None}
     if found is None:

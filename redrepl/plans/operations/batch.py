@@ -18,6 +18,7 @@ from redrepl.plans.operations.write import (
     GRACE_SECONDS,
     RESEND_SECONDS,
     SECOND_ROUND,
+    Proposal,
     WriteOrder,
     is_behind,
     is_closed,
@@ -280,7 +281,7 @@ class _Batch:
             return self._undecided(event)
         if event.content != 1 and is_closed(event.content, self.view.epoch):
             return self.turned_down(event)
-        self._take_decision(event.content)
+        self._take_decision(event.content, event.at)
         return None
 
     def is_pending(self, passed: float) -> bool:
@@ -297,11 +298,12 @@ class _Batch:
         self.until = min(self._deadline, self.resend_at) if is_resent else self._deadline
         return [self._request(node, turn) for node, turn in due]
 
-    def _take_decision(self, content: Answer) -> None:
+    def _take_decision(self, content: Answer, at: float) -> None:
         """The deciding node's answer."""
         if content != 1 and content[0] != b"some":
             order = self.order._replace(reach_others=self._has_spread)
-            raise verdict_error(self.view, order, self.order.home, content, content[1])
+            first = Proposal(self.chunk.user_keys[0], self.chunk.stamps[0], at)
+            raise verdict_error(self.view, order, content, content[1], first)
         self.decided = True
         if self.order.reach_others and not self._has_spread:
             self._has_spread, self.due = True, [(node, FIRST_ROUND) for node in self.others]

@@ -15,6 +15,7 @@ from redrepl.plans.operations.watch import ask_decider
 from redrepl.plans.operations.write import (
     GRACE_SECONDS,
     RESEND_SECONDS,
+    Proposal,
     WriteOrder,
     is_behind,
     is_closed,
@@ -239,7 +240,8 @@ class _Call:
             return Failure(order.home, 0, describe_refusal(content), False, event.at)
         if content[0] not in (b"done", b"conflict", b"unfit"):
             # Nobody else was asked: what the deciding node turned down has no effect, now or later.
-            raise verdict_error(view, order._replace(reach_others=False), order.home, content, content[1])
+            first = Proposal(self._user_keys[self._keys[0]], NO_STAMP, event.at)
+            raise verdict_error(view, order._replace(reach_others=False), content, content[1], first)
         return event
 
     def _script_call(self) -> ScriptCall:

@@ -11,7 +11,15 @@ from typing import NamedTuple
 from redrepl.plans.operations.read import read_confirmed
 from redrepl.plans.operations.tally import Tally
 from redrepl.plans.operations.watch import ask_decider
-from redrepl.plans.operations.write import WriteOrder, is_closed, receipt, spread_decided, unanswered, verdict_error
+from redrepl.plans.operations.write import (
+    Proposal,
+    WriteOrder,
+    is_closed,
+    receipt,
+    spread_decided,
+    unanswered,
+    verdict_error,
+)
 from redrepl.plans.view import ClusterView, describe_refusal
 from redrepl.values.effects import DeadlinePassed, Failure, Plan, Reply, ScriptCall
 from redrepl.values.errors import RequestError
@@ -65,7 +73,8 @@ def update_one(
     if verdict == b"unfit":
         raise RequestError(f"key {user_key!r} cannot be incremented: {detail.decode()}")
     # Nobody else was asked: what the deciding node turned down has no effect, now or later.
-    raise verdict_error(view, order._replace(reach_others=False), order.home, event.content, layout.data(key))
+    proposal = Proposal(user_key, update.stamp, event.at)
+    raise verdict_error(view, order._replace(reach_others=False), event.content, layout.data(key), proposal)
 
 
 def _unmet(view: ClusterView, order: WriteOrder, user_key: str | bytes, key: bytes, reply: Reply) -> Plan[WriteReceipt]:

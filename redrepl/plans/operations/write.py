@@ -226,7 +226,8 @@ class _Spread:
             self.tally.fails(reply.node, describe_refusal(content))
             return _turned_down(self.tally, self.order, self._user_key, self._proposed, reply.at)
         elif content[0] not in (b"ok", b"has"):
-            raise verdict_error(view, self.order, reply.node, content, self._call.keys[-1])
+            proposal = Proposal(self._user_key, self._proposed, reply.at)
+            raise verdict_error(view, self.order, content, self._call.keys[-1], proposal)
         elif view.decider is None:
             self.tally.applied = False  # a later write of another primary stands: this one has lost already
             self.tally.decided = self._proposed
@@ -333,21 +334,45 @@ class _Spread:
         return answer._replace(outcome=Outcome.REJECTED, acked=nobody, pending=nobody, failed=failed)
 
 
-def verdict_error(view: ClusterView, order: WriteOrder, node: str, content: list[bytes], name: bytes) -> RedreplError:
+class Proposal(NamedTuple):
+    """A write that the deciding node turned down: the key as the caller gave it, the stamp, and when that was known."""
+
+    user_key: str | bytes
+    stamp: Stamp
+    at: float
+
+
+def verdict_error(
+    view: ClusterView, order: WriteOrder, content: list[bytes], name: bytes, proposal: Proposal
+) -> RedreplError:
     """The error for a verdict of the deciding node that stored nothing."""
     if content[0] == b"refused":
-        return refusal_error(content, node, view.epoch)
+        return refusal_error(content, order.home, view.epoch)
     if content[0] == b"foreign":
-        return foreign_value(view.layout, node, name)
-    return clock_error(node, describe_refusal(content), order.reach_others)
+        return foreign_value(view.layout, order.home, name)
+    refusal, others = describe_refusal(content), frozenset(view.others[order.home])
+    refused = WriteReceipt(
+        proposal.user_key,
+        proposal.stamp,
+        Outcome.UNKNOWN if order.reach_others else Outcome.REJECTED,
+        False,
+        frozenset(),
+        others if order.reach_others else frozenset(),
+        {order.home: refusal},
+        order.required,
+        proposal.at - order.started,
+    )
+    return clock_error(order.home, refusal, refused)
 
 
-def clock_error(node: str, refusal: str, reached_others: bool) -> ClockSkew:
+def clock_error(node: str, refusal: str, refused: WriteReceipt) -> ClockSkew:
     """The error for a write that the deciding node refused by its clock; ``refusal`` as `describe_refusal` says it."""
-    reached = "it may still take effect" if reached_others else "it had no effect"
+    is_unknown = refused.outcome is Outcome.UNKNOWN
+    outcome = "the outcome of this write is unknown, it may still take effect" if is_unknown else "it had no effect"
     return ClockSkew(
-        f"node {node!r} {refusal}: the outcome of this write is unknown, {reached}; compare the clocks of this machine "
-        f"and the node, and do not repeat it with an earlier stamp",
+        f"node {node!r} {refusal}: {outcome}; compare the clocks of this machine and the node, and do not repeat it "
+        f"with an earlier stamp",
+        refused,
         {node: refusal},
     )
 
