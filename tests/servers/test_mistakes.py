@@ -12,7 +12,6 @@ from typing import Any, NoReturn
 import pytest
 
 from redrepl import AsyncCoordinator, ConfigError, Coordinator, ReplicatedCache, RequestError, Unavailable
-from redrepl.edges import channel
 from tests.servers.support.cluster import Cluster, Store
 
 Call = Callable[[Store, str], Any]
@@ -52,9 +51,9 @@ CALLS: dict[str, tuple[str, Call]] = {
 @pytest.mark.parametrize("kind", [CONNECTIONS, CALLS], ids=["connections", "calls"])
 def test_every_mistake_names_the_argument(cluster: Cluster, kind: dict[str, tuple[str, Call]]) -> None:
     store, url = cluster.open(), cluster["a"].url
-    for what, (words, call) in kind.items():
+    for words, call in kind.values():
         with pytest.raises((RequestError, ConfigError), match=words):
-            print(what, call(store, url))
+            call(store, url)
 
 
 def test_after_close_every_operation_says_so(cluster: Cluster) -> None:
@@ -91,7 +90,7 @@ def test_where_no_file_can_be_opened_that_is_said(cluster: Cluster, monkeypatch:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     with monkeypatch.context() as patch:
-        patch.setattr(channel.os, "pipe", no_more)
+        patch.setattr(os, "pipe", no_more)
         for call in (lambda: store.set("k", b"v"), lambda: store.get("k")):
             with pytest.raises(Unavailable, match=r"nothing was sent.*Too many open files"):
                 call()

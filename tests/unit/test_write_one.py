@@ -211,6 +211,9 @@ def test_clocks_that_differ_too_much_are_an_error(verdict: bytes) -> None:
     with pytest.raises(ClockSkew, match="unknown") as caught:
         write.replies("a", [verdict, b"123"])
     assert set(caught.value.evidence) == {"a"}
+    receipt = caught.value.receipt
+    assert (receipt.outcome, receipt.applied, set(receipt.failed)) == (Outcome.UNKNOWN, False, {"a"})
+    assert (receipt.acked, receipt.pending) == (frozenset(), {"b", "c"})
 
 
 def test_a_foreign_value_on_the_deciding_node_is_an_error() -> None:
