@@ -7,6 +7,7 @@
 
 local member = read_member()
 if not admits_catch_up(member) then return refusal(member) end
+if type(redis.pcall('LLEN', KEYS[2])) == 'table' then redis.call('DEL', KEYS[2]) end
 redis.call('LPUSH', KEYS[2], ARGV[2])
 redis.call('LTRIM', KEYS[2], 0, tonumber(ARGV[3]) - 1)
 return 1

@@ -7,6 +7,7 @@
 
 local member = read_member()
 if not admits_catch_up(member) then return refusal(member) end
+if type(redis.pcall('HLEN', KEYS[2])) == 'table' then redis.call('DEL', KEYS[2]) end
 redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
 if ARGV[4] ~= '' then redis.call('HDEL', KEYS[2], ARGV[4]) end
 return 1

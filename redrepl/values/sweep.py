@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from dataclasses import fields as dataclass_fields
 from typing import Any
 
 UNDER_WAY = "under_way"
@@ -62,10 +63,16 @@ class Sweep:
         fields = _object(text)
         try:
             fields["findings"] = _findings(fields["findings"])
-            fields["left"] = tuple(fields["left"])
-            return cls(**fields)
-        except (TypeError, KeyError) as error:
-            raise ValueError(f"not a sweep: {text!r}") from error
+            fields["left"] = tuple(check_texts(fields["left"]))
+            found = cls(**fields)
+            check_texts([found.node, found.run_id])
+            if not found.cursor.isdecimal():
+                raise ValueError(f"no cursor: {found.cursor!r:.80}")
+            times = (found.epoch, found.purge_before, found.confirmed_entries, found.began_millis, found.at_millis)
+            check_counts([*times, *found.checked_entries.values()])
+            return found
+        except (TypeError, KeyError, AttributeError) as error:
+            raise ValueError(f"not a sweep: {text!r:.80}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,20 +92,39 @@ class SweepReport:
         """Read what `encode` wrote. Raises ValueError on anything else."""
         fields = _object(text)
         try:
+            check_counts([fields["began_millis"], fields["ended_millis"]])
             return cls(fields["began_millis"], fields["ended_millis"], _findings(fields["findings"]))
-        except (TypeError, KeyError) as error:
-            raise ValueError(f"no report of a sweep: {text!r}") from error
+        except (TypeError, KeyError, AttributeError) as error:
+            raise ValueError(f"no report of a sweep: {text!r:.80}") from error
 
 
 def _object(text: str) -> dict[str, Any]:
-    content = json.loads(text)
+    try:
+        content = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
     if not isinstance(content, dict):
-        raise ValueError(f"no JSON object: {text!r}")
+        raise ValueError(f"no JSON object: {text!r:.80}")
     return content
 
 
 def _findings(fields: Mapping[str, Any]) -> Findings:
-    return Findings(**{**fields, "missed": tuple(fields["missed"])})
+    found = Findings(**{**fields, "missed": tuple(check_texts(fields["missed"]))})
+    check_counts([getattr(found, each.name) for each in dataclass_fields(found) if each.name != "missed"])
+    return found
+
+
+def check_texts(found: Any) -> list[str]:
+    """These, which are all texts. Raises TypeError where they are not."""
+    if not isinstance(found, (list, tuple)) or not all(type(each) is str for each in found):
+        raise TypeError(f"not texts: {found!r:.80}")
+    return list(found)
+
+
+def check_counts(found: Sequence[Any]) -> None:
+    """Raise TypeError unless these all are whole numbers, as a node's counts and times are."""
+    if not all(type(each) is int and 0 <= each < 1 << 63 for each in found):
+        raise TypeError(f"not counts: {found!r:.80}")
 
 
 def read_under_way(stored: Mapping[str, str]) -> Sweep | None:

@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 
-from redrepl.values.report import FORGOT, NodeReport, Position
+from redrepl.values.report import FORGOT, NodeReport, Position, entry_id, whole_number
+from redrepl.values.sweep import check_counts, check_texts
 
 COPYING = "copying"
 COMPARING = "comparing"
@@ -50,11 +51,17 @@ class Walk:
     @classmethod
     def parse(cls, text: str) -> Walk:
         """Read what `encode` wrote. Raises ValueError on anything else."""
-        content = json.loads(text)
         try:
-            return cls(**{**content, "began": Position(*content["began"])})
-        except (TypeError, KeyError) as error:
-            raise ValueError(f"not a walk: {text!r}") from error
+            content = json.loads(text)
+            stream_id, entries = content["began"]
+            found = cls(**{**content, "began": Position(entry_id(stream_id), whole_number(entries))})
+            check_texts([found.incarnation, found.source_run, found.target_run, found.doubt, found.phase])
+            check_counts([found.merged_epoch, found.keys, found.total, found.begun_anew])
+            if not found.cursor.isdecimal():
+                raise ValueError(f"no cursor: {found.cursor!r:.80}")
+            return found
+        except (TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise ValueError(f"not a walk: {text!r:.80}") from error
 
     def next_phase(self, phase: str, total: int = 0) -> Walk:
         """The same walk at the beginning of a phase."""

@@ -53,6 +53,14 @@ LOOKOUT = "tests/unit/test_lookout.py"
 
 MUTANTS = (
     Mutant(
+        name="a note of a sweep that somebody changed is taken as it is",
+        file="redrepl/values/sweep.py",
+        old="    if not all(type(each) is int and 0 <= each < 1 << 63 for each in found):\n",
+        new="    if False:\n",
+        killer="tests/unit/test_anti_entropy.py::test_notes_that_cannot_be_true_are_none",
+        evidence="AssertionError",
+    ),
+    Mutant(
         name="whatever a node answers is taken for an answer",
         file="redrepl/edges/switchboard.py",
         old="            if not is_ours(request.command, content):\n",

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from redrepl.values.errors import ConfigError
 from redrepl.values.report import Checkpoint, Cursor, Log, Mark, NodeReport, Position
 from redrepl.values.report_answer import UNREADABLE, as_found_in, parse_report
+from redrepl.values.sweep import Sweep, SweepReport
 from redrepl.values.topology import Member, Mode, NodeRole, Topology
+from redrepl.values.walk import Walk
 
 names = st.text("abcdefgh-_0123456789", min_size=1, max_size=8).map(lambda text: "n" + text)
 words = st.text("abcdef0123456789", min_size=1, max_size=16)
@@ -115,3 +120,31 @@ def test_a_topology_comes_back_from_its_text(topology: Topology) -> None:
     assert Topology.parse(topology.encode().encode()) == topology
     writers = {topology.restamp_writer(node) for node in topology.ids}
     assert len(writers) == len(topology.ids)
+
+
+json_values = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=5), st.just([1, 2])),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=5), inner, max_size=3)),
+    max_leaves=5,
+)
+SWEEP = Sweep(1, "a", "run", ("b",), 1, 1, {"b": 1}, 1, 1)
+WALK = Walk("inc", "run", "run", 1, Position("1-1", 1))
+
+
+@given(st.sampled_from([SWEEP, WALK, SweepReport(1, 2, SWEEP.findings)]), st.data())
+def test_a_note_that_somebody_changed_is_used_or_is_none(note: Sweep | Walk | SweepReport, data: st.DataObject) -> None:
+    content = json.loads(note.encode())
+    field = data.draw(st.sampled_from(sorted(content)))
+    content[field] = data.draw(json_values)
+    text = json.dumps(content)
+    try:
+        found = type(note).parse(text)
+    except ValueError:
+        return
+    assert type(note).parse(found.encode().decode()) == found
+
+
+@pytest.mark.parametrize("read", [Sweep.parse, SweepReport.parse, Walk.parse, Topology.parse])
+def test_what_is_nested_without_end_is_none(read: Callable[[str], object]) -> None:
+    with pytest.raises((ValueError, ConfigError)):
+        read("[" * 100_000)

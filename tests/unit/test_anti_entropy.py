@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
@@ -16,7 +17,7 @@ from redrepl.values import limits
 from redrepl.values.errors import Unavailable
 from redrepl.values.record import Record, tombstone
 from redrepl.values.stamp import Stamp
-from redrepl.values.sweep import LAST, UNDER_WAY, Findings, SweepReport, read_last, read_under_way
+from redrepl.values.sweep import LAST, UNDER_WAY, Findings, Sweep, SweepReport, read_last, read_under_way
 from redrepl.values.topology import Mode
 from tests.unit.support.in_memory import MAX_AGE_SECONDS, Nodes
 
@@ -542,3 +543,13 @@ def test_a_tombstone_is_younger_than_the_record_it_takes_away_from_a_copy(nodes:
     decided = nodes.record("a", b"four")
     assert decided is not None
     assert decided.stamp > Stamp(nodes.value(b"", 5.0).stamp.micros, 0)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("at_millis", "x"), ("left", [1]), ("left", 5), ("cursor", "zz"), ("epoch", None), ("epoch", True)],
+)
+def test_notes_that_cannot_be_true_are_none(field: str, value: object) -> None:
+    noted = json.loads(Sweep(1, "a", "run", ("b",), 1, 1, {"b": 1}, 1, 1).encode())
+    assert read_under_way({UNDER_WAY: json.dumps(noted)}) is not None
+    assert read_under_way({UNDER_WAY: json.dumps({**noted, field: value})}) is None

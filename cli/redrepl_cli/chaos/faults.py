@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from redrepl.embedded.proxy import TcpProxy
-from redrepl_cli.chaos import forged_jobs, holdings, links, node_clocks, refusals, twins
+from redrepl_cli.chaos import forged_jobs, holdings, lies, links, node_clocks, refusals, twins
 from redrepl_cli.chaos.scene import EVERYBODY, Harm, Scene, meanwhile
 from redrepl_cli.chaos.stage import CLIENTS, HALF, MAX_SKEW_SECONDS, TIMEOUT_SECONDS, WORKERS
 
@@ -269,6 +269,7 @@ _ALL = (
         moves_clocks=True,
         replaces=True,
     ),
+    Fault("lies", "a replica tells of topologies and epochs that nobody began", lies.lies, (REPLICA,)),
     Fault("clients", "kill -9 of one client after the other", _clients, (NOBODY,)),
     Fault("workers", "kill -9 of all workers, started again at the end", _workers, (NOBODY,)),
     Fault("queue", "kill -9 of the queue's server, started again empty at the end", _queue_away, (NOBODY,)),
