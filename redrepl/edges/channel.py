@@ -15,7 +15,9 @@ import select
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from heapq import nlargest
+from itertools import chain, starmap
 from typing import TypeVar
 
 from redrepl.edges.connection import NodeConnection
@@ -212,14 +214,17 @@ class _Bell:
     """A pipe by which opening threads wake the thread that waits on a channel.
 
     The end that is written to stays open for as long as a thread may hold it, so that none ever rings on a number that
-    has been given to another file meanwhile. Both go with the object, also where an interruption lost the channel.
+    has been given to another file meanwhile. Both go with the object, also where an interruption lost the channel: each
+    is made and noted, and forgotten and closed, in one call of the interpreter's own code.
     """
 
     fileno = _write = -1
     _close_file = staticmethod(os.close)  # at the interpreter's end the module may be gone before the object
 
     def __init__(self) -> None:
-        self.fileno, self._write = os.pipe()
+        self._ends: list[int] = []
+        self._ends.extend(chain.from_iterable(starmap(os.pipe, ((),))))
+        self.fileno, self._write = self._ends
         os.set_blocking(self.fileno, False)
         os.set_blocking(self._write, False)
 
@@ -235,14 +240,15 @@ class _Bell:
 
     def close(self) -> None:
         """Nobody waits any more."""
-        if self.fileno >= 0:
-            fileno, self.fileno = self.fileno, -1
-            self._close_file(fileno)
+        if len(self._ends) > 1:
+            self._close_first()
+
+    def _close_first(self) -> None:
+        next(map(self._close_file, iter(partial(self._ends.pop, 0), None)))
 
     def __del__(self) -> None:
-        self.close()
-        if self._write >= 0:
-            self._close_file(self._write)
+        while getattr(self, "_ends", None):  # not yet there, where an interruption came first
+            self._close_first()
 
 
 def _largest_bytes(connection: NodeConnection) -> int:
