@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from redrepl import Administration, AsyncCoordinator, ConfigError, Configuration, Coordinator, Unavailable
+from redrepl.edges.queue_connection import queue_connection
 from redrepl.embedded import find_all_binaries
 from redrepl.values.keys import KeyLayout
 from redrepl_cli.main import cli
@@ -105,6 +107,9 @@ def test_a_worker_and_its_queue(make: Make) -> None:
     cluster["c"].start()
     cluster.wait_lag_free("c")
     cluster.assert_identical()
+    with contextlib.closing(queue_connection(cluster.configuration().queue_url or "")) as queue:
+        wait_until(lambda: queue.smembers("rq:workers"), 20.0, "the worker is known at the queue")
+        assert [queue.echo(b"x" * size) for size in (1, 100_000, 1)] == [b"x", b"x" * 100_000, b"x"]
 
 
 def test_clients_that_need_a_certificate(make: Make, authority: Authority, tmp_path: Path) -> None:
