@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -56,7 +57,9 @@ def report(error: BaseException, debug: bool) -> ExitCode:
         silence_output()
         return ExitCode.BROKEN_PIPE
     if debug or os.environ.get("REDREPL_DEBUG", "0") not in ("", "0"):
-        say("".join(traceback.format_exception(error)).rstrip())
+        from redrepl_cli.text import printable
+
+        say(printable("".join(traceback.format_exception(error)).rstrip(), keep="\n"))
     found = describe(error)
     show(found.message, found.evidence, found.advice)
     return found.exit_code
@@ -85,6 +88,8 @@ def describe(error: BaseException) -> Description:
         return Description(ExitCode.UNAVAILABLE, f"the queue's Redis: {error}", {}, _queue_advice(error))
     if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("redrepl"):
         return Description(ExitCode.ERROR, f"this installation of redrepl lacks {error.name}", {}, "reinstall redrepl")
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC and error.filename is None:
+        return Description(ExitCode.ERROR, f"what was to be written finds no room: {error.strerror}", {}, None)
     if isinstance(error, OSError):
         return Description(ExitCode.ERROR, str(error), {}, None)
     advice = "run it again with --debug and report what it shows: this is a mistake in redrepl"

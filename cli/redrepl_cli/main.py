@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
-from redrepl_cli.errors import report, silence_output
+from redrepl_cli.errors import describe, report, show, silence_output
 from redrepl_cli.exit_codes import ExitCode
 from redrepl_cli.lazy import LazyCommand, LazyGroup
-from redrepl_cli.options import DEBUG
+from redrepl_cli.options import CONFIG_PATH, DEBUG
+
+LAST_STANDARD_STREAM = 2
 
 COMMANDS = {
     "demo": LazyCommand("redrepl_cli.demo.command:demo", "Watch a small cluster lose servers and no writes."),
@@ -56,8 +60,16 @@ class Program(LazyGroup):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     epilog="Exit codes: 0 healthy or done, 1 error, 2 usage, 3 degraded, 4 unavailable.",
 )
+@click.option(
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="Configuration file, for every command that takes one.",
+)
 @click.version_option(package_name="redrepl", message="redrepl %(version)s")
-def cli() -> None:
+@click.pass_context
+def cli(ctx: click.Context, config_path: Path | None) -> None:
     """Several plain Redis or Valkey servers as one replicated store.
 
     \b
@@ -65,21 +77,43 @@ def cli() -> None:
     redrepl set user:1 ada          write to it
     redrepl status                  see how it is
     """
+    ctx.meta[CONFIG_PATH] = config_path
 
 
 def main() -> NoReturn:
     """The entry point."""
+    _open_standard_streams()
+    code: object = ExitCode.ERROR
     try:
         cli(prog_name="redrepl")
+    except SystemExit as end:
+        code = end.code
     except KeyboardInterrupt:
-        sys.exit(ExitCode.INTERRUPTED)
-    finally:
-        _flush()
-    sys.exit(ExitCode.ERROR)
-
-
-def _flush() -> None:
+        code = ExitCode.INTERRUPTED
+    except OSError as error:  # click's own output, as for --help
+        code = _output_failed(error)
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
-        silence_output()
+    except OSError as error:
+        code = _output_failed(error) or code
+    sys.exit(code if isinstance(code, int) else ExitCode.ERROR)
+
+
+def _open_standard_streams() -> None:
+    """Where standard input or output are closed, something else must not become them: a node's connection above all."""
+    while (fileno := os.open(os.devnull, os.O_RDWR)) <= LAST_STANDARD_STREAM:
+        continue
+    os.close(fileno)
+    # The interpreter has none for what was closed when it began; what is written there goes nowhere.
+    sys.stdin = sys.stdin or open(0, encoding="utf-8")  # noqa: SIM115
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8")  # noqa: SIM115
+
+
+def _output_failed(error: OSError) -> ExitCode | None:
+    """The exit code where standard output took no more; None where only its reader went away."""
+    silence_output()
+    if isinstance(error, BrokenPipeError):
+        return None
+    show(describe(error).message, {}, None)
+    return ExitCode.ERROR

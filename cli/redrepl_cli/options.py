@@ -20,6 +20,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 DEBUG = "redrepl_cli.debug"
 """Where a context's meta notes that tracebacks are wanted."""
 
+CONFIG_PATH = "redrepl_cli.config_path"
+"""Where it notes the configuration file that was given before the command."""
+
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
@@ -46,8 +49,10 @@ def common_options(command: Callable[Concatenate[Invocation, P], R]) -> Callable
     @wraps(command)
     def called(*args: P.args, **options: P.kwargs) -> R:
         shared: dict[str, Any] = {name: options.pop(name) for name in ("config_path", "output_format", "debug")}
-        click.get_current_context().meta[DEBUG] = shared["debug"]
-        return command(Invocation(shared["config_path"], shared["output_format"]), *args, **options)
+        meta = click.get_current_context().meta
+        meta[DEBUG] = shared["debug"]
+        path = shared["config_path"] or meta.get(CONFIG_PATH)
+        return command(Invocation(path, shared["output_format"]), *args, **options)
 
     decorated: Callable[P, R] = called
     for option in reversed(_OPTIONS):

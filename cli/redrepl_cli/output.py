@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 NO_TERMINAL_COLUMNS = 200
 """A file or a pipe has no width; tables take what they need, up to this."""
 
+USUAL_COLUMNS = 80
+"""Of a terminal that does not tell."""
+
 ABSENT = "-"
 """Stands in tables for what is not known or does not apply."""
 
@@ -52,8 +55,20 @@ def console_for(stream: TextIO) -> Console:
     """A console that fits the stream: colours and its width on a terminal, else neither."""
     from rich.console import Console
 
-    width = None if stream.isatty() or os.environ.get("COLUMNS") else NO_TERMINAL_COLUMNS
-    return Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
+    return Console(file=stream, width=_columns_of(stream), highlight=False, markup=False, emoji=False)
+
+
+def _columns_of(stream: TextIO) -> int:
+    """COLUMNS where it is a width at all (some programs set it to 0), else the terminal's."""
+    wished = os.environ.get("COLUMNS", "")
+    if wished.isascii() and wished.isdigit() and int(wished) > 0:
+        return int(wished)
+    if not stream.isatty():
+        return NO_TERMINAL_COLUMNS
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or USUAL_COLUMNS
+    except OSError:
+        return USUAL_COLUMNS
 
 
 def write(*parts: RenderableType) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 
-from redrepl.values.node_url import public_url
-
 UTF_8 = "utf-8"
 BACKSLASH = "utf-8-backslashreplace"
 """Named in JSON beside a value whose bytes are not UTF-8: they stand as \\xNN."""
@@ -43,4 +41,6 @@ def printable(content: bytes | str, keep: str = "") -> str:
 
 def shown_url(url: str) -> str:
     """A url without login and options; where it cannot be read, nothing of it."""
+    from redrepl.values.node_url import public_url  # the library's, which help does without
+
     return public_url(url)

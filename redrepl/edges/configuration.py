@@ -119,15 +119,20 @@ def load_configuration(
     if unknown:
         known = f"{', '.join(_OPTIONS)}, [tls] and [[nodes]]"
         raise ConfigError(f"{file}: unknown option {unknown[0]!r}; known are {known}")
-    for name in _OPTIONS:
-        if (text := environment.get(f"REDREPL_{name.upper()}")) is not None:
-            content[name] = text
+    variables = {name: f"REDREPL_{name.upper()}" for name in _OPTIONS if f"REDREPL_{name.upper()}" in environment}
+    for name, variable in variables.items():
+        content[name] = environment[variable]
+        try:
+            _convert(name, content[name])
+        except ConfigError as error:
+            raise ConfigError(f"environment variable {variable}: {error.message}") from None
     try:
         return _build(content, nodes, read_tls_table(table, environment), environment, str(file))
-    except ConfigError as error:
-        raise ConfigError(f"{file}: {error.message}", error.evidence) from error
-    except RequestError as error:
-        raise ConfigError(f"{file}: {error.message}") from error
+    except (ConfigError, RequestError) as error:
+        # Each message begins with the option that it is about.
+        named = variables.get(error.message.split(maxsplit=1)[0])
+        where = str(file) if named is None else f"environment variable {named}"
+        raise ConfigError(f"{where}: {error.message}", error.evidence) from error
 
 
 def configuration_of(urls: object, cluster: str, settings: Mapping[str, Any]) -> Configuration:
@@ -171,8 +176,8 @@ def _given(name: str, value: Any) -> Any:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        with file.open("rb") as stream:
-            return tomllib.load(stream)
+        # Editors on some systems begin a file with a byte order mark.
+        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise ConfigError(
             f"{file}: no such file; give --config, set REDREPL_CONFIG, or run `redrepl demo` without one"

@@ -285,6 +285,23 @@ MUTANTS = (
         evidence="is closed",
     ),
     Mutant(
+        name="processes of commands import what lies in the present directory",
+        file="cli/redrepl_cli/children.py",
+        old='SAFE_PATH = ("-P",)\n',
+        new='SAFE_PATH = ("-B",)\n',
+        killer="tests/cli/test_surroundings.py::"
+        "test_processes_that_commands_start_import_nothing_from_the_present_directory",
+        evidence="planted",
+    ),
+    Mutant(
+        name="a wrong variable is blamed on the file",
+        file="redrepl/edges/configuration.py",
+        old='        where = str(file) if named is None else f"environment variable {named}"\n',
+        new="        where = str(file)\n",
+        killer="tests/unit/test_configuration.py::test_mistakes_in_the_environment_are_named",
+        evidence="the file is not to blame",
+    ),
+    Mutant(
         name="former members outvote those that replaced them",
         file="redrepl/plans/hearsay.py",
         old="        newest_first = max(_clusters_of(told), key=lambda cluster: (len(cluster), cluster[0].epoch))\n",

@@ -153,6 +153,12 @@ def test_which_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert load_configuration(tmp_path / "given.toml", environment).cluster == "given"
 
 
+def test_a_byte_order_mark_is_no_text(tmp_path: Path) -> None:
+    file = tmp_path / "redrepl.toml"
+    file.write_bytes(b"\xef\xbb\xbf" + GOOD.encode())
+    assert load_configuration(file, {}).cluster == "shop"
+
+
 def test_the_environment_goes_before_the_file(load: Load) -> None:
     found = load(
         f"timeout_seconds = 2\n{GOOD}",
@@ -177,4 +183,6 @@ def test_the_environment_goes_before_the_file(load: Load) -> None:
     ],
 )
 def test_mistakes_in_the_environment_are_named(load: Load, name: str, text: str, said: str) -> None:
-    _refused(load, GOOD, said, **{name: text})
+    with pytest.raises(ConfigError) as caught:
+        load(GOOD, **{name: text})
+    assert str(caught.value).startswith(f"environment variable {name}: {said}"), "the file is not to blame"

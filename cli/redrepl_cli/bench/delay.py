@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from redrepl_cli.bench.stage import CannotMeasure
+from redrepl_cli.children import SAFE_PATH
 
-CHILD = ("-m", "redrepl_cli.bench.delay_child")
+CHILD = (*SAFE_PATH, "-m", "redrepl_cli.bench.delay_child")
 
 END_SECONDS = 5.0
 """For the process to end after its standard input has; it takes milliseconds."""

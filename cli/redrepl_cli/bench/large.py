@@ -21,8 +21,9 @@ from redrepl.values.errors import RedreplError
 from redrepl_cli.bench.servers import Cluster, configuration_of, embedded_servers, initialise
 from redrepl_cli.bench.settings import PREFIX, Settings
 from redrepl_cli.bench.stage import CannotMeasure
+from redrepl_cli.children import SAFE_PATH
 
-CHILD = ("-m", "redrepl_cli.bench.large_child")
+CHILD = (*SAFE_PATH, "-m", "redrepl_cli.bench.large_child")
 WRITES_PER_SECOND = 5_000
 ALONE_SECONDS = 10.0
 FILLED_AT_A_TIME = 20_000

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from redrepl.embedded.watchdog import watchdog
 from redrepl_cli.chaos.history import Operation, read_log
+from redrepl_cli.children import SAFE_PATH
 
 ANSWER_SECONDS = 30.0
 """For a client to follow an order; it finishes the operation under way first."""
@@ -32,7 +33,7 @@ class ClientProcess:
         self._log = folder / f"{name}.jsonl"
         self._errors = folder / f"{name}.err"
         self._log.touch()
-        command = [sys.executable, "-m", "redrepl_cli.chaos.client", str(configuration), str(self._log)]
+        command = [sys.executable, *SAFE_PATH, "-m", "redrepl_cli.chaos.client", str(configuration), str(self._log)]
         with self._errors.open("ab") as errors:
             self._process = subprocess.Popen(
                 [*command, name, str(seed), str(keys)],

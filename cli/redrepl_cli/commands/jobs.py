@@ -34,5 +34,8 @@ def jobs(invocation: Invocation, failed_only: bool) -> None:
     if not found:
         say("no failed jobs" if failed_only else "no jobs")
         return
-    rows = [(job.id, job.work, job.node, job.state, job.enqueued_at, printable(job.error or "")) for job in found]
+    rows = [
+        [printable(cell or "") for cell in (job.id, job.work, job.node, job.state, job.enqueued_at, job.error)]
+        for job in found
+    ]
     write(plain_table(["id", "work", "node", "state", "enqueued at", "error"], rows))

@@ -15,6 +15,7 @@ from typing import Self
 
 from redrepl import Administration, ClusterStatus, Configuration, Mode, RedreplError, load_configuration
 from redrepl.embedded import EmbeddedCluster, EmbeddedServer
+from redrepl_cli.children import SAFE_PATH
 
 CLUSTER = "demo"
 NODES = ("a", "b", "c")
@@ -75,7 +76,7 @@ class Stage:
 
     def start_worker(self) -> None:
         """Start `redrepl worker` as a process of its own."""
-        command = [sys.executable, "-m", "redrepl_cli", "worker", "--config", str(self.file)]
+        command = [sys.executable, *SAFE_PATH, "-m", "redrepl_cli", "worker", "--config", str(self.file)]
         with self._log.open("ab") as log:
             self._worker = subprocess.Popen(
                 command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True

@@ -12,6 +12,7 @@ from typing import Self
 
 from redrepl.embedded import EmbeddedServer, Persistence, ServerBinary, ServerStartError
 from redrepl.embedded.watchdog import watchdog
+from redrepl_cli.children import SAFE_PATH
 from redrepl_cli.local.settings import LocalSettings
 
 WORKER_STOP_SECONDS = 10.0
@@ -66,7 +67,7 @@ class WorkerProcess:
 
     def __init__(self, configuration_file: Path, log_file: Path) -> None:
         self.log_file = log_file
-        command = [sys.executable, "-m", "redrepl_cli", "worker", "--config", str(configuration_file)]
+        command = [sys.executable, *SAFE_PATH, "-m", "redrepl_cli", "worker", "--config", str(configuration_file)]
         # Settings of the environment may speak of another cluster.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("REDREPL_")}
         with log_file.open("ab") as log:

@@ -105,7 +105,10 @@ def _ports(file: Path, found: Configuration) -> dict[str, int]:
 @contextmanager
 def locked(directory: Path) -> Iterator[None]:
     """Hold the directory: two servers on one set of data would destroy it. Raises CommandFailed where it is held."""
-    directory.mkdir(parents=True, exist_ok=True)
+    if not directory.exists():
+        directory.mkdir(parents=True, exist_ok=True)
+        # Data, and the addresses of this machine: nothing for a repository.
+        (directory / ".gitignore").write_text("# Made by redrepl up.\n*\n", encoding="utf-8")
     with (directory / LOCK_FILE).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
