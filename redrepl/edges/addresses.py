@@ -66,7 +66,8 @@ class Addresses:
         """
         told, servers, strangers = [], set(), 0
         for report in reports.values():
-            if isinstance(report, NodeReport) and not report.member:
+            if isinstance(report, NodeReport) and (not report.member or (len(reports) == 2 and report.has_restarted)):
+                # Of two, the one that came back with older data may know less than the other: it can object to nothing.
                 strangers += 1
             elif isinstance(report, NodeReport) and report.topology is not None and report.run_id not in servers:
                 servers.add(report.run_id)

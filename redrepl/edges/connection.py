@@ -167,16 +167,17 @@ class NodeConnection:
             taken += len(data)
             self._unfinished_bytes = 0 if len(replies) > known else self._unfinished_bytes + len(data)
             if self._unfinished_bytes > limits.MAX_VERDICT_BYTES:
-                self._check_length()
+                self._check_length(len(replies))
             # The rest of a flood waits, so that others get their turn.
             if len(data) < self._full_bytes or taken >= _TURN_BYTES:
                 if self._is_tls and self._sock.pending():  # type: ignore[attr-defined]  # of an SSLSocket
                     continue  # what TLS has decrypted shows nowhere
                 return replies
 
-    def _check_length(self) -> None:
-        """Raise ProtocolError for an answer that is longer than any to this question."""
-        most = most_answer_bytes(self.owed[0][1].command) if self.owed else 0
+    def _check_length(self, answered: int) -> None:
+        """Raise ProtocolError for an answer that is longer than any to its question; ``answered``: those before it,
+        which are owed until they are handed on."""
+        most = most_answer_bytes(self.owed[answered][1].command) if answered < len(self.owed) else 0
         if self._unfinished_bytes > most:
             raise hiredis.ProtocolError(f"{NOT_OURS}: an answer without end")
 

@@ -72,7 +72,7 @@ def _failure_of(endpoint: Endpoint, error: Exception, waited_seconds: float) -> 
         if "handshake" in f"{text} {cause}":
             return f"{where} {NO_HANDSHAKE} within {waited_seconds:.3g} s: it is frozen, or speaks no TLS"
         return f"{where} {SILENT} {waited_seconds:.3g} s"
-    if isinstance(cause, (ConnectionResetError, BrokenPipeError)):
+    if isinstance(cause, (ConnectionResetError, BrokenPipeError, ssl.SSLEOFError)):
         # Over TLS it may be the answer to a certificate: the alert that says so can be lost with the connection.
         return f"{where} {CLOSES_TLS if is_over_tls(endpoint) else CLOSES}: {cause.strerror or cause}"
     if (kind := _kind_of(cause)) is not None:

@@ -1,4 +1,5 @@
 -- flags: allow-oom
+-- include: other_type
 -- Change a member's fields if its epoch, state and run id are still those the caller saw. A topology is replaced by none
 -- of an earlier epoch, unless what stands there is later than the epoch that the node works in: no node is told that. With
 -- it go the cursors and marks of servers that it does not name, and whatever stands there that is no hash.
@@ -8,10 +9,6 @@
 
 local function epoch_of(topology)
   return tonumber(string.match(topology or '', '"epoch":(%d+)') or 0)
-end
-
-local function remove_other_types(key)
-  if type(redis.pcall('HLEN', key)) == 'table' then redis.call('DEL', key) end
 end
 
 local function forget_others(positions, topology)
@@ -31,7 +28,7 @@ for index = 5, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[index], ARGV[index +
 local now = redis.call('HMGET', KEYS[1], 'epoch', 'state')
 redis.call('SET', KEYS[5], (now[1] or '') .. ' ' .. (now[2] or ''))
 if ARGV[4] == '' then return 1 end
-for index = 2, 4 do remove_other_types(KEYS[index]) end
+for index = 2, 4 do remove_other_type(KEYS[index], 'HGET', '') end
 local stands = epoch_of(redis.call('HGET', KEYS[2], 'topology'))
 if stands > tonumber(now[1]) then stands = 0 end
 if epoch_of(ARGV[4]) >= stands then

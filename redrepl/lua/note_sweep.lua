@@ -1,5 +1,5 @@
 -- flags: allow-oom
--- include: guard
+-- include: guard other_type
 -- Note how far a sweep over all keys is, or how it ended: also at full memory, because sweeps remove tombstones.
 -- Keys:      member hash, sweep hash
 -- Arguments: epoch, field and text to note, field that goes ('' for none)
@@ -7,7 +7,7 @@
 
 local member = read_member()
 if not admits_catch_up(member) then return refusal(member) end
-if type(redis.pcall('HLEN', KEYS[2])) == 'table' then redis.call('DEL', KEYS[2]) end
+remove_other_type(KEYS[2], 'HGET', '')
 redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
 if ARGV[4] ~= '' then redis.call('HDEL', KEYS[2], ARGV[4]) end
 return 1

@@ -45,7 +45,11 @@ _ADVICE: Final = (
     (NO_LOGIN, "give {names} the right username with password_env or password_file, or set REDREPL_PASSWORD"),
     (NO_PERMISSION, "give the login of {names} the permissions that docs/operating.md lists"),
     (NO_NAME, "correct the host of {names}, or its entry in DNS"),
-    (NO_HANDSHAKE, "{names}: rediss:// is for servers that speak TLS, redis:// for others"),
+    (
+        NO_HANDSHAKE,
+        "{names}: rediss:// is for servers that speak TLS, redis:// for others; a server that does not accept the "
+        "certificate of this program may end it in the same way: `certificate` and `key` in [tls]",
+    ),
     (
         NOT_TRUSTED,
         "{names}: name the file of the authority in the configuration, [tls] ca, or in the url, ?ssl_ca_certs=FILE",

@@ -114,7 +114,7 @@ def test_the_age_and_the_skew_of_each_stamp_count(node: Node) -> None:
     assert [node.stored(key) is not None for key in batch] == [True, False, False, False, True]
 
 
-TOMBSTONES = [b"0" * 22, b"d" * 22, b"0660f97b06fcfa0000000d"]
+TOMBSTONES = [b"0" * 22, b"000ddddddddddd" + b"d" * 8, b"0660f97b06fcfa0000000d"]
 
 
 @pytest.mark.parametrize("stamp", TOMBSTONES)

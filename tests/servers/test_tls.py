@@ -124,7 +124,7 @@ def test_clients_that_need_a_certificate(make: Make, authority: Authority, tmp_p
     said = _reasons(cluster, **ca)
     assert "wants a certificate of its clients" in said or CLOSED in said
     said = _reasons(cluster, **ca, certificate=str(theirs.file), key=str(theirs.key))
-    assert "does not accept the certificate of this program" in said or CLOSED in said
+    assert "does not accept the certificate of this program" in said or CLOSED in said, "also where the alert is lost"
 
 
 async def _read(configuration: Configuration, key: str) -> bytes | None:

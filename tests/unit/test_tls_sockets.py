@@ -14,6 +14,8 @@ import pytest
 
 from redrepl.edges import connection
 from redrepl.edges.connection import NodeConnection
+from redrepl.edges.switchboard import Run
+from redrepl.values.effects import Request, ScriptCall
 from tests.support.certificates import Authority
 
 MEBIBYTE = 1024 * 1024
@@ -120,6 +122,8 @@ def _received(pair: _Pair, count: int) -> list[object]:
 @pytest.mark.parametrize("size", [1, 16383, 16384, 16385, 3 * MEBIBYTE])
 def test_answers_of_any_size_are_all_read(pair: _Pair, size: int) -> None:
     answers = [bytes([65 + number]) * size for number in range(3)]
+    question = Request("a", ScriptCall("read_many", (b"member",), ()))
+    pair.connection.owed.extend([(Run(), question, 0.0)] * len(answers))
     data = b"".join(hiredis.pack_command((answer,)) for answer in answers)
     writing = threading.Thread(target=pair.far.sendall, args=(data,))
     writing.start()
