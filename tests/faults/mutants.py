@@ -302,6 +302,23 @@ MUTANTS = (
         evidence="the file is not to blame",
     ),
     Mutant(
+        name="any error on a key is taken for another type, and the key is removed",
+        file="redrepl/lua/parts/other_type.lua",
+        old="  if why and string.find(why, 'WRONGTYPE', 1, true) then redis.call('DEL', key) end\n",
+        new="  if why then redis.call('DEL', key) end\n",
+        killer="tests/servers/test_access_rules.py::test_a_login_that_lacks_a_right_deletes_no_bookkeeping",
+        evidence="kept",
+    ),
+    Mutant(
+        name="of two nodes one that came back with older data keeps a new member from being reached",
+        file="redrepl/edges/addresses.py",
+        old=" or (len(reports) == 2 and report.has_restarted)):\n",
+        new="):\n",
+        killer="tests/servers/test_returning_primary.py::"
+        "test_a_primary_that_crashes_while_a_new_member_is_filled_is_put_back",
+        evidence="nothing left to bring up",
+    ),
+    Mutant(
         name="former members outvote those that replaced them",
         file="redrepl/plans/hearsay.py",
         old="        newest_first = max(_clusters_of(told), key=lambda cluster: (len(cluster), cluster[0].epoch))\n",

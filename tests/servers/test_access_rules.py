@@ -9,6 +9,8 @@ import pytest
 import redis
 
 from redrepl import Administration, Coordinator
+from redrepl.edges.scripts import all_scripts
+from redrepl.values.keys import KeyLayout
 from tests.servers.conftest import MakeCluster
 from tests.servers.support.cluster import Cluster
 
@@ -83,3 +85,22 @@ def test_the_documented_rules_suffice(make_cluster: MakeCluster) -> None:
         assert administration.failover("b").primary == "b"
         administration.remove_node("c")
     assert cluster.raw("a").records() == cluster.raw("b").records()
+
+
+@pytest.mark.usefixtures("server_binary")
+@pytest.mark.parametrize("other_type", [False, True])
+def test_a_login_that_lacks_a_right_deletes_no_bookkeeping(cluster: Cluster, other_type: bool) -> None:
+    """Only what stands there with another type is removed; an error of the login says nothing of the key."""
+    script, layout = all_scripts()["note_sweep"], KeyLayout("shop")
+    with redis.Redis.from_url(cluster.servers.urls["a"]) as owner:
+        if other_type:
+            owner.set(layout.sweep, "no hash")
+        else:
+            owner.hset(layout.sweep, "kept", "1")
+        sha = owner.script_load(script.source)
+    rules = [rule for rule in documented_rules() if other_type or rule != "+hget"]
+    with redis.Redis.from_url(restricted(cluster, rules)["a"]) as client:
+        assert client.evalsha(sha, 2, layout.member, layout.sweep, b"1", b"new", b"2", b"") == 1
+    with redis.Redis.from_url(cluster.servers.urls["a"]) as owner:
+        kept = {} if other_type else {b"kept": b"1"}
+        assert owner.hgetall(layout.sweep) == {**kept, b"new": b"2"}
