@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -187,17 +188,23 @@ class Topology:
         try:
             if len(text) > MAX_TEXT:
                 raise ValueError(f"it has {len(text)} bytes")
-            content = json.loads(text)
-            members = tuple(
-                Member(_text(m["id"]), public_url(_url(m["url"])), NodeRole(m["role"]), _text(m.get("identity", "")))
-                for m in content["members"]
-            )
-            epoch, merged = content["epoch"], content.get("merged_epoch", content["epoch"])
-            if type(epoch) is not int or type(merged) is not int or not 0 < merged <= epoch:
-                raise ValueError(f"epochs are {epoch!r:.80} and {merged!r:.80}")
-            return cls(_text(content["cluster"]), epoch, Mode(content["mode"]), members, merged)
+            return _parse(text)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ConfigError(f"stored topology cannot be read: {error!s:.200}") from error
+
+
+@functools.lru_cache(maxsize=16)
+def _parse(text: str | bytes) -> Topology:
+    """Each look at a cluster reads the same text once a member, most of them the text of the look before."""
+    content = json.loads(text)
+    members = tuple(
+        Member(_text(m["id"]), public_url(_url(m["url"])), NodeRole(m["role"]), _text(m.get("identity", "")))
+        for m in content["members"]
+    )
+    epoch, merged = content["epoch"], content.get("merged_epoch", content["epoch"])
+    if type(epoch) is not int or type(merged) is not int or not 0 < merged <= epoch:
+        raise ValueError(f"epochs are {epoch!r:.80} and {merged!r:.80}")
+    return Topology(_text(content["cluster"]), epoch, Mode(content["mode"]), members, merged)
 
 
 def _text(value: object) -> str:
