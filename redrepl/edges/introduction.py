@@ -82,14 +82,20 @@ class _Talk:
                 raise NodeUnusable(f"{address(self._endpoint)} {NOT_OURS}: an answer without end")
             self._reader.feed(data)
             while (answer := self._reader.gets()) is not False:
-                if isinstance(answer, hiredis.ReplyError):
-                    if len(answers) < len(commands) and commands[len(answers)] is not _CLIENT_ID:
-                        raise NodeUnusable(describe_reply(self._endpoint, str(answer)))
-                    answer = None
+                if isinstance(answer, hiredis.ReplyError) and len(answers) < len(commands):
+                    answer = self._in_place_of(answer, commands[len(answers)])
                 answers.append(answer)
                 if len(answers) > len(commands):
                     raise NodeUnusable(f"{address(self._endpoint)} {NOT_OURS}: more answers than questions")
         return answers
+
+    def _in_place_of(self, error: hiredis.ReplyError, command: tuple[bytes, ...]) -> Any:
+        """What an error to this question comes to. Raises NodeUnusable where it matters."""
+        if command is _CLIENT_ID:
+            return None
+        if command[0] == b"HMGET" and str(error).startswith("WRONGTYPE"):
+            return [None] * len(MEMBER_FIELDS)  # something else was put there: a member of nothing, as `inspect` finds
+        raise NodeUnusable(describe_reply(self._endpoint, str(error)))
 
 
 def _packed(command: tuple[bytes, ...]) -> bytes:

@@ -1,10 +1,13 @@
 -- flags: allow-oom
--- Make this node a member of a cluster. Refused where it is one already, or where another cluster lives.
+-- include: other_type
+-- Make this node a member of a cluster. Refused where it is one already, or where another cluster lives. A list of
+-- clusters that is no hash counts as empty: it names no cluster, and whoever may write on the server can have put it there.
 -- Keys:      member hash, topology hash, clusters hash, guard
 -- Arguments: cluster, node, epoch, topology (JSON), then pairs of member field and value
 -- Answers:   1, {'member', cluster, node, epoch, topology} where it is a member already, {'occupied', cluster}
 
 local cluster, node, epoch, topology = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+remove_other_type(KEYS[3], 'HGET', '')
 for _, name in ipairs(redis.call('HKEYS', KEYS[3])) do
   if name ~= cluster then return {'occupied', name} end
 end

@@ -1,3 +1,4 @@
+-- include: other_type
 -- Find out whether this server takes the writes of clients: what refuses theirs refuses this, in its own words. Commands
 -- that find nothing to do are refused as others are. Now and then something is really stored, because a server may notice
 -- only then that it cannot; seldom, because a server without clients is not to save snapshots for this alone.
@@ -5,6 +6,9 @@
 -- Arguments: who asks, milliseconds from one time that something is stored to the next
 -- Answers:   milliseconds since a monitor's probe was stored, -1 where none was; or the error of the server
 
+-- What something else put under these names is no refusal of the server's.
+remove_other_type(KEYS[2], 'HGET', '')
+remove_other_type(KEYS[3], 'XLEN')
 redis.call('XADD', KEYS[3], 'NOMKSTREAM', '*', 'probe', '')
 redis.call('SET', KEYS[4], '', 'XX')
 -- What a login may do changes without a word; a batch needs MSET, and a fence HSET.

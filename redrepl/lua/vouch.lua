@@ -12,10 +12,10 @@
 local member = read_member()
 if not admits(member) then return refusal(member) end
 local FIRST, primary, room, now = 5, ARGV[2], tonumber(ARGV[4]), now_micros()
-local id, count = string.match(redis.call('HGET', KEYS[3], primary) or '', '^(%S+) (%d+) ')
+local id, count = string.match(noted_position(KEYS[3], primary), '^(%S+) (%d+) ')
 local newest, is_known = look_back(FIRST, id, count, tonumber(ARGV[3]))
 local incarnation = redis.call('HGET', KEYS[1], 'incarnation') or ''
-local answer = {'ok', incarnation, id or '', redis.call('HGET', KEYS[4], primary) or ''}
+local answer = {'ok', incarnation, id or '', noted_position(KEYS[4], primary)}
 for index = FIRST, #KEYS do
   local name, record = KEYS[index], ''
   local header = peek(name)

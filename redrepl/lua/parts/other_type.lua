@@ -3,5 +3,5 @@
 local function remove_other_type(key, command, ...)
   local answer = redis.pcall(command, key, ...)
   local why = type(answer) == 'table' and answer.err
-  if why and string.find(why, 'WRONGTYPE', 1, true) then redis.call('DEL', key) end
+  if why and string.find(tostring(why), 'WRONGTYPE', 1, true) then redis.call('DEL', key) end
 end

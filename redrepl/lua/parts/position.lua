@@ -6,3 +6,13 @@ local function is_later_id(first, second)
   if tonumber(first_time) ~= tonumber(second_time) then return tonumber(first_time) > tonumber(second_time) end
   return tonumber(first_sequence) > tonumber(second_sequence)
 end
+
+-- What a hash of positions notes under a field, '' for nothing. Where something else than a hash was put there, nothing is
+-- noted, and it is removed: else no position could be noted any more.
+local function noted_position(key, field)
+  local found = redis.pcall('HGET', key, field)
+  if type(found) ~= 'table' then return found or '' end
+  if not string.find(tostring(found.err), 'WRONGTYPE', 1, true) then return redis.call('HGET', key, field) end
+  redis.call('DEL', key)
+  return ''
+end

@@ -38,10 +38,10 @@ class Writers:
                 self.last.pop(key, None)
             self.written += 1
 
-    def wait_more(self, count: int) -> None:
+    def wait_more(self, count: int, timeout_seconds: float = 30.0) -> None:
         """Wait until so many more writes are done."""
         goal = self.written + count
-        wait_until(lambda: self.written >= goal, 30, f"{count} more writes")
+        wait_until(lambda: self.written >= goal, timeout_seconds, f"{count} more writes")
 
     def __enter__(self) -> Self:
         for thread in self._threads:
