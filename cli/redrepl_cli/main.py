@@ -31,6 +31,7 @@ COMMANDS = {
     "failover": LazyCommand("redrepl_cli.commands.failover:failover", "Replace a primary that is away."),
     "discarded": LazyCommand("redrepl_cli.commands.discarded:discarded", "List and restore what nodes gave up."),
     "plan": LazyCommand("redrepl_cli.commands.plan:plan", "Compute how available a number of copies will be."),
+    "acl": LazyCommand("redrepl_cli.commands.acl:acl", "Print the ACL rules of a login, by its role."),
     "jobs": LazyCommand("redrepl_cli.commands.jobs:jobs", "List the workers' jobs."),
     "worker": LazyCommand("redrepl_cli.commands.worker:worker", "Run a worker, which brings nodes up."),
     "monitor": LazyCommand("redrepl_cli.commands.monitor:monitor", "Watch the nodes; replace a primary that is away."),

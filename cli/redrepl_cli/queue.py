@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
+
+from redis.exceptions import NoPermissionError
 
 from redrepl import Configuration
 from redrepl.edges.endpoint import address, split_url
@@ -59,8 +62,9 @@ def queue_statistics(configuration: Configuration) -> QueueStatistics:
     try:
         queues = _queues(configuration)
         connection = queues[0].connection
-        # It finds nothing to do, and is refused where a job would be.
-        connection.set(f"redrepl:probe:{secrets.token_hex(8)}", "", xx=True)
+        with suppress(NoPermissionError):  # of a login that is to read alone: what refuses jobs others will see
+            # It finds nothing to do, and is refused where a job would be.
+            connection.set(f"redrepl:probe:{secrets.token_hex(8)}", "", xx=True)
         pending = sum(connection.llen(queue.list_key) for queue in queues)
         failed = sum(connection.zcard(queue.key_of("failed")) for queue in queues)
         return QueueStatistics(pending, failed, queues[0].workers())

@@ -9,10 +9,12 @@ from typing import Any
 import hiredis
 
 from redrepl.edges.admission import MEMBER_FIELDS, Admission, Membership
+from redrepl.edges.denials import describe_denial
 from redrepl.edges.endpoint import Endpoint, address
 from redrepl.edges.opening_errors import describe_reply
 from redrepl.edges.scripts import all_scripts
 from redrepl.plans.inspect import run_id_in
+from redrepl.values.effects import PlainCommand
 from redrepl.values.reasons import NOT_OURS
 from redrepl.values.report_answer import UNREADABLE
 
@@ -95,7 +97,8 @@ class _Talk:
             return None
         if command[0] == b"HMGET" and str(error).startswith("WRONGTYPE"):
             return [None] * len(MEMBER_FIELDS)  # something else was put there: a member of nothing, as `inspect` finds
-        raise NodeUnusable(describe_reply(self._endpoint, str(error)))
+        told = describe_denial(self._endpoint.username, PlainCommand(command), str(error))
+        raise NodeUnusable(describe_reply(self._endpoint, told))
 
 
 def _packed(command: tuple[bytes, ...]) -> bytes:

@@ -61,7 +61,7 @@ class JobQueue:
 
     def key_of(self, state: State) -> str:
         """Where RQ keeps the ids of jobs in this state."""
-        return f"{_prefix()}:{_KEYS[state]}:{self.name}"
+        return f"{queue_prefix()}:{_KEYS[state]}:{self.name}"
 
     def take(self, job_id: bytes, cluster: str) -> Job | None:
         """The work behind an id; None where it is gone. Raises JobRefused where it is none that may run.
@@ -95,13 +95,13 @@ class JobQueue:
         """Pass a job that was taken to another queue, as it is."""
         with self.connection.pipeline() as pipeline:
             pipeline.hset(_job_key(job_id), mapping={"status": "queued", "origin": queue})
-            pipeline.rpush(f"{_prefix()}:queue:{queue}", job_id)
+            pipeline.rpush(f"{queue_prefix()}:queue:{queue}", job_id)
             pipeline.execute(raise_on_error=False)
 
     def fail(self, job_id: bytes, text: str, seconds_now: float) -> None:
         """Note why a job failed, where `jobs --failed` and RQ's tools find it. It is forgotten soon."""
         packed = base64.b64encode(zlib.compress(text.encode(errors="replace")[-MAX_TEXT_BYTES // 2 :]))
-        results = f"{_prefix()}:results:{job_id.decode()}"
+        results = f"{queue_prefix()}:results:{job_id.decode()}"
         with self.connection.pipeline() as pipeline:
             pipeline.hset(_job_key(job_id), "status", "failed")
             pipeline.expire(_job_key(job_id), FAILURE_SECONDS)
@@ -130,7 +130,7 @@ class JobQueue:
 
     def workers(self) -> int:
         """How many workers listen. Entries of workers that died stay in RQ's set; those that are described live."""
-        entries = self.connection.srandmember(f"{_prefix()}:workers:{self.name}", LISTED)
+        entries = self.connection.srandmember(f"{queue_prefix()}:workers:{self.name}", LISTED)
         with self.connection.pipeline() as pipeline:
             for entry in entries:
                 pipeline.exists(entry)
@@ -139,7 +139,7 @@ class JobQueue:
     def failure(self, job_id: str) -> str | None:
         """The last line of what went wrong with a failed job, None where that is not known."""
         try:
-            entries = self.connection.xrevrange(f"{_prefix()}:results:{job_id}", count=1)
+            entries = self.connection.xrevrange(f"{queue_prefix()}:results:{job_id}", count=1)
             unpacking = zlib.decompressobj()
             text = unpacking.decompress(base64.b64decode(entries[0][1][b"exc_string"]), MAX_TEXT_BYTES)
         except (RedisError, LookupError, ValueError, zlib.error):
@@ -169,11 +169,11 @@ def queue_script(name: str) -> str:
 
 
 def _job_key(job_id: bytes) -> bytes:
-    return f"{_prefix()}:job:".encode() + job_id
+    return f"{queue_prefix()}:job:".encode() + job_id
 
 
 @cache
-def _prefix() -> str:
+def queue_prefix() -> str:
     """How RQ's keys begin: RQ lets the environment choose it."""
     from rq.defaults import RQ_KEY_PREFIX
 

@@ -28,6 +28,7 @@ def queue_connection(queue_url: str, socket_timeout: float | None = TIMEOUT_SECO
     connection_class, options = connection_options(split_url("queue", queue_url))
     options.update(
         protocol=2,
+        driver_info=None,  # a login that is for the queue alone may say nothing of itself
         socket_timeout=socket_timeout,
         socket_connect_timeout=TIMEOUT_SECONDS,
         retry=Retry(NoBackoff(), 0),

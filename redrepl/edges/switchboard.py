@@ -16,6 +16,7 @@ from typing import TypeAlias
 import hiredis
 
 from redrepl.edges.connection import NodeConnection
+from redrepl.edges.denials import describe_denial
 from redrepl.edges.opening import NodeGate
 from redrepl.edges.scripts import script_sha
 from redrepl.values import limits
@@ -440,7 +441,9 @@ class Switchboard(ABC):
         """
         times = request.times if type(request) is Resent else 0
         if not text.startswith("NOSCRIPT") or times >= MAX_RETRIES:
-            run.put(Failure(request.node, request.tag, text, True, now))
+            gate = self.gates.get(connection.node)
+            told = describe_denial(None if gate is None else gate.endpoint.username, request.command, text)
+            run.put(Failure(request.node, request.tag, told, True, now))
             return
         again = Resent(*request)
         again.times = times + 1

@@ -1,8 +1,9 @@
 -- flags: allow-oom
--- include: other_type
+-- include: may other_type
 -- Change a member's fields if its epoch, state and run id are still those the caller saw. A topology is replaced by none
 -- of an earlier epoch, unless what stands there is later than the epoch that the node works in: no node is told that. With
--- it go the cursors and marks of servers that it does not name, and whatever stands there that is no hash.
+-- it go the cursors and marks of servers that it does not name, and whatever stands there that is no hash. A login that
+-- may not do all of it does nothing: a node that is stopped and told no more stops the writes of a cluster.
 -- Keys:      member hash, topology hash, cursors hash, marks hash, guard
 -- Arguments: expected epoch, expected state, expected run id, topology (JSON, '' leaves it), then field and value pairs
 -- Answers:   1, {'changed', epoch, state}
@@ -20,6 +21,11 @@ local function forget_others(positions, topology)
   end
 end
 
+for _, command in ipairs({'HSET', 'HDEL', 'HKEYS', 'SET', 'DEL'}) do
+  if not may(command, KEYS[1], KEYS[1], KEYS[1]) then
+    return redis.error_reply('NOPERM this user has no permissions to run the ' .. string.lower(command) .. ' command')
+  end
+end
 local found = redis.call('HMGET', KEYS[1], 'epoch', 'state', 'run_id')
 if found[1] ~= ARGV[1] or found[2] ~= ARGV[2] or found[3] ~= ARGV[3] then
   return {'changed', found[1] or '', found[2] or ''}

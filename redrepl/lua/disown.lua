@@ -1,4 +1,5 @@
 -- flags: allow-oom
+-- include: may
 -- Drop the bookkeeping of a node where it holds what no node of ours would write, if that still is what the caller saw. The
 -- records stay, and the server is one that came back empty: its place is given to it anew, and it is filled.
 -- Keys:      member hash, topology hash, clusters hash, change log, cursors hash, marks hash,
@@ -11,6 +12,6 @@ if found.err then found = {} end
 for index = 1, 4 do
   if (found[index] or '') ~= ARGV[index + 1] then return 0 end
 end
-redis.pcall('HDEL', KEYS[3], ARGV[1])
+if may('HDEL', KEYS[3], ARGV[1]) then redis.pcall('HDEL', KEYS[3], ARGV[1]) end
 redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9])
 return 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from redrepl.plans.conditions import Contents, verdicts_on
@@ -21,7 +21,7 @@ from redrepl.values.effects import Exchange, PlainCommand, Plan, Reply, Request
 from redrepl.values.errors import RedreplError, RequestError
 from redrepl.values.keys import KeyLayout
 from redrepl.values.level import Level, required_copies
-from redrepl.values.reasons import OTHER_CLUSTER
+from redrepl.values.reasons import OTHER_CLUSTER, is_denial
 from redrepl.values.report import NodeReport, id_order
 from redrepl.values.status import ClusterStatus, Condition, NodeStatus, ReplicationStats, SweepStatus
 from redrepl.values.sweep import read_last, read_under_way
@@ -83,6 +83,7 @@ def cluster_status(
     topology = newest_topology(reports)
     if topology is None:
         raise no_member_error(layout.cluster, reports)
+    reports, may_not_write = _without_own_refusals(reports)
     survey = Survey(ClusterView(topology), reports)
     survey.ages = yield from steps.step(lambda until: _ages(survey, until))
     if look_at_keys:
@@ -91,7 +92,21 @@ def cluster_status(
         for node in order:
             yield from _look_at_keys(survey, node, steps)
     statuses = tuple(_node_status(survey, member, expected) for member in topology.members)
-    return _assemble(survey, statuses, expected)
+    status = _assemble(survey, statuses, expected)
+    return replace(status, problems=(*status.problems, may_not_write)) if may_not_write else status
+
+
+def _without_own_refusals(reports: dict[str, NodeReport | str]) -> tuple[dict[str, NodeReport | str], str]:
+    """Where every member turns this login's writes down for a right that it lacks, it is a login that is to read alone:
+    whether they take the writes of others is not known. Returns the reports without that, and what to say of it.
+    """
+    members = {node: report for node, report in reports.items() if isinstance(report, NodeReport) and report.member}
+    refusals = [report.refusal or "" for report in members.values()]
+    if not refusals or not all(map(is_denial, refusals)):
+        return reports, ""
+    changed = {node: replace(report, refusal=None) for node, report in members.items()}
+    told = f"this login may not write, so whether the nodes take writes is not known: {refusals[0]}"
+    return {**reports, **changed}, told
 
 
 def _ages(survey: Survey, until: float) -> Plan[dict[tuple[str, str], float]]:
@@ -215,7 +230,7 @@ def _node_status(survey: Survey, member: Member, expected: Expectations) -> Node
         sync_age_seconds=None if lag is None or lag.sync_age_seconds is None else round(lag.sync_age_seconds, 3),
         log_entries=report.log.length if report else None,
         error=error,
-        takes_writes=None if report is None else report.takes_writes,
+        takes_writes=None if report is None or report.refusal is None else report.takes_writes,
     )
 
 

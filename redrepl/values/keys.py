@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 CLUSTERS_KEY: Final = b"redrepl:clusters"
-"""Hash on every node, outside all prefixes: which clusters live in this database, with the node's id in each."""
+"""Hash on every node, outside all prefixes: which clusters live in this database, with the id of the node that each was
+first given here. All clusters' logins read it; those of operators add to it."""
 
 
 class KeyLayout:
@@ -43,9 +44,18 @@ class KeyLayout:
 
     def pattern_for(self, key_prefix: bytes) -> bytes:
         """A SCAN pattern for the user keys that start with ``key_prefix``, taken literally."""
-        escaped = bytearray()
-        for byte in key_prefix:
-            if byte in b"*?[]\\^":
-                escaped += b"\\"
-            escaped.append(byte)
-        return self.data_prefix + bytes(escaped) + b"*"
+        return self.data_prefix + _literal(key_prefix) + b"*"
+
+
+def literal(name: str) -> str:
+    """A pattern, of SCAN or an ACL, that matches this name alone."""
+    return _literal(name.encode()).decode()
+
+
+def _literal(name: bytes) -> bytes:
+    escaped = bytearray()
+    for byte in name:
+        if byte in b"*?[]\\^":
+            escaped += b"\\"
+        escaped.append(byte)
+    return bytes(escaped)

@@ -40,10 +40,16 @@ OTHER_NODE: Final = "the server at this address is node"
 NOT_OURS: Final = "answers what no node of ours would"
 NO_MEMBERSHIP: Final = "holds no membership"
 
+_LACKS_A_RIGHT: Final = "NOPERM "
+_RIGHTS: Final = (
+    "give the login of {names} the permissions that `redrepl acl --role ROLE` prints for what it is used for"
+)
+
 _ADVICE: Final = (
     (REFUSES, "start the server of {names}, or correct its address"),
     (NO_LOGIN, "give {names} the right username with password_env or password_file, or set REDREPL_PASSWORD"),
-    (NO_PERMISSION, "give the login of {names} the permissions that docs/operating.md lists"),
+    (NO_PERMISSION, _RIGHTS),
+    (_LACKS_A_RIGHT, _RIGHTS),
     (NO_NAME, "correct the host of {names}, or its entry in DNS"),
     (
         NO_HANDSHAKE,
@@ -83,19 +89,20 @@ _ADVICE: Final = (
 _SILENCE: Final = (SILENT, "no answer in time", "has not answered", "no connection within the time-out")
 
 
+_DENIALS: Final = (_LACKS_A_RIGHT, "ERR The user executing the script can't ", "ERR ACL failure in script: ")
+"""How the errors begin with which a server says that the login lacks a right: in scripts, and outside of them."""
+
 _REFUSALS: Final = (
     "OOM ",
     "MISCONF ",
     "READONLY ",
     "NOREPLICAS ",
-    "NOPERM ",
     "NOAUTH ",
     "LOADING ",
     "MASTERDOWN ",
     "CLUSTERDOWN ",
     "BUSY ",
-    "ERR The user executing the script can't ",
-    "ERR ACL failure in script",
+    *_DENIALS,
 )
 """How the errors begin with which a server turns a script down before its first write."""
 
@@ -116,6 +123,11 @@ def is_refusal(reason: str) -> bool:
     return reason.startswith(_REFUSALS)
 
 
+def is_denial(reason: str) -> bool:
+    """Whether a server said, in these words, that the login lacks a right."""
+    return reason.startswith(_DENIALS)
+
+
 def is_error_reply(reason: str) -> bool:
     """Whether these are the words of a server, which begin with a code, and not those of a connection."""
     return reason.partition(" ")[0].isupper()
@@ -134,7 +146,7 @@ _REFUSES_US: Final = (
     NEEDS_CERTIFICATE,
     TOO_MANY_CLIENTS,
     "NOAUTH ",
-    "NOPERM ",
+    _LACKS_A_RIGHT,
     "WRONGPASS ",
 )
 
