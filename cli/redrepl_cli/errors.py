@@ -133,6 +133,8 @@ def _advice_on(error: RedreplError) -> str:
 def _queue_advice(error: BaseException) -> str:
     """What to do about the queue's Redis, by the kind of error."""
     kinds = {kind.__name__ for kind in type(error).__mro__}
+    if "NoPermissionError" in kinds:
+        return "give the login in queue_url the permissions that `redrepl acl --role ROLE --queue` prints"
     if "AuthenticationError" in kinds:
         return "correct the login in queue_url"
     if "TimeoutError" in kinds:

@@ -50,6 +50,20 @@ def test_a_member_without_particulars_is_described_by_empty_ones(stranger: Node)
     assert _enrol(stranger) == [b"member", b"", b"", b"", b""]
 
 
+def test_a_member_that_is_not_listed_is_listed_again(stranger: Node) -> None:
+    """A worker's login may not; the next that may does."""
+    _enrol(stranger, b"shop", b"state", b"active")
+    stranger.client.delete(CLUSTERS_KEY)
+    assert stranger.call("enrol", [], b"shop", b"z", b"1", b"{}")[:3] == [b"member", b"shop", b"a"]
+    assert stranger.client.hgetall(CLUSTERS_KEY) == {b"shop": b"a"}
+
+
+def test_an_entry_of_the_list_stays_as_it_is(stranger: Node) -> None:
+    stranger.client.hset(CLUSTERS_KEY, "shop", "first")
+    assert _enrol(stranger) == 1
+    assert stranger.client.hgetall(CLUSTERS_KEY) == {b"shop": b"first"}
+
+
 def test_a_node_of_another_cluster_is_occupied(stranger: Node) -> None:
     stranger.client.hset(CLUSTERS_KEY, "bakery", "x")
     assert _enrol(stranger) == [b"occupied", b"bakery"]

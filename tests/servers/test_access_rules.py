@@ -76,11 +76,12 @@ class Logins:
         return self.cluster.configuration(urls, **options)
 
     def denied(self, *servers: EmbeddedServer) -> set[tuple[str, str]]:
-        """What logins were denied on these servers, in scripts too."""
+        """What logins were denied on these servers, in scripts too. A server that restarted knows none for a moment."""
         found = set()
         for server in servers:
             with redis.Redis.from_url(server.url) as client:
-                found |= {(entry["username"], entry["object"]) for entry in client.acl_log()}
+                entries = (entry for entry in client.acl_log() if entry["reason"] != "auth")
+                found |= {(entry["username"], entry["object"]) for entry in entries}
         return found
 
 
@@ -89,6 +90,13 @@ def leave(cluster: Cluster) -> None:
     for node in cluster.nodes:
         with redis.Redis.from_url(cluster[node].url) as client:
             client.flushall()
+
+
+def listed(cluster: Cluster, node: str) -> dict[bytes, bytes]:
+    """The clusters that a server says live there."""
+    with redis.Redis.from_url(cluster[node].url) as client:
+        found: dict[bytes, bytes] = client.hgetall("redrepl:clusters")
+        return found
 
 
 def use_as_application(configuration: Configuration) -> None:
@@ -171,8 +179,11 @@ def test_each_login_does_its_work(make_cluster: MakeCluster) -> None:
         with redis.Redis.from_url(cluster["b"].url) as client:
             client.flushall()
         wait_until(lambda: cluster.raw("b").records() == cluster.raw("a").records() != {}, 30, "b is filled")
+        assert listed(cluster, "b") == {}, "a worker's login adds nothing to what clusters share"
         work.sweep()
         cluster.wait_settled()
+        assert set(operator.initialise().values()) == {"already a member"}
+        assert listed(cluster, "b") == {b"shop": b"b"}
         with Coordinator[str, bytes](logins.of(Role.READ_ONLY)) as store:
             use_for_reading(store)
         with Coordinator[str, bytes](logins.of(Role.APPLICATION)) as store:
@@ -187,6 +198,7 @@ def test_each_login_does_its_work(make_cluster: MakeCluster) -> None:
         assert operator.verify(repair=True).consistent
         assert operator.discarded().unreachable == {}
         operator.remove_node("c")
+        assert listed(cluster, "c") == {b"shop": b"c"}, "no login removes what may be another cluster's"
         assert {node.id for node in operator.status().nodes} == {"a", "b"}
     assert logins.denied(*(cluster[node] for node in cluster.nodes)) == set()
     assert cluster.queue is not None
