@@ -12,7 +12,7 @@ from redis.exceptions import NoPermissionError
 from redrepl import Configuration
 from redrepl.edges.endpoint import address, split_url
 from redrepl.edges.job_queue import JobQueue, State
-from redrepl.edges.queue_connection import queue_connection
+from redrepl.edges.queue_connection import describe_queue_error, queue_connection
 from redrepl.values.jobs import BRING_UP, SWEEP, default_queue
 
 NO_QUEUE = "no queue_url is configured: the workers' tick does it all"
@@ -70,7 +70,7 @@ def queue_statistics(configuration: Configuration) -> QueueStatistics:
         return QueueStatistics(pending, failed, queues[0].workers())
     except Exception as error:  # redis-py and the address each have their own
         where = address(split_url("queue", configuration.queue_url))
-        return QueueStatistics(error=f"{where}: {error}")
+        return QueueStatistics(error=f"{where}: {describe_queue_error(configuration.queue_url, error)}")
 
 
 def cluster_jobs(configuration: Configuration, failed_only: bool) -> list[QueuedJob]:

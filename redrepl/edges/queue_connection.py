@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from redis import ConnectionPool, Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError
+from redis.exceptions import ConnectionError, NoPermissionError
 from redis.retry import Retry
 
 from redrepl.edges.endpoint import connection_options, split_url
@@ -34,6 +34,16 @@ def queue_connection(queue_url: str, socket_timeout: float | None = TIMEOUT_SECO
         retry=Retry(NoBackoff(), 0),
     )
     return Redis(connection_pool=ConnectionPool(connection_class=_bounded(connection_class), **options))
+
+
+def describe_queue_error(queue_url: str, error: Exception) -> str:
+    """What the queue's server said, and where its login lacks a right, which login that is and what to do."""
+    # RQ sends several commands at once, and says which one failed, with names that change.
+    text = str(error).rpartition("of pipeline caused error: ")[2] or type(error).__name__
+    if not isinstance(error, NoPermissionError):
+        return text
+    login = split_url("queue", queue_url).username or "default"
+    return f"login {login!r} lacks a right: {text}; `redrepl acl --role ROLE --queue` prints what it needs"
 
 
 def _bounded(connection_class: type[Any]) -> type[Any]:

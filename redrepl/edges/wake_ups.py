@@ -19,7 +19,7 @@ from redrepl.edges.endpoint import address, split_url
 from redrepl.edges.forking import renew_after_fork
 from redrepl.edges.job_queue import FAILURE_SECONDS, RUNNING_SECONDS
 from redrepl.edges.locks import new_lock
-from redrepl.edges.queue_connection import queue_connection
+from redrepl.edges.queue_connection import describe_queue_error, queue_connection
 from redrepl.edges.threads import check_threads
 from redrepl.values.jobs import SIGNATURE, Job
 
@@ -135,7 +135,8 @@ class QueueWakeUps:
         """Say once that the queue is away, not with every hint."""
         if not self._is_away:
             where = address(split_url("queue", self._queue_url))
-            _log.warning("no wake-ups while the queue on %s is away (%s); the workers' tick does it all", where, error)
+            told = describe_queue_error(self._queue_url, error)
+            _log.warning("no wake-ups while the queue on %s is away (%s); the workers' tick does it all", where, told)
         self._is_away = True
 
 

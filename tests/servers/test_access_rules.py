@@ -27,7 +27,7 @@ from redrepl import (
 from redrepl.edges.job_queue import JobQueue
 from redrepl.edges.queue_connection import queue_connection
 from redrepl.edges.scripts import all_scripts
-from redrepl.edges.wake_ups import close_queue, enqueue_bring_up, enqueue_sweep, open_queue
+from redrepl.edges.wake_ups import QueueWakeUps, close_queue, enqueue_bring_up, enqueue_sweep, open_queue
 from redrepl.embedded import EmbeddedServer, ServerBinary
 from redrepl.values.jobs import default_queue, sweep_job_id
 from redrepl.values.keys import KeyLayout
@@ -298,6 +298,25 @@ def test_an_error_names_the_login_the_right_and_the_command_that_prints_it(make_
         Unavailable, match=r"this login what it needs: NOPERM login 'application' lacks \+script\|exists"
     ):
         Coordinator(logins.of(Role.APPLICATION))
+
+
+def test_the_queues_login_is_named_too(
+    server_binary: ServerBinary, make_cluster: MakeCluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert server_binary
+    cluster = make_cluster(persistence="none", queue=True)
+    assert cluster.queue is not None
+    url = give(cluster.queue.url, "mute", ["~*", "+ping"])
+    configuration = cluster.configuration(queue_url=url)
+    lacks = r"login 'mute' lacks a right: .*; `redrepl acl --role ROLE --queue` prints what it needs"
+    assert re.search(lacks, queue_statistics(configuration).error or "")
+    wake_ups = QueueWakeUps("shop", url, configuration.queue)
+    wake_ups.request(["b"])
+    wait_until(lambda: re.search(lacks, caplog.text), 20, "the program says so")
+    caplog.clear()
+    with upkeep(configuration):
+        wait_until(lambda: re.search(lacks, caplog.text), 20, "the worker says so")
+    wake_ups.close()
 
 
 @pytest.mark.usefixtures("server_binary")

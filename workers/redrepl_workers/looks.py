@@ -6,6 +6,7 @@ from redis.exceptions import ConnectionError, TimeoutError
 
 from redrepl import Configuration
 from redrepl.edges.endpoint import address, split_url
+from redrepl.edges.queue_connection import describe_queue_error
 from redrepl.plans.strangers import answers_of, no_member_error
 from redrepl.values.reasons import advice_on, kind_of
 from redrepl.values.report import NodeReport
@@ -68,8 +69,7 @@ def note_queue(troubles: Troubles, queue_url: str, error: Exception | None) -> N
     if error is None:
         troubles.over(QUEUE, f"the queue on {where} works again")
         return
-    # RQ sends several commands at once, and says which one failed, with names that change.
-    text = str(error).rpartition("of pipeline caused error: ")[2] or type(error).__name__
+    text = describe_queue_error(queue_url, error)
     is_away = isinstance(error, (ConnectionError, TimeoutError, OSError))
     cause = "away" if is_away else without_numbers(text)
     troubles.note(QUEUE, cause, f"the queue on {where} cannot be used ({text}); the tick does the work until it can")
