@@ -29,7 +29,7 @@ from redrepl.edges.queue_connection import queue_connection
 from redrepl.edges.scripts import all_scripts
 from redrepl.edges.wake_ups import QueueWakeUps, close_queue, enqueue_bring_up, enqueue_sweep, open_queue
 from redrepl.embedded import EmbeddedServer, ServerBinary
-from redrepl.values.jobs import default_queue, sweep_job_id
+from redrepl.values.jobs import Job, default_queue, job_id, sweep_job_id
 from redrepl.values.keys import KeyLayout
 from redrepl.values.permissions import QueueNames, Role, node_rules, queue_rules
 from redrepl_cli.queue import cluster_jobs, queue_statistics
@@ -148,20 +148,31 @@ def upkeep(configuration: Configuration) -> Iterator[None]:
 
 
 def use_the_queue(logins: Logins) -> None:
-    """A program asks for work, the worker does it, and commands look."""
+    """A program asks for work, a worker takes it and fails, and commands see that."""
     application, operator = logins.of(Role.APPLICATION), logins.of(Role.OPERATOR)
     assert application.queue_url is not None
-    for configuration in (operator, logins.of(Role.READ_ONLY)):
-        wait_until(lambda of=configuration: queue_statistics(of).workers == 1, 20, "a worker that listens")  # type: ignore[misc]
-        assert queue_statistics(configuration).error is None
     queue = open_queue(application.queue_url, application.queue)
     assert enqueue_bring_up(queue, "shop", "b")
-    wait_until(lambda: cluster_jobs(operator, False) == [], 20, "the job is done")
     assert enqueue_sweep(queue, "shop")
+    assert {(job.node, job.state) for job in cluster_jobs(operator, False)} == {("b", "queued"), (None, "queued")}
     of_worker = JobQueue(queue_connection(logins.queue[Role.WORKER]), application.queue)
-    of_worker.fail(sweep_job_id("shop").encode(), "Trouble: in a job", time.time())
+    job = sweep_job_id("shop").encode()
+    assert of_worker.take(job, "shop") == Job("shop", None)
+    of_worker.begin(job, time.time())
+    of_worker.fail(job, "Trouble: in a job", time.time())
     assert [job.error for job in cluster_jobs(operator, True)] == ["Trouble: in a job"]
     close_queue(queue)
+
+
+def see_the_queue(logins: Logins) -> None:
+    """A worker listens, and does the jobs that wait."""
+    for role in (Role.OPERATOR, Role.READ_ONLY):
+        configuration = logins.of(role)
+        wait_until(lambda of=configuration: queue_statistics(of).workers == 1, 20, "a worker that listens")  # type: ignore[misc]
+        assert queue_statistics(configuration).error is None
+    bring_up = job_id("shop", "b", 0)
+    operator = logins.of(Role.OPERATOR)
+    wait_until(lambda: bring_up not in [job.id for job in cluster_jobs(operator, False)], 20, "the job is done")
 
 
 @pytest.mark.usefixtures("server_binary")
@@ -170,12 +181,13 @@ def test_each_login_does_its_work(make_cluster: MakeCluster) -> None:
     cluster = make_cluster(log_retention_seconds=0.001, queue=True)
     logins = Logins(cluster)
     leave(cluster)
+    use_the_queue(logins)
     worker = logins.of(Role.WORKER)
     with Administration(logins.of(Role.OPERATOR)) as operator, upkeep(worker), Administration(worker) as work:
         assert set(operator.initialise().values()) == {"created"}
         use_as_application(logins.of(Role.APPLICATION))
         asyncio.run(use_from_asyncio(logins.of(Role.APPLICATION)))
-        use_the_queue(logins)
+        see_the_queue(logins)
         with redis.Redis.from_url(cluster["b"].url) as client:
             client.flushall()
         wait_until(lambda: cluster.raw("b").records() == cluster.raw("a").records() != {}, 30, "b is filled")
