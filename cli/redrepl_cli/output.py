@@ -20,6 +20,7 @@ NO_TERMINAL_COLUMNS = 200
 """A file or a pipe has no width; tables take what they need, up to this."""
 
 USUAL_COLUMNS = 80
+MOST_DIGITS = 4
 """Of a terminal that does not tell."""
 
 ABSENT = "-"
@@ -55,13 +56,18 @@ def console_for(stream: TextIO) -> Console:
     """A console that fits the stream: colours and its width on a terminal, else neither."""
     from rich.console import Console
 
-    return Console(file=stream, width=_columns_of(stream), highlight=False, markup=False, emoji=False)
+    return Console(
+        file=stream,
+        width=_columns_of(stream, os.environ.get("COLUMNS", "")),
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
 
 
-def _columns_of(stream: TextIO) -> int:
+def _columns_of(stream: TextIO, wished: str) -> int:
     """COLUMNS where it is a width at all (some programs set it to 0), else the terminal's."""
-    wished = os.environ.get("COLUMNS", "")
-    if wished.isascii() and wished.isdigit() and int(wished) > 0:
+    if wished.isascii() and wished.isdigit() and len(wished) <= MOST_DIGITS and int(wished) > 0:
         return int(wished)
     if not stream.isatty():
         return NO_TERMINAL_COLUMNS

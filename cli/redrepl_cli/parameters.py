@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite, isnan, nan
 from typing import TYPE_CHECKING
 
 import click
@@ -14,6 +15,25 @@ if TYPE_CHECKING:
 
 _TIMES = 3.0
 """How many times as long as finding the cluster took, which was connecting and one answer, an operation may take."""
+
+
+def _decimal(text: str) -> float:
+    """The number that a text is, NaN where it is none. Python takes more forms than people write."""
+    try:
+        return float(text) if text.isascii() and "_" not in text else nan
+    except ValueError:
+        return nan
+
+
+class FiniteRange(click.FloatRange):
+    """A range of numbers: without NaN, which compares with no bound, and without infinity."""
+
+    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Refuse what is no number that one can wait or count for."""
+        found: float = super().convert(value, param, ctx)
+        if not isfinite(found):
+            self.fail(f"{value!r} is not a finite number", param, ctx)
+        return found
 
 
 class LevelType(click.ParamType[str]):
@@ -46,9 +66,8 @@ class ProbabilityType(click.ParamType[float]):
     def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Read either form and check the range."""
         text = str(value).strip()
-        try:
-            found = float(text[:-1]) / 100 if text.endswith("%") else float(text)
-        except ValueError:
+        found = _decimal(text[:-1]) / 100 if text.endswith("%") else _decimal(text)
+        if isnan(found):
             self.fail(f"{value!r} is neither a number such as 0.999 nor a percentage such as 99.9%", param, ctx)
         if not 0.0 <= found <= 1.0:
             self.fail(f"{value!r} does not lie in 0..1 (or 0%..100%)", param, ctx)
@@ -61,7 +80,7 @@ PROBABILITY = ProbabilityType()
 timeout_option = click.option(
     "--timeout",
     "timeout_seconds",
-    type=click.FloatRange(min=0.0, min_open=True, max=limits.MAX_TIMEOUT_SECONDS),
+    type=FiniteRange(min=0.0, min_open=True, max=limits.MAX_TIMEOUT_SECONDS),
     metavar="SECONDS",
     help="Time for the operation [default: timeout_seconds, and more where the nodes are far].",
 )

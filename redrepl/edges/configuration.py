@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -10,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from redrepl.edges.endpoint import Endpoint, split_url, with_connect_url
+from redrepl.edges.files import FileUnreadable, read_text
 from redrepl.edges.tls import TlsSettings, read_tls_table, with_tls_of
 from redrepl.values import limits
 from redrepl.values.errors import ConfigError, RequestError
 from redrepl.values.jobs import MIN_KEY_CHARACTERS, default_queue
 from redrepl.values.level import Level, parse_level
+from redrepl.values.reading import shown
 from redrepl.values.topology import Member, Mode, NodeRole, Topology, check_members
 from redrepl.values.validation import check_name, check_timeout
 
@@ -27,6 +30,10 @@ REPAIR, REPORT, OFF = "repair", "report", "off"
 """What a sweep does about differences."""
 
 DEFAULT_FILE = "redrepl.toml"
+MAX_FILE_BYTES = 256 * 1024
+MAX_WHOLE_NUMBER = 1 << 53
+_WHOLE = re.compile(r"[+-]?[0-9]{1,19}").fullmatch
+_DECIMAL = re.compile(r"[+-]?(?:[0-9]{1,30}(?:\.[0-9]{0,30})?|\.[0-9]{1,30})(?:[eE][+-]?[0-9]{1,3})?").fullmatch
 _NO_OPTIONS = ("endpoints", "roles", "origin", "routes", "tls")
 _NODE_KEYS = ("id", "url", "role", "connect_url", "username", "password_env", "password_file")
 
@@ -146,10 +153,19 @@ def configuration_of(urls: object, cluster: str, settings: Mapping[str, Any]) ->
     endpoints = tuple(split_url(f"seed-{number}", url, tls) for number, url in enumerate(_checked_urls(urls)))
     roles = (NodeRole.PRIMARY, *([NodeRole.REPLICA] * (len(endpoints) - 1)))
     options = {name: _given(name, value) for name, value in settings.items() if name in _OPTIONS}
-    connect_urls: Mapping[str, str] = settings.get("connect_urls") or {}
+    connect_urls = _checked_routes(settings.get("connect_urls") or {})
     login = Endpoint("", "").with_login_of(endpoints[0])
     routes = tuple(with_connect_url(replace(login, node=node), url) for node, url in connect_urls.items())
     return Configuration(cluster, endpoints, roles, routes=routes, origin=BY_URLS, tls=tls, **options)
+
+
+def _checked_routes(connect_urls: object) -> Mapping[str, str]:
+    is_fit = isinstance(connect_urls, Mapping) and all(
+        isinstance(each, str) for pair in connect_urls.items() for each in pair
+    )
+    if not is_fit:
+        raise RequestError("connect_urls must be a mapping of node ids to urls")
+    return connect_urls  # type: ignore[return-value]  # as was looked at
 
 
 def _checked_urls(urls: object) -> list[str]:
@@ -177,15 +193,15 @@ def _given(name: str, value: Any) -> Any:
 def _read(file: Path) -> dict[str, Any]:
     try:
         # Editors on some systems begin a file with a byte order mark.
-        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise ConfigError(
-            f"{file}: no such file; give --config, set REDREPL_CONFIG, or run `redrepl demo` without one"
-        ) from None
-    except OSError as error:
-        raise ConfigError(f"{file}: cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return tomllib.loads(read_text(file, MAX_FILE_BYTES, "utf-8-sig"))
+    except FileUnreadable as error:
+        advice = "; give --config, set REDREPL_CONFIG, or run `redrepl demo` without one"
+        reason = f"no such file{advice}" if error.is_missing else f"cannot be read: {error}"
+        raise ConfigError(f"{file}: {reason}") from error
+    except ValueError as error:  # tomllib's own, and Python's for a number of thousands of digits
         raise ConfigError(f"{file}: {error}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{file}: it is nested too deeply") from error
 
 
 def _build(
@@ -243,11 +259,9 @@ def _password(where: str, node: dict[str, str], environment: Mapping[str, str]) 
 def _read_secret(option: str, file: str) -> str:
     """What a file holds that an option names. Raises ConfigError, without a word of the content."""
     try:
-        return Path(file).read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise ConfigError(f"{option} {file}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{option} {file}: is no UTF-8 text") from error
+        return read_text(file).strip()
+    except FileUnreadable as error:
+        raise ConfigError(f"{option} {file}: {error}") from error
 
 
 def _choice(what: str, kind: Any, value: object) -> Any:
@@ -255,33 +269,45 @@ def _choice(what: str, kind: Any, value: object) -> Any:
         return kind(value)
     except ValueError:
         allowed = ", ".join(repr(member.value) for member in kind)
-        raise ConfigError(f"{what} must be one of {allowed}, not {value!r}") from None
+        raise ConfigError(f"{what} must be one of {allowed}, not {shown(value)}") from None
 
 
 def _convert(name: str, value: Any) -> Any:
     """An option's value in its type; environment variables come as text."""
+    given = value
     if name == "mode":
         return _choice("mode", Mode, value)
     if name == "level":
         return value
     wanted = type(_OPTIONS[name].default)
     if wanted in (int, float) and isinstance(value, str):
-        try:
-            return wanted(value)
-        except ValueError:
-            raise ConfigError(f"{name} must be a number, not {value!r}") from None
+        value = _number(value, wanted)
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        value = float(value) if abs(value) <= MAX_WHOLE_NUMBER else None
     if wanted in (int, float) and type(value) is not wanted:
-        raise ConfigError(f"{name} must be a number, not {value!r}")
+        raise ConfigError(f"{name} must be a number, not {shown(given)}")
     if wanted not in (int, float) and not isinstance(value, str):
         raise ConfigError(f"{name} must be a string, not {_shown(name, value)}")
     return value
 
 
+def _number(text: str, wanted: type) -> int | float | str:
+    """The number that a text from the environment is, else the text. Python takes more forms than people write."""
+    text = text.strip()
+    form = _WHOLE if wanted is int else _DECIMAL
+    return wanted(text) if form(text) else text
+
+
 def _shown(name: str, value: object) -> str:
     """A value in a message; of what may be secret its type alone."""
-    return type(value).__name__ if name.endswith("url") or name == "queue_key" else repr(value)
+    return type(value).__name__ if name.endswith("url") or name == "queue_key" else shown(value)
+
+
+def _most(name: str, default: float) -> float:
+    """The most that a number may be: a whole one stays exact in scripts, a time is no mistake in units."""
+    if isinstance(default, int):
+        return MAX_WHOLE_NUMBER
+    return limits.MAX_AGE_SECONDS if name in ("max_age_seconds", "max_skew_seconds") else limits.MAX_TTL_SECONDS
 
 
 def _check(configuration: Configuration) -> None:
@@ -301,9 +327,11 @@ def _check(configuration: Configuration) -> None:
     for name, option in _OPTIONS.items():
         value = getattr(configuration, name)
         if isinstance(option.default, (int, float)) and not value > 0 and (option.default or value < 0):
-            raise ConfigError(f"{name} must be more than 0, not {value!r}")
+            raise ConfigError(f"{name} must be more than 0, not {shown(value)}")
         if value == float("inf"):
             raise ConfigError(f"{name} must be finite, not {value!r}")
+        if isinstance(option.default, (int, float)) and value > _most(name, option.default):
+            raise ConfigError(f"{name} must be {_most(name, option.default):.0f} at most, not {shown(value)}")
     if configuration.timeout_seconds >= configuration.max_age_seconds:
         raise ConfigError(f"timeout_seconds must be below max_age_seconds ({configuration.max_age_seconds:g})")
     if configuration.max_skew_seconds >= configuration.max_age_seconds:

@@ -162,8 +162,11 @@ class NodeConnection:
                 raise ConnectionResetError("the node closed the connection")
             received.feed(data)
             known = len(replies)
-            while (reply := gets()) is not False:
-                replies.append(reply)
+            try:
+                while (reply := gets()) is not False:
+                    replies.append(reply)
+            except (TypeError, ValueError, RecursionError) as error:  # a map whose keys cannot be keys, and the like
+                raise hiredis.ProtocolError(f"{NOT_OURS}: {error}") from error
             taken += len(data)
             self._unfinished_bytes = 0 if len(replies) > known else self._unfinished_bytes + len(data)
             if self._unfinished_bytes > limits.MAX_VERDICT_BYTES:

@@ -38,6 +38,11 @@ class Endpoint:
     tls_only: bool = False
     withheld: str | None = None
 
+    def __post_init__(self) -> None:
+        for name in ("username", "password", "client_name"):
+            if not _is_utf8(getattr(self, name) or ""):
+                raise ConfigError(f"node {self.node!r}: {name} is no UTF-8 text")
+
     @property
     def reached_at(self) -> str:
         """The url that connections are opened to."""
@@ -64,6 +69,14 @@ class Endpoint:
         if self.password_file is None:
             return self.password
         return read_secret("password_file", self.password_file) or None
+
+
+def _is_utf8(text: str) -> bool:
+    """Whether it can be sent: a variable of the environment may hold other bytes."""
+    try:
+        return text.isascii() or bool(text.encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def split_url(node: str, url: str, tls: TlsSettings | None = None, what: str = "url") -> Endpoint:

@@ -52,6 +52,8 @@ def introduce(
         found = Membership(cluster, node, state, run_id, identity, _run_id(information))
         client_id = client_id if type(client_id) is int else None
         known = [scripts == 1 for scripts in known]
+        if len(known) != len(all_scripts()):
+            raise ValueError("not as many scripts as were asked for")
     except UNREADABLE as error:
         raise NodeUnusable(f"{address(endpoint)} {NOT_OURS}") from error
     if (reason := admission.refusal(endpoint.node, found, endpoint.identity)) is not None:
@@ -83,7 +85,7 @@ class _Talk:
             if received_bytes > _MOST_BYTES or time.monotonic() > until:
                 raise NodeUnusable(f"{address(self._endpoint)} {NOT_OURS}: an answer without end")
             self._reader.feed(data)
-            while (answer := self._reader.gets()) is not False:
+            while (answer := self._next_answer()) is not False:
                 if isinstance(answer, hiredis.ReplyError) and len(answers) < len(commands):
                     answer = self._in_place_of(answer, commands[len(answers)])
                 answers.append(answer)
@@ -99,6 +101,13 @@ class _Talk:
             return [None] * len(MEMBER_FIELDS)  # something else was put there: a member of nothing, as `inspect` finds
         told = describe_denial(self._endpoint.username, PlainCommand(command), str(error))
         raise NodeUnusable(describe_reply(self._endpoint, told))
+
+    def _next_answer(self) -> Any:
+        """False where there is no whole one yet. Raises ProtocolError."""
+        try:
+            return self._reader.gets()
+        except (TypeError, ValueError, MemoryError) as error:  # a map whose keys cannot be keys, and the like
+            raise hiredis.ProtocolError(f"{NOT_OURS}: {error}") from error
 
 
 def _packed(command: tuple[bytes, ...]) -> bytes:

@@ -117,7 +117,8 @@ class JobQueue:
         arguments = (start, MAX_ID_BYTES + 64, LOOKED_AT, LISTED)
         entries = self._call("list_jobs", self.key_of(state), *arguments)
         found = []
-        for job_id in dict.fromkeys(entry.partition(b":")[0] for entry in entries):
+        listed = entries if isinstance(entries, list) else []
+        for job_id in dict.fromkeys(entry.partition(b":")[0] for entry in listed if isinstance(entry, bytes)):
             try:
                 parts = self._look(job_id, 0)
                 if parts is not None:
@@ -142,7 +143,7 @@ class JobQueue:
             entries = self.connection.xrevrange(f"{queue_prefix()}:results:{job_id}", count=1)
             unpacking = zlib.decompressobj()
             text = unpacking.decompress(base64.b64decode(entries[0][1][b"exc_string"]), MAX_TEXT_BYTES)
-        except (RedisError, LookupError, ValueError, zlib.error):
+        except (RedisError, LookupError, ValueError, TypeError, zlib.error):  # it may be another program's entry
             return None
         lines = [line.strip() for line in text.decode("utf-8", "replace").splitlines() if line.strip()]
         return lines[-1] if lines else None
@@ -153,7 +154,15 @@ class JobQueue:
         found = self._call("take_job", _job_key(job_id), seconds, MAX_DATA_BYTES)
         if isinstance(found, bytes):
             raise JobRefused(found.decode("ascii", "replace"), ascii(job_id[:80]))
-        return None if found is None else _Fields(*found)
+        if found is None:
+            return None
+        try:
+            fields = _Fields(*found)
+        except TypeError:
+            fields = _Fields(b"", None, None)
+        if type(fields.data) is not bytes or not all(part is None or type(part) is bytes for part in fields):
+            raise JobRefused("it is no job of RQ", ascii(job_id[:80]))
+        return fields
 
     def _call(self, name: str, key: str | bytes, *arguments: str | int) -> Any:
         """Run a script by its digest, or by its text where the server does not know it."""

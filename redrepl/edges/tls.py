@@ -14,8 +14,9 @@ from urllib.parse import urlencode
 from redis.connection import Connection
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from redrepl.edges.files import FileUnreadable, read_text, reason_of
 from redrepl.values.errors import ConfigError
-from redrepl.values.node_url import TLS_SCHEMES
+from redrepl.values.node_url import TLS_SCHEMES, UnreadableUrl, parse_node_url
 
 _VERSIONS: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 _OLDEST_VERSION: Final = "1.2"
@@ -59,6 +60,8 @@ class TlsSettings:
             raise ConfigError(f"tls.minimum_version must be one of {', '.join(map(repr, _VERSIONS))}")
         if self.key is not None and self.certificate is None:
             raise ConfigError("tls.key needs tls.certificate, the certificate that it belongs to")
+        if self.server_name is not None and not _is_name(self.server_name):
+            raise ConfigError("tls.server_name must be the name or the IP address that stands in the certificate")
         if not self.check_names and self.is_verified and not (self.ca or self.ca_folder or self.ca_text):
             text = "tls.check_names = false needs tls.ca"
             raise ConfigError(f"{text}: else a certificate that any authority gave to anyone would do")
@@ -85,7 +88,7 @@ class TlsSettings:
         if self.ciphers is not None:
             try:
                 context.set_ciphers(self.ciphers)
-            except ssl.SSLError as error:
+            except (ssl.SSLError, ValueError) as error:
                 raise TlsFileError("ssl_ciphers names no cipher that is known here") from error
         return context
 
@@ -96,8 +99,8 @@ class TlsSettings:
             try:
                 if file is not None:
                     Path(file).open("rb").close()
-            except OSError as error:
-                raise ConfigError(f"tls.{name} {file}: {error.strerror}") from error
+            except (OSError, ValueError) as error:
+                raise ConfigError(f"tls.{name} {file}: {reason_of(error)}") from error
 
     @property
     def url_options(self) -> dict[str, str]:
@@ -113,7 +116,7 @@ class TlsSettings:
         """A context with these authorities alone: redis-py's own trusts the system's besides."""
         try:
             return ssl.create_default_context(cafile=self.ca, capath=self.ca_folder, cadata=self.ca_text)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TypeError) as error:  # TypeError: a text with other letters than ASCII
             raise TlsFileError(f"tls.ca {self.ca or self.ca_folder or ''}: {_what(error)}") from error
 
     def _identify(self, context: ssl.SSLContext, certificate: str) -> None:
@@ -132,6 +135,14 @@ class TlsSettings:
             raise TlsFileError(f"{files}: {_what(error)}") from error
 
 
+def _is_name(text: str) -> bool:
+    """Whether TLS takes this as the name of a server."""
+    try:
+        return bool(parse_node_url(f"redis://[{text}]" if ":" in text else f"redis://{text}").host == text)
+    except UnreadableUrl:
+        return False
+
+
 @lru_cache(maxsize=16)
 def _context_of(settings: TlsSettings, versions: tuple[object, ...]) -> ssl.SSLContext:
     """One context for as long as no file changes: reading the system's authorities takes some 40 ms."""
@@ -142,7 +153,7 @@ def _context_of(settings: TlsSettings, versions: tuple[object, ...]) -> ssl.SSLC
 def _version_of_file(name: str) -> object:
     try:
         found = os.stat(name)
-    except OSError:
+    except (OSError, ValueError):
         return None  # making the context says what is wrong
     return found.st_mtime_ns, found.st_size, found.st_ino
 
@@ -157,11 +168,9 @@ def _what(error: Exception) -> str:
 def read_secret(what: str, file: str) -> str:
     """A password from its file, read anew each time: it may have been changed. Raises TlsFileError."""
     try:
-        return Path(file).read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise TlsFileError(f"{what} {file}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise TlsFileError(f"{what} {file}: is no UTF-8 text") from error
+        return read_text(file).strip()
+    except FileUnreadable as error:
+        raise TlsFileError(f"{what} {file}: {error}") from error
 
 
 _FILES: Final = ("ca", "certificate", "key", "key_password_file")
@@ -172,7 +181,7 @@ def read_tls_table(table: object, environment: Mapping[str, str]) -> TlsSettings
     """The settings of a `[tls]` table, with REDREPL_TLS_<KEY> over them. Raises ConfigError naming the key."""
     if not isinstance(table, Mapping):
         raise ConfigError(f"tls must be a table, [tls], with the keys {', '.join(TLS_KEYS)}")
-    if unknown := sorted(set(table) - set(TLS_KEYS)):
+    if unknown := sorted(set(table) - set(TLS_KEYS), key=str):
         raise ConfigError(f"[tls]: unknown key {unknown[0]!r}; known are {', '.join(TLS_KEYS)}")
     values: dict[str, Any] = dict(table)
     for key in TLS_KEYS:

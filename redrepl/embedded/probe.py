@@ -36,13 +36,18 @@ def _encode(words: tuple[str, ...]) -> bytes:
     return b"".join(parts)
 
 
+_MOST_DIGITS = 7
+_MOST_LINE_BYTES = 4096
+"""Whatever else listens on a port."""
+
+
 def _read_reply(stream: BinaryIO) -> bytes:
     """One status or bulk reply; other kinds are not needed here."""
-    line = stream.readline()
+    line = stream.readline(_MOST_LINE_BYTES)
     kind, rest = line[:1], line[1:].rstrip(b"\r\n")
     if kind == b"+":
         return rest
-    if kind == b"$" and rest.isdigit():
+    if kind == b"$" and rest.isdigit() and len(rest) <= _MOST_DIGITS:
         return stream.read(int(rest) + 2)[:-2]
     raise ProbeError(f"unexpected answer {line[:200]!r}")
 
@@ -67,7 +72,9 @@ def answering_process_id(port: int, password: str | None) -> int:
     replies = ask(port, *authentication(password), ("PING",), ("INFO", "server"))
     for line in replies[-1].splitlines():
         if line.startswith(b"process_id:"):
-            return int(line.partition(b":")[2])
+            text = line.partition(b":")[2].strip()
+            if text.isdigit() and len(text) <= _MOST_DIGITS:
+                return int(text)
     raise ProbeError("INFO names no process_id")
 
 

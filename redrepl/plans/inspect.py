@@ -19,6 +19,7 @@ from redrepl.values.effects import (
     ScriptCall,
 )
 from redrepl.values.keys import KeyLayout
+from redrepl.values.reading import whole_number
 from redrepl.values.reasons import NOT_OURS, is_error_reply, is_refusal
 from redrepl.values.report import NodeReport
 from redrepl.values.report_answer import UNREADABLE, Unreadable, as_found_in, parse_report
@@ -193,6 +194,6 @@ def _read(event: Reply, information: bytes, asked_at: float) -> NodeReport | str
 def _with_past(stranger: NodeReport, information: bytes) -> NodeReport:
     """What tells a server that came back empty from one that was emptied, and from a wrong database number."""
     pairs = [line.partition(b":")[::2] for line in information.splitlines()]
-    uptime = next((int(value) for name, value in pairs if name == b"uptime_in_seconds"), None)
+    uptime = next((whole_number(value) for name, value in pairs if name == b"uptime_in_seconds"), None)
     databases = tuple(name.decode(errors="replace") for name, value in pairs if value.startswith(b"keys="))
     return replace(stranger, uptime_seconds=uptime, databases=databases)

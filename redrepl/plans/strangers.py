@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from redrepl.values.errors import Unavailable
+from redrepl.values.reading import words
 from redrepl.values.reasons import NO_MEMBERSHIP, OTHER_CLUSTER, advice_on
 from redrepl.values.report import NodeReport
 
@@ -51,7 +52,7 @@ def found_instead(answer: object) -> str:
     """How a member is that is no longer as the caller had seen it, from the answer of `change_member` or `enrol`."""
     if not isinstance(answer, list) or len(answer) != 3:
         return f"unexpected answer {answer!r}"
-    epoch, state = (part.decode() for part in answer[1:])
+    epoch, state = map(words, answer[1:])
     return f"is {state} in epoch {epoch} by now" if state else "holds no membership any more"
 
 

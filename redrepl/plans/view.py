@@ -10,6 +10,7 @@ from redrepl.values.effects import Command, Exchange, Failure, PlainCommand, Pla
 from redrepl.values.errors import NotAReplicatedRecord, RedreplError, Unavailable
 from redrepl.values.keys import CLUSTERS_KEY, KeyLayout
 from redrepl.values.level import ConsistencyLevel, Level, parse_level, required_copies
+from redrepl.values.reading import words
 from redrepl.values.record import TOMBSTONE, Record, parse_record
 from redrepl.values.stamp import Stamp
 from redrepl.values.topology import Topology
@@ -113,7 +114,7 @@ class ClusterView:
         """Raise EpochMoved or Refused for a node whose guard is not that of an active member of this epoch."""
         if guard != self.serving:
             epoch, _, state = (guard or b"").partition(b" ")
-            if epoch and not epoch.isdigit():
+            if epoch and not (epoch.isdigit() and len(epoch) < _EPOCH_DIGITS):
                 text = f"the guard key of node {node!r} was overwritten by another program; the workers restore it"
                 raise Refused(text, {node: "its guard key was overwritten"})
             raise refusal_error([b"refused", epoch, state], node, self.epoch)
@@ -205,7 +206,7 @@ def check_admitted(content: object, node: str, epoch: bytes) -> None:
 
 def refusal_error(content: list[bytes], node: str, epoch: bytes) -> RedreplError:
     """The error for a script's refusal."""
-    found, state = content[1].decode(), content[2].decode()
+    found, state = words(content[1]), words(content[2])
     if not found:
         text = f"node {node!r} holds no membership: it was taken out or emptied (FLUSHALL), or came back empty"
         return Refused(text, {node: "no membership"})
@@ -217,6 +218,7 @@ def refusal_error(content: list[bytes], node: str, epoch: bytes) -> RedreplError
     return Refused(f"node {node!r} is {state} and does not serve", evidence)
 
 
+_EPOCH_DIGITS = 10
 _TOO_OLD = "refused: the write is older than the node accepts"
 _TOO_FAR_AHEAD = "refused: the stamp is too far ahead of the node's clock"
 
@@ -228,7 +230,7 @@ def is_clock_refusal(reason: str) -> bool:
 
 def epoch_in_refusal(reason: str) -> int:
     """The epoch of a member that refused, whatever its state, from a reason that `describe_refusal` gave; else 0."""
-    found = re.match(r"refused: epoch (\d+), ", reason)
+    found = re.match(r"refused: epoch ([0-9]{1,9}), ", reason)
     return int(found[1]) if found else 0
 
 
@@ -236,11 +238,11 @@ def describe_refusal(content: list[bytes]) -> str:
     """A verdict that stored nothing, in words."""
     verdict = content[0]
     if verdict == b"refused":
-        return f"refused: epoch {content[1].decode() or 'none'}, {content[2].decode() or 'no member'}"
+        return f"refused: epoch {words(content[1]) or 'none'}, {words(content[2]) or 'no member'}"
     if verdict == b"expired":
-        return f"{_TOO_OLD} (its clock: {content[1].decode()} microseconds)"
+        return f"{_TOO_OLD} (its clock: {words(content[1])} microseconds)"
     if verdict == b"skewed":
-        return f"{_TOO_FAR_AHEAD} ({content[1].decode()} microseconds)"
+        return f"{_TOO_FAR_AHEAD} ({words(content[1])} microseconds)"
     if verdict == b"foreign":
-        return f"holds a value that redrepl did not write under {content[1]!r}"
-    return f"unexpected answer {content!r}"
+        return f"holds a value that redrepl did not write under {content[1]!r:.200}"
+    return f"unexpected answer {content!r:.200}"

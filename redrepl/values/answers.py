@@ -12,13 +12,14 @@ from typing import TypeAlias
 
 from redrepl.values import limits
 from redrepl.values.effects import Answer, Command, PlainCommand, ScriptCall
+from redrepl.values.operation import EXPIRE, INCREMENT, is_number
+from redrepl.values.record import parse_record
 
 Shape: TypeAlias = Callable[[Answer, int], bool]
 """Whether this answers a question about so many users' keys (of a plain command: so many arguments)."""
 
 _is_stamp = re.compile(rb"[0-9a-f]{22}").fullmatch
 _is_header = re.compile(rb"[0-9a-f]{22}[vd][0-9a-f]{12}").fullmatch
-_is_record = re.compile(rb"[0-9a-f]{22}[vd][0-9a-f]{16}\|").match
 _is_number = re.compile(rb"[0-9]{1,20}").fullmatch
 _is_epoch = re.compile(rb"[0-9]{0,9}").fullmatch
 _is_id = re.compile(rb"[0-9]{1,20}-[0-9]{1,20}").fullmatch
@@ -33,7 +34,12 @@ def is_ours(command: Command, content: Answer) -> bool:
         if content == 1 and script in _WRITES:  # nearly every answer, so nothing else is done for it
             return True
         shape = _SCRIPTS.get(script) or _SCRIPTS.get(script.removesuffix("_oom"))
-        return shape is None or shape(content, len(command.keys) - _FIRST_KEYS.get(script.removesuffix("_oom"), 0))
+        if shape is None:
+            return True
+        name = script.removesuffix("_oom")
+        if not shape(content, len(command.keys) - _FIRST_KEYS.get(name, 0)):
+            return False
+        return name not in _CLOSER or type(content) is not list or _CLOSER[name](command, content)
     known = _COMMANDS.get(command.arguments[0])
     return known is None or known(content, len(command.arguments) - 1)
 
@@ -69,6 +75,11 @@ def _is_refusal(content: Answer, _: int = 0) -> bool:
     return verdict == b"foreign" and len(rest) == 1
 
 
+def _is_turned_away(content: Answer) -> bool:
+    """What a script answers that does nothing else but refuse where the node does not serve."""
+    return type(content) is list and content[:1] == [b"refused"] and _is_refusal(content)
+
+
 def _is_write_many(content: Answer, keys: int) -> bool:
     if content == 1:
         return True
@@ -94,15 +105,53 @@ def _is_operation(verdict: Answer, detail: Answer) -> bool:
     if type(detail) is not bytes:
         return False
     if verdict == b"ok":
-        return _is_stamp(detail) is not None or _is_record(detail) is not None
+        return _is_stamp(detail) is not None or _is_whole(detail)
     return verdict == b"unfit" or (verdict == b"unmet" and _is_stamp_or_nothing(detail))
+
+
+def _is_whole(record: Answer) -> bool:
+    try:
+        return type(record) is bytes and bool(parse_record(record))
+    except ValueError:
+        return False
 
 
 def _is_update(content: Answer, _: int) -> bool:
     if type(content) is list and len(content) == 2 and content[0] in (b"ok", b"unmet", b"unfit"):
-        is_whole = content[0] != b"ok" or (type(content[1]) is bytes and _is_record(content[1]) is not None)
-        return is_whole and _is_operation(*content)
+        return _is_whole(content[1]) if content[0] == b"ok" else _is_operation(*content)
     return _is_refusal(content)
+
+
+def _fits_update(call: ScriptCall, content: list[Answer]) -> bool:
+    """Whether the record is one that this operation makes."""
+    return content[0] != b"ok" or call.arguments[1] != INCREMENT or _is_sum(content[1])
+
+
+def _is_sum(record: bytes) -> bool:
+    return is_number(parse_record(record).payload)
+
+
+def _fits_transact(call: ScriptCall, content: list[Answer]) -> bool:
+    """Whether there is an answer to each operation, of the kind that this has; see `transact.lua`."""
+    expectations = call.arguments[3]
+    assert type(expectations) is int
+    names = call.arguments[4 + 2 * expectations + 1 :: 5]
+    if content[0] == b"conflict":
+        return len(content) > 1
+    if content[0] == b"unfit":
+        return int(content[1]) < len(names)
+    if content[0] != b"done":
+        return True
+    pairs = list(zip(content[1::2], content[2::2], strict=True))
+    return len(pairs) == len(names) and all(
+        verdict != b"ok" or _is_made_by(name, detail) for name, (verdict, detail) in zip(names, pairs, strict=True)
+    )
+
+
+def _is_made_by(operation: object, detail: bytes) -> bool:
+    if operation not in (INCREMENT, EXPIRE):
+        return _is_stamp(detail) is not None
+    return _is_whole(detail) and (operation != INCREMENT or _is_sum(detail))
 
 
 def _is_transact(content: Answer, keys: int) -> bool:
@@ -121,13 +170,13 @@ def _is_transact(content: Answer, keys: int) -> bool:
 
 def _is_read_many(content: Answer, keys: int) -> bool:
     if type(content) is not list or not content or content[0] != b"ok":
-        return _is_refusal(content)
+        return _is_turned_away(content)
     return min(keys, 1) <= len(content) - 1 <= keys and _are_texts_or_nothing(content)
 
 
 def _is_headers(content: Answer, keys: int) -> bool:
     if type(content) is not list or len(content) != keys + 1 or content[0] != b"ok":
-        return _is_refusal(content)
+        return _is_turned_away(content)
     return all(
         type(each) is bytes and (not each or each == b"foreign" or _is_header(each) is not None) for each in content[1:]
     )
@@ -190,7 +239,7 @@ def _is_entry(entry: Answer) -> bool:
 def _is_hold(content: Answer, _: int) -> bool:
     if type(content) is list and len(content) == 3 and content[0] == b"ok":
         return type(content[1]) is bytes and _is_id(content[1]) is not None and type(content[2]) is int
-    return _is_refusal(content)
+    return _is_turned_away(content)
 
 
 def _is_digest(content: Answer, keys: int) -> bool:
@@ -200,10 +249,11 @@ def _is_digest(content: Answer, keys: int) -> bool:
     if type(sums) is not list or type(old) is not list or len(sums) % 3 or len(old) % 2:
         return False
     is_old = all(
-        _is_index(index, keys) and _is_stamp_or_nothing(stamp) for index, stamp in zip(*_halves(old), strict=True)
+        _is_index(index, keys) and type(stamp) is bytes and _is_stamp(stamp) is not None
+        for index, stamp in zip(*_halves(old), strict=True)
     )
     return is_old and all(
-        type(number) is bytes and type(count) is int and type(total) is bytes and _is_number(total) is not None
+        type(count) is int and all(type(each) is bytes and _is_number(each) is not None for each in (number, total))
         for number, count, total in zip(sums[::3], sums[1::3], sums[2::3], strict=True)
     )
 
@@ -214,7 +264,7 @@ def _halves(flat: list[Answer]) -> tuple[list[Answer], list[Answer]]:
 
 def _is_vouch(content: Answer, keys: int) -> bool:
     if type(content) is not list or not content or content[0] != b"ok":
-        return _is_refusal(content)
+        return _is_turned_away(content)
     is_whole = len(content) >= 4 and len(content) % 2 == 0 and len(content) <= 4 + 2 * keys
     return is_whole and all(type(part) is bytes for part in content)
 
@@ -284,6 +334,9 @@ _SHORT_COMMANDS = (b"DBSIZE", b"EXISTS", b"HGET", b"INFO", b"PING", b"TIME")
 _WRITES = {"write", "write_oom", "write_many", "write_many_oom"}
 _FIRST_KEYS = {"write": 2, "write_many": 2, "update": 2, "transact": 2, "read_many": 1, "headers": 1, "vouch": 4}
 """Keys of the bookkeeping, which come before the users'."""
+
+_CLOSER: dict[str, Callable[[ScriptCall, list[Answer]], bool]] = {"update": _fits_update, "transact": _fits_transact}
+"""Scripts whose answers depend on more than how many keys there are."""
 
 _COMMANDS: dict[bytes | int, Shape] = {
     b"DBSIZE": _is_number_reply,

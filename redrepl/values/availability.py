@@ -34,6 +34,7 @@ from typing import Any, NamedTuple
 from redrepl.values import limits
 from redrepl.values.errors import RequestError
 from redrepl.values.level import ConsistencyLevel
+from redrepl.values.reading import shown
 from redrepl.values.status import SCHEMA_VERSION
 
 SECONDS_PER_YEAR = 365.25 * 24 * 3600
@@ -216,9 +217,9 @@ def _check(
         raise RequestError(f"copies must be 1 to {limits.MAX_NODES}, not {len(availabilities)}")
     for availability in availabilities:
         if not 0.0 <= availability <= 1.0:
-            raise RequestError(f"availability must lie in 0..1, not {availability!r}")
+            raise RequestError(f"availability must lie in 0..1, not {shown(availability)}")
     rate = reads_per_second_per_copy
     if rate is not None and not (isfinite(rate) and rate >= 0):
-        raise RequestError(f"reads per second per copy must be 0 or more, not {rate!r}")
+        raise RequestError(f"reads per second per copy must be 0 or more, not {shown(rate)}")
     if switching is not None and not (switching.seconds >= 0 and switching.away_seconds > 0):
         raise RequestError("the time of a failover must be 0 or more, and that of a copy's absence more than 0")

@@ -49,7 +49,10 @@ class JsonCodec(Generic[T]):
 
     def decode(self, data: bytes) -> T:
         """Raises ValueError for anything but JSON."""
-        decoded: Any = json.loads(data)
+        try:
+            decoded: Any = json.loads(data)
+        except RecursionError as error:
+            raise ValueError("it is nested too deeply") from error
         value: T = decoded
         return value
 

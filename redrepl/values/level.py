@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 from typing import TypeAlias
 
 from redrepl.values.errors import RequestError
+from redrepl.values.reading import shown
+
+_COUNT = re.compile(r"-?[0-9]{1,9}").fullmatch
 
 
 class ConsistencyLevel(Enum):
@@ -42,11 +46,11 @@ def parse_level(level: Level) -> ConsistencyLevel | int:
         return level
     if isinstance(level, str):
         text = level.strip().lower()
-        if text.removeprefix("-").isascii() and text.removeprefix("-").isdecimal():
+        if _COUNT(text):
             return int(text)
         if text in ConsistencyLevel._value2member_map_:
             return ConsistencyLevel(text)
-    raise RequestError(f"level must be ASYNC, ONE, QUORUM, ALL or a count of other copies, not {level!r}")
+    raise RequestError(f"level must be ASYNC, ONE, QUORUM, ALL or a count of other copies, not {shown(level)}")
 
 
 def required_copies(level: Level, replicas: int) -> int:
@@ -59,6 +63,6 @@ def required_copies(level: Level, replicas: int) -> int:
         return parsed.required(replicas)
     if not 0 <= parsed <= replicas:
         raise RequestError(
-            f"level {parsed} is out of range: this cluster has {replicas} other copies, allowed 0..{replicas}"
+            f"level {shown(parsed)} is out of range: this cluster has {replicas} other copies, allowed 0..{replicas}"
         )
     return parsed

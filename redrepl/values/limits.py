@@ -39,6 +39,12 @@ SKIPPED_EPOCHS: Final = 100
 """Where an operator accepts a loss. Members that do not answer may have moved on without anybody here knowing. Two
 primaries in one epoch would be worse than any loss, and where both sides meet, what the operator chose is the newer."""
 
+MAX_AGE_SECONDS: Final = 1e7
+"""About four months: no age of a stamp and no tolerated skew is longer."""
+
+MAX_TOKEN_BYTES: Final = 2 * 1024 * 1024
+"""Of a session in a token, before it is encoded: SESSION_KEYS keys of a hundred bytes. Tokens come back from users."""
+
 DEFAULT_MAX_AGE_SECONDS: Final = 30.0
 """A write older than this by the primary's clock is refused: it waited in a frozen server's socket."""
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from ipaddress import IPv6Address
 from typing import Final
 from urllib.parse import parse_qsl, unquote
 
@@ -61,8 +62,17 @@ _WITHOUT_EFFECT: Final = frozenset(
 """Options that redis-py knows; redrepl has settings of its own for what some of them are about."""
 
 _SCHEME = re.compile(rf"({'|'.join((*TLS_SCHEMES, *PLAIN_SCHEMES, SOCKET_SCHEME))})://")
-_AUTHORITY = re.compile(r"(?P<host>[\w.-]+|\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\])(?::(?P<port>\d{1,5}))?")
-_DATABASE = re.compile(r"/(\d{0,9})/?")
+_HOST = r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?"
+_AUTHORITY = re.compile(
+    rf"(?P<host>{_HOST}|\[[0-9A-Fa-f:.]+(?:%[A-Za-z0-9_.-]{{1,15}})?\])(?::(?P<port>[0-9]{{1,5}}))?"
+)
+_DATABASE = re.compile(r"/([0-9]{0,9})/?")
+MAX_HOST_CHARACTERS: Final = 253
+MAX_ADDRESS_CHARACTERS: Final = 1024
+"""Of what is stored and shown of a url."""
+MAX_URL_CHARACTERS: Final = 64 * 1024
+"""Of a whole url, which may hold certificates."""
+_OTHER_LETTERS = "write other letters of a host in Punycode (xn--...), and of a path as %C3%A9 and the like"
 _ENCODED = "write / ? # @ and % in a password as %2F %3F %23 %40 and %25, or give it with password_file or password_env"
 
 
@@ -102,6 +112,8 @@ class NodeUrl:
 
 def parse_node_url(url: str) -> NodeUrl:
     """Read a url. Raises UnreadableUrl, whose text holds nothing of it."""
+    if len(url) > MAX_URL_CHARACTERS:
+        raise UnreadableUrl(f"it has more than {MAX_URL_CHARACTERS} characters")
     found = _SCHEME.match(url)
     if found is None:
         raise UnreadableUrl("a url must start with redis://, rediss://, valkey:// or unix://")
@@ -120,6 +132,10 @@ def parse_node_url(url: str) -> NodeUrl:
     scheme = found[1]
     parse = _parse_socket if scheme == SOCKET_SCHEME else _parse_host
     public, host, port, socket, database = parse(scheme, host, slash + path, options.pop("db", None))
+    if len(public) > MAX_ADDRESS_CHARACTERS or not public.isascii():
+        raise UnreadableUrl(
+            f"its address is not of {MAX_ADDRESS_CHARACTERS} ASCII characters at most: {_OTHER_LETTERS}"
+        )
     is_tls = scheme in TLS_SCHEMES
     if not is_tls and any(name in TLS_OPTIONS for name in options):
         raise UnreadableUrl("options about TLS need rediss://")
@@ -173,8 +189,9 @@ def _parse_host(scheme: str, authority: str, path: str, db: str | None) -> tuple
     if not authority or authority.startswith(":"):
         raise UnreadableUrl(f"it names no host: {_ENCODED}")
     found = _AUTHORITY.fullmatch(authority)
-    if found is None:
-        raise UnreadableUrl(f"host and port cannot be read: {_ENCODED}")
+    if found is None or not _is_host(found["host"]):
+        why = _ENCODED if authority.isascii() else _OTHER_LETTERS
+        raise UnreadableUrl(f"host and port cannot be read: {why}")
     port = DEFAULT_PORT if found["port"] is None else int(found["port"])
     if not 0 < port < 65536:
         raise UnreadableUrl("its port is none: ports are 1 to 65535")
@@ -184,6 +201,16 @@ def _parse_host(scheme: str, authority: str, path: str, db: str | None) -> tuple
     database = _database(db) if db is not None else int(number[1] or 0)
     public = f"{scheme}://{authority}{f'/{database}' if db is not None else path}"
     return public, found["host"].strip("[]"), port, "", database
+
+
+def _is_host(host: str) -> bool:
+    """Whether a resolver takes this at all: other texts end in another error than that of an unknown name."""
+    if not host.startswith("["):
+        return len(host) <= MAX_HOST_CHARACTERS
+    try:
+        return bool(IPv6Address(host.strip("[]")))
+    except ValueError:
+        return False
 
 
 def _parse_socket(scheme: str, authority: str, path: str, db: str | None) -> tuple[str, str, int, str, int]:

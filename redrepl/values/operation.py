@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from redrepl.values.errors import RequestError
 from redrepl.values.record import NO_DEADLINE
 from redrepl.values.stamp import NO_STAMP, Stamp
+
+_NUMBER = re.compile(rb"-?[0-9]+").fullmatch
+_MOST_DIGITS = 17
 
 GET = b"get"
 SET = b"set"
@@ -75,10 +79,15 @@ def preview(standing: Preview | None, operations: Sequence[Operation], now_milli
     return state
 
 
+def is_number(payload: bytes) -> bool:
+    """Whether this is a whole number as INCRBY writes it, which fits Lua's: Python takes more forms than that."""
+    return len(payload) <= _MOST_DIGITS and _NUMBER(payload) is not None
+
+
 def _incremented(state: Preview | None, operation: Operation) -> Preview:
     held, deadline = state or Preview(b"0", NO_DEADLINE)
     try:
-        return Preview(b"%d" % (int(held) + int(operation.operand)), deadline)
+        return Preview(b"%d" % (int(held if is_number(held) else b"") + int(operation.operand)), deadline)
     except ValueError as error:
         text = f"increment of key {operation.user_key!r} is impossible: {held[:20]!r} is no whole number"
         raise RequestError(text) from error

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 
 from redrepl.values.errors import RequestError
+from redrepl.values.reading import shown
 
 
 class ReadPreference(Enum):
@@ -27,7 +28,7 @@ def parse_preference(prefer: ReadPreference | str) -> ReadPreference:
     if text in ReadPreference._value2member_map_:
         return ReadPreference(text)
     allowed = ", ".join(member.value for member in ReadPreference)
-    raise RequestError(f"prefer must be one of {allowed}, not {prefer!r}")
+    raise RequestError(f"prefer must be one of {allowed}, not {shown(prefer)}")
 
 
 def candidates(

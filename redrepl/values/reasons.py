@@ -114,7 +114,7 @@ def lost_connection(error: object, client_id: int | None) -> str:
 
 def client_in(reason: str) -> int | None:
     """What the server calls the connection that was lost, from a reason that `lost_connection` gave."""
-    found = re.search(rf"{LOST}: .* \(client (\d+) of the server\)$", reason)
+    found = re.search(rf"{LOST}: .* \(client ([0-9]{{1,19}}) of the server\)$", reason)
     return int(found[1]) if found else None
 
 

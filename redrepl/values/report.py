@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from redrepl.values import limits
 from redrepl.values.clocks import ClockReading
+from redrepl.values.reading import entry_id, whole_number
 from redrepl.values.reasons import is_out_of_memory
 from redrepl.values.topology import Topology
-
-_STREAM_ID = re.compile(r"\d{1,20}-\d{1,20}").fullmatch
 
 LOG_START = "0-0"
 
@@ -275,10 +273,10 @@ class NodeReport:
     def voided(self) -> Voided | None:
         """The server that a change of members takes out, as long as this node knows only the members before."""
         epoch, _, rest = self.member.get("voided", "").partition(" ")
-        if not epoch or (self.topology is not None and self.topology.epoch >= int(epoch)):
+        if not epoch or (self.topology is not None and self.topology.epoch >= whole_number(epoch)):
             return None
         node, _, identity = rest.partition(" ")
-        return Voided(int(epoch), node, identity)
+        return Voided(whole_number(epoch), node, identity)
 
     @property
     def log_gap(self) -> str:
@@ -368,18 +366,3 @@ def id_order(stream_id: str) -> tuple[int, int]:
     """A stream id in comparable form."""
     millis, _, sequence = stream_id.partition("-")
     return int(millis), int(sequence or 0)
-
-
-def whole_number(number: str | bytes | int) -> int:
-    """A count or a time of a server's. Raises ValueError for what is none."""
-    found = int(number)
-    if not 0 <= found < 1 << 63:
-        raise ValueError(f"{found} is out of range")
-    return found
-
-
-def entry_id(text: str) -> str:
-    """The id of an entry of a log, as it was given. Raises ValueError for what is none."""
-    if not _STREAM_ID(text):
-        raise ValueError(f"not the id of an entry: {text!r:.80}")
-    return text

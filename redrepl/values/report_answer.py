@@ -14,6 +14,7 @@ from redrepl.values import limits
 from redrepl.values.clocks import ClockReading
 from redrepl.values.effects import Answer
 from redrepl.values.errors import ConfigError
+from redrepl.values.reading import entry_id, whole_number
 from redrepl.values.report import (
     LOG_START,
     AsFound,
@@ -23,8 +24,6 @@ from redrepl.values.report import (
     Mark,
     NodeReport,
     Position,
-    entry_id,
-    whole_number,
 )
 from redrepl.values.topology import Topology
 
@@ -66,7 +65,7 @@ def parse_report(node: str, answer: Answer, run_id: str, between: tuple[float, f
         node=node,
         member=_pairs(member),
         run_id=run_id,
-        log=Log(whole_number(log[0]), entry_id(log[1].decode()), whole_number(log[2]), log[3].decode()),
+        log=Log(whole_number(log[0]), entry_id(log[1].decode()), whole_number(log[2]), _first_id(log[3])),
         cursors=_readable(_cursor, _pairs(cursors)),
         marks=_readable(_mark, _pairs(marks)),
         topology=_topology_in(topology),
@@ -84,7 +83,7 @@ def parse_report(node: str, answer: Answer, run_id: str, between: tuple[float, f
 _STATES = ("active", "syncing", "fenced")
 _RULES = ("decide", "follow", "merge")
 _MICROS_FIELDS = ("max_age_micros", "max_skew_micros", "purged_before", "clock_latest", "clock_checked")
-_WHOLE = re.compile(r"\d{1,18}").fullmatch
+_WHOLE = re.compile(r"[0-9]{1,18}").fullmatch
 
 
 def _check_member(report: NodeReport) -> None:
@@ -101,7 +100,8 @@ def _check_member(report: NodeReport) -> None:
         raise ValueError(f"epoch, lineage and era are {report.epoch}, {report.lineage}, {report.era}")
     if report.state not in _STATES or member.get("rule", _RULES[0]) not in _RULES:
         raise ValueError(f"state and rule are {report.state!r:.80} and {member.get('rule')!r:.80}")
-    if not 0 < int(member.get("max_age_micros", "1")) <= _LONGEST_MICROS or report.max_skew_seconds > _LONGEST_MICROS:
+    max_age_seconds = int(member.get("max_age_micros", "1")) / 1e6
+    if not 0 < max_age_seconds <= limits.MAX_AGE_SECONDS or report.max_skew_seconds > limits.MAX_AGE_SECONDS:
         raise ValueError("max_age_micros or max_skew_micros is out of range")
     for name in ("log_floor", "previous_end"):
         entry_id(member.get(name, LOG_START))
@@ -109,8 +109,8 @@ def _check_member(report: NodeReport) -> None:
         raise ValueError(f"voided is {member['voided']!r:.80}")
 
 
-_LONGEST_MICROS = 10**13
-"""About four months: no age or skew is longer."""
+def _first_id(text: bytes) -> str:
+    return entry_id(text.decode()) if text else ""
 
 
 def _topology_in(text: bytes) -> Topology | None:

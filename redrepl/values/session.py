@@ -9,7 +9,15 @@ from itertools import islice
 
 from redrepl.values import limits
 from redrepl.values.errors import RequestError
-from redrepl.values.stamp import NO_STAMP, Stamp
+from redrepl.values.reading import load_json
+from redrepl.values.stamp import NO_STAMP, STAMP_BYTES, Stamp
+from redrepl.values.validation import check_key
+
+_TOKEN_BYTES = 64
+_ENTRY_BYTES = 6 + STAMP_BYTES
+"""What JSON takes beside the keys: once, and for each of them."""
+
+_MOST_CHARACTERS = 4 * (limits.MAX_TOKEN_BYTES // 3 + 1)
 
 
 class Session:
@@ -39,18 +47,31 @@ class Session:
         return self._seen.get(key, self._floor)
 
     def token(self) -> str:
-        """A text that carries this session to another process."""
-        seen = {base64.b64encode(key).decode(): str(stamp) for key, stamp in list(self._seen.items())}
-        content = json.dumps({"seen": seen, "floor": str(self._floor)}, separators=(",", ":"))
+        """A text that carries this session to another process. Keys for which there is no room the floor covers."""
+        seen: dict[str, str] = {}
+        floor, room = self._floor, limits.MAX_TOKEN_BYTES - _TOKEN_BYTES
+        for key, stamp in reversed(list(self._seen.items())):
+            name = base64.b64encode(key).decode()
+            room -= len(name) + _ENTRY_BYTES
+            if room >= 0:
+                seen[name] = str(stamp)
+            else:
+                floor = max(floor, stamp)
+        newest_last = dict(reversed(seen.items()))
+        content = json.dumps({"seen": newest_last, "floor": str(floor)}, separators=(",", ":"))
         return base64.urlsafe_b64encode(content.encode()).decode()
 
     @classmethod
     def from_token(cls, token: str) -> Session:
         """Read what `token` gave. Raises RequestError on anything else."""
         try:
-            content = json.loads(base64.urlsafe_b64decode(token))
-            seen = {base64.b64decode(key): Stamp.parse(stamp) for key, stamp in content["seen"].items()}
-            return cls(seen, Stamp.parse(content["floor"]))
+            if len(token) > _MOST_CHARACTERS:
+                raise ValueError(f"it has {len(token)} characters, allowed are {_MOST_CHARACTERS}")
+            content = load_json(base64.b64decode(token, b"-_", validate=True), limits.MAX_TOKEN_BYTES)
+            seen = {
+                check_key(base64.b64decode(key, validate=True)): _stamp(stamp) for key, stamp in content["seen"].items()
+            }
+            return cls(seen, _stamp(content["floor"]))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise RequestError(f"session token cannot be read: {error}") from error
 
@@ -59,6 +80,13 @@ class Session:
         # Another thread may forget the same ones at the same moment; then there is less left to do here.
         oldest = list(islice(self._seen, 1 + limits.SESSION_KEYS // 20))
         self._floor = max(self._floor, *(self._seen.pop(key, NO_STAMP) for key in oldest))
+
+
+def _stamp(text: str) -> Stamp:
+    found = Stamp.parse(text)
+    if found.micros > limits.MAX_MICROS:
+        raise ValueError("a stamp is out of range")
+    return found
 
 
 def check_session(session: object) -> Session:

@@ -36,7 +36,7 @@ class Stamp(NamedTuple):
         """Read 22 hexadecimal digits. Raises ValueError on anything else."""
         digits = text if isinstance(text, str) else text.decode("ascii", "replace")
         if len(digits) != STAMP_BYTES or not _HEXADECIMAL.issuperset(digits):
-            raise ValueError(f"a stamp has {STAMP_BYTES} hexadecimal digits, not {text!r}")
+            raise ValueError(f"a stamp has {STAMP_BYTES} hexadecimal digits, not {text!r:.80}")
         return cls(int(digits[:14], 16), int(digits[14:], 16))
 
 

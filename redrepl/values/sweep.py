@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 from dataclasses import fields as dataclass_fields
 from typing import Any
 
+from redrepl.values.reading import is_cursor, load_json
+
 UNDER_WAY = "under_way"
 LAST = "last"
 """Fields of the sweep hash, each with one JSON text."""
@@ -66,7 +68,7 @@ class Sweep:
             fields["left"] = tuple(check_texts(fields["left"]))
             found = cls(**fields)
             check_texts([found.node, found.run_id])
-            if not found.cursor.isdecimal():
+            if not is_cursor(found.cursor):
                 raise ValueError(f"no cursor: {found.cursor!r:.80}")
             times = (found.epoch, found.purge_before, found.confirmed_entries, found.began_millis, found.at_millis)
             check_counts([*times, *found.checked_entries.values()])
@@ -99,10 +101,7 @@ class SweepReport:
 
 
 def _object(text: str) -> dict[str, Any]:
-    try:
-        content = json.loads(text)
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
+    content = load_json(text)
     if not isinstance(content, dict):
         raise ValueError(f"no JSON object: {text!r:.80}")
     return content

@@ -21,6 +21,9 @@ MAX_TEXT = 64 * 1024
 _URL = re.compile(r"(rediss?|valkeys?|unix)://[!-~]{1,2000}").fullmatch
 """Where a member can be. That a driver can make something of it shows when it is reached."""
 
+_IDENTITY = re.compile(r"[!-~]*").fullmatch
+"""It stands in names of fields, between spaces."""
+
 
 class Mode(Enum):
     """One primary that decides, or several that merge."""
@@ -198,7 +201,7 @@ def _parse(text: str | bytes) -> Topology:
     """Each look at a cluster reads the same text once a member, most of them the text of the look before."""
     content = json.loads(text)
     members = tuple(
-        Member(_text(m["id"]), public_url(_url(m["url"])), NodeRole(m["role"]), _text(m.get("identity", "")))
+        Member(_text(m["id"]), public_url(_url(m["url"])), NodeRole(m["role"]), _identity(m.get("identity", "")))
         for m in content["members"]
     )
     epoch, merged = content["epoch"], content.get("merged_epoch", content["epoch"])
@@ -211,6 +214,12 @@ def _text(value: object) -> str:
     if type(value) is not str or len(value) > 2 * limits.MAX_NAME_CHARACTERS:
         raise ValueError(f"not a name: {value!r:.80}")
     return value
+
+
+def _identity(value: object) -> str:
+    if not _IDENTITY(_text(value)):
+        raise ValueError(f"not an identity: {value!r:.80}")
+    return str(value)
 
 
 def _url(value: object) -> str:

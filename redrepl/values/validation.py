@@ -8,6 +8,7 @@ from typing import Any
 
 from redrepl.values import limits
 from redrepl.values.errors import RequestError
+from redrepl.values.reading import shown
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
@@ -65,7 +66,9 @@ def check_ttl(ttl: object) -> int | None:
     if isinstance(ttl, bool) or not isinstance(ttl, (int, float)):
         raise RequestError(f"ttl must be a number of seconds or None, not {type(ttl).__name__}")
     if not limits.MIN_TTL_SECONDS <= ttl <= limits.MAX_TTL_SECONDS:
-        raise RequestError(f"ttl must lie in {limits.MIN_TTL_SECONDS}..{limits.MAX_TTL_SECONDS} seconds, not {ttl!r}")
+        raise RequestError(
+            f"ttl must lie in {limits.MIN_TTL_SECONDS}..{limits.MAX_TTL_SECONDS} seconds, not {shown(ttl)}"
+        )
     return -int(-ttl * 1000 // 1)
 
 
@@ -75,7 +78,7 @@ def check_timeout(timeout_seconds: object) -> float:
         raise RequestError(f"timeout_seconds must be a number, not {type(timeout_seconds).__name__}")
     if not 0 < timeout_seconds <= limits.MAX_TIMEOUT_SECONDS:
         allowed = f"more than 0 and at most {limits.MAX_TIMEOUT_SECONDS}"
-        raise RequestError(f"timeout_seconds must be {allowed}, not {timeout_seconds!r}")
+        raise RequestError(f"timeout_seconds must be {allowed}, not {shown(timeout_seconds)}")
     return float(timeout_seconds)
 
 
@@ -84,7 +87,7 @@ def check_integer(name: str, value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise RequestError(f"{name} must be a whole number, not {type(value).__name__}")
     if not -(1 << 53) < value < 1 << 53:
-        raise RequestError(f"{name} must lie within 2**53 of zero, not {value}")
+        raise RequestError(f"{name} must lie within 2**53 of zero, not {shown(value)}")
     return value
 
 
@@ -92,5 +95,5 @@ def check_name(what: str, name: object) -> str:
     """A cluster name or node id: letters, digits, `_` and `-` (they stand in job ids), starting with no sign."""
     if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name) > limits.MAX_NAME_CHARACTERS:
         allowed = f"1 to {limits.MAX_NAME_CHARACTERS} letters, digits, '_' or '-', starting with a letter or digit"
-        raise RequestError(f"{what} must have {allowed}, not {name!r}")
+        raise RequestError(f"{what} must have {allowed}, not {shown(name)}")
     return name

@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 
-from redrepl.values.report import FORGOT, NodeReport, Position, entry_id, whole_number
+from redrepl.values.reading import entry_id, is_cursor, load_json, whole_number
+from redrepl.values.report import FORGOT, NodeReport, Position
 from redrepl.values.sweep import check_counts, check_texts
 
 COPYING = "copying"
@@ -52,15 +53,15 @@ class Walk:
     def parse(cls, text: str) -> Walk:
         """Read what `encode` wrote. Raises ValueError on anything else."""
         try:
-            content = json.loads(text)
+            content = load_json(text)
             stream_id, entries = content["began"]
             found = cls(**{**content, "began": Position(entry_id(stream_id), whole_number(entries))})
             check_texts([found.incarnation, found.source_run, found.target_run, found.doubt, found.phase])
             check_counts([found.merged_epoch, found.keys, found.total, found.begun_anew])
-            if not found.cursor.isdecimal():
+            if not is_cursor(found.cursor):
                 raise ValueError(f"no cursor: {found.cursor!r:.80}")
             return found
-        except (TypeError, KeyError, AttributeError, RecursionError) as error:
+        except (TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"not a walk: {text!r:.80}") from error
 
     def next_phase(self, phase: str, total: int = 0) -> Walk:
@@ -110,7 +111,7 @@ def held_for(source: NodeReport, target: str, hold_seconds: float) -> Position |
     """
     try:
         stream_id, entries, until_millis = source.member[hold_field_of(target)].split()
-        left = int(until_millis) - source.now_millis
-        return Position(stream_id, int(entries)) if 0 < left <= hold_seconds * 1000 else None
+        left = whole_number(until_millis) - source.now_millis
+        return Position(entry_id(stream_id), whole_number(entries)) if 0 < left <= hold_seconds * 1000 else None
     except (KeyError, ValueError):
         return None

@@ -19,6 +19,7 @@ from redrepl.values.effects import Answer, Command, PlainCommand, Request, Scrip
 STAMP = b"06614886a5700c2449ad5c"
 HEADER = STAMP + b"v000000000000"
 RECORD = HEADER + b"0000|hello"
+SUM = HEADER + b"0000|-12"
 WORDS = [
     b"ok",
     b"has",
@@ -43,7 +44,7 @@ atoms = st.one_of(
 )
 rubbish = st.recursive(atoms, lambda inner: st.lists(inner, max_size=6), max_leaves=20)
 commands = st.one_of(
-    st.sampled_from(SCRIPTS).map(lambda script: ScriptCall(script, KEYS, ())),
+    st.sampled_from(SCRIPTS).map(lambda script: ScriptCall(script, KEYS, _arguments(script.removesuffix("_oom")))),
     st.sampled_from(
         [b"MGET", b"GET", b"HGET", b"SCAN", b"TIME", b"INFO", b"XRANGE", b"DBSIZE", b"PING", b"CLIENT"]
     ).map(lambda name: PlainCommand((name, b"k1", b"k2"))),
@@ -56,9 +57,21 @@ def test_any_answer_is_ours_or_not(command: Command, content: Answer) -> None:
     assert 0 < most_answer_bytes(command) <= limits.MAX_ANSWER_BYTES
 
 
+def _arguments(script: str) -> tuple[bytes | int, ...]:
+    """Of the scripts whose answers depend on them: an increment; three operations."""
+    if script == "transact":
+        operations = [(0, name, STAMP, b"000000000000", b"7") for name in (b"set", b"increment", b"add")]
+        return (b"7", b"each", 1000, 0, *(part for operation in operations for part in operation))
+    return (b"7", b"increment", STAMP, b"000000000000", b"7") if script == "update" else ()
+
+
 def _call(script: str, keys: int = 1) -> ScriptCall:
     first = {"write": 2, "write_many": 2, "update": 2, "transact": 2, "read_many": 1, "headers": 1, "vouch": 4}
-    return ScriptCall(script, (b"b",) * first.get(script.removesuffix("_oom"), 0) + (b"k",) * keys, ())
+    return ScriptCall(
+        script,
+        (b"b",) * first.get(script.removesuffix("_oom"), 0) + (b"k",) * keys,
+        _arguments(script.removesuffix("_oom")),
+    )
 
 
 SOUND: list[tuple[Command, Answer]] = [
@@ -68,9 +81,9 @@ SOUND: list[tuple[Command, Answer]] = [
     (_call("write"), [b"refused", b"", b""]),
     (_call("write"), [b"refused", b"7", b"in doubt: its clock is, or was, ahead"]),
     (_call("write_many", 2), [b"some", 1, b"expired", b"1795858529014000"]),
-    (_call("update"), [b"ok", RECORD]),
+    (_call("update"), [b"ok", SUM]),
     (_call("update"), [b"unmet", b""]),
-    (_call("transact", 2), [b"done", b"ok", STAMP, b"ok", RECORD, b"unfit", b"why"]),
+    (_call("transact", 2), [b"done", b"ok", STAMP, b"ok", SUM, b"unfit", b"why"]),
     (_call("transact", 2), [b"conflict", 1, b""]),
     (_call("read_many", 2), [b"ok", None]),
     (_call("headers", 2), [b"ok", b"", b"foreign"]),
@@ -93,6 +106,18 @@ WRONG: list[tuple[Command, Answer]] = [
     (_call("read_many", 1), [b"ok", None, None]),
     (_call("read_many", 1), [b"ok"]),
     (_call("update"), [b"ok", STAMP]),
+    (_call("update"), [b"ok", RECORD]),
+    (_call("update"), [b"ok", b"ff" + SUM[2:]]),
+    (_call("update"), [b"ok", HEADER + b"0009|12"]),
+    (_call("transact", 2), [b"done", b"ok", STAMP]),
+    (_call("transact", 2), [b"done", b"ok", SUM, b"ok", SUM, b"unfit", b"why"]),
+    (_call("transact", 2), [b"done", b"ok", STAMP, b"ok", RECORD, b"unfit", b"why"]),
+    (_call("transact", 2), [b"conflict"]),
+    (_call("transact", 2), [b"unfit", 3, b"why"]),
+    (_call("headers", 1), [b"expired", b"1795858529014000"]),
+    (_call("read_many", 1), [b"foreign", b"k"]),
+    (_call("digest", 1), [1, [b"x", 1, b"7"], []]),
+    (_call("digest", 1), [1, [b"0", 1, b"7"], [0, b""]]),
     (_call("transact", 2), [b"conflict", 99, STAMP]),
     (PlainCommand((b"MGET", b"guard", b"k")), [b"7 active"]),
     (PlainCommand((b"HGET", b"h", b"f")), 7),

@@ -19,6 +19,7 @@ from redrepl_cli.errors import CommandFailed
 from redrepl_cli.exit_codes import ExitCode
 from redrepl_cli.options import DEBUG
 from redrepl_cli.output import say, write_json
+from redrepl_cli.parameters import FiniteRange
 
 FORMATS = {".html": html, ".svg": picture}
 FEWEST_COPIES, MOST_COPIES = 3, 9
@@ -48,7 +49,7 @@ _LIST = "\n".join(f"  {fault.name:<15} {fault.summary}" for fault in FAULTS.valu
 @click.command(epilog=f"\b\nFaults, each on the primary and on a replica where it hits a node:\n{_LIST}")
 @click.option(
     "--seconds",
-    type=click.FloatRange(1, 3600),
+    type=FiniteRange(1, 3600),
     default=6.0,
     show_default=True,
     help="How long each fault lasts at least; with what is around it, each takes some 4 s more.",

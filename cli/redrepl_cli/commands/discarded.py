@@ -134,7 +134,11 @@ def _seconds_left(record: DiscardedRecord) -> float | None:
 
 
 def _moment(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+    """A time as people write it; one that no calendar knows, as a number."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+    except (ValueError, OverflowError, OSError):
+        return f"{seconds:.0f} seconds since 1970"
 
 
 def _described(value: bytes | None) -> str:

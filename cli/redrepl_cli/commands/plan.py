@@ -14,7 +14,7 @@ from redrepl.values.availability import (
 )
 from redrepl_cli.options import Invocation, common_options
 from redrepl_cli.output import listing, plain_table, write, write_json
-from redrepl_cli.parameters import PROBABILITY
+from redrepl_cli.parameters import PROBABILITY, FiniteRange
 
 AUTOMATIC, MANUAL = "automatic", "manual"
 MINUTES_PER_YEAR = 365.25 * 24 * 60
@@ -31,9 +31,7 @@ MINUTES_PER_YEAR = 365.25 * 24 * 60
     metavar="P",
     help="How likely a copy is up, as 0.999 or 99.9%: once for all, or once per copy, the primary's first.",
 )
-@click.option(
-    "--reads-per-second-per-copy", type=click.FloatRange(0), metavar="R", help="Reads that one copy can serve."
-)
+@click.option("--reads-per-second-per-copy", type=FiniteRange(0), metavar="R", help="Reads that one copy can serve.")
 @click.option(
     "--failover",
     type=click.Choice([AUTOMATIC, MANUAL]),
@@ -43,7 +41,7 @@ MINUTES_PER_YEAR = 365.25 * 24 * 60
 )
 @click.option(
     "--switching-seconds",
-    type=click.FloatRange(0),
+    type=FiniteRange(0),
     default=SWITCHING_SECONDS,
     show_default=True,
     metavar="S",
@@ -51,7 +49,7 @@ MINUTES_PER_YEAR = 365.25 * 24 * 60
 )
 @click.option(
     "--away-minutes",
-    type=click.FloatRange(0, min_open=True),
+    type=FiniteRange(0, min_open=True),
     default=AWAY_SECONDS / 60,
     show_default=True,
     metavar="M",

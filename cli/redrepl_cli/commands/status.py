@@ -14,6 +14,7 @@ from redrepl_cli.errors import describe, show
 from redrepl_cli.exit_codes import ExitCode
 from redrepl_cli.options import Invocation, common_options
 from redrepl_cli.output import console_for, write, write_json
+from redrepl_cli.parameters import FiniteRange
 from redrepl_cli.queue import QueueStatistics, queue_statistics
 from redrepl_cli.views.status import EXIT_CODES, status_json, status_view, unanswered_status
 
@@ -28,7 +29,7 @@ Look = tuple[ClusterStatus, QueueStatistics]
 @click.option(
     "--interval",
     "interval_seconds",
-    type=click.FloatRange(0.1, 3600),
+    type=FiniteRange(0.1, 3600),
     default=2.0,
     show_default=True,
     metavar="SECONDS",

@@ -15,6 +15,7 @@ from redrepl.plans.view import FOR_UPKEEP, ON_ACTIVE, ClusterView, check_admitte
 from redrepl.values import limits
 from redrepl.values.effects import Answer, PlainCommand, Plan, ScriptCall
 from redrepl.values.errors import Unavailable
+from redrepl.values.reading import whole_number
 from redrepl.values.reasons import is_out_of_memory
 from redrepl.values.record import TOMBSTONE, VALUE, is_record, tombstone
 from redrepl.values.report import Mark, NodeReport, Position
@@ -183,7 +184,13 @@ class Copier:
         later than they were, or was never deleted.
         """
         command = PlainCommand((b"HGET", self.view.layout.member, b"purged_before"))
-        return int((yield from self.lanes.ask(self.target, command, "looking at the target")) or 0)
+        noted = (yield from self.lanes.ask(self.target, command, "looking at the target")) or 0
+        try:
+            return whole_number(noted)
+        except ValueError as error:
+            raise Unavailable(
+                f"node {self.target!r} cannot be filled", {self.target: f"purged_before: {error}"}
+            ) from error
 
     def _check_stored(self, content: Answer) -> None:
         """Raise where the target refused, or has purged tombstones since the records were read."""

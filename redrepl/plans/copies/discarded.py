@@ -10,11 +10,12 @@ from redrepl.values import limits
 from redrepl.values.effects import Answer, PlainCommand, Plan
 from redrepl.values.errors import RequestError, Unavailable
 from redrepl.values.keys import KeyLayout
+from redrepl.values.reading import whole_number
 from redrepl.values.record import NO_DEADLINE, VALUE, Record, parse_record
 from redrepl.values.report import id_order
 from redrepl.values.stamp import Stamp
 
-_ID = re.compile(r"\d{1,20}-\d{1,20}", re.ASCII)
+_ID = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
 _MOST_PER_PAGE = 100
 
 
@@ -110,10 +111,13 @@ def _parse(layout: KeyLayout, node: str, entry: Answer) -> DiscardedRecord:
     fields = dict(zip(entry[1][::2], entry[1][1::2], strict=True))
     try:
         replaced_by = Stamp.parse(fields[b"replaced_by"])
-        record, epoch = parse_record(fields[b"record"]), int(fields[b"epoch"])
-        key, why = layout.user_key(fields[b"key"]), fields[b"why"].decode()
+        record, epoch = parse_record(fields[b"record"]), whole_number(fields[b"epoch"])
+        name, why = fields[b"key"], fields[b"why"].decode()
+        if not name.startswith(layout.data_prefix):
+            raise ValueError(f"no key of a user's: {name!r:.80}")
     except (KeyError, ValueError) as error:
         raise Unavailable(
             f"the discarded log of node {node!r} cannot be read", {node: f"something else wrote {record_id}: {error!r}"}
         ) from error
-    return DiscardedRecord(node, record_id, key, record, why, epoch, replaced_by, id_order(record_id)[0] / 1000)
+    key, at = layout.user_key(name), id_order(record_id)[0] / 1000
+    return DiscardedRecord(node, record_id, key, record, why, epoch, replaced_by, at)

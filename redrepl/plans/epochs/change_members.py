@@ -34,6 +34,7 @@ from redrepl.plans.strangers import describe_stranger, found_instead
 from redrepl.values.effects import Plan
 from redrepl.values.errors import Unavailable
 from redrepl.values.keys import KeyLayout
+from redrepl.values.reading import words
 from redrepl.values.report import NodeReport, Voided
 from redrepl.values.topology import Topology
 
@@ -413,7 +414,7 @@ class _Change:
         call = enrol_call(self._new, node, "syncing", report.run_id, self._incarnation, self._tolerances, joins=joins)
         answer = yield from self._steps.ask(name, call, "bringing it in")
         if answer != 1:
-            found = answer[1].decode()
+            found = words(answer[1])
             raise occupied_error(self._new.cluster, node, found)
         self.done[node] = "member, syncing: the workers fill it"
 

@@ -11,6 +11,7 @@ from redrepl.values import limits
 from redrepl.values.effects import PlainCommand, Plan, ScriptCall
 from redrepl.values.errors import RequestError, Unavailable
 from redrepl.values.keys import CLUSTERS_KEY, KeyLayout
+from redrepl.values.reading import words
 from redrepl.values.report import LOG_BEGINS, LOG_START, AsFound, NodeReport
 from redrepl.values.topology import Topology
 
@@ -178,7 +179,7 @@ def initialise(
         answer = yield from steps.ask(node, call, "making it a member")
         done[node] = "created" if answer == 1 else "already a member"
         if answer != 1 and answer[0] == b"occupied":
-            raise occupied_error(topology.cluster, node, answer[1].decode())
+            raise occupied_error(topology.cluster, node, words(answer[1]))
         if answer != 1 and answer[4]:
             # The first node decides whose identities count, where several run this at the same time.
             topology = Topology.parse(answer[4])

@@ -28,6 +28,7 @@ from redrepl.values import limits
 from redrepl.values.effects import Answer, DeadlinePassed, Exchange, Failure, Plan, Reply, Request, ScriptCall
 from redrepl.values.errors import RequestError, TransactionConflict, Unavailable
 from redrepl.values.operation import ADD, COMPARE, DELETE, EXPIRE, SET, Operation
+from redrepl.values.reading import words
 from redrepl.values.reasons import is_refusal
 from redrepl.values.receipt import Outcome, WriteReceipt
 from redrepl.values.record import Record, parse_record, tombstone, value_record
@@ -296,7 +297,7 @@ class _Call:
         if verdict == b"unmet":
             return Changed(answer)
         error = self.unfit(operation, detail)
-        failed = {order.home: detail.decode()}
+        failed = {order.home: words(detail)}
         return Changed(answer._replace(outcome=Outcome.REJECTED, acked=_NOBODY, failed=failed), None, error)
 
     def unanswered(self, operation: Operation, failure: Failure) -> WriteReceipt:
@@ -333,7 +334,7 @@ class _Call:
 
     def unfit(self, operation: Operation, why: bytes) -> RequestError:
         """The error for an operation that cannot be carried out on what stands."""
-        return RequestError(f"{operation.name.decode()} of key {operation.user_key!r} is impossible: {why.decode()}")
+        return RequestError(f"{operation.name.decode()} of key {operation.user_key!r} is impossible: {words(why)}")
 
 
 def record_of(operation: Operation, detail: bytes) -> Record:

@@ -24,6 +24,7 @@ from redrepl.plans.view import ClusterView, describe_refusal
 from redrepl.values.effects import DeadlinePassed, Failure, Plan, Reply, ScriptCall
 from redrepl.values.errors import RequestError
 from redrepl.values.operation import EXPIRE
+from redrepl.values.reading import words
 from redrepl.values.receipt import WriteReceipt
 from redrepl.values.record import NO_DEADLINE, Record, parse_record
 from redrepl.values.stamp import NO_STAMP, Stamp
@@ -71,7 +72,7 @@ def update_one(
     if verdict == b"unmet":
         return Updated((yield from _unmet(view, order, user_key, key, event)), None)
     if verdict == b"unfit":
-        raise RequestError(f"key {user_key!r} cannot be incremented: {detail.decode()}")
+        raise RequestError(f"key {user_key!r} cannot be incremented: {words(detail)}")
     # Nobody else was asked: what the deciding node turned down has no effect, now or later.
     proposal = Proposal(user_key, update.stamp, event.at)
     raise verdict_error(view, order._replace(reach_others=False), event.content, layout.data(key), proposal)

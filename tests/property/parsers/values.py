@@ -1,0 +1,378 @@
+"""Parsers of `redrepl.values`."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from typing import Any
+
+from redrepl.values import limits
+from redrepl.values.answers import is_ours, most_answer_bytes
+from redrepl.values.codec import JsonCodec, decoded
+from redrepl.values.effects import PlainCommand, ScriptCall
+from redrepl.values.errors import ConfigError, RequestError, UndecodableValue
+from redrepl.values.jobs import BRING_UP, SWEEP, Job, JobRefused, check_signature, read_job
+from redrepl.values.keys import KeyLayout
+from redrepl.values.level import ConsistencyLevel, parse_level, required_copies
+from redrepl.values.node_url import MAX_ADDRESS_CHARACTERS, UNREADABLE, UnreadableUrl, parse_node_url, public_url
+from redrepl.values.operation import INCREMENT, Operation, Preview, is_number, preview
+from redrepl.values.preference import parse_preference
+from redrepl.values.reading import entry_id, is_cursor, load_json, shown, whole_number, words
+from redrepl.values.reasons import (
+    advice_on,
+    client_in,
+    is_error_reply,
+    is_refusal,
+    kind_of,
+    lost_connection,
+    refuses_us,
+)
+from redrepl.values.record import Record, is_record, parse_record
+from redrepl.values.report import Checkpoint, NodeReport, id_order
+from redrepl.values.report_answer import UNREADABLE as UNREADABLE_ANSWER
+from redrepl.values.report_answer import as_found_in, parse_report
+from redrepl.values.session import Session
+from redrepl.values.stamp import Stamp, is_possible
+from redrepl.values.sweep import Sweep, SweepReport, read_last, read_under_way
+from redrepl.values.topology import Member, Mode, NodeRole, Topology
+from redrepl.values.validation import check_integer, check_key, check_name, check_prefix, check_timeout, check_ttl
+from redrepl.values.walk import Walk, held_for, read_walk, walks_under_way
+from tests.property.answering import (
+    HEADER,
+    LAST,
+    NAME,
+    RECORD,
+    STAMP,
+    TOPOLOGY,
+    WALK,
+    decode_answer,
+    encode_answer,
+    inspection,
+)
+from tests.property.answering import (
+    SWEEP as SWEEP_NOTE,
+)
+from tests.property.parsers.parser import Parser, text
+
+
+def _stamp(data: bytes) -> None:
+    for each in (data, text(data)):
+        assert Stamp.parse(each).encode() == data
+    assert not is_possible(data) or Stamp.parse(data).micros <= limits.MAX_MICROS
+
+
+def _record(data: bytes) -> None:
+    assert is_record(data) or data[:0] == b""
+    assert parse_record(data).encode() == data
+
+
+def _number(data: bytes) -> None:
+    for each in (data, text(data)):
+        found = whole_number(each)
+        assert 0 <= found < 1 << 63
+        assert each in (b"%d" % found, str(found)) or each.startswith(("0", b"0")[type(each) is bytes])  # type: ignore[arg-type]  # of its own type
+
+
+def _entry_id(data: bytes) -> None:
+    found = entry_id(text(data))
+    assert found == text(data)
+    assert found.isascii()
+    assert all(0 <= each < 1 << 64 for each in id_order(found))
+
+
+def _small(data: bytes) -> None:
+    """What raises nothing."""
+    assert len(words(data)) <= 800
+    assert len(shown(data)) <= 80
+    assert not is_cursor(text(data)) or (text(data).isascii() and 0 <= int(data) < 1 << 64)
+    assert not is_number(data) or (data.isascii() and len(data) <= 17 and int(data) < 1 << 60)
+
+
+def _checkpoint(data: bytes) -> None:
+    found = Checkpoint.parse(text(data))
+    assert Checkpoint.parse(found.encode().decode()) == found if data.isascii() else found
+
+
+def _topology(data: bytes) -> None:
+    found = Topology.parse(data)
+    assert Topology.parse(found.encode()) == found
+    for member in found.members:
+        assert member.url == UNREADABLE or parse_node_url(member.url).public == member.url
+        assert found.position_field(member.id).encode().isascii()
+        found.restamp_writer(member.id)
+
+
+def _sweep(data: bytes) -> None:
+    found = Sweep.parse(text(data))
+    assert Sweep.parse(found.encode().decode()) == found
+
+
+def _sweep_report(data: bytes) -> None:
+    found = SweepReport.parse(text(data))
+    assert SweepReport.parse(found.encode().decode()) == found
+
+
+def _walk(data: bytes) -> None:
+    found = Walk.parse(text(data))
+    assert Walk.parse(found.encode().decode()) == found
+
+
+def _notes(data: bytes) -> None:
+    """Notes in member hashes, which anybody may have written: None is what cannot be read."""
+    note = data.decode("utf-8", "replace")
+    read_under_way({"under_way": note})
+    read_last({"last": note})
+    report = _SOUND_REPORT.seen_by(TOPOLOGY)
+    report.member.update({"walk b": note, "hold b": note})
+    read_walk(report, "b")
+    walks_under_way(report)
+    held = held_for(report, "b", 600.0)
+    assert held is None or held.entries >= 0 <= held.order[0]
+
+
+_SOUND_REPORT = parse_report("a", inspection("a"), "run-1", (1.0, 2.0))
+
+
+def _report(data: bytes) -> None:
+    answer = decode_answer(data)
+    try:
+        found = parse_report("a", answer, "run-1", (1.0, 2.0))
+    except UNREADABLE_ANSWER:
+        assert len(as_found_in(answer)) == 4
+        raise
+    assert found.epoch >= found.lineage >= 0
+    assert found.log.first_id == "" or id_order(found.log.first_id)
+    for name in [name for name, each in vars(NodeReport).items() if isinstance(each, property)]:
+        getattr(found, name)
+    found.lag_of("b")
+    if found.topology is not None:
+        found.seen_by(found.topology)
+
+
+def _job(data: bytes) -> None:
+    read_job("redrepl-4-shop-b-0", data)
+
+
+def _inflated_job(data: bytes) -> None:
+    read_job("redrepl-4-shop-b-0", zlib.compress(data))
+
+
+def _signature(data: bytes) -> None:
+    check_signature(Job("shop", "b"), data, KEY)
+
+
+def _url(data: bytes) -> None:
+    found = parse_node_url(text(data))
+    again = parse_node_url(found.public)
+    assert (again.public, again.place, again.is_tls) == (found.public, found.place, found.is_tls)
+    assert public_url(text(data)) == found.public
+    assert len(found.public) <= MAX_ADDRESS_CHARACTERS
+    assert found.public.isascii()
+    # What a configuration may have must be readable once it is stored.
+    stored = Topology("shop", 1, Mode.PRIMARY_REPLICA, (Member("a", found.public, NodeRole.PRIMARY),))
+    assert Topology.parse(stored.encode()) == stored
+    assert found.path or found.host.encode("idna")
+
+
+def _level(data: bytes) -> None:
+    assert isinstance(parse_level(text(data)), (ConsistencyLevel, int))
+    assert 0 <= required_copies(text(data), 2) <= 2
+
+
+def _token(data: bytes) -> None:
+    found = Session.from_token(text(data))
+    again = Session.from_token(found.token())
+    assert (again._seen, again._floor) == (found._seen, found._floor)
+    assert all(0 < len(key) <= limits.MAX_KEY_BYTES for key in found._seen)
+    assert len(found._seen) <= limits.SESSION_KEYS
+
+
+def _json_value(data: bytes) -> None:
+    JsonCodec[Any]().decode(data)
+
+
+def _decoded_value(data: bytes) -> None:
+    decoded(JsonCodec[Any](), "key", data)
+
+
+def _note_text(data: bytes) -> None:
+    load_json(data)
+    load_json(text(data))
+
+
+def _preview(data: bytes) -> None:
+    amount = Operation("k", "k", b"k", INCREMENT, b"5")
+    found = preview(Preview(data, 0), [amount], 0)
+    assert found is not None
+    assert int(found.payload) == int(data) + 5
+
+
+def _arguments(data: bytes) -> None:
+    """A caller's arguments: whatever a program passes on from its users."""
+    checks: list[Any] = [check_key, check_prefix, lambda each: check_name("node id", each), parse_preference]
+    number = int.from_bytes(data, "big")
+    numbers: list[Any] = [check_ttl, check_timeout, lambda each: check_integer("amount", each), parse_level]
+    numbers.append(lambda each: required_copies(each, 2))
+    pairs = [(check, text(data)) for check in checks] + [(check, number) for check in numbers]
+    for check, value in pairs:
+        said = ""
+        try:
+            check(value)
+        except RequestError as error:
+            said = str(error)
+        assert len(said) < 600
+
+
+def _reasons(data: bytes) -> None:
+    """A reason holds what a server said."""
+    reason = data.decode("utf-8", "replace")
+    for each in (reason, lost_connection(reason, 7)):
+        kind_of(each)
+        advice_on({"a": each})
+        assert [is_refusal(each), is_error_reply(each), refuses_us(each)]
+        found = client_in(each)
+        assert found is None or found >= 0
+
+
+_QUESTIONS = (
+    *(
+        ScriptCall(name, (NAME,) * 6, (b"7", b"increment", 1, 0))
+        for name in ("update", "transact", "inspect", "digest")
+    ),
+    *(
+        ScriptCall(name, (NAME,) * 6, ())
+        for name in ("write", "write_many_oom", "read_many", "headers", "vouch", "hold")
+    ),
+    *(
+        ScriptCall(name, (NAME,) * 6, ())
+        for name in ("log_page", "enrol", "change_member", "replace", "mend", "confirm")
+    ),
+    *(
+        PlainCommand((name, b"k1", b"k2"))
+        for name in (b"MGET", b"HGET", b"SCAN", b"TIME", b"INFO", b"XRANGE", b"DBSIZE")
+    ),
+)
+
+
+def _answer(data: bytes) -> None:
+    answer = decode_answer(data)
+    for question in _QUESTIONS:
+        assert is_ours(question, answer) in (True, False)
+        assert most_answer_bytes(question) > 0
+
+
+def _names(data: bytes) -> None:
+    layout = KeyLayout("shop")
+    assert layout.user_key(layout.data(data)) == data
+
+
+KEY = "a key of the cluster"
+_JOB = json.dumps([BRING_UP, None, ["shop", "b"], {}]).encode()
+_SESSION = Session({b"key": Stamp.parse(STAMP), b"\xff": Stamp(7, 7)}, Stamp(5, 5)).token().encode()
+_SOUND_JSON = (b'{"a":[1,2.5,null,true,"x"],"b":{}}', b"[]", b"7", b'"text"')
+_URLS = (
+    b"redis://ada:secret@host:6379/3",
+    b"rediss://[fe80::1%eth0]:7/0?ssl_ca_certs=/tmp/ca.pem&client_name=me&ssl_min_version=1.2",
+    b"unix://:pw@/run/redis.sock?db=3",
+    b"valkey://a.b.example.?db=2&username=ada",
+)
+_CHECKPOINT = b"inc 1-1 7 a inc-a 5-0 9 7"
+_NONE: tuple[type[Exception], ...] = ()
+
+PARSERS = (
+    Parser("stamp", _stamp, (ValueError,), (STAMP, b"0" * 22), ("stamp.Stamp.parse",)),
+    Parser(
+        "record",
+        _record,
+        (ValueError,),
+        (RECORD, HEADER + b"0003|abcxyz", Record(Stamp(7, 7), b"d", 9, b"").encode()),
+        ("record.parse_record",),
+    ),
+    Parser("number", _number, (ValueError,), (b"0", b"7", b"9223372036854775807"), ("reading.whole_number",)),
+    Parser(
+        "entry id", _entry_id, (ValueError,), (b"0-0", b"1764000000000-12"), ("reading.entry_id", "report.id_order")
+    ),
+    Parser(
+        "words", _small, _NONE, (b"-12", b"active", b"18446744073709551615"), ("reading.is_cursor", "reading.words")
+    ),
+    Parser("note as JSON", _note_text, (ValueError,), _SOUND_JSON, ("reading.load_json", "sweep._object")),
+    Parser("checkpoint", _checkpoint, (ValueError,), (_CHECKPOINT,), ("report.Checkpoint.parse",)),
+    Parser(
+        "topology",
+        _topology,
+        (ConfigError,),
+        (TOPOLOGY.encode().encode(),),
+        ("topology.Topology.parse", "topology._parse", "topology._text", "topology._url", "topology._identity"),
+    ),
+    Parser("sweep", _sweep, (ValueError,), (SWEEP_NOTE.encode(),), ("sweep.Sweep.parse", "sweep._findings")),
+    Parser("report of a sweep", _sweep_report, (ValueError,), (LAST.encode(),), ("sweep.SweepReport.parse",)),
+    Parser("walk", _walk, (ValueError,), (WALK.encode(),), ("walk.Walk.parse",)),
+    Parser(
+        "notes in a member hash",
+        _notes,
+        _NONE,
+        (SWEEP_NOTE.encode(), LAST.encode(), WALK.encode(), b"1-1 7 1000600000"),
+        ("sweep.read_under_way", "sweep.read_last", "walk.read_walk", "walk.held_for", "walk.walks_under_way"),
+    ),
+    Parser(
+        "inspection",
+        _report,
+        UNREADABLE_ANSWER,
+        (encode_answer(inspection("a")),),
+        (
+            "report_answer.parse_report",
+            "report_answer.as_found_in",
+            "report_answer._readable",
+            "report_answer._topology_in",
+        ),
+    ),
+    Parser(
+        "answer of a node",
+        _answer,
+        _NONE,
+        tuple(map(encode_answer, ([b"ok", STAMP], [b"ok", RECORD], [b"refused", b"7", b"x"]))),
+        ("answers.is_ours",),
+    ),
+    Parser("job", _job, (JobRefused,), (zlib.compress(_JOB),), ("jobs.read_job",)),
+    Parser("job inflated", _inflated_job, (JobRefused,), (_JOB, json.dumps([SWEEP, None, ["shop"], {}]).encode())),
+    Parser(
+        "signature",
+        _signature,
+        (JobRefused,),
+        (b'{"signature":"%b"}' % Job("shop", "b").signature(KEY).encode(),),
+        ("jobs.check_signature",),
+    ),
+    Parser(
+        "url",
+        _url,
+        (UnreadableUrl,),
+        _URLS,
+        (
+            "node_url.parse_node_url",
+            "node_url._parse_host",
+            "node_url._parse_socket",
+            "node_url._options",
+            "node_url.public_url",
+        ),
+    ),
+    Parser("level", _level, (RequestError,), (b"quorum", b"ONE", b"2", b"-1"), ("level.parse_level",)),
+    Parser("token", _token, (RequestError,), (_SESSION,), ("session.Session.from_token",)),
+    Parser("value", _json_value, (ValueError,), _SOUND_JSON, ("codec.JsonCodec.decode",)),
+    Parser("value of a key", _decoded_value, (UndecodableValue,), _SOUND_JSON, ("codec.decoded",)),
+    Parser("counter", _preview, (RequestError,), (b"7", b"-12", b"0"), ("operation.preview",)),
+    Parser(
+        "arguments",
+        _arguments,
+        (RequestError,),
+        (b"key", b"shop-1", b"nearest", b"\x01\x00"),
+        ("preference.parse_preference",),
+    ),
+    Parser(
+        "reason",
+        _reasons,
+        _NONE,
+        (b"OOM command not allowed", b"connection lost: x (client 7 of the server)"),
+        ("reasons.client_in", "reasons.kind_of"),
+    ),
+    Parser("name of a key", _names, _NONE, (b"key",)),
+)
