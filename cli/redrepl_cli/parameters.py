@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import isfinite, isnan, nan
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import CompletionItem
@@ -28,7 +28,7 @@ def _decimal(text: str) -> float:
 class FiniteRange(click.FloatRange):
     """A range of numbers: without NaN, which compares with no bound, and without infinity."""
 
-    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Refuse what is no number that one can wait or count for."""
         found: float = super().convert(value, param, ctx)
         if not isfinite(found):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+from types import MappingProxyType
 from typing import Any
 
 from hypothesis import strategies as st
@@ -37,8 +39,8 @@ NAME = b"shop:k:key"
 MOST_REQUESTS = 150
 
 
-def inspection(node: str) -> list[Any]:
-    """The answer of `inspect` of a member that serves."""
+def inspection(node: str, moved: Mapping[str, str] = MappingProxyType({})) -> list[Any]:
+    """The answer of `inspect` of a member that serves. ``moved``: fields that were changed since."""
     fields = {"cluster": "shop", "node": node, "epoch": "7", "state": "active", "run_id": "run-1", "lineage": "7"}
     fields |= {
         "max_age_micros": "30000000",
@@ -48,13 +50,14 @@ def inspection(node: str) -> list[Any]:
     }
     fields |= {"settled": "7", "log_floor": "1-1", "walk c": WALK, "hold c": "1-1 1 9999999999999", "rule": "decide"}
     fields |= {"voided": "8 c id-x", "purged_before": "0", "clock_latest": "1", "clock_checked": "1"}
+    fields |= moved
     log = [1, b"1-1", 1, b"1-1"]
     cursors, marks = {"b@id-b": "1-1 1 1000", "c@id-c": "1-1 1 1000"}, {"a@id-a": "inc 1-1 1"}
     checkpoint = b"inc 1-1 1 a inc 1-1 1 7"
-    now = b"%d" % (NOW_MICROS // 1000)
+    now, guard = b"%d" % (NOW_MICROS // 1000), f"{fields['epoch']} {fields['state']}".encode()
     sweep = {"under_way": SWEEP, "last": LAST}
     flat = [_flat(fields), log, _flat(cursors), _flat(marks), TOPOLOGY.encode().encode(), now]
-    return [*flat, [b"shop", node.encode()], [checkpoint], _flat(sweep), b"7 active", b""]
+    return [*flat, [b"shop", node.encode()], [checkpoint], _flat(sweep), guard, b""]
 
 
 WALK = (
@@ -76,14 +79,19 @@ def _flat(pairs: dict[str, str]) -> list[bytes]:
     return [text.encode() for pair in pairs.items() for text in pair]
 
 
-def usual_answer(request: Request) -> Answer:
-    """What a member of the cluster would answer, more or less."""
+def usual_answer(request: Request, moved: dict[str, dict[str, str]]) -> Answer:
+    """What a member of the cluster would answer, more or less. ``moved``: by node, what was changed of it."""
     command = request.command
     if isinstance(command, ScriptCall):
         name, keys = command.script.removesuffix("_oom"), len(command.keys)
-        return _SCRIPTS[name](command, keys) if name in _SCRIPTS else inspection(request.node)
-    name = bytes(command.arguments[0])
-    return _COMMANDS[name](command.arguments)
+        if name == "change_member":
+            words = [word.decode() for word in command.arguments if isinstance(word, bytes)]
+            changed = {field: word for field, word in pairwise(words) if field in ("epoch", "state", "lineage")}
+            moved.setdefault(request.node, {}).update(changed)
+        if name == "inspect":
+            return inspection(request.node, moved.get(request.node, {}))
+        return _SCRIPTS[name](command, keys)
+    return _COMMANDS[bytes(command.arguments[0])](command.arguments)
 
 
 def _done(call: ScriptCall) -> list[Any]:
@@ -188,6 +196,7 @@ def driven(plan: Plan[Any], data: bytes) -> object:
     for number, start, length, replacement in _EDIT.findall(data):
         changes.setdefault(int(number), []).append((int(start), int(length), replacement))
     owed: list[Request] = []
+    moved: dict[str, dict[str, str]] = {}
     count, at = 0, 100.0
     try:
         effect = next(plan)
@@ -197,7 +206,7 @@ def driven(plan: Plan[Any], data: bytes) -> object:
                 owed = [*([] if effect.fresh else owed), *effect.requests]
                 at += 0.001
                 if owed:
-                    event = _event_of(owed.pop(0), changes.get(count, []), at)
+                    event = _event_of(owed[0], usual_answer(owed.pop(0), moved), changes.get(count, []), at)
                 else:
                     at = max(at, effect.until)
                     event = DeadlinePassed(at)
@@ -209,8 +218,7 @@ def driven(plan: Plan[Any], data: bytes) -> object:
     return None
 
 
-def _event_of(request: Request, changes: list[tuple[int, int, bytes]], at: float) -> Event:
-    answer = usual_answer(request)
+def _event_of(request: Request, answer: Answer, changes: list[tuple[int, int, bytes]], at: float) -> Event:
     if changes:
         encoded = encode_answer(answer)
         for start, length, replacement in changes:

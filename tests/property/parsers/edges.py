@@ -37,7 +37,8 @@ from redrepl_cli.text import argument_bytes, argument_key, decoded, printable, s
 from tests.property.answering import decode_answer, encode_answer
 from tests.property.parsers.parser import Parser, text
 
-FOLDER = Path(tempfile.mkdtemp(prefix="redrepl-parsers-"))
+_SCRATCH = tempfile.TemporaryDirectory(prefix="redrepl-parsers-")
+FOLDER = Path(_SCRATCH.name)
 """With one small file at a time."""
 
 FILE = b"""
@@ -244,14 +245,8 @@ def _probe(data: bytes) -> None:
 def _options(data: bytes) -> None:
     """Command lines: each kind of argument takes it or refuses it as usage."""
     given = text(data)
-    for kind in (
-        LEVEL,
-        PROBABILITY,
-        FiniteRange(0),
-        FiniteRange(0, min_open=True, max=25),
-        FaultsType(),
-        click.IntRange(1),
-    ):
+    kinds: tuple[click.ParamType[Any], ...] = (LEVEL, PROBABILITY, FaultsType(), click.IntRange(1))
+    for kind in (*kinds, FiniteRange(0), FiniteRange(0, min_open=True, max=25)):
         with suppress(click.UsageError):
             kind.convert(given, None, None)
 
@@ -285,23 +280,11 @@ _RESP = (
 _NODE_ERRORS: tuple[type[Exception], ...] = (NodeUnusable, OSError, hiredis.ProtocolError)
 
 PARSERS = (
-    Parser(
-        "configuration file",
-        _file,
-        _CONFIGURATION_ERRORS,
-        (FILE, b"\xef\xbb\xbf" + FILE),
-        ("configuration.load_configuration", "configuration._read"),
-    ),
-    Parser("environment", _environment, _CONFIGURATION_ERRORS, (VARIABLES,), ("configuration._number",)),
-    Parser("name of a file", _file_name, (), (b"redrepl.toml",), ("files.read_text",)),
-    Parser(
-        "settings of a program",
-        _settings,
-        (ConfigError, RequestError),
-        (SETTINGS,),
-        ("configuration.configuration_of",),
-    ),
-    Parser("table of TLS", _table, (ConfigError,), (TABLE, TABLE.rpartition(b"\n")[0]), ("tls.read_tls_table",)),
+    Parser("configuration file", _file, _CONFIGURATION_ERRORS, (FILE, b"\xef\xbb\xbf" + FILE)),
+    Parser("environment", _environment, _CONFIGURATION_ERRORS, (VARIABLES,)),
+    Parser("name of a file", _file_name, (), (b"redrepl.toml",)),
+    Parser("settings of a program", _settings, (ConfigError, RequestError), (SETTINGS,)),
+    Parser("table of TLS", _table, (ConfigError,), (TABLE, TABLE.rpartition(b"\n")[0])),
     Parser(
         "certificates",
         _certificates,
@@ -317,21 +300,12 @@ PARSERS = (
             b"rediss://h?ssl_min_version=1.2&ssl_cert_reqs=none&ssl_check_hostname=no&ssl_ciphers=ALL&ssl_server_name=x",
             b"rediss://h?ssl_include_verify_flags=X509_STRICT,CRL_CHECK_LEAF&password_file=%00",
         ),
-        ("endpoint.split_url", "endpoint._parse", "endpoint.with_connect_url", "tls.with_url_options", "tls._flags_of"),
     ),
-    Parser(
-        "password file", _secret, (TlsFileError,), (b"secret\n",), ("tls.read_secret", "configuration._read_secret")
-    ),
-    Parser("stream of a node", _received, _NODE_ERRORS, _RESP, ("connection.NodeConnection.receive",)),
-    Parser("introduction", _introduced, _NODE_ERRORS, (_WELCOME, *_RESP), ("introduction.introduce",)),
-    Parser(
-        "answer of the queue",
-        _queue_answer,
-        (JobRefused,),
-        _SOUND_QUEUE,
-        ("job_queue.JobQueue.take", "job_queue.JobQueue.jobs"),
-    ),
-    Parser("text of a failed job", _failure, (), (b"eJwLycgsVgCiRIWS1OISAB1fBG0=",), ("job_queue.JobQueue.failure",)),
+    Parser("password file", _secret, (TlsFileError,), (b"secret\n",)),
+    Parser("stream of a node", _received, _NODE_ERRORS, _RESP),
+    Parser("introduction", _introduced, _NODE_ERRORS, (_WELCOME, *_RESP)),
+    Parser("answer of the queue", _queue_answer, (JobRefused,), _SOUND_QUEUE),
+    Parser("text of a failed job", _failure, (), (b"eJwLycgsVgCiRIWS1OISAB1fBG0=",)),
     Parser("probe of a server", _probe, (ProbeError,), (b"+PONG\r\n", b"$5\r\nhello\r\n", b"-ERR x\r\n")),
     Parser("options", _options, (), (b"quorum", b"99.9%", b"0.5", b"kill,freeze:primary", b"7")),
     Parser("what is printed", _shown, (), (b"key", b"\x1b[2Jkey\xff", b"\x7f" * 12)),

@@ -14,15 +14,13 @@ class Parser(NamedTuple):
     """One way in.
 
     read: takes bytes, and also asserts what holds of all that comes out. errors: those that it says it raises. sound:
-    inputs near which others are made. covers: functions of the library that read here, for the list in
-    `tests/property/test_parsers_listed.py`. made: how inputs are made where `mutated` is not it.
+    inputs near which others are made. made: how inputs are made where `mutated` is not it.
     """
 
     name: str
     read: Callable[[bytes], object]
     errors: tuple[type[Exception], ...]
     sound: tuple[bytes, ...]
-    covers: tuple[str, ...] = ()
     made: st.SearchStrategy[bytes] | None = None
 
     @property

@@ -1,0 +1,65 @@
+"""The table of parsers is complete: who adds a parser adds it there, or says here why not."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.property.parsers.table import PARSERS, TRIED_BY
+
+LIBRARY = Path(__file__).parents[2] / "redrepl"
+READS = re.compile(r"_*(parse|read|decode|decoded|load|loads|from|split)(_\w+|)$")
+
+NOT_PARSERS = {
+    "values.codec.Codec.decode": "a protocol for codecs of programs; what it raises becomes UndecodableValue",
+    "edges.introduction._load_scripts": "sends redrepl's own scripts",
+    "edges.configuration._read_secret": "read_text in other words, as is tls.read_secret",
+}
+"""And why."""
+
+PLANS_THAT_ASK = re.compile(r"_*read(_\w+|)$")
+"""In plans: they send requests. They are tried as plans, by the answers that they get."""
+
+
+def parsers_in(folder: Path) -> Iterator[str]:
+    """Functions and methods whose names say that they read."""
+    for file in sorted(folder.rglob("*.py")):
+        module = ".".join(file.relative_to(LIBRARY).with_suffix("").parts)
+        yield from (f"{module}.{name}" for name in _named(ast.parse(file.read_text("utf-8")), ""))
+
+
+def _named(parent: ast.AST, prefix: str) -> Iterator[str]:
+    for node in ast.iter_child_nodes(parent):
+        if isinstance(node, ast.ClassDef):
+            yield from _named(node, f"{prefix}{node.name}.")
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and READS.match(node.name):
+            yield prefix + node.name
+
+
+@pytest.mark.parametrize("layer", ["values", "edges", "plans"])
+def test_every_parser_is_in_the_table(layer: str) -> None:
+    found = set(parsers_in(LIBRARY / layer))
+    if layer == "plans":
+        found = {name for name in found if not PLANS_THAT_ASK.match(name.rpartition(".")[2])}
+    assert sorted(found - TRIED_BY.keys() - NOT_PARSERS.keys()) == []
+
+
+def test_what_is_listed_exists() -> None:
+    assert set(TRIED_BY.values()) <= PARSERS.keys()
+    for name in (*TRIED_BY, *NOT_PARSERS):
+        module, *inner = re.split(r"(?<=[a-z])\.(?=_?[A-Z]|\w+$)", name, maxsplit=1)
+        tree = ast.parse((LIBRARY / f"{module.replace('.', '/')}.py").read_text("utf-8"))
+        wanted = inner[0].rpartition(".")[2]
+        names = {node.name for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))}
+        assert wanted in names, name
+
+
+def test_names_are_found_in_classes_too() -> None:
+    tree = ast.parse(
+        "def parse_x(): ...\nclass C:\n    def from_y(self): ...\n    def reads(self): ...\ndef unread(): ..."
+    )
+    assert list(_named(tree, "")) == ["parse_x", "C.from_y"]
