@@ -8,13 +8,16 @@ CHECK := import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))
 # there are, the steadier are the tests that measure time. 0: one process, for debuggers.
 JOBS ?= 3
 MODE ?= primary-replica
+# Of `make fuzz`: for each parser; which of them, as words of their names (all without).
+SECONDS ?= 30
+PARSERS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PINNED := --constraint constraints.txt --build-constraint constraints.txt
 
-.PHONY: help demo test lint types wheel soak tls constraints clean
+.PHONY: help demo test lint types wheel soak tls fuzz constraints clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -40,6 +43,9 @@ soak: $(VENV)/.dev ## Run the long tests, which `make test` leaves out
 
 tls: $(VENV)/.dev ## Run the tests with clusters once more, over TLS (needs openssl, and redis-server with TLS)
 	$(BIN)/pytest -m 'tls and not soak' -n $(JOBS)
+
+fuzz: $(VENV)/.fuzz ## Feed each parser with what reaches new branches (SECONDS=60 for each, PARSERS='job url': these)
+	REDREPL_FUZZ_SECONDS=$(SECONDS) REDREPL_FUZZ_PARSERS='$(PARSERS)' $(BIN)/pytest -m fuzz --timeout 86400
 
 wheel: $(VENV)/.dev ## Build the sdist, and the wheel from it, into dist/
 	rm -rf dist
@@ -90,4 +96,9 @@ $(VENV)/.embedded: $(VENV)/.made pyproject.toml
 $(VENV)/.dev: $(VENV)/.embedded
 	@echo "Installing the tools for development into $(VENV) ..."
 	@$(PIP) install $(PINNED) --group dev
+	@touch $@
+
+$(VENV)/.fuzz: $(VENV)/.dev
+	@echo "Installing atheris into $(VENV) ..."
+	@$(PIP) install $(PINNED) --group fuzz
 	@touch $@

@@ -309,7 +309,17 @@ class NodeReport:
     @property
     def max_skew_seconds(self) -> float:
         """By how much clocks may differ."""
-        return int(self.member.get("max_skew_micros", limits.DEFAULT_MAX_SKEW_SECONDS * 1e6)) / 1e6
+        return self.max_skew_micros / 1e6
+
+    @property
+    def max_skew_micros(self) -> int:
+        """The same in microseconds."""
+        return int(self.member.get("max_skew_micros", limits.DEFAULT_MAX_SKEW_SECONDS * 1e6))
+
+    @property
+    def max_age_micros(self) -> int:
+        """The age beyond which the node takes no write as primary."""
+        return int(self.member.get("max_age_micros", limits.DEFAULT_MAX_AGE_SECONDS * 1e6))
 
     @property
     def clock_off(self) -> str:

@@ -91,7 +91,7 @@ def _go_on(view: ClusterView, reference: NodeReport, present: Mapping[str, NodeR
 
 def _is_of_the_future(state: Sweep, reference: NodeReport) -> bool:
     """Whether the clock was ahead when it was begun or went on: what it may purge is not to be believed then."""
-    tolerated_millis = int(reference.member["max_skew_micros"]) // 1000
+    tolerated_millis = reference.max_skew_micros // 1000
     return max(state.began_millis, state.at_millis) > reference.now_millis + tolerated_millis
 
 
@@ -104,7 +104,7 @@ def _begin(view: ClusterView, reference: NodeReport, present: Mapping[str, NodeR
         node=reference.node,
         run_id=reference.run_id,
         left=others,
-        purge_before=now_micros - max_age_micros(reference) - int(reference.member["max_skew_micros"]),
+        purge_before=now_micros - max_age_micros(reference) - reference.max_skew_micros,
         confirmed_entries=reference.log.added,
         checked_entries={node: present[node].log.added for node in others},
         began_millis=reference.now_millis,

@@ -36,7 +36,7 @@ class Settled(NamedTuple):
 
 def max_age_micros(report: NodeReport) -> int:
     """The age beyond which this primary takes no write."""
-    return int(report.member["max_age_micros"])
+    return report.max_age_micros
 
 
 def settle(
