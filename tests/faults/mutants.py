@@ -1907,7 +1907,7 @@ MUTANTS = (
     Mutant(
         name="a guard that was overwritten is read as an epoch",
         file="redrepl/plans/view.py",
-        old="            if epoch and not epoch.isdigit():\n",
+        old="            if epoch and not (epoch.isdigit() and len(epoch) < _EPOCH_DIGITS):\n",
         new="            if False:\n",
         killer="tests/unit/test_read_one.py::test_a_copy_that_does_not_serve_is_passed_over",
         evidence="ValueError",
