@@ -19,7 +19,7 @@ def check_key(key: object) -> bytes:
         try:
             encoded = key.encode()
         except UnicodeEncodeError as error:
-            raise RequestError(f"key {key!r} cannot be encoded as UTF-8: {error.reason}") from error
+            raise RequestError(f"key {shown(key)} cannot be encoded as UTF-8: {error.reason}") from error
     elif isinstance(key, bytes):
         encoded = key
     else:
