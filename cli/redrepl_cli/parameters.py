@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import isfinite, isnan, nan
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,12 +17,12 @@ _TIMES = 3.0
 """How many times as long as finding the cluster took, which was connecting and one answer, an operation may take."""
 
 
-def _decimal(text: str) -> float:
-    """The number that a text is, NaN where it is none. Python takes more forms than people write."""
+def _decimal(text: str) -> float | None:
+    """The number that a text is, None where it is none. Python takes more forms than people write."""
     try:
-        return float(text) if text.isascii() and "_" not in text else nan
+        return float(text) if text.isascii() and "_" not in text else None
     except ValueError:
-        return nan
+        return None
 
 
 class FiniteRange(click.FloatRange):
@@ -66,9 +66,10 @@ class ProbabilityType(click.ParamType[float]):
     def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Read either form and check the range."""
         text = str(value).strip()
-        found = _decimal(text[:-1]) / 100 if text.endswith("%") else _decimal(text)
-        if isnan(found):
+        found = _decimal(text.removesuffix("%"))
+        if found is None:
             self.fail(f"{value!r} is neither a number such as 0.999 nor a percentage such as 99.9%", param, ctx)
+        found = found / 100 if text.endswith("%") else found
         if not 0.0 <= found <= 1.0:
             self.fail(f"{value!r} does not lie in 0..1 (or 0%..100%)", param, ctx)
         return found
