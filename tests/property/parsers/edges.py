@@ -277,6 +277,10 @@ _RESP = (
     b"%1\r\n*0\r\n+a\r\n",
     b"~1\r\n%1\r\n+a\r\n#t\r\n,1.5\r\n(77\r\n_\r\n",
 )
+_CERTIFICATE = b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+SLOW = 15
+"""Inputs for parsers that make contexts of TLS: some 40 ms each."""
+
 _NODE_ERRORS: tuple[type[Exception], ...] = (NodeUnusable, OSError, hiredis.ProtocolError)
 
 PARSERS = (
@@ -284,7 +288,7 @@ PARSERS = (
     Parser("environment", _environment, _CONFIGURATION_ERRORS, (VARIABLES,)),
     Parser("name of a file", _file_name, (), (b"redrepl.toml",)),
     Parser("settings of a program", _settings, (ConfigError, RequestError), (SETTINGS,)),
-    Parser("table of TLS", _table, (ConfigError,), (TABLE, TABLE.rpartition(b"\n")[0])),
+    Parser("table of TLS", _table, (ConfigError,), (TABLE, TABLE.rpartition(b"\n")[0]), examples=SLOW),
     Parser(
         "certificates",
         _certificates,
@@ -300,6 +304,7 @@ PARSERS = (
             b"rediss://h?ssl_min_version=1.2&ssl_cert_reqs=none&ssl_check_hostname=no&ssl_ciphers=ALL&ssl_server_name=x",
             b"rediss://h?ssl_include_verify_flags=X509_STRICT,CRL_CHECK_LEAF&password_file=%00",
         ),
+        examples=SLOW,
     ),
     Parser("password file", _secret, (TlsFileError,), (b"secret\n",)),
     Parser("stream of a node", _received, _NODE_ERRORS, _RESP),

@@ -15,6 +15,7 @@ class Parser(NamedTuple):
 
     read: takes bytes, and also asserts what holds of all that comes out. errors: those that it says it raises. sound:
     inputs near which others are made. made: how inputs are made where `mutated` is not it.
+    examples: how many inputs `make test` tries.
     """
 
     name: str
@@ -22,6 +23,7 @@ class Parser(NamedTuple):
     errors: tuple[type[Exception], ...]
     sound: tuple[bytes, ...]
     made: st.SearchStrategy[bytes] | None = None
+    examples: int = 60
 
     @property
     def inputs(self) -> st.SearchStrategy[bytes]:
