@@ -289,12 +289,7 @@ PARSERS = (
     Parser("name of a file", _file_name, (), (b"redrepl.toml",)),
     Parser("settings of a program", _settings, (ConfigError, RequestError), (SETTINGS,)),
     Parser("table of TLS", _table, (ConfigError,), (TABLE, TABLE.rpartition(b"\n")[0]), examples=SLOW),
-    Parser(
-        "certificates",
-        _certificates,
-        (TlsFileError,),
-        (b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n",),
-    ),
+    Parser("certificates", _certificates, (), (_CERTIFICATE,), examples=SLOW),
     Parser(
         "url with a login",
         _login,
