@@ -266,7 +266,7 @@ class Following(Foundation[K, V]):
         self._topology_read_at = self._base_driver.now()
         told = yield from hear_topology(self._view, until)
         self._heard(told)
-        self._take_up(told.topology)
+        self._take_up(told.topology, was_heard=True)
         if not told.is_majority:
             # These may be out of reach, or have been replaced one by one.
             self._take_up(self._found_elsewhere())

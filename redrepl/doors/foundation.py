@@ -188,9 +188,15 @@ class Foundation(Generic[K, V]):
         """How long to wait for the members to tell the topology, by how far they are."""
         return suspect_seconds(max(map(self._usual_seconds, self._view.ids)))
 
-    def _take_up(self, topology: Topology | None) -> None:
-        """Go on in this topology, if it is newer than the present one."""
-        if topology is not None and topology.epoch > self._view.topology.epoch:
+    def _take_up(self, topology: Topology | None, was_heard: bool = False) -> None:
+        """Go on in this topology, if it is newer than the present one.
+
+        was_heard: it was measured by the present one, so that another one of the same epoch puts that right.
+        """
+        present = self._view.topology
+        if topology is None or topology.epoch < present.epoch:
+            return
+        if topology.epoch > present.epoch or (was_heard and topology != present):
             self._adopt(topology)
 
     def _key(self, key: K | str | bytes) -> bytes:
@@ -294,7 +300,7 @@ class Foundation(Generic[K, V]):
         if told.topology is None:
             raise Unavailable("no member could tell the topology", told.failures)
         self._heard(told)
-        self._take_up(told.topology)  # unless another task or thread was quicker
+        self._take_up(told.topology, was_heard=True)  # unless another task or thread was quicker
         if self._view.topology.epoch != known:
             yield from self._set_clock(order.until)
         if self._view.topology.epoch == known:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import hiredis
@@ -48,8 +49,7 @@ def introduce(
     answered_seconds = time.monotonic() - began
     client_id, fields, information, known = answers[-4:]
     try:
-        cluster, node, state, run_id, identity = [None if value is None else value.decode() for value in fields]
-        found = Membership(cluster, node, state, run_id, identity, _run_id(information))
+        found = membership_in(fields, _run_id(information))
         client_id = client_id if type(client_id) is int else None
         known = [scripts == 1 for scripts in known]
         if len(known) != len(all_scripts()):
@@ -60,6 +60,13 @@ def introduce(
         raise NodeUnusable(f"{address(endpoint)} {reason}")
     _load_scripts(talk, known)
     return found, answered_seconds, client_id
+
+
+def membership_in(fields: Sequence[bytes | None], actual_run_id: str) -> Membership:
+    """The membership as text, whatever bytes stand there: the workers have to reach the node to put it right."""
+    texts = [None if value is None else value.decode(errors="replace") for value in fields]
+    cluster, node, state, run_id, identity = texts
+    return Membership(cluster, node, state, run_id, identity, actual_run_id)
 
 
 class _Talk:

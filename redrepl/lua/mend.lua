@@ -19,7 +19,7 @@ end
 
 -- Whether the copy's log was checked here up to a place: that is noted with the log's incarnation.
 local function was_checked(copy, incarnation, id)
-  local known_incarnation, known_id = string.match(noted_position(KEYS[3], copy), '^(%S+) (%S+) ')
+  local known_incarnation, known_id = known_mark(KEYS[3], copy)
   return known_incarnation == incarnation and id ~= '' and not is_later_id(id, known_id)
 end
 

@@ -37,7 +37,8 @@ class Voice(NamedTuple):
 def believed(voices: Collection[Voice], known: Topology | None = None) -> Topology | None:
     """The newest topology that is told and that no other one refutes. ``known``: one that the caller had before.
 
-    Of two clusters of one name, that of the one which more nodes tell.
+    Of two clusters of one name, that of the one which more nodes tell. An epoch has one topology: of two, neither where
+    nothing speaks for one rather than the other.
     """
     told = [voice.topology for voice in voices if voice.topology is not None]
     told += [] if known is None else [known]
@@ -45,9 +46,11 @@ def believed(voices: Collection[Voice], known: Topology | None = None) -> Topolo
     if newest_first and not all(newest_first[0].is_related_to(other) for other in told):
         newest_first = max(_clusters_of(told), key=lambda cluster: (len(cluster), cluster[0].epoch))
     for topology in newest_first:
+        if _is_outdone(topology, newest_first, voices, known):
+            continue
         if not any(_is_refuted(topology, other, voices) for other in newest_first):
             return topology
-    return newest_first[0] if newest_first else None
+    return known
 
 
 def not_believed(voices: Mapping[str, Voice], known: Topology | None = None) -> dict[str, str]:
@@ -59,9 +62,12 @@ def not_believed(voices: Mapping[str, Voice], known: Topology | None = None) -> 
         if others and voice.epoch > max(others) + PLAUSIBLE_EPOCHS:
             found[name] = f"says that it is in epoch {voice.epoch}, and all others are in {max(others)} at most"
     for topology in told if known is None else [*told, known]:
-        if not _is_at_work(topology, voices.values()):
-            continue
+        serving = _at_work(topology, voices.values())
         for name, voice in voices.items():
+            # The earlier one may be made up as well, by a member that says that it serves there alone.
+            beside = [each for each in voices.values() if each.epoch >= voice.epoch and each.node not in serving]
+            if len(serving) <= len(beside):
+                continue
             told_by = voice.topology
             own = told_by.epoch if told_by is not None else 0
             if told_by is not None and _is_accepted_loss(told_by, topology):
@@ -75,16 +81,37 @@ def not_believed(voices: Mapping[str, Voice], known: Topology | None = None) -> 
 def may_follow(told: Topology, known: Topology, voices: Collection[Voice]) -> bool:
     """Whether a client may go from the topology that it knows to this one.
 
-    With the same members a single one that lies confirms nothing alone. With others it could, so these must have been
-    begun by the primary, or by as many members as that takes.
+    With the same members a single one that lies confirms nothing alone, as long as the others work in an earlier epoch.
+    With others it could, so these must have been begun by the primary, or by as many members as that takes.
     """
+    if told.mode is not known.mode:
+        return False
     if told.epoch <= known.epoch or told.identities == known.identities or _is_accepted_loss(told, known):
         return True
     moved = {voice.node for voice in voices if voice.node in known.ids and voice.epoch >= told.epoch}
     return known.decider is None or known.decider in moved or len(moved) >= len(known.ids) - len(known.ids) // 2
 
 
-def _is_refuted(told: Topology, former: Topology, voices: Iterable[Voice]) -> bool:
+def _is_outdone(
+    topology: Topology, told: Collection[Topology], voices: Collection[Voice], known: Topology | None
+) -> bool:
+    """Whether as much speaks for another topology of the same epoch, which only somebody who lies can tell."""
+    others = [other for other in told if other.epoch == topology.epoch and other != topology]
+    own = _weight(topology, voices, known) if others else (False, 0, False, False)
+    return any(_weight(other, voices, known) >= own for other in others)
+
+
+def _weight(topology: Topology, voices: Collection[Voice], known: Topology | None) -> tuple[bool, int, bool, bool]:
+    """What speaks for a topology among those of its epoch: a majority, though never of one alone, how many tell it,
+    that it was known before, and that its primary tells it.
+    """
+    tellers = {voice.node for voice in voices if voice.topology == topology}
+    is_known = topology == known
+    is_majority = len(tellers.intersection(topology.ids)) > len(topology.ids) // 2 and len(tellers) > 1
+    return is_majority, len(tellers) + is_known, is_known, topology.decider in tellers
+
+
+def _is_refuted(told: Topology, former: Topology, voices: Collection[Voice]) -> bool:
     """Whether members of the topology before show that this one was never begun."""
     if former.epoch >= told.epoch:
         return False
@@ -92,9 +119,12 @@ def _is_refuted(told: Topology, former: Topology, voices: Iterable[Voice]) -> bo
     # Who serves in yet another epoch was left behind by others, too, and shows nothing.
     objecting = {voice.node for voice in members if voice.is_serving and voice.epoch == former.epoch}
     moved = {voice.node for voice in members if voice.epoch >= told.epoch}
-    if not objecting:
+    tellers = [voice for voice in voices if voice.topology == told and voice.node not in objecting]
+    # One of an earlier epoch may be made up too: by fewer than tell this one, or without a member that tells it.
+    outnumbered = len(objecting) < len(tellers)
+    if not objecting or outnumbered or (len(objecting) == len(tellers) and not all(t in members for t in tellers)):
         return False
-    if told.mode is not former.mode:
+    if told.mode is not former.mode and (len(objecting) > len(tellers) or not _has_its_primary(told, tellers)):
         return True
     if former.decider is None:  # they move one after the other
         return told.epoch > former.epoch + LEFT_OVER_EPOCHS or abs(len(told.ids) - len(former.ids)) > 1
@@ -105,6 +135,10 @@ def _is_refuted(told: Topology, former: Topology, voices: Iterable[Voice]) -> bo
     copies = len(former.ids)
     needed = copies // 2 + 1 if former.decider in objecting else copies - copies // 2
     return copies - len(objecting) < needed
+
+
+def _has_its_primary(told: Topology, tellers: Iterable[Voice]) -> bool:
+    return any(voice.node == told.decider for voice in tellers)
 
 
 def _is_accepted_loss(told: Topology, former: Topology) -> bool:
@@ -121,12 +155,12 @@ def _is_accepted_loss(told: Topology, former: Topology) -> bool:
     return is_new and set(moved) <= {told.decider} and told.merged_epoch == told.epoch
 
 
-def _is_at_work(topology: Topology, voices: Iterable[Voice]) -> bool:
-    """Whether a majority of the members serves in this epoch, its primary too: then no later one has begun."""
+def _at_work(topology: Topology, voices: Iterable[Voice]) -> set[str]:
+    """The members that serve in this epoch, where a majority does, its primary too: then no later one has begun."""
     identities = topology.identities
     members = [voice for voice in voices if identities.get(voice.node) == voice.identity]
     serving = {voice.node for voice in members if voice.is_serving and voice.epoch == topology.epoch}
-    return topology.decider in serving and len(serving) > len(topology.ids) // 2
+    return serving if topology.decider in serving and len(serving) > len(topology.ids) // 2 else set()
 
 
 def _clusters_of(topologies: Iterable[Topology]) -> list[list[Topology]]:

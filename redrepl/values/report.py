@@ -271,9 +271,14 @@ class NodeReport:
 
     @property
     def voided(self) -> Voided | None:
-        """The server that a change of members takes out, as long as this node knows only the members before."""
+        """The server that a change of members takes out, as long as this node knows only the members before.
+
+        It is noted in the step that moves the node to that epoch; of a later one somebody else noted it.
+        """
         epoch, _, rest = self.member.get("voided", "").partition(" ")
-        if not epoch or (self.topology is not None and self.topology.epoch >= whole_number(epoch)):
+        if not epoch or whole_number(epoch) > self.epoch:
+            return None
+        if self.topology is not None and self.topology.epoch >= whole_number(epoch):
             return None
         node, _, identity = rest.partition(" ")
         return Voided(whole_number(epoch), node, identity)

@@ -84,6 +84,13 @@ def test_a_new_incarnation_resets_the_mark(node: Node, place: bytes) -> None:
     assert _marks(node) == {b"b": b"inc-2 " + place + b" 1"}
 
 
+@pytest.mark.parametrize("text", [b"x", b"inc-1 x 1", b"inc-1 5 1", b"inc-1 5-x 1", b"inc-1 \xff-\xfe 1", b"inc-1"])
+def test_what_cannot_be_read_is_no_mark(node: Node, text: bytes) -> None:
+    node.client.hset(LAYOUT.marks, b"b", text)
+    assert node.absorb({b"key": value(node.stamp())}, (b"inc-1", b"5-0", 12)) == [b"ok", 1]
+    assert _marks(node) == {b"b": b"inc-1 5-0 12"}
+
+
 def test_every_source_has_its_own_mark(node: Node) -> None:
     node.absorb({}, (b"inc-1", b"5-0", 12), source=b"b")
     node.absorb({}, (b"inc-1", b"3-0", 4), source=b"c")

@@ -50,6 +50,14 @@ def test_a_cursor_moves_back_when_forced(node: Node) -> None:
     assert _cursor(node)[:2] == [b"5-0", b"8"]
 
 
+@pytest.mark.parametrize("text", [b"x", b"x y z", b"5 12 1", b"5-x 12 1", b"-1-0 2 3", b"\xff\xfe 1 1", b""])
+def test_what_cannot_be_read_is_no_cursor(node: Node, text: bytes) -> None:
+    """Whatever somebody wrote there, the next one is noted."""
+    node.client.hset(LAYOUT.cursors, b"b", text)
+    assert _confirm(node, b"5-0", 12) == 1
+    assert _cursor(node)[:2] == [b"5-0", b"12"]
+
+
 def test_every_target_has_its_own_cursor(node: Node) -> None:
     _confirm(node, b"6-0", 9, target=b"b")
     assert _confirm(node, b"5-0", 8, target=b"c") == 1

@@ -88,9 +88,10 @@ def test_programs_go_on_while_one_replica_tells_another_topology(cluster: Cluste
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("epoch", "x"), ("epoch", str(MAX_EPOCH)), ("state", "weird"), ("max_skew_micros", "-1")]
+    ("field", "value"),
+    [("epoch", "x"), ("epoch", str(MAX_EPOCH)), ("state", "weird"), ("state", b"\xff\xfe"), ("max_skew_micros", "-1")],
 )
-def test_a_copy_that_holds_what_cannot_be_true_is_filled_anew(cluster: Cluster, field: str, value: str) -> None:
+def test_a_copy_that_holds_what_cannot_be_true_is_filled_anew(cluster: Cluster, field: str, value: str | bytes) -> None:
     store = cluster.open()
     store.set("key", b"1", level="all")
     cluster.raw("c").client.hset(LAYOUT.member, field, value)
@@ -105,6 +106,19 @@ def test_a_copy_that_holds_what_cannot_be_true_is_filled_anew(cluster: Cluster, 
     assert store.topology.epoch == epoch + 1
     cluster["a"].kill()
     assert cluster.administration.failover(away="a").primary in "bc"
+
+
+def test_a_copy_without_a_readable_membership_is_reached_and_filled_anew(cluster: Cluster) -> None:
+    """A worker that is started after that opens its connections then."""
+    cluster.open().set("key", b"1", level="all")
+    cluster.raw("c").client.delete(LAYOUT.member)
+    cluster.raw("c").client.lpush(LAYOUT.member, "what?")
+    with closing(Administration(cluster.configuration())) as administration:
+        topology, reports = administration.inspect()
+        assert topology is not None
+        assert "c" in administration.targets(topology, reports)
+    cluster.settle()
+    assert cluster.values_everywhere() == {b"key": b"1"}
 
 
 def test_the_list_of_clusters_is_nobodys_end(cluster: Cluster) -> None:

@@ -13,8 +13,9 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 
+from tests.simulation.results import Result
 from tests.simulation.settings import PROFILES
-from tests.simulation.simulation import Result, simulate
+from tests.simulation.simulation import simulate
 from tests.simulation.world import in_virtual_time
 
 PART = 25

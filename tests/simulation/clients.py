@@ -34,7 +34,7 @@ class Habits(NamedTuple):
     """What the clients of one history do, all together. Pauses and time-outs in seconds.
 
     keys: those that hold any value. weights: how often which kind of conversation comes up. bound_seconds: how old a
-    read at ONE of the primary may be, None where that is not judged.
+    read at ONE of the primary may be, None where that is not judged. all_share: of the writes, those at ALL.
     """
 
     operations: int
@@ -43,6 +43,7 @@ class Habits(NamedTuple):
     keys: tuple[str, ...]
     weights: dict[str, int]
     bound_seconds: float | None = None
+    all_share: float = 0.05
 
 
 class History:
@@ -319,7 +320,7 @@ class Client:
         return Limits(level, None)
 
     def _level(self) -> Level:
-        return ConsistencyLevel.ALL if self._random.random() < 0.05 else QUORUM
+        return ConsistencyLevel.ALL if self._random.random() < self._habits.all_share else QUORUM
 
     def _key(self) -> str:
         return self._random.choice(self._habits.keys)

@@ -12,11 +12,13 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from redrepl.edges.admission import MEMBER_FIELDS, Membership
+from redrepl.edges.introduction import membership_in
 from redrepl.edges.switchboard import Run
 from redrepl.plans.inspect import run_id_in
 from redrepl.values.effects import Command, PlainCommand, Request, ScriptCall
 from redrepl.values.keys import KeyLayout
-from redrepl.values.reasons import REFUSES
+from redrepl.values.reasons import NOT_OURS, REFUSES
+from redrepl.values.report_answer import UNREADABLE
 from tests.simulation.servers import Data, Server
 from tests.simulation.sources import Sources
 from tests.simulation.world import BEGINNING_SECONDS, World, latency_seconds
@@ -55,6 +57,7 @@ class Lost(NamedTuple):
 
 
 Packet = Hello | Load | Request
+Twist = Callable[[Command, Callable[[], Any]], Any]
 
 
 class Link:
@@ -247,6 +250,7 @@ class Machine:
 
     on_change: called when somebody may have changed its membership. Its name is the host in its address.
     before_copying: called once, before the next script of `COPYING` runs.
+    twist: what is answered in place of carrying a command out; it gets the command, and how to carry it out.
     """
 
     def __init__(self, world: World, server: Server, layout: KeyLayout, sources: Sources, skew_seconds: float) -> None:
@@ -263,6 +267,7 @@ class Machine:
         self.saved: Data | None = None
         self.on_change: Callable[[Machine], None] = _nobody_cares
         self.before_copying: Callable[[], None] | None = None
+        self.twist: Twist | None = None
         self._random = world.stream(f"machine {server.name}")
         self._sources = sources
         self._shas = tuple(script.sha for script in sources.values())
@@ -347,7 +352,7 @@ class Machine:
             else:
                 assert isinstance(packet, Request)
                 self._let_happen(packet.command)
-                content = self._carry_out(packet.command)
+                content = self._answer(packet.command)
                 if type(packet.command) is ScriptCall and packet.command.script == "change_member":
                     self.on_change(self)
                 if self.world.is_traced:
@@ -362,12 +367,22 @@ class Machine:
             happen, self.before_copying = self.before_copying, None
             happen()
 
-    def _introduce(self) -> Introduction:
-        fields = self._carry_out(self._ask_member)
-        cluster, node, state, run_id, identity = [None if value is None else value.decode() for value in fields]
-        actual = run_id_in(self._carry_out(PlainCommand((b"INFO", b"server"))))
+    def _answer(self, command: Command) -> Any:
+        if self.twist is None:
+            return self._carry_out(command)
+        return self.twist(command, lambda: self._carry_out(command))
+
+    def _introduce(self) -> Introduction | Lost:
+        """What is said on a new connection. What cannot be read ends it, as the library's introduction does."""
+        fields, information = self._answer(self._ask_member), self._answer(PlainCommand((b"INFO", b"server")))
+        if isinstance(fields, Exception) and str(fields).startswith("WRONGTYPE"):
+            fields = [None] * len(MEMBER_FIELDS)
         missing = tuple(sha for sha in self._shas if sha not in self.server.scripts)
-        return Introduction(Membership(cluster, node, state, run_id, identity, actual), missing)
+        try:
+            membership = membership_in(fields, run_id_in(information))
+        except UNREADABLE:
+            return Lost(NOT_OURS)
+        return Introduction(membership, missing) if membership.actual_run_id else Lost(NOT_OURS)
 
     def _end_client(self, client_id: int) -> int:
         """`CLIENT KILL ID`: nothing that waits on that connection, or comes on it later, is carried out."""
@@ -391,7 +406,7 @@ class Machine:
 
 class Network:
     """All machines, and the links of every program to them. nodes: the members' names, each the host of its first
-    address.
+    address. invented: names of members that a node may tell of and that are nowhere.
     """
 
     def __init__(
@@ -404,6 +419,7 @@ class Network:
     ) -> None:
         self.world = world
         self.nodes = nodes
+        self.invented: tuple[str, ...] = ()
         self.machines = {machine.name: machine for machine in machines}
         self.links: dict[tuple[str, str], Link] = {}
         self._break_rate = break_rate
@@ -418,6 +434,10 @@ class Network:
     def at(self, url: str) -> Machine:
         """Which machine has this address."""
         return self.machines[host_of(url)]
+
+    def has(self, url: str) -> bool:
+        """Whether there is a machine at this address."""
+        return host_of(url) in self.machines
 
     def link(self, program: str, node: str) -> Link:
         """The way between a program and a machine."""

@@ -15,8 +15,9 @@ from redrepl.plans.operations import mending, read, write
 from redrepl.values.report import NodeReport
 from redrepl.values.session import Session
 from redrepl.values.stamp import NO_STAMP
+from tests.simulation.results import Result, Verdict
 from tests.simulation.settings import PROFILES
-from tests.simulation.simulation import Result, Verdict, simulate
+from tests.simulation.simulation import simulate
 from tests.simulation.sources import Sources, changed_sources, library_sources
 from tests.simulation.world import in_virtual_time
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Iterable
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeAlias
 
+from redrepl.edges.addresses import WITHHELD
 from redrepl.edges.admission import Admission, Purpose
 from redrepl.edges.endpoint import split_url
 from redrepl.edges.opening import NodeGate
@@ -56,6 +57,8 @@ class Gate(NodeGate):
         """As the library's, without a thread."""
         if self._closed:
             return "the coordinator is closed"
+        if not self._program.network.has(self.endpoint.url):
+            return WITHHELD.format(url=self.endpoint.url)
         if self.trouble is not None and self._program.world.now < self._retry_at:
             return self.trouble
         if wake not in self._wanted and wake not in self._kept:
@@ -337,7 +340,7 @@ class Program:
         self._scripts: list[Script] = []
         self._admission = Admission(layout, purpose)
         self.gates: dict[str, Gate] = {}
-        for node in network.nodes:
+        for node in (*network.nodes, *network.invented):
             self.reach(node, address_of(node))
 
     def follow(self, topology: Topology) -> bool:

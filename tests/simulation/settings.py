@@ -9,6 +9,7 @@ from redrepl.plans.copies.upkeep import Retention
 from redrepl.plans.epochs.membership import Tolerances
 from tests.simulation.clients import Habits
 from tests.simulation.faults import chosen
+from tests.simulation.liars import Manner
 
 NETWORK = ("cut node", "cut link", "cut links", "slow links", "freeze", "slow node")
 RESTARTS = ("kill", "kill older", "kill empty", "flush scripts")
@@ -34,6 +35,7 @@ class Profile(NamedTuple):
     logs: logs vanish while records stay, and are looked at all the time.
     readers: programs that only read at ONE keep to a former primary that nobody else reaches.
     twins: servers are replaced by others at other addresses, and come back where they were.
+    liars: a replica lies.
     farthest_seconds: nodes are up to such a round trip away, steadily, and no fault comes: monitors are to do nothing.
     """
 
@@ -49,6 +51,7 @@ class Profile(NamedTuple):
     logs: bool = False
     readers: bool = False
     twins: bool = False
+    liars: bool = False
     farthest_seconds: float = 0.0
 
 
@@ -67,6 +70,7 @@ PROFILES = {
     "far": Profile((), moves=False, farthest_seconds=0.5, largest_skew_seconds=0.05),
     "members": Profile((*NETWORK, "kill", *PROGRAMS, *CLOCKS), members=True),
     "twins": Profile((*NETWORK, "kill", *PROGRAMS, *CLOCKS), twins=True),
+    "liars": Profile((*NETWORK, "kill", "kill older", *PROGRAMS, *CLOCKS), liars=True),
     "logs": Profile(("kill", "slow links", "flush scripts", *LOGS * 3), logs=True),
     "readers": Profile(("cut keepers", "kill", "pause program"), readers=True),
     "walks": Profile((*NETWORK, "kill", "kill empty", *PROGRAMS), walks=True),
@@ -82,7 +86,7 @@ class Settings(NamedTuple):
     stands on one copy until the workers have shipped it. page_names: names on one page of a walk. hurries: how often a
     job of the workers ends after its first page. replacers: operators who
     give members' places to other servers; each member then has a second machine. readers:
-    clients that only read, at ONE.
+    clients that only read, at ONE. liar: what a replica may tell that lies.
     """
 
     copies: int
@@ -110,6 +114,7 @@ class Settings(NamedTuple):
     farthest_seconds: float = 0.0
     replacers: int = 0
     readers: int = 0
+    liar: Manner | None = None
 
 
 def draw(random: Random, profile: Profile, copies: int) -> Settings:
@@ -124,6 +129,8 @@ def draw(random: Random, profile: Profile, copies: int) -> Settings:
         return _with_readers(random, draw(random, profile._replace(readers=False), copies))
     if profile.twins:
         return _with_twins(random, draw(random, profile._replace(twins=False), copies))
+    if profile.liars:
+        return _with_liars(random, draw(random, profile._replace(liars=False), copies))
     if profile.farthest_seconds:
         return _with_distance(random, draw(random, profile._replace(farthest_seconds=0.0), copies), profile)
     clients, threads = random.choice(((2, 1), (3, 1), (2, 2), (4, 1)))
@@ -207,6 +214,34 @@ def _with_twins(random: Random, settings: Settings) -> Settings:
     return settings._replace(
         habits=habits, changers=0, replacers=1, operators=random.choice((0, 1)), tick_seconds=random.choice((0.1, 0.3))
     )
+
+
+def _with_liars(random: Random, settings: Settings) -> Settings:
+    """What is read at ONE may be a lie, so nobody does. Where the role moves, only what is guarded is told; where more
+    than one node is away beside the liar, a cluster that waits for its operator is right.
+    """
+    weights = {name: weight for name, weight in settings.habits.weights.items() if name != "get at one"}
+    habits = settings.habits._replace(
+        operations=60, pause_seconds=random.choice((0.1, 0.3)), timeout_seconds=1.0, weights=weights
+    )
+    settings = settings._replace(
+        habits=habits,
+        changers=0,
+        workers=random.choice((1, 2)),
+        tick_seconds=random.choice((0.1, 0.3)),
+        unattended=True,
+        liar=random.choice((Manner.GUARDED, Manner.GUARDED, Manner.ANYTHING, Manner.ALONE)),
+    )
+    if settings.liar is Manner.GUARDED:
+        storm = random.random() < 0.25
+        restarts = settings.copies if storm else settings.restarts
+        return settings._replace(monitors=random.choice((1, 2)), storm=storm, restarts=restarts)
+    stays = tuple(kind for kind in settings.faults if kind not in RESTARTS)
+    settings = settings._replace(monitors=0, operators=0, fails_over=False, faults=stays)
+    if settings.liar is Manner.ANYTHING:
+        return settings
+    # Whoever asks for ALL waits for the liar too.
+    return settings._replace(faults=(), break_rate=0.0, habits=habits._replace(all_share=0.0))
 
 
 def _with_purges(random: Random, settings: Settings) -> Settings:

@@ -4,29 +4,31 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from enum import Enum
 
 from redrepl.edges.admission import Purpose
 from redrepl.edges.configuration import Configuration
 from redrepl.edges.endpoint import split_url
 from redrepl.plans.copies.upkeep import needs_bringing_up
 from redrepl.plans.epochs.membership import enrol_call
+from redrepl.plans.epochs.soundness import newest_epoch
 from redrepl.plans.inspect import newest_topology
 from redrepl.plans.view import inspect_keys
 from redrepl.values.effects import ScriptCall
 from redrepl.values.keys import KeyLayout
-from redrepl.values.record import NO_DEADLINE, TOMBSTONE, VALUE, Record, parse_record
+from redrepl.values.record import NO_DEADLINE, TOMBSTONE, Record, parse_record
 from redrepl.values.report import NodeReport
-from redrepl.values.report_answer import parse_report
+from redrepl.values.report_answer import UNREADABLE, Unreadable, as_found_in, parse_report
 from redrepl.values.topology import Member, Mode, NodeRole, Topology
 from tests.simulation import upkeep
 from tests.simulation.clients import COUNTER, Client, Habits, History
 from tests.simulation.faults import READERS, Faults
-from tests.simulation.linearizability import GET, Operation, Value, check_key
+from tests.simulation.liars import Liars, Manner, plant
+from tests.simulation.lies import NOWHERE
+from tests.simulation.linearizability import GET, Operation, check_key
 from tests.simulation.linearizability import Verdict as KeyVerdict
 from tests.simulation.network import Machine, Network, address_of
 from tests.simulation.programs import Program, Script
+from tests.simulation.results import Result, Verdict, value_in
 from tests.simulation.servers import Server
 from tests.simulation.settings import PROFILES, Profile, Settings, draw
 from tests.simulation.sources import Sources, library_sources
@@ -46,44 +48,6 @@ IN_TIME = 0.4
 LAYOUT = KeyLayout("shop")
 
 _SERVERS: dict[str, Server] = {}
-
-
-class Verdict(Enum):
-    """SPLIT: two nodes decided in one epoch. CRASHED: an error that should never come up. DIFFERENT: the copies are not
-    equal in the end. STUCK: the cluster did not come to rest, or serves nobody. WAITING: so it is where more members
-    restarted than the guarantees allow.
-    """
-
-    RIGHT = "right"
-    WRONG = "not linearizable"
-    SPLIT = "two primaries in one epoch"
-    GAVE_UP = "gave up"
-    DIFFERENT = "copies differ"
-    STUCK = "stuck"
-    CRASHED = "crashed"
-    REPLACED = "a primary that answered was replaced"
-    STALE = "a read at ONE was older than may be"
-    WAITING = "waits for its operator"
-
-
-@dataclass(slots=True)
-class Result:
-    """What came of one history. ``digest`` names it: equal digests are equal histories."""
-
-    seed: int
-    verdict: Verdict
-    details: list[str]
-    settings: Settings
-    operations: dict[str, int]
-    faults: dict[str, int]
-    upkeep: dict[str, int]
-    trace: list[str] = field(default_factory=list)
-    digest: str = ""
-
-    @property
-    def is_failure(self) -> bool:
-        """Whether somebody should look at it."""
-        return self.verdict not in (Verdict.RIGHT, Verdict.WAITING)
 
 
 def simulate(
@@ -114,6 +78,7 @@ class Simulation:
         self.is_work_left = True
         self.is_settled = False
         self._failovers = 0
+        self.liars: Liars | None = None
         roles = [NodeRole.PRIMARY] + [NodeRole.REPLICA] * (settings.copies - 1)
         pairs = zip(self.nodes, roles, strict=True)
         members = (Member(node, address_of(node), role, f"id-{node}") for node, role in pairs)
@@ -159,6 +124,23 @@ class Simulation:
             settings.restarts,
             settings.copies // 2,
         )
+        if settings.liar is not None:
+            self.liars = self._new_liars(settings.liar)
+
+    def _new_liars(self, manner: Manner) -> Liars:
+        self.network.invented = (NOWHERE,)
+        for machine in self.network.machines.values():
+            plant(machine)
+        return Liars(
+            self.world,
+            manner,
+            self.settings.fault_pause_seconds,
+            LAYOUT,
+            lambda: (self._newest_topology(), self._members()),
+            self.faults.may_lose,
+            self._is_repaired,
+            self.faults.counts,
+        )
 
     def carry_out(self) -> Result:
         """The whole history, and the verdict."""
@@ -167,6 +149,8 @@ class Simulation:
         # Later an operator may be called, whose change monitors may take for one that was left unfinished.
         self._failovers = sum(count for name, count in self.count.by_name.items() if name.startswith("failover"))
         self.faults.stop()
+        if self.liars is not None:
+            self.liars.stop()
         for machine in self.network.machines.values():
             if not machine.is_up:
                 machine.start()
@@ -285,20 +269,24 @@ class Simulation:
 
     # Looking, behind everybody's back ------------------------------------------------------------------------
 
-    def _report(self, machine: Machine, node: str | None = None) -> NodeReport:
+    def _report(self, machine: Machine, node: str | None = None) -> NodeReport | str:
         answer = machine.ask(ScriptCall("inspect", inspect_keys(LAYOUT), ()))
-        return parse_report(node or machine.name, answer, machine.server.run_id)
+        try:
+            return parse_report(node or machine.name, answer, machine.server.run_id)
+        except UNREADABLE as error:
+            return Unreadable(str(error), as_found_in(answer))
 
     def _members(self) -> dict[str, Machine]:
         """Where the members are, and who was one where it always was."""
-        found = {name: self._report(machine) for name, machine in self.network.machines.items()}
-        newest = newest_topology(found) or self.topology
-        urls = {member.id: member.url for member in newest.members}
+        newest = self._told({name: self._report(machine) for name, machine in self.network.machines.items()})
+        urls = {member.id: member.url for member in newest.members if self.network.has(member.url)}
         return {node: self.network.at(urls.get(node, address_of(node))) for node in self.nodes}
 
     def _note_decider(self, machine: Machine) -> None:
         """In one epoch no two nodes may decide."""
         member = machine.server.data[LAYOUT.member].value if LAYOUT.member in machine.server.data else {}
+        if self.liars is not None and machine.name in self.liars.former:
+            return  # what it says of itself
         if member.get(b"state") == b"active" and member.get(b"rule") == b"decide":
             epoch = member[b"epoch"]
             if (other := self._deciding.setdefault(epoch, machine.name)) != machine.name:
@@ -344,9 +332,13 @@ class Simulation:
         if node is None:  # whoever was to come in there did not, and never will in a later epoch
             return self._newest_topology().epoch > self._coming_in.get(machine.name, 0)
         own = reports[node]
+        if not isinstance(own, NodeReport) or (self.liars is not None and self.liars.is_lying(machine)):
+            return False
         is_trusted = machine.is_in_time and not own.is_in_doubt
+        if self.liars is not None and machine.name in self.liars.doubted and own.topology != self._told(reports):
+            return False
         is_there = machine.is_up and is_trusted and own.is_serving
-        return is_there and own.epoch == max(report.epoch for report in reports.values())
+        return is_there and own.epoch == newest_epoch(reports)
 
     def _clients_are_done(self) -> bool:
         return not any(client.open_threads for client in self.clients)
@@ -366,19 +358,23 @@ class Simulation:
             return False
         return all(machine.is_idle for machine in self.network.machines.values())
 
-    def _reports(self) -> dict[str, NodeReport]:
+    def _reports(self) -> upkeep.Reports:
         found = {node: self._report(machine, node) for node, machine in self._members().items()}
-        newest = newest_topology(found) or self.topology
-        return {name: report.seen_by(newest) for name, report in found.items()}
+        newest = self._told(found)
+        return {name: report if isinstance(report, str) else report.seen_by(newest) for name, report in found.items()}
 
     def _newest_topology(self) -> Topology:
-        return newest_topology(self._reports()) or self.topology
+        return self._told(self._reports())
+
+    def _told(self, reports: upkeep.Reports) -> Topology:
+        """The newest topology that a node tells whose word counts."""
+        doubted = set() if self.liars is None else self.liars.doubted
+        return newest_topology({name: each for name, each in reports.items() if name not in doubted}) or self.topology
 
     def _unsettled(self) -> list[str]:
         """Members that lack something."""
-        reports: upkeep.Reports = {**self._reports()}
-        topology = newest_topology(reports)
-        return list(self.nodes) if topology is None else needs_bringing_up(topology, reports)
+        reports = self._reports()
+        return needs_bringing_up(self._told(reports), reports)
 
     def _read_at_last(self) -> None:
         """A new client reads everything at QUORUM: the cluster serves, and what it answers is part of the history."""
@@ -423,28 +419,43 @@ class Simulation:
             return Verdict.SPLIT, self._split
         if self.settings.farthest_seconds and self._failovers:
             return Verdict.REPLACED, [f"nodes are up to {self.settings.farthest_seconds} s away, and nothing failed"]
-        members = self._members()
-        contents = {node: self._contents(members[node]) for node in self._newest_topology().ids}
+        members, ids = self._members(), self._newest_topology().ids
+        if not members.keys() >= set(ids):
+            # With two of three away, one of them the liar, what it tells is not refuted.
+            found = Verdict.WAITING if self.settings.storm else Verdict.TRESPASS
+            return found, [f"members are {', '.join(ids)}"]
+        contents = {node: self._contents(members[node]) for node in ids}
         reference = next(iter(contents.values()))
         verdict, details = self._judge_keys(reference)
         if verdict is not Verdict.RIGHT:
             return verdict, details
         if not self.is_settled:
-            reports = [self._report(machine) for machine in self.network.machines.values()]
+            answers = [self._report(machine) for machine in self.network.machines.values()]
+            reports = [report for report in answers if isinstance(report, NodeReport)]
             words = [f"{r.node}: epoch {r.epoch}, {r.state}, lineage {r.lineage}" for r in reports]
             words += [f"{r.node} has restarted" for r in reports if r.has_restarted]
+            words += [f"unreadable: {report}" for report in answers if isinstance(report, str)]
             words.append(f"primary {self._newest_topology().decider} in epoch {self._newest_topology().epoch}")
             return Verdict.WAITING if self.settings.storm else Verdict.STUCK, words
         if any(held != reference for held in contents.values()):
             return Verdict.DIFFERENT, [f"{node}: {held}" for node, held in contents.items()]
-        return Verdict.RIGHT, []
+        return self._judge_lies() if self.liars is not None else (Verdict.RIGHT, [])
+
+    def _judge_lies(self) -> tuple[Verdict, list[str]]:
+        """That nothing of what a node told is on those that never lied; and that operations went on beside it."""
+        assert self.liars is not None
+        keys = {key.encode() for key in (*self.settings.habits.keys, COUNTER)}
+        if found := self.liars.trespasses(self.network.machines.values(), keys):
+            return Verdict.TRESPASS, found
+        refused = self.liars.refused(self.history.outcomes)
+        return (Verdict.REFUSED, refused) if refused else (Verdict.RIGHT, [])
 
     def _judge_keys(self, contents: dict[str, bytes]) -> tuple[Verdict, list[str]]:
         """Every key by itself; what stands in the end is as good as read by somebody."""
         for key in (*self.settings.habits.keys, COUNTER):
             operations = self.history.of_key(key)
             if self.is_settled:
-                stands = _value(contents.get(key))
+                stands = value_in(contents.get(key))
                 now = self.world.now
                 operations.append(Operation("the end", key, GET, now, returned=now, result=stands))
             verdict = check_key(operations)
@@ -472,13 +483,6 @@ class Simulation:
 def _twin(host: str) -> str:
     """The other machine of a member."""
     return host[0] if len(host) > 1 else f"{host}2"
-
-
-def _value(stored: bytes | None) -> Value:
-    if stored is None:
-        return None
-    record = parse_record(stored)
-    return record.payload if record.kind == VALUE else None
 
 
 def _is_done(client: Client) -> Callable[[], bool]:

@@ -11,14 +11,17 @@ from pathlib import Path
 
 import pytest
 
+from tests.simulation.results import Result, Verdict
 from tests.simulation.settings import PROFILES
-from tests.simulation.simulation import Result, Verdict, simulate
+from tests.simulation.simulation import simulate
 from tests.simulation.world import in_virtual_time
 
 ROOT = Path(__file__).parents[2]
 ORDINARY = [
-    *((profile, 3, 10) for profile in PROFILES if profile not in ("mixed", "calm", "storm")),
+    *((profile, 3, 10) for profile in PROFILES if profile not in ("mixed", "calm", "storm", "liars")),
     ("storm", 3, 5),
+    ("liars", 3, 4),
+    ("liars", 5, 1),
     ("mixed", 5, 5),
 ]
 """Profile, copies and how many histories: a few of each kind with every change; `mixed` of three has its own test."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from redrepl.plans.hearsay import LEFT_OVER_EPOCHS, PLAUSIBLE_EPOCHS, Voice, believed, not_believed
+from redrepl.plans.hearsay import LEFT_OVER_EPOCHS, PLAUSIBLE_EPOCHS, Voice, believed, may_follow, not_believed
 from redrepl.values import limits
 from redrepl.values.topology import Member, Mode, NodeRole, Topology
 from tests.unit.support.by_hand import topology
@@ -150,3 +150,42 @@ def test_several_primaries_do_not_become_one_cluster_of_another_kind() -> None:
     old = cluster(3)
     lie = forged(old, "several primaries")
     assert believed([says(old, "a"), says(lie, "c")]) == old
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+@pytest.mark.parametrize("kind", [*KINDS[:3], "several primaries"])
+def test_of_two_topologies_of_one_epoch_a_majority_tells_the_right_one(kind: str, is_first: bool) -> None:
+    """An epoch begins that one replica had guessed: the guard of its number is right everywhere."""
+    old = cluster(3)
+    new, lie = old.with_primary("b", OLD + 1), replace(forged(old, kind), epoch=OLD + 1)
+    voices = [says(new, "a"), says(new, "b"), says(lie, "c")]
+    told = voices[::-1] if is_first else voices
+    assert believed(told, old) == believed(told) == new
+    assert believed(told, lie) == new, "a program that had followed it goes back"
+
+
+@pytest.mark.parametrize("kind", KINDS[:3])
+def test_of_two_topologies_of_one_epoch_that_one_member_each_tells_none_is_new(kind: str) -> None:
+    old = cluster(3)
+    new, lie = old.with_primary("b", OLD + 1), replace(forged(old, kind), epoch=OLD + 1)
+    contradicting = [says(lie, "c"), says(new, "b")]
+    assert believed(contradicting, old) == (new if lie.decider == "a" else old), "of one its own primary knows nothing"
+    assert believed(contradicting, new) == new
+    assert believed([says(lie, "c"), says(old, "a", OLD + 1)], new) == new
+
+
+@pytest.mark.parametrize("kind", [*KINDS[:3], "several primaries"])
+@pytest.mark.parametrize("earlier", [1, 3])
+def test_a_topology_of_an_earlier_epoch_that_one_replica_made_up_refutes_nothing(kind: str, earlier: int) -> None:
+    old = cluster(3)
+    lie = replace(forged(old, kind), epoch=OLD - earlier, merged_epoch=1)
+    voices = [says(lie, "c"), says(old, "a"), says(old, "b")]
+    assert believed(voices) == believed(voices, old) == old
+    assert not {"a", "b"}.intersection(not_believed({voice.node: voice for voice in voices}))
+    assert believed(voices[:2]) == believed(voices[:2], old) == old, "the other one is silent"
+
+
+def test_a_program_never_goes_to_a_cluster_of_another_kind() -> None:
+    old = cluster(3)
+    lie = forged(old, "several primaries")
+    assert not may_follow(lie, old, [says(lie, "c"), says(old, "a", OLD + 1)])

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from redrepl.edges.introduction import membership_in
 from redrepl.plans.epochs.failover import FailoverOrder, fail_over
 from redrepl.values.effects import Answer, Command, PlainCommand
+from redrepl.values.errors import Unavailable
 from redrepl.values.record import value_record
 from redrepl.values.stamp import Stamp
 from tests.unit.support.in_memory import Nodes
@@ -88,3 +90,43 @@ def test_a_stamp_that_no_client_can_have_had_is_replaced_at_once(nodes: Nodes) -
     nodes.bring_up("a")
     nodes.bring_up("c")
     assert nodes.contents("c")[b"key"].payload == b"first"
+
+
+@pytest.mark.parametrize("note", ["2 b id-b", "9 b id-b"])
+def test_one_that_was_not_moved_cannot_say_that_another_one_is_replaced(nodes: Nodes, note: str) -> None:
+    """That is noted in the step that moves a member; a word of one alone takes nobody out of a majority."""
+    identity = nodes.first.identities["b"]
+    nodes.client("c").execute_command("HSET", nodes.layout.member, "voided", note.replace("id-b", identity))
+    assert nodes.report("c").voided is None
+    nodes.down.add("a")
+    moved = nodes.run(fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at, None, frozenset("a"))))
+    assert moved.primary in "bc"
+
+
+@pytest.mark.parametrize("place", ["cursors", "marks"])
+def test_positions_that_cannot_be_read_are_noted_anew(nodes: Nodes, place: str) -> None:
+    """Else the workers would never be done with the primary, which looks through each replica's log."""
+    name = getattr(nodes.layout, place)
+    for field in nodes.client("c").execute_command("HKEYS", name):
+        nodes.client("c").execute_command("HSET", name, field, "inc-c x y")
+    nodes.write("abc", b"key", nodes.value(b"second"))
+    for node in "abcabc":
+        nodes.bring_up(node)
+    assert nodes.report("c").lag_of("a") == nodes.report("a").lag_of("c") == 0
+
+
+def test_a_limit_that_cannot_be_read_ends_the_copying_and_no_more(nodes: Nodes) -> None:
+    nodes.write("ab", b"key", nodes.value(b"second"))
+    nodes.client("c").execute_command("HSET", nodes.layout.member, "purged_before", "x")
+    nodes.bring_up("c")  # its bookkeeping is dropped
+    nodes.bring_up("c")
+    assert nodes.contents("c")[b"key"].payload == b"second"
+
+
+def test_words_that_are_no_text_are_shown_and_raise_nothing(nodes: Nodes) -> None:
+    """A state or a guard of any bytes: who reads there is refused, in words."""
+    view = nodes.view()
+    with pytest.raises(Unavailable):
+        view.check_serving(b"%b \xff\xfe" % view.epoch, "c")
+    found = membership_in([b"shop", b"c", b"\xff\xfe", b"run", None], "run")
+    assert (found.cluster, found.node, found.identity) == ("shop", "c", None)

@@ -16,3 +16,8 @@ local function noted_position(key, field)
   redis.call('DEL', key)
   return ''
 end
+
+-- Incarnation and stream id of a mark, nil for none, and for what somebody else wrote there: the next one replaces it.
+local function known_mark(marks, field)
+  return string.match(noted_position(marks, field), '^(%S+) (%d+%-%d+) ')
+end
