@@ -19,8 +19,8 @@ CHANGES_SHARE = 0.7
 
 LONGEST_RUBBISH_SECONDS = 5.0
 MOST_LACKING = 0.15
-"""Of the operations of a history in which one node lies and nothing else fails. Where it says that it works in one of the
-next epochs, workers begin another one, and until their next tick writes are not confirmed.
+"""Of the operations of a history in which one node lies and nothing else fails. Where it says that it works in one of
+the next epochs, workers begin another one, and until their next tick writes are not confirmed.
 """
 
 
