@@ -87,6 +87,15 @@ MUTANTS = (
         quick=True,
     ),
     Mutant(
+        name="answers that are none end the plans of workers and programs",
+        file="redrepl/edges/switchboard.py",
+        old="            if not is_ours(request.command, content):\n",
+        new="            if False:\n",
+        killer="tests/simulation/test_liars.py::test_histories_in_which_one_lies",
+        evidence="Error",
+        quick=True,
+    ),
+    Mutant(
         name="of two topologies of one epoch the first that is told counts",
         file="redrepl/plans/hearsay.py",
         old="        if _is_outdone(topology, newest_first, voices, known):\n",

@@ -58,8 +58,8 @@ def test_rubbish_promises_nothing() -> None:
         assert not is_ours(write, found) or found[0] == b"refused"
 
 
-@pytest.mark.parametrize("seed", [1, 138])
+@pytest.mark.parametrize("seed", [1, 17])
 def test_histories_in_which_one_lies(seed: int) -> None:
-    """Each found something: see the mutants."""
+    """Without a measure of docs/protocol.md, 5.8, these come to another end."""
     result = simulate(seed, profile=PROFILES["liars"])
     assert result.verdict is Verdict.RIGHT, result.details

@@ -20,8 +20,7 @@ ROOT = Path(__file__).parents[2]
 ORDINARY = [
     *((profile, 3, 10) for profile in PROFILES if profile not in ("mixed", "calm", "storm", "liars")),
     ("storm", 3, 5),
-    ("liars", 3, 4),
-    ("liars", 5, 1),
+    ("liars", 3, 3),
     ("mixed", 5, 5),
 ]
 """Profile, copies and how many histories: a few of each kind with every change; `mixed` of three has its own test."""
