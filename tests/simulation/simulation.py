@@ -128,7 +128,6 @@ class Simulation:
             self.liars = self._new_liars(settings.liar)
 
     def _new_liars(self, manner: Manner) -> Liars:
-        self.network.invented = (NOWHERE,)
         for machine in self.network.machines.values():
             plant(machine)
         return Liars(
@@ -193,7 +192,9 @@ class Simulation:
                 machine.ask(enrol_call(self.topology, host, "active", server.run_id, f"inc-{host}", tolerances))
             machine.on_change = self._note_decider
             machines.append(machine)
-        return Network(self.world, machines, self.nodes, self.settings.break_rate, self.settings.farthest_seconds)
+        network = Network(self.world, machines, self.nodes, self.settings.break_rate, self.settings.farthest_seconds)
+        network.invented = () if self.settings.liar is None else (NOWHERE,)
+        return network
 
     def _new_configuration(self) -> Configuration:
         return Configuration(
@@ -421,8 +422,8 @@ class Simulation:
             return Verdict.REPLACED, [f"nodes are up to {self.settings.farthest_seconds} s away, and nothing failed"]
         members, ids = self._members(), self._newest_topology().ids
         if not members.keys() >= set(ids):
-            # With two of three away, one of them the liar, what it tells is not refuted.
-            found = Verdict.WAITING if self.settings.storm else Verdict.TRESPASS
+            # With one of three away beside the liar, what that tells is not refuted (SECURITY.md, "Not defended").
+            found = Verdict.WAITING if self.settings.storm or self.settings.copies == 3 else Verdict.TRESPASS
             return found, [f"members are {', '.join(ids)}"]
         contents = {node: self._contents(members[node]) for node in ids}
         reference = next(iter(contents.values()))
