@@ -93,6 +93,9 @@ def _check_member(report: NodeReport) -> None:
         return
     if missing := [name for name in ("cluster", "node", "epoch", "state", "run_id") if not member.get(name)]:
         raise ValueError(f"{missing[0]} is missing")
+    for name in ("cluster", "node", "run_id", "identity"):
+        if not member.get(name, "").isascii():  # as it was read it is never found there again
+            raise ValueError(f"{name} is {member[name]!r:.80}")
     for name in (*_MICROS_FIELDS, "epoch", "lineage", "era", "settled"):
         if name in member and not _WHOLE(member[name]):
             raise ValueError(f"{name} is {member[name]!r:.80}")

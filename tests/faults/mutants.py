@@ -139,6 +139,14 @@ MUTANTS = (
         evidence="AssertionError",
     ),
     Mutant(
+        name="a run of any bytes counts as a restart, which no step can end",
+        file="redrepl/values/report_answer.py",
+        old='        if not member.get(name, "").isascii():  # as it was read it is never found there again\n',
+        new="        if False:\n",
+        killer="tests/unit/test_lying_nodes.py::test_a_run_of_any_bytes_is_no_restart_that_could_be_ended",
+        evidence="Unavailable",
+    ),
+    Mutant(
         name="a cursor that cannot be read stops the workers for ever",
         file="redrepl/lua/confirm.lua",
         old="'^(%d+%-%d+) '",

@@ -130,3 +130,11 @@ def test_words_that_are_no_text_are_shown_and_raise_nothing(nodes: Nodes) -> Non
         view.check_serving(b"%b \xff\xfe" % view.epoch, "c")
     found = membership_in([b"shop", b"c", b"\xff\xfe", b"run", None], "run")
     assert (found.cluster, found.node, found.identity) == ("shop", "c", None)
+
+
+def test_a_run_of_any_bytes_is_no_restart_that_could_be_ended(nodes: Nodes) -> None:
+    """Steps compare what stands there with what was read."""
+    nodes.client("c").execute_command("HSET", nodes.layout.member, "run_id", b"\xff\xfe")
+    nodes.bring_up("c")
+    nodes.bring_up("c")
+    assert nodes.report("c").is_serving
