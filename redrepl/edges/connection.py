@@ -20,7 +20,7 @@ from redis.retry import Retry
 
 from redrepl.edges.admission import Admission
 from redrepl.edges.endpoint import Endpoint, connection_options
-from redrepl.edges.introduction import NodeUnusable, introduce
+from redrepl.edges.introduction import NOTHING_YET, NodeUnusable, introduce
 from redrepl.edges.opening_errors import describe_error
 from redrepl.values import limits
 from redrepl.values.answers import most_answer_bytes
@@ -98,7 +98,7 @@ class NodeConnection:
         self._unfinished_bytes = 0
         self._full_bytes = _TLS_RECORD_BYTES if self._is_tls else _RECEIVE_BYTES
         self._repeated_bytes = 0
-        self._received = hiredis.Reader()
+        self._received = hiredis.Reader(notEnoughData=NOTHING_YET)
 
     def send(self, data: bytes) -> None:
         """Send now what the socket takes and keep the rest in `unsent`. Raises OSError when the connection is gone."""
@@ -163,9 +163,10 @@ class NodeConnection:
             received.feed(data)
             known = len(replies)
             try:
-                while (reply := gets()) is not False:
+                while (reply := gets()) is not NOTHING_YET:
                     replies.append(reply)
-            except (TypeError, ValueError, RecursionError) as error:  # a map whose keys cannot be keys, and the like
+            except (TypeError, ValueError, RecursionError, MemoryError) as error:
+                # A map whose keys cannot be keys, a list for which there is no room, and the like.
                 raise hiredis.ProtocolError(f"{NOT_OURS}: {error}") from error
             taken += len(data)
             self._unfinished_bytes = 0 if len(replies) > known else self._unfinished_bytes + len(data)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import hiredis
 
@@ -26,6 +26,10 @@ _MOST_ANSWER_TIMES = 4.0
 
 _CLIENT_ID = (b"CLIENT", b"ID")
 """Asked for the case that the connection is lost. A login that may not ask this can do without."""
+
+
+NOTHING_YET: Final = object()
+"""What a reader of answers gives while the next one has not arrived whole: False is an answer of protocol 3."""
 
 
 class NodeUnusable(Exception):
@@ -75,7 +79,7 @@ class _Talk:
     def __init__(self, sock: socket.socket, endpoint: Endpoint) -> None:
         self._sock = sock
         self._endpoint = endpoint
-        self._reader = hiredis.Reader()
+        self._reader = hiredis.Reader(notEnoughData=NOTHING_YET)
 
     def ask(self, commands: list[tuple[bytes, ...]]) -> list[Any]:
         """Send commands at once and read their answers. Raises NodeUnusable for the first error that matters."""
@@ -92,7 +96,7 @@ class _Talk:
             if received_bytes > _MOST_BYTES or time.monotonic() > until:
                 raise NodeUnusable(f"{address(self._endpoint)} {NOT_OURS}: an answer without end")
             self._reader.feed(data)
-            while (answer := self._next_answer()) is not False:
+            while (answer := self._next_answer()) is not NOTHING_YET:
                 if isinstance(answer, hiredis.ReplyError) and len(answers) < len(commands):
                     answer = self._in_place_of(answer, commands[len(answers)])
                 answers.append(answer)
@@ -110,7 +114,7 @@ class _Talk:
         raise NodeUnusable(describe_reply(self._endpoint, told))
 
     def _next_answer(self) -> Any:
-        """False where there is no whole one yet. Raises ProtocolError."""
+        """NOTHING_YET where there is no whole one. Raises ProtocolError."""
         try:
             return self._reader.gets()
         except (TypeError, ValueError, MemoryError) as error:  # a map whose keys cannot be keys, and the like

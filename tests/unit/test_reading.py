@@ -275,6 +275,33 @@ def test_an_answer_that_no_protocol_of_ours_has_ends_its_connection(answer: byte
         connection.close()
 
 
+def test_a_list_for_which_there_is_no_room_ends_its_connection() -> None:
+    class NoRoom:
+        def feed(self, data: bytes) -> None: ...
+
+        def gets(self) -> object:
+            raise MemoryError  # as hiredis does for *4000000000 where memory is not overcommitted
+
+    ours, theirs = socket.socketpair()
+    with theirs:
+        connection = NodeConnection("a", ours, "run-1")
+        connection._received = NoRoom()  # type: ignore[assignment]
+        theirs.sendall(b"*4000000000\r\n")
+        with pytest.raises(hiredis.ProtocolError):
+            connection.receive()
+        connection.close()
+
+
+def test_false_is_an_answer_like_others() -> None:
+    """Taken for the end of what has arrived, it would shift all answers after it."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        connection = NodeConnection("a", ours, "run-1")
+        theirs.sendall(b"#f\r\n:1\r\n#t\r\n")
+        assert connection.receive() == [False, 1, True]
+        connection.close()
+
+
 @pytest.mark.parametrize(
     "guard", [b"7 \xff", b"\xff 7", b"9" * 5000 + b" active", b"8 " + b"\xff" * 1000], ids=_shortly
 )
