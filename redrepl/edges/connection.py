@@ -19,6 +19,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from redrepl.edges.admission import Admission
+from redrepl.edges.announced_lists import AnnouncedLists
 from redrepl.edges.endpoint import Endpoint, connection_options
 from redrepl.edges.introduction import NOTHING_YET, NodeUnusable, introduce
 from redrepl.edges.opening_errors import describe_error
@@ -64,6 +65,7 @@ class NodeConnection:
     __slots__ = (
         "_full_bytes",
         "_is_tls",
+        "_lists",
         "_received",
         "_repeated_bytes",
         "_sock",
@@ -99,6 +101,7 @@ class NodeConnection:
         self._full_bytes = _TLS_RECORD_BYTES if self._is_tls else _RECEIVE_BYTES
         self._repeated_bytes = 0
         self._received = hiredis.Reader(notEnoughData=NOTHING_YET)
+        self._lists = AnnouncedLists()
 
     def send(self, data: bytes) -> None:
         """Send now what the socket takes and keep the rest in `unsent`. Raises OSError when the connection is gone."""
@@ -160,6 +163,7 @@ class NodeConnection:
                 if replies:
                     return replies  # the end is met again next time
                 raise ConnectionResetError("the node closed the connection")
+            self._lists.check(data)
             received.feed(data)
             known = len(replies)
             try:
@@ -168,6 +172,7 @@ class NodeConnection:
             except (TypeError, ValueError, RecursionError, MemoryError) as error:
                 # A map whose keys cannot be keys, a list for which there is no room, and the like.
                 raise hiredis.ProtocolError(f"{NOT_OURS}: {error}") from error
+            self._lists.note(data, not received.has_data())
             taken += len(data)
             self._unfinished_bytes = 0 if len(replies) > known else self._unfinished_bytes + len(data)
             if self._unfinished_bytes > limits.MAX_VERDICT_BYTES:

@@ -10,6 +10,7 @@ from typing import Any, Final
 import hiredis
 
 from redrepl.edges.admission import MEMBER_FIELDS, Admission, Membership
+from redrepl.edges.announced_lists import AnnouncedLists
 from redrepl.edges.denials import describe_denial
 from redrepl.edges.endpoint import Endpoint, address
 from redrepl.edges.opening_errors import describe_reply
@@ -80,6 +81,7 @@ class _Talk:
         self._sock = sock
         self._endpoint = endpoint
         self._reader = hiredis.Reader(notEnoughData=NOTHING_YET)
+        self._lists = AnnouncedLists()
 
     def ask(self, commands: list[tuple[bytes, ...]]) -> list[Any]:
         """Send commands at once and read their answers. Raises NodeUnusable for the first error that matters."""
@@ -95,6 +97,7 @@ class _Talk:
             received_bytes += len(data)
             if received_bytes > _MOST_BYTES or time.monotonic() > until:
                 raise NodeUnusable(f"{address(self._endpoint)} {NOT_OURS}: an answer without end")
+            self._lists.check(data)
             self._reader.feed(data)
             while (answer := self._next_answer()) is not NOTHING_YET:
                 if isinstance(answer, hiredis.ReplyError) and len(answers) < len(commands):
@@ -102,6 +105,7 @@ class _Talk:
                 answers.append(answer)
                 if len(answers) > len(commands):
                     raise NodeUnusable(f"{address(self._endpoint)} {NOT_OURS}: more answers than questions")
+            self._lists.note(data, not self._reader.has_data())
         return answers
 
     def _in_place_of(self, error: hiredis.ReplyError, command: tuple[bytes, ...]) -> Any:

@@ -2207,7 +2207,7 @@ MUTANTS = (
     Mutant(
         name="a map whose keys cannot be keys ends a call with TypeError",
         file="redrepl/edges/connection.py",
-        old="            except (TypeError, ValueError, RecursionError) as error:",
+        old="            except (TypeError, ValueError, RecursionError, MemoryError) as error:",
         new="            except FloatingPointError as error:",
         killer="tests/unit/test_reading.py::test_an_answer_that_no_protocol_of_ours_has_ends_its_connection",
         evidence="TypeError: unhashable",
@@ -2243,5 +2243,21 @@ MUTANTS = (
         new="def parse_name(name: bytes) -> int:\n    return int(name)\n\n\nclass KeyLayout:\n",
         killer="tests/property/test_parsers_listed.py::test_every_parser_is_in_the_table",
         evidence="values.keys.parse_name",
+    ),
+    Mutant(
+        name="a list that announces a billion places reaches the parser",
+        file="redrepl/edges/announced_lists.py",
+        old="> MOST_PLACES:",
+        new="> 2 * MOST_PLACES:",
+        killer="tests/unit/test_announced_lists.py::test_the_longest_list_is_taken",
+        evidence="DID NOT RAISE",
+    ),
+    Mutant(
+        name="False is taken for the end of what arrived",
+        file="redrepl/edges/introduction.py",
+        old="NOTHING_YET: Final = object()\n",
+        new="NOTHING_YET: Final = False\n",
+        killer="tests/unit/test_reading.py::test_false_is_an_answer_like_others",
+        evidence="assert ",
     ),
 )

@@ -33,6 +33,7 @@ LAYOUT = KeyLayout("shop")
 
 WITHOUT_END = {
     "a text without end": b"$8000000\r\n" + bytes(8_000_000),
+    "a list that has no room": b"*1000000000\r\n",
     "a list without end": b"*1000000\r\n" + b":1\r\n" * 1_000_000,
 }
 SHARE = 0.3
