@@ -126,6 +126,8 @@ def _is_refuted(told: Topology, former: Topology, voices: Collection[Voice]) -> 
         return False
     if told.mode is not former.mode and (len(objecting) > len(tellers) or not _has_its_primary(told, tellers)):
         return True
+    if told.decider in objecting and len(objecting) > len(moved) and not _is_accepted_loss(told, former):
+        return True  # the very primary that it names serves in an earlier epoch, and so do more than have moved
     if former.decider is None:  # they move one after the other
         return told.epoch > former.epoch + LEFT_OVER_EPOCHS or abs(len(told.ids) - len(former.ids)) > 1
     skipped = told.epoch - former.epoch >= limits.SKIPPED_EPOCHS

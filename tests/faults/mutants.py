@@ -2260,4 +2260,12 @@ MUTANTS = (
         killer="tests/unit/test_reading.py::test_false_is_an_answer_like_others",
         evidence="assert ",
     ),
+    Mutant(
+        name="a topology may name a primary that serves in an earlier epoch",
+        file="redrepl/plans/hearsay.py",
+        old="    if told.decider in objecting and len(objecting) > len(moved) and",
+        new="    if False and told.decider in objecting and len(objecting) > len(moved) and",
+        killer="tests/unit/test_hearsay.py::test_the_primary_that_it_names_is_not_in_its_epoch",
+        evidence="assert ",
+    ),
 )

@@ -422,8 +422,8 @@ class Simulation:
             return Verdict.REPLACED, [f"nodes are up to {self.settings.farthest_seconds} s away, and nothing failed"]
         members, ids = self._members(), self._newest_topology().ids
         if not members.keys() >= set(ids):
-            # With one of three away beside the liar, what that tells is not refuted (SECURITY.md, "Not defended").
-            found = Verdict.WAITING if self.settings.storm or self.settings.copies == 3 else Verdict.TRESPASS
+            # With others away beside the liar, what that tells may not be refuted (SECURITY.md, "Not defended").
+            found = Verdict.WAITING if self.settings.storm or self.settings.faults else Verdict.TRESPASS
             return found, [f"members are {', '.join(ids)}"]
         contents = {node: self._contents(members[node]) for node in ids}
         reference = next(iter(contents.values()))

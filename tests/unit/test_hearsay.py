@@ -49,6 +49,17 @@ def forged(old: Topology, kind: str) -> Topology:
 KINDS = ["it alone", "it is primary", "one more member", "far ahead"]
 
 
+def test_the_primary_that_it_names_is_not_in_its_epoch() -> None:
+    """Two are silent, so that a majority could have moved; but it would not have named a primary that has not."""
+    old = cluster(5)
+    more, other = forged(old, "one more member"), old.with_primary("b", OLD + 1)
+    serving = [says(old, "a"), says(old, "c")]
+    assert believed([*serving, says(more, "b")]) == old
+    assert believed([*serving, says(other, "b")]) == other
+    # Its server may have been set back: of as many who moved and who did not, nothing is known.
+    assert believed([*serving, says(more, "b"), says(more, "d")]) == more
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("copies", [3, 5])
 def test_what_one_replica_tells_alone_is_not_believed(kind: str, copies: int) -> None:
