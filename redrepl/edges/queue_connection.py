@@ -6,14 +6,16 @@ They speak protocol 2, which every Redis and every proxy in front of one knows: 
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 from typing import Any, Final
 
 from redis import ConnectionPool, Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError, NoPermissionError
+from redis.exceptions import ConnectionError, NoPermissionError, ResponseError
 from redis.retry import Retry
 
 from redrepl.edges.endpoint import connection_options, split_url
+from redrepl.edges.tls import TlsConnection
 
 TIMEOUT_SECONDS = 2.0
 
@@ -33,7 +35,21 @@ def queue_connection(queue_url: str, socket_timeout: float | None = TIMEOUT_SECO
         socket_connect_timeout=TIMEOUT_SECONDS,
         retry=Retry(NoBackoff(), 0),
     )
+    if issubclass(connection_class, TlsConnection):
+        options["redis_connect_func"] = _begin_over_tls
     return Redis(connection_pool=ConnectionPool(connection_class=_bounded(connection_class), **options))
+
+
+def _begin_over_tls(connection: Any) -> None:
+    """Log in, and read what the server sends by itself after the handshake.
+
+    With TLS 1.3 those are session tickets. redis-py takes the bytes for an answer that was not asked for, and refuses
+    the connection; they are gone when anything has been read. HELLO is a command that no ACL denies.
+    """
+    connection.on_connect()
+    connection.send_command("HELLO", check_health=False)
+    with suppress(ResponseError):  # a server or a proxy that does not know it answers too
+        connection.read_response()
 
 
 def describe_queue_error(queue_url: str, error: Exception) -> str:
