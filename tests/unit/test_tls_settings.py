@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import ssl
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,15 @@ def test_the_authorities_that_are_named_are_trusted_and_no_others(authority: Aut
     assert len(context.get_ca_certs()) == 1
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
     assert context.minimum_version is ssl.TLSVersion.TLSv1_2
+
+
+def test_a_private_authority_needs_no_key_usage_on_any_python(authority: Authority) -> None:
+    settings = TlsSettings(ca=str(authority.file))
+    assert not settings.context().verify_flags & ssl.VERIFY_X509_STRICT
+    strict = replace(settings, added_flags=("VERIFY_X509_STRICT",))
+    assert strict.context().verify_flags & ssl.VERIFY_X509_STRICT
+    public = ssl.create_default_context().verify_flags & ssl.VERIFY_X509_STRICT
+    assert TlsSettings().context().verify_flags & ssl.VERIFY_X509_STRICT == public
 
 
 def test_files_that_changed_are_read_again(tmp_path: Path, authority: Authority) -> None:
