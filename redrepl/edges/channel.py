@@ -25,6 +25,7 @@ from redrepl.edges.opening import NodeGate
 from redrepl.edges.switchboard import GRACE_SECONDS, LATE_SECONDS, Run, Switchboard, size_of
 from redrepl.values import limits
 from redrepl.values.effects import DeadlinePassed, Event, Exchange, Plan, Progress, Reply, Request
+from redrepl.values.errors import RequestError
 from redrepl.values.reasons import lost_connection
 
 R = TypeVar("R")
@@ -234,7 +235,13 @@ class _Bell:
             os.write(self._write, b"!")
 
     def silence(self) -> None:
-        """Take what was rung."""
+        """Take what was rung. Raises RequestError where it is closed.
+
+        At the interpreter's end its finalizer may have run before another one that uses the store, and the number may
+        be another file's by now.
+        """
+        if not self._ends:
+            raise RequestError("this coordinator is closed: the interpreter is ending")
         with suppress(BlockingIOError):
             os.read(self.fileno, 4096)
 

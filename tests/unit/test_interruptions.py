@@ -19,6 +19,7 @@ from redrepl.edges.locks import new_lock
 from redrepl.edges.switchboard import encode
 from redrepl.edges.wake_ups import QueueWakeUps
 from redrepl.values.effects import PlainCommand, Plan, ScriptCall
+from redrepl.values.errors import RequestError
 from redrepl.values.keys import KeyLayout
 from redrepl.values.stamp import Stamp
 from tests.support.waiting import wait_until
@@ -99,6 +100,14 @@ def test_a_lock_that_an_interruption_left_locked_is_given_back_where_the_call_en
 
 def _driver() -> BlockingDriver:
     return BlockingDriver([], Admission(KeyLayout("shop"), Purpose.SERVE))
+
+
+def test_a_bell_whose_finalizer_has_run_reads_no_file() -> None:
+    bell = _Bell()
+    bell.__del__()
+    with pytest.raises(RequestError, match="the interpreter is ending"):
+        bell.silence()
+    assert bell._ends == []
 
 
 def test_a_channel_that_an_interruption_lost_is_not_counted_and_keeps_no_descriptor(
