@@ -52,7 +52,10 @@ class AnnouncedLists:
             _next_element(b"".join((*self._kept, data)), self._skipped)
 
     def note(self, data: bytes, is_whole: bool) -> None:
-        """To be called when the parser has taken what it can. is_whole: nothing waits in it for its end."""
+        """To be called when the parser has taken what it can. is_whole: nothing waits in it for its end.
+
+        Raises ProtocolError for a line without end, through which the parser would look again with all that arrives.
+        """
         if is_whole:
             self._kept, self._kept_bytes, self._skipped, self._tail = [], 0, 0, b""
             if data[-1:] != b"\n":
@@ -70,6 +73,8 @@ class AnnouncedLists:
         if self._kept_bytes > _KEPT_BYTES:
             whole = b"".join(self._kept)
             place = _next_element(whole, 0)
+            if place + _KEPT_BYTES // 2 < len(whole):
+                raise hiredis.ProtocolError(f"{NOT_OURS}: a line without end")
             self._kept = [whole[place:]] if place < len(whole) else []
             self._kept_bytes, self._skipped = len(self._kept[0]) if self._kept else 0, max(0, place - len(whole))
             self._tail = self._tail if self._kept else b""

@@ -2268,4 +2268,12 @@ MUTANTS = (
         killer="tests/unit/test_hearsay.py::test_the_primary_that_it_names_is_not_in_its_epoch",
         evidence="assert ",
     ),
+    Mutant(
+        name="a line without end is gone through with all that arrives",
+        file="redrepl/edges/announced_lists.py",
+        old="            if place + _KEPT_BYTES // 2 < len(whole):\n",
+        new="            if False:\n",
+        killer="tests/unit/test_announced_lists.py::test_a_line_without_end_is_not_gone_through_again_and_again",
+        evidence="DID NOT RAISE",
+    ),
 )

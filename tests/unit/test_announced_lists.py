@@ -77,6 +77,12 @@ def test_large_values_are_gone_through_once(size: int) -> None:
         receive(stream + HUGE[0], [size])
 
 
+@pytest.mark.parametrize("before", [b"", b"*2\r\n" + text(b"x" * 700_000)])
+def test_a_line_without_end_is_not_gone_through_again_and_again(before: bytes) -> None:
+    with pytest.raises(hiredis.ProtocolError, match="a line without end"):
+        receive(before + b"+" + b"a" * 3_000_000, [65536])
+
+
 def test_the_longest_list_is_taken() -> None:
     assert receive(b"*%d\r\n" % MOST_PLACES, [100]) == []
     with pytest.raises(hiredis.ProtocolError, match="places"):
