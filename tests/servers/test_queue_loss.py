@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from redrepl.plans.copies.copying import Copier
-from redrepl_workers import queue_worker
+from redrepl_workers import queue_worker, registration
 from redrepl_workers.queue_worker import QueueWorker
 from redrepl_workers.registration import Registration
 from redrepl_workers.troubles import Troubles
@@ -147,6 +147,9 @@ def test_a_queue_that_goes_again_and_again_costs_no_connection_and_no_thread(
 ) -> None:
     cluster = make_cluster(queue=True)
     monkeypatch.setattr(queue_worker, "RECONNECT_SECONDS", 0.01)
+    # A connection that is cut between two commands is made anew without a word: the next heartbeat registers again.
+    monkeypatch.setattr(registration, "HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr(queue_worker, "WAIT_SECONDS", 0.1)
     assert cluster.queue is not None
     worker = QueueWorker(cluster.configuration(), "w1", Troubles(logging.getLogger("test")))
     with connect(cluster.queue) as client:
@@ -163,6 +166,31 @@ def test_a_queue_that_goes_again_and_again_costs_no_connection_and_no_thread(
                 wait_until(is_back, 30, "the worker is registered again")
             assert len(client.client_list()) <= 2, "this one's, and the worker's"
             assert [thread.name for thread in threading.enumerate()].count("redrepl-queue") == 1
+        finally:
+            worker.stop()
+        assert client.smembers("rq:workers") == set()
+
+
+def test_an_entry_whose_answer_was_lost_is_taken_out(
+    make_cluster: MakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = make_cluster(queue=True)
+    assert cluster.queue is not None
+    entered = threading.Event()
+    announce = Registration.announce
+
+    def lose_the_answer(registration: Registration) -> None:
+        announce(registration)
+        entered.set()
+        raise ConnectionResetError("the answer is lost")
+
+    monkeypatch.setattr(Registration, "announce", lose_the_answer)
+    worker = QueueWorker(cluster.configuration(), "w1", Troubles(logging.getLogger("test")))
+    with connect(cluster.queue) as client:
+        worker.start()
+        try:
+            assert entered.wait(30)
+            assert client.smembers("rq:workers") == {b"rq:worker:w1"}
         finally:
             worker.stop()
         assert client.smembers("rq:workers") == set()

@@ -72,7 +72,7 @@ class QueueWorker:
         self._context = WorkerContext(configuration, self._stop.is_set, troubles)
         self._others: set[str] = set()
         self._refused = 0
-        self._is_reached = False
+        self._may_be_registered = False
         self._pause_seconds = RECONNECT_SECONDS
         self._thread = threading.Thread(target=self._run, name="redrepl-queue", daemon=True)
 
@@ -124,7 +124,6 @@ class QueueWorker:
         self._leave()
 
     def _note(self, error: Exception) -> None:
-        self._is_reached = False
         if isinstance(error, (RedisError, OSError)):
             note_queue(self._troubles, self._url, error)
             return
@@ -135,8 +134,10 @@ class QueueWorker:
         if self._registration is None:
             name = free_name(self._connection, self._name) or secrets.token_hex(16)
             self._registration = Registration(self._connection, name, [queue.name for queue in self._queues.values()])
+        # Before it is said: an entry whose answer is lost may stand all the same, and is taken out at the end.
+        self._may_be_registered = True
         self._registration.announce()
-        self._is_reached, self._pause_seconds = True, RECONNECT_SECONDS
+        self._pause_seconds = RECONNECT_SECONDS
 
     def _set_working(self, is_working: bool) -> None:
         """Note whether the connection is needed to the end of what is being done, or may be closed to end a wait."""
@@ -144,7 +145,7 @@ class QueueWorker:
             self._is_working = is_working
 
     def _leave(self) -> None:
-        if self._registration is None or not self._is_reached:
+        if self._registration is None or not self._may_be_registered:
             return
         # Connections keep the time-out that they were made with.
         farewell = queue_connection(self._url, FAREWELL_SECONDS)
