@@ -51,7 +51,7 @@ KINDS = {
     "taking no writes": "no-replicas:replica,read-only:primary,denied:primary,full:primary,all-full",
     "another server": "replaced",
     "clocks of nodes": "clock-ahead,clock-behind:primary",
-    "holding something else": "flushed:primary,log-deleted:primary,set-back,refill:replica,lies",
+    "holding something else": "flushed:primary,log-deleted:primary,set-back,lies,refill:replica",
 }
 """Faults that one run has; on the other targets in `test_all_faults`. A fault lasts until it has had its effect."""
 

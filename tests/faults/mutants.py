@@ -102,7 +102,6 @@ MUTANTS = (
         new="        if False:\n",
         killer="tests/unit/test_hearsay.py::test_of_two_topologies_of_one_epoch_a_majority_tells_the_right_one",
         evidence="AssertionError",
-        quick=True,
     ),
     Mutant(
         name="an earlier topology that one made up refutes what others tell",
@@ -242,7 +241,6 @@ MUTANTS = (
         new="        if False:\n",
         killer="tests/unit/test_suspicion.py::test_one_that_turns_the_monitor_away_is_not_replaced",
         evidence="AssertionError",
-        quick=True,
     ),
     Mutant(
         name="one client too many counts as silence",
@@ -1228,7 +1226,6 @@ MUTANTS = (
         new="",
         killer=f"{BATCHES}::test_one_operation_that_cannot_be_carried_out_stops_all",
         evidence="DID NOT RAISE",
-        quick=True,
     ),
     Mutant(
         name="a transaction is several log entries",
@@ -1466,7 +1463,6 @@ MUTANTS = (
         "        return done\n",
         killer=f"{FAILOVER}::test_a_failover_takes_no_more_round_trips_with_more_members",
         evidence="<= 14",
-        quick=True,
     ),
     Mutant(
         name="an answer reaches a plan that does not want it any more",

@@ -92,7 +92,7 @@ def test_rejected_means_that_nothing_left_also_where_the_primary_turns_out_to_be
 
 @pytest.mark.parametrize("operation", ["set", "delete", "set_many", "delete_many", "add", "increment"])
 def test_with_a_dead_primary_a_write_is_rejected_and_changes_nothing(cluster: Cluster, operation: str) -> None:
-    store = cluster.open()
+    store = cluster.open(timeout_seconds=0.5)
     store.set_many({"key": b"1", "other": b"2"}, level="all")
     before = cluster.assert_identical()
     lengths = [cluster.raw(node).log_length() for node in "bc"]

@@ -118,6 +118,7 @@ BUGS = (
         "twins",
         300,
         patches=((change_members, "members_to_move", lambda *_: 1),),
+        quick=False,
     ),
     Bug("a session reads its past", "readers", 100, patches=((Session, "at_least", lambda *_: NO_STAMP),)),
     Bug(

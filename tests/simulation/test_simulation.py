@@ -18,10 +18,9 @@ from tests.simulation.world import in_virtual_time
 
 ROOT = Path(__file__).parents[2]
 ORDINARY = [
-    *((profile, 3, 10) for profile in PROFILES if profile not in ("mixed", "calm", "storm", "liars")),
-    ("storm", 3, 5),
-    ("liars", 3, 3),
-    ("mixed", 5, 5),
+    *((profile, 3, 4) for profile in PROFILES if profile not in ("mixed", "calm", "logs")),
+    ("logs", 3, 2),
+    ("mixed", 5, 4),
 ]
 """Profile, copies and how many histories: a few of each kind with every change; `mixed` of three has its own test."""
 
@@ -125,10 +124,10 @@ def test_another_process_gives_the_same_history(hash_seed: str) -> None:
     code = (
         "from tests.simulation.simulation import simulate\n"
         "from tests.simulation.world import in_virtual_time\n"
-        "with in_virtual_time(): print(*(simulate(seed).digest for seed in range(8)))"
+        "with in_virtual_time(): print(*(simulate(seed).digest for seed in range(4)))"
     )
     environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
     )
-    assert done.stdout.split() == [simulate(seed).digest for seed in range(8)]
+    assert done.stdout.split() == [simulate(seed).digest for seed in range(4)]

@@ -23,7 +23,8 @@ from tests.unit.support.in_memory import MAX_AGE_SECONDS, Nodes
 
 OLD = 10 * MAX_AGE_SECONDS
 RETENTION_SECONDS = 5 * MAX_AGE_SECONDS
-MANY = 3 * limits.SCAN_KEYS
+PAGE = 100
+MANY = 3 * PAGE
 _numbers = count()
 
 
@@ -189,8 +190,9 @@ def test_without_the_primary_nothing_is_compared(nodes: Nodes) -> None:
 
 
 @pytest.fixture
-def full() -> Nodes:
+def full(monkeypatch: pytest.MonkeyPatch) -> Nodes:
     """A cluster with more keys than one page holds."""
+    monkeypatch.setattr(limits, "SCAN_KEYS", PAGE)
     nodes = Nodes(2)
     for number in range(MANY):
         record = nodes.value(b"v", OLD)
@@ -201,7 +203,7 @@ def full() -> Nodes:
 
 def test_a_sweep_goes_on_where_the_last_part_ended(full: Nodes) -> None:
     drop(full, b"key-7", "b")
-    drop(full, b"key-2000", "b")
+    drop(full, b"key-200", "b")
     parts = [part(full, keys_per_second=limits.SCAN_KEYS)]
     while parts[-1].report is None:
         parts.append(part(full, keys_per_second=limits.SCAN_KEYS))
