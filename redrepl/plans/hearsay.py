@@ -25,13 +25,17 @@ _LEAST_SKIPPED = limits.SKIPPED_EPOCHS // 2
 
 
 class Voice(NamedTuple):
-    """What one member says of itself, and the topology that it tells (None: none that can be its own)."""
+    """What one member says of itself, and the topology that it tells (None: none that can be its own).
+
+    has_restarted: it may have lost what it was told.
+    """
 
     node: str
     identity: str
     epoch: int
     is_serving: bool
     topology: Topology | None
+    has_restarted: bool = False
 
 
 def believed(voices: Collection[Voice], known: Topology | None = None) -> Topology | None:
@@ -46,9 +50,9 @@ def believed(voices: Collection[Voice], known: Topology | None = None) -> Topolo
     if newest_first and not all(newest_first[0].is_related_to(other) for other in told):
         newest_first = max(_clusters_of(told), key=lambda cluster: (len(cluster), cluster[0].epoch))
     for topology in newest_first:
-        if _is_outdone(topology, newest_first, voices, known):
+        if _is_outdone(topology, newest_first, voices, known) or _is_news_to_its_primary(topology, voices):
             continue
-        if not any(_is_refuted(topology, other, voices) for other in newest_first):
+        if not any(_is_refuted(topology, other, newest_first, voices) for other in newest_first):
             return topology
     return known
 
@@ -57,11 +61,12 @@ def not_believed(voices: Mapping[str, Voice], known: Topology | None = None) -> 
     """Those of these whose epoch or topology cannot be true, and why."""
     found = {}
     told = [voice.topology for voice in voices.values() if voice.topology is not None]
+    told += [] if known is None else [known]
     for name, voice in voices.items():
         others = [other.epoch for other in voices.values() if other is not voice]
         if others and voice.epoch > max(others) + PLAUSIBLE_EPOCHS:
             found[name] = f"says that it is in epoch {voice.epoch}, and all others are in {max(others)} at most"
-    for topology in told if known is None else [*told, known]:
+    for topology in told:
         serving = _at_work(topology, voices.values())
         for name, voice in voices.items():
             # The earlier one may be made up as well, by a member that says that it serves there alone.
@@ -70,7 +75,7 @@ def not_believed(voices: Mapping[str, Voice], known: Topology | None = None) -> 
                 continue
             told_by = voice.topology
             own = told_by.epoch if told_by is not None else 0
-            if told_by is not None and _is_accepted_loss(told_by, topology):
+            if told_by is not None and _is_accepted_loss(told_by, topology, told, voices.values()):
                 continue
             if own > topology.epoch or voice.epoch > topology.epoch + LEFT_OVER_EPOCHS:
                 newest, served = max(own, voice.epoch), topology.epoch
@@ -86,7 +91,9 @@ def may_follow(told: Topology, known: Topology, voices: Collection[Voice]) -> bo
     """
     if told.mode is not known.mode:
         return False
-    if told.epoch <= known.epoch or told.identities == known.identities or _is_accepted_loss(told, known):
+    if told.epoch <= known.epoch or told.identities == known.identities:
+        return True
+    if _is_accepted_loss(told, known, [known], voices):
         return True
     moved = {voice.node for voice in voices if voice.node in known.ids and voice.epoch >= told.epoch}
     return known.decider is None or known.decider in moved or len(moved) >= len(known.ids) - len(known.ids) // 2
@@ -111,7 +118,25 @@ def _weight(topology: Topology, voices: Collection[Voice], known: Topology | Non
     return is_majority, len(tellers) + is_known, is_known, topology.decider in tellers
 
 
-def _is_refuted(told: Topology, former: Topology, voices: Collection[Voice]) -> bool:
+def _is_news_to_its_primary(told: Topology, voices: Collection[Voice]) -> bool:
+    """Whether the primary that it names says that it was never told it, and one member at most tells it.
+
+    An epoch begins with its primary, which is told before anybody else is.
+    """
+    if told.decider is None or sum(voice.topology == told for voice in voices) > 1:
+        return False
+    identity = told.identities[told.decider]
+    return any(
+        voice.node == told.decider
+        and voice.identity == identity
+        and not voice.has_restarted
+        and voice.topology is not None
+        and voice.topology.epoch < told.epoch
+        for voice in voices
+    )
+
+
+def _is_refuted(told: Topology, former: Topology, heard: Collection[Topology], voices: Collection[Voice]) -> bool:
     """Whether members of the topology before show that this one was never begun."""
     if former.epoch >= told.epoch:
         return False
@@ -126,12 +151,12 @@ def _is_refuted(told: Topology, former: Topology, voices: Collection[Voice]) -> 
         return False
     if told.mode is not former.mode and (len(objecting) > len(tellers) or not _has_its_primary(told, tellers)):
         return True
-    if told.decider in objecting and len(objecting) > len(moved) and not _is_accepted_loss(told, former):
+    if told.decider in objecting and len(objecting) > len(moved) and not _is_accepted_loss(told, former, heard, voices):
         return True  # the very primary that it names serves in an earlier epoch, and so do more than have moved
     if former.decider is None:  # they move one after the other
         return told.epoch > former.epoch + LEFT_OVER_EPOCHS or abs(len(told.ids) - len(former.ids)) > 1
     skipped = told.epoch - former.epoch >= limits.SKIPPED_EPOCHS
-    if _is_accepted_loss(told, former) or (skipped and former.decider in moved):
+    if _is_accepted_loss(told, former, heard, voices) or (skipped and former.decider in moved):
         return False
     # Whoever is silent may have moved. The primary moves with fewer than a majority where that suffices (section 5.2).
     copies = len(former.ids)
@@ -143,18 +168,22 @@ def _has_its_primary(told: Topology, tellers: Iterable[Voice]) -> bool:
     return any(voice.node == told.decider for voice in tellers)
 
 
-def _is_accepted_loss(told: Topology, former: Topology) -> bool:
+def _is_accepted_loss(told: Topology, former: Topology, heard: Iterable[Topology], voices: Iterable[Voice]) -> bool:
     """Whether this is what `accept_loss` makes: an operator may go on from one member whatever the others say.
 
-    The primary alone is another server than before, maybe at another address, and nobody else's place has changed but
-    those of members that came back empty.
+    The primary alone is another server than in any topology before, maybe at another address, and nobody else's place
+    has changed but those of members that came back empty. Where it answers it says so itself.
     """
     skipped = told.epoch - former.epoch
     if told.decider is None or told.ids != former.ids or not _LEAST_SKIPPED <= skipped <= PLAUSIBLE_EPOCHS:
         return False
     moved = [each.id for each in told.members if each.url != former.member(each.id).url]
-    is_new = told.identities[told.decider] != former.identities[told.decider]
-    return is_new and set(moved) <= {told.decider} and told.merged_epoch == told.epoch
+    if not set(moved) <= {told.decider} or told.merged_epoch != told.epoch:
+        return False
+    identity = told.identities[told.decider]
+    if any(each.node == told.decider and (each.identity != identity or each.epoch < told.epoch) for each in voices):
+        return False
+    return all(each.identities.get(told.decider) != identity for each in heard if each.epoch < told.epoch)
 
 
 def _at_work(topology: Topology, voices: Iterable[Voice]) -> set[str]:

@@ -94,6 +94,7 @@ def _voices(reports: Mapping[str, NodeReport | str]) -> dict[str, Voice]:
             report.epoch,
             report.state == "active" and not report.has_restarted,
             report.topology if report.topology is not None and report.topology.epoch <= report.epoch else None,
+            report.has_restarted,
         )
         for name, report in reports.items()
         if isinstance(report, NodeReport) and report.member

@@ -14,6 +14,9 @@ from redrepl.values.topology import Topology
 
 LOG_START = "0-0"
 
+ABOVE_LOG_START = "0-1"
+"""As the floor of an empty log: it is not complete since its beginning."""
+
 LOG_BEGINS = "start"
 """In place of an incarnation: the log leaves out what was before its beginning."""
 
@@ -207,10 +210,13 @@ class NodeReport:
 
     @property
     def has_lost_log(self) -> bool:
-        """Whether others have confirmed more entries of its log than it ever had, by what the node itself has noted.
+        """Whether its log is shorter than what the node itself has noted of it: others have confirmed more entries than
+        it ever had, or it was cut up to a place that it does not reach.
 
-        Log and cursors are of one moment: somebody deleted the log, or put an older one in its place.
+        Log and notes are of one moment: somebody deleted the log, or put an older one in its place.
         """
+        if id_order(self.log_floor) > max(self.log.end.order, id_order(ABOVE_LOG_START)):
+            return True
         return any(cursor.position.entries > self.log.added for cursor in self.cursors.values())
 
     @property

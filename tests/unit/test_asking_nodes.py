@@ -72,7 +72,7 @@ def test_the_run_id_in_the_information(information: bytes, run_id: str) -> None:
 
 
 def test_the_newest_topology_of_a_majority() -> None:
-    old, new = topology(5, epoch=7), topology(5, epoch=8)
+    old, new = topology(5, epoch=7), topology(5, epoch=7).with_primary("b", 8)
     plan: ByHand[Topology] = ByHand(read_topology(view(5), UNTIL))
     assert plan.targets()[::2] == list("abcde")
     plan.replies("a", old.encode().encode()).replies("b", new.encode().encode()).replies("c", None).fails("d")

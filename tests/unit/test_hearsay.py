@@ -60,6 +60,20 @@ def test_the_primary_that_it_names_is_not_in_its_epoch() -> None:
     assert believed([*serving, says(more, "b"), says(more, "d")]) == more
 
 
+def test_a_primary_that_was_never_told_its_epoch_has_not_begun_it() -> None:
+    """A failover that died has left b and c in the next epoch, and a is about to be; c makes up where a is."""
+    old = cluster(3)
+    elsewhere = replace(old.member("a"), url="redis://evil:1/0")
+    made_up = replace(old, members=(elsewhere, *old.members[1:])).with_primary("b", OLD + 1)
+    fenced = says(old, "b", OLD + 1, is_serving=False)
+    for more in ([], [says(old, "a")]):
+        assert believed([*more, fenced, says(made_up, "c")]) == old
+        assert believed([*more, fenced, says(old, "c", OLD + 1)], known=made_up) == old
+    # Who restarted may have lost what it was told, and a second one says the same.
+    assert believed([fenced._replace(has_restarted=True), says(made_up, "c")]) == made_up
+    assert believed([fenced, says(made_up, "a"), says(made_up, "c")]) == made_up
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("copies", [3, 5])
 def test_what_one_replica_tells_alone_is_not_believed(kind: str, copies: int) -> None:
@@ -130,19 +144,44 @@ def test_a_change_of_members_that_only_the_primary_tells_is_believed(copies: int
     assert not not_believed(voices)
 
 
+def accepted(old: Topology) -> Topology:
+    """What an operator makes who goes on from b and gives up what it lacks."""
+    moved = old.with_primary("b", OLD + limits.SKIPPED_EPOCHS)
+    members = tuple(replace(each, identity="id-fresh") if each.id == "b" else each for each in moved.members)
+    return replace(moved, members=members)
+
+
 @pytest.mark.parametrize("copies", [2, 3])
 @pytest.mark.parametrize("meanwhile", [0, 3])
 def test_an_accepted_loss_is_believed_whoever_comes_back(copies: int, meanwhile: int) -> None:
     """The operator's word. Those that were away may have gone on without it."""
     old = cluster(copies)
-    moved = old.with_primary("b", OLD + limits.SKIPPED_EPOCHS)
-    members = tuple(replace(each, identity="id-fresh") if each.id == "b" else each for each in moved.members)
-    truth = replace(moved, members=members)
+    truth = accepted(old)
     others = replace(old, epoch=OLD + meanwhile)
     voices = {node: says(others, node) for node in old.ids}
     voices["b"] = Voice("b", "id-fresh", truth.epoch, True, truth)
     assert believed(voices.values()) == truth
     assert not not_believed(voices)
+
+
+def test_what_only_looks_like_an_accepted_loss_holds_no_program() -> None:
+    """The member that it names as the truth answers, and knows nothing of it: it was filled anew meanwhile."""
+    old = cluster(3)
+    lie = accepted(old)
+    for b in (says(old, "b"), Voice("b", "id-fresh", OLD, True, old), Voice("b", "id-old", lie.epoch, True, lie)):
+        assert believed([says(old, "a"), b, says(old, "c")], known=lie) == old
+    assert believed([says(old, "a"), says(old, "c")], known=lie) == lie, "it is silent, and may be the truth"
+
+
+def test_an_operator_gives_the_truth_an_identity_that_it_never_had() -> None:
+    """b was filled anew as another server; what it tells as the one that it was is none of an operator's decisions."""
+    first = cluster(3)
+    members = tuple(replace(each, identity="id-second") if each.id == "b" else each for each in first.members)
+    second = replace(first, epoch=OLD + 1, members=members)
+    lie = first.with_primary("b", OLD + limits.SKIPPED_EPOCHS)
+    voices = [says(second, "a"), says(lie, "b"), says(second, "c")]
+    assert believed(voices, known=first) == second
+    assert believed(voices) == lie, "of what was before a new program knows nothing"
 
 
 def test_the_primary_alone_goes_on_where_an_operator_gives_members_up() -> None:

@@ -139,7 +139,7 @@ def test_a_server_full_of_other_keys_is_looked_through(nodes: Nodes) -> None:
 def test_a_failover_walks_where_logs_do_not_reach_back(nodes: Nodes, cut: str) -> None:
     nodes.write("b", b"alone", nodes.value(b"alone"))
     for node in cut:
-        nodes.client(node).execute_command("HSET", nodes.layout.member, "log_floor", "99999999999999-0")
+        nodes.client(node).execute_command("HSET", nodes.layout.member, "log_floor", nodes.report(node).log.last_id)
         nodes.client(node).execute_command("DEL", nodes.layout.marks)
     nodes.down.add("a")
     order = FailoverOrder(nodes.at, to="c", away=frozenset("a"), step_seconds=STEP_SECONDS)
@@ -151,7 +151,7 @@ def test_a_failover_walks_where_logs_do_not_reach_back(nodes: Nodes, cut: str) -
 def test_a_primary_that_restarted_takes_all_that_its_replicas_have(nodes: Nodes) -> None:
     _settle(nodes)
     for node in "bc":
-        nodes.client(node).execute_command("HSET", nodes.layout.member, "log_floor", "99999999999999-0")
+        nodes.client(node).execute_command("HSET", nodes.layout.member, "log_floor", nodes.report(node).log.last_id)
     nodes.client("a").execute_command("DEL", nodes.layout.marks, nodes.layout.data(b"key-07"))
     nodes.restart("a")
     assert _slowly(nodes, lambda: nodes.bring_up("a")).activated

@@ -39,6 +39,28 @@ def test_it_is_noticed_and_is_no_lag_of_zero(nodes: Nodes, node: str, later: int
     assert node in needs_bringing_up(nodes.view().topology, {node: nodes.report(node) for node in "abc"})
 
 
+@pytest.mark.parametrize("node", ["a", "b"])
+def test_it_is_noticed_by_where_it_was_cut(nodes: Nodes, node: str) -> None:
+    """With nobody's cursors: places beyond its end would stay in others' marks for as long as its incarnation does."""
+    nodes.client(node).execute_command("DEL", nodes.layout.cursors)
+    nodes.client(node).execute_command("HSET", nodes.layout.member, "log_floor", nodes.report(node).log.last_id)
+    assert not nodes.report(node).has_lost_log, "it was cut up to its end"
+    nodes.client(node).execute_command("HSET", nodes.layout.member, "log_floor", "9999999999999-0")
+    assert (nodes.report(node).has_lost_log, nodes.report(node).is_serving) == (True, False)
+    assert node in needs_bringing_up(nodes.view().topology, {node: nodes.report(node) for node in "abc"})
+
+
+def test_a_floor_beyond_the_end_is_mended(nodes: Nodes) -> None:
+    nodes.client("b").execute_command("HSET", nodes.layout.member, "log_floor", "9999999999999-0")
+    for node in "bacb":
+        nodes.bring_up(node)
+    found = nodes.report("b")
+    assert (found.has_lost_log, found.is_serving, found.log_floor) == (False, True, found.log.last_id)
+    for other in "ac":
+        mark = nodes.report(other).marks.get("b")
+        assert mark is None or mark.incarnation != found.incarnation or mark.position.order <= found.log.end.order
+
+
 def test_a_log_that_replaced_a_lost_one_is_not_complete(nodes: Nodes) -> None:
     """What b alone had named there would be passed over, as if its log had named everything since its beginning."""
     lose_log(nodes, "b")

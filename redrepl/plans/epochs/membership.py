@@ -12,13 +12,12 @@ from redrepl.values.effects import PlainCommand, Plan, ScriptCall
 from redrepl.values.errors import RequestError, Unavailable
 from redrepl.values.keys import CLUSTERS_KEY, KeyLayout
 from redrepl.values.reading import words
-from redrepl.values.report import LOG_BEGINS, LOG_START, AsFound, NodeReport
+from redrepl.values.report import ABOVE_LOG_START, LOG_BEGINS, LOG_START, AsFound, NodeReport
 from redrepl.values.topology import Topology
 
 RULE_DECIDE = "decide"
 RULE_FOLLOW = "follow"
 RULE_MERGE = "merge"
-ABOVE_LOG_START = "0-1"
 
 
 class Tolerances(NamedTuple):
