@@ -59,7 +59,7 @@ def _with_reset(cluster: Cluster, proxy: TcpProxy, call: Callable[[], object]) -
         before = calls()
         proxy.delay(DELAY_SECONDS)
         ended = pool.submit(call)
-        wait_until(lambda: calls() > before, 10, "the primary has the request")
+        wait_until(lambda: calls() > before or ended.done(), 10, "the primary has the request")
         proxy.reset()
         proxy.delay(0)
         try:

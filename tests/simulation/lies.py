@@ -73,9 +73,9 @@ class Lair:
 
     def work_in(self, epoch: int) -> None:
         """Say that it works in this epoch; its lineage stays what it is, as far as that can be."""
-        lineage = self.field(b"lineage")
+        lineage, era = self.field(b"lineage"), self.field(b"era")
         if lineage.isdigit() and int(lineage) > epoch:
-            self.member(lineage=epoch, era=min(epoch, int(self.field(b"era") or b"0")))
+            self.member(lineage=epoch, era=min(epoch, int(era) if era.isdigit() else 0))
         self.member(epoch=epoch)
         self.do(b"SET", self.layout.guard, b"%d active" % epoch)
 

@@ -55,6 +55,7 @@ def test_the_primary_that_it_names_is_not_in_its_epoch() -> None:
     more, other = forged(old, "one more member"), old.with_primary("b", OLD + 1)
     serving = [says(old, "a"), says(old, "c")]
     assert believed([*serving, says(more, "b")]) == old
+    assert believed([says(None, "a", OLD), says(old, "c"), says(more, "b")]) == old, "its own topology is gone"
     assert believed([*serving, says(other, "b")]) == other
     # Its server may have been set back: of as many who moved and who did not, nothing is known.
     assert believed([*serving, says(more, "b"), says(more, "d")]) == more
