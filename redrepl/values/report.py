@@ -215,7 +215,7 @@ class NodeReport:
 
         Log and notes are of one moment: somebody deleted the log, or put an older one in its place.
         """
-        if id_order(self.log_floor) > max(self.log.end.order, id_order(ABOVE_LOG_START)):
+        if self.log_floor not in (LOG_START, ABOVE_LOG_START) and id_order(self.log_floor) > self.log.end.order:
             return True
         return any(cursor.position.entries > self.log.added for cursor in self.cursors.values())
 
