@@ -153,6 +153,9 @@ def _is_refuted(told: Topology, former: Topology, heard: Collection[Topology], v
         return True
     if told.decider in objecting and len(objecting) > len(moved) and not _is_accepted_loss(told, former, heard, voices):
         return True  # the very primary that it names serves in an earlier epoch, and so do more than have moved
+    # A majority moves before anybody is told, so that a second member knows of it. One alone may have made it up.
+    if former.decider in objecting and len(moved) <= 1 and list(heard).count(told) <= 1:
+        return not _is_accepted_loss(told, former, heard, voices)
     if former.decider is None:  # they move one after the other
         return told.epoch > former.epoch + LEFT_OVER_EPOCHS or abs(len(told.ids) - len(former.ids)) > 1
     skipped = told.epoch - former.epoch >= limits.SKIPPED_EPOCHS

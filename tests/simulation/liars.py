@@ -120,8 +120,10 @@ class Liars:
         self._later()
 
     def _believe_the_healed(self) -> None:
-        machines = self._members()[1].values()
-        self.doubted -= {each.name for each in machines if each.name in self.doubted and self._is_repaired(each)}
+        for machine in self._members()[1].values():
+            if machine.name in self.doubted and self._is_repaired(machine):
+                self.doubted.discard(machine.name)
+                machine.saved = None  # with a file from then it would lie again, maybe as the primary
 
     def _choose(self) -> None:
         """A replica that serves, now and then another one than before."""
