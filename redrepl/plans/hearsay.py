@@ -52,7 +52,12 @@ def believed(voices: Collection[Voice], known: Topology | None = None) -> Topolo
     for topology in newest_first:
         if _is_outdone(topology, newest_first, voices, known) or _is_news_to_its_primary(topology, voices):
             continue
-        if not any(_is_refuted(topology, other, newest_first, voices) for other in newest_first):
+        if any(_is_refuted(topology, other, newest_first, voices) for other in newest_first):
+            continue
+        more = _told_of_another_kind(topology, newest_first)
+        if more == 0:
+            return known
+        if more < 0:
             return topology
     return known
 
@@ -134,6 +139,17 @@ def _is_news_to_its_primary(told: Topology, voices: Collection[Voice]) -> bool:
         and voice.topology.epoch < told.epoch
         for voice in voices
     )
+
+
+def _told_of_another_kind(told: Topology, heard: Collection[Topology]) -> int:
+    """How many more tell a topology of the other kind than of its own, an earlier one among them; below 0 for fewer.
+
+    A cluster has one primary or several for good, so that one of the two is made up. The number alone tells which.
+    """
+    others = [topology for topology in heard if topology.mode is not told.mode]
+    if all(topology.epoch >= told.epoch for topology in others):
+        return -1
+    return 2 * len(others) - len(heard)
 
 
 def _is_refuted(told: Topology, former: Topology, heard: Collection[Topology], voices: Collection[Voice]) -> bool:

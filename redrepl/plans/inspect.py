@@ -86,14 +86,14 @@ def newest_topology(reports: Mapping[str, NodeReport | str], known: Topology | N
 
 
 def _voices(reports: Mapping[str, NodeReport | str]) -> dict[str, Voice]:
-    """What members say; a topology of a later epoch than the node works in is none that it was ever told."""
+    """What members say."""
     return {
         name: Voice(
             report.member.get("node", ""),
             report.identity,
             report.epoch,
             report.state == "active" and not report.has_restarted,
-            report.topology if report.topology is not None and report.topology.epoch <= report.epoch else None,
+            report.own_topology,
             report.has_restarted,
         )
         for name, report in reports.items()

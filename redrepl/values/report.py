@@ -100,6 +100,9 @@ class Log(NamedTuple):
         return Position(self.last_id, self.added)
 
 
+RULE_MERGE = "merge"
+"""How a node treats records where there are several primaries: see `write.lua`."""
+
 FORGOT = "forgot"
 """In place of the run id under which a member was admitted, where it lost memory while its server went on: from then
 on all see in it a server that restarted."""
@@ -163,6 +166,17 @@ class NodeReport:
         """What tells this membership from any other at the same address."""
         epoch, state, run_id = (self.member.get(name, "") for name in ("epoch", "state", "run_id"))
         return (epoch.encode(), state.encode(), run_id.encode(), self.identity.encode())
+
+    @property
+    def own_topology(self) -> Topology | None:
+        """The topology that it was told; None where none can have been: one of a later epoch than it works in, or of
+        the other kind of cluster than its records are kept by.
+        """
+        told = self.topology
+        if told is None or told.epoch > self.epoch:
+            return None
+        rule = self.member.get("rule")
+        return told if rule is None or (rule == RULE_MERGE) == (told.decider is None) else None
 
     @property
     def takes_writes(self) -> bool:

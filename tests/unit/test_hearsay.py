@@ -217,6 +217,16 @@ def test_several_primaries_do_not_become_one_cluster_of_another_kind() -> None:
     assert believed([says(old, "a"), says(lie, "c")]) == old
 
 
+def test_of_two_kinds_neither_is_believed_where_nothing_decides() -> None:
+    """A switchover that died has fenced a, c is silent, and b says that all are primaries by now."""
+    old = cluster(3)
+    lie = forged(old, "several primaries")
+    heard = [says(old, "a", OLD + 1, is_serving=False), says(lie, "b")]
+    assert believed(heard) is None
+    assert believed(heard, old) == old
+    assert believed([*heard, says(old, "c")]) == believed([*heard, says(old, "c", OLD + 1, is_serving=False)]) == old
+
+
 @pytest.mark.parametrize("is_first", [True, False])
 @pytest.mark.parametrize("kind", [*KINDS[:3], "several primaries"])
 def test_of_two_topologies_of_one_epoch_a_majority_tells_the_right_one(kind: str, is_first: bool) -> None:
@@ -248,7 +258,7 @@ def test_a_topology_of_an_earlier_epoch_that_one_replica_made_up_refutes_nothing
     assert believed(voices) == believed(voices, old) == old
     assert not {"a", "b"}.intersection(not_believed({voice.node: voice for voice in voices}))
     assert believed(voices[:2], old) == old, "the other one is silent"
-    if kind != "it is primary":
+    if kind in ("it alone", "one more member", "far ahead"):
         assert believed(voices[:2]) == old
 
 

@@ -12,12 +12,11 @@ from redrepl.values.effects import PlainCommand, Plan, ScriptCall
 from redrepl.values.errors import RequestError, Unavailable
 from redrepl.values.keys import CLUSTERS_KEY, KeyLayout
 from redrepl.values.reading import words
-from redrepl.values.report import ABOVE_LOG_START, LOG_BEGINS, LOG_START, AsFound, NodeReport
+from redrepl.values.report import ABOVE_LOG_START, LOG_BEGINS, LOG_START, RULE_MERGE, AsFound, NodeReport
 from redrepl.values.topology import Topology
 
 RULE_DECIDE = "decide"
 RULE_FOLLOW = "follow"
-RULE_MERGE = "merge"
 
 
 class Tolerances(NamedTuple):
