@@ -80,8 +80,8 @@ MUTANTS = (
     Mutant(
         name="whatever topology is the newest is believed",
         file="redrepl/plans/hearsay.py",
-        old="        if not any(_is_refuted(topology, other, newest_first, voices) for other in newest_first):\n",
-        new="        if True:\n",
+        old="        if any(_is_refuted(topology, other, newest_first, voices) for other in newest_first):\n",
+        new="        if False:\n",
         killer="tests/unit/test_hearsay.py::test_what_one_replica_tells_alone_is_not_believed",
         evidence="AssertionError",
         quick=True,
@@ -1912,6 +1912,22 @@ MUTANTS = (
         old="node not in voided.union(away)]",
         new="node not in set(away)]",
         killer="tests/unit/test_replacing.py::test_who_knows_only_the_members_before_does_not_count_the_one_that_is_replaced",
+        evidence="somebody else changed the members meanwhile",
+    ),
+    Mutant(
+        name="one alone can say that another one is replaced while the primary serves",
+        file="redrepl/plans/epochs/soundness.py",
+        old="    if isinstance(primary, NodeReport) and primary.is_serving and primary.epoch == topology.epoch:\n",
+        new="    if False:\n",
+        killer="tests/unit/test_replacing.py::test_while_the_primary_serves_nobody_can_say_that_another_one_is_replaced",
+        evidence="Unavailable",
+    ),
+    Mutant(
+        name="a change of members that begins after the look goes unnoticed",
+        file="redrepl/plans/epochs/failover.py",
+        old="    if voided and topology.decider not in fenced:\n",
+        new="    if False:\n",
+        killer="tests/unit/test_replacing.py::test_a_change_that_begins_after_the_look_is_noticed_by_what_it_left",
         evidence="DID NOT RAISE",
     ),
     Mutant(

@@ -63,6 +63,39 @@ def test_who_knows_only_the_members_before_does_not_count_the_one_that_is_replac
     assert nodes.view().topology.identities == old.identities, "with the members there were, it ends"
 
 
+def say_that_c_is_replaced(nodes: Nodes) -> None:
+    """What stands on b after a change of members has moved it."""
+    note = f"2 c {nodes.first.identities['c']}"
+    fields = ("epoch", "2", "state", "fenced", "voided", note)
+    nodes.client("b").execute_command("HSET", nodes.layout.member, *fields)
+    nodes.client("b").execute_command("SET", nodes.layout.guard, "2 fenced")
+
+
+def test_while_the_primary_serves_nobody_can_say_that_another_one_is_replaced() -> None:
+    """A change of members moves the primary first. Else b alone kept a and c from ending what they find on it."""
+    nodes = Nodes(3)
+    say_that_c_is_replaced(nodes)
+    nodes.client("b").execute_command("HSET", nodes.layout.member, "run_id", "another")
+    assert nodes.run(fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at))).primary == "a"
+
+
+def test_a_change_that_begins_after_the_look_is_noticed_by_what_it_left() -> None:
+    """The primary was seen before it was moved, and b after that: b and the old c would be a majority without it."""
+    nodes = Nodes(3)
+    old = nodes.view().topology
+    say_that_c_is_replaced(nodes)
+
+    def move_the_primary() -> None:
+        fields = ("epoch", "2", "state", "active", "lineage", "2")
+        nodes.client("a").execute_command("HSET", nodes.layout.member, *fields)
+        nodes.client("a").execute_command("SET", nodes.layout.guard, "2 active")
+
+    plan = fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at))
+    with pytest.raises(Unavailable, match="somebody else changed the members meanwhile"):
+        nodes.run(interrupted(plan, 2, move_the_primary))
+    assert nodes.view().topology == old
+
+
 @pytest.mark.parametrize("question", range(2, 12))
 def test_wherever_it_dies_nobody_takes_over_with_the_old_server_while_the_primary_serves(question: int) -> None:
     nodes = Nodes(3)

@@ -23,7 +23,15 @@ from redrepl.plans.copies.copying import Copier, clock_stepped, copy_all
 from redrepl.plans.copies.marks import checkpoint_call, starting_mark, why_no_mark
 from redrepl.plans.epochs.clocks import check_trusted, doubtful_members, kept_doubt
 from redrepl.plans.epochs.membership import active_fields, change_call, epoch_fields, settled_fields
-from redrepl.plans.epochs.soundness import donors_among, majority_of, newest_epoch, sound_members, way_out, why_left
+from redrepl.plans.epochs.soundness import (
+    donors_among,
+    majority_of,
+    newest_epoch,
+    noted_as_voided,
+    sound_members,
+    way_out,
+    why_left,
+)
 from redrepl.plans.inspect import VISITOR, newest_topology
 from redrepl.plans.scatter import Gathered
 from redrepl.plans.side_by_side import side_by_side, steps_beside
@@ -159,6 +167,16 @@ def _returned(report: NodeReport | str | None, lineage: int) -> NodeReport | Non
     return None
 
 
+def _check_not_replaced(topology: Topology, members: Sequence[NodeReport], fenced: Sequence[str]) -> None:
+    """Raise Unavailable where one of these members knew that the place of one that was fenced is given away, and the
+    primary went on since the look. A change of members moves it first, so that there is none where it was fenced.
+    """
+    voided = noted_as_voided(topology, {report.node: report for report in members}).intersection(fenced)
+    if voided and topology.decider not in fenced:
+        evidence = dict.fromkeys(sorted(voided), "its place is given to another server")
+        raise Unavailable("somebody else changed the members meanwhile", evidence)
+
+
 def _fence(
     layout: KeyLayout,
     topology: Topology,
@@ -194,6 +212,7 @@ def _fence(
         text = f"only {len(fenced)} of {len(topology.ids)} members could be fenced in epoch {epoch}"
         raise Unavailable(text, {**gathered.failures, **changed})
     check_members_stayed(topology, reports)
+    _check_not_replaced(topology, members, [report.node for report in fenced])
     # A new look is no yardstick by itself: the first one was compared with the other nodes' clocks.
     before = {report.node: report for report in members}
     for report in fenced:

@@ -39,7 +39,18 @@ def sound_members(
 
 
 def voided_members(topology: Topology, reports: Mapping[str, NodeReport | str]) -> frozenset[str]:
-    """Members of this topology of whom one that answers knows that they are replaced in a later epoch."""
+    """Members of this topology of whom one that answers knows that they are replaced in a later epoch.
+
+    None as long as the primary serves in this one: it is the first that a change of members moves.
+    """
+    primary = reports.get(topology.decider or "")
+    if isinstance(primary, NodeReport) and primary.is_serving and primary.epoch == topology.epoch:
+        return frozenset()
+    return noted_as_voided(topology, reports)
+
+
+def noted_as_voided(topology: Topology, reports: Mapping[str, NodeReport | str]) -> frozenset[str]:
+    """Members of whom one that answers says that they are replaced in a later epoch, whatever the primary does."""
     notes = [report.voided for report in reports.values() if isinstance(report, NodeReport)]
     identities = topology.identities
     return frozenset(
