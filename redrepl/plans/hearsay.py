@@ -7,7 +7,7 @@ that it would replace.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from redrepl.values import limits
@@ -141,7 +141,7 @@ def _is_news_to_its_primary(told: Topology, voices: Collection[Voice]) -> bool:
     )
 
 
-def _told_of_another_kind(told: Topology, heard: Collection[Topology]) -> int:
+def _told_of_another_kind(told: Topology, heard: Sequence[Topology]) -> int:
     """How many more tell a topology of the other kind than of its own, an earlier one among them; below 0 for fewer.
 
     A cluster has one primary or several for good, so that one of the two is made up. The number alone tells which.
@@ -152,10 +152,12 @@ def _told_of_another_kind(told: Topology, heard: Collection[Topology]) -> int:
     return 2 * len(others) - len(heard)
 
 
-def _is_refuted(told: Topology, former: Topology, heard: Collection[Topology], voices: Collection[Voice]) -> bool:
+def _is_refuted(told: Topology, former: Topology, heard: Sequence[Topology], voices: Collection[Voice]) -> bool:
     """Whether members of the topology before show that this one was never begun."""
     if former.epoch >= told.epoch:
         return False
+    if _takes_two_steps(told, former) and heard.count(former) > heard.count(told):
+        return True
     members = [voice for voice in voices if former.identities.get(voice.node) == voice.identity]
     # Who serves in yet another epoch was left behind by others, too, and shows nothing.
     objecting = {voice.node for voice in members if voice.is_serving and voice.epoch == former.epoch}
@@ -170,7 +172,8 @@ def _is_refuted(told: Topology, former: Topology, heard: Collection[Topology], v
     if told.decider in objecting and len(objecting) > len(moved) and not _is_accepted_loss(told, former, heard, voices):
         return True  # the very primary that it names serves in an earlier epoch, and so do more than have moved
     # A majority moves before anybody is told, so that a second member knows of it. One alone may have made it up.
-    if former.decider in objecting and len(moved) <= 1 and list(heard).count(told) <= 1:
+    is_role_moved = former.decider is not None and former.decider not in moved
+    if is_role_moved and len(moved) <= 1 and heard.count(told) <= 1:
         return not _is_accepted_loss(told, former, heard, voices)
     if former.decider is None:  # they move one after the other
         return told.epoch > former.epoch + LEFT_OVER_EPOCHS or abs(len(told.ids) - len(former.ids)) > 1
@@ -181,6 +184,13 @@ def _is_refuted(told: Topology, former: Topology, heard: Collection[Topology], v
     copies = len(former.ids)
     needed = copies // 2 + 1 if former.decider in objecting else copies - copies // 2
     return copies - len(objecting) < needed
+
+
+def _takes_two_steps(told: Topology, former: Topology) -> bool:
+    """Whether an epoch is missing in between: one change moves the role, or changes the members, and not both."""
+    if told.epoch != former.epoch + 1 or told.decider is None:
+        return False
+    return told.decider != former.decider and told.identities != former.identities
 
 
 def _has_its_primary(told: Topology, tellers: Iterable[Voice]) -> bool:

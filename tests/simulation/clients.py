@@ -50,7 +50,8 @@ class History:
     """What all clients did, in the order in which they began, and how it ended.
 
     left: conversations that are still to be begun by anybody. crashes: what should never come up. committed: when
-    which stamp of a key was acknowledged at QUORUM. stale: reads at ONE that are older than may be, in words.
+    which stamp of a key was acknowledged at QUORUM. foreign: values that none of ours wrote, which a liar alone puts
+    there. stale: reads at ONE that are older than may be, in words.
     """
 
     def __init__(self, conversations: int) -> None:
@@ -58,6 +59,7 @@ class History:
         self.operations: list[Operation] = []
         self.outcomes: dict[str, int] = {}
         self.crashes: list[str] = []
+        self.foreign: list[str] = []
         self.committed: list[tuple[float, str, Stamp]] = []
         self.stale: list[str] = []
         self.rejected: set[Operation] = set()
@@ -267,9 +269,12 @@ class Client:
         program, kind = self.program, operations[0].kind if operations else "get at one"
         try:
             result = yield plan
-        except (RequestError, NotAReplicatedRecord) as error:
+        except RequestError as error:
             self._history.crashes.append(f"{program.name}: {error!r}")
             return False, None
+        except NotAReplicatedRecord as error:
+            self._history.foreign.append(f"{program.name}: {error!r}")
+            self._end(operations, "unavailable" if kind == GET else "unknown")
         except WriteRejected as error:
             self._end(operations, "rejected")
             self._history.rejected.update(operations)

@@ -36,8 +36,9 @@ class Faults:
     """Lets faults begin at random until it is told to stop, when all that still goes on ends.
 
     programs: those that run now. replace: put another program in the place of one that was killed. is_repaired: whether
-    a machine serves again after a restart. most_restarted, most_lossy: how many machines may be unrepaired after a
-    restart at the same time, and how many of them may have lost data. empties_primary: whether a primary that comes
+    a machine serves again after a restart. may_restart: whether one may restart beside what else is wrong.
+    most_restarted, most_lossy: how many machines may be unrepaired after a restart at the same time, and how many of
+    them may have lost data. empties_primary: whether a primary that comes
     back empty can be replaced.
     """
 
@@ -49,6 +50,7 @@ class Faults:
         programs: Callable[[], list[Program]],
         replace: Callable[[Program], None],
         is_repaired: Callable[[Machine], bool],
+        may_restart: Callable[[Machine], bool],
         most_restarted: int,
         most_lossy: int,
     ) -> None:
@@ -63,6 +65,7 @@ class Faults:
         self._programs = programs
         self._replace = replace
         self._is_repaired = is_repaired
+        self._may_restart_beside = may_restart
         self._most_restarted = most_restarted
         self._most_lossy = most_lossy
         self._ends: dict[int, Callable[[], None]] = {}
@@ -330,6 +333,8 @@ class Faults:
             if self._is_repaired(self._network.machines[name]):
                 self.restarted.discard(name)
                 self.lossy.discard(name)
+        if not self._may_restart_beside(machine):
+            return False
         if len(self.restarted | {machine.name}) > self._most_restarted:
             return False
         return what == "kept" or len(self.lossy | {machine.name}) <= self._most_lossy

@@ -66,10 +66,16 @@ class Liars:
         self._members = members
         self._may_lose = may_lose
         self._is_repaired = is_repaired
-        self._needs_operator = False
+        self._to_empty: set[str] = set()
         self._answers: dict[str, float] = {}
         self._is_over = False
         self._later()
+
+    def may_restart(self, machine: Machine) -> bool:
+        """Whether a server may restart: none does beside one that lies, until that was healed. A majority of those that
+        have lost nothing is left then.
+        """
+        return not self.doubted - {machine.name}
 
     def is_lying(self, machine: Machine) -> bool:
         """Whether this is the one."""
@@ -78,14 +84,13 @@ class Liars:
     def stop(self) -> None:
         """No more lies. An operator empties the server where what it holds cannot be put right by anybody else."""
         self._is_over = True
-        machine = self.machine
-        if machine is None:
-            return
-        self._be_honest(machine)
-        if self._needs_operator:
-            self._count("operator empties it")
-            machine.kill()
-            machine.start({})
+        if self.machine is not None:
+            self._be_honest(self.machine)
+        for machine in self._members()[1].values():
+            if machine.name in self._to_empty:
+                self._count("operator empties it")
+                machine.kill()
+                machine.start({})
 
     def trespasses(self, machines: Iterable[Machine], users_keys: set[bytes]) -> list[str]:
         """What stands on servers that never lied and that none but a liar can have brought there."""
@@ -121,7 +126,7 @@ class Liars:
 
     def _believe_the_healed(self) -> None:
         for machine in self._members()[1].values():
-            if machine.name in self.doubted and self._is_repaired(machine):
+            if machine.name in self.doubted - self._to_empty and self._is_repaired(machine):
                 self.doubted.discard(machine.name)
                 machine.saved = None  # with a file from then it would lie again, maybe as the primary
 
@@ -142,7 +147,7 @@ class Liars:
     def _pause(self) -> None:
         """It tells no more lies for a while: until it was healed no other one does, and it may be another one then."""
         assert self.machine is not None
-        if not self._needs_operator:
+        if self.machine.name not in self._to_empty:
             self._note(f"{self.machine.name} lies no more")
             self._be_honest(self.machine)
 
@@ -157,7 +162,8 @@ class Liars:
             # One that comes to need its operator tells nothing after that which another server could take over from it.
             lie = self._random.choice(known)
             lie.tell(Lair(node, machine.ask, self._layout, topology, self._random))
-            self._needs_operator = self._needs_operator or lie.needs_operator or lie.of_its_records
+            if lie.needs_operator or lie.of_its_records:
+                self._to_empty.add(machine.name)
             self._count(lie.name)
         else:
             self._answer(machine)
@@ -167,7 +173,8 @@ class Liars:
         seconds = min(LONGEST_RUBBISH_SECONDS, self._random.expovariate(1.0))
         kinds = ("rubbish", "rubbish", "another run")
         kind = self._random.choice((*kinds, "done and not done") if self._manner is Manner.ANYTHING else kinds)
-        self._needs_operator = self._needs_operator or kind == "done and not done"
+        if kind == "done and not done":
+            self._to_empty.add(machine.name)
         self._answers = {kind: self._random.choice((0.1, 0.5, 1.0))}
         machine.twist = self._twist
         self._count(f"answers: {kind}")

@@ -121,6 +121,7 @@ class Simulation:
             lambda: [*(client.program for client in self.clients), *self.keepers],
             self._replace,
             self._is_repaired,
+            lambda machine: self.liars is None or self.liars.may_restart(machine),
             settings.restarts,
             settings.copies // 2,
         )
@@ -414,6 +415,8 @@ class Simulation:
     def _judge(self) -> tuple[Verdict, list[str]]:
         if self.history.crashes:
             return Verdict.CRASHED, self.history.crashes
+        if self.history.foreign and self.settings.liar is not Manner.ANYTHING:
+            return Verdict.CRASHED, self.history.foreign
         if self.history.stale:
             return Verdict.STALE, self.history.stale
         if self._split:

@@ -132,17 +132,19 @@ def test_a_failover_that_only_the_new_primary_tells_is_believed(copies: int) -> 
 
 
 @pytest.mark.parametrize("copies", [3, 5])
-def test_while_the_primary_serves_one_member_alone_is_not_believed(copies: int) -> None:
-    """The others are silent: a majority may have moved, or one replica lies. Who follows it gives up what a has, for
-    good; who begins another epoch keeps it, and what a real one has too.
+@pytest.mark.parametrize("other", ["a", "c"])
+def test_while_another_one_serves_one_member_alone_is_not_believed(copies: int, other: str) -> None:
+    """The others are silent: a majority may have moved, or one replica lies. Who follows it gives up what the other one
+    has, for good; who begins another epoch keeps it, and what a real one has too.
     """
     old = cluster(copies)
     new = old.with_primary("b", OLD + 1)
-    heard = [says(old, "a"), says(new, "b")]
+    third = "c" if other == "a" else "a"
+    heard = [says(old, other), says(new, "b")]
     assert believed(heard) == believed(heard, old) == old
-    assert believed([*heard, says(old, "c", OLD + 1, is_serving=False)]) == new, "a second one has moved"
+    assert believed([*heard, says(old, third, OLD + 1, is_serving=False)]) == new, "a second one has moved"
     assert believed(heard, new) == new, "it was known before"
-    assert believed([says(old, "a", is_serving=False), says(new, "b")]) == new, "a does not serve any more"
+    assert believed([says(old, other, is_serving=False), says(new, "b")]) == new, "it does not serve any more"
 
 
 @pytest.mark.parametrize("copies", [2, 3, 4, 5])
@@ -215,6 +217,16 @@ def test_several_primaries_do_not_become_one_cluster_of_another_kind() -> None:
     old = cluster(3)
     lie = forged(old, "several primaries")
     assert believed([says(old, "a"), says(lie, "c")]) == old
+
+
+def test_one_step_moves_the_role_or_changes_the_members() -> None:
+    """A failover has fenced all, and c says that it is the primary of the epoch that comes next, and alone there."""
+    old = cluster(3)
+    fenced = [says(old, node, OLD + 1, is_serving=False) for node in "ab"]
+    assert believed([*fenced, says(only(old, "c", OLD + 1), "c")]) == old
+    assert believed([*fenced, says(old.with_primary("c", OLD + 1), "c")]) == old.with_primary("c", OLD + 1)
+    two_later = replace(old.with_primary("c", OLD + 1).without_member("b"), merged_epoch=OLD + 1)
+    assert believed([says(old, "a", OLD + 2, is_serving=False), says(two_later, "c")]) == two_later
 
 
 def test_of_two_kinds_neither_is_believed_where_nothing_decides() -> None:
