@@ -171,9 +171,11 @@ def _is_refuted(told: Topology, former: Topology, heard: Sequence[Topology], voi
         return True
     if told.decider in objecting and len(objecting) > len(moved) and not _is_accepted_loss(told, former, heard, voices):
         return True  # the very primary that it names serves in an earlier epoch, and so do more than have moved
-    # A majority moves before anybody is told, so that a second member knows of it. One alone may have made it up.
+    # A majority moves before anybody is told, so that a second member knows of it. One alone may have made it up. Of
+    # whom it names another server in the place it is no wonder that they serve in an earlier one.
+    stayed = [node for node in objecting if told.identities.get(node, "") in ("", former.identities[node])]
     is_role_moved = former.decider is not None and former.decider not in moved
-    if is_role_moved and len(moved) <= 1 and heard.count(told) <= 1:
+    if stayed and is_role_moved and len(moved) <= 1 and heard.count(told) <= 1:
         return not _is_accepted_loss(told, former, heard, voices)
     if former.decider is None:  # they move one after the other
         return told.epoch > former.epoch + LEFT_OVER_EPOCHS or abs(len(told.ids) - len(former.ids)) > 1

@@ -1917,7 +1917,7 @@ MUTANTS = (
     Mutant(
         name="one alone moves the others while they serve",
         file="redrepl/plans/hearsay.py",
-        old="    if is_role_moved and len(moved) <= 1 and heard.count(told) <= 1:\n",
+        old="    if stayed and is_role_moved and len(moved) <= 1 and heard.count(told) <= 1:\n",
         new="    if False:\n",
         killer="tests/unit/test_hearsay.py::test_while_another_one_serves_one_member_alone_is_not_believed",
         evidence="assert ",

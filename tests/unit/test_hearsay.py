@@ -145,6 +145,9 @@ def test_while_another_one_serves_one_member_alone_is_not_believed(copies: int, 
     assert believed([*heard, says(old, third, OLD + 1, is_serving=False)]) == new, "a second one has moved"
     assert believed(heard, new) == new, "it was known before"
     assert believed([says(old, other, is_serving=False), says(new, "b")]) == new, "it does not serve any more"
+    others = tuple(replace(each, identity="id-new") if each.id == other else each for each in new.members)
+    another = replace(new, members=others, epoch=OLD + 2)
+    assert believed([says(old, other), says(another, "b")]) == another, "another server has its place"
 
 
 @pytest.mark.parametrize("copies", [2, 3, 4, 5])
