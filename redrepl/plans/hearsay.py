@@ -169,7 +169,7 @@ def _is_refuted(told: Topology, former: Topology, heard: Sequence[Topology], voi
         return False
     if told.mode is not former.mode and (len(objecting) > len(tellers) or not _has_its_primary(told, tellers)):
         return True
-    if told.decider in objecting and len(objecting) > len(moved) and not _is_accepted_loss(told, former, heard, voices):
+    if told.decider in objecting and len(objecting) > len(moved):
         return True  # the very primary that it names serves in an earlier epoch, and so do more than have moved
     # A majority moves before anybody is told, so that a second member knows of it. One alone may have made it up. Of
     # whom it names another server in the place it is no wonder that they serve in an earlier one.

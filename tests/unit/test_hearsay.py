@@ -59,6 +59,9 @@ def test_the_primary_that_it_names_is_not_in_its_epoch() -> None:
     assert believed([*serving, says(other, "b"), says(old, "d", OLD + 1, is_serving=False)]) == other
     # Its server may have been set back: of as many who moved and who did not, nothing is known.
     assert believed([*serving, says(more, "b"), says(more, "d")]) == more
+    seven = cluster(7)
+    more = forged(seven, "one more member")
+    assert believed([*(says(seven, node) for node in "ace"), says(more, "b"), says(more, "d")]) == seven
 
 
 def test_a_primary_that_was_never_told_its_epoch_has_not_begun_it() -> None:

@@ -72,7 +72,6 @@ class QueueWorker:
         self._context = WorkerContext(configuration, self._stop.is_set, troubles)
         self._others: set[str] = set()
         self._refused = 0
-        self._may_be_registered = False
         self._pause_seconds = RECONNECT_SECONDS
         self._thread = threading.Thread(target=self._run, name="redrepl-queue", daemon=True)
 
@@ -81,7 +80,7 @@ class QueueWorker:
         self._thread.start()
 
     def stop(self) -> None:
-        """End after the batch at hand, without waiting for a queue that is silent."""
+        """End after the batch at hand; a queue that is silent is told for FAREWELL_SECONDS and given up."""
         self._stop.set()
         until = time.monotonic() + STOP_SECONDS
         while self._thread.is_alive() and time.monotonic() < until:
@@ -134,8 +133,6 @@ class QueueWorker:
         if self._registration is None:
             name = free_name(self._connection, self._name) or secrets.token_hex(16)
             self._registration = Registration(self._connection, name, [queue.name for queue in self._queues.values()])
-        # Before it is said: an entry whose answer is lost may stand all the same, and is taken out at the end.
-        self._may_be_registered = True
         self._registration.announce()
         self._pause_seconds = RECONNECT_SECONDS
 
@@ -145,8 +142,9 @@ class QueueWorker:
             self._is_working = is_working
 
     def _leave(self) -> None:
-        if self._registration is None or not self._may_be_registered:
+        if self._registration is None:
             return
+        # An entry whose answer was lost may stand all the same, so that it is taken out whatever came of announcing it.
         # Connections keep the time-out that they were made with.
         farewell = queue_connection(self._url, FAREWELL_SECONDS)
         with suppress(RedisError, OSError):  # its entry ends by itself
