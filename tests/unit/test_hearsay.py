@@ -98,6 +98,9 @@ def test_of_two_copies_the_primary_is_believed(kind: str) -> None:
     assert believed([says(old, "a"), says(lie, "b")]) == old
     changed = only(old, "a", 8)
     assert believed([says(changed, "a"), says(old, "b")]) == changed
+    four = cluster(4)
+    lie = four.with_primary("b", OLD + 1)
+    assert believed([says(four, "a"), says(lie, "b"), says(lie, "c"), says(four, "d")]) == four, "nor half of four"
 
 
 def test_a_topology_that_was_known_before_counts_too() -> None:
@@ -174,7 +177,7 @@ def accepted(old: Topology) -> Topology:
     return replace(moved, members=members)
 
 
-@pytest.mark.parametrize("copies", [2, 3])
+@pytest.mark.parametrize("copies", [2, 3, 5])
 @pytest.mark.parametrize("meanwhile", [0, 3])
 def test_an_accepted_loss_is_believed_whoever_comes_back(copies: int, meanwhile: int) -> None:
     """The operator's word. Those that were away may have gone on without it."""
@@ -183,6 +186,8 @@ def test_an_accepted_loss_is_believed_whoever_comes_back(copies: int, meanwhile:
     others = replace(old, epoch=OLD + meanwhile)
     voices = {node: says(others, node) for node in old.ids}
     voices["b"] = Voice("b", "id-fresh", truth.epoch, True, truth)
+    if copies == 5:
+        voices["e"] = says(truth, "e")  # it has come along
     assert believed(voices.values()) == truth
     assert not not_believed(voices)
 
