@@ -101,6 +101,8 @@ def _check_member(report: NodeReport) -> None:
             raise ValueError(f"{name} is {member[name]!r:.80}")
     if not 0 < report.epoch <= limits.MAX_EPOCH or max(report.era, report.lineage) > report.epoch:
         raise ValueError(f"epoch, lineage and era are {report.epoch}, {report.lineage}, {report.era}")
+    if report.state == "active" and report.lineage != report.epoch:  # both are written in the step that lets it serve
+        raise ValueError(f"active in epoch {report.epoch}, of lineage {report.lineage}")
     if report.state not in _STATES or member.get("rule", _RULES[0]) not in _RULES:
         raise ValueError(f"state and rule are {report.state!r:.80} and {member.get('rule')!r:.80}")
     max_age_seconds = int(member.get("max_age_micros", "1")) / 1e6

@@ -53,6 +53,14 @@ LOOKOUT = "tests/unit/test_lookout.py"
 
 MUTANTS = (
     Mutant(
+        name="a member that serves may be of any lineage",
+        file="redrepl/values/report_answer.py",
+        old='report.state == "active" and report.lineage != report.epoch:',
+        new='report.state == "active" and report.lineage > report.epoch:',
+        killer="tests/unit/test_asking_nodes.py::test_a_member_serves_in_the_epoch_of_its_lineage_alone",
+        evidence="active in epoch 7, of lineage 0",
+    ),
+    Mutant(
         name="a note of a sweep that somebody changed is taken as it is",
         file="redrepl/values/sweep.py",
         old="    if not all(type(each) is int and 0 <= each < 1 << 63 for each in found):\n",

@@ -89,7 +89,14 @@ def test_programs_go_on_while_one_replica_tells_another_topology(cluster: Cluste
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("epoch", "x"), ("epoch", str(MAX_EPOCH)), ("state", "weird"), ("state", b"\xff\xfe"), ("max_skew_micros", "-1")],
+    [
+        ("epoch", "x"),
+        ("epoch", str(MAX_EPOCH)),
+        ("lineage", "0"),
+        ("state", "weird"),
+        ("state", b"\xff\xfe"),
+        ("max_skew_micros", "-1"),
+    ],
 )
 def test_a_copy_that_holds_what_cannot_be_true_is_filled_anew(cluster: Cluster, field: str, value: str | bytes) -> None:
     store = cluster.open()

@@ -25,7 +25,8 @@ STRANGER: list[object] = [[], [0, b"0-0", 0, b""], [], [], b"", b"1000", [], [],
 
 
 def _answer(node: str, cluster: Topology, **clusters: str) -> list[object]:
-    member = [b"cluster", b"shop", b"node", node.encode(), b"epoch", b"%d" % cluster.epoch, b"state", b"active"]
+    epoch = b"%d" % cluster.epoch
+    member = [b"cluster", b"shop", b"node", node.encode(), b"epoch", epoch, b"lineage", epoch, b"state", b"active"]
     names = [text.encode() for pair in (clusters or {"shop": node}).items() for text in pair]
     return [
         [*member, b"run_id", b"run-1"],
@@ -37,7 +38,7 @@ def _answer(node: str, cluster: Topology, **clusters: str) -> list[object]:
         names,
         [],
         [],
-        b"%d active" % cluster.epoch,
+        epoch + b" active",
     ]
 
 
@@ -109,6 +110,14 @@ def test_former_members_do_not_outvote_those_that_replaced_them() -> None:
 def _with_identities(kind: str, epoch: int) -> Topology:
     members = tuple(replace(member, identity=f"id-{kind}-{member.id}") for member in topology(3).members)
     return replace(topology(3, epoch=epoch), members=members)
+
+
+def test_a_member_serves_in_the_epoch_of_its_lineage_alone() -> None:
+    """Both are written in the step that lets it serve: without lineage it would count for no failover, unnoticed."""
+    (member, *rest) = _answer("a", topology(3))
+    forged = [*member[:7], b"0", *member[8:]] if isinstance(member, list) else []
+    plan = ByHand(inspect_nodes(LAYOUT, ("a",), UNTIL)).replies("a", b"run_id:1\r\n")
+    assert "active in epoch 7, of lineage 0" in str(plan.replies("a", [forged, *rest], INSPECTION).result["a"])
 
 
 def test_a_cluster_is_found_behind_any_of_its_addresses() -> None:

@@ -135,5 +135,5 @@ def test_a_flaw_of_the_truth_itself_is_told(nodes: Nodes) -> None:
     loss = foreseen(nodes, "c", with_loss=True).loss
     assert loss.changes is None
     assert "c itself restarted: what it lost is not known" in loss.text
-    nodes.client("c").execute_command("HSET", nodes.layout.member, "lineage", "0")
+    nodes.client("c").execute_command("HSET", nodes.layout.member, "lineage", "0", "state", "syncing")
     assert "c itself never served" in foreseen(nodes, "c", with_loss=True).loss.text

@@ -275,7 +275,7 @@ def test_all_restart_and_the_primary_is_of_an_older_epoch() -> None:
     begin(nodes, "b")
     for node in "abc":
         nodes.restart(node)
-    nodes.client("a").execute_command("HSET", nodes.layout.member, "lineage", "0")
+    nodes.client("a").execute_command("HSET", nodes.layout.member, "lineage", "0", "state", "syncing")
     assert "usable: c;" in str(waits(nodes))
 
 
