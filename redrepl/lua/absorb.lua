@@ -32,7 +32,7 @@ end
 local taken = store_taken(standing, 4, 7, member.max_age, judge, true)
 if id ~= '' then
   local known_incarnation, known_id = known_mark(KEYS[3], source)
-  if known_incarnation ~= incarnation or is_later_id(id, known_id) then
+  if known_incarnation ~= incarnation or not is_later_id(known_id, id) then
     redis.call('HSET', KEYS[3], source, incarnation .. ' ' .. id .. ' ' .. count)
   end
 end

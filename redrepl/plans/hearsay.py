@@ -88,6 +88,11 @@ def not_believed(voices: Mapping[str, Voice], known: Topology | None = None) -> 
     return found
 
 
+def cannot_follow(told: Topology, known: Topology, voices: Collection[Voice]) -> bool:
+    """Whether nobody can have begun this one after the one that the caller knows, whoever serves or does not."""
+    return _takes_two_steps(told, known) or _is_news_to_its_primary(told, voices)
+
+
 def may_follow(told: Topology, known: Topology, voices: Collection[Voice]) -> bool:
     """Whether a client may go from the topology that it knows to this one.
 

@@ -82,10 +82,10 @@ def inspect_nodes(
 
 def newest_topology(reports: Mapping[str, NodeReport | str], known: Topology | None = None) -> Topology | None:
     """The newest topology among node reports that is to be believed (redrepl/plans/hearsay.py)."""
-    return believed(_voices(reports).values(), known)
+    return believed(voices_of(reports).values(), known)
 
 
-def _voices(reports: Mapping[str, NodeReport | str]) -> dict[str, Voice]:
+def voices_of(reports: Mapping[str, NodeReport | str]) -> dict[str, Voice]:
     """What members say."""
     return {
         name: Voice(
@@ -106,7 +106,7 @@ def as_seen(found: Found, known: Topology | None) -> Found:
 
     Who tells what cannot be true is left out, with the reason in place of its report.
     """
-    for name, why in not_believed(_voices(found), known).items():
+    for name, why in not_believed(voices_of(found), known).items():
         report = found[name]
         assert isinstance(report, NodeReport)
         found = {**found, name: Unreadable(f"{NOT_OURS}: {why}", report.as_found)}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
-from redrepl.plans.hearsay import Voice, believed, may_follow
-from redrepl.plans.inspect import STRAGGLER_SECONDS, inspect_nodes, look_at_the_clock, newest_topology
+from redrepl.plans.hearsay import Voice, believed, cannot_follow, may_follow
+from redrepl.plans.inspect import STRAGGLER_SECONDS, inspect_nodes, look_at_the_clock, newest_topology, voices_of
 from redrepl.plans.scatter import NO_ANSWER
 from redrepl.plans.strangers import no_member_error
 from redrepl.plans.view import ClusterView
@@ -63,7 +63,8 @@ def hear_topology(view: ClusterView, until: float) -> Plan[Told]:
         if len(voices) >= majority:
             if _agree(voices.values(), view.topology, majority):
                 break
-            until = min(until, event.at + STRAGGLER_SECONDS)
+            if not _is_contested(voices.values(), view.topology):
+                until = min(until, event.at + STRAGGLER_SECONDS)
         effect = Exchange((), until)
     found = believed(voices.values(), view.topology) if voices else None
     if found is not None and not may_follow(found, view.topology, voices.values()):
@@ -73,9 +74,22 @@ def hear_topology(view: ClusterView, until: float) -> Plan[Told]:
 
 
 def _agree(voices: Collection[Voice], known: Topology, majority: int) -> bool:
-    """Whether nobody tells of anything later than what is known, or a majority tells the same."""
+    """Whether nobody tells of anything later than what is known, or a majority tells the same.
+
+    One that was moved to an epoch of which it has not been told yet is no end: the primary of that tells it.
+    """
     newest = max(voices, key=lambda voice: voice.epoch)
-    return newest.epoch <= known.epoch or sum(voice.topology == newest.topology for voice in voices) >= majority
+    if newest.epoch <= known.epoch:
+        return True
+    told = newest.topology
+    is_told = told is not None and told.epoch > known.epoch
+    return is_told and sum(voice.topology == told for voice in voices) >= majority
+
+
+def _is_contested(voices: Collection[Voice], known: Topology) -> bool:
+    """Whether a member tells of a later epoch than is believed so far: whoever has not answered yet may decide it."""
+    found = believed(voices, known) or known
+    return any(voice.topology is not None and voice.topology.epoch > found.epoch for voice in voices)
 
 
 def _voice_of(view: ClusterView, event: Reply, guard: Answer) -> Voice | None:
@@ -116,14 +130,18 @@ def read_clocks(view: ClusterView, started: float, until: float) -> Plan[dict[st
     return found
 
 
-def check_members_stayed(topology: Topology, fenced: dict[str, NodeReport | str]) -> None:
-    """Raise Unavailable where one that was fenced knows other members, later ones, than those who were counted.
+def check_members_stayed(topology: Topology, moved: Mapping[str, NodeReport | str], fenced: Collection[str]) -> None:
+    """Raise Unavailable where one that was moved knows other members, later ones, than those who were counted.
 
     Another server of the same name is another member. That the role moved meanwhile does not matter: a majority is one
-    of the same members then.
+    of the same members then. A change of members moves the primary first: where that was fenced, its word alone counts.
+    What cannot have been begun (redrepl/plans/hearsay.py) is no change.
     """
-    told = [report.topology for report in fenced.values() if isinstance(report, NodeReport) and report.topology]
-    newest = max(told, key=lambda each: each.epoch, default=None)
+    voices = voices_of(moved)
+    witnesses = [topology.decider] if topology.decider in fenced else voices
+    told = [voices[node].topology for node in witnesses if node in voices]
+    begun = [each for each in told if each is not None and not cannot_follow(each, topology, voices.values())]
+    newest = max(begun, key=lambda each: each.epoch, default=None)
     if newest is not None and newest.epoch > topology.epoch and newest.identities != topology.identities:
         evidence = {f"epoch {newest.epoch}": f"members are {', '.join(newest.ids)}, or other servers of these names"}
         raise Unavailable("somebody else changed the members meanwhile", evidence)

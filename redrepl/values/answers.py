@@ -217,11 +217,12 @@ def _are_short(parts: list[Answer]) -> bool:
 
 
 def _is_log_page(content: Answer, _: int) -> bool:
-    if type(content) is not list or len(content) != 2:
-        return False
-    if content[0] == b"cut":
-        return type(content[1]) is bytes and _is_id(content[1]) is not None
-    return content[0] == b"ok" and _are_entries(content[1], 0)
+    match content:
+        case [b"cut", bytes(floor)]:
+            return _is_id(floor) is not None
+        case [b"ok", entries, bytes(last), int(added)]:
+            return _is_id(last) is not None and added >= 0 and _are_entries(entries, 0)
+    return False
 
 
 def _are_entries(entries: Answer, _: int) -> bool:

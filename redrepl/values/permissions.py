@@ -50,7 +50,7 @@ SCRIPT_COMMANDS: Final[Mapping[str, str]] = {
     "hold": "exists hdel hget hmget hset time xinfo",
     "inspect": "exists hget hgetall lrange mget time xinfo xrange",
     "leave": "hdel hmget unlink",
-    "log_page": "hget xrange",
+    "log_page": "exists hget xinfo xrange",
     "mend": "del exists getrange hget hmget hset set strlen time xadd xdel xinfo xrevrange",
     "note_sweep": "del hdel hget hmget hset",
     "note_walk": "hdel hmget hset",

@@ -44,6 +44,12 @@ class Unreadable(str):
         made.as_found = as_found
         return made
 
+    @property
+    def epoch(self) -> int:
+        """The epoch that it tells, 0 where that cannot be read."""
+        found = self.as_found[0]
+        return int(found) if re.fullmatch(rb"[0-9]{1,9}", found) else 0
+
 
 def as_found_in(answer: Answer) -> AsFound:
     """What stands in the member hash in an answer of `inspect` that cannot be read; nothing where there is none."""

@@ -111,7 +111,7 @@ _SCRIPTS: dict[str, Callable[[ScriptCall, int], Answer]] = {
     "headers": lambda _, keys: [b"ok", *[HEADER] * (keys - 1)],
     "hold": lambda _, __: [b"ok", b"1-1", 1],
     "leave": lambda _, __: 1,
-    "log_page": lambda call, _: [b"ok", [[b"2-1", [NAME, STAMP]]] if call.arguments[0] == b"1-1" else []],
+    "log_page": lambda call, _: [b"ok", [[b"2-1", [NAME, STAMP]]] if call.arguments[0] == b"1-1" else [], b"2-1", 2],
     "mend": lambda _, __: [b"ok", 1],
     "note_sweep": lambda _, __: 1,
     "note_walk": lambda _, __: 1,

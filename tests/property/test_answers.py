@@ -87,7 +87,7 @@ SOUND: list[tuple[Command, Answer]] = [
     (_call("transact", 2), [b"conflict", 1, b""]),
     (_call("read_many", 2), [b"ok", None]),
     (_call("headers", 2), [b"ok", b"", b"foreign"]),
-    (_call("log_page", 0), [b"ok", [[b"1-1", [b"k", STAMP]]]]),
+    (_call("log_page", 0), [b"ok", [[b"1-1", [b"k", STAMP]]], b"1-1", 1]),
     (_call("vouch"), [b"ok", b"inc", b"", b"", RECORD, b"1"]),
     (_call("change_member", 0), [b"changed", b"7", b"fenced"]),
     (PlainCommand((b"MGET", b"guard", b"k")), [b"7 active", None]),

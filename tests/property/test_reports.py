@@ -47,7 +47,10 @@ def members(draw: st.DrawFn) -> dict[str, str]:
     epoch = draw(st.integers(1, 1000))
     fields = {"cluster": draw(names), "node": draw(names), "epoch": str(epoch), "run_id": draw(words)}
     fields |= {"state": draw(st.sampled_from(["active", "syncing", "fenced"])), "max_age_micros": "30000000"}
-    fields |= {"lineage": str(draw(st.integers(0, epoch)))} if draw(st.booleans()) else {}
+    if fields["state"] == "active":
+        fields["lineage"] = str(epoch)
+    elif draw(st.booleans()):
+        fields["lineage"] = str(draw(st.integers(0, epoch)))
     return draw(st.dictionaries(words, words, max_size=5)) | fields
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from typing import Any
 
@@ -80,6 +80,11 @@ class Liars:
     def is_lying(self, machine: Machine) -> bool:
         """Whether this is the one."""
         return machine is self.machine
+
+    @property
+    def has_emptied(self) -> bool:
+        """Whether an operator emptied a server, or will."""
+        return bool(self._to_empty)
 
     def stop(self) -> None:
         """No more lies. An operator empties the server where what it holds cannot be put right by anybody else."""
@@ -159,6 +164,8 @@ class Liars:
             return
         if self._random.random() < CHANGES_SHARE:
             known = [lie for lie in LIES if self._manner is Manner.ANYTHING or not lie.of_its_records]
+            if self._is_in_two_majorities(topology, members, machine):
+                known = [lie for lie in known if not lie.goes_back]
             # One that comes to need its operator tells nothing after that which another server could take over from it.
             lie = self._random.choice(known)
             lie.tell(Lair(node, machine.ask, self._layout, topology, self._random))
@@ -167,6 +174,25 @@ class Liars:
             self._count(lie.name)
         else:
             self._answer(machine)
+
+    def _is_in_two_majorities(self, topology: Topology, members: dict[str, Machine], liar: Machine) -> bool:
+        """Whether as many serve in an earlier epoch still as make a majority with it. Were it to say that it is there
+        too, they would go on beside the others, and nobody can tell (SECURITY.md, "Not defended").
+        """
+        others = [machine for node, machine in members.items() if node in topology.ids and machine is not liar]
+        behind = [epoch for machine in others if 0 < (epoch := self._serves_in(machine)) < topology.epoch]
+        return any(behind.count(epoch) + 1 > len(topology.ids) // 2 for epoch in behind)
+
+    def _serves_in(self, machine: Machine) -> int:
+        """The epoch in which it serves, 0 for none."""
+        member = self._member(machine)
+        is_serving = member.get(b"state") == b"active" and member.get(b"run_id") == machine.server.run_id.encode()
+        return int(member[b"epoch"]) if is_serving else 0
+
+    def _member(self, machine: Machine) -> Mapping[bytes, bytes]:
+        """Its member hash, empty where something else stands there."""
+        found = machine.ask(PlainCommand((b"HGETALL", self._layout.member)))
+        return dict(zip(found[::2], found[1::2], strict=True)) if isinstance(found, list) else {}
 
     def _answer(self, machine: Machine) -> None:
         """For a while it answers rubbish, with some probability."""
@@ -200,9 +226,7 @@ class Liars:
     def _decides(self) -> bool:
         """Whether it is the primary by now, when it tells no more lies."""
         assert self.machine is not None
-        item = self.machine.server.data.get(self._layout.member)
-        is_primary = item is not None and isinstance(item.value, dict) and item.value.get(b"rule") == b"decide"
-        return is_primary and self._manner is not Manner.ANYTHING
+        return self._manner is not Manner.ANYTHING and self._member(self.machine).get(b"rule") == b"decide"
 
     def _count(self, name: str) -> None:
         self.counts[f"lie: {name}"] = self.counts.get(f"lie: {name}", 0) + 1

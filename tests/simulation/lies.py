@@ -84,12 +84,14 @@ Lie = Callable[[Lair], None]
 
 
 class Told(NamedTuple):
-    """A lie by its name. of_its_records, needs_operator: see above."""
+    """A lie by its name. of_its_records, needs_operator: see above. goes_back: it says that it works in an earlier
+    epoch than it does."""
 
     name: str
     tell: Lie
     of_its_records: bool = False
     needs_operator: bool = False
+    goes_back: bool = False
 
 
 # Topologies and epochs -------------------------------------------------------------------------------------------
@@ -325,15 +327,15 @@ def _its_rule(lair: Lair) -> None:
 
 LIES = (
     Told("it is the primary", _it_is_primary),
-    Told("it is the only member", _it_alone),
+    Told("it is the only member", _it_alone, goes_back=True),
     Told("others are elsewhere", _other_addresses),
     Told("there is one more member", _one_more_member),
-    Told("all are primaries", _several_primaries),
-    Told("an older topology", _an_older_topology),
+    Told("all are primaries", _several_primaries, goes_back=True),
+    Told("an older topology", _an_older_topology, goes_back=True),
     Told("a damaged topology", _a_damaged_topology),
     Told("a later epoch", _a_later_epoch),
     Told("a far epoch", _a_far_epoch),
-    Told("an earlier epoch", _an_earlier_epoch),
+    Told("an earlier epoch", _an_earlier_epoch, goes_back=True),
     Told("damaged fields", _damaged_fields),
     Told("fields gone", _fields_gone),
     Told("another state", _another_state),

@@ -11,7 +11,6 @@ from redrepl.edges.endpoint import split_url
 from redrepl.plans.copies.upkeep import needs_bringing_up
 from redrepl.plans.epochs.membership import enrol_call
 from redrepl.plans.epochs.soundness import newest_epoch
-from redrepl.plans.inspect import newest_topology
 from redrepl.plans.view import inspect_keys
 from redrepl.values.effects import ScriptCall
 from redrepl.values.keys import KeyLayout
@@ -172,6 +171,8 @@ class Simulation:
             self.world.run(min(end, self.world.now + PATIENCE_SECONDS), lambda: not self.is_work_left)
             if self.is_work_left and not self.settings.unattended:
                 self._begin("rescuer")
+            if self.is_work_left and self.liars is not None and self.liars.has_emptied:
+                self._begin("speaker")
             self.world.run(min(end, self.world.now + PATIENCE_SECONDS), lambda: not self.is_work_left)
             self.is_work_left = False
             self.world.run(end, self._is_quiet)
@@ -240,6 +241,8 @@ class Simulation:
         if kind == "replacer":
             spares = upkeep.Spares(_twin, self._may_come_in, self._empty, self._harm_former)
             return upkeep.replace_members(program, self.customs, random, self.count, lambda: not self.is_over, spares)
+        if kind == "speaker":
+            return upkeep.speak_for(program, self.customs, random, self.count)
         return upkeep.take_up(program, self.customs, random, self.count)
 
     def _new_client(self, name: str, known: Topology | None = None, habits: Habits | None = None) -> Client:
@@ -369,9 +372,11 @@ class Simulation:
         return self._told(self._reports())
 
     def _told(self, reports: upkeep.Reports) -> Topology:
-        """The newest topology that a node tells whose word counts."""
+        """The newest topology that a node tells whose word counts. Nobody is left then who may have made one up."""
         doubted = set() if self.liars is None else self.liars.doubted
-        return newest_topology({name: each for name, each in reports.items() if name not in doubted}) or self.topology
+        honest = [each for name, each in reports.items() if name not in doubted and isinstance(each, NodeReport)]
+        told = [each.own_topology for each in honest if each.own_topology is not None]
+        return max(told, key=lambda topology: topology.epoch, default=self.topology)
 
     def _unsettled(self) -> list[str]:
         """Members that lack something."""

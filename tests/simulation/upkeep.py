@@ -15,6 +15,7 @@ from redrepl.plans.copies.anti_entropy import SweepOrder, sweep
 from redrepl.plans.copies.bring_up import BringUpOrder, bring_up
 from redrepl.plans.copies.catch_up import trim_log
 from redrepl.plans.copies.upkeep import Retention, held_from, needs_bringing_up, trim_floor
+from redrepl.plans.epochs.accept_loss import Fresh, accept_loss
 from redrepl.plans.epochs.change_members import change_topology
 from redrepl.plans.epochs.clocks import set_aside, wrong_clocks
 from redrepl.plans.epochs.failover import FailoverOrder, fail_over
@@ -327,6 +328,27 @@ def take_up(program: Program, customs: Customs, random: Random, count: Count) ->
     is_half_done = topology is not None and max(epochs, default=0) > topology.epoch
     count.add("operator called: change of epoch left half done" if is_half_done else "operator called")
     yield from _move(program, customs, random, count, "rescue", None, frozenset())
+
+
+def speak_for(program: Program, customs: Customs, random: Random, count: Count) -> Script:
+    """An operator who emptied the server that had lied. Where the primary was set aside at its word alone, and waits
+    for it to be compared with, they name the primary itself: they know that it has lost nothing.
+    """
+    topology, reports = yield from _look(program, customs)
+    primary = None if topology is None else reports.get(topology.decider or "")
+    if topology is None or not isinstance(primary, NodeReport) or not primary.has_forgotten:
+        return
+    identities = {node: new_identity(random) for node in topology.ids}
+    fresh = Fresh(f"inc-{random.getrandbits(48):012x}", identities, tolerances=customs.tolerances)
+    order = FailoverOrder(program.now(), topology.decider, own_ahead=program.wall_ahead_seconds)
+    try:
+        done = yield accept_loss(customs.layout, customs.nodes, order, fresh)
+    except RedreplError as error:
+        count.add("operator speaks for the primary failed")
+        _note(program, f"** accept_loss: {error}")
+    else:
+        count.add("operator speaks for the primary")
+        _note(program, f"** {done}")
 
 
 def _move(

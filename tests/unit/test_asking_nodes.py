@@ -21,6 +21,7 @@ from tests.unit.support.reports import report, stranger
 
 LAYOUT = KeyLayout("shop")
 INFO, INSPECTION = 0, 1
+GUARD = 1
 STRANGER: list[object] = [[], [0, b"0-0", 0, b""], [], [], b"", b"1000", [], [], [], b""]
 
 
@@ -85,6 +86,30 @@ def test_the_newest_topology_of_whoever_answers() -> None:
     assert plan.times_out().result == topology(3)
     with pytest.raises(Unavailable):
         ByHand(read_topology(view(2), UNTIL)).fails("a", "down").replies("b", None)
+
+
+def test_one_that_was_moved_and_told_nothing_yet_does_not_end_the_look() -> None:
+    """a was left behind, and c knows only that it was moved: the new primary tells the rest."""
+    old = topology(3).encode().encode()
+    plan: ByHand[Topology] = ByHand(read_topology(view(3), UNTIL))
+    plan.replies("a", b"7 active", GUARD).replies("a", old).replies("c", b"8 active", GUARD).replies("c", old)
+    plan.replies("b", b"8 active", GUARD)
+    new = topology(3).with_primary("b", 8)
+    assert plan.replies("b", new.encode().encode()).result == new
+
+
+@pytest.mark.parametrize("confirms", [True, False])
+def test_where_one_tells_of_a_later_epoch_the_others_are_waited_for(confirms: bool) -> None:
+    """It alone moves nobody while a serves; a reader that went on without waiting would keep to a former primary."""
+    old, new = topology(3), topology(3).with_primary("b", 8)
+    plan: ByHand[Topology] = ByHand(read_topology(view(3), UNTIL))
+    plan.replies("a", b"7 active", GUARD).replies("a", old.encode().encode())
+    plan.replies("c", b"8 active", GUARD).replies("c", new.encode().encode())
+    assert plan.exchange.until == UNTIL
+    if confirms:
+        assert plan.replies("b", b"8 active", GUARD).replies("b", new.encode().encode()).result == new
+    else:
+        assert plan.times_out().result == old
 
 
 def test_the_newest_of_some_reports() -> None:

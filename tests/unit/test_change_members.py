@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -398,6 +399,35 @@ def test_a_failover_does_not_go_by_members_that_were_changed_while_it_looked() -
     refused(nodes, interrupted(failing_over(nodes, "b", "a"), 2, tell), "somebody else changed the members")
     nodes.down = {"a"}
     refused(nodes, failing_over(nodes, "b", "a"), "3 of 4 members must take part")
+
+
+def test_what_cannot_have_been_begun_ends_no_failover() -> None:
+    """One step moves the role or changes the members, and not both. Else one replica could end every failover."""
+    nodes = cluster(3)
+    member = replace(nodes.view().topology.member("c"), role=NodeRole.PRIMARY)
+    made_up = replace(nodes.view().topology, epoch=2, merged_epoch=2, members=(member,))
+
+    def lie() -> None:
+        assert nodes.send("c", change_call(nodes.report("c"), nodes.layout, {}, made_up)) == 1
+
+    nodes.down = {"a"}
+    assert nodes.run(interrupted(failing_over(nodes, "b", "a"), 2, lie)).primary == "b"
+
+
+def test_one_replica_alone_ends_no_failover_that_has_fenced_the_primary() -> None:
+    """A change of members moves the primary first, so that no other member can know of one."""
+    nodes = cluster(3)
+    left_over = change_call(nodes.report("b"), nodes.layout, {"epoch": "5", "state": "fenced"}, None)
+    assert nodes.send("b", left_over) == 1
+    member = replace(nodes.view().topology.member("c"), role=NodeRole.PRIMARY)
+    made_up = replace(nodes.view().topology, epoch=4, merged_epoch=4, members=(member,))
+
+    def lie() -> None:
+        assert nodes.send("c", change_call(nodes.report("c"), nodes.layout, {}, made_up)) == 1
+
+    plan = fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at, to="b", planned=True))
+    assert nodes.run(interrupted(plan, 2, lie)).primary == "b"
+    assert members(nodes) == ("a", "b", "c")
 
 
 def test_a_failover_goes_on_where_only_the_role_moved_while_it_looked() -> None:

@@ -362,3 +362,20 @@ def test_a_failover_takes_no_more_round_trips_with_more_members(copies: int, is_
             nodes.write(node, b"key-%d" % number, nodes.value(b"1"))
     order = FailoverOrder(nodes.at, away=frozenset("a"))
     assert round_trips(fail_over(nodes.layout, nodes.first.ids, order), nodes) <= expected
+
+
+@pytest.mark.parametrize("how", ["it came back empty", "it lost its log"])
+def test_a_replica_that_was_filled_a_moment_ago_has_the_others_follow_it(nodes: Nodes, how: str) -> None:
+    """Else whoever it takes over from leaves it alone, and writes wait while the other replica is walked."""
+    if how == "it came back empty":
+        nodes.lose_everything("c")
+    else:
+        nodes.client("c").execute_command("DEL", nodes.layout.log)
+    nodes.bring_up("c")
+    nodes.bring_up("b")
+    committed = nodes.value(b"committed")
+    nodes.write("ac", b"last", committed)
+    nodes.down.add("a")
+    assert move(nodes, "c").active == ("c", "b")
+    assert nodes.present("b") == nodes.present("c")
+    assert nodes.record("b", b"last") == committed

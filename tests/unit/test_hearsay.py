@@ -6,10 +6,13 @@ from dataclasses import replace
 
 import pytest
 
+from redrepl.plans.epochs.soundness import newest_epoch
 from redrepl.plans.hearsay import LEFT_OVER_EPOCHS, PLAUSIBLE_EPOCHS, Voice, believed, may_follow, not_believed
 from redrepl.values import limits
+from redrepl.values.report_answer import Unreadable
 from redrepl.values.topology import Member, Mode, NodeRole, Topology
 from tests.unit.support.by_hand import topology
+from tests.unit.support.reports import report
 
 OLD = 7
 
@@ -289,3 +292,10 @@ def test_a_program_never_goes_to_a_cluster_of_another_kind() -> None:
     old = cluster(3)
     lie = forged(old, "several primaries")
     assert not may_follow(lie, old, [says(lie, "c"), says(old, "a", OLD + 1)])
+
+
+@pytest.mark.parametrize(("told", "next_after"), [(b"7", 7), (b"14", 14), (b"15", 4), (b"x", 4), (b"", 4)])
+def test_the_number_of_one_who_is_not_believed_is_not_given_again(told: bytes, next_after: int) -> None:
+    """If it was right after all, there would be two primaries in one epoch. A number far off is nobody's."""
+    lies = Unreadable("it lies", (told, b"active", b"run", b"id-b"))
+    assert newest_epoch({"a": report("a", member={"epoch": "4"}), "b": lies}) == next_after

@@ -80,3 +80,20 @@ def test_what_a_copy_lacks_comes_all_the_same(nodes: Nodes) -> None:
     assert nodes.contents("c") == nodes.contents("a") == nodes.contents("b")
     assert nodes.record("c", b"late") is not None
     assert not any(nodes.report(node).has_lost_log for node in "abc")
+
+
+def test_what_a_replica_counts_is_not_what_its_source_counts() -> None:
+    """A mark that counts too many would make the primary look as if it had lost a part of its log."""
+    nodes = Nodes(3)
+    for _ in range(5):
+        nodes.write("ab", b"key", nodes.value(b"value"))
+    ids = [entry for entry, _ in nodes.client("a").execute_command("XRANGE", nodes.layout.log, "-", "+")]
+    forged = f"{nodes.report('a').incarnation} {ids[3].decode()} 5"
+    field = nodes.view().position_fields["a"]
+    nodes.client("c").execute_command("HSET", nodes.layout.marks, field, forged)
+    nodes.bring_up("c")
+    primary = nodes.report("a")
+    assert nodes.contents("c") == nodes.contents("a")
+    assert primary.cursors["c"].position == primary.log_end
+    assert not primary.has_lost_log
+    assert nodes.report("c").marks["a"].position == primary.log_end

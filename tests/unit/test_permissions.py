@@ -175,7 +175,8 @@ def test_a_denied_command_is_named_with_the_login(said: str, lacks: str) -> None
         (
             "ERR The user executing the script can't run this command or subcommand script: "
             "0123456789012345678901234567890123456789, on @user_script:1.",
-            "lacks one of +hget +xrange, for the script log_page: The user executing the script can't run this command",
+            "lacks one of +exists +hget +xinfo +xrange, for the script log_page: The user executing the script can't "
+            "run this command",
         ),
         (
             "ERR ACL failure in script: User x has no permissions to run the 'hget' command script: on @user_script:9.",

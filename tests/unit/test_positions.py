@@ -14,6 +14,7 @@ from tests.unit.support.by_hand import START, ByHand, view
 from tests.unit.support.reports import report
 
 LOG = Log(50, "100-0", 80, "40-0")
+STAMP = Stamp(5, 1).encode()
 FROM_START = Mark("inc-1", Position("0-0", 0))
 
 
@@ -82,10 +83,10 @@ def test_stream_ids_are_ordered_as_numbers(first: str, second: str) -> None:
     assert Position(first, 9).order < Position(second, 1).order
 
 
-def _page(*entries: tuple[bytes, list[bytes]]) -> Page:
+def _page(*entries: tuple[bytes, list[bytes]], log_end: tuple[bytes, int] = (b"9-0", 20)) -> Page:
     plan: ByHand[Page] = ByHand(read_page(view(2), "a", Position("5-0", 10), 100, Steps(START)))
     assert plan.sent[0].command.arguments == (b"5-0", 100)
-    return plan.replies("a", [b"ok", [list(entry) for entry in entries]]).result
+    return plan.replies("a", [b"ok", [list(entry) for entry in entries], *log_end]).result
 
 
 def test_a_page_holds_the_newest_stamp_of_each_name() -> None:
@@ -102,6 +103,15 @@ def test_a_page_holds_the_newest_stamp_of_each_name() -> None:
 def test_an_empty_page_stays_where_it_is() -> None:
     page = _page()
     assert (page.newest, page.end, page.changes) == ({}, Position("5-0", 10), 0)
+
+
+@pytest.mark.parametrize(
+    ("log_end", "counted"), [((b"7-0", 12), 12), ((b"7-0", 11), 11), ((b"7-0", 99), 12), ((b"8-0", 12), 11)]
+)
+def test_a_page_counts_no_more_than_the_log_has_had(log_end: tuple[bytes, int], counted: int) -> None:
+    """What the target had counted before may be wrong; one that counts too few is found at the log's end."""
+    page = _page((b"6-0", [b"shop:k:x", STAMP]), (b"7-0", [b"shop:k:x", STAMP]), log_end=log_end)
+    assert page.end == Position("7-0", counted)
 
 
 @pytest.mark.parametrize(

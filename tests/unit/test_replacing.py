@@ -111,7 +111,8 @@ def test_wherever_it_dies_nobody_takes_over_with_the_old_server_while_the_primar
         assert not serves, "two primaries"
 
 
-def test_a_server_that_comes_back_with_what_it_was_before_it_was_replaced_in_its_place_is_filled() -> None:
+@pytest.mark.parametrize("topology", ["its own", "damaged"])
+def test_a_server_that_comes_back_with_what_it_was_before_it_was_replaced_in_its_place_is_filled(topology: str) -> None:
     nodes = Nodes(3)
     nodes.write("abc", b"key", nodes.value(b"before"))
     old = nodes.dump("b")
@@ -120,6 +121,8 @@ def test_a_server_that_comes_back_with_what_it_was_before_it_was_replaced_in_its
         pass
     nodes.write("abc", b"key", nodes.value(b"after"))
     nodes.restore("b", old)
+    if topology == "damaged":
+        nodes.client("b").execute_command("HSET", nodes.layout.topology, "topology", "{")
     assert nodes.report("b").identity != nodes.view().topology.member("b").identity
     while not nodes.bring_up("b").activated:
         pass

@@ -16,9 +16,10 @@ from dataclasses import dataclass, field, replace
 
 from redrepl.plans.copies import full_sync
 from redrepl.plans.copies.catch_up import confirm, forget_cursors, ship_log
+from redrepl.plans.copies.checkpoints import note_checked, note_filled
 from redrepl.plans.copies.copying import Copier, clock_stepped
 from redrepl.plans.copies.diverged import discard_diverged
-from redrepl.plans.copies.marks import checkpoint_call, starting_mark
+from redrepl.plans.copies.marks import starting_mark
 from redrepl.plans.copies.undecided import DIVERGED, UNDECIDED, check_log
 from redrepl.plans.epochs.change_members import change_topology, note_enrolled, pending_enrolment
 from redrepl.plans.epochs.clocks import doubtful_members, set_aside, wrong_clocks
@@ -43,12 +44,12 @@ from redrepl.plans.epochs.soundness import between_epochs, lacks_topology, succe
 from redrepl.plans.inspect import newest_topology
 from redrepl.plans.steps import Steps
 from redrepl.plans.strangers import describe_other, found_instead
-from redrepl.plans.view import ClusterView, check_admitted
+from redrepl.plans.view import ClusterView
 from redrepl.values.clocks import describe_offset, is_steady
 from redrepl.values.effects import Plan
 from redrepl.values.errors import RedreplError, Unavailable
 from redrepl.values.keys import KeyLayout
-from redrepl.values.report import Checkpoint, Mark, NodeReport, Position
+from redrepl.values.report import Mark, NodeReport, Position
 from redrepl.values.report_answer import Unreadable
 from redrepl.values.walk import walks_on
 
@@ -211,6 +212,7 @@ def _look_after_copy(
         done.notes.append("a change of epoch is under way")
         return
     is_doubtful = target.is_in_doubt or target.has_forgotten
+    has_new_log = target.lineage == 0 or target.has_lost_log
     if is_doubtful or not target.is_serving or target.epoch != view.topology.epoch:
         purged_before = max((source.purged_before for source in sources), default=0)
         target = yield from _suspend(view, target, order, steps, purged_before)
@@ -240,6 +242,8 @@ def _look_after_copy(
         if not done.finished:
             return
     if target.state != "active":
+        if has_new_log and view.decider is not None:
+            yield from note_filled(view, (yield from _report(view, target.node, steps)), steps)
         yield from _activate(view, target, order, steps)
         done.activated = True
 
@@ -275,12 +279,12 @@ def _is_former_member(view: ClusterView, found: NodeReport) -> bool:
     """Whether the server restarted with data of the time before it was replaced in its own place.
 
     One that did not restart may be a machine that was replaced and goes on: it is named, and left alone. So is a
-    primary, whose role another member is to take first.
+    primary, whose role another member is to take first. Bookkeeping without a topology that can be read is no node's.
     """
     if found.node == view.decider or found.member.get("node") != found.node or not found.has_restarted:
         return False
     known = found.topology
-    return known is not None and found.epoch < view.topology.epoch and known.is_related_to(view.topology)
+    return found.epoch < view.topology.epoch and (known is None or known.is_related_to(view.topology))
 
 
 def _suspend(
@@ -438,23 +442,8 @@ def _look_after_primary(
         done.finished = done.finished and checked.finished
         if checked.reached is not None:
             reached[replica.node] = checked.reached
-    yield from _note_checkpoints(view, primary, replicas, reached, steps)
-
-
-def _note_checkpoints(
-    view: ClusterView, primary: NodeReport, replicas: list[NodeReport], reached: dict[str, Position], steps: Steps
-) -> Plan[None]:
-    """Note on the replicas how far their logs are in the primary's: whoever has that has theirs."""
     now = yield from _report(view, primary.node, steps)
-    mark = Mark(now.incarnation, now.log_end)
-    for replica in replicas:
-        position = reached.get(replica.node)
-        newest = next(iter(replica.checkpoints), None)
-        if position is None or (newest is not None and newest[:2] == (replica.incarnation, position)):
-            continue
-        checkpoint = Checkpoint(replica.incarnation, position, primary.node, mark, view.topology.epoch)
-        call = checkpoint_call(view.layout, view.epoch, checkpoint)
-        check_admitted((yield from steps.ask(replica.node, call, "noting a checkpoint")), replica.node, view.epoch)
+    yield from note_checked(view, now, replicas, reached, steps)
 
 
 def _replace_or_reinstate(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import chain
 from operator import itemgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from redrepl.plans.copies.copying import Copier
 from redrepl.plans.lanes import Lanes
@@ -16,7 +16,7 @@ from redrepl.plans.steps import Steps
 from redrepl.plans.view import ON_ACTIVE, ClusterView, check_admitted
 from redrepl.values.effects import Answer, Plan, Progress, ScriptCall
 from redrepl.values.errors import Unavailable
-from redrepl.values.report import LOG_START, Mark, NodeReport, Position
+from redrepl.values.report import LOG_START, Mark, NodeReport, Position, id_order
 from redrepl.values.stamp import Stamp, is_possible
 
 PAGE_CHANGES = 1000
@@ -68,8 +68,18 @@ def _page_of(content: Answer, after: Position, node: str, prefix: bytes) -> Page
             stamps[name] = stamp
     if not all(map(is_possible, stamps.values())) or not all(name.startswith(prefix) for name in stamps):
         stamps = {name: stamp for name, stamp in stamps.items() if name.startswith(prefix) and is_possible(stamp)}
-    end = Position(entries[-1][0].decode(), after.entries + len(entries)) if entries else after
-    return Page(stamps, entries, end)
+    return Page(stamps, entries, _end_of(entries, after, Position(content[2].decode(), content[3])))
+
+
+def _end_of(entries: Sequence[tuple[bytes, Any]], after: Position, log_end: Position) -> Position:
+    """Where a page ends. It counts no more entries up to there than the log itself has had.
+
+    The place after which it begins is the target's word, and one that counts too many would be noted at the source: it
+    would look as if it had lost a part of its log. One that counts too few stepped over some, and stays as it is.
+    """
+    last = entries[-1][0].decode() if entries else after.id
+    most = log_end.entries if id_order(last) >= log_end.order else max(0, log_end.entries - 1)
+    return Position(last, min(after.entries + len(entries), most))
 
 
 def _page_call(view: ClusterView, after: Position, count: int) -> ScriptCall:
@@ -214,5 +224,5 @@ def positions_before(page: Page, names: Sequence[bytes], start: Position) -> Pos
     for stream_id, fields in page.entries:
         if not open_names.isdisjoint(fields[::2]):
             break
-        position = Position(stream_id.decode(), position.entries + 1)
+        position = Position(stream_id.decode(), min(position.entries + 1, page.end.entries))
     return position

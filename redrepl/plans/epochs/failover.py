@@ -211,8 +211,9 @@ def _fence(
         changed = {node: found_instead(answer) for node, answer in gathered.answers.items() if answer != 1}
         text = f"only {len(fenced)} of {len(topology.ids)} members could be fenced in epoch {epoch}"
         raise Unavailable(text, {**gathered.failures, **changed})
-    check_members_stayed(topology, reports)
-    _check_not_replaced(topology, members, [report.node for report in fenced])
+    names = [report.node for report in fenced]
+    check_members_stayed(topology, reports, names)
+    _check_not_replaced(topology, members, names)
     # A new look is no yardstick by itself: the first one was compared with the other nodes' clocks.
     before = {report.node: report for report in members}
     for report in fenced:

@@ -169,7 +169,7 @@ def _fence(view: ClusterView, report: NodeReport, topology: Topology, state: str
     if now.has_stepped_since(report):
         raise clock_stepped(report.node)
     _check_not_moved_on(now, topology)
-    check_members_stayed(view.topology, {report.node: now})
+    check_members_stayed(view.topology, {now.node: now}, [now.node])
     return now
 
 

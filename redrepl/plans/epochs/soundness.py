@@ -8,19 +8,27 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from redrepl.plans.epochs.clocks import doubtful_members
+from redrepl.plans.hearsay import LEFT_OVER_EPOCHS
 from redrepl.plans.strangers import describe_other, describe_stranger
 from redrepl.values import limits
 from redrepl.values.level import ConsistencyLevel
 from redrepl.values.reasons import is_crash
 from redrepl.values.report import NodeReport
+from redrepl.values.report_answer import Unreadable
 from redrepl.values.topology import Topology
 
 SKIPPED_EPOCHS = limits.SKIPPED_EPOCHS
 
 
 def newest_epoch(reports: Mapping[str, NodeReport | str]) -> int:
-    """The newest epoch that a node works in, published or not."""
-    return max((report.epoch for report in reports.values() if isinstance(report, NodeReport)), default=0)
+    """The newest epoch that a node works in, published or not.
+
+    The number that one tells who is not believed is not given again either, where changes of epoch that died may have
+    led to it: if it was right after all, two primaries would serve in one epoch.
+    """
+    newest = max((report.epoch for report in reports.values() if isinstance(report, NodeReport)), default=0)
+    doubted = [report.epoch for report in reports.values() if isinstance(report, Unreadable)]
+    return max([newest, *(epoch for epoch in doubted if epoch <= newest + LEFT_OVER_EPOCHS)])
 
 
 def sound_members(
