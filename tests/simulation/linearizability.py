@@ -8,7 +8,7 @@ it earlier than needed never makes anything else impossible.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 NEVER = float("inf")
@@ -106,7 +106,8 @@ def check_key(operations: Iterable[Operation], most_states: int = MOST_STATES) -
 
 def _following(operations: list[Operation], done: int, value: Value) -> list[tuple[int, Value]]:
     """States that one more operation leads to."""
-    earliest_return, found, deletes = NEVER, [], False
+    earliest_return, found = NEVER, []
+    tried: set[tuple[str, Value]] = set()
     for number, operation in enumerate(operations):
         if operation.invoked > earliest_return:
             break
@@ -117,10 +118,12 @@ def _following(operations: list[Operation], done: int, value: Value) -> list[tup
             if operation.is_read:
                 return [(done | 1 << number, value)]
             if not operation.is_known:
-                # What changes nothing may as well never happen, and of deletes the earliest can stand for any other.
-                if operation.after(value) == value or (deletes and operation.kind == DELETE):
+                # What changes nothing may as well never happen, and of deletes the earliest can stand for any other, as
+                # can that of writes of values that nobody saw.
+                if operation.after(value) == value or (operation.kind, operation.value) in tried:
                     continue
-                deletes = deletes or operation.kind == DELETE
+                if operation.kind in (DELETE, SET):
+                    tried.add((operation.kind, operation.value))
             found.append((done | 1 << number, operation.after(value)))
     return found
 
@@ -131,6 +134,13 @@ def _that_matter(operations: list[Operation]) -> list[Operation]:
     is_plain = all(operation.kind in (SET, GET) for operation in operations)
     return [
         operation
+        if operation.is_known or operation.value in shown or operation.kind == INCREMENT
+        else _unseen(operation)
         for operation in operations
         if operation.is_known or (operation.kind != GET and not (is_plain and operation.value not in shown))
     ]
+
+
+def _unseen(operation: Operation) -> Operation:
+    """The same operation with a value that stands for all that nobody saw: they make no difference to each other."""
+    return operation if operation.value is None else replace(operation, value=b"a value that nobody saw")

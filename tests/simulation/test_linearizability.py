@@ -142,3 +142,11 @@ def test_the_verdict_is_that_of_trying_all_orders() -> None:
         assert check_key(history) is expected, "\n".join(map(str, history))
         verdicts.add(expected)
     assert verdicts == {Verdict.LINEARIZABLE, Verdict.VIOLATED}
+
+
+@pytest.mark.parametrize(("read", "verdict"), [(b"b", Verdict.LINEARIZABLE), (b"a", Verdict.VIOLATED)])
+def test_any_number_of_writes_that_nobody_saw_is_soon_decided(read: bytes, verdict: Verdict) -> None:
+    unseen = [op(SET, number / 100, value=b"unseen %d" % number) for number in range(50)]
+    known = [op(SET, 1, 2, value=b"a"), op(SET, 3, 4, value=b"b"), op(GET, 5, 6, result=read)]
+    turned_down = op(COMPARE, 7, 8, value=b"c", expected=b"b", applied=False)
+    assert check_key([*unseen, *known, turned_down], most_states=1000) is verdict
