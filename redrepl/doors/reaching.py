@@ -40,6 +40,7 @@ class Reaching:
         self._tolerances = Tolerances(configuration.max_age_seconds, configuration.max_skew_seconds)
         self._lookout: Lookout | None = None
         self._lookout_channel: Channel | None = None
+        self._believed: Topology | None = None
 
     def close(self) -> None:
         """Close the connections."""
@@ -89,7 +90,7 @@ class Reaching:
         assert self._lookout_channel is not None
         now = self._driver.now()
         seen = self._lookout_channel.run(self._lookout.look(now, now + wait_seconds, MONITOR if writes else None))
-        topology = newest_topology(seen.reports)
+        topology = self._newest(seen.reports)
         self._addresses.hear_reports(self._reached(seen.reports))
         self._reach_members(topology)
         return topology, seen
@@ -98,7 +99,7 @@ class Reaching:
         self, until: float, probe_as: bytes | None = None
     ) -> tuple[Topology | None, dict[str, NodeReport | str]]:
         reports = self._run(inspect_nodes(self._layout, self._nodes, until, probe_as=probe_as))
-        topology = newest_topology(reports)
+        topology = self._newest(reports)
         self._addresses.hear_reports(self._reached(reports))
         asked = self._places()
         self._reach_members(topology)
@@ -107,10 +108,19 @@ class Reaching:
             known, asked = topology, self._places()
             reports = self._run(inspect_nodes(self._layout, self._nodes, self._until(), known=known, probe_as=probe_as))
             self._addresses.hear_reports(self._reached(reports))
-            newest = newest_topology(reports)
+            newest = self._newest(reports)
             topology = known if newest is None or newest.epoch <= known.epoch else newest
             self._reach_members(topology)
         return topology, reports
+
+    def _newest(self, reports: Mapping[str, NodeReport | str]) -> Topology | None:
+        """The newest topology that is to be believed. Of two of one epoch it counts which was believed before."""
+        before, newest = self._believed, newest_topology(reports)
+        if before is not None and newest != before and (newest is None or newest.epoch == before.epoch):
+            told = [each.own_topology for each in reports.values() if isinstance(each, NodeReport)]
+            newest = newest_topology(reports, before) if before in told else newest
+        self._believed = newest or before
+        return newest
 
     def _reached(self, reports: Mapping[str, NodeReport | str]) -> dict[str, NodeReport | str]:
         """Reports of those nodes that may be reached: who is not asked has no vote."""

@@ -120,12 +120,14 @@ def _is_outdone(
 
 def _weight(topology: Topology, voices: Collection[Voice], known: Topology | None) -> tuple[bool, int, bool, bool]:
     """What speaks for a topology among those of its epoch: a majority, though never of one alone, how many tell it,
-    that it was known before, and that its primary tells it.
+    that it was known before, and that its primary tells no other one. That its primary tells it says no more: whoever
+    makes one up can name itself, while the true primary is dead.
     """
     tellers = {voice.node for voice in voices if voice.topology == topology}
     is_known = topology == known
     is_majority = len(tellers.intersection(topology.ids)) > len(topology.ids) // 2 and len(tellers) > 1
-    return is_majority, len(tellers) + is_known, is_known, topology.decider in tellers
+    others = {voice.node for voice in voices if voice.topology is not None} - tellers
+    return is_majority, len(tellers) + is_known, is_known, topology.decider not in others
 
 
 def _is_news_to_its_primary(told: Topology, voices: Collection[Voice]) -> bool:

@@ -53,6 +53,24 @@ LOOKOUT = "tests/unit/test_lookout.py"
 
 MUTANTS = (
     Mutant(
+        name="whoever names itself the primary of the present epoch is believed when that is dead",
+        file="redrepl/plans/hearsay.py",
+        old="is_known, topology.decider not in others\n",
+        new="is_known, topology.decider in tellers\n",
+        killer="tests/unit/test_hearsay.py::"
+        "test_whoever_names_itself_in_the_present_epoch_is_not_followed_when_the_primary_dies",
+        evidence="assert (",
+    ),
+    Mutant(
+        name="of two topologies of one epoch it does not count which was believed before",
+        file="redrepl/doors/reaching.py",
+        old="            newest = newest_topology(reports, before) if before in told else newest\n",
+        new="",
+        killer="tests/servers/test_lying_nodes.py::"
+        "test_one_that_says_it_is_the_primary_of_this_very_epoch_is_not_followed_when_the_primary_dies",
+        evidence="assert None == ",
+    ),
+    Mutant(
         name="a majority that knows of nothing new ends a look, although one of it was moved",
         file="redrepl/plans/topology.py",
         old="told is not None and told.epoch > known.epoch\n",

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 
 import pytest
 
-from redrepl import Administration, Coordinator
+from redrepl import Administration, Coordinator, Unavailable, WriteFailure
 from redrepl.values.keys import CLUSTERS_KEY, KeyLayout
 from redrepl.values.limits import MAX_EPOCH
+from redrepl.values.topology import Topology
 from redrepl_workers.monitor import Monitor
 from tests.servers.support.cluster import Cluster, Store
 from tests.support.liars import RUBBISH, Liar
@@ -85,6 +86,30 @@ def test_programs_go_on_while_one_replica_tells_another_topology(cluster: Cluste
     assert other.get("key", level="quorum") == b"3"
     cluster.settle()
     assert cluster.values_everywhere() == {b"key": b"3"}
+
+
+def test_one_that_says_it_is_the_primary_of_this_very_epoch_is_not_followed_when_the_primary_dies(
+    cluster: Cluster,
+) -> None:
+    """It and the other replica are as many as a failover takes, but nobody gave it the role."""
+    store = cluster.open()
+    store.set("key", b"1", level="all")
+    before, _ = cluster.administration.inspect()
+    members = json.loads(cluster.raw("c").client.hget(LAYOUT.topology, "topology"))["members"]
+    for each in members:
+        each["role"] = "primary" if each["id"] == "c" else "replica"
+        each["identity"] = "id-new" if each["id"] == "c" else each["identity"]
+    forge_topology(cluster, "c", members=members, epoch=1)
+    cluster.raw("c").client.hset(LAYOUT.member, mapping={"identity": "id-new", "rule": "decide"})
+    cluster["a"].kill()
+    assert cluster.administration.inspect()[0] == before
+    with suppress(Unavailable):
+        cluster.bring_up("b")
+    with closing(Administration(cluster.configuration())) as another, suppress(Unavailable):
+        another.bring_up("b")
+    assert Topology.parse(cluster.raw("b").client.hget(LAYOUT.topology, "topology")) == before
+    with pytest.raises(WriteFailure):
+        store.set("key", b"2")
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ class Told(NamedTuple):
 
 
 def _it_is_primary(lair: Lair) -> None:
-    lair.tell(lair.topology.with_primary(lair.node, lair.epoch + lair.random.choice((1, 1, 2, 9, 40, 100))))
+    lair.tell(lair.topology.with_primary(lair.node, lair.epoch + lair.random.choice((0, 1, 1, 2, 9, 40, 100))))
 
 
 def _it_alone(lair: Lair) -> None:

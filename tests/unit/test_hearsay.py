@@ -270,9 +270,19 @@ def test_of_two_topologies_of_one_epoch_that_one_member_each_tells_none_is_new(k
     old = cluster(3)
     new, lie = old.with_primary("b", OLD + 1), replace(forged(old, kind), epoch=OLD + 1)
     contradicting = [says(lie, "c"), says(new, "b")]
-    assert believed(contradicting, old) == (new if lie.decider == "a" else old), "of one its own primary knows nothing"
+    assert (believed(contradicting, old), believed(contradicting)) == (old, None)
     assert believed(contradicting, new) == new
     assert believed([says(lie, "c"), says(old, "a", OLD + 1)], new) == new
+
+
+def test_whoever_names_itself_in_the_present_epoch_is_not_followed_when_the_primary_dies() -> None:
+    """Its primary alone tells it, but the primary of the other one cannot speak any more."""
+    present = cluster(3)
+    lie = present.with_primary("c", OLD)
+    voices = [says(present, "b"), says(lie, "c")]
+    assert (believed(voices), believed(voices, present)) == (None, present)
+    assert believed([*voices, says(present, "a")]) == present
+    assert believed([says(present.with_primary("b", OLD), "c"), says(present, "b")]) == present, "b says otherwise"
 
 
 @pytest.mark.parametrize("kind", [*KINDS[:3], "several primaries"])

@@ -1,9 +1,13 @@
-"""One field of one replica's bookkeeping says what is not so, while programs write and workers run.
+"""One replica's bookkeeping, or the topology that it tells, says what is not so, while programs write and workers run.
 
 The others serve, the replica is put right, and a failover after that loses nothing.
 """
 
 from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TypeAlias
 
 import pytest
 
@@ -11,6 +15,8 @@ from redrepl import RedreplError
 from redrepl.values.keys import KeyLayout
 from tests.servers.support.cluster import Cluster
 from tests.support.waiting import wait_until
+
+Members: TypeAlias = list[dict[str, str]]
 
 LAYOUT = KeyLayout("shop")
 AHEAD = "9999999999999-0 999999"
@@ -51,6 +57,36 @@ FORGERIES = [
     *((LAYOUT.cursors, *each) for each in CURSORS.values()),
     *((LAYOUT.member, *each) for each in FIELDS.values()),
 ]
+NOWHERE = "redis://127.0.0.1:1/0"
+
+
+def _with_primary(members: Members, primary: str) -> Members:
+    return [{**each, "role": "primary" if each["id"] == primary else "replica"} for each in members]
+
+
+def _replaced(members: Members, node: str) -> Members:
+    return [{**each, "identity": "id-new" if each["id"] == node else each["identity"]} for each in members]
+
+
+TOPOLOGIES: dict[str, Callable[[Members], dict[str, object]]] = {
+    "it alone": lambda members: {"members": _with_primary(members, "c")[2:]},
+    "it is the primary": lambda members: {"members": _with_primary(members, "c")},
+    "the other replica is the primary": lambda members: {"members": _with_primary(members, "b")},
+    "the other replica is gone": lambda members: {"members": [members[0], members[2]]},
+    "one more": lambda members: {
+        "members": [{"id": "x", "url": NOWHERE, "role": "replica", "identity": "id-x"}, *members]
+    },
+    "others are elsewhere": lambda members: {
+        "members": [*({**each, "url": NOWHERE} for each in members[:2]), members[2]]
+    },
+    "the other replica is replaced": lambda members: {"members": _replaced(members, "b")},
+    "the primary is replaced": lambda members: {"members": _replaced(members, "a")},
+    "several primaries": lambda members: {
+        "mode": "multi-primary",
+        "members": [{**each, "role": "primary"} for each in members],
+    },
+    "another cluster": lambda members: {"cluster": "other", "members": members},
+}
 QUICK = {"its lineage gone", "mark of the primary"}
 CASES = [
     pytest.param(*forgery, id=name, marks=[] if name in QUICK else pytest.mark.soak)
@@ -70,17 +106,46 @@ def bookkeeping(cluster: Cluster) -> dict[str, str]:
 
 @pytest.mark.parametrize(("key", "field", "value"), CASES)
 def test_one_forged_field_stops_nobody(cluster: Cluster, key: bytes, field: str, value: str) -> None:
+    def forge() -> None:
+        known = bookkeeping(cluster)
+        cluster.raw("c").client.hset(key, field.format(**known), value.format(**known))
+
+    check_that_it_stops_nobody(cluster, forge)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("later", [0, 1, 11, 100, 2000])
+@pytest.mark.parametrize("kind", TOPOLOGIES)
+def test_one_forged_topology_stops_nobody(cluster: Cluster, kind: str, later: int) -> None:
+    """It works in the epoch of that topology, and serves there."""
+
+    def forge() -> None:
+        client = cluster.raw("c").client
+        told = json.loads(client.hget(LAYOUT.topology, "topology"))
+        epoch = told["epoch"] + later
+        forged = {**told, "epoch": epoch, **TOPOLOGIES[kind](told["members"])}
+        rule = "decide" if {"id": "c", "role": "primary"}.items() <= forged["members"][-1].items() else "follow"
+        rule = "merge" if forged["mode"] == "multi-primary" else rule
+        client.hset(LAYOUT.topology, "topology", json.dumps(forged))
+        client.hset(LAYOUT.member, mapping={"epoch": epoch, "lineage": epoch, "rule": rule, "state": "active"})
+        client.set(LAYOUT.guard, f"{epoch} active")
+
+    check_that_it_stops_nobody(cluster, forge)
+
+
+def check_that_it_stops_nobody(cluster: Cluster, forge: Callable[[], None]) -> None:
+    """Programs that were there before, and one that comes after, write without a failure; a failover loses nothing."""
     store = cluster.open()
     expected = {f"key{number}".encode(): b"before" for number in range(20)}
     for name in expected:
         store.set(name, b"before", level="all")
     cluster.monitor()
-    known = bookkeeping(cluster)
-    cluster.raw("c").client.hset(key, field.format(**known), value.format(**known))
+    forge()
+    newcomer = cluster.open()
 
     def write_all(value: bytes) -> None:
-        for name in expected:
-            store.set(name, value)
+        for number, name in enumerate(expected):
+            (store, newcomer)[number % 2].set(name, value)
             expected[name] = value
 
     write_all(b"beside")
