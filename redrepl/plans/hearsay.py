@@ -41,14 +41,14 @@ class Voice(NamedTuple):
 def believed(voices: Collection[Voice], known: Topology | None = None) -> Topology | None:
     """The newest topology that is told and that no other one refutes. ``known``: one that the caller had before.
 
-    Of two clusters of one name, that of the one which more nodes tell. An epoch has one topology: of two, neither where
-    nothing speaks for one rather than the other.
+    Of two clusters of one name, the one which more nodes tell; the caller counts as one, and decides a tie. An epoch has
+    one topology: of two, neither where nothing speaks for one rather than the other.
     """
     told = [voice.topology for voice in voices if voice.topology is not None]
     told += [] if known is None else [known]
     newest_first = sorted(told, key=lambda topology: topology.epoch, reverse=True)
     if newest_first and not all(newest_first[0].is_related_to(other) for other in told):
-        newest_first = max(_clusters_of(told), key=lambda cluster: (len(cluster), cluster[0].epoch))
+        newest_first = max(_clusters_of(told), key=lambda cluster: (len(cluster), known in cluster, cluster[0].epoch))
     for topology in newest_first:
         if _is_outdone(topology, newest_first, voices, known) or _is_news_to_its_primary(topology, voices):
             continue

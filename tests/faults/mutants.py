@@ -53,6 +53,15 @@ LOOKOUT = "tests/unit/test_lookout.py"
 
 MUTANTS = (
     Mutant(
+        name="of two clusters of one name a program goes to the one that it does not know",
+        file="redrepl/plans/hearsay.py",
+        old="(len(cluster), known in cluster, cluster[0].epoch)",
+        new="(len(cluster), cluster[0].epoch)",
+        killer="tests/unit/test_hearsay.py::"
+        "test_a_program_that_hears_one_member_alone_does_not_go_to_another_cluster_of_the_name",
+        evidence="assert ",
+    ),
+    Mutant(
         name="whoever names itself the primary of the present epoch is believed when that is dead",
         file="redrepl/plans/hearsay.py",
         old="is_known, topology.decider not in others\n",

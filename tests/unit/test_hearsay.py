@@ -285,6 +285,17 @@ def test_whoever_names_itself_in_the_present_epoch_is_not_followed_when_the_prim
     assert believed([says(present.with_primary("b", OLD), "c"), says(present, "b")]) == present, "b says otherwise"
 
 
+def test_a_program_that_hears_one_member_alone_does_not_go_to_another_cluster_of_the_name() -> None:
+    """c was replaced meanwhile, and says that it has been alone all the time: nothing joins the two."""
+    known = cluster(3)
+    member = replace(known.member("c"), role=NodeRole.PRIMARY, identity="id-new-c")
+    alone = replace(known, merged_epoch=OLD, members=(member,))
+    assert not alone.is_related_to(known)
+    for later in (0, 1, 100):
+        told = replace(alone, epoch=OLD + later)
+        assert believed([Voice("c", "id-new-c", told.epoch, True, told)], known) == known
+
+
 @pytest.mark.parametrize("kind", [*KINDS[:3], "several primaries"])
 @pytest.mark.parametrize("earlier", [1, 3])
 def test_a_topology_of_an_earlier_epoch_that_one_replica_made_up_refutes_nothing(kind: str, earlier: int) -> None:
