@@ -41,8 +41,8 @@ class Voice(NamedTuple):
 def believed(voices: Collection[Voice], known: Topology | None = None) -> Topology | None:
     """The newest topology that is told and that no other one refutes. ``known``: one that the caller had before.
 
-    Of two clusters of one name, the one which more nodes tell; the caller counts as one, and decides a tie. An epoch has
-    one topology: of two, neither where nothing speaks for one rather than the other.
+    Of two clusters of one name, the one which more nodes tell; the caller counts as one, and decides a tie. An epoch
+    has one topology: of two, neither where nothing speaks for one rather than the other.
     """
     told = [voice.topology for voice in voices if voice.topology is not None]
     told += [] if known is None else [known]
