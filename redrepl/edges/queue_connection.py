@@ -6,8 +6,10 @@ They speak protocol 2, which every Redis and every proxy in front of one knows: 
 from __future__ import annotations
 
 import socket
+import threading
 from contextlib import suppress
 from typing import Any, Final
+from weakref import WeakSet
 
 from redis import ConnectionPool, Redis
 from redis.backoff import NoBackoff
@@ -40,6 +42,15 @@ def queue_connection(queue_url: str, socket_timeout: float | None = TIMEOUT_SECO
     return Redis(connection_pool=ConnectionPool(connection_class=_bounded(connection_class), **options))
 
 
+def interrupt(queue: Any) -> None:
+    """Have what waits for an answer on this client's connections end with an error; from any thread.
+
+    Whoever uses a connection closes it. Were that done from here, a connection that is just being opened could be lost
+    from redis-py's books, and nothing would end the wait on it any more.
+    """
+    queue.connection_pool.connection_class.open_sockets.interrupt()
+
+
 def _begin_over_tls(connection: Any) -> None:
     """Log in, and read what the server sends by itself after the handshake.
 
@@ -65,10 +76,32 @@ def describe_queue_error(queue_url: str, error: Exception) -> str:
 def _bounded(connection_class: type[Any]) -> type[Any]:
     """The class of connections whose answers are bounded."""
 
-    def connect(connection: Any) -> BoundedSocket:
-        return BoundedSocket(connection_class._connect(connection))
+    open_sockets = _OpenSockets()
 
-    return type(f"Bounded{connection_class.__name__}", (connection_class,), {"_connect": connect})
+    def connect(connection: Any) -> BoundedSocket:
+        return open_sockets.add(BoundedSocket(connection_class._connect(connection)))
+
+    attributes = {"_connect": connect, "open_sockets": open_sockets}
+    return type(f"Bounded{connection_class.__name__}", (connection_class,), attributes)
+
+
+class _OpenSockets:
+    """The sockets of one client, whichever connection has them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._sockets: WeakSet[BoundedSocket] = WeakSet()
+
+    def add(self, opened: BoundedSocket) -> BoundedSocket:
+        with self._lock:
+            self._sockets.add(opened)
+        return opened
+
+    def interrupt(self) -> None:
+        with self._lock:
+            sockets = list(self._sockets)
+        for each in sockets:
+            each.interrupt()
 
 
 class BoundedSocket:
@@ -80,6 +113,11 @@ class BoundedSocket:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
+
+    def interrupt(self) -> None:
+        """Have whoever waits on it get an error; it stays open for its owner to close."""
+        with suppress(OSError):  # it is closed, or was never connected
+            self._inner.shutdown(socket.SHUT_RDWR)
 
     def sendall(self, data: Any) -> None:
         """Send all; the bound begins anew."""

@@ -503,8 +503,8 @@ MUTANTS = (
     Mutant(
         name="former members outvote those that replaced them",
         file="redrepl/plans/hearsay.py",
-        old="        newest_first = max(_clusters_of(told), key=lambda cluster: (len(cluster), cluster[0].epoch))\n",
-        new="        return max(told, key=lambda each: (sum(map(each.is_related_to, told)), each.epoch))\n",
+        old="max(_clusters_of(told), key=lambda cluster: (len(cluster), known in cluster, cluster[0].epoch))\n",
+        new="[max(told, key=lambda each: (sum(map(each.is_related_to, told)), each.epoch))]\n",
         killer="tests/unit/test_asking_nodes.py::test_former_members_do_not_outvote_those_that_replaced_them",
         evidence="AssertionError",
     ),

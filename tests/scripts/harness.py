@@ -84,6 +84,7 @@ class Node:
             "cluster": "shop",
             "node": "a",
             "epoch": EPOCH,
+            "lineage": EPOCH,
             "state": state,
             "rule": rule,
             "restamp_writer": f"{RESTAMP_WRITER:08x}",

@@ -20,7 +20,7 @@ from rq.utils import now
 
 from redrepl import Configuration
 from redrepl.edges.job_queue import JobQueue
-from redrepl.edges.queue_connection import queue_connection
+from redrepl.edges.queue_connection import interrupt, queue_connection
 from redrepl.values.jobs import Job, JobRefused, default_queue
 from redrepl_workers.context import WorkerContext
 from redrepl_workers.jobs import bring_up_with_lease, sweep_with_lease
@@ -86,7 +86,7 @@ class QueueWorker:
         while self._thread.is_alive() and time.monotonic() < until:
             with self._lock:
                 if not self._is_working:
-                    self._connection.connection_pool.disconnect()  # what waits for the queue ends with an error
+                    interrupt(self._connection)  # what waits for the queue ends with an error
             self._thread.join(0.1)
         self.close()
 
