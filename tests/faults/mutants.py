@@ -193,7 +193,6 @@ MUTANTS = (
         new="            if False:\n",
         killer="tests/simulation/test_liars.py::test_histories_in_which_one_lies",
         evidence="Error",
-        quick=True,
     ),
     Mutant(
         name="of two topologies of one epoch the first that is told counts",
@@ -357,7 +356,6 @@ MUTANTS = (
         new="if is_possible(stamp)}",
         killer="tests/unit/test_lying_nodes.py::test_a_failover_copies_users_keys_alone",
         evidence="AssertionError",
-        quick=True,
     ),
     Mutant(
         name="whatever a server lists is copied",
@@ -810,7 +808,6 @@ MUTANTS = (
         "    if id then return 1 end\n",
         killer=f"{SERVERS}/test_client_killed.py::test_an_older_write_that_arrives_late_does_not_undo_a_delete[b]",
         evidence="assert ",
-        quick=True,
     ),
     Mutant(
         name="no log entry",
@@ -1317,7 +1314,6 @@ MUTANTS = (
         new="",
         killer=f"{BATCHES}::test_concurrent_increments_by_reading_and_writing_lose_nothing",
         evidence="b'150'",
-        quick=True,
     ),
     Mutant(
         name="a transaction stores what it can",
@@ -1393,7 +1389,6 @@ MUTANTS = (
         new="            if True:\n",
         killer=f"{BATCHES}::test_a_session_never_reads_its_past_among_many_keys",
         evidence="b'new'",
-        quick=True,
     ),
     Mutant(
         name="a look around outlasts what it was for",
@@ -1494,7 +1489,6 @@ MUTANTS = (
         new="else receipt for receipt in receipts",
         killer=f"{ASYNCIO}::test_writes_of_one_turn_have_outcomes_of_their_own[asyncio]",
         evidence="Error",
-        quick=True,
     ),
     Mutant(
         name="upkeep goes on with a node that restarted in between",
@@ -1571,7 +1565,6 @@ MUTANTS = (
         new="                if False:\n",
         killer="tests/unit/test_side_by_side.py::test_what_one_does_not_want_any_more_reaches_nobody",
         evidence="assert",
-        quick=True,
     ),
     Mutant(
         name="members serve after a failover without what the primary has",
