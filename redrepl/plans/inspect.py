@@ -92,7 +92,7 @@ def voices_of(reports: Mapping[str, NodeReport | str]) -> dict[str, Voice]:
             report.member.get("node", ""),
             report.identity,
             report.epoch,
-            report.state == "active" and not report.has_restarted,
+            report.state == "active" and not (report.has_restarted or report.has_returned),
             report.own_topology,
             report.has_restarted,
         )

@@ -240,6 +240,13 @@ class NodeReport:
         """
         return bool(self.member) and (self.member.get("run_id") != self.run_id or self.has_lost_log)
 
+    @property
+    def has_returned(self) -> bool:
+        """Whether it restarted in this epoch, and was admitted again without too many others. A later epoch may have
+        begun with it, and that it serves in this one shows nothing: it may have lost what it knew of that.
+        """
+        return bool(self.member) and self.member.get("returned") == self.member.get("epoch")
+
     def has_stepped_ahead(self, now_micros: int, at: float) -> bool:
         """Whether the node's clock, which showed ``now_micros`` before ``at`` (the asking driver's clock, seconds), is
         ahead of what it was at this look, by more than is tolerated. It may have dropped records since.

@@ -53,6 +53,22 @@ LOOKOUT = "tests/unit/test_lookout.py"
 
 MUTANTS = (
     Mutant(
+        name="one that forgot a later epoch outvotes its primary",
+        file="redrepl/plans/inspect.py",
+        old="not (report.has_restarted or report.has_returned),",
+        new="not report.has_restarted,",
+        killer=f"{FORGETTING}::test_one_that_forgot_a_later_epoch_does_not_outvote_its_primary",
+        evidence="a majority and its primary serve in epoch 1",
+    ),
+    Mutant(
+        name="whoever restarts counts again whatever the others say",
+        file="redrepl/plans/epochs/soundness.py",
+        old='"" if len(shown) >= witnesses_needed(len(topology.ids)) else str(topology.epoch)}',
+        new='""}',
+        killer=f"{FORGETTING}::test_one_that_restarted_counts_again_where_enough_others_show_that_nothing_has_begun",
+        evidence="assert False == True",
+    ),
+    Mutant(
         name="of two clusters of one name a program goes to the one that it does not know",
         file="redrepl/plans/hearsay.py",
         old="(len(cluster), known in cluster, cluster[0].epoch)",

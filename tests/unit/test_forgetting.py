@@ -90,3 +90,40 @@ def test_a_member_whose_log_was_begun_anew_and_is_empty_is_left_alone() -> None:
     assert nodes.report("b").log.length == 0
     assert stopped(nodes, look(nodes)) == {}
     assert nodes.report("b").is_serving
+
+
+def test_one_that_forgot_a_later_epoch_does_not_outvote_its_primary() -> None:
+    """c took over with b; then b came back with what it was before, and was admitted by a, which was left behind."""
+    nodes = Nodes(3)
+    nodes.write("abc", b"key", nodes.value(b"before"))
+    before = nodes.dump("b")
+    nodes.down = {"a"}
+    nodes.run(fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at, "c", frozenset("a"))))
+    committed = nodes.value(b"committed")
+    nodes.write("bc", b"key", committed)
+    nodes.restore("b", before)
+    nodes.down = {"c"}
+    while not nodes.bring_up("b").activated:
+        pass
+    nodes.down = set()
+    reports = nodes.run(inspect_nodes(nodes.layout, nodes.first.ids, nodes.at + 5))
+    assert isinstance(reports["c"], NodeReport), reports["c"]
+    assert nodes.run(fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at))).primary == "c"
+    for node in "abc" * 2:
+        nodes.bring_up(node)
+    assert [nodes.record(node, b"key") for node in "abc"] == [committed] * 3
+
+
+@pytest.mark.parametrize("silent", ["", "c"])
+def test_one_that_restarted_counts_again_where_enough_others_show_that_nothing_has_begun(silent: str) -> None:
+    nodes = Nodes(3)
+    nodes.restart("b")
+    nodes.down = set(silent)
+    while not nodes.bring_up("b").activated:
+        pass
+    assert nodes.report("b").has_returned == bool(silent)
+    nodes.down = set()
+    nodes.restart("b")
+    while not nodes.bring_up("b").activated:
+        pass
+    assert not nodes.report("b").has_returned

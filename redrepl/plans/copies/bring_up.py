@@ -40,7 +40,7 @@ from redrepl.plans.epochs.membership import (
 )
 from redrepl.plans.epochs.reinstate import Reports, reinstate
 from redrepl.plans.epochs.restarts import restarted_together
-from redrepl.plans.epochs.soundness import between_epochs, lacks_topology, successors, way_out
+from redrepl.plans.epochs.soundness import between_epochs, lacks_topology, returned_fields, successors, way_out
 from redrepl.plans.inspect import newest_topology
 from redrepl.plans.steps import Steps
 from redrepl.plans.strangers import describe_other, found_instead
@@ -213,12 +213,14 @@ def _look_after_copy(
         return
     is_doubtful = target.is_in_doubt or target.has_forgotten
     has_new_log = target.lineage == 0 or target.has_lost_log
+    returned: dict[str, str] = {}
     if is_doubtful or not target.is_serving or target.epoch != view.topology.epoch:
         purged_before = max((source.purged_before for source in sources), default=0)
         target = yield from _suspend(view, target, order, steps, purged_before)
         done.notes.append("was set to syncing")
         # What it must have before it serves again is what the sources have now that it takes no writes any more.
         reports = yield from steps.inspect(view.layout, view.ids, known=view.topology)
+        returned = returned_fields(view.topology, target, reports) if target.has_restarted else {}
         doubtful = doubtful_members(view.topology, reports, order.own_ahead)
         sources = [source for source in _sources(view, reports, target.node) if source.node not in doubtful]
         if not sources:
@@ -244,7 +246,7 @@ def _look_after_copy(
     if target.state != "active":
         if has_new_log and view.decider is not None:
             yield from note_filled(view, (yield from _report(view, target.node, steps)), steps)
-        yield from _activate(view, target, order, steps)
+        yield from _activate(view, target, order, steps, returned)
         done.activated = True
 
 
@@ -383,8 +385,10 @@ def _note_gap(view: ClusterView, target: NodeReport, steps: Steps) -> Plan[None]
         raise Unavailable(f"node {target.node!r} changed while it was brought up", {target.node: found_instead(answer)})
 
 
-def _activate(view: ClusterView, target: NodeReport, order: BringUpOrder, steps: Steps) -> Plan[None]:
-    """Admit clients again, if the server is still the one that was brought up."""
+def _activate(
+    view: ClusterView, target: NodeReport, order: BringUpOrder, steps: Steps, returned: dict[str, str]
+) -> Plan[None]:
+    """Admit clients again, if the server is still the one that was brought up. ``returned``: see `returned_fields`."""
     now = yield from _report(view, target.node, steps)
     if now.run_id != target.run_id:
         raise Unavailable(f"node {target.node!r} restarted while it was brought up", {target.node: "restarted"})
@@ -398,7 +402,7 @@ def _activate(view: ClusterView, target: NodeReport, order: BringUpOrder, steps:
         )
     if not is_steady(target.clock, now.clock, now.max_skew_seconds):
         raise Unavailable(f"the clock of node {target.node!r} moved while it was brought up", {target.node: "clock"})
-    fields = {**active_fields(view.topology), "run_id": now.run_id, **trusted_fields(now)}
+    fields = {**active_fields(view.topology), "run_id": now.run_id, **trusted_fields(now), **returned}
     if target.has_restarted:
         fields |= new_log_fields(target, order.incarnation)
     fields |= walks_on(now.member)

@@ -141,6 +141,19 @@ def witnesses_needed(copies: int) -> int:
     return copies - ConsistencyLevel.QUORUM.required(copies - 1) if copies > 1 else 0
 
 
+def returned_fields(
+    topology: Topology, restarted: NodeReport, reports: Mapping[str, NodeReport | str]
+) -> dict[str, str]:
+    """The member field of one that restarted, and is admitted again in this epoch.
+
+    Others that serve in it show that no later one has begun with this member, which it may have forgotten: so many that
+    a majority could not do without one of them.
+    """
+    others = [report for report in map(reports.get, topology.others(restarted.node)) if isinstance(report, NodeReport)]
+    shown = [each for each in others if each.is_serving and each.epoch == topology.epoch and not each.has_returned]
+    return {"returned": "" if len(shown) >= witnesses_needed(len(topology.ids)) else str(topology.epoch)}
+
+
 def way_out(topology: Topology, reports: Mapping[str, NodeReport | str]) -> str:
     """What an operator can do while the one primary does not serve, in words."""
     return "; or ".join(ways_out(topology, reports))
