@@ -89,7 +89,7 @@ class _OpenSockets:
     """The sockets of one client, whichever connection has them."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler may open a connection while its own thread is here
         self._sockets: WeakSet[BoundedSocket] = WeakSet()
 
     def add(self, opened: BoundedSocket) -> BoundedSocket:
