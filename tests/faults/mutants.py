@@ -1244,6 +1244,15 @@ MUTANTS = (
         evidence="Error",
     ),
     Mutant(
+        name="a wait for the queue is ended by closing another thread's connection",
+        file="redrepl/edges/queue_connection.py",
+        old="    queue.connection_pool.connection_class.open_sockets.interrupt()\n",
+        new="    queue.connection_pool.disconnect()\n",
+        killer=f"{SERVERS}/test_queue_connection.py"
+        "::test_a_wait_is_ended_from_another_thread_and_its_connection_closed_by_its_own",
+        evidence="assert ",
+    ),
+    Mutant(
         name="any signature will do",
         file="redrepl/values/jobs.py",
         old='    if not hmac.compare_digest(given.encode(errors="replace"), job.signature(key).encode()):\n',

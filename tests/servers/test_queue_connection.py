@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import gc
+import threading
 import weakref
 
 import pytest
 from redis.exceptions import ConnectionError
 
 from redrepl.edges.job_queue import JobQueue
-from redrepl.edges.queue_connection import MAX_ANSWER_BYTES, queue_connection
+from redrepl.edges.queue_connection import MAX_ANSWER_BYTES, BoundedSocket, interrupt, queue_connection
 from redrepl.edges.wake_ups import close_queue, enqueue_bring_up, open_queue
 from redrepl.embedded import EmbeddedServer, ServerBinary
 from redrepl.values.jobs import Job
 from redrepl_workers.registration import Registration
+from tests.support.waiting import wait_until
 
 
 def test_a_queue_that_knows_no_hello_serves(some_binary: ServerBinary) -> None:
@@ -53,3 +55,31 @@ def test_an_answer_without_end_ends_the_connection(some_binary: ServerBinary) ->
             connection.get("large")
         assert connection.ping(), "it connects again"
         connection.close()
+
+
+def test_a_wait_is_ended_from_another_thread_and_its_connection_closed_by_its_own(
+    some_binary: ServerBinary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed_by = []
+
+    def close(opened: BoundedSocket) -> None:
+        closed_by.append(threading.current_thread().name)
+        opened._inner.close()
+
+    def wait() -> None:
+        with pytest.raises(ConnectionError):
+            connection.blpop(["nothing"], 0)
+
+    monkeypatch.setattr(BoundedSocket, "close", close, raising=False)
+    with EmbeddedServer("queue", some_binary) as server:
+        connection, owner = queue_connection(server.url, socket_timeout=None), queue_connection(server.url)
+        waiting = threading.Thread(target=wait, name="waiting")
+        waiting.start()
+        wait_until(lambda: owner.info("clients")["blocked_clients"] == 1, message="it waits")
+        interrupt(connection)
+        waiting.join(10)
+        assert not waiting.is_alive()
+        assert closed_by == ["waiting"]
+        assert connection.ping(), "it connects again"
+        connection.close()
+        owner.close()

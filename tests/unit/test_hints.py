@@ -11,13 +11,15 @@ import pytest
 
 from redrepl import Configuration, NodeRole
 from redrepl.edges.endpoint import split_url
+from redrepl.edges.queue_connection import queue_connection
 from redrepl_workers import hints as module
 from redrepl_workers.hints import Hints
 from redrepl_workers.lease import ONE_JOB_SECONDS, RESPECT_SECONDS, UNSEEN_SECONDS, Holders
 from redrepl_workers.troubles import Troubles
 from tests.support.waiting import wait_until
 
-QUEUE = SimpleNamespace(connection=SimpleNamespace(connection_pool=SimpleNamespace(disconnect=lambda: None)))
+POOL = queue_connection("redis://127.0.0.1:2/0").connection_pool
+QUEUE = SimpleNamespace(connection=SimpleNamespace(connection_pool=POOL))
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from redrepl import Configuration
+from redrepl.edges.queue_connection import interrupt
 from redrepl.edges.wake_ups import close_queue, open_queue
 from redrepl_workers.looks import note_queue
 from redrepl_workers.troubles import Troubles
@@ -53,9 +54,11 @@ class Hints:
         self._stop.set()
         self._wanted.set()
         if self._queue is not None:
-            close_queue(self._queue)
+            interrupt(self._queue.connection)
         if self._thread is not None:
             self._thread.join(STOP_SECONDS)
+        if self._queue is not None:
+            close_queue(self._queue)
 
     @property
     def is_away(self) -> bool:
