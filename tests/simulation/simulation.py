@@ -157,6 +157,7 @@ class Simulation:
         self._settle()
         if self.is_settled:
             self._read_at_last()
+            self._repair_those_that_lied()
         return self._result()
 
     def _settle(self) -> None:
@@ -241,6 +242,8 @@ class Simulation:
         if kind == "replacer":
             spares = upkeep.Spares(_twin, self._may_come_in, self._empty, self._harm_former)
             return upkeep.replace_members(program, self.customs, random, self.count, lambda: not self.is_over, spares)
+        if kind == "repairer":
+            return upkeep.repair(program, self.customs, self.count)
         if kind == "speaker":
             return upkeep.speak_for(program, self.customs, random, self.count)
         return upkeep.take_up(program, self.customs, random, self.count)
@@ -396,6 +399,19 @@ class Simulation:
             if len(mine) == len(keys) and all(operation.is_known for operation in mine):
                 return
         self.is_settled = False
+
+    def _repair_those_that_lied(self) -> None:
+        """A record that no log names, since its log was cut at its own false word, is its operator's to repair, once a
+        sweep has told of it.
+        """
+        topology, members = self._newest_topology(), self._members()
+        if self.liars is None or not self.count.by_name.get("sweep with differences"):
+            return
+        contents = {node: self._contents(members[node]) for node in topology.ids}
+        differing = [node for node in topology.ids if contents[node] != contents[topology.decider or topology.ids[0]]]
+        if differing and self.liars.former.issuperset(differing):
+            self._begin("repairer")
+            self.world.run(self.world.now + PATIENCE_SECONDS, self._is_quiet)
 
     # The verdict ---------------------------------------------------------------------------------------------
 

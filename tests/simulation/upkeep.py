@@ -15,6 +15,7 @@ from redrepl.plans.copies.anti_entropy import SweepOrder, sweep
 from redrepl.plans.copies.bring_up import BringUpOrder, bring_up
 from redrepl.plans.copies.catch_up import trim_log
 from redrepl.plans.copies.upkeep import Retention, held_from, needs_bringing_up, trim_floor
+from redrepl.plans.copies.verify import verify
 from redrepl.plans.epochs.accept_loss import Fresh, accept_loss
 from redrepl.plans.epochs.change_members import change_topology
 from redrepl.plans.epochs.clocks import set_aside, wrong_clocks
@@ -349,6 +350,17 @@ def speak_for(program: Program, customs: Customs, random: Random, count: Count) 
     else:
         count.add("operator speaks for the primary")
         _note(program, f"** {done}")
+
+
+def repair(program: Program, customs: Customs, count: Count) -> Script:
+    """`redrepl verify --repair`, by the operator of a server that had lied."""
+    try:
+        done = yield verify(customs.layout, customs.nodes, program.now(), repair=True)
+    except RedreplError as error:
+        _note(program, f"** verify: {error}")
+        return
+    count.add("operator repairs")
+    _note(program, f"** {done}")
 
 
 def _move(
