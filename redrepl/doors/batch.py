@@ -8,8 +8,8 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 
 from redrepl.doors.base import CoordinatorBase, K, Limits, V
 from redrepl.doors.queueing import OperationQueue, described_like
-from redrepl.plans.operations.batch import Item, chunk_of
 from redrepl.plans.operations.batch_builder import Kind, kind_of, parts
+from redrepl.plans.operations.chunk import Item, chunk_of
 from redrepl.plans.operations.transaction import Changed, change_each
 from redrepl.plans.operations.write import WriteOrder
 from redrepl.values.effects import Plan

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from redrepl.plans.operations.batch import Chunk, Draft, Written, write_chunks
+from redrepl.plans.operations.batch import Written, write_chunks
+from redrepl.plans.operations.chunk import Chunk, Draft
 from redrepl.plans.view import ClusterView
 from redrepl.values.effects import Plan
 from redrepl.values.errors import RedreplError, RequestError

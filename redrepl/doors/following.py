@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from redrepl.doors.foundation import BETWEEN_EPOCHS_SECONDS, Foundation, K, Outage, R, V
-from redrepl.plans.operations.batch import Chunk, write_chunk
+from redrepl.plans.operations.batch import write_chunk
+from redrepl.plans.operations.chunk import Chunk
 from redrepl.plans.operations.cut_off import cut_off
 from redrepl.plans.operations.read import Confirmed, read_confirmed
 from redrepl.plans.operations.watch import watching

@@ -8,7 +8,8 @@ from typing import Any
 from redrepl.doors.bulk import BulkWrite
 from redrepl.doors.following import Following, Pursuit, answer_was_lost
 from redrepl.doors.foundation import K, Limits, PendingWrite, R, V
-from redrepl.plans.operations.batch import Chunk, Draft, write_chunk
+from redrepl.plans.operations.batch import write_chunk
+from redrepl.plans.operations.chunk import Chunk, Draft
 from redrepl.plans.operations.update import Update, Updated, update_one
 from redrepl.plans.operations.write import WriteOrder, clock_error, write_one
 from redrepl.plans.view import ClusterView, EpochMoved, is_clock_refusal

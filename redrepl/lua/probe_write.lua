@@ -4,7 +4,8 @@
 -- only then that it cannot; seldom, because a server without clients is not to save snapshots for this alone.
 -- Keys:      member hash, probe hash, a stream and a string that do not exist, the name of a record with an empty key
 -- Arguments: who asks, milliseconds from one time that something is stored to the next
--- Answers:   milliseconds since a monitor's probe was stored, -1 where none was; or the error of the server
+-- Answers:   milliseconds since a monitor's probe was stored, below 0 where none was, or by a clock that was ahead; or the
+--            error of the server
 
 -- What something else put under these names is no refusal of the server's.
 remove_other_type(KEYS[2], 'HGET', '')
@@ -24,4 +25,4 @@ local is_due = not found[1] or now - found[1] >= tonumber(ARGV[2]) or now < tonu
 if is_due and redis.call('EXISTS', KEYS[1]) == 1 then
   redis.call('HSET', KEYS[2], ARGV[1], string.format('%.0f', now))
 end
-return found[2] and math.max(0, now - found[2]) or -1
+return found[2] and now - found[2] or -1

@@ -5,14 +5,15 @@
 -- every node.
 -- At full memory the script `write_oom` takes what takes no more of it: a tombstone over a value, above all.
 -- Keys:      member hash, change log, the user's key
--- Arguments: epoch, record
+-- Arguments: epoch, record, and 'decided' where a primary holds the record: then the other copies take it whatever their
+--            clocks say
 -- Answers:   1                     the record stands with the stamp that was sent
 --            {'ok', stamp}         the primary stored it under this later stamp
 --            {'has', stamp}        a record with this later stamp stands
 --            {'expired', now}      older than max_age by this node's clock (microseconds), or nothing stands and tombstones
 --                                  later than this record may have been purged; nothing stored
---            {'skewed', now}       further ahead of this node's clock than max_skew, and not stamped by the primary;
---                                  nothing stored
+--            {'skewed', now}       further ahead of this node's clock than max_skew, and not decided by a primary; nothing
+--                                  stored
 --            {'foreign', key}      redrepl did not write what stands there; nothing stored
 --            {'refused', epoch, state}
 
@@ -50,7 +51,8 @@ local member = read_member()
 if not admits(member) then return refusal(member) end
 stored = peek(key)
 if not stored then return {'foreign', key} end
-if micros > now + member.max_skew and not (member.rule == 'follow' and is_restamped(record)) then return {'skewed', string.format('%.0f', now)} end
+local is_decided = is_decided_elsewhere(member, record, ARGV[3])
+if micros > now + member.max_skew and not is_decided then return {'skewed', string.format('%.0f', now)} end
 local order = compare(record, stored)
 if order == 0 then return 1 end
 if member.rule ~= 'decide' then

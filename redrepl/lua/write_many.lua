@@ -3,7 +3,7 @@
 -- The batch form of write.lua: each record is taken or not on its own; what is stored makes one log entry.
 -- At full memory the script `write_many_oom` takes records that together take no more of it.
 -- Keys:      member hash, change log, the users' keys (all different)
--- Arguments: epoch, a record for each key
+-- Arguments: epoch, a record for each key, and 'decided' as in write.lua, for all of them
 -- Answers:   1                     every record stands with the stamp that was sent
 --            {'some', index, verdict, stamp, ...}   all but these (counted from 0): 'ok', 'has', 'expired', 'skewed',
 --                                  as in write.lua; the last two carry the node's time
@@ -14,14 +14,14 @@ local member = read_member()
 if not admits(member) then return refusal(member) end
 local standing, foreign = read_standing(3)
 if foreign then return {'foreign', foreign} end
-local decides, follows, now = member.rule == 'decide', member.rule == 'follow', now_micros()
+local decides, now, decided = member.rule == 'decide', now_micros(), ARGV[#standing + 2]
 local now_text, latest, oldest = string.format('%.0f', now), now + member.max_skew, now - member.max_age
 local purged = purged_before(member, now)
 
 -- The order of the questions is that of write.lua.
 local function judge(proposed, stands)
   local micros, order = micros_of(proposed), compare(proposed, stands)
-  if micros > latest and not (follows and is_restamped(proposed)) then return nil, 'skewed', now_text end
+  if micros > latest and not is_decided_elsewhere(member, proposed, decided) then return nil, 'skewed', now_text end
   if order == 0 then return nil end
   if decides and micros < oldest then return nil, unpack(expired(now)) end
   if stands == ABSENT and micros < purged then return nil, 'expired', now_text end

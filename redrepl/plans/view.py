@@ -87,20 +87,28 @@ class ClusterView:
         parsed = parse_level(level)
         return parsed, required_copies(parsed, len(self.ids) - 1)
 
-    def write_call(self, key: bytes, record: bytes, is_smaller: bool = False) -> ScriptCall:
-        """Store an encoded record under a user's key: at full memory too where it is a tombstone, or ``is_smaller``."""
+    def write_call(self, key: bytes, record: bytes, is_smaller: bool = False, is_decided: bool = False) -> ScriptCall:
+        """Store an encoded record under a user's key: at full memory too where it is a tombstone, or ``is_smaller``.
+
+        is_decided: a primary holds it; the copies take it then whatever their clocks say.
+        """
         layout = self.layout
         script = "write_oom" if is_smaller or record[22:23] == TOMBSTONE else "write"
-        return ScriptCall(script, (layout.member, layout.log, layout.data_prefix + key), (self.epoch, record))
+        return ScriptCall(
+            script, (layout.member, layout.log, layout.data_prefix + key), (self.epoch, record, *_DECIDED[is_decided])
+        )
 
-    def write_many_call(self, keys: Sequence[bytes], records: Sequence[bytes], are_smaller: bool = False) -> ScriptCall:
+    def write_many_call(
+        self, keys: Sequence[bytes], records: Sequence[bytes], are_smaller: bool = False, are_decided: bool = False
+    ) -> ScriptCall:
         """Store encoded records under as many users' keys: at full memory too where all are tombstones, or
-        ``are_smaller``."""
+        ``are_smaller``. are_decided: as in `write_call`.
+        """
         layout = self.layout
         are_smaller = are_smaller or all(record[22:23] == TOMBSTONE for record in records)
         script = "write_many_oom" if are_smaller else "write_many"
         names = tuple(layout.data_prefix + key for key in keys)
-        return ScriptCall(script, (layout.member, layout.log, *names), (self.epoch, *records))
+        return ScriptCall(script, (layout.member, layout.log, *names), (self.epoch, *records, *_DECIDED[are_decided]))
 
     def get_command(self, name: bytes) -> PlainCommand:
         """The guard and one record, in one command: see `check_serving`."""
@@ -219,6 +227,9 @@ def refusal_error(content: list[bytes], node: str, epoch: bytes) -> RedreplError
 
 
 _EPOCH_DIGITS = 10
+_DECIDED = ((), (b"decided",))
+"""The last argument of a write, by whether a primary has decided it."""
+
 _TOO_OLD = "refused: the write is older than the node accepts"
 _TOO_FAR_AHEAD = "refused: the stamp is too far ahead of the node's clock"
 

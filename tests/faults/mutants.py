@@ -632,7 +632,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a batch that a primary turns down goes to all copies every time",
-        file="redrepl/plans/operations/batch.py",
+        file="redrepl/plans/operations/batch_request.py",
         old="self.order.reach_others and not self.order.home_first",
         new="self.order.reach_others",
         killer="tests/servers/test_refusals.py::"
@@ -970,9 +970,9 @@ MUTANTS = (
     ),
     Mutant(
         name="a replica refuses what its primary stamped in the future",
-        file="redrepl/lua/write_many.lua",
-        old="  if micros > latest and not (follows and is_restamped(proposed)) then",
-        new="  if micros > latest then",
+        file="redrepl/lua/parts/record.lua",
+        old=" or (member.rule == 'follow' and is_restamped(record))",
+        new="",
         killer="tests/scripts/test_write.py::test_a_rule_takes_or_keeps",
         evidence="skewed",
     ),
@@ -2461,5 +2461,39 @@ MUTANTS = (
         new="            if False:\n",
         killer="tests/unit/test_announced_lists.py::test_a_line_without_end_is_not_gone_through_again_and_again",
         evidence="DID NOT RAISE",
+    ),
+    Mutant(
+        name="what a primary took is turned down by copies whose clocks are behind",
+        file="redrepl/lua/parts/record.lua",
+        old="  return said == 'decided' or (member.rule",
+        new="  return (member.rule",
+        killer=f"{SERVERS}/test_clock_steps.py"
+        "::test_what_was_written_while_the_primary_was_ahead_is_read_at_quorum_afterwards",
+        evidence="refused the repair",
+    ),
+    Mutant(
+        name="a write that a copy's clock turned down is not sent there as decided",
+        file="redrepl/plans/operations/write.py",
+        old="                self._too_early.add(reply.node)\n",
+        new="",
+        killer="tests/unit/test_write_one.py"
+        "::test_what_the_primary_took_goes_once_more_to_a_copy_whose_clock_turned_it_down",
+        evidence="assert ",
+    ),
+    Mutant(
+        name="copies get what the primary turned down in part",
+        file="redrepl/plans/operations/batch_request.py",
+        old="        if not self.decided or self.refused or not",
+        new="        if not self.decided or not",
+        killer="tests/unit/test_write_many.py::test_what_the_primary_turned_down_in_part_goes_to_no_copy_again",
+        evidence="assert ",
+    ),
+    Mutant(
+        name="a monitor's note of the future counts as a look just now",
+        file="redrepl/lua/probe_write.lua",
+        old="return found[2] and now - found[2] or -1",
+        new="return found[2] and math.max(0, now - found[2]) or -1",
+        killer=f"{SERVERS}/test_refusals.py::test_a_note_of_the_future_does_not_stand_for_a_monitor_that_looks",
+        evidence="assert ",
     ),
 )

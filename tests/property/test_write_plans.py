@@ -9,7 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from redrepl.plans.operations.batch import Chunk, Item, Written
+from redrepl.plans.operations.batch import Written
+from redrepl.plans.operations.chunk import Chunk, Item
 from redrepl.plans.operations.write import write_one
 from redrepl.values.effects import Request, ScriptCall
 from redrepl.values.errors import ClockSkew

@@ -106,8 +106,8 @@ def _at(now_micros: int, place: Place) -> Stamp:
     return Stamp(now_micros + int(place[0] * SECOND), place[1])
 
 
-def _run(node: Node, script: str, record: bytes) -> Found:
-    answer = node.call(script, [b"key"], b"7", record)
+def _run(node: Node, script: str, record: bytes, *more: bytes) -> Found:
+    answer = node.call(script, [b"key"], b"7", record, *more)
     verdict, stamp = "done", b""
     if answer != 1:
         if script == "write_many":
@@ -116,6 +116,19 @@ def _run(node: Node, script: str, record: bytes) -> Found:
             answer = answer[2:]
         verdict, stamp = answer[0].decode(), answer[1]
     return Found(verdict, stamp, node.stored(b"key"), len(node.log()))
+
+
+@pytest.mark.parametrize("script", ["write", "write_many"])
+@pytest.mark.parametrize(("rule", "verdict"), [("follow", "done"), ("merge", "done"), ("decide", "skewed")])
+def test_a_copy_takes_what_a_primary_has_whatever_its_clock_says(
+    node: Node, rule: str, verdict: str, script: str
+) -> None:
+    """One that decides by itself takes nobody's word for that."""
+    node.enrol(rule=rule)
+    record = value(Stamp(node.now_micros() + 3600 * SECOND, 5), b"ahead").encode()
+    assert _run(node, script, record).verdict == "skewed"
+    found = _run(node, script, record, b"decided")
+    assert (found.verdict, found.stored) == (verdict, record if verdict == "done" else None)
 
 
 def test_a_batch_judges_every_key_by_itself_in_one_log_entry(node: Node) -> None:

@@ -11,7 +11,7 @@ import pytest
 from redrepl import WriteNotConfirmed
 from redrepl.plans.copies import catch_up
 from redrepl.plans.copies.bring_up import BroughtUp
-from redrepl.plans.operations.batch import Chunk, Draft
+from redrepl.plans.operations.chunk import Chunk, Draft
 from redrepl.values import limits
 from redrepl.values.errors import NotAReplicatedRecord
 from redrepl.values.keys import KeyLayout

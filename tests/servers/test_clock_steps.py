@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from redrepl import ClockSkew, RedreplError
+from redrepl import ClockSkew, Outcome, RedreplError
 from tests.servers.conftest import MakeCluster
 from tests.servers.support.cluster import Cluster, Store
 from tests.support.waiting import wait_until
@@ -152,6 +152,39 @@ def test_keys_written_while_the_primary_was_ahead_can_be_written_afterwards(clus
     cluster.assert_identical()
 
 
+def program_ahead(cluster: Cluster) -> Store:
+    """A program whose clock is ahead like that of the primary."""
+    store = cluster.open()
+    store._clock.physical.offset_micros = int(HOUR * 1e6)
+    return store
+
+
+def test_what_was_written_while_the_primary_was_ahead_is_read_at_quorum_afterwards(cluster: Cluster) -> None:
+    """A read brings it to the copies, whose clocks do not judge what the primary has taken."""
+    cluster["a"].set_clock(HOUR)
+    ahead = program_ahead(cluster)
+    ahead.set("one", b"1", level="async")
+    ahead.set_many({"two": b"2", "three": b"3"}, level="async")
+    cluster["a"].set_clock(0)
+    right = cluster.open()
+    assert right.get("one", level="quorum") == b"1"
+    assert right.get_many(["two", "three"], level="all") == {"two": b"2", "three": b"3"}
+    assert set(cluster.raw("b").values()) >= {b"two", b"three"}
+
+
+@pytest.mark.parametrize("level", ["quorum", "all"])
+def test_writes_while_the_primary_is_ahead_reach_the_copies(cluster: Cluster, level: str) -> None:
+    cluster["a"].set_clock(HOUR)
+    ahead = program_ahead(cluster)
+    ahead.set("one", b"1", level=level)
+    ahead.set_many({"two": b"2", "three": b"3"}, level=level)
+    assert ahead.increment("four", level=level) == 1
+    with ahead.batch(level=level) as batch:
+        batch.set("five", b"5")
+    held = [key for node in "abc" for key in cluster.raw(node).values()]
+    assert min(held.count(key) for key in (b"one", b"two", b"three", b"four", b"five")) >= (3 if level == "all" else 2)
+
+
 def test_of_two_copies_the_judge_s_clock_decides(make_cluster: MakeCluster) -> None:
     cluster = make_cluster(count=2, persistence="none", movable_clocks=True)
     sessions(cluster)
@@ -162,3 +195,21 @@ def test_of_two_copies_the_judge_s_clock_decides(make_cluster: MakeCluster) -> N
     cluster["a"].set_clock(0)
     cluster.wait_settled()
     assert_all_there(cluster)
+
+
+@pytest.mark.parametrize("seconds", [HOUR, DAYS])
+def test_what_was_acknowledged_while_the_primary_was_ahead_outlives_it(cluster: Cluster, seconds: float) -> None:
+    """The one copy that has it keeps it, and hands it on, however far ahead its stamp is."""
+    cluster["a"].set_clock(seconds)
+    ahead = cluster.open()
+    ahead._clock.physical.offset_micros = int(seconds * 1e6)
+    cluster["b"].freeze()
+    assert ahead.set("key", b"1", level="quorum").acked == {"a", "c"}
+    cluster["a"].kill()
+    cluster["b"].resume()
+    cluster.ticker()
+    cluster.monitor()
+    wait_until(lambda: primary_of(cluster) in ("b", "c"), 20, "another primary")
+    assert cluster.open().get("key", level="quorum") == b"1"
+    wait_until(lambda: cluster.raw("b").values() == cluster.raw("c").values() == {b"key": b"1"}, 20, "both have it")
+    assert cluster.open().set("key", b"2", level="quorum").outcome is Outcome.COMMITTED

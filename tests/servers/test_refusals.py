@@ -125,6 +125,18 @@ def test_status_is_not_healthy_where_all_monitors_have_stopped(
     assert is_named is (condition is Condition.DEGRADED)
 
 
+def test_a_note_of_the_future_does_not_stand_for_a_monitor_that_looks(make_cluster: MakeCluster) -> None:
+    """It was made while that node's clock was ahead."""
+    cluster = make_cluster(persistence="none", failover="automatic")
+    for node, seconds in {"a": UNWATCHED_SECONDS + 20, "b": -86_400, "c": UNWATCHED_SECONDS + 20}.items():
+        with cluster.raw(node).client as client:
+            now_seconds, _ = client.time()
+            client.hset("shop:m:probe", "monitor", int((now_seconds - seconds) * 1000))
+    status = cluster.administration.status()
+    assert status.condition is Condition.DEGRADED
+    assert any("no worker or monitor has looked for" in problem for problem in status.problems)
+
+
 def test_probing_changes_no_records_and_makes_no_log_entries(make_cluster: MakeCluster) -> None:
     cluster = make_cluster(persistence="none")
     before = cluster.raw("a").records()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from redrepl.doors.base import Limits
-from redrepl.plans.operations.batch import Chunk, Draft
+from redrepl.plans.operations.chunk import Chunk, Draft
 from redrepl.values import limits
 from redrepl.values.effects import Plan, ScriptCall
 from redrepl.values.errors import ClockSkew, NotAReplicatedRecord, RedreplError, RequestError, WriteNotConfirmed

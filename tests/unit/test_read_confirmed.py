@@ -80,7 +80,7 @@ def test_a_copy_that_lags_gets_the_record_first() -> None:
     assert (read.targets(), read.scripts()) == (["b"], ["write_many"])
     command = read.sent[0].command
     assert isinstance(command, ScriptCall)
-    assert (command.keys[2:], command.arguments[1:]) == ((b"shop:k:key",), (NEW.encode(),))
+    assert (command.keys[2:], command.arguments[1:]) == ((b"shop:k:key",), (NEW.encode(), b"decided"))
     result = read.replies("b", 1, REPAIR).result
     assert (result.records, result.repaired) == ([NEW], 1)
 
@@ -90,7 +90,7 @@ def test_only_what_a_copy_lacks_is_pushed() -> None:
     read.replies("a", _records(NEW, NEW, None))
     command = read.sent[0].command
     assert isinstance(command, ScriptCall)
-    assert (command.keys[2:], command.arguments[1:]) == ((b"shop:k:y",), (NEW.encode(),))
+    assert (command.keys[2:], command.arguments[1:]) == ((b"shop:k:y",), (NEW.encode(), b"decided"))
     assert read.replies("b", [b"some", 0, b"has", NEWEST.stamp.encode()], REPAIR).result.repaired == 1
 
 

@@ -13,7 +13,7 @@ import pytest
 from redrepl.doors.async_coordinator import AsyncCoordinator
 from redrepl.doors.batch import AsyncBatch
 from redrepl.doors.transaction import AsyncTransaction, Transaction, run_async_transactions, run_transactions
-from redrepl.plans.operations.batch import Item
+from redrepl.plans.operations.chunk import Item
 from redrepl.plans.operations.transaction import Expectation, Transacted, spread_many, transact
 from redrepl.plans.view import EpochMoved
 from redrepl.values import limits
@@ -71,7 +71,7 @@ def test_then_all_records_go_to_each_other_copy_in_one_call() -> None:
     plan = _start(3, 1).replies("a", DONE)
     assert (plan.targets(), plan.scripts()) == (["b", "c"], ["write_many", "write_many"])
     record = value_record(STAMP, b"payload", 0x123)
-    assert plan.sent[0].command.arguments == (b"7", record.encode(), COUNTER.encode())
+    assert plan.sent[0].command.arguments == (b"7", record.encode(), COUNTER.encode(), b"decided")
     done = plan.replies("c", 1).result
     assert done.records == {b"x": record, b"n": COUNTER}
     assert [receipt.stamp for receipt in done.receipts.values()] == [STAMP, COUNTER.stamp]

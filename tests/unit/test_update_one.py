@@ -36,7 +36,7 @@ def test_the_deciding_node_is_asked_alone_first() -> None:
 def test_then_its_record_goes_to_the_others_as_it_is() -> None:
     update = _start(3, 1).replies("a", [b"ok", RECORD.encode()])
     assert (update.targets(), update.scripts()) == (["b", "c"], ["write", "write"])
-    assert update.sent[0].command.arguments == (b"7", RECORD.encode())
+    assert update.sent[0].command.arguments == (b"7", RECORD.encode(), b"decided")
     receipt, record = update.replies("c", 1, tag=1).result
     assert record == RECORD
     assert (receipt.outcome, receipt.stamp, receipt.applied) == (Outcome.COMMITTED, STAMP, True)

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from redrepl.plans.operations.batch import Chunk, Draft, Item, Written
+from redrepl.plans.operations.batch import Written
+from redrepl.plans.operations.chunk import Chunk, Draft, Item
 from redrepl.plans.view import EpochMoved
 from redrepl.values import limits
 from redrepl.values.effects import ScriptCall
@@ -67,7 +68,9 @@ def test_only_restamped_items_go_out_again() -> None:
     command = batch.sent[0].command
     assert isinstance(command, ScriptCall)
     assert command.keys[2:] == (b"shop:k:x", b"shop:k:z")
-    stamps = [parse_record(encoded).stamp for encoded in command.arguments[1:] if isinstance(encoded, bytes)]
+    *records, last = command.arguments[1:]
+    assert last == b"decided"
+    stamps = [parse_record(encoded).stamp for encoded in records if isinstance(encoded, bytes)]
     assert stamps == [RESTAMPS[0], RESTAMPS[2]]
     receipts = batch.replies("c", 1, tag=1).result
     assert [receipt.outcome for receipt in receipts] == [COMMITTED] * 3
@@ -88,10 +91,25 @@ def test_first_round_answers_do_not_confirm_restamped_items() -> None:
 
 
 def test_an_item_that_a_copy_lacks_waits_for_another_copy() -> None:
-    batch = _start(3, 1).replies("a", 1).replies("b", [b"some", 1, b"skewed", b"9"])
+    batch = _start(3, 1).replies("a", 1).replies("b", [b"some", 1, b"expired", b"9"])
     assert not batch.is_done
     receipts = batch.replies("c", 1).result
     assert [receipt.acked for receipt in receipts] == [{"a", "b", "c"}, {"a", "c"}, {"a", "b", "c"}]
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_what_the_primary_took_goes_once_more_to_a_copy_whose_clock_turned_it_down(is_first: bool) -> None:
+    batch, turned_down = _start(2, 1), [b"some", 1, b"skewed", b"9"]
+    for node, answer in [("b", turned_down), ("a", 1)] if is_first else [("a", 1), ("b", turned_down)]:
+        batch.replies(node, answer)
+    assert (batch.targets(), batch.sent[0].command.arguments[-1]) == (["b"], b"decided")
+    assert _outcomes(batch.replies("b", turned_down)) == [COMMITTED, UNKNOWN, COMMITTED], "it goes there once"
+
+
+def test_what_the_primary_turned_down_in_part_goes_to_no_copy_again() -> None:
+    batch = _start(2, 1).replies("b", [b"some", 1, b"skewed", b"9"]).replies("a", [b"some", 1, b"skewed", b"9"])
+    assert [request.node for request in batch.everything] == ["a", "b"]
+    assert _outcomes(batch) == [COMMITTED, UNKNOWN, COMMITTED]
 
 
 @pytest.mark.parametrize(("found", "outcome"), [(Stamp(9999, 1), COMMITTED), (Stamp(1001, 1), COMMITTED)])

@@ -160,13 +160,36 @@ def test_a_copy_whose_connection_is_lost_is_sent_the_record_again() -> None:
         [b"refused", b"6", b"syncing"],
         [b"refused", b"8", b"active"],
         [b"refused", b"", b""],
-        [b"skewed", b"1"],
+        [b"expired", b"1"],
         [b"foreign", b"shop:k:key"],
     ],
 )
 def test_a_copy_that_turned_the_record_down_has_failed(answer: list[bytes]) -> None:
     receipt = _start(2, 1).replies("b", answer).replies("a", 1).result
     assert (receipt.outcome, set(receipt.acked), set(receipt.failed)) == (Outcome.UNKNOWN, {"a"}, {"b"})
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_what_the_primary_took_goes_once_more_to_a_copy_whose_clock_turned_it_down(is_first: bool) -> None:
+    write = _start(2, 1)
+    for node, answer in [("b", [b"skewed", b"1"]), ("a", 1)] if is_first else [("a", 1), ("b", [b"skewed", b"1"])]:
+        write.replies(node, answer)
+    assert (write.targets(), write.sent[0].command.arguments[-1]) == (["b"], b"decided")
+    receipt = write.replies("b", 1).result
+    assert (receipt.outcome, receipt.failed) == (Outcome.COMMITTED, {})
+
+
+def test_it_goes_there_once() -> None:
+    write = _start(2, 1).replies("a", 1).replies("b", [b"skewed", b"1"])
+    receipt = write.replies("b", [b"skewed", b"1"]).result
+    assert (receipt.outcome, set(receipt.failed)) == (Outcome.UNKNOWN, {"b"})
+
+
+def test_what_the_primary_turns_down_too_goes_to_no_copy_again() -> None:
+    write = _start(2, 1).replies("b", [b"skewed", b"1"])
+    with pytest.raises(ClockSkew):
+        write.replies("a", [b"skewed", b"1"])
+    assert [request.node for request in write.everything] == ["a", "b"]
 
 
 def test_a_deciding_node_that_may_have_stored_it_makes_the_outcome_unknown() -> None:

@@ -340,7 +340,7 @@ class _ConfirmedRead:
         part = self.repairing[node].parts[0]
         records = [(self.records or [])[index] for index in part]
         encoded = [record.encode() for record in records if record is not None]
-        call = self.view.write_many_call([self.keys[index] for index in part], encoded)
+        call = self.view.write_many_call([self.keys[index] for index in part], encoded, are_decided=True)
         self._due.append(Request(node, call, _REPAIR))
 
     def _reads_alike(self, node: str, content: Sequence[Any]) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from redrepl.plans.operations.batch import Item
+from redrepl.plans.operations.chunk import Item
 from redrepl.plans.operations.tally import Standing, Tally
 from redrepl.plans.operations.watch import ask_decider
 from redrepl.plans.operations.write import (
@@ -136,7 +136,7 @@ class _SpreadMany:
         for tally, item in zip(self._tallies, items, strict=True):
             tally.decided = item.record.stamp
         keys, records = [item.key for item in items], [item.record.encode() for item in items]
-        self._call = view.write_many_call(keys, records, are_smaller)
+        self._call = view.write_many_call(keys, records, are_smaller, True)
         self._due = view.others[order.home] if order.reach_others else ()
         self._is_fresh = True
         self._waiting: list[str] = []

@@ -136,7 +136,7 @@ def spread_decided(
     is_smaller: bool = False,
 ) -> Plan[WriteReceipt]:
     """Bring a record that the deciding node has stored to the other copies. ``is_smaller``: than what it replaced."""
-    spread = _Spread(view, order, user_key, key, record, view.write_call(key, record.encode(), is_smaller))
+    spread = _Spread(view, order, user_key, key, record, view.write_call(key, record.encode(), is_smaller, True))
     spread.tally.decided = record.stamp
     return (yield from _spread_out(spread, at))
 
@@ -171,6 +171,8 @@ class _Spread:
         "_proposed",
         "_resend_at",
         "_round",
+        "_sent_as_decided",
+        "_too_early",
         "_untouched",
         "_user_key",
         "_view",
@@ -201,6 +203,8 @@ class _Spread:
         self._call = call
         self._resend_at = 0.0
         self._round = FIRST_ROUND
+        self._too_early: set[str] = set()
+        self._sent_as_decided: set[str] = set()
         self._untouched: set[str] = set()
         self._may_have_it: set[str] = set()
         self.refusal: Failure | None = None
@@ -222,6 +226,7 @@ class _Spread:
         content, view = reply.content, self._view
         if content == 1:
             self.tally.decided = self._proposed
+            self._send_as_decided()
         elif is_closed(content, view.epoch):
             self.tally.fails(reply.node, describe_refusal(content))
             return _turned_down(self.tally, self.order, self._user_key, self._proposed, reply.at)
@@ -234,7 +239,7 @@ class _Spread:
         else:
             self.record = self.record._replace(stamp=Stamp.parse(content[1][:STAMP_BYTES]))
             self.tally.decided = self.record.stamp
-            self._call = view.write_call(self._key, self.record.encode())
+            self._call = view.write_call(self._key, self.record.encode(), is_decided=True)
             self.begin_second_round()
         return None
 
@@ -244,6 +249,18 @@ class _Spread:
         self.due = self.tally.others if self.order.reach_others else ()
         self.tally.failed.clear()
         self.tally.waiting.clear()
+        self._too_early.clear()
+
+    def _send_as_decided(self) -> None:
+        """What the deciding node has taken goes once more to copies whose clocks turned it down: they take it then."""
+        if self.tally.decided is None or not self._too_early:
+            return
+        self._call = self._view.write_call(self._key, self.record.encode(), is_decided=True)
+        self.due = (*self.due, *sorted(self._too_early))
+        for node in self._too_early:
+            self.tally.failed.pop(node, None)
+        self._sent_as_decided |= self._too_early
+        self._too_early.clear()
 
     def take_answer(self, reply: Reply) -> None:
         """What another copy answered to `write`."""
@@ -259,6 +276,9 @@ class _Spread:
             self._resend_at = reply.at + RESEND_SECONDS
         else:
             tally.fails(reply.node, describe_refusal(content))
+            if content[0] == b"skewed" and reply.tag == self._round and reply.node not in self._sent_as_decided:
+                self._too_early.add(reply.node)
+                self._send_as_decided()
 
     def take_failure(self, event: Failure) -> None:
         """A copy that could not be reached; what was sent in an earlier round no longer matters."""

@@ -15,7 +15,8 @@ from redrepl.plans.epochs.change_members import change_topology
 from redrepl.plans.epochs.failover import FailoverOrder, fail_over
 from redrepl.plans.epochs.membership import Tolerances, initialise
 from redrepl.plans.inspect import inspect_nodes
-from redrepl.plans.operations.batch import Item, chunk_of, write_chunk
+from redrepl.plans.operations.batch import write_chunk
+from redrepl.plans.operations.chunk import Item, chunk_of
 from redrepl.plans.operations.mending import read_mended
 from redrepl.plans.operations.read import read_decider, read_one
 from redrepl.plans.operations.read_many import read_many_from

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
-from redrepl.plans.operations.batch import Chunk, Item, Written, chunk_of, write_chunk, write_chunks
+from redrepl.plans.operations.batch import Written, write_chunk, write_chunks
+from redrepl.plans.operations.chunk import Chunk, Item, chunk_of
 from redrepl.plans.operations.watch import LOOK
 from redrepl.plans.operations.write import WriteOrder
 from redrepl.plans.view import ClusterView
