@@ -30,8 +30,12 @@ class Copy:
 
     decides: bool
     held: dict[bytes, Stamp]
+    has_early_clock: bool = False
+    """By its clock all stamps are too far ahead; what a primary has taken it takes."""
 
-    def write(self, key: bytes, stamp: Stamp) -> object:
+    def write(self, key: bytes, stamp: Stamp, is_decided: bool = False) -> object:
+        if self.has_early_clock and not is_decided:
+            return [b"skewed", b"1"]
         standing = self.held.get(key)
         if standing is None or stamp > standing:
             self.held[key] = stamp
@@ -43,10 +47,10 @@ class Copy:
         self.held[key] = Stamp(standing.micros + 1, RESTAMP_WRITER)
         return [b"ok", self.held[key].encode()]
 
-    def write_many(self, pairs: list[tuple[bytes, Stamp]]) -> object:
+    def write_many(self, pairs: list[tuple[bytes, Stamp]], is_decided: bool) -> object:
         exceptions: list[object] = [b"some"]
         for index, (key, stamp) in enumerate(pairs):
-            answer = self.write(key, stamp)
+            answer = self.write(key, stamp, is_decided)
             if isinstance(answer, list):
                 exceptions += [index, *answer]
         return 1 if len(exceptions) == 1 else exceptions
@@ -63,10 +67,11 @@ class Case:
     losses: bool
     behind: dict[str, int] = field(default_factory=dict)
     """How often a copy refuses because it has not come to the epoch yet."""
+    early_clocks: frozenset[str] = frozenset()
 
 
 @st.composite
-def cases(draw: st.DrawFn, losses: bool = True, behind: bool = False) -> Case:
+def cases(draw: st.DrawFn, losses: bool = True, behind: bool = False, clocks: bool = True) -> Case:
     """Any case of 1 to 5 copies."""
     copies = draw(st.integers(1, 5))
     near = st.builds(Stamp, st.integers(998, 1005), st.integers(1, 2))
@@ -76,6 +81,8 @@ def cases(draw: st.DrawFn, losses: bool = True, behind: bool = False) -> Case:
     }
     choices = draw(st.lists(st.integers(0, 999), max_size=40))
     case = Case(copies, draw(st.integers(0, copies - 1)), standing, choices, losses)
+    if clocks:
+        case.early_clocks = draw(st.frozensets(st.sampled_from("bcde")))
     if behind:
         case.behind = draw(st.dictionaries(st.sampled_from("bcde"), st.integers(1, 3), max_size=4))
     return case
@@ -86,7 +93,9 @@ class Play:
 
     def __init__(self, case: Case) -> None:
         self.case = case
-        self.copies = {node: Copy(node == "a", dict(held)) for node, held in case.standing.items()}
+        self.copies = {
+            node: Copy(node == "a", dict(held), node in case.early_clocks) for node, held in case.standing.items()
+        }
         self._choices = iter(case.choices)
         self._behind = dict(case.behind)
 
@@ -122,9 +131,12 @@ class Play:
             self._behind[request.node] -= 1
             return [b"refused", b"6", b"active"]
         names = [name.removeprefix(b"shop:k:") for name in command.keys[2:]]
-        stamps = [parse_record(encoded).stamp for encoded in command.arguments[1:] if isinstance(encoded, bytes)]
-        pairs = list(zip(names, stamps, strict=True))
-        return copy.write_many(pairs) if command.script == "write_many" else copy.write(*pairs[0])
+        records, rest = command.arguments[1 : len(names) + 1], command.arguments[len(names) + 1 :]
+        stamps = [parse_record(encoded).stamp for encoded in records if isinstance(encoded, bytes)]
+        pairs, is_decided = list(zip(names, stamps, strict=True)), rest == (b"decided",)
+        if command.script == "write_many":
+            return copy.write_many(pairs, is_decided)
+        return copy.write(*pairs[0], is_decided)
 
     def check(self, key: bytes, receipt: WriteReceipt) -> None:
         """A receipt says no more than what stands on the copies."""

@@ -179,6 +179,12 @@ def test_what_the_primary_took_goes_once_more_to_a_copy_whose_clock_turned_it_do
     assert (receipt.outcome, receipt.failed) == (Outcome.COMMITTED, {})
 
 
+@pytest.mark.parametrize("late", [[b"skewed", b"1"], [b"refused", b"7", b"syncing"]])
+def test_a_late_refusal_of_what_was_sent_first_says_nothing_of_the_decided_record(late: list[bytes]) -> None:
+    write = _start(2, 1).replies("a", [b"ok", RESTAMP.encode()]).replies("b", late)
+    assert write.replies("b", 1, tag=1).result.outcome is Outcome.COMMITTED
+
+
 def test_it_goes_there_once() -> None:
     write = _start(2, 1).replies("a", 1).replies("b", [b"skewed", b"1"])
     receipt = write.replies("b", [b"skewed", b"1"]).result

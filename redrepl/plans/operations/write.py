@@ -271,12 +271,14 @@ class _Spread:
             tally.holds(reply.node, self._proposed if reply.tag == FIRST_ROUND else self.record.stamp)
         elif content[0] in (b"ok", b"has"):
             tally.holds(reply.node, Stamp.parse(content[1]))
+        elif reply.tag != self._round:
+            return  # it has been sent the decided record since then, and has another answer to give
         elif is_behind(content, self._view.epoch):
             tally.waits(reply.node, describe_refusal(content))
             self._resend_at = reply.at + RESEND_SECONDS
         else:
             tally.fails(reply.node, describe_refusal(content))
-            if content[0] == b"skewed" and reply.tag == self._round and reply.node not in self._sent_as_decided:
+            if content[0] == b"skewed" and reply.node not in self._sent_as_decided:
                 self._too_early.add(reply.node)
                 self._send_as_decided()
 
