@@ -1,5 +1,5 @@
 -- at full memory: absorb_oom
--- include: guard record size growth batch position
+-- include: guard typed record size growth batch position
 -- Take records that another node has, the later stamp winning, and move the mark, in one step: the mark never stands
 -- before records that are not here. One log entry holds what was new.
 -- The script `absorb_oom` takes them at full memory too: whoever calls it knows that they are few, or smaller.

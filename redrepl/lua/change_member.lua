@@ -1,5 +1,5 @@
 -- flags: allow-oom
--- include: may other_type
+-- include: may typed other_type
 -- Change a member's fields if its epoch, state and run id are still those the caller saw. A topology is replaced by none
 -- of an earlier epoch, unless what stands there is later than the epoch that the node works in: no node is told that. With
 -- it go the cursors and marks of servers that it does not name, and whatever stands there that is no hash. A login that
@@ -21,7 +21,7 @@ local function forget_others(positions, topology)
   end
 end
 
-for _, command in ipairs({'HSET', 'HDEL', 'HKEYS', 'SET', 'DEL'}) do
+for _, command in ipairs({'HSET', 'HGET', 'HDEL', 'HKEYS', 'SET', 'DEL'}) do
   if not may(command, KEYS[1], KEYS[1], KEYS[1]) then
     return redis.error_reply('NOPERM this user has no permissions to run the ' .. string.lower(command) .. ' command')
   end
@@ -34,7 +34,7 @@ for index = 5, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[index], ARGV[index +
 local now = redis.call('HMGET', KEYS[1], 'epoch', 'state')
 redis.call('SET', KEYS[5], (now[1] or '') .. ' ' .. (now[2] or ''))
 if ARGV[4] == '' then return 1 end
-for index = 2, 4 do remove_other_type(KEYS[index], 'HGET', '') end
+for index = 2, 4 do remove_other_type(KEYS[index], 'HGET', KEYS[index], '') end
 local stands = epoch_of(redis.call('HGET', KEYS[2], 'topology'))
 if stands > tonumber(now[1]) then stands = 0 end
 if epoch_of(ARGV[4]) >= stands then

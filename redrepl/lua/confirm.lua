@@ -1,5 +1,5 @@
 -- flags: allow-oom
--- include: guard position
+-- include: guard typed position
 -- Note on the source how far its log has been confirmed on another node. Cursors move forward only, unless forced.
 -- Keys:      member hash, cursors hash
 -- Arguments: epoch, field of the target in the cursors hash, stream id, entry count up to it, '1' to move back too

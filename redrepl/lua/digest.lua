@@ -1,4 +1,4 @@
--- include: record
+-- include: typed record
 -- Digest records per range, until a number of bytes has been read: whoever asked asks again for the other keys. A sum
 -- does not depend on the order in which keys come. Records past their deadline do not count: a node may have dropped them
 -- or not. Nor do tombstones that are old enough to be purged: a node may have purged them or not. They are listed.
@@ -28,8 +28,8 @@ for index, key in ipairs(KEYS) do
     close_range()
     range, count, sum = ARGV[index + 3], 0, 0
   end
-  local stored = redis.pcall('GET', key)
-  if type(stored) == 'table' then stored = 'foreign' end
+  local stored = typed_call('GET', key)
+  if stored == nil then stored = 'foreign' end
   local sound = stored and is_record(stored)
   if sound and is_past_deadline(stored, now) then
     -- read as nothing

@@ -1,5 +1,5 @@
 -- flags: allow-oom
--- include: may
+-- include: may typed
 -- Drop the bookkeeping of a node where it holds what no node of ours would write, if that still is what the caller saw. The
 -- records stay, and the server is one that came back empty: its place is given to it anew, and it is filled.
 -- Keys:      member hash, topology hash, clusters hash, change log, cursors hash, marks hash,
@@ -7,8 +7,7 @@
 -- Arguments: cluster, and epoch, state, run id and identity as they stand in the member hash ('' for what is not there)
 -- Answers:   1, 0 where it has changed since
 
-local found = redis.pcall('HMGET', KEYS[1], 'epoch', 'state', 'run_id', 'identity')
-if found.err then found = {} end
+local found = typed_call('HMGET', KEYS[1], 'epoch', 'state', 'run_id', 'identity') or {}
 for index = 1, 4 do
   if (found[index] or '') ~= ARGV[index + 1] then return 0 end
 end

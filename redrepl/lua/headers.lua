@@ -1,4 +1,4 @@
--- include: guard record
+-- include: guard typed record
 -- Read the headers of records: stamp, kind and deadline (35 bytes), '' where nothing stands, 'foreign' where something
 -- stands that redrepl did not write.
 -- Keys:      member hash, the users' keys

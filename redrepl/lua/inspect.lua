@@ -1,3 +1,4 @@
+-- include: typed
 -- Everything about a node but its records. Works on any node, member or not, and whatever stands under these names.
 -- Keys:      member hash, change log, cursors hash, marks hash, topology hash, clusters hash,
 --            checkpoints list, sweep hash, guard
@@ -7,18 +8,13 @@
 --             or change log where it is of another type, else ''}; hashes as flat lists of field and value, empty where
 --             they are of another type
 
-local function found(answer, otherwise)
-  if not answer or (type(answer) == 'table' and answer.err) then return otherwise end
-  return answer
-end
-
 local function hash(key)
-  return found(redis.pcall('HGETALL', key), {})
+  return typed_call('HGETALL', key) or {}
 end
 
 local log, damaged = {0, '0-0', 0, ''}, ''
 if redis.call('EXISTS', KEYS[2]) == 1 then
-  local information = found(redis.pcall('XINFO', 'STREAM', KEYS[2]), nil)
+  local information = typed_call('XINFO', 'STREAM', KEYS[2])
   if information then
     local fields = {}
     for index = 1, #information, 2 do fields[information[index]] = information[index + 1] end
@@ -28,10 +24,10 @@ if redis.call('EXISTS', KEYS[2]) == 1 then
     damaged = KEYS[2]
   end
 end
-local member = found(redis.pcall('HGETALL', KEYS[1]), nil)
+local member = typed_call('HGETALL', KEYS[1])
 if not member then member, damaged = {}, KEYS[1] end
 local time = redis.call('TIME')
-return {member, log, hash(KEYS[3]), hash(KEYS[4]), found(redis.pcall('HGET', KEYS[5], 'topology'), ''),
+return {member, log, hash(KEYS[3]), hash(KEYS[4]), typed_call('HGET', KEYS[5], 'topology') or '',
         string.format('%.0f', tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)),
-        hash(KEYS[6]), found(redis.pcall('LRANGE', KEYS[7], 0, 99), {}), hash(KEYS[8]),
+        hash(KEYS[6]), typed_call('LRANGE', KEYS[7], 0, 99) or {}, hash(KEYS[8]),
         redis.call('MGET', KEYS[9])[1] or '', damaged}

@@ -1,4 +1,4 @@
--- include: position
+-- include: typed position
 -- Read entries of the change log after a place, unless the log was cut beyond it: then entries are missing in between,
 -- and whoever went on from there would never know.
 -- Keys:      member hash, change log

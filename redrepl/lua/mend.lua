@@ -1,4 +1,4 @@
--- include: guard record position log history
+-- include: guard typed record position log history
 -- Put back what this primary had and lost, by a clock that was ahead or by hand, from a copy that vouches for it. Stored
 -- is a record, with its stamp and deadline, where nothing stands and where one of two things is certain:
 -- - it is what this log named last under the key;

@@ -1,5 +1,5 @@
 -- flags: allow-oom
--- include: guard record
+-- include: guard typed record
 -- Remove tombstones that every member has confirmed and that nothing needs any more (docs/protocol.md, section 6.1), and
 -- note up to which stamp that was done: what is older and comes to a key without a record is turned down from then on.
 -- Nothing is logged: on every node a purged key reads as before. Nothing younger than max_age by this node's own clock

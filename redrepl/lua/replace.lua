@@ -1,5 +1,5 @@
 -- flags: allow-oom
--- include: guard record other_type
+-- include: guard typed record other_type
 -- Replace exactly one record by another, although the other may be earlier: for records that the primary never took and
 -- no longer can (docs/protocol.md, section 3). What goes is kept in the discarded log, for the operator.
 -- Keys:      member hash, change log, discarded log (stream), the user's key
@@ -17,7 +17,7 @@ if current ~= ARGV[2] then return {'changed', current} end
 if current ~= '' then
   local lost = redis.call('GET', name)
   local most = math.max(1, math.min(tonumber(ARGV[5]), math.floor(tonumber(ARGV[6]) / #lost)))
-  remove_other_type(KEYS[3], 'XLEN')
+  remove_other_type(KEYS[3], 'XLEN', KEYS[3])
   redis.call('XADD', KEYS[3], 'MAXLEN', '~', most, '*', 'key', name, 'record', lost,
              'replaced_by', string.sub(ARGV[3], 1, 22), 'epoch', member.epoch, 'why', ARGV[4])
 end

@@ -1,5 +1,5 @@
 -- flags: allow-oom
--- include: guard position
+-- include: guard typed position
 -- Cut the change log. A member whose mark lies before the floor needs a full sync. Where a walk that fills a node holds
 -- the log from a place on, more entries than usual are kept from there, as long as they take no more than so many bytes;
 -- how many they take is worked out from some of the oldest and newest.

@@ -1,5 +1,5 @@
 -- at full memory: update_oom
--- include: guard record operation growth
+-- include: guard typed record operation growth
 -- Change a key depending on what it holds, on a node that takes writes for clients (never on a replica).
 -- At full memory the script `update_oom` takes what takes no more of it.
 -- Keys:      member hash, change log, the user's key
@@ -16,7 +16,7 @@
 local member = read_member()
 if not admits(member) or member.rule == 'follow' then return refusal(member) end
 local key, stamp = KEYS[3], ARGV[3]
-local stored = redis.pcall('GET', key)
+local stored = typed_call('GET', key)
 if stored == false then
   stored = ABSENT
 elseif not is_record(stored) then

@@ -1,4 +1,4 @@
--- include: guard record size position log history
+-- include: guard typed record size position log history
 -- What this copy holds under keys under which the primary has nothing, and what it knows of the primary's log and the
 -- primary of its own: by these `mend` can prove that the primary had it (docs/protocol.md, section 4.1).
 -- Keys:      member hash, change log, cursors hash, marks hash, the users' keys

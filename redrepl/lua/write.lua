@@ -45,7 +45,7 @@ if found[1] == ARGV[1] and found[2] == 'active' and sub(record, 24, 35) == '0000
   end
 end
 
--- include: guard record growth
+-- include: guard typed record growth
 
 local member = read_member()
 if not admits(member) then return refusal(member) end

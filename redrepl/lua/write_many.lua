@@ -1,5 +1,5 @@
 -- at full memory: write_many_oom
--- include: guard record size growth batch
+-- include: guard typed record size growth batch
 -- The batch form of write.lua: each record is taken or not on its own; what is stored makes one log entry.
 -- At full memory the script `write_many_oom` takes records that together take no more of it.
 -- Keys:      member hash, change log, the users' keys (all different)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from redrepl.plans.hearsay import Voice, believed, not_believed
 from redrepl.plans.scatter import NO_ANSWER
@@ -19,6 +20,7 @@ from redrepl.values.effects import (
     ScriptCall,
 )
 from redrepl.values.keys import KeyLayout
+from redrepl.values.permissions import CLIENTS_COMMANDS, FENCE_COMMANDS
 from redrepl.values.reading import whole_number
 from redrepl.values.reasons import NOT_OURS, is_error_reply, is_refusal
 from redrepl.values.report import NodeReport
@@ -104,8 +106,12 @@ def voices_of(reports: Mapping[str, NodeReport | str]) -> dict[str, Voice]:
 def as_seen(found: Found, known: Topology | None) -> Found:
     """Reports as they are judged by the newest topology among them, or by the known one where that is newer.
 
-    Who tells what cannot be true is left out, with the reason in place of its report.
+    Who tells what cannot be true is left out, with the reason in place of its report. That a login may move no member
+    at all says nothing of a member: it is one of an application, or that reads alone.
     """
+    members = {name: report for name, report in found.items() if isinstance(report, NodeReport) and report.member}
+    if all(report.denied for report in members.values()):
+        found = {**found, **{name: replace(report, denied="") for name, report in members.items()}}
     for name, why in not_believed(voices_of(found), known).items():
         report = found[name]
         assert isinstance(report, NodeReport)
@@ -131,13 +137,14 @@ def look_at_the_clock() -> Plan[float]:
     return event.at
 
 
-def _with_probe(report: NodeReport | str, probed: int | str | None) -> NodeReport | str:
+def _with_probe(report: NodeReport | str, probed: list[Any] | str | None) -> NodeReport | str:
     """The report, with what the node said to a write."""
     if isinstance(report, str) or probed is None:
         return report
     if isinstance(probed, str):
         return replace(report, refusal=probed.partition(" script: ")[0])
-    return replace(report, refusal="", monitor_seconds=probed / 1000 if probed >= 0 else None)
+    millis, denied = probed
+    return replace(report, refusal="", denied=denied.decode(), monitor_seconds=millis / 1000 if millis >= 0 else None)
 
 
 def questions_to(
@@ -148,7 +155,8 @@ def questions_to(
     questions: list[tuple[Command, int]] = [(PlainCommand((b"INFO", b"server", b"keyspace")), _INFORMATION)]
     if probe_as is not None:
         keys = (layout.member, layout.probe, layout.no_stream, layout.no_string, layout.data_prefix)
-        questions.append((ScriptCall("probe_write", keys, (probe_as, PROBE_STORES_SECONDS * 1000)), _PROBE))
+        how = (probe_as, PROBE_STORES_SECONDS * 1000, CLIENTS_COMMANDS.encode(), FENCE_COMMANDS.encode())
+        questions.append((ScriptCall("probe_write", keys, how), _PROBE))
     questions.append((ScriptCall("inspect", inspect_keys(layout), ()), _INSPECTION))
     return tuple(Request(node, command, first_tag + question) for command, question in questions)
 
@@ -162,7 +170,7 @@ class Answers:
     def __init__(self, asked_at: float) -> None:
         self.asked_at = asked_at
         self._information = b""
-        self._probed: int | str | None = None
+        self._probed: list[Any] | str | None = None
 
     def take(self, event: Reply | Failure, question: int) -> NodeReport | str | None:
         """The node's report, or in words why there is none; None while more is to come."""
@@ -175,7 +183,7 @@ class Answers:
         if question == _INFORMATION:
             self._information = event.content if isinstance(event.content, bytes) else b""
         elif question == _PROBE:
-            self._probed = event.content if type(event.content) is int else f"{NOT_OURS}: {event.content!r:.80}"
+            self._probed = event.content if type(event.content) is list else f"{NOT_OURS}: {event.content!r:.80}"
         else:
             return _with_probe(_read(event, self._information, self.asked_at), self._probed)
         return None

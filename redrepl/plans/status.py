@@ -9,8 +9,8 @@ from redrepl.plans.conditions import Contents, verdicts_on
 from redrepl.plans.epochs.change_members import why_not_replaced
 from redrepl.plans.epochs.clocks import doubtful_members
 from redrepl.plans.epochs.reinstate import Reports, why_primary_waits
-from redrepl.plans.epochs.soundness import majority_of, sound_members
-from redrepl.plans.epochs.takeover import Takeover, takeover_of, what_comes_next
+from redrepl.plans.epochs.soundness import majority_of, sound_members, why_left
+from redrepl.plans.epochs.takeover import Takeover, takeover_of, turned_away, what_comes_next
 from redrepl.plans.inspect import PROBE_STORES_SECONDS, VISITOR, newest_topology
 from redrepl.plans.scan import SCAN_START, header_is_live, parse_page, read_headers, scan_page
 from redrepl.plans.steps import Steps
@@ -21,7 +21,8 @@ from redrepl.values.effects import Exchange, PlainCommand, Plan, Reply, Request
 from redrepl.values.errors import RedreplError, RequestError
 from redrepl.values.keys import KeyLayout
 from redrepl.values.level import Level, required_copies
-from redrepl.values.reasons import OTHER_CLUSTER, is_denial
+from redrepl.values.permissions import READ_ONLY_COMMANDS
+from redrepl.values.reasons import OTHER_CLUSTER, is_denial, lacking_rights, refuses_us
 from redrepl.values.report import NodeReport, id_order
 from redrepl.values.status import ClusterStatus, Condition, NodeStatus, ReplicationStats, SweepStatus
 from redrepl.values.sweep import read_last, read_under_way
@@ -97,16 +98,21 @@ def cluster_status(
 
 
 def _without_own_refusals(reports: dict[str, NodeReport | str]) -> tuple[dict[str, NodeReport | str], str]:
-    """Where every member turns this login's writes down for a right that it lacks, it is a login that is to read alone:
+    """Where every member turns this login's writes down for a right to store, it is a login that is to read alone:
     whether they take the writes of others is not known. Returns the reports without that, and what to say of it.
     """
     members = {node: report for node, report in reports.items() if isinstance(report, NodeReport) and report.member}
     refusals = [report.refusal or "" for report in members.values()]
-    if not refusals or not all(map(is_denial, refusals)):
+    if not refusals or not all(map(_is_of_reader, refusals)):
         return reports, ""
     changed = {node: replace(report, refusal=None) for node, report in members.items()}
     told = f"this login may not write, so whether the nodes take writes is not known: {refusals[0]}"
     return {**reports, **changed}, told
+
+
+def _is_of_reader(refusal: str) -> bool:
+    """Whether a login lacks a right that one which reads alone does not have."""
+    return is_denial(refusal) and not lacking_rights(refusal) <= READ_ONLY_COMMANDS
 
 
 def _ages(survey: Survey, until: float) -> Plan[dict[tuple[str, str], float]]:
@@ -198,6 +204,8 @@ def _node_status(survey: Survey, member: Member, expected: Expectations) -> Node
     if report is not None and not report.takes_writes:
         refusal = f"takes no writes: {report.refusal}"
         error = refusal if error is None else f"{refusal}; {error}"
+    if error is None and report is not None and report.denied:
+        error = f"cannot be moved to another epoch by this login, so that it takes part in no failover: {report.denied}"
     has_guard = report is not None and not report.has_lost_guard
     if error is None and not has_guard:
         name = survey.view.layout.guard.decode()
@@ -222,6 +230,7 @@ def _node_status(survey: Survey, member: Member, expected: Expectations) -> Node
         and doubt is None
         and report is not None
         and report.takes_writes
+        and not report.denied
         and has_guard,
         keys=survey.totals.get(member.id) if content is None else len(content),
         keys_exact=content is not None,
@@ -342,6 +351,8 @@ def _on_takeover(survey: Survey, takeover: Takeover | None, expected: Expectatio
     if takeover is None:
         return []
     if not isinstance(primary, NodeReport):
+        if refuses_us(primary):
+            return [turned_away(takeover, primary)]
         return [what_comes_next(takeover, f"primary {takeover.primary!r} is away", expected.fails_over, False)]
     if primary.is_serving and primary.epoch == survey.view.topology.epoch:
         if primary.takes_writes:
@@ -365,9 +376,11 @@ def _problems_of(survey: Survey, expected: Expectations) -> list[str]:
     others = [r for r in sound_members(view.topology, survey.reports, (primary.node,)) if r.takes_writes]
     if len(others) < (needed := majority_of(view.topology)):
         names = ", ".join(report.node for report in others) or "none"
+        left = sorted({*view.others[primary.node]} - {report.node for report in others})
+        reasons = "; ".join(f"{node}: {_why_left(survey, node)}" for node in left)
         found.append(
             f"if primary {primary.node!r} failed, no other could take over: {needed} others that have lost nothing and "
-            f"take writes are needed, there are {len(others)}: {names}"
+            f"take writes are needed, there are {len(others)}: {names} (not {reasons})"
         )
     looked_ago = _monitor_seconds_ago(survey)
     if expected.fails_over and looked_ago is not None and looked_ago > UNWATCHED_SECONDS:
@@ -376,6 +389,13 @@ def _problems_of(survey: Survey, expected: Expectations) -> list[str]:
             "it failed now; run `redrepl worker` or `redrepl monitor`"
         )
     return found
+
+
+def _why_left(survey: Survey, node: str) -> str:
+    report = survey.report(node)
+    if report is not None and report.refusal:
+        return f"takes no writes: {report.refusal}"
+    return why_left(survey.reports.get(node), survey.reports)
 
 
 def _monitor_seconds_ago(survey: Survey) -> float | None:

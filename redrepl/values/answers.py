@@ -274,6 +274,12 @@ def _is_number_reply(content: Answer, _: int) -> bool:
     return type(content) is int and content >= -1
 
 
+def _is_probe(content: Answer, _: int) -> bool:
+    if type(content) is not list or len(content) != 2:
+        return False
+    return type(content[0]) is int and type(content[1]) is bytes and len(content[1]) <= _MOST_WORDS
+
+
 def _is_text_or_nothing(content: Answer, _: int) -> bool:
     return content is None or type(content) is bytes
 
@@ -318,7 +324,7 @@ _SCRIPTS: dict[str, Shape] = {
     "mend": _is_count,
     "note_sweep": _is_done,
     "note_walk": _is_done,
-    "probe_write": _is_number_reply,
+    "probe_write": _is_probe,
     "purge": _is_count,
     "read_many": _is_read_many,
     "replace": _is_replace,

@@ -54,7 +54,7 @@ SCRIPT_COMMANDS: Final[Mapping[str, str]] = {
     "mend": "del exists getrange hget hmget hset set strlen time xadd xdel xinfo xrevrange",
     "note_sweep": "del hdel hget hmget hset",
     "note_walk": "hdel hmget hset",
-    "probe_write": "del exists hget hmget hset mset set time xadd xdel xlen",
+    "probe_write": "del exists hget hmget hset set time xadd xlen",
     "purge": "del exists getrange hmget hset strlen time",
     "read_many": "exists hget hmget hset mget strlen time",
     "replace": "del exists get getrange hmget set strlen xadd xdel xlen",
@@ -76,6 +76,18 @@ _UPKEEP = (
     *("absorb", "change_member", "checkpoint", "confirm", "digest", "disown", "enrol", "headers", "hold", "inspect"),
     *("leave", "log_page", "note_sweep", "note_walk", "probe_write", "purge", "read_many", "replace", "trim"),
 )
+
+_CLIENTS = ("read_many", "transact", "update", "write", "write_many")
+_SPARED: Final = frozenset(("info", "strlen"))
+"""Commands that scripts do without where they get no answer."""
+
+CLIENTS_COMMANDS: Final = " ".join(
+    sorted({each for name in _CLIENTS for each in SCRIPT_COMMANDS[name].split()} - _SPARED)
+)
+"""Without one of these a node does not serve the programs of a login."""
+
+FENCE_COMMANDS: Final = SCRIPT_COMMANDS["change_member"]
+"""Without one of these a login cannot move a member to another epoch."""
 
 ROLE_SCRIPTS: Final[Mapping[Role, frozenset[str]]] = {
     Role.APPLICATION: frozenset({*_READING, *_WRITING}),
@@ -138,6 +150,10 @@ def _on_clusters(role: Role) -> Grant:
     if role is Role.OPERATOR:
         return Grant((f"~{_CLUSTERS}",), ("hgetall", "hkeys", "hsetnx"))
     return Grant((f"%R~{_CLUSTERS}",), ("hgetall", "hkeys") if role is Role.WORKER else ("hgetall",))
+
+
+READ_ONLY_COMMANDS: Final = frozenset(node_grants(Role.READ_ONLY, "any")[0].commands)
+"""What a login that reads alone may do with the keys of its cluster."""
 
 
 def rules_of(grants: Iterable[Grant]) -> list[str]:

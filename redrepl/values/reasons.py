@@ -128,6 +128,11 @@ def is_denial(reason: str) -> bool:
     return reason.startswith(_DENIALS)
 
 
+def lacking_rights(reason: str) -> frozenset[str]:
+    """The commands that a login may not run, as far as a denial names them."""
+    return frozenset(re.findall(r"[+]([a-z|]+)", reason))
+
+
 def is_error_reply(reason: str) -> bool:
     """Whether these are the words of a server, which begin with a code, and not those of a connection."""
     return reason.partition(" ")[0].isupper()

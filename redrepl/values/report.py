@@ -123,6 +123,7 @@ class NodeReport:
     guard: what reads at ONE find beside a record, '' for nothing that they could use, None where that was not asked.
     clock: what the node's clock was ahead of the asking driver's monotonic clock.
     refusal: in the server's own words why it takes no writes, '' where it does, None where it was not asked to.
+    denied: in a server's words what the login that asked may not do here that a change of epoch needs, '' for nothing.
     monitor_seconds: since a monitor asked it that, as far as is noted there; None where none did, or it was not asked.
     """
 
@@ -159,6 +160,7 @@ class NodeReport:
         return self.member.get("identity", "")
 
     refusal: str | None = None
+    denied: str = ""
     monitor_seconds: float | None = None
 
     @property
@@ -185,8 +187,10 @@ class NodeReport:
 
     @property
     def takes_bookkeeping(self) -> bool:
-        """Whether it can be fenced, and given a role: at full memory too, but not where it refuses to write at all."""
-        return not self.refusal or is_out_of_memory(self.refusal)
+        """Whether it can be fenced, and given a role: at full memory too, but not where it refuses to write at all, or
+        to this login.
+        """
+        return not self.denied and (not self.refusal or is_out_of_memory(self.refusal))
 
     @property
     def epoch(self) -> int:

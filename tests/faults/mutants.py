@@ -499,9 +499,9 @@ MUTANTS = (
     ),
     Mutant(
         name="any error on a key is taken for another type, and the key is removed",
-        file="redrepl/lua/parts/other_type.lua",
-        old="  if why and string.find(tostring(why), 'WRONGTYPE', 1, true) then redis.call('DEL', key) end\n",
-        new="  if why then redis.call('DEL', key) end\n",
+        file="redrepl/lua/parts/typed.lua",
+        old="  if string.find(tostring(why), 'WRONGTYPE', 1, true) then",
+        new="  if true then",
         killer="tests/servers/test_access_rules.py::test_a_login_that_lacks_a_right_deletes_no_bookkeeping",
         evidence="kept",
     ),
@@ -2265,7 +2265,7 @@ MUTANTS = (
     Mutant(
         name="a hash of positions that something else overwrote is read as one",
         file="redrepl/lua/parts/position.lua",
-        old="  local found = redis.pcall('HGET', key, field)\n",
+        old="  local found = typed_call('HGET', key, field)\n",
         new="  local found = redis.call('HGET', key, field)\n",
         killer="tests/servers/test_bookkeeping_overwritten.py::test_what_was_overwritten_is_made_anew",
         evidence="WRONGTYPE",
@@ -2289,7 +2289,7 @@ MUTANTS = (
     Mutant(
         name="what was put where writes are tried counts as a refusal of the server",
         file="redrepl/lua/probe_write.lua",
-        old="remove_other_type(KEYS[3], 'XLEN')\n",
+        old="remove_other_type(KEYS[3], 'XLEN', KEYS[3])\n",
         new="",
         killer="tests/servers/test_bookkeeping_overwritten.py::test_a_primary_takes_writes_whatever_was_put_where_they_are_tried",
         evidence="no_stream",
@@ -2337,7 +2337,7 @@ MUTANTS = (
     Mutant(
         name="status takes a login that is to read alone for nodes that take no writes",
         file="redrepl/plans/status.py",
-        old="    if not refusals or not all(map(is_denial, refusals)):\n",
+        old="    if not refusals or not all(map(_is_of_reader, refusals)):\n",
         new="    if True:\n",
         killer=f"{SERVERS}/test_access_rules.py::test_an_error_names_the_login_the_right_and_the_command_that_prints_it",
         evidence="Condition.UNAVAILABLE",
@@ -2491,9 +2491,53 @@ MUTANTS = (
     Mutant(
         name="a monitor's note of the future counts as a look just now",
         file="redrepl/lua/probe_write.lua",
-        old="return found[2] and now - found[2] or -1",
-        new="return found[2] and math.max(0, now - found[2]) or -1",
+        old="return {found[2] and now - found[2] or -1,",
+        new="return {found[2] and math.max(0, now - found[2]) or -1,",
         killer=f"{SERVERS}/test_refusals.py::test_a_note_of_the_future_does_not_stand_for_a_monitor_that_looks",
+        evidence="assert ",
+    ),
+    Mutant(
+        name="a login that lacks a right is taken for a value of somebody else",
+        file="redrepl/lua/parts/typed.lua",
+        old="  error(answer)\n",
+        new="  return nil\n",
+        killer=f"{SERVERS}/test_rights_taken.py"
+        "::test_a_replica_that_could_not_be_read_has_what_was_acknowledged_meanwhile",
+        evidence="Assertion",
+    ),
+    Mutant(
+        name="only what stores is asked of a login that programs share",
+        file="redrepl/lua/probe_write.lua",
+        old="local denied = first_denied(ARGV[3])\n",
+        new="local denied = ''\n",
+        killer=f"{SERVERS}/test_rights_taken.py"
+        "::test_a_primary_whose_records_cannot_be_read_is_replaced_and_nobody_is_told_to_delete_them",
+        evidence="assert ",
+    ),
+    Mutant(
+        name="a member that cannot be moved counts for a failover",
+        file="redrepl/values/report.py",
+        old="        return not self.denied and (",
+        new="        return (",
+        killer=f"{SERVERS}/test_rights_taken.py"
+        "::test_a_replica_that_cannot_be_moved_is_named_before_the_failover_that_needs_it",
+        evidence="not met within",
+    ),
+    Mutant(
+        name="a login that cannot read records counts as one that is to read alone",
+        file="redrepl/plans/status.py",
+        old="    return is_denial(refusal) and not lacking_rights(refusal) <= READ_ONLY_COMMANDS\n",
+        new="    return is_denial(refusal)\n",
+        killer=f"{SERVERS}/test_rights_taken.py"
+        "::test_where_no_node_can_be_read_writes_are_rejected_and_the_cluster_is_unavailable",
+        evidence="assert ",
+    ),
+    Mutant(
+        name="a primary that turns the looker away is said to be replaced",
+        file="redrepl/plans/status.py",
+        old="        if refuses_us(primary):\n",
+        new="        if False:\n",
+        killer=f"{SERVERS}/test_rights_taken.py::test_a_primary_that_turns_away_whoever_looks_is_said_to_stay",
         evidence="assert ",
     ),
 )

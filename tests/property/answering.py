@@ -115,7 +115,7 @@ _SCRIPTS: dict[str, Callable[[ScriptCall, int], Answer]] = {
     "mend": lambda _, __: [b"ok", 1],
     "note_sweep": lambda _, __: 1,
     "note_walk": lambda _, __: 1,
-    "probe_write": lambda _, __: 0,
+    "probe_write": lambda _, __: [0, b""],
     "purge": lambda _, __: [b"ok", 1],
     "read_many": lambda _, keys: [b"ok", *[RECORD] * (keys - 1)],
     "replace": lambda _, __: 1,

@@ -97,8 +97,12 @@ class Node:
 
     def call(self, script: str, keys: Sequence[bytes], *arguments: bytes | int) -> Any:
         """Run a script on its bookkeeping keys and these users' keys."""
-        names = (*_FIRST_KEYS[script], *(LAYOUT.data(key) for key in keys))
+        names = self.names(script, keys)
         return self.client.evalsha(all_scripts()[script].sha.decode(), len(names), *names, *arguments)
+
+    def names(self, script: str, keys: Sequence[bytes]) -> list[bytes]:
+        """The bookkeeping keys of a script, and those of these users' keys."""
+        return [*_FIRST_KEYS[script], *(LAYOUT.data(key) for key in keys)]
 
     def write(self, key: bytes, record: Record, epoch: bytes = EPOCH) -> Any:
         return self.call("write", [key], epoch, record.encode())

@@ -1,4 +1,4 @@
--- Part: comparing positions in a change log. A position is a stream id, '<milliseconds>-<sequence>'.
+-- Part: comparing positions in a change log. A position is a stream id, '<milliseconds>-<sequence>'. Included part: typed.
 
 local function is_later_id(first, second)
   local first_time, first_sequence = string.match(first, '^(%d+)-(%d+)$')
@@ -10,11 +10,9 @@ end
 -- What a hash of positions notes under a field, '' for nothing. Where something else than a hash was put there, nothing is
 -- noted, and it is removed: else no position could be noted any more.
 local function noted_position(key, field)
-  local found = redis.pcall('HGET', key, field)
-  if type(found) ~= 'table' then return found or '' end
-  if not string.find(tostring(found.err), 'WRONGTYPE', 1, true) then return redis.call('HGET', key, field) end
-  redis.call('DEL', key)
-  return ''
+  local found = typed_call('HGET', key, field)
+  if found == nil then redis.call('DEL', key) end
+  return found or ''
 end
 
 -- Incarnation and stream id of a mark, nil for none, and for what somebody else wrote there: the next one replaces it.

@@ -1,4 +1,5 @@
--- Part: reading, comparing and storing records. The header's layout stands in redrepl/values/record.py.
+-- Part: reading, comparing and storing records. The header's layout stands in redrepl/values/record.py. Included part:
+-- typed.
 -- Stamps are compared as numbers, half by half: Lua's string order follows the server's locale.
 
 local NO_DEADLINE = '000000000000'
@@ -36,7 +37,7 @@ end
 
 -- The header of the record under a key, ABSENT where nothing stands, nil where redrepl did not write what stands.
 local function peek(key)
-  local stored = redis.pcall('GETRANGE', key, '0', '39')
+  local stored = typed_call('GETRANGE', key, '0', '39')
   if stored == '' then
     -- An empty string answers like nothing at all.
     if redis.call('EXISTS', key) == 1 then return nil end

@@ -128,7 +128,7 @@ def why_left(report: NodeReport | str | None, reports: Mapping[str, NodeReport |
     if report.lineage == 0:
         return "is being filled: it is new, or came back empty"
     if not report.takes_bookkeeping:
-        return f"takes no writes: {report.refusal}"
+        return f"takes no writes: {report.refusal}" if report.refusal else f"cannot be fenced: {report.denied}"
     return "was not fenced, or is of an older lineage"
 
 

@@ -67,7 +67,7 @@ class Suspicion:
         self._crash_seconds = crash_seconds
         self._silence_seconds = silence_seconds
         self._refusal_seconds = refusal_seconds
-        self._refusals: dict[str, str | None] = {}
+        self._refusals: dict[str, tuple[str | None, str]] = {}
         self._primary: str | None = None
         self._well_at = 0.0
         self._unfinished: tuple[int, float] | None = None
@@ -155,8 +155,9 @@ class Suspicion:
         found: dict[str, NodeReport | str] = {}
         for node, report in reports.items():
             if isinstance(report, NodeReport) and report.refusal is None:
-                report = replace(report, refusal=self._refusals.get(node))
-            self._refusals[node] = report.refusal if isinstance(report, NodeReport) else None
+                refusal, denied = self._refusals.get(node, (None, ""))
+                report = replace(report, refusal=refusal, denied=denied)
+            self._refusals[node] = (report.refusal, report.denied) if isinstance(report, NodeReport) else (None, "")
             found[node] = report
         return found
 

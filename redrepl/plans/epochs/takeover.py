@@ -94,6 +94,17 @@ def why_not_replaced(takeover: Takeover, fault: str) -> str:
     return f"{fault}, and no node takes over: {takeover.arithmetic}. What to do: {takeover.advice}"
 
 
+def turned_away(takeover: Takeover, why: str) -> str:
+    """What becomes of a primary that turns this login away: it may serve others, so no monitor replaces it for that."""
+    text = (
+        f"primary {takeover.primary!r} turns this login away, and may serve others, so no worker or monitor that it "
+        f"turns away replaces it ({why}); give the login its rights back"
+    )
+    if not takeover.is_possible:
+        return text
+    return f"{text}, or have {_listed(takeover.counted)} take over: `redrepl failover`"
+
+
 def what_comes_next(takeover: Takeover, fault: str, is_automatic: bool, is_put_back: bool) -> str:
     """What happens about a primary that does not serve, or why nothing does.
 
