@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import redis
 
+from redrepl.embedded import EmbeddedServer, ServerBinary
+from redrepl_cli.exit_codes import ExitCode
 from tests.cli.conftest import Invoke
-from tests.cli.support.clusters import CLUSTER, CliCluster, write_configuration
+from tests.cli.support.clusters import CLUSTER, CliCluster, running_cluster, write_configuration
 from tests.cli.support.results import json_of
 
 SECRET = "hunter2"
@@ -112,3 +117,77 @@ def test_connect_contacts_nodes_and_queue(cluster: CliCluster, invoke: Invoke) -
         cluster[name].kill()
     assert invoke(*command).exit_code == 4
     assert "not everything answers as it should" in invoke(*command[:3], *command[5:]).stderr
+
+
+@contextmanager
+def told(server: EmbeddedServer, set_up: tuple[str, ...], back: tuple[str, ...]) -> Iterator[None]:
+    """A server that is set up otherwise for a while."""
+    with redis.Redis.from_url(server.url) as client:
+        client.execute_command(*set_up)
+        yield
+        client.execute_command(*back)
+
+
+@pytest.mark.servers
+def test_connect_names_servers_that_cannot_be_nodes_before_init_refuses_them(
+    any_binary: ServerBinary, tmp_path: Path, invoke: Invoke
+) -> None:
+    with running_cluster(any_binary, tmp_path, initialise=False) as cluster:
+        check = ("config", "check", "--connect", "--format", "json", "--config", str(cluster.file))
+        urls, queue_url = cluster.servers.urls, cluster.queue.url
+
+        def refused(said: str) -> None:
+            result = invoke(*check)
+            assert result.exit_code == ExitCode.DEGRADED
+            a, b, c = json_of(result)["nodes"]
+            assert (a["reachable"], b["reachable"], c["reachable"]) == (True, True, False)
+            assert said in c["error"]
+            assert f"c: {c['error']}" in " ".join(result.stderr.split())
+            made = invoke("init", "--config", str(cluster.file))
+            assert (made.exit_code, made.stdout) == (ExitCode.USAGE, "")
+            assert said in " ".join(made.stderr.split())
+
+        for other in (urls["b"].replace("127.0.0.1", "localhost"), urls["b"][:-1] + "1"):
+            write_configuration(cluster.file, {**urls, "c": other}, queue_url)
+            refused("is the same server as node 'b'")
+        write_configuration(cluster.file, urls, queue_url)
+        with told(cluster["c"], ("REPLICAOF", "127.0.0.1", "1"), ("REPLICAOF", "NO", "ONE")):
+            refused("is a native replica of 127.0.0.1:1")
+        policy = ("CONFIG", "SET", "maxmemory-policy")
+        with told(cluster["c"], (*policy, "allkeys-lru"), (*policy, "noeviction")):
+            refused("evicts keys when memory is full (maxmemory-policy allkeys-lru)")
+        assert invoke("init", "--config", str(cluster.file)).exit_code == ExitCode.DONE
+        assert invoke(*check).exit_code == ExitCode.DONE
+
+
+@pytest.mark.servers
+def test_connect_names_a_member_that_evicts(cluster: CliCluster, invoke: Invoke) -> None:
+    policy = ("CONFIG", "SET", "maxmemory-policy")
+    with told(cluster["b"], (*policy, "allkeys-random"), (*policy, "noeviction")):
+        result = invoke("config", "check", "--connect", "--format", "json", "--config", str(cluster.file))
+    assert result.exit_code == ExitCode.DEGRADED
+    errors = {node["id"]: node["error"] for node in json_of(result)["nodes"]}
+    assert (errors["a"], errors["c"]) == (None, None)
+    assert "evicts keys when memory is full (maxmemory-policy allkeys-random)" in errors["b"]
+
+
+@pytest.mark.servers
+def test_connect_and_status_name_what_contradicts_the_cluster(
+    cluster: CliCluster, any_binary: ServerBinary, invoke: Invoke
+) -> None:
+    def named(node: str, url: str, said: str) -> None:
+        write_configuration(cluster.file, {**cluster.servers.urls, node: url}, None)
+        text = f"{cluster.file} has it at {url}, the cluster at {cluster[node].url}: {said}"
+        found = invoke("config", "check", "--connect", "--format", "json", "--config", str(cluster.file))
+        assert found.exit_code == ExitCode.DEGRADED
+        errors = {each["id"]: each["error"] for each in json_of(found)["nodes"]}
+        assert {other for other, error in errors.items() if error} == {node}
+        assert text in errors[node]
+        status = invoke("status", "--format", "json", "--config", str(cluster.file))
+        problems = json_of(status)["problems"]
+        assert [problem for problem in problems if problem.startswith(f"{node}: ")] == [f"{node}: {errors[node]}"]
+
+    with EmbeddedServer("other", any_binary) as other:
+        named("c", other.url, "an empty server is there, no member; the cluster's address counts")
+        other.kill()
+        named("c", other.url, f"the cluster's address counts; 127.0.0.1:{other.port} refuses connections")

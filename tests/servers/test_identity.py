@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
 from redrepl import Administration, Configuration, Coordinator, RequestError, Unavailable, load_configuration
@@ -61,6 +63,50 @@ def test_an_empty_server_that_a_file_names_does_not_become_the_member(cluster: C
     program = open_store(cluster, moved)
     assert program.set("key-1", b"new", level="all").acked == {"a", "b", "c"}
     assert value_on(cluster, "c", "key-1") == b"new"
+
+
+def test_status_and_workers_name_an_empty_server_in_the_file_until_the_cluster_agrees(
+    cluster: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = cluster.spare("spare")
+    moved = stale_file(cluster, c=other.url)
+    said = (
+        f"{moved.origin} has it at {other.url}, the cluster at {cluster['c'].url}: an empty server is there, "
+        "no member; the cluster's address counts"
+    )
+    administration = administration_of(cluster, moved)
+    assert f"c: {said}" in administration.status(look_at_keys=False).problems
+    assert cluster.administration.status(look_at_keys=False).problems == (), "the cluster is sound, the file is not"
+    with caplog.at_level(logging.INFO):
+        worker_with(cluster, moved)
+        wait_until(lambda: is_told(caplog, f"node 'c': {said}"), 30, "worker and monitor name it")
+        administration.replace_node(split_url("c", other.url))
+        wait_until(lambda: is_told(caplog, f"node 'c' is as {moved.origin} says"), 30, "they say that it is over")
+    cluster.wait_active("c")
+    assert administration.status(look_at_keys=False).problems == ()
+
+
+def test_status_and_workers_name_a_dead_address_in_the_file(cluster: Cluster, caplog: pytest.LogCaptureFixture) -> None:
+    stale = stale_file(cluster, b="redis://127.0.0.1:1/0")
+    said = (
+        f"{stale.origin} has it at redis://127.0.0.1:1/0, the cluster at {cluster['b'].url}: the cluster's address "
+        "counts; 127.0.0.1:1 refuses connections"
+    )
+    administration = administration_of(cluster, stale)
+    assert [problem.startswith(f"b: {said}") for problem in administration.status(look_at_keys=False).problems] == [
+        True
+    ]
+    with caplog.at_level(logging.INFO):
+        worker_with(cluster, stale)
+        wait_until(lambda: is_told(caplog, f"node 'b': {said}"), 30, "worker and monitor name it")
+
+
+def is_told(caplog: pytest.LogCaptureFixture, text: str) -> bool:
+    """Whether the worker's tick and the monitor have both said it."""
+    return {record.name for record in caplog.records if text in record.getMessage()} >= {
+        "redrepl.worker",
+        "redrepl.monitor",
+    }
 
 
 def test_a_name_that_is_used_again_is_another_member_for_a_worker_with_the_old_file(cluster: Cluster) -> None:

@@ -11,12 +11,15 @@ from redrepl.edges.cluster import endpoints_of
 from redrepl.edges.configuration import Configuration
 from redrepl.edges.endpoint import split_url, with_connect_url
 from redrepl.edges.opening_errors import describe_error
+from redrepl.plans.contradictions import contradictions
 from redrepl.plans.epochs.membership import Tolerances, initialise
 from redrepl.plans.inspect import inspect_nodes
 from redrepl.values.keys import KeyLayout
+from redrepl.values.report import Configured, NodeReport
 from redrepl.values.topology import NodeRole, Topology
 from tests.unit.support.by_hand import topology
 from tests.unit.support.in_memory import Nodes
+from tests.unit.support.reports import report, stranger
 
 IDENTITIES = {"a": "ia", "b": "ib", "c": "ic"}
 
@@ -112,3 +115,55 @@ def test_initialising_again_keeps_the_identities_of_the_first_time() -> None:
         report = nodes.report(node)
         assert report.topology == named()
         assert report.identity == IDENTITIES[node]
+
+
+ELSEWHERE = "redis://other:1"
+
+
+def server(node: str, identity: str, run_id: str = "run-1") -> NodeReport:
+    """A member's server, which was admitted as run-1: as another run it restarted, or is a copy."""
+    return report(node, run_id=run_id, identity=identity)
+
+
+def empty(**clusters: str) -> NodeReport:
+    """A server that is no member of this cluster."""
+    return replace(stranger("c", **clusters), run_id="run-2")
+
+
+MEMBER = replace(server("c", "ic"), named="ic")
+CONTRADICTIONS: dict[str, tuple[NodeReport | str, NodeReport | str, str]] = {
+    "nobody answers": (MEMBER, "other:1 is silent", "the cluster's address counts; other:1 is silent"),
+    "an empty server": (MEMBER, empty(), "an empty server is there, no member; the cluster's address counts"),
+    "another cluster": (MEMBER, empty(bakery="x"), "a node of cluster bakery is there; the cluster's address counts"),
+    "another member": (MEMBER, server("b", "ib", "run-2"), "node 'b' is there; the cluster's address counts"),
+    "a former server": (MEMBER, server("c", "old", "run-2"), "another server that was node 'c' once is there"),
+    "a copy": (MEMBER, server("c", "ic", "run-2"), "another server with a copy of its data is there"),
+    "it moved": ("c:6379 refuses connections", server("c", "ic"), "`redrepl nodes replace c redis://other:1`"),
+}
+
+
+@pytest.mark.parametrize("kind", list(CONTRADICTIONS))
+def test_what_is_at_an_address_that_contradicts_the_cluster_is_said(kind: str) -> None:
+    there, found, said = CONTRADICTIONS[kind]
+    nodes = [Configured("a", "redis://a:6379/0", None), Configured("c", ELSEWHERE, found)]
+    nodes.append(Configured("b", "redis://b:6379/0", None))
+    wrong = contradictions(named(), {"c": there}, nodes, "redrepl.toml")
+    assert list(wrong) == ["c"]
+    assert wrong["c"].startswith("redrepl.toml has it at redis://other:1, the cluster at redis://c:6379/0: ")
+    assert said in wrong["c"]
+
+
+def test_a_member_that_is_reached_by_another_way_contradicts_nothing() -> None:
+    nodes = [Configured(node, ELSEWHERE, server(node, IDENTITIES[node])) for node in "abc"]
+    there = {node: replace(server(node, IDENTITIES[node]), named=IDENTITIES[node]) for node in "abc"}
+    assert contradictions(named(), there, nodes, "redrepl.toml") == {}
+
+
+def test_nodes_that_the_file_or_the_cluster_alone_has_are_said() -> None:
+    nodes = [Configured(node, f"redis://{node}:6379/0", None) for node in "abx"]
+    wrong = contradictions(named(), {}, nodes, "redrepl.toml")
+    assert list(wrong) == ["x", "c"]
+    assert wrong["x"] == "redrepl.toml names it, but it is no member of the cluster; members are a, b, c"
+    assert (
+        wrong["c"] == "is a member, at redis://c:6379/0, that redrepl.toml does not name; add it, so that it is found"
+    )
