@@ -2578,4 +2578,12 @@ MUTANTS = (
         killer=f"{SERVERS}/test_identity.py::test_status_and_workers_name_a_dead_address_in_the_file",
         evidence="worker and monitor name it: not met",
     ),
+    Mutant(
+        name="who lists keys does not follow to another primary",
+        file="redrepl/doors/reads.py",
+        old="        return (yield from self._reading_at_one(order, page))\n",
+        new="        return (yield from page(self._view, order))\n",
+        killer="tests/servers/test_readers_follow.py::test_every_reading_call_of_asyncio_follows",
+        evidence="in _walk_keys",
+    ),
 )
