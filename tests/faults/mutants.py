@@ -2586,4 +2586,21 @@ MUTANTS = (
         killer="tests/servers/test_readers_follow.py::test_every_reading_call_of_asyncio_follows",
         evidence="in _walk_keys",
     ),
+    Mutant(
+        name="a node that does not serve is said to be slow",
+        file="redrepl/plans/epochs/changed.py",
+        old="    if not node.is_serving:\n",
+        new="    if False:\n",
+        killer="tests/unit/test_changed.py"
+        "::test_why_a_node_that_was_brought_up_again_and_again_cannot_become_the_primary",
+        evidence="assert ",
+    ),
+    Mutant(
+        name="a switchover does not say why its target does not catch up",
+        file="redrepl/doors/administration.py",
+        old="{to: why_not_ready(source, node)}",
+        new="{}",
+        killer=f"{SERVERS}/test_moving_the_primary.py::test_a_switchover_says_why_its_target_does_not_catch_up",
+        evidence="assert {}",
+    ),
 )

@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from redrepl import AsyncCoordinator, Mode, RequestError, Unavailable
+from redrepl import Administration, AsyncCoordinator, Mode, RequestError, Unavailable
+from redrepl.doors import administration
 from redrepl.plans.epochs.soundness import SKIPPED_EPOCHS
 from redrepl.values.errors import RedreplError, WriteFailure
 from redrepl.values.record import TOMBSTONE, parse_record
@@ -39,6 +40,32 @@ def test_a_coordinator_goes_on_with_the_primary_that_it_chose(cluster: Cluster) 
     cluster["b"].start()
     cluster.settle()
     assert cluster.values_everywhere() == {b"key": b"3"}
+
+
+def test_a_switchover_says_why_its_target_does_not_catch_up(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is written to faster than what a job brings."""
+    proxy, store = cluster.proxied("b")
+    store.set("key", b"0", level="all")
+    cluster.settle()
+    proxy.cut()
+    monkeypatch.setattr(administration, "READY_LAG_ENTRIES", 10)
+
+    def bring_up(*_: object, **__: object) -> None:
+        store.set("key", b"one more")
+
+    for _ in range(11):
+        store.set("key", b"1")
+    with monkeypatch.context() as patch:
+        patch.setattr(Administration, "bring_up", bring_up)
+        with pytest.raises(Unavailable, match="node 'b' does not catch up with the primary") as refused:
+            cluster.administration.switchover("b")
+    lacking = 11 + administration.PREPARING_ROUNDS - 1  # it looks, and then has it brought up
+    assert refused.value.evidence == {
+        "b": f"lacks {lacking} changes; it is slower than what is written, or refuses writes"
+    }
+    assert cluster.administration.find_members().decider == "a", "nothing was moved"
+    assert store.set("key", b"3").acked >= {"a", "c"}
+    assert cluster.administration.switchover("b").primary == "b"
 
 
 def test_other_coordinators_follow_with_their_next_operation(cluster: Cluster) -> None:
