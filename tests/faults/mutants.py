@@ -2603,4 +2603,37 @@ MUTANTS = (
         killer=f"{SERVERS}/test_moving_the_primary.py::test_a_switchover_says_why_its_target_does_not_catch_up",
         evidence="assert {}",
     ),
+    Mutant(
+        name="a walk does not yield to clients that write",
+        file="redrepl/plans/copies/brake.py",
+        old="        if rest > 0:\n",
+        new="        if rest > 0 and self._keys_per_second > 0:\n",
+        killer="tests/unit/test_walks.py::test_a_walk_that_fills_a_node_rests_after_each_page_while_clients_write",
+        evidence="assert 0 >= ",
+    ),
+    Mutant(
+        name="beside writes a walk works for longer than it rests",
+        file="redrepl/plans/copies/brake.py",
+        old="worked * (1 / self.share - 1)",
+        new="worked * self.share",
+        killer="tests/unit/test_walks.py::test_beside_writes_a_walk_works_for_two_fifths_of_the_time",
+        evidence="assert ",
+    ),
+    Mutant(
+        name="a walk does not see that its source is busy",
+        file="redrepl/plans/copies/brake.py",
+        old="        if took > max(SLOW_SECONDS, SLOW_FACTOR * self._best_seconds):\n",
+        new="        if False:\n",
+        killer="tests/unit/test_walks.py::"
+        "test_a_walk_rests_longer_while_its_source_takes_long_for_next_to_nothing_and_goes_on_all_the_same",
+        evidence="three tenths of the time",
+    ),
+    Mutant(
+        name="a walk rests where nobody writes",
+        file="redrepl/plans/copies/brake.py",
+        old="            self._is_busy = (added - before) / (self._steps.at - at) >= FEW_WRITES_PER_SECOND\n",
+        new="",
+        killer="tests/unit/test_walks.py::test_without_writes_a_walk_does_not_rest",
+        evidence="assert ",
+    ),
 )

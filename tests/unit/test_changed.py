@@ -1,4 +1,4 @@
-"""What is said of a change of members, or of the primary, that failed: what has changed, what has not, and what to do."""
+"""What is said of a change of members, or of the primary, that failed: what is so now, why, and what to do."""
 
 from __future__ import annotations
 

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from itertools import count
 from typing import Any
 
 import pytest
 
+from redrepl.plans.copies import brake
+from redrepl.plans.copies import full_sync as full_sync_of
+from redrepl.plans.copies.brake import Brake
 from redrepl.plans.copies.bring_up import BroughtUp
 from redrepl.plans.copies.catch_up import trim_log
 from redrepl.plans.copies.full_sync import WalkOrder, full_sync, resumable
 from redrepl.plans.copies.upkeep import Retention, held_from, trim_floor
+from redrepl.plans.lanes import Lanes
 from redrepl.plans.status import Expectations, cluster_status
 from redrepl.plans.steps import Steps
 from redrepl.values import limits
-from redrepl.values.effects import PlainCommand
+from redrepl.values.effects import DeadlinePassed, Exchange, PlainCommand, Plan, Reply
 from redrepl.values.errors import Unavailable
 from redrepl.values.report import NodeReport
 from redrepl.values.walk import COMPARING, WALKED, Walk, held_for, read_walk
+from tests.unit.support.by_hand import view
 from tests.unit.support.in_memory import MAX_AGE_SECONDS, Nodes
 
 KEYS = 40
@@ -252,3 +259,122 @@ def test_undecided_records_are_not_passed_over_when_time_is_over(nodes: Nodes) -
         nodes.write("ab", key, record)
     assert nodes.bring_up("c").activated
     assert nodes.contents("c") == nodes.contents("a")
+
+
+class Braked:
+    """A brake in a walk over node a, where time passes only as a test says. answer_seconds: for next to nothing."""
+
+    def __init__(self, keys_per_second: float = 0.0) -> None:
+        self.answer_seconds = 0.0001
+        self._steps = Steps(100.0)
+        self._brake = Brake(view(3), "a", Lanes(self._steps), self._steps, keys_per_second)
+        self._written = 0
+
+    def sees(self, writes_per_second: int) -> None:
+        """A second in which clients write so much, between two looks at the log."""
+        self._brake.note_writes(self._written)
+        self._written += writes_per_second
+        self._steps.at += 1.0
+        self._brake.note_writes(self._written)
+        self.rests_after(0.0)
+
+    def rests_after(self, work_seconds: float, keys: int = 1000) -> float:
+        """How long it rests after a page that took so long."""
+        self._steps.at += work_seconds
+        plan, rested = self._brake.after(keys), 0.0
+        with suppress(StopIteration):
+            effect = next(plan)
+            while True:
+                assert isinstance(effect, Exchange)
+                if effect.requests:
+                    (request,) = effect.requests
+                    assert (request.node, request.command) == ("a", PlainCommand((b"TIME",)))
+                    effect = plan.send(Reply("a", request.tag, [b"1", b"0"], self._steps.at + self.answer_seconds))
+                else:
+                    rested += effect.until - self._steps.at
+                    effect = plan.send(DeadlinePassed(effect.until))
+        return rested
+
+
+@pytest.mark.parametrize("work_seconds", [0.01, 0.1, 1.0])
+def test_beside_writes_a_walk_works_for_two_fifths_of_the_time(work_seconds: float) -> None:
+    braked = Braked()
+    assert braked.rests_after(work_seconds) == pytest.approx(1.5 * work_seconds), "as long as nothing is known"
+    braked.sees(writes_per_second=1000)
+    for _ in range(5):
+        assert braked.rests_after(work_seconds) == pytest.approx(1.5 * work_seconds)
+
+
+def test_without_writes_a_walk_does_not_rest() -> None:
+    braked = Braked()
+    for few in (0, 19):
+        braked.sees(writes_per_second=few)
+        assert [braked.rests_after(0.5) for _ in range(5)] == [0.0] * 5
+    braked.sees(writes_per_second=21)
+    assert braked.rests_after(0.5) == pytest.approx(0.75), "clients are there again"
+
+
+def test_a_walk_rests_longer_while_its_source_takes_long_for_next_to_nothing_and_goes_on_all_the_same() -> None:
+    braked = Braked()
+    braked.sees(writes_per_second=1000)
+    braked.rests_after(0.2)
+    braked.answer_seconds = 0.0015  # much more than at its best, and nothing yet
+    assert [braked.rests_after(0.2) for _ in range(3)] == pytest.approx([0.3] * 3)
+    braked.answer_seconds = 0.01
+    braked.rests_after(0.2)
+    slower = [braked.rests_after(0.2) for _ in range(5)]
+    assert slower == pytest.approx([0.2 / 0.3 - 0.2] * 5), "three tenths of the time are left to it"
+    braked.answer_seconds = 0.0001
+    again = [braked.rests_after(0.2) for _ in range(6)]
+    assert again == sorted(again, reverse=True), "little by little"
+    assert again[-1] == pytest.approx(0.3)
+
+
+def test_no_rest_is_so_long_that_a_walk_seems_to_stand_still() -> None:
+    assert Braked().rests_after(60.0) == pytest.approx(brake.LONGEST_REST_SECONDS)
+
+
+def test_with_a_rate_of_its_own_a_walk_rests_for_that_whoever_writes() -> None:
+    braked = Braked(keys_per_second=1000.0)
+    for writes_per_second in (0, 1000):
+        braked.sees(writes_per_second)
+        assert braked.rests_after(0.1, keys=500) == pytest.approx(0.4)
+        assert braked.rests_after(0.7, keys=500) == 0.0, "it is behind already"
+
+
+def _rests_of_a_walk(nodes: Nodes, monkeypatch: pytest.MonkeyPatch, writes_per_page: int) -> int:
+    """How often a walk that fills c rests, with so many writes while it lists a page."""
+    nodes.lose_everything("c")
+    _part(nodes)
+    numbers, send, rest, rests = count(), nodes.send, Lanes.rest, list[float]()
+    seen = nodes.view()
+
+    def writing(node: str, command: Any) -> Any:
+        if isinstance(command, PlainCommand) and command.arguments[0] == b"SCAN" and node == "a":
+            for _ in range(writes_per_page):
+                call = seen.write_call(b"later-%03d" % next(numbers), nodes.value(b"later").encode())
+                assert [send(other, call) for other in "ab"] == [1, 1]
+        return send(node, command)
+
+    def noted(lanes: Lanes, seconds: float) -> Plan[None]:
+        rests.append(seconds)
+        return rest(lanes, seconds)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(nodes, "answer_seconds", 0.001)
+        patch.setattr(nodes, "send", writing)
+        patch.setattr(Lanes, "rest", noted)
+        patch.setattr(full_sync_of, "NOTE_SECONDS", 0.0)  # it looks at the log after each page
+        assert nodes.bring_up("c").activated
+    while not nodes.bring_up("c").finished:
+        pass
+    assert nodes.contents("c") == nodes.contents("a")
+    return len(rests)
+
+
+def test_a_walk_that_fills_a_node_rests_after_each_page_while_clients_write(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages = KEYS // 4 - 1
+    assert _rests_of_a_walk(nodes, monkeypatch, writes_per_page=0) <= 2, "as long as nothing is known"
+    assert _rests_of_a_walk(nodes, monkeypatch, writes_per_page=5) >= pages - 1
