@@ -2636,4 +2636,22 @@ MUTANTS = (
         killer="tests/unit/test_walks.py::test_without_writes_a_walk_does_not_rest",
         evidence="assert ",
     ),
+    Mutant(
+        name="what a queue that never answers did not take is not done",
+        file="workers/redrepl_workers/tick.py",
+        old="        if self._hints.is_away or self._lacking[name] >= patience:\n",
+        new="        if is_queued and self._lacking[name] >= patience:\n",
+        killer=f"{SERVERS}/test_queue_in_trouble.py"
+        "::test_a_worker_whose_queue_is_a_black_hole_replaces_a_primary_and_fills_it",
+        evidence="a active: not met within",
+    ),
+    Mutant(
+        name="a tick goes on when the queue has taken its job",
+        file="workers/redrepl_workers/tick.py",
+        old="        is_queued = self._hints.offer(name, enqueue)\n",
+        new="        while not (is_queued := self._hints.offer(name, enqueue)) and not self._stop.wait(0.1):\n"
+        "            pass\n",
+        killer=f"{SERVERS}/test_queue_in_trouble.py::test_a_queue_that_becomes_a_black_hole_stops_no_worker",
+        evidence="a active: not met within",
+    ),
 )
