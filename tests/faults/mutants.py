@@ -2654,4 +2654,20 @@ MUTANTS = (
         killer=f"{SERVERS}/test_queue_in_trouble.py::test_a_queue_that_becomes_a_black_hole_stops_no_worker",
         evidence="a active: not met within",
     ),
+    Mutant(
+        name="verify keeps the names of all keys",
+        file="redrepl/plans/copies/verify.py",
+        old="        if len(self._last) >= REMEMBERED_NAMES:\n",
+        new="        if False:\n",
+        killer="tests/unit/test_long_walks.py::test_what_goes_over_all_keys_holds_few_of_their_names",
+        evidence="<= 100",
+    ),
+    Mutant(
+        name="a walk keeps the names of all that it copied",
+        file="redrepl/plans/copies/copying.py",
+        old="        if len(self._sent) >= REMEMBERED_NAMES:\n",
+        new="        if False:\n",
+        killer="tests/unit/test_long_walks.py::test_what_goes_over_all_keys_holds_few_of_their_names",
+        evidence="<= 100",
+    ),
 )

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from types import FunctionType, ModuleType
+from typing import Any, TypeVar
 
 import pytest
 
-from redrepl.plans.copies import catch_up
+from redrepl.plans.copies import catch_up, copying
+from redrepl.plans.copies import verify as verify_of
 from redrepl.plans.copies.anti_entropy import SweepOrder, sweep
+from redrepl.plans.copies.bring_up import BringUpOrder, bring_up
 from redrepl.plans.copies.discarded import list_discarded
 from redrepl.plans.copies.verify import verify
 from redrepl.plans.epochs.failover import FailoverOrder, fail_over
@@ -18,6 +22,7 @@ from redrepl.plans.scan import SCAN_START, scan_names
 from redrepl.plans.status import Expectations, cluster_status
 from redrepl.plans.steps import STEP_SECONDS, Steps
 from redrepl.values import limits
+from redrepl.values.effects import Effect, Plan
 from redrepl.values.errors import Unavailable
 from redrepl.values.record import tombstone
 from tests.unit.support.by_hand import topology
@@ -176,3 +181,70 @@ def test_names_are_listed_within_the_time_of_the_caller(nodes: Nodes) -> None:
     steps = Steps(nodes.at, no_later_than=nodes.at + 1.5 * ANSWER_SECONDS)
     with pytest.raises(Unavailable, match="reading headers failed"):
         nodes.run(scan_names(view, "a", b"", SCAN_START, 0, steps))
+
+
+R = TypeVar("R")
+MANY_KEYS = 200
+REMEMBERED = 30
+MOST_NAMES = 100
+"""Some pages, and twice what is remembered."""
+
+
+class Watched:
+    """Looks at each step of a plan at the names of keys that it holds. most: of them at a time; ever: all of them."""
+
+    def __init__(self, nodes: Nodes) -> None:
+        self.most = 0
+        self.ever: set[bytes] = set()
+        self._prefix = nodes.layout.data_prefix
+
+    def run(self, plan: Plan[R]) -> Plan[R]:
+        """Carry the plan out."""
+        try:
+            effect: Effect = next(plan)
+            while True:
+                names = self._names_in(plan)
+                self.most, self.ever = max(self.most, len(names)), self.ever | names
+                effect = plan.send((yield effect))
+        except StopIteration as end:
+            result: R = end.value
+            return result
+
+    def _names_in(self, plan: object) -> set[bytes]:
+        """What can be reached from there, without what modules and classes have."""
+        seen, left, names = set[int](), [plan], set[bytes]()
+        while left:
+            each = left.pop()
+            if id(each) in seen or isinstance(each, (type, ModuleType, FunctionType)):
+                continue
+            seen.add(id(each))
+            if isinstance(each, bytes) and each.startswith(self._prefix):
+                names.add(each)
+            left += gc.get_referents(each)
+        return names
+
+
+ALL_KEYS: dict[str, Callable[[Nodes], Plan[Any]]] = {
+    "verify": lambda nodes: verify(nodes.layout, nodes.first.ids, nodes.at),
+    "sweep": lambda nodes: sweep(nodes.layout, nodes.first.ids, SweepOrder(nodes.at, 1e9, True, 0.001)),
+    "filling": lambda nodes: bring_up(
+        nodes.layout, nodes.first.ids, "b", BringUpOrder("inc-x", "id-x", Tolerances(), nodes.at, LONG, exactly=True)
+    ),
+}
+
+
+@pytest.mark.parametrize("what", list(ALL_KEYS))
+def test_what_goes_over_all_keys_holds_few_of_their_names(
+    nodes: Nodes, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (verify_of, copying):
+        monkeypatch.setattr(module, "REMEMBERED_NAMES", REMEMBERED)
+    for number in range(MANY_KEYS):
+        record = nodes.value(b"%d" % number).encode()
+        for node in "ac" if what == "filling" else "abc":
+            nodes.client(node).execute_command("SET", nodes.layout.data(b"many-%03d" % number), record)
+    watched = Watched(nodes)
+    nodes.run(watched.run(ALL_KEYS[what](nodes)))
+    assert nodes.contents("a") == nodes.contents("b")
+    assert {nodes.layout.data(key) for key in nodes.contents("a")} <= watched.ever
+    assert watched.most <= MOST_NAMES
