@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 
 from redrepl import Administration, Coordinator, Unavailable, WriteFailure
+from redrepl.values import limits
 from redrepl.values.keys import CLUSTERS_KEY, KeyLayout
 from redrepl.values.limits import MAX_EPOCH
 from redrepl.values.topology import Topology
@@ -70,6 +71,25 @@ def test_no_login_goes_to_an_address_that_one_node_names(cluster: Cluster, elsew
             program.health()
         assert not was_reached(elsewhere)
         cluster["a"].start()
+
+
+def test_no_login_goes_to_an_address_that_the_one_node_that_is_heard_names(
+    cluster: Cluster, elsewhere: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody contradicts, and whoever is silent counts: one of two is no majority."""
+    monkeypatch.setattr(limits, "FIRST_CONTACT_SECONDS", 0.5)
+    cluster.open().set("key", b"1", level="all")
+    members = json.loads(cluster.raw("c").client.hget(LAYOUT.topology, "topology"))["members"]
+    evil = f"redis://127.0.0.1:{elsewhere.getsockname()[1]}/0"
+    forge_topology(cluster, "c", members=[*members, {"id": "x", "url": evil, "role": "replica", "identity": "id-x"}])
+    cluster["a"].kill()
+    cluster["b"].freeze()
+    with closing(Administration(cluster.configuration(timeout_seconds=0.3))) as administration:
+        topology, _ = administration.inspect()
+        assert topology is not None
+        assert topology.member("x").url == evil, "it is heard"
+        administration.inspect()
+    assert not was_reached(elsewhere)
 
 
 @pytest.mark.parametrize("kind", ["it alone", "it is primary"])
