@@ -2541,6 +2541,8 @@ MUTANTS = (
         new="        if False:\n",
         killer=f"{SERVERS}/test_rights_taken.py::test_a_primary_that_turns_away_whoever_looks_is_said_to_stay",
         evidence="assert ",
+    ),
+    Mutant(
         name="a cluster is made of whatever servers there are",
         file="redrepl/doors/administration.py",
         old="        self._check_fit()\n",
