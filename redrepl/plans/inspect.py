@@ -21,7 +21,7 @@ from redrepl.values.effects import (
 )
 from redrepl.values.keys import KeyLayout
 from redrepl.values.permissions import CLIENTS_COMMANDS, FENCE_COMMANDS
-from redrepl.values.reading import whole_number
+from redrepl.values.reading import whole_number, words
 from redrepl.values.reasons import NOT_OURS, is_error_reply, is_refusal
 from redrepl.values.report import NodeReport
 from redrepl.values.report_answer import UNREADABLE, Unreadable, as_found_in, parse_report
@@ -144,7 +144,7 @@ def _with_probe(report: NodeReport | str, probed: list[Any] | str | None) -> Nod
     if isinstance(probed, str):
         return replace(report, refusal=probed.partition(" script: ")[0])
     millis, denied = probed
-    return replace(report, refusal="", denied=denied.decode(), monitor_seconds=millis / 1000 if millis >= 0 else None)
+    return replace(report, refusal="", denied=words(denied), monitor_seconds=millis / 1000 if millis >= 0 else None)
 
 
 def questions_to(
@@ -183,10 +183,15 @@ class Answers:
         if question == _INFORMATION:
             self._information = event.content if isinstance(event.content, bytes) else b""
         elif question == _PROBE:
-            self._probed = event.content if type(event.content) is list else f"{NOT_OURS}: {event.content!r:.80}"
+            self._probed = event.content if _is_probe(event.content) else f"{NOT_OURS}: {event.content!r:.80}"
         else:
             return _with_probe(_read(event, self._information, self.asked_at), self._probed)
         return None
+
+
+def _is_probe(content: Any) -> bool:
+    """Whether this is an answer of `probe_write`."""
+    return type(content) is list and [type(part) for part in content] == [int, bytes]
 
 
 def _read(event: Reply, information: bytes, asked_at: float) -> NodeReport | str:
