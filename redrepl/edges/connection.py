@@ -239,6 +239,9 @@ def open_connection(
         raise NodeUnusable(describe_error(endpoint, error, waited_seconds)) from error
     finally:
         connection.disconnect()
+        # redis-py's parser refers to itself. What Python finalizes later may be finalized in the main thread, where an
+        # exception of a signal's handler that lands in `__del__` is dropped.
+        vars(connection._parser).clear()
 
 
 def _leave_to_us(_: object) -> None:

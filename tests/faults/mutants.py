@@ -2674,4 +2674,12 @@ MUTANTS = (
         killer="tests/unit/test_long_walks.py::test_what_goes_over_all_keys_holds_few_of_their_names",
         evidence="<= 100",
     ),
+    Mutant(
+        name="redis-py's parsers are left to the garbage collector",
+        file="redrepl/edges/connection.py",
+        old="        vars(connection._parser).clear()\n",
+        new="",
+        killer=f"{SERVERS}/test_connections.py::test_what_redis_py_opened_a_connection_with_is_gone_at_once",
+        evidence="assert ",
+    ),
 )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import time
 
 import pytest
+from redis._parsers import _HiredisParser
 
 from redrepl import Administration, Unavailable
 from redrepl.edges.admission import Purpose
@@ -91,3 +93,20 @@ def test_upkeep_does_not_go_on_with_a_node_that_restarted_in_between(cluster: Cl
 def ping(node: str) -> Plan[object]:
     """One question to one node."""
     return (yield from Steps(time.monotonic()).ask(node, PlainCommand((b"PING",)), "asking"))
+
+
+def _parsers() -> int:
+    return sum(isinstance(each, _HiredisParser) for each in gc.get_objects())
+
+
+def test_what_redis_py_opened_a_connection_with_is_gone_at_once(cluster: Cluster) -> None:
+    """Its parsers have a `__del__`, in which the exception of a signal's handler would be lost."""
+    gc.collect()
+    gc.disable()
+    try:
+        before = _parsers()
+        with cluster.open() as store:
+            store.set("key", b"v", level="all")
+            assert _parsers() == before
+    finally:
+        gc.enable()
