@@ -8,6 +8,7 @@ from typing import NamedTuple
 from redrepl.plans.conditions import Contents, verdicts_on
 from redrepl.plans.epochs.change_members import why_not_replaced
 from redrepl.plans.epochs.clocks import doubtful_members
+from redrepl.plans.epochs.in_its_place import ways_with_another, what_becomes_of
 from redrepl.plans.epochs.reinstate import Reports, why_primary_waits
 from redrepl.plans.epochs.soundness import majority_of, sound_members, why_left
 from redrepl.plans.epochs.takeover import Takeover, takeover_of, turned_away, what_comes_next
@@ -24,6 +25,7 @@ from redrepl.values.level import Level, required_copies
 from redrepl.values.permissions import READ_ONLY_COMMANDS
 from redrepl.values.reasons import OTHER_CLUSTER, is_denial, lacking_rights, refuses_us
 from redrepl.values.report import NodeReport, id_order
+from redrepl.values.report_answer import Unreadable
 from redrepl.values.status import ClusterStatus, Condition, NodeStatus, ReplicationStats, SweepStatus
 from redrepl.values.sweep import read_last, read_under_way
 from redrepl.values.topology import Member, NodeState
@@ -247,13 +249,15 @@ def node_state(
     view: ClusterView, member: Member, report: NodeReport | str | None, reports: Reports | None = None
 ) -> tuple[NodeState, str | None]:
     """A node's state, and in words what is wrong. ``reports``: of all nodes, for what others know about this one."""
+    if isinstance(report, Unreadable) and reports:
+        return NodeState.INACTIVE, f"{report}; {what_becomes_of(view, reports, member.id)}"
     if not isinstance(report, NodeReport):
         return NodeState.INACTIVE, report or "was not asked"
     if not report.member:
         return NodeState.INACTIVE, _what_happens(view, member, report, reports or {})
     if not report.is_itself:
         what = f"{describe_other(report)}, or has its data"
-        return NodeState.INACTIVE, f"{what}; `redrepl nodes replace {member.id} URL` gives its place to another one"
+        return NodeState.INACTIVE, f"{what}; {ways_with_another(view, report, reports or {})}"
     if report.has_restarted:
         return NodeState.SYNCING, f"{report.restart}; the workers look what it lost before it serves again"
     if report.state == "syncing":

@@ -39,6 +39,8 @@ BATCHES = f"{SERVERS}/test_batch_and_transaction.py"
 
 ASYNCIO = f"{SERVERS}/test_asyncio.py"
 
+OVERWRITTEN = f"{SERVERS}/test_bookkeeping_overwritten.py"
+
 ACCEPT_LOSS = "tests/unit/test_accept_loss.py"
 FAILOVER = "tests/unit/test_failover.py"
 SWEEPS = "tests/unit/test_anti_entropy.py"
@@ -52,6 +54,30 @@ WALKS = "tests/unit/test_long_walks.py"
 LOOKOUT = "tests/unit/test_lookout.py"
 
 MUTANTS = (
+    Mutant(
+        name="of several primaries one loses its bookkeeping and gets no place",
+        file="redrepl/plans/epochs/in_its_place.py",
+        old="    return why_not_replaced(view.topology, reports, node)\n",
+        new="    return None\n",
+        killer=f"{OVERWRITTEN}::test_where_too_few_others_are_there_it_is_left_and_an_operator_told",
+        evidence="nothing was touched",
+    ),
+    Mutant(
+        name="an operator's command drops bookkeeping before it is known to help",
+        file="redrepl/plans/epochs/change_members.py",
+        old="    if old.decider is None:\n        check_majority(old, reports, what)\n    elif",
+        new="    if old.decider is None:\n        pass\n    elif",
+        killer=f"{OVERWRITTEN}::test_where_too_few_others_are_there_it_is_left_and_an_operator_told",
+        evidence="nothing was touched",
+    ),
+    Mutant(
+        name="an operator is told to empty a member that a wrong address leads to",
+        file="redrepl/plans/epochs/in_its_place.py",
+        old="        if report.has_restarted and isinstance(named, NodeReport)",
+        new="        if isinstance(named, NodeReport)",
+        killer="tests/servers/test_identity.py::test_a_member_at_a_wrong_address_is_not_to_be_emptied",
+        evidence="correct its address",
+    ),
     Mutant(
         name="one that forgot a later epoch outvotes its primary",
         file="redrepl/plans/inspect.py",

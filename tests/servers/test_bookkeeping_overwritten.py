@@ -6,8 +6,9 @@ from contextlib import suppress
 
 import pytest
 
-from redrepl import Administration, RedreplError
+from redrepl import Administration, Mode, RedreplError, Unavailable
 from redrepl.values.keys import CLUSTERS_KEY, KeyLayout
+from tests.servers.conftest import MakeCluster
 from tests.servers.support.cluster import Cluster
 from tests.support.waiting import wait_until
 
@@ -90,3 +91,74 @@ def test_a_primary_that_cannot_serve_without_it_is_replaced(cluster: Cluster, na
     assert store.topology.decider != "a"
     cluster.settle()
     assert cluster.values_everywhere() == {b"key": b"2"}
+
+
+def spoil(cluster: Cluster, node: str, how: str) -> None:
+    """Put something else where the node keeps what it is, in one of several ways."""
+    with cluster.raw(node).client as client:
+        if how == "field":
+            client.hdel(LAYOUT.member, "cluster")
+            return
+        client.delete(LAYOUT.member)
+        if how == "hash":
+            client.hset(LAYOUT.member, "x", "y")
+        else:
+            client.set(LAYOUT.member, "x")
+
+
+def problem_of(cluster: Cluster, node: str) -> str:
+    """What status says of a node."""
+    return next(each.error or "" for each in cluster.administration.status().nodes if each.id == node)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("how", ["hash", "string", "field"])
+def test_of_several_primaries_one_is_made_anew_with_what_it_alone_had(
+    make_cluster: MakeCluster, how: str, count: int
+) -> None:
+    cluster = make_cluster(count=count, mode=Mode.MULTI_PRIMARY)
+    stores = {home: cluster.open(home=home) for home in cluster.nodes}
+    stores["a"].set_many({"old": b"a", "both": b"a", "gone": b"a", "mine": b"a"}, level="all")
+    stores["b"].set_many({"alone": b"b", "both": b"b"}, level="async")
+    stores["b"].delete("gone", level="async")
+    stores["a"].set("mine", b"later", level="async")
+    spoil(cluster, "b", how)
+    stores["a"].set("meanwhile", b"a", level="async")
+    assert "the workers drop that and fill it anew" in problem_of(cluster, "b")
+    cluster.settle()
+    kept = {b"old": b"a", b"both": b"b", b"mine": b"later", b"alone": b"b", b"meanwhile": b"a"}
+    assert cluster.values_everywhere() == kept
+    wait_until(lambda: len(stores["b"].set("end", b"b", level="all").acked) == count, message="all confirm")
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+def test_an_operator_gives_its_place_to_it_anew_where_no_worker_runs(make_cluster: MakeCluster, mode: Mode) -> None:
+    cluster = make_cluster(mode=mode)
+    cluster.open().set("key", b"1", level="all")
+    spoil(cluster, "b", "hash")
+    endpoint = cluster.administration.configuration.endpoints[1]
+    assert f"`redrepl nodes replace b {endpoint.url}`" in problem_of(cluster, "b")
+    assert cluster.administration.replace_node(endpoint)["b"].startswith("member, syncing")
+    cluster.settle()
+    assert cluster.values_everywhere() == {b"key": b"1"}
+
+
+def test_where_too_few_others_are_there_it_is_left_and_an_operator_told(make_cluster: MakeCluster) -> None:
+    cluster = make_cluster(mode=Mode.MULTI_PRIMARY)
+    cluster.open(home="c").set("key", b"1", level="all")
+    cluster["a"].kill()
+    spoil(cluster, "b", "hash")
+    own, needed = cluster.administration.configuration.endpoints[1], "2 of the present 3 must be there; usable: c"
+    with pytest.raises(Unavailable, match=needed):
+        cluster.bring_up("b")
+    with pytest.raises(Unavailable, match=needed):
+        cluster.administration.replace_node(own)
+    assert "--accept-loss" in problem_of(cluster, "b")
+    with cluster.raw("b").client as client:
+        assert client.hgetall(LAYOUT.member) == {b"x": b"y"}, "nothing was touched"
+    cluster.administration.replace_node(own, accept_loss=True)
+    assert cluster.bring_up("b").activated
+    assert cluster.raw("b").values() == {b"key": b"1"}
+    cluster["a"].start()
+    cluster.settle()
+    assert cluster.values_everywhere() == {b"key": b"1"}

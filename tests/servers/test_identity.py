@@ -343,3 +343,59 @@ def test_a_restored_backup_that_became_the_truth_meets_its_original(cluster: Clu
     assert value_on(cluster, "a", "key") == b"later", "the original is nobody"
     old = open_store(cluster, stale_file(cluster))
     assert old.get("key", level="quorum") == b"new", "a program with the old file finds the members by the others"
+
+
+def with_data_swapped(cluster: Cluster) -> None:
+    """b and c start with each other's data."""
+    snapshots = {node: cluster[node].snapshot_directory() for node in "bc"}
+    for node, other in ("bc", "cb"):
+        cluster[node].restore_directory(snapshots[other])
+        cluster[node].start()
+
+
+def errors_of(cluster: Cluster) -> dict[str, str]:
+    """What status says of the nodes with which something is wrong."""
+    return {node.id: node.error for node in cluster.administration.status().nodes if node.error}
+
+
+def test_what_is_advised_where_two_started_with_each_others_data_helps(make_cluster: MakeCluster) -> None:
+    cluster = make_cluster(count=5)
+    store = cluster.open()
+    store.set_many(dict.fromkeys("xyz", b"1"), level="all")
+    with_data_swapped(cluster)
+    said = errors_of(cluster)
+    for node in "bc":
+        assert f"`redrepl nodes replace {node} URL`" in said[node]
+        assert "empty server" in said[node]
+        with pytest.raises(Unavailable) as failed:
+            cluster.bring_up(node)
+        assert said[node].partition("; ")[2] in str(failed.value), "one voice"
+    with pytest.raises(RequestError) as refused:
+        cluster.administration.replace_node(cluster.administration.configuration.endpoints[1])
+    emptied = "the keys shop:m:* and the entry shop in 'redrepl:clusters' were deleted there"
+    for told in (*said.values(), str(refused.value)):
+        assert f"this one is empty once {emptied}" in told.replace("This", "this")
+    cluster.administration.replace_node(split_url("b", cluster.spare("b2").url))
+    with cluster.raw("c").client as client:
+        client.delete(*client.keys("shop:m:*"))
+        client.hdel("redrepl:clusters", "shop")
+    cluster.settle()
+    assert store.set("x", b"2", level="all").acked == set("abcde")
+    assert cluster.raw("b2").values() == cluster.raw("c").values() == cluster.raw("a").values()
+
+
+def test_of_three_that_two_have_each_others_data_is_too_much_to_replace_one(cluster: Cluster) -> None:
+    cluster.open().set("x", b"1", level="all")
+    with_data_swapped(cluster)
+    assert "2 of the present 3 must be there; usable: a" in errors_of(cluster)["b"]
+    with pytest.raises(Unavailable, match="2 of the present 3 must be there; usable: a"):
+        cluster.administration.replace_node(split_url("b", cluster.spare("b2").url))
+
+
+def test_a_member_at_a_wrong_address_is_not_to_be_emptied(cluster: Cluster) -> None:
+    """What answers there is the member itself, and may be the only one that has its data."""
+    urls = {"b": cluster["c"].url, "c": cluster["b"].url}
+    with Administration(cluster.configuration(urls)) as administration:
+        said = [node.error or "" for node in administration.status().nodes if node.id in urls]
+    assert all("correct its address, or give the place to an empty server" in text for text in said), said
+    assert not any("deleted" in text for text in said)

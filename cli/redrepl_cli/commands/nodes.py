@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from redrepl import Administration, ConfigError, NodeState, RequestError, Topology
-from redrepl.edges.endpoint import Endpoint, split_url
+from redrepl.edges.endpoint import Endpoint, place_of, split_url
 from redrepl.plans.status import node_state
 from redrepl.plans.strangers import no_member_error
 from redrepl.plans.view import ClusterView
@@ -134,18 +134,27 @@ def replace_node(
             confirm(yes, what, _replacement_text(topology, node, endpoint, accept_loss))
         done = administration.replace_node(endpoint, accept_loss)
     _show_done(invocation, done)
-    files = f"{configuration.origin}, and in the files of all programs"
-    say(f"\nchange the url of node {node!r} in {files}, to {endpoint.url}")
+    if node not in topology.ids or not _is_at(topology, node, endpoint):
+        files = f"{configuration.origin}, and in the files of all programs"
+        say(f"\nchange the url of node {node!r} in {files}, to {endpoint.url}")
 
 
 def _replacement_text(topology: Topology, node: str, endpoint: Endpoint, accept_loss: bool) -> str:
     old, is_primary = shown_url(topology.member(node).url), node == topology.decider
     lines = [f"primary {node!r} first hands its role over to another node"] if is_primary else []
     lines.append(f"node {node!r} of cluster {topology.cluster!r}: {old} -> {shown_url(endpoint.url)}, in a new epoch")
-    lines.append(f"the server at {old} is no member any more, whatever it holds, and is refused if it comes back")
+    if _is_at(topology, node, endpoint):
+        lines.append("the server there gets its own place anew: its bookkeeping goes, and the workers fill it")
+    else:
+        lines.append(f"the server at {old} is no member any more, whatever it holds, and is refused if it comes back")
     if accept_loss:
         lines.append("members that do not answer are taken to be gone for good; if one still runs, its writes are lost")
     return "\n".join(lines)
+
+
+def _is_at(topology: Topology, node: str, endpoint: Endpoint) -> bool:
+    """Whether the address is the member's own."""
+    return place_of(endpoint.url) == place_of(topology.member(node).url)
 
 
 def _endpoint(node: str, url: str, username: str | None, password_env: str | None, other: Endpoint) -> Endpoint:

@@ -24,6 +24,7 @@ from redrepl.plans.copies.undecided import DIVERGED, UNDECIDED, check_log
 from redrepl.plans.epochs.change_members import change_topology, note_enrolled, pending_enrolment
 from redrepl.plans.epochs.clocks import doubtful_members, set_aside, wrong_clocks
 from redrepl.plans.epochs.failover import FailoverOrder, fail_over
+from redrepl.plans.epochs.in_its_place import ways_with_another, why_not_dropped
 from redrepl.plans.epochs.membership import (
     Tolerances,
     active_fields,
@@ -168,15 +169,18 @@ def _restore_guard(view: ClusterView, found: NodeReport, steps: Steps, done: Bro
 
 
 def _disown(view: ClusterView, node: str, reports: Reports, steps: Steps, done: BroughtUp) -> Plan[NodeReport | str]:
-    """Drop the bookkeeping of a copy that holds what no node of ours would write; returns its report after that.
+    """Drop the bookkeeping of a member that holds what no node of ours would write; returns its report after that, or
+    why there is none.
 
-    Only while the primary serves: the copy is filled by it again. And only where it is so at a second look too: members
-    answer one after the other, and a change of epoch may have come in between.
+    Only while it can be filled again, and only where it is so at a second look too: members answer one after the other,
+    and a change of epoch may have come in between.
     """
-    primary = reports.get(view.decider or "")
-    found = (yield from steps.inspect(view.layout, view.ids, known=view.topology))[node]
-    if not isinstance(primary, NodeReport) or not primary.is_serving or not isinstance(found, Unreadable):
+    now = yield from steps.inspect(view.layout, view.ids, known=view.topology)
+    found = now[node]
+    if not isinstance(found, Unreadable):
         return found
+    if (why := why_not_dropped(view, reports, node) or why_not_dropped(view, now, node)) is not None:
+        return f"{found}; {why}"
     yield from steps.ask(node, disown_call(view.layout, found.as_found), "dropping bookkeeping that cannot be true")
     done.notes.append(f"held bookkeeping that none of ours would write ({found}): it is filled anew")
     return (yield from steps.inspect(view.layout, (node,), known=view.topology))[node]
@@ -260,10 +264,7 @@ def _drop_copy(view: ClusterView, found: NodeReport, reports: Reports, steps: St
     """
     claimed = found.member.get("node", "")
     if not _is_copy(found, reports.get(claimed)) and not _is_former_member(view, found):
-        what = (
-            f"{describe_other(found)}; look at the addresses, or give it the place: "
-            f"`redrepl nodes replace {found.node} URL`"
-        )
+        what = f"{describe_other(found)}; {ways_with_another(view, found, reports)}"
         raise Unavailable(f"node {found.node!r} cannot be brought up", {found.node: what})
     call = leave_call(view.layout, claimed, found.identity)
     yield from steps.ask(found.node, call, "dropping another node's bookkeeping")

@@ -21,6 +21,7 @@ from redrepl.plans.epochs.membership import (
     active_fields,
     change_call,
     check_newcomer,
+    disown_call,
     enrol_call,
     epoch_fields,
     leave_call,
@@ -36,6 +37,7 @@ from redrepl.values.errors import Unavailable
 from redrepl.values.keys import KeyLayout
 from redrepl.values.reading import words
 from redrepl.values.report import NodeReport, Voided
+from redrepl.values.report_answer import Unreadable
 from redrepl.values.topology import Topology
 
 Reports: TypeAlias = dict[str, NodeReport | str]
@@ -72,9 +74,10 @@ def change_topology(
     if accept_loss:
         new = replace(new, epoch=newest_epoch(reports) + SKIPPED_EPOCHS)
     what = _what_changes(old, new, newcomer, accept_loss)
-    _check_nodes(old, reports, what)
     if not accept_loss:
         _check_nobody_at_work(old, reports)
+    reports |= yield from _drop_unreadable(old, reports, what, steps)
+    _check_nodes(old, reports, what)
     change = _Change(layout, old, new, reports, steps, tolerances, incarnation, what)
     if old.decider is None:
         check_majority(old, reports, what)
@@ -214,6 +217,26 @@ def _check_nodes(old: Topology, reports: Reports, what: What) -> None:
         assert isinstance(found, NodeReport)
         others = [report for node, report in reports.items() if node not in (what.replaced, what.newcomer)]
         check_newcomer(old, what.replaced or what.newcomer, found, others)
+
+
+def _drop_unreadable(old: Topology, reports: Reports, what: What, steps: Steps) -> Plan[Reports]:
+    """The report of a member that is to get its own place anew, after its bookkeeping was dropped, where that cannot be
+    read: nobody can tell any more what it was. Its records stay.
+
+    Only at the member's own address, which nobody can have mistyped; and only where the change can go on after that.
+    """
+    node, layout = what.replaced or "", KeyLayout(old.cluster)
+    found = reports.get(node)
+    if node != what.newcomer or not isinstance(found, Unreadable):
+        return {}
+    if old.decider is None:
+        check_majority(old, reports, what)
+    elif isinstance(reports.get(old.decider), NodeReport):
+        check_serving(old, reports, what)
+    else:
+        return {}
+    yield from steps.ask(node, disown_call(layout, found.as_found), "dropping bookkeeping that cannot be read")
+    return (yield from steps.inspect(layout, (node,), known=old))
 
 
 def _check_nobody_at_work(old: Topology, reports: Reports) -> None:

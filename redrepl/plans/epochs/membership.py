@@ -234,20 +234,30 @@ def check_newcomer(topology: Topology, node: str, report: NodeReport, others: It
 
     others: reports of the members that stay.
     """
-    name, identity = report.member.get("node", ""), report.identity
+    name = report.member.get("node", "")
     others_here = [cluster for cluster in report.clusters if cluster != topology.cluster]
     if others_here:
         raise occupied_error(topology.cluster, node, others_here[0])
     for other in others:
         if isinstance(other, NodeReport) and other.run_id == report.run_id:
             raise one_server_error(other.node, node)
-    was_here = identity and report.topology is not None and report.topology.is_related_to(topology)
-    if report.member and (not was_here or topology.identities.get(name) == identity):
+    if report.member and not was_member(topology, report):
         raise RequestError(
             f"the server that is to be node {node!r} is node {name!r} of a cluster {topology.cluster!r}, not {node!r}, "
             f"or holds a copy of its data. Where it is that member, reached at another address, set its connect_url; "
-            f"else delete the keys {topology.cluster}:m:* and its entry in {CLUSTERS_KEY.decode()!r} there"
+            f"else name an empty server. This one is empty once {BOOKKEEPING_GONE.format(topology.cluster)}"
         )
+
+
+BOOKKEEPING_GONE = f"the keys {{0}}:m:* and the entry {{0}} in {CLUSTERS_KEY.decode()!r} were deleted there"
+
+
+def was_member(topology: Topology, report: NodeReport) -> bool:
+    """Whether the server was a member before, and is none any more: it can have a place again."""
+    known, identity = report.topology, report.identity
+    if not identity or known is None or not known.is_related_to(topology):
+        return False
+    return topology.identities.get(report.member.get("node", "")) != identity
 
 
 def one_server_error(first: str, second: str) -> RequestError:
