@@ -82,18 +82,18 @@ class _Talk:
         self._endpoint = endpoint
         self._reader = hiredis.Reader(notEnoughData=NOTHING_YET)
         self._lists = AnnouncedLists()
+        self._unsent: OSError | None = None
+        self._passed_over = ""
 
     def ask(self, commands: list[tuple[bytes, ...]]) -> list[Any]:
         """Send commands at once and read their answers. Raises NodeUnusable for the first error that matters."""
         if not commands:
             return []
-        self._sock.sendall(b"".join(map(_packed, commands)))
+        self._send(b"".join(map(_packed, commands)))
         answers: list[Any] = []
         received_bytes, until = 0, time.monotonic() + _MOST_ANSWER_TIMES * (self._sock.gettimeout() or 1.0)
         while len(answers) < len(commands):
-            data = self._sock.recv(_RECEIVE_BYTES)
-            if not data:
-                raise ConnectionResetError("the node closed the connection while it was opened")
+            data = self._receive()
             received_bytes += len(data)
             if received_bytes > _MOST_BYTES or time.monotonic() > until:
                 raise NodeUnusable(f"{address(self._endpoint)} {NOT_OURS}: an answer without end")
@@ -108,9 +108,31 @@ class _Talk:
             self._lists.note(data, not self._reader.has_data())
         return answers
 
+    def _send(self, data: bytes) -> None:
+        """Send this. A server that turns a client away closes while it still sends: what it said is read first."""
+        try:
+            self._sock.sendall(data)
+        except (BrokenPipeError, ConnectionResetError) as error:
+            self._unsent = error
+
+    def _receive(self) -> bytes:
+        """What comes next. Raises OSError where the connection ends instead, and NodeUnusable with the server's words
+        where the last that came was an error: that tells why.
+        """
+        ended: OSError = ConnectionResetError("the node closed the connection while it was opened")
+        try:
+            if data := self._sock.recv(_RECEIVE_BYTES):
+                return data
+        except (BrokenPipeError, ConnectionResetError) as error:
+            ended = error
+        if self._passed_over:
+            raise NodeUnusable(describe_reply(self._endpoint, self._passed_over)) from ended
+        raise self._unsent or ended
+
     def _in_place_of(self, error: hiredis.ReplyError, command: tuple[bytes, ...]) -> Any:
         """What an error to this question comes to. Raises NodeUnusable where it matters."""
         if command is _CLIENT_ID:
+            self._passed_over = str(error)
             return None
         if command[0] == b"HMGET" and str(error).startswith("WRONGTYPE"):
             return [None] * len(MEMBER_FIELDS)  # something else was put there: a member of nothing, as `inspect` finds

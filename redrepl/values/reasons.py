@@ -149,7 +149,6 @@ _REFUSES_US: Final = (
     NO_HANDSHAKE + ":",
     NOT_TRUSTED,
     NEEDS_CERTIFICATE,
-    TOO_MANY_CLIENTS,
     "NOAUTH ",
     _LACKS_A_RIGHT,
     "WRONGPASS ",
@@ -158,7 +157,9 @@ _REFUSES_US: Final = (
 
 def refuses_us(reason: str) -> bool:
     """Whether a node that gave no answer for this reason is there and turned this program away: its login, its rights,
-    its certificate, or one client more. Whether it serves others is not known by that.
+    or its certificate. Whether it serves others is not known by that.
+
+    One client more than it takes is not among these: that turns away everybody who comes, workers too.
     """
     return any(phrase in reason for phrase in _REFUSES_US)
 

@@ -55,6 +55,22 @@ LOOKOUT = "tests/unit/test_lookout.py"
 
 MUTANTS = (
     Mutant(
+        name="what a server says before it closes is lost",
+        file="redrepl/edges/introduction.py",
+        old="            self._passed_over = str(error)\n",
+        new="",
+        killer="tests/unit/test_introduction.py::test_what_a_server_says_before_it_closes_is_told",
+        evidence="the node closed the connection",
+    ),
+    Mutant(
+        name="what a server says while it is written to is lost",
+        file="redrepl/edges/introduction.py",
+        old="            self._unsent = error\n",
+        new="            raise\n",
+        killer="tests/unit/test_introduction.py::test_what_a_server_says_before_it_closes_is_told",
+        evidence="BrokenPipeError",
+    ),
+    Mutant(
         name="of several primaries one loses its bookkeeping and gets no place",
         file="redrepl/plans/epochs/in_its_place.py",
         old="    return why_not_replaced(view.topology, reports, node)\n",
@@ -386,11 +402,11 @@ MUTANTS = (
         evidence="AssertionError",
     ),
     Mutant(
-        name="one client too many counts as silence",
+        name="a primary that lets nobody in any more keeps its role",
         file="redrepl/values/reasons.py",
-        old='    TOO_MANY_CLIENTS,\n    "NOAUTH ",\n',
-        new='    "NOAUTH ",\n',
-        killer="tests/unit/test_suspicion.py::test_one_that_turns_the_monitor_away_is_not_replaced",
+        old='    "NOAUTH ",\n    _LACKS_A_RIGHT,\n',
+        new='    "NOAUTH ",\n    TOO_MANY_CLIENTS,\n    _LACKS_A_RIGHT,\n',
+        killer="tests/unit/test_suspicion.py::test_one_that_takes_no_more_clients_is_replaced_like_a_silent_one",
         evidence="AssertionError",
     ),
     Mutant(

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
 
-from redrepl import Administration, Coordinator, load_configuration
+from redrepl import Administration, AsyncCoordinator, Coordinator, Unavailable, load_configuration
 from redrepl.embedded import EmbeddedServer, find_all_binaries
+from tests.servers.conftest import MakeCluster
 from tests.servers.support.cluster import Cluster, Store
 from tests.servers.support.raw import RawNode
 from tests.support.clients import connect
@@ -87,6 +90,33 @@ def test_a_primary_that_takes_no_more_clients_is_replaced_and_comes_back(cluster
     cluster.ticker()
     cluster.wait_settled()
     assert cluster.values_everywhere() == {b"before": b"1", b"meanwhile": b"2"}
+
+
+def opened_with_asyncio(file: Path) -> None:
+    """Open and close."""
+
+    async def opening() -> None:
+        async with await AsyncCoordinator.from_config(file):
+            pass
+
+    asyncio.run(opening())
+
+
+@pytest.mark.parametrize("opens", [Coordinator.from_config, opened_with_asyncio])
+def test_a_server_that_takes_no_more_clients_says_so_to_whoever_comes(
+    make_cluster: MakeCluster, opens: Callable[[Path], Any]
+) -> None:
+    cluster = make_cluster(count=1)
+    file = cluster.configuration_file()
+    with connect(cluster["a"]) as owner:
+        owner.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        owner.config_set("maxclients", 1)
+        for _ in range(5):
+            with pytest.raises(Unavailable) as failed:
+                opens(file)
+            assert "takes no more clients: ERR max number of clients reached" in str(failed.value)
+            assert "raise maxclients of a" in str(failed.value)
+        owner.config_set("maxclients", 10_000)
 
 
 def test_a_server_that_does_not_tell_its_run_id_is_used_for_nothing(cluster: Cluster) -> None:
