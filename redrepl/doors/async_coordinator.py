@@ -13,6 +13,7 @@ from redrepl.doors.administration import Administration
 from redrepl.doors.base import CoordinatorBase, FoundRecord, K, Limits, OwnK, OwnV, PendingWrite, V, Walk
 from redrepl.doors.batch import AsyncBatch
 from redrepl.doors.coordinator import wake_ups_of
+from redrepl.doors.foundation import is_about_clocks
 from redrepl.doors.reaching import OnProgress
 from redrepl.doors.transaction import AsyncTransaction, run_async_transactions
 from redrepl.edges.addresses import Addresses, are_withheld
@@ -30,7 +31,7 @@ from redrepl.plans.topology import Told
 from redrepl.values import limits
 from redrepl.values.codec import Codec
 from redrepl.values.effects import Plan
-from redrepl.values.errors import RequestError
+from redrepl.values.errors import RedreplError, RequestError
 from redrepl.values.keys import KeyLayout
 from redrepl.values.level import ConsistencyLevel, Level
 from redrepl.values.preference import ReadPreference
@@ -181,7 +182,13 @@ class AsyncCoordinator(CoordinatorBase[K, V]):
         return self._driver
 
     async def _run(self, plan: Plan[R]) -> R:
-        return await (await self._opened()).run(plan)
+        driver = await self._opened()
+        try:
+            return await driver.run(plan)
+        except RedreplError as error:
+            if is_about_clocks(error):
+                await driver.run(self._compare_clocks())
+            raise
 
     def _adopt(self, topology: Topology) -> None:
         super()._adopt(topology)
@@ -210,7 +217,13 @@ class AsyncCoordinator(CoordinatorBase[K, V]):
         user_key = key if isinstance(key, (str, bytes)) else raw
         level = self._view.resolve_level(self._default_level if how.level is None else how.level)[0]
         how = Limits(level, self._timeout(how.timeout_seconds))
-        return await self._groups(level, kind).add(PendingWrite(user_key, raw, kind, payload, deadline_millis), how)
+        pending = PendingWrite(user_key, raw, kind, payload, deadline_millis)
+        try:
+            return await self._groups(level, kind).add(pending, how)
+        except RedreplError as error:
+            if is_about_clocks(error):
+                await self._run(self._compare_clocks())
+            raise
 
     def _groups(self, level: ConsistencyLevel | int, kind: bytes) -> WriteGroups[PendingWrite, Limits]:
         """Deletes go by themselves: at full memory a node takes these alone."""

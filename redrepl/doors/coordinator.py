@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar, cast
 from redrepl.doors.administration import Administration
 from redrepl.doors.base import CoordinatorBase, FoundRecord, K, Limits, OwnK, OwnV, V, Walk
 from redrepl.doors.batch import Batch
+from redrepl.doors.foundation import is_about_clocks
 from redrepl.doors.reaching import OnProgress
 from redrepl.doors.transaction import Transaction, run_transactions
 from redrepl.edges.addresses import Addresses, are_withheld
@@ -26,7 +27,7 @@ from redrepl.plans.topology import Told
 from redrepl.values import limits
 from redrepl.values.codec import Codec
 from redrepl.values.effects import Plan
-from redrepl.values.errors import RequestError
+from redrepl.values.errors import RedreplError, RequestError
 from redrepl.values.level import ConsistencyLevel, Level
 from redrepl.values.preference import ReadPreference
 from redrepl.values.receipt import WriteReceipt
@@ -192,7 +193,12 @@ class Coordinator(CoordinatorBase[K, V]):
     def _run(self, plan: Plan[R]) -> R:
         if self._is_closed:
             self._check_open()
-        return self._driver.run(plan)
+        try:
+            return self._driver.run(plan)
+        except RedreplError as error:
+            if is_about_clocks(error):
+                self._driver.run(self._compare_clocks())
+            raise
 
     def _check_open(self) -> None:
         if self._is_closed:

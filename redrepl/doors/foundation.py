@@ -17,7 +17,14 @@ from redrepl.edges.cluster import Elsewhere
 from redrepl.edges.configuration import Configuration
 from redrepl.plans.operations.write import WriteOrder
 from redrepl.plans.topology import Told, hear_topology, read_clocks
-from redrepl.plans.view import ClusterView, EpochMoved, pause, suspect_seconds
+from redrepl.plans.view import (
+    LONGEST_SUSPECT_SECONDS,
+    ClusterView,
+    EpochMoved,
+    is_clock_refusal,
+    pause,
+    suspect_seconds,
+)
 from redrepl.values.clocks import majority_ahead
 from redrepl.values.codec import Codec, decoded, encoded
 from redrepl.values.effects import Plan
@@ -43,7 +50,8 @@ OwnV = TypeVar("OwnV", default=bytes)
 R = TypeVar("R")
 
 CLOCK_WAIT_SECONDS = 0.1
-"""For a majority of the nodes to tell the time, where the topology was read anew."""
+"""For a majority of the nodes to tell the time, where the topology was read anew or a clock is wrong; longer where they
+are far."""
 
 BETWEEN_EPOCHS_SECONDS = 0.02
 """Pause before the topology is read again while a change of members is under way."""
@@ -140,7 +148,7 @@ class Foundation(Generic[K, V]):
         self._has_withheld = False
         self._refused_at: dict[str, float] = {}
         self._topology_read_at = driver.now()
-        self._distance_known_at = float("-inf")
+        self._distance_known_at = self._clocks_compared_at = float("-inf")
         self._reached_in_seconds = reached_in_seconds
         self._view.resolve_level(configuration.level)
         self._default_level = configuration.level
@@ -310,13 +318,28 @@ class Foundation(Generic[K, V]):
                 raise _between_epochs(moved) from moved
         return self._renewed(order)
 
+    def _compare_clocks(self) -> Plan[None]:
+        """After a node turned down what was sent for its age, or as too far ahead: what comes next has the right time,
+        where it is this program's clock that jumped. Of many calls that meet this at once the first one compares.
+        """
+        now = self._base_driver.now()
+        if now >= self._clocks_compared_at + CLOCK_WAIT_SECONDS:
+            self._clocks_compared_at = now
+            yield from self._set_clock(now + self._default_timeout_seconds)
+
     def _set_clock(self, until: float) -> Plan[None]:
         """Take the clock's offset from the nodes anew: the majority's, whoever the primary is now."""
         now, physical = self._base_driver.now(), self._clock.physical
-        readings = yield from read_clocks(self._view, now, min(until, now + CLOCK_WAIT_SECONDS))
+        far = min(max(map(self._usual_seconds, self._view.ids)), LONGEST_SUSPECT_SECONDS)
+        readings = yield from read_clocks(self._view, now, min(until, now + max(CLOCK_WAIT_SECONDS, far)))
         ahead = majority_ahead(readings.values(), len(self._view.ids), self.configuration.max_skew_seconds)
         if ahead is not None:
             physical.set_ahead(ahead, self._base_driver.now())
+
+
+def is_about_clocks(error: RedreplError) -> bool:
+    """Whether a node refused something because its clock and this program's differ."""
+    return any(map(is_clock_refusal, error.evidence.values()))
 
 
 def _between_epochs(moved: EpochMoved) -> Unavailable:

@@ -8,12 +8,12 @@ from typing import Any, Generic, NamedTuple
 from redrepl.doors.following import Following, as_unavailable
 from redrepl.doors.foundation import K, Limits, R, V
 from redrepl.plans.operations.mending import read_mended
-from redrepl.plans.operations.read import Found, read_decider, read_one
+from redrepl.plans.operations.read import Confirmed, Found, read_decider, read_one
 from redrepl.plans.operations.read_many import read_many_from, width_of
 from redrepl.plans.operations.write import WriteOrder
 from redrepl.plans.scan import SCAN_START, scan_names
 from redrepl.plans.steps import Steps
-from redrepl.plans.view import ClusterView, EpochMoved
+from redrepl.plans.view import ClocksDiffer, ClusterView, EpochMoved
 from redrepl.values import limits
 from redrepl.values.effects import Plan
 from redrepl.values.errors import (
@@ -105,13 +105,17 @@ class Reads(Following[K, V]):
         return read_one(view, raw, nodes, at_least, now, order.until)
 
     def _confirmed(self, keys: Sequence[bytes], order: WriteOrder) -> Plan[list[Found]]:
-        confirmed = yield from self._reading(
-            order,
-            lambda view, order: read_mended(
-                view, order.home, keys, order.required, order.until, self._clock.physical.micros()
-            ),
-        )
+        confirmed = yield from self._reading(order, lambda view, order: self._read_in_time(view, keys, order))
         return [Found(record, confirmed.node) for record in confirmed.records]
+
+    def _read_in_time(self, view: ClusterView, keys: Sequence[bytes], order: WriteOrder) -> Plan[Confirmed]:
+        """A confirmed read; where this program's clock has jumped back, again by the time that the nodes tell."""
+        how, physical = (view, order.home, keys, order.required, order.until), self._clock.physical
+        try:
+            return (yield from read_mended(*how, physical.micros(), compares=True))
+        except ClocksDiffer:
+            yield from self._set_clock(order.until)
+        return (yield from read_mended(*how, physical.micros()))
 
     def _get(
         self, key: K | str | bytes, level: Level, prefer: ReadPreference | str, timeout_seconds: float | None

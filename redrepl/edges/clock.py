@@ -22,10 +22,16 @@ class SystemClock:
         self.offset_micros = 0
 
     def set_ahead(self, seconds: float, now_seconds: float) -> None:
-        """Let it show what is so far ahead of a monotonic clock that shows ``now_seconds``, if that is a difference."""
-        change = seconds - (self.micros() / 1e6 - now_seconds)
-        if abs(change) > TOLERANCE_SECONDS:
-            self.offset_micros += round(change * 1e6)
+        """Let it show what is so far ahead of a monotonic clock that shows ``now_seconds``, if that is a difference.
+
+        Several threads may find the same at once: nothing is added to what another one has set.
+        """
+        offset = round((seconds + now_seconds) * 1e6) - self._own_micros()
+        if abs(offset - self.offset_micros) > TOLERANCE_SECONDS * 1e6:
+            self.offset_micros = offset
+
+    def _own_micros(self) -> int:
+        return time.time_ns() // 1000
 
     def micros(self) -> int:
         """Microseconds since 1970 by the cluster's clock."""

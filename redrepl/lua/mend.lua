@@ -14,7 +14,7 @@ if not admits(member) or member.rule ~= 'decide' then return refusal(member) end
 local FIRST, now = 4, now_micros()
 if now > tonumber(ARGV[2]) + member.max_age then
   expired(now)
-  return refusal_in_doubt(member)
+  return refusal_of_time(member, now, tonumber(ARGV[2]))
 end
 
 -- Whether the copy's log was checked here up to a place: that is noted with the log's incarnation.

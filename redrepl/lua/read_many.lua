@@ -17,7 +17,7 @@ if caller then
   now = now_micros()
   if now > caller + member.max_age then
     expired(now)
-    return refusal_in_doubt(member)
+    return refusal_of_time(member, now, caller)
   end
 end
 while index <= last do

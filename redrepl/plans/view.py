@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from redrepl.values import limits
+from redrepl.values.clocks import describe_time
 from redrepl.values.effects import Command, Exchange, Failure, PlainCommand, Plan, Reply, Request, ScriptCall
 from redrepl.values.errors import NotAReplicatedRecord, RedreplError, Unavailable
 from redrepl.values.keys import CLUSTERS_KEY, KeyLayout
@@ -21,6 +22,8 @@ FOR_UPKEEP = b"upkeep"
 
 _GROWTH = 4
 _IN_DOUBT = "in doubt"
+_TWO_TIMES = re.compile(r"in doubt: its clock shows ([0-9]{1,16}), the caller's ([0-9]{1,16})").fullmatch
+"""`refusal_of_time` of the scripts. No time of so many digits is too late for a date."""
 _DISCARDED = (limits.DISCARDED_ENTRIES, limits.DISCARDED_BYTES)
 
 
@@ -51,6 +54,10 @@ class Refused(Unavailable):
 
 class InDoubt(Refused):
     """The primary has nothing under a key, and its clock was ahead: it does not know whether that is so."""
+
+
+class ClocksDiffer(InDoubt):
+    """A node's clock is far ahead of the caller's, which may be the one that is wrong: the other nodes can tell."""
 
 
 class ClusterView:
@@ -221,9 +228,21 @@ def refusal_error(content: list[bytes], node: str, epoch: bytes) -> RedreplError
     evidence = {node: f"epoch {found}, {state}"}
     if found.encode() != epoch:
         return EpochMoved(f"node {node!r} is in epoch {found}, the caller in epoch {epoch.decode()}", evidence)
+    if (times := _TWO_TIMES(state)) is not None:
+        return _clocks_differ(node, found, int(times[1]), int(times[2]))
     if state.startswith(_IN_DOUBT):
         return InDoubt(f"node {node!r} is {state} and does not serve", evidence)
     return Refused(f"node {node!r} is {state} and does not serve", evidence)
+
+
+def _clocks_differ(node: str, epoch: str, shown_micros: int, own_micros: int) -> ClocksDiffer:
+    ahead = f"{(shown_micros - own_micros) / 1e6:.1f} s ahead"
+    return ClocksDiffer(
+        f"node {node!r} gives no answer: its clock shows {describe_time(shown_micros)}, {ahead} of the "
+        f"{describe_time(own_micros)} that this program goes by, which takes its time from the nodes where a majority "
+        "of them agrees: compare their clocks",
+        {node: f"epoch {epoch}, its clock is {ahead} of this program's"},
+    )
 
 
 _EPOCH_DIGITS = 10

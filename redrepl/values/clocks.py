@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
 from statistics import median
 from typing import NamedTuple
 
@@ -93,3 +94,8 @@ def is_steady(before: ClockReading | None, after: ClockReading | None, max_skew_
 def describe_offset(seconds: float) -> str:
     """How far a clock is off, in words."""
     return f"{abs(seconds):.1f} s {'ahead' if seconds > 0 else 'behind'}"
+
+
+def describe_time(micros: int) -> str:
+    """A time in microseconds since 1970 that has at most 16 digits, in words: later ones have no date."""
+    return datetime.fromtimestamp(micros // 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

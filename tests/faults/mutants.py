@@ -55,6 +55,22 @@ LOOKOUT = "tests/unit/test_lookout.py"
 
 MUTANTS = (
     Mutant(
+        name="a program whose clock jumped back reads nothing confirmed any more",
+        file="redrepl/doors/reads.py",
+        old="        except ClocksDiffer:\n            yield from self._set_clock(order.until)\n",
+        new="        except ClocksDiffer:\n            pass\n",
+        killer="tests/servers/test_clocks.py::test_a_confirmed_read_takes_no_notice_of_a_clock_that_jumped_back",
+        evidence="gives no answer: its clock shows",
+    ),
+    Mutant(
+        name="a program whose clock jumped writes nothing any more",
+        file="redrepl/doors/coordinator.py",
+        old="            if is_about_clocks(error):\n",
+        new="            if False:\n",
+        killer="tests/servers/test_clocks.py::test_after_one_write_that_is_refused_the_clock_is_right",
+        evidence="ClockSkew",
+    ),
+    Mutant(
         name="what a server says before it closes is lost",
         file="redrepl/edges/introduction.py",
         old="            self._passed_over = str(error)\n",

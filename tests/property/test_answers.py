@@ -80,6 +80,7 @@ SOUND: list[tuple[Command, Answer]] = [
     (_call("write"), [b"has", STAMP]),
     (_call("write"), [b"refused", b"", b""]),
     (_call("write"), [b"refused", b"7", b"in doubt: its clock is, or was, ahead"]),
+    (_call("write"), [b"refused", b"7", b"in doubt: its clock shows 1795905262264258, the caller's 1795901662264258"]),
     (_call("write_many", 2), [b"some", 1, b"expired", b"1795858529014000"]),
     (_call("update"), [b"ok", SUM]),
     (_call("update"), [b"unmet", b""]),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from redrepl.values.stamp import Stamp
 from tests.scripts.harness import EPOCH, LAYOUT, MAX_AGE_SECONDS, SECOND, Node, value
 
@@ -49,7 +51,11 @@ def test_the_latest_time_stays_noted(node: Node) -> None:
 def test_a_reader_far_behind_the_node_s_clock_is_answered_nothing(node: Node) -> None:
     node.put(b"key", value(node.stamp(-1)))
     late = node.now_micros() - (MAX_AGE_SECONDS + 1) * SECOND
-    assert read(node, b"key", late)[0] == b"refused"
+    verdict, epoch, told = read(node, b"key", late)
+    assert (verdict, epoch) == (b"refused", EPOCH)
+    shown = re.fullmatch(rb"in doubt: its clock shows ([0-9]+), the caller's %d" % late, told)
+    assert shown is not None
+    assert 0 <= node.now_micros() - int(shown[1]) < 60 * SECOND
     assert noted(node) > 0
     assert read(node, b"key", node.now_micros())[0] == b"ok"
     assert read(node, b"key")[0] == b"ok"

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
 import pytest
 
-from redrepl import ClockSkew, Outcome, WriteNotConfirmed
+from redrepl import AsyncCoordinator, ClockSkew, Outcome, RedreplError, Unavailable, WriteNotConfirmed
 from tests.servers.conftest import MakeCluster
 from tests.servers.support.cluster import Cluster, Store
 
@@ -117,8 +123,97 @@ def test_a_client_whose_clock_is_set_right_again_writes_at_once(cluster: Cluster
     store = skewed(cluster, HOUR_MICROS)
     with pytest.raises(ClockSkew):
         store.set("key", b"from the future")
+    assert abs(store._clock.physical.offset_micros) < HOUR_MICROS // 60, "it has asked the nodes"
+    store._clock.physical.offset_micros += HOUR_MICROS
     writer = store._clock.next().writer
     store._clock.physical.offset_micros -= HOUR_MICROS
     assert store.set("key", b"now", level="all").outcome is Outcome.COMMITTED
     assert store._clock.next().writer != writer, "one stamp must never be given to two records"
     assert cluster.values_everywhere() == {b"key": b"now"}
+
+
+JUMPS = [-40 * 1_000_000, -HOUR_MICROS]
+
+
+@pytest.mark.parametrize("micros", JUMPS)
+def test_a_confirmed_read_takes_no_notice_of_a_clock_that_jumped_back(cluster: Cluster, micros: int) -> None:
+    """Only this program's clock is wrong: the other nodes tell, and the read goes on."""
+    cluster.open().set("key", b"v", ttl=3600, level="all")
+    reads: list[Callable[[Store], Any]] = [
+        lambda store: store.get("key", level="quorum"),
+        lambda store: store.get_many(["key", "absent"], level="all")["key"],
+        lambda store: store.get_record("key", level="quorum").value,  # type: ignore[union-attr]
+    ]
+    for read in reads:
+        store = skewed(cluster, micros)
+        began = time.monotonic()
+        assert read(store) == b"v"
+        assert time.monotonic() - began < 1.0
+        assert 3500 < store.ttl("key") <= 3600
+        assert store.set("other", b"v", level="all").outcome is Outcome.COMMITTED
+
+
+def changes(store: Store) -> list[Callable[[], Any]]:
+    """Each way to write."""
+
+    def transact() -> None:
+        with store.transaction() as transaction:
+            transaction.set("key", b"1")
+
+    def batch() -> None:
+        with store.batch() as waiting:
+            waiting.increment("count").set("key", b"1")
+
+    def set_many() -> None:
+        store.set_many({"key": b"1", "other": b"1"})
+
+    return [lambda: store.set("key", b"1"), lambda: store.increment("count"), set_many, transact, batch]
+
+
+@pytest.mark.parametrize("micros", [*JUMPS, HOUR_MICROS])
+@pytest.mark.parametrize("number", range(5))
+def test_after_one_write_that_is_refused_the_clock_is_right(cluster: Cluster, micros: int, number: int) -> None:
+    store = skewed(cluster, micros)
+    change = changes(store)[number]
+    with pytest.raises(RedreplError):
+        change()
+    change()
+    assert abs(store._clock.physical.offset_micros) < HOUR_MICROS // 60
+
+
+@pytest.mark.parametrize("micros", [*JUMPS, HOUR_MICROS])
+def test_a_clock_that_jumped_is_set_by_the_nodes_with_asyncio_too(cluster: Cluster, micros: int) -> None:
+    async def use() -> None:
+        async with await AsyncCoordinator.from_config(cluster.configuration_file()) as store:
+            clock = store._clock.physical
+            await store.set("key", b"1", level="all")
+            writes: list[Callable[[], Awaitable[Any]]] = [
+                lambda: store.set("key", b"1"),
+                lambda: store.increment("count"),
+                lambda: store.set_many({"key": b"1", "other": b"1"}),
+            ]
+            for write in writes:
+                clock.offset_micros += micros
+                answers = await asyncio.gather(*(write() for _ in range(5)), return_exceptions=True)
+                assert all(isinstance(answer, RedreplError) for answer in answers)
+                await write()
+                await asyncio.sleep(0.2)
+            if micros < 0:
+                clock.offset_micros += micros
+                assert await store.get("key", level="quorum") == b"1"
+                assert await store.get_many(["key"], level="quorum") == {"key": b"1"}
+            assert abs(clock.offset_micros) < HOUR_MICROS // 60
+
+    asyncio.run(use())
+
+
+def test_where_no_majority_tells_both_times_are_said(make_cluster: MakeCluster) -> None:
+    """Of two copies one is away: whose clock is wrong nobody knows."""
+    cluster = make_cluster(count=2)
+    store = skewed(cluster, -HOUR_MICROS)
+    cluster["b"].kill()
+    with pytest.raises(Unavailable) as failed:
+        store.get("key", level=1)
+    day = "[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:]{8} UTC"
+    assert re.search(f"its clock shows {day}, 360[0-9].[0-9] s ahead of the {day} that this program", str(failed.value))
+    assert "is, or was, ahead" not in str(failed.value)

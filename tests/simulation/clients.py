@@ -82,7 +82,10 @@ class _Clock(SystemClock):
         self._program = program
 
     def micros(self) -> int:
-        return int(self._program.wall_seconds * 1e6) + self.offset_micros
+        return self._own_micros() + self.offset_micros
+
+    def _own_micros(self) -> int:
+        return int(self._program.wall_seconds * 1e6)
 
 
 class Store(CoordinatorBase[bytes, bytes]):

@@ -52,6 +52,12 @@ local function refusal_in_doubt(member)
   return {'refused', member.epoch, 'in doubt: its clock is, or was, ahead'}
 end
 
+-- Of a caller whose time is more than max_age behind this node's clock. Whose is wrong cannot be known here: the caller,
+-- who can ask the other nodes, is told both (redrepl/plans/view.py).
+local function refusal_of_time(member, now, caller)
+  return {'refused', member.epoch, string.format("in doubt: its clock shows %.0f, the caller's %.0f", now, caller)}
+end
+
 -- Microseconds before which tombstones may have been purged here. What is noted never counts beyond max_age ago: a limit
 -- that was made by a clock that was ahead would else turn down new writes until time has caught up with it. So where a
 -- stamp is not older than max_age, nobody needs to ask.

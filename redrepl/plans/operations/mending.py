@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from redrepl.plans.operations.read import Confirmed, read_confirmed
 from redrepl.plans.scan import FOREIGN
-from redrepl.plans.view import ClusterView, InDoubt, ask
+from redrepl.plans.view import ClocksDiffer, ClusterView, InDoubt, ask
 from redrepl.values import limits
 from redrepl.values.effects import Answer, Command, DeadlinePassed, Exchange, Plan, Reply, Request, ScriptCall
 from redrepl.values.record import NO_DEADLINE, VALUE
@@ -22,19 +22,28 @@ _POSITIONS: Final = 3
 
 
 def read_mended(
-    view: ClusterView, home: str, keys: Sequence[bytes], required: int, until: float, now_micros: int
+    view: ClusterView,
+    home: str,
+    keys: Sequence[bytes],
+    required: int,
+    until: float,
+    now_micros: int,
+    compares: bool = False,
 ) -> Plan[Confirmed]:
     """`read_confirmed`, after which the primary has again what it is proved to have lost of these keys.
 
     now_micros: the client's clock. What cannot be proved reads as absent, because only the primary decides. A primary
     whose clock is known to have been ahead answers nothing instead, as `read_confirmed` says.
+    compares: the caller compares its clock with the nodes' where one differs, and reads again: raises ClocksDiffer.
     """
     reading = read_confirmed(view, home, keys, required, until, now_micros)
     if view.decider is None or not required:
         return (yield from reading)
     try:
         confirmed = yield from reading
-    except InDoubt:
+    except InDoubt as doubt:
+        if compares and isinstance(doubt, ClocksDiffer):
+            raise
         shown = yield from _ask_others(view, home, keys, required, until)
         lost = _lost(keys, range(len(keys)), shown, now_micros)
         if not lost or not (yield from _mend_all(view, home, lost, until, now_micros)):

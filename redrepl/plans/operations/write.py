@@ -392,8 +392,8 @@ def clock_error(node: str, refusal: str, refused: WriteReceipt) -> ClockSkew:
     is_unknown = refused.outcome is Outcome.UNKNOWN
     outcome = "the outcome of this write is unknown, it may still take effect" if is_unknown else "it had no effect"
     return ClockSkew(
-        f"node {node!r} {refusal}: {outcome}; compare the clocks of this machine and the node, and do not repeat it "
-        f"with an earlier stamp",
+        f"node {node!r} {refusal}: {outcome}; this program takes its time from the nodes anew, where a majority of "
+        "them agrees; else compare the clocks of this machine and the node. Do not repeat it with an earlier stamp",
         refused,
         {node: refusal},
     )
