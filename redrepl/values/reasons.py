@@ -149,6 +149,7 @@ _REFUSES_US: Final = (
     NO_HANDSHAKE + ":",
     NOT_TRUSTED,
     NEEDS_CERTIFICATE,
+    TOO_MANY_CLIENTS,
     "NOAUTH ",
     _LACKS_A_RIGHT,
     "WRONGPASS ",
@@ -157,9 +158,7 @@ _REFUSES_US: Final = (
 
 def refuses_us(reason: str) -> bool:
     """Whether a node that gave no answer for this reason is there and turned this program away: its login, its rights,
-    or its certificate. Whether it serves others is not known by that.
-
-    One client more than it takes is not among these: that turns away everybody who comes, workers too.
+    its certificate, or one client more. Whether it serves others is not known by that.
     """
     return any(phrase in reason for phrase in _REFUSES_US)
 

@@ -418,11 +418,11 @@ MUTANTS = (
         evidence="AssertionError",
     ),
     Mutant(
-        name="a primary that lets nobody in any more keeps its role",
+        name="one client too many counts as silence",
         file="redrepl/values/reasons.py",
-        old='    "NOAUTH ",\n    _LACKS_A_RIGHT,\n',
-        new='    "NOAUTH ",\n    TOO_MANY_CLIENTS,\n    _LACKS_A_RIGHT,\n',
-        killer="tests/unit/test_suspicion.py::test_one_that_takes_no_more_clients_is_replaced_like_a_silent_one",
+        old='    TOO_MANY_CLIENTS,\n    "NOAUTH ",\n',
+        new='    "NOAUTH ",\n',
+        killer="tests/unit/test_suspicion.py::test_one_that_turns_the_monitor_away_is_not_replaced",
         evidence="AssertionError",
     ),
     Mutant(

@@ -68,6 +68,7 @@ def test_the_role_does_not_go_round_where_too_few_take_writes(others: dict[str, 
     "reason",
     [
         "h:1 refused the login: WRONGPASS invalid username-password pair",
+        "h:1 takes no more clients: ERR max number of clients reached",
         "h:1 does not permit this login what it needs: NOPERM this user has no permissions",
         "h:1 has a TLS certificate that is not accepted: expired",
         "h:1 wants a certificate of its clients",
@@ -85,19 +86,9 @@ def test_one_that_turns_the_monitor_away_is_not_replaced(reason: str) -> None:
     assert (gone.is_due, gone.is_proved) == (True, True)
 
 
-def test_one_that_takes_no_more_clients_is_replaced_like_a_silent_one() -> None:
-    """It turns away everybody who comes, workers too; those that are connected go on at the next primary."""
-    suspicion = Suspicion(0.1, 0.7)
-    suspicion.judge(CLUSTER, looks(), 10.0)
-    found = looks() | {"a": "h:1 takes no more clients: ERR max number of clients reached"}
-    assert not suspicion.judge(CLUSTER, found, 10.6).is_due
-    verdict = suspicion.judge(CLUSTER, found, 11.4)
-    assert (verdict.is_due, verdict.is_proved) == (True, False)
-
-
 def test_a_change_of_epoch_is_ended_although_the_primary_turns_the_monitor_away() -> None:
     suspicion = Suspicion(0.1, 0.7)
-    reason = "h:1 refused the login: WRONGPASS invalid username-password pair"
+    reason = "h:1 takes no more clients: ERR max number of clients reached"
     found = looks() | {"a": reason}
     found |= {node: report(node, epoch="8", state="fenced", lineage="7", era="7") for node in "bc"}
     assert not suspicion.judge(CLUSTER, found, 10.0).is_due
