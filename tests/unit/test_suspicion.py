@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from redrepl.plans.epochs.suspicion import Suspicion
-from redrepl.values.report import NodeReport
+from redrepl.plans.epochs.suspicion import LONGEST_CHANGE_SECONDS, Suspicion
+from redrepl.plans.lookout import Silence
+from redrepl.values.report import Log, NodeReport
 from tests.unit.support.by_hand import topology
 from tests.unit.support.reports import report
 
@@ -102,3 +104,62 @@ def test_a_primary_that_crashed_is_replaced_although_the_others_are_full() -> No
     assert suspicion.judge(CLUSTER, crashed, 10.3).is_due
     unfenceable = {**looks(b=OOM, c=READONLY), "a": "127.0.0.1:1 refuses connections"}
     assert not suspicion.judge(CLUSTER, unfenceable, 10.4).is_due
+
+
+DOWN = "h:1 refuses connections: no server runs there"
+
+
+def under_way(**more: Any) -> dict[str, NodeReport | str]:
+    """The primary crashed, and somebody fenced the others."""
+    fields = {"epoch": "8", "state": "fenced", "lineage": "7", "era": "7", **more}
+    return {"a": DOWN} | {node: report(node, **fields) for node in "bc"}
+
+
+def distances(now: float, usual_seconds: float, primary_seconds: float | None = None) -> dict[str, Silence]:
+    """Who has answered all, and how long its answers take."""
+    far = usual_seconds if primary_seconds is None else primary_seconds
+    return {"a": Silence(now, far), "b": Silence(now, usual_seconds), "c": Silence(now, usual_seconds)}
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        {"log": Log(1, "1-0", 1, "1-0")},
+        {"marks": {"a": ("inc-1", "1-0", 1)}},
+        {"cursors": {"c": ("0-0", 0)}},
+        {"state": "active"},
+        {"epoch": "9"},
+    ],
+    ids=["records", "mark", "cursor", "state", "epoch"],
+)
+def test_a_change_of_epoch_is_left_alone_while_somebody_goes_on_with_it(step: dict[str, Any]) -> None:
+    suspicion = Suspicion(0.1, 0.7)
+    suspicion.judge(CLUSTER, looks(), 9.0)
+    assert not suspicion.judge(CLUSTER, under_way(), 10.0).is_due
+    for now in (10.9, 11.8):
+        assert not suspicion.judge(CLUSTER, under_way(**step), now).is_due
+    assert suspicion.judge(CLUSTER, under_way(**step), 12.0).is_due
+
+
+def test_who_goes_on_for_ever_holds_nobody_up() -> None:
+    suspicion = Suspicion(0.1, 0.7)
+    for second in range(int(LONGEST_CHANGE_SECONDS)):
+        assert not suspicion.judge(CLUSTER, under_way(log=Log(1, "1-0", second, "1-0")), 10.0 + second).is_due
+    assert suspicion.judge(CLUSTER, under_way(), 10.0 + LONGEST_CHANGE_SECONDS).is_due
+
+
+@pytest.mark.parametrize(("chance", "usual", "seconds"), [(1.0, 0.01, 1.0), (0.0, 0.3, 3.0), (1.0, 0.3, 4.5)])
+def test_who_ends_a_change_of_epoch_that_was_left_is_told_by_chance_where_members_are_far(
+    chance: float, usual: float, seconds: float
+) -> None:
+    suspicion = Suspicion(0.1, 0.7, chance=lambda: chance)
+    for now in (10.0, 10.0 + seconds - 0.1):
+        assert not suspicion.judge(CLUSTER, under_way(), now, None, distances(now, usual)).is_due
+    now = 10.0 + seconds + 0.01
+    assert suspicion.judge(CLUSTER, under_way(), now, None, distances(now, usual)).is_due
+
+
+def test_a_change_of_epoch_near_by_does_not_wait_for_a_member_of_which_nothing_is_known() -> None:
+    suspicion = Suspicion(0.1, 0.7)
+    assert not suspicion.judge(CLUSTER, under_way(), 10.0, None, distances(10.0, 0.01, 4.0)).is_due
+    assert suspicion.judge(CLUSTER, under_way(), 11.1, None, distances(11.1, 0.01, 4.0)).is_due

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from redrepl.plans.epochs.clocks import doubtful_members
 from redrepl.plans.epochs.soundness import successors
@@ -12,7 +12,7 @@ from redrepl.plans.epochs.takeover import cause_of, takeover_of, what_comes_next
 from redrepl.plans.lookout import Silence
 from redrepl.plans.strangers import describe_stranger
 from redrepl.values import limits
-from redrepl.values.reasons import LOST, is_crash, refuses_us
+from redrepl.values.reasons import REFUSES, SILENT, is_crash, kind_of, refuses_us
 from redrepl.values.report import NodeReport
 from redrepl.values.topology import Topology
 
@@ -20,12 +20,22 @@ UNFINISHED_SECONDS = 1.0
 """A change of epoch takes milliseconds; members that have been between epochs for so long were left there."""
 
 CHANGE_ROUND_TRIPS = 10.0
-"""Where the members are far, a change of epoch takes about so many of their round trips."""
+"""Where the members are far, whoever changes the epoch is seen to go on every few of their round trips."""
+
+HESITATION_ROUND_TRIPS = 5.0
+"""Up to so many more, by chance: monitors that saw the same would all begin again within one round trip, and each
+fence those members that are near to it."""
+
+LONGEST_CHANGE_SECONDS = 60.0
+"""Whoever moves on and on for longer holds nobody up: it may be one member that lies."""
 
 TURNS_AWAY = "turns this monitor away"
 
 _OPENING_ROUND_TRIPS = 3.0
 """For a connection to be opened anew, and a question on it."""
+
+
+Trace: TypeAlias = tuple[object, ...]
 
 
 class Verdict(NamedTuple):
@@ -43,6 +53,21 @@ class Verdict(NamedTuple):
 
 
 _WELL = Verdict(False, "")
+
+NOT_SEEN_YET = Verdict(False, "how the members are since the last attempt is not seen yet")
+
+
+class _Unfinished(NamedTuple):
+    """A change of epoch that is under way. since: when it was seen first; moved_at: when it was last seen to go on.
+
+    trace: what tells the one moment from the other. hesitation: how long beyond others this monitor waits, 0 to 1.
+    """
+
+    epoch: int
+    trace: Trace
+    since: float
+    moved_at: float
+    hesitation: float
 
 
 class Suspicion:
@@ -62,6 +87,7 @@ class Suspicion:
         silence_seconds: float,
         replaces: bool = True,
         refusal_seconds: float = limits.FAILOVER_AFTER_REFUSAL_SECONDS,
+        chance: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._replaces = replaces
         self._crash_seconds = crash_seconds
@@ -70,7 +96,8 @@ class Suspicion:
         self._refusals: dict[str, tuple[str | None, str]] = {}
         self._primary: str | None = None
         self._well_at = 0.0
-        self._unfinished: tuple[int, float] | None = None
+        self._chance = chance
+        self._unfinished: _Unfinished | None = None
 
     def judge(
         self,
@@ -138,17 +165,26 @@ class Suspicion:
         now: float,
         silences: Mapping[str, Silence],
     ) -> tuple[list[str], bool]:
-        """Members that were moved to an epoch that is not published, and whether nothing happened for long."""
+        """Members that were moved to an epoch that is not published, and whether nobody has gone on for long."""
         found = [r for r in map(reports.get, topology.ids) if isinstance(r, NodeReport) and r.epoch > topology.epoch]
         if not found:
             self._unfinished = None
             return [], False
-        epoch = max(report.epoch for report in found)
-        if self._unfinished is None or self._unfinished[0] != epoch:
-            self._unfinished = (epoch, now)
-        farthest = max((silence.usual_seconds for silence in silences.values()), default=0.0)
-        patience = max(UNFINISHED_SECONDS, CHANGE_ROUND_TRIPS * min(farthest, UNFINISHED_SECONDS))
-        return [report.node for report in found], now - self._unfinished[1] >= patience
+        seen = self._unfinished = self._followed(found, now)
+        answering = [silences[report.node].usual_seconds for report in found if report.node in silences]
+        farthest = min(max(answering, default=0.0), UNFINISHED_SECONDS)
+        round_trips = CHANGE_ROUND_TRIPS + seen.hesitation * HESITATION_ROUND_TRIPS
+        is_left_alone = now - seen.moved_at >= max(UNFINISHED_SECONDS, round_trips * farthest)
+        return [report.node for report in found], is_left_alone or now - seen.since >= LONGEST_CHANGE_SECONDS
+
+    def _followed(self, found: Sequence[NodeReport], now: float) -> _Unfinished:
+        """The change that is under way, as these members show it."""
+        epoch, trace, before = max(report.epoch for report in found), _trace_of(found), self._unfinished
+        if before is None:
+            return _Unfinished(epoch, trace, now, now, self._chance())
+        if before.epoch != epoch:
+            return _Unfinished(epoch, trace, before.since, now, self._chance())
+        return before if before.trace == trace else before._replace(trace=trace, moved_at=now)
 
     def _with_refusals(self, reports: Mapping[str, NodeReport | str]) -> dict[str, NodeReport | str]:
         """The reports of this look; nodes that were not asked to write now have what they said last."""
@@ -178,10 +214,27 @@ class Suspicion:
         return f"primary {primary!r} is {report.state} in epoch {report.epoch}", self._crash_seconds, False
 
 
+def _trace_of(members: Sequence[NodeReport]) -> Trace:
+    """What whoever changes the epoch leaves on members that serve nobody meanwhile, and nobody else does."""
+    return tuple(
+        (
+            report.node,
+            report.epoch,
+            report.state,
+            report.log.added,
+            report.checkpoints,
+            tuple(sorted(report.marks.items())),
+            tuple(sorted((node, cursor.position) for node, cursor in report.cursors.items())),
+        )
+        for report in members
+    )
+
+
 def _distance_seconds(report: NodeReport | str, silence: Silence) -> float:
     """What the distance of a node adds to the patience with it."""
-    if isinstance(report, str) and is_crash(report):
-        # That nothing listens there is certain. A connection that was lost is opened anew first, which tells.
-        needed = _OPENING_ROUND_TRIPS * silence.usual_seconds if LOST in report else 0.0
-        return min(needed, limits.FIRST_CONTACT_SECONDS)
+    if isinstance(report, str) and REFUSES in report:
+        return 0.0  # that nothing listens there is certain
+    if isinstance(report, str) and kind_of(report) != SILENT:
+        # A connection that was lost, or that ended while it was opened, is opened anew first, which tells.
+        return min(_OPENING_ROUND_TRIPS * silence.usual_seconds, limits.FIRST_CONTACT_SECONDS)
     return silence.usual_seconds
