@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from redrepl.plans.epochs.failover import FailedOver, FailoverOrder, choose, fail_over
+from redrepl.plans.epochs.membership import change_call
 from redrepl.plans.operations.write import WriteOrder, write_one
 from redrepl.values.effects import DeadlinePassed, Event, Exchange, Failure, Plan, Reply, Request, ScriptCall
 from redrepl.values.errors import RequestError, Unavailable
@@ -64,6 +65,20 @@ def test_an_acknowledged_write_survives_whoever_takes_over(nodes: Nodes, holder:
     assert [nodes.record(node, b"last") for node in "bc"] == [committed] * 2
     assert nodes.view().decider == to
     assert serving(nodes) == {"b", "c"}
+
+
+def test_who_decided_before_another_began_stops_and_touches_nobody(nodes: Nodes) -> None:
+    nodes.down.add("a")
+    decided = FailoverOrder(nodes.at, None, frozenset("a"), seen_epoch=1)
+    with pytest.raises(Died):
+        nodes.run(interrupted(fail_over(nodes.layout, nodes.first.ids, decided), 4, die))
+    for epoch, state in ((2, "fenced"), (3, "active")):
+        assert {(nodes.report(node).epoch, nodes.report(node).state) for node in "bc"} == {(epoch, state)}
+        with pytest.raises(Unavailable, match="somebody else moved the cluster") as caught:
+            nodes.run(fail_over(nodes.layout, nodes.first.ids, decided))
+        assert caught.value.evidence == dict.fromkeys("bc", f"epoch {epoch}, {state}")
+        again = decided._replace(seen_epoch=epoch)
+        assert nodes.run(fail_over(nodes.layout, nodes.first.ids, again)).epoch == epoch + 1
 
 
 def test_the_old_primary_comes_back_as_a_replica(nodes: Nodes) -> None:
@@ -305,6 +320,37 @@ def test_a_rival_who_was_quicker_is_left_alone(nodes: Nodes) -> None:
         nodes.run(interrupted(slow, 2, lambda: move(nodes)))
     assert nodes.view().topology.epoch == 2
     assert serving(nodes) == {"b", "c"}
+
+
+def rival_fences(nodes: Nodes, members: str) -> None:
+    for node in members:
+        fields = {"epoch": str(nodes.report(node).epoch + 1), "state": "fenced"}
+        assert nodes.send(node, change_call(nodes.report(node), nodes.layout, fields, None)) == 1
+
+
+def test_of_rivals_that_fenced_some_each_the_one_that_has_the_first_goes_on(nodes: Nodes) -> None:
+    """Each is nearer to another member, so that both would only meet again."""
+    nodes.down.add("a")
+    order = FailoverOrder(nodes.at, None, frozenset("a"), seen_epoch=1)
+    plan = fail_over(nodes.layout, nodes.first.ids, order)
+    done = nodes.run(interrupted(plan, 2, lambda: rival_fences(nodes, "c")))
+    assert (done.epoch, serving(nodes)) == (3, {"b", "c"})
+
+
+def test_of_rivals_that_fenced_some_each_the_others_stop(nodes: Nodes) -> None:
+    nodes.down.add("a")
+    order = FailoverOrder(nodes.at, None, frozenset("a"), seen_epoch=1)
+    plan = fail_over(nodes.layout, nodes.first.ids, order)
+    with pytest.raises(Unavailable, match="only 1 of 3 members could be fenced in epoch 2"):
+        nodes.run(interrupted(plan, 2, lambda: rival_fences(nodes, "b")))
+    assert [nodes.report(node).epoch for node in "bc"] == [2, 2]
+
+
+def test_a_rival_that_fenced_a_majority_is_left_alone_by_who_has_the_first(nodes: Nodes) -> None:
+    plan = fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at, seen_epoch=1))
+    with pytest.raises(Unavailable, match="only 1 of 3 members could be fenced in epoch 2"):
+        nodes.run(interrupted(plan, 2, lambda: rival_fences(nodes, "bc")))
+    assert [nodes.report(node).epoch for node in "abc"] == [2, 2, 2]
 
 
 @pytest.mark.parametrize("question", range(1, 20))

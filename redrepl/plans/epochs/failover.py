@@ -48,6 +48,7 @@ from redrepl.values.topology import Topology
 R = TypeVar("R")
 
 LEFT_BEHIND = "an earlier failover left it behind; the workers have to bring it up first"
+MOVED_MEANWHILE = "somebody else moved the cluster to another epoch meanwhile"
 STEP_SECONDS = 2.0
 """One request of a failover; a node that takes longer is left out by the next attempt."""
 
@@ -58,6 +59,7 @@ class FailoverOrder(NamedTuple):
     to: the node that is to become primary; None: the one that has seen most, the present primary where it can stay.
     away: nodes known not to answer; nobody waits for them. planned: nothing may be lost, not even what was never
     acknowledged, so the present primary must take part. own_ahead: see `redrepl.plans.epochs.clocks.wrong_clocks`.
+    seen_epoch: the newest epoch that a member was in when this was decided; None: it is right whoever moved them since.
     """
 
     started: float
@@ -66,6 +68,7 @@ class FailoverOrder(NamedTuple):
     planned: bool = False
     step_seconds: float = STEP_SECONDS
     own_ahead: float | None = None
+    seen_epoch: int | None = None
 
 
 @dataclass(slots=True)
@@ -91,12 +94,33 @@ def fail_over(layout: KeyLayout, nodes: tuple[str, ...], order: FailoverOrder) -
     changed one meanwhile; then it may be tried again.
     """
     steps = Steps(order.started, order.step_seconds)
+    try:
+        return (yield from _try_once(layout, nodes, order, steps))
+    except _Divided as divided:
+        # The others stop. Who waited like them would meet them again, as each is nearer to other members.
+        order = order._replace(seen_epoch=divided.epoch)
+    try:
+        return (yield from _try_once(layout, nodes, order, steps))
+    except _Divided as divided:
+        raise Unavailable(divided.message, divided.evidence) from None
+
+
+class _Divided(Unavailable):
+    """Rivals fenced some members each in this epoch, and none of them a majority: it is for this one to go on."""
+
+    def __init__(self, message: str, evidence: Mapping[str, str], epoch: int) -> None:
+        super().__init__(message, evidence)
+        self.epoch = epoch
+
+
+def _try_once(layout: KeyLayout, nodes: tuple[str, ...], order: FailoverOrder, steps: Steps) -> Plan[FailedOver]:
     asked = tuple(node for node in nodes if node not in order.away)
     reports = yield from steps.inspect(layout, asked, probe_as=VISITOR)
     topology = newest_topology(reports)
     if topology is None:
         raise no_member_error(layout.cluster, reports)
     previous = check_failover(topology, order.to)
+    _check_nobody_began(reports, order.seen_epoch)
     sound = sound_members(topology, reports, order.away)
     check_enough(topology, sound, reports, order)
     doubtful = doubtful_members(topology, reports, order.own_ahead)
@@ -116,7 +140,7 @@ def fail_over(layout: KeyLayout, nodes: tuple[str, ...], order: FailoverOrder) -
     try:
         yield from installation.carry_out()
     except EpochMoved as moved:
-        raise Unavailable("somebody else moved the cluster to another epoch meanwhile", moved.evidence) from moved
+        raise Unavailable(MOVED_MEANWHILE, moved.evidence) from moved
     done.seconds = steps.at - order.started
     return done
 
@@ -128,6 +152,19 @@ def check_failover(topology: Topology, to: str | None) -> str:
     if to is not None and to not in topology.ids:
         raise RequestError(f"node {to!r} is no member; members are {', '.join(topology.ids)}")
     return topology.decider
+
+
+def _check_nobody_began(reports: Mapping[str, NodeReport | str], seen_epoch: int | None) -> None:
+    """Raise Unavailable where a member is in a later epoch than any was when the failover was decided.
+
+    Where members are far, that was a while ago: another monitor that decided the same is at work, and would have to
+    start over, or has come to its end.
+    """
+    found = [report for report in reports.values() if isinstance(report, NodeReport)]
+    gone_on = [report for report in found if seen_epoch is not None and report.epoch > seen_epoch]
+    if gone_on:
+        evidence = {report.node: f"epoch {report.epoch}, {report.state}" for report in gone_on}
+        raise Unavailable(MOVED_MEANWHILE, evidence)
 
 
 def check_enough(
@@ -210,7 +247,11 @@ def _fence(
     if len(fenced) < majority_of(topology):
         changed = {node: found_instead(answer) for node, answer in gathered.answers.items() if answer != 1}
         text = f"only {len(fenced)} of {len(topology.ids)} members could be fenced in epoch {epoch}"
-        raise Unavailable(text, {**gathered.failures, **changed})
+        evidence = {**gathered.failures, **changed}
+        # Whoever fenced the first of all is one at most; and where others have a majority, they go on.
+        if changed and members[0].node in won and len(members) - len(won) < majority_of(topology):
+            raise _Divided(text, evidence, epoch)
+        raise Unavailable(text, evidence)
     names = [report.node for report in fenced]
     check_members_stayed(topology, reports, names)
     _check_not_replaced(topology, members, names)
