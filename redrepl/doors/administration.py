@@ -169,13 +169,20 @@ class Administration(Reaching):
             self._bring_up_all_but(node, topology)
         return self._change(topology, topology.without_member(node), None, accept_loss)
 
-    def failover(self, to: str | None = None, away: Iterable[str] = (), accept_loss: bool = False) -> FailedOver:
+    def failover(
+        self,
+        to: str | None = None,
+        away: Iterable[str] = (),
+        accept_loss: bool = False,
+        seen_epoch: int | None = None,
+    ) -> FailedOver:
         """Give the primary's role to ``to``, or to whoever has seen most. No acknowledged QUORUM write is lost.
 
         away: nodes that are known not to answer; nobody waits for them. What only members that are away hold (writes at
         lower levels, writes whose outcome is unknown) is lost, or found in the discarded log when they are back.
         accept_loss: the way out where too few sound members are left. What ``to`` has becomes the truth; acknowledged
         writes that it does not have are given up.
+        seen_epoch: the newest epoch that the caller saw a member in; nothing is done where one has gone on since.
         Raises RequestError for what cannot be, Unavailable where too few members can take part or somebody else moved
         the cluster meanwhile.
         """
@@ -187,8 +194,12 @@ class Administration(Reaching):
             return self._run(go_on_with_loss(self._layout, self._nodes, order, fresh))
         if not away:
             self.inspect()
-        order = FailoverOrder(self._driver.now(), to, frozenset(away), own_ahead=self._driver.wall_ahead_seconds())
-        return self._run(fail_over(self._layout, self._nodes, order))
+        own_ahead = self._driver.wall_ahead_seconds()
+        order = FailoverOrder(self._driver.now(), to, frozenset(away), own_ahead=own_ahead, seen_epoch=seen_epoch)
+        try:
+            return self._run(fail_over(self._layout, self._nodes, order))
+        finally:
+            self._look_anew()
 
     def foresee_failover(self, to: str | None = None, accept_loss: bool = False) -> Foreseen:
         """What `failover` with these arguments would do and could lose, as the nodes look now. Changes nothing.

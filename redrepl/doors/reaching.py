@@ -95,6 +95,11 @@ class Reaching:
         self._reach_members(topology)
         return topology, seen
 
+    def _look_anew(self) -> None:
+        """Members were changed, or somebody tried to: what looks of monitors show from now on was so after that."""
+        if self._lookout is not None:
+            self._lookout.forget()
+
     def _inspect(
         self, until: float, probe_as: bytes | None = None
     ) -> tuple[Topology | None, dict[str, NodeReport | str]]:

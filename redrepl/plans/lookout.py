@@ -25,6 +25,9 @@ _OPENING_ROUND_TRIPS = 3.0
 """The first answer also waits for the connection."""
 
 
+_SILENT = "has not answered"
+
+
 class Silence(NamedTuple):
     """since: when the oldest question left that a node has not answered, or the present where there is none.
 
@@ -36,10 +39,14 @@ class Silence(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What one look came to: each node's newest report, or in words why there is none; and who has been silent."""
+    """What one look came to: each node's newest report, or in words why there is none; and who has been silent.
+
+    is_current: every node has been heard since `Lookout.forget`, or has been silent for longer than it may.
+    """
 
     reports: Found
     silences: dict[str, Silence]
+    is_current: bool = True
 
 
 class Lookout:
@@ -62,6 +69,15 @@ class Lookout:
         self._watched = {node: self._watched.get(node) or _Watched(node) for node in nodes}
         for watched in self._watched.values():
             watched.unanswered.clear()
+
+    def forget(self) -> None:
+        """What nodes said so far tells nothing any more: whoever looks changed them since, or tried to.
+
+        The answers that a far node still owes are of the time before. How far it is stays known.
+        """
+        self._is_first = True
+        for watched in self._watched.values():
+            watched.forget()
 
     def look(self, now: float, until: float, probe_as: bytes | None = None) -> Plan[Seen]:
         """Ask all nodes once more, and take what has come until then, whichever question it answers.
@@ -114,15 +130,18 @@ class Lookout:
 
     def _seen(self, now: float) -> Seen:
         reports = {node: watched.report(now, self._patience_seconds) for node, watched in self._watched.items()}
-        return Seen(as_seen(reports, None), {node: watched.silence(now) for node, watched in self._watched.items()})
+        silences = {node: watched.silence(now) for node, watched in self._watched.items()}
+        return Seen(as_seen(reports, None), silences, all(watched.is_current for watched in self._watched.values()))
 
 
 class _Watched:
-    """One node. unanswered: when it was asked, by number of the look."""
+    """One node. unanswered: when it was asked, by number of the look. is_current: see `Seen`."""
 
     def __init__(self, node: str) -> None:
         self.node = node
         self.unanswered: dict[int, Answers] = {}
+        self.is_current = True
+        self._is_silent = False
         self._report: NodeReport | str = "no answer yet"
         self._answers = False
         self._round_trip = RoundTrip()
@@ -139,7 +158,7 @@ class _Watched:
         elif not self._round_trip.smoothed_seconds:
             self._round_trip.note(took_seconds / _OPENING_ROUND_TRIPS)
         self._report = report
-        self._answers = True
+        self._answers = self.is_current = True
         for number in [number for number in self.unanswered if number <= look]:
             del self.unanswered[number]
 
@@ -147,7 +166,21 @@ class _Watched:
         """All that was asked is lost: the connection is, or there was none."""
         self._report = reason
         self._answers = False
+        self.is_current = True
         self.unanswered.clear()
+
+    def forget(self) -> None:
+        """It is to be heard again, unless it has not been heard anyway: nobody waits for that once more."""
+        self.is_current = not self._round_trip.smoothed_seconds
+        self.unanswered.clear()
+        if self._is_silent or self._report == _SILENT:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """What it said before is not to come back, whatever else begins anew: only an answer tells more."""
+        self.is_current = True
+        if isinstance(self._report, NodeReport):
+            self._report = _SILENT
 
     def silence(self, now: float) -> Silence:
         """How long it has left a question unanswered, and how long it may, which is more where that is not known."""
@@ -158,6 +191,9 @@ class _Watched:
     def report(self, now: float, patience_seconds: float) -> NodeReport | str:
         """The newest report, unless it has been silent for longer than it may."""
         since, usual_seconds = self.silence(now)
-        if isinstance(self._report, NodeReport) and now - since > patience_seconds + usual_seconds:
-            return f"has not answered for {now - since:.1f} s"
+        self._is_silent = now - since > patience_seconds + usual_seconds
+        if self._is_silent and not self.is_current:
+            self._let_go()
+        if self._is_silent and isinstance(self._report, NodeReport):
+            return f"{_SILENT} for {now - since:.1f} s"
         return self._report

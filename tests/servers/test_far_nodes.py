@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from redrepl import Administration, AsyncCoordinator, Configuration, Coordinator, Outcome
+from redrepl import Administration, AsyncCoordinator, Configuration, Coordinator, Outcome, Unavailable
 from redrepl.edges.switchboard import IDLE_SECONDS
 from redrepl.embedded.proxy import TcpProxy
 from redrepl.plans.view import SUSPECT_SECONDS
@@ -163,3 +163,46 @@ def test_conditional_operations_of_tasks_are_carried_out_once_where_the_primary_
             return dict(zip(CONDITIONAL, results, strict=True))
 
     _check_conditions(cluster, asyncio.run(go()))
+
+
+@pytest.mark.parametrize("monitors", [1, 2])
+def test_a_far_primary_that_crashed_is_replaced_once(cluster: Cluster, monitors: int) -> None:
+    """What a monitor sees is a round trip old: of before a failover of its own, or of another one's."""
+    proxies = {node: cluster.proxy(node) for node in cluster.nodes}
+    urls = {node: proxy.url(cluster[node].url) for node, proxy in proxies.items()}
+    store = cluster.open(urls, timeout_seconds=2.5)
+    store.set("key", b"before")
+    for proxy in proxies.values():
+        proxy.delay(0.1)
+    for _ in range(monitors):
+        cluster.monitor(urls=urls)
+    for number in range(5):
+        assert store.set("key", b"%d" % number).outcome is Outcome.COMMITTED
+    cluster["a"].kill()
+    proxies["a"].cut()
+    wait_until(lambda: store.set("key", b"after"), 30, "another primary")
+    # For longer than a failover takes: whoever was to move the role again would have.
+    for number in range(20):
+        assert store.set("key", b"%d" % number).outcome is Outcome.COMMITTED
+    assert {cluster.raw(node).member()["epoch"] for node in "bc"} == {"2"}
+
+
+def test_what_was_seen_before_a_failover_is_looked_at_again_whatever_came_of_it(cluster: Cluster) -> None:
+    proxies = {node: cluster.proxy(node) for node in cluster.nodes}
+    urls = {node: proxy.url(cluster[node].url) for node, proxy in proxies.items()}
+    with Administration(cluster.configuration(urls)) as administration:
+
+        def is_current(wait_seconds: float) -> bool:
+            topology, seen = administration.probe(wait_seconds, 1.0)
+            return seen.is_current and topology is not None
+
+        wait_until(lambda: is_current(0.1), message="the members are known")
+        for proxy in proxies.values():
+            proxy.delay(0.1)
+        assert is_current(0.0)
+        assert administration.failover("b").primary == "b"
+        assert not is_current(0.0)
+        wait_until(lambda: is_current(0.1), message="the members are known again")
+        with pytest.raises(Unavailable):
+            administration.failover(away=("a", "b"))
+        assert not is_current(0.0)

@@ -22,6 +22,7 @@ from redrepl.plans.epochs.clocks import set_aside, wrong_clocks
 from redrepl.plans.epochs.failover import FailoverOrder, fail_over
 from redrepl.plans.epochs.forgetful import set_forgetful_aside
 from redrepl.plans.epochs.membership import Tolerances
+from redrepl.plans.epochs.soundness import newest_epoch
 from redrepl.plans.epochs.suspicion import Suspicion
 from redrepl.plans.inspect import MONITOR, inspect_nodes, newest_topology
 from redrepl.plans.lookout import Lookout, Seen
@@ -165,7 +166,7 @@ def _trim(program: Program, customs: Customs, count: Count, topology: Topology, 
 
 def watch(program: Program, customs: Customs, random: Random, count: Count, is_needed: Callable[[], bool]) -> Script:
     """A monitor: replace a primary when the library's suspicion says so, with growing pauses between attempts."""
-    suspicion = Suspicion(customs.crash_seconds, customs.silence_seconds)
+    suspicion = Suspicion(customs.crash_seconds, customs.silence_seconds, chance=random.random)
     next_at, pause_seconds, write_at = 0.0, 0.05, 0.0
     lookout = Lookout(customs.layout, customs.nodes, customs.silence_seconds / 3)
     while is_needed():
@@ -181,11 +182,14 @@ def watch(program: Program, customs: Customs, random: Random, count: Count, is_n
         if topology is not None and wrong_clocks(topology, seen.reports, own):
             yield from _set_aside(program, customs, count, topology, seen.reports)
             lookout.begin_anew(customs.nodes)  # that went over the same channel
+        if not seen.is_current:
+            continue
         verdict = suspicion.judge(topology, seen.reports, program.now(), own, seen.silences)
         if verdict.is_due and program.now() >= next_at:
             _note(program, f"** failing over: {verdict.why}")
-            yield from _move(program, customs, random, count, "failover", None, verdict.away)
-            lookout.begin_anew(customs.nodes)  # the failover went over the same channel
+            seen_epoch = newest_epoch(seen.reports)
+            yield from _move(program, customs, random, count, "failover", None, verdict.away, seen_epoch=seen_epoch)
+            lookout.forget()  # the failover changed the members, over the same channel
             next_at = program.now() + pause_seconds * (0.5 + random.random() / 2)
             pause_seconds = min(5.0, 2 * pause_seconds)
 
@@ -372,9 +376,10 @@ def _move(
     to: str | None,
     away: frozenset[str],
     planned: bool = False,
+    seen_epoch: int | None = None,
 ) -> Script:
     order = FailoverOrder(program.now(), to, away, planned, step_seconds=0.3 + random.random() * 1.7)
-    order = order._replace(own_ahead=program.wall_ahead_seconds)
+    order = order._replace(own_ahead=program.wall_ahead_seconds, seen_epoch=seen_epoch)
     try:
         done = yield fail_over(customs.layout, customs.nodes, order)
     except RedreplError as error:

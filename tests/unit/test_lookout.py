@@ -6,19 +6,22 @@ import heapq
 from collections.abc import Callable
 from typing import Any
 
-from redrepl.plans.epochs.suspicion import Suspicion, Verdict
+import pytest
+
+from redrepl.plans.epochs.suspicion import NOT_SEEN_YET, Suspicion, Verdict
 from redrepl.plans.inspect import newest_topology
 from redrepl.plans.lookout import MAX_UNANSWERED, Lookout, Seen
 from redrepl.values import limits
 from redrepl.values.effects import DeadlinePassed, Event, Exchange, Failure, PlainCommand, Plan, Reply, Request
 from redrepl.values.keys import KeyLayout
-from redrepl.values.reasons import LOST, REFUSES
+from redrepl.values.reasons import CLOSES, LOST, REFUSES
 from redrepl.values.report import NodeReport
+from redrepl.values.topology import Topology
 from tests.unit.support.by_hand import START, topology
 
 PROBE_SECONDS = 0.1
 SILENCE_SECONDS = 0.7
-MEMBER = [b"cluster", b"shop", b"epoch", b"7", b"state", b"active", b"lineage", b"7", b"run_id", b"run-1", b"node"]
+MEMBER = [b"cluster", b"shop", b"state", b"active", b"run_id", b"run-1"]
 
 
 class Nodes:
@@ -27,6 +30,7 @@ class Nodes:
     def __init__(self, **round_trips: float) -> None:
         self.round_trips = round_trips
         self.silent: set[str] = set()
+        self.topology = topology(3)
         self.at = START
         self.asked = 0
         self._coming: list[tuple[float, int, Event]] = []
@@ -38,7 +42,9 @@ class Nodes:
         """Look once, and let the rest of the pause pass."""
         began = self.at
         seen = self._drive(self._lookout.look(self.at, self.at + PROBE_SECONDS))
-        verdict = self._suspicion.judge(newest_topology(seen.reports), seen.reports, self.at, None, seen.silences)
+        verdict = NOT_SEEN_YET
+        if seen.is_current:
+            verdict = self._suspicion.judge(newest_topology(seen.reports), seen.reports, self.at, None, seen.silences)
         self.at = max(self.at, began + PROBE_SECONDS)
         return seen, verdict
 
@@ -55,6 +61,12 @@ class Nodes:
         while not self.look()[1].is_due:
             assert self.at - began < within_seconds, "nothing happens"
         return self.at - began
+
+    def fails_over(self, to: str, seconds: float) -> None:
+        """The monitor gives the role to this node, and looks at nobody meanwhile."""
+        self.at += seconds
+        self.topology = self.topology.with_primary(to, self.topology.epoch + 1)
+        self._lookout.forget()
 
     def loses(self, node: str, reason: str) -> None:
         """The connection to a node goes, with all that is under way on it."""
@@ -81,7 +93,7 @@ class Nodes:
         self.asked += 1
         if request.node not in self.silent:
             is_information = isinstance(request.command, PlainCommand)
-            content: Any = b"run_id:run-1\r\n" if is_information else _inspection(request.node)
+            content: Any = b"run_id:run-1\r\n" if is_information else _inspection(request.node, self.topology)
             at = self.at + self.round_trips[request.node]
             self._put(at, Reply(request.node, request.tag, content, at))
 
@@ -99,10 +111,11 @@ class Nodes:
         return DeadlinePassed(self.at)
 
 
-def _inspection(node: str) -> list[object]:
-    known = topology(3).encode().encode()
-    names = [b"shop", node.encode()]
-    return [[*MEMBER, node.encode()], [0, b"0-0", 0, b""], [], [], known, b"1000", names, [], [], b"1 active"]
+def _inspection(node: str, known: Topology) -> list[object]:
+    names, epoch = [b"shop", node.encode()], b"%d" % known.epoch
+    member = [*MEMBER, b"epoch", epoch, b"lineage", epoch, b"node", node.encode()]
+    told = known.encode().encode()
+    return [member, [0, b"0-0", 0, b""], [], [], told, b"1000", names, [], [], b"1 active"]
 
 
 def _are_known(seen: Seen) -> bool:
@@ -162,6 +175,18 @@ def test_a_lost_connection_to_a_far_primary_is_opened_anew_before_that_counts_as
     assert not [verdict for verdict in nodes.watch(3.0) if verdict.is_due]
 
 
+def test_a_far_primary_that_ends_connections_while_they_are_opened_is_asked_once_more() -> None:
+    nodes = Nodes(a=0.6, b=0.001, c=0.001)
+    nodes.watch(5.0)
+    nodes.loses("a", f"{LOST}: reset")
+    nodes.look()
+    nodes.loses("a", f"h:1 {CLOSES}: reset")
+    nodes.round_trips["a"] = 1.8  # as long as opening anew takes
+    nodes.look()
+    nodes.round_trips["a"] = 0.6
+    assert not [verdict for verdict in nodes.watch(5.0) if verdict.is_due]
+
+
 def test_a_primary_where_nothing_listens_any_more_is_replaced_at_once_however_far() -> None:
     nodes = Nodes(a=0.3, b=0.001, c=0.001)
     nodes.watch(5.0)
@@ -193,3 +218,39 @@ def test_what_is_begun_anew_forgets_what_was_under_way_and_keeps_what_it_knows()
     forgets: Callable[[], bool] = lambda: any(verdict.is_due for verdict in nodes.watch(2.0))  # noqa: E731
     assert not forgets()
     assert _are_known(nodes.look()[0])
+
+
+@pytest.mark.parametrize("distance", [0.001, 0.2, 0.6])
+def test_what_was_seen_before_a_failover_of_its_own_is_no_reason_for_another(distance: float) -> None:
+    nodes = Nodes(a=distance, b=distance, c=distance)
+    nodes.watch(5.0)
+    nodes.silent.add("a")
+    nodes.loses("a", f"{REFUSES}: no server runs there")
+    nodes.until_due()
+    nodes.fails_over("b", 14 * distance)
+    verdicts = nodes.watch(5.0)
+    assert not [verdict for verdict in verdicts if verdict.is_due]
+    assert verdicts[-1].why == ""
+
+
+def test_a_node_that_was_silent_before_is_not_waited_for_again() -> None:
+    nodes = Nodes(a=0.001, b=0.001, c=0.001)
+    nodes.watch(5.0)
+    nodes.silent.update("a")
+    nodes.until_due()
+    for _ in range(2):
+        nodes.fails_over("b", 0.1)
+        seen, verdict = nodes.look()
+        assert (seen.is_current, verdict.why, verdict.away) == (True, "", frozenset("a"))
+
+
+def test_a_node_that_falls_silent_in_a_failover_is_waited_for_no_longer_than_any_other() -> None:
+    nodes = Nodes(a=0.001, b=0.001, c=0.001)
+    nodes.watch(5.0)
+    nodes.silent.update("c")
+    nodes.fails_over("b", 0.1)
+    assert not nodes.look()[0].is_current
+    nodes.watch(SILENCE_SECONDS)
+    assert nodes.look()[0].is_current
+    nodes._lookout.begin_anew(("a", "b", "c"))
+    assert nodes.look()[1].away == frozenset("c")  # what it said before is not back

@@ -44,8 +44,8 @@ class Cluster:
         seen[self.primary] = self.trouble
         return topology(3).with_primary(self.primary, self.epoch), Seen(seen, {})
 
-    def failover(self, away: Iterable[str] = ()) -> FailedOver:
-        assert list(away) == [self.primary]
+    def failover(self, away: Iterable[str] = (), seen_epoch: int | None = None) -> FailedOver:
+        assert (list(away), seen_epoch) == ([self.primary], self.epoch)
         self.failovers.append(self.now)
         if not self.can_fail_over:
             raise Unavailable("node 'b' changed meanwhile")
@@ -64,10 +64,20 @@ class Cluster:
         """Nothing is open."""
 
 
+class _Chance:
+    """In place of the module."""
+
+    def uniform(self, _low: float, high: float) -> float:
+        return NEARLY_ALWAYS * high
+
+    def random(self) -> float:
+        return NEARLY_ALWAYS
+
+
 def _run(cluster: Cluster, monkeypatch: pytest.MonkeyPatch, seconds: float) -> Monitor:
     clock = SimpleNamespace(monotonic=lambda: cluster.now)
     monkeypatch.setattr(watched, "time", clock)
-    monkeypatch.setattr(watched, "random", SimpleNamespace(uniform=lambda _low, high: NEARLY_ALWAYS * high))
+    monkeypatch.setattr(watched, "random", _Chance())
     endpoints = tuple(Endpoint(node, f"redis://{node}:6379/0") for node in "abc")
     roles = (NodeRole.PRIMARY, NodeRole.REPLICA, NodeRole.REPLICA)
     monitor = Monitor(Configuration("shop", endpoints, roles))
@@ -109,6 +119,20 @@ def test_over_mere_silence_it_waits_ever_longer_and_says_how_long(
     assert told
     assert len(told) <= len(cluster.failovers)  # once for each pause, not at each look
     assert "`redrepl failover` does it at once" in told[0]
+
+
+def test_looks_that_are_from_before_its_own_attempt_are_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster(DEAD)
+    seen = cluster.probe
+
+    def probe(wait_seconds: float, patience_seconds: float, _writes: bool) -> tuple[Topology, Seen]:
+        topology, known = seen(wait_seconds, patience_seconds)
+        return topology, known._replace(is_current=cluster.now >= 1010.0)
+
+    monkeypatch.setattr(cluster, "probe", probe)
+    _run(cluster, monkeypatch, 12.0)
+    assert cluster.failovers
+    assert cluster.failovers[0] >= 1010.0
 
 
 def test_a_blocked_takeover_is_said_once_in_an_outage(

@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 from redrepl import Administration, Configuration, FailedOver
 from redrepl.edges.configuration import AUTOMATIC
-from redrepl.plans.epochs.suspicion import Suspicion, Verdict
+from redrepl.plans.epochs.soundness import newest_epoch
+from redrepl.plans.epochs.suspicion import NOT_SEEN_YET, Suspicion, Verdict
 from redrepl.values import limits
 from redrepl.values.clocks import describe_offset
 from redrepl.values.errors import RedreplError, RequestError
@@ -79,6 +80,7 @@ class Monitor:
             configuration.failover_after_crash_seconds,
             configuration.failover_after_silence_seconds,
             configuration.failover == AUTOMATIC,
+            chance=random.random,
         )
         self._pause_seconds = FIRST_PAUSE_SECONDS
         self._next_at = self._moved_at = self._write_at = 0.0
@@ -128,6 +130,8 @@ class Monitor:
         patience_seconds = options.failover_after_silence_seconds / 3
         topology, seen = self._administration.probe(options.probe_seconds, patience_seconds, writes)
         reports = seen.reports
+        if not seen.is_current:
+            return Looked(NOT_SEEN_YET)
         if topology is not None:
             self._set_aside(topology, reports)
         now = time.monotonic()
@@ -143,7 +147,7 @@ class Monitor:
             self._check.look(self._administration, topology, reports)
         if not verdict.is_due or self._waits(verdict, now):
             return Looked(verdict)
-        return Looked(verdict, self._fail_over(verdict))
+        return Looked(verdict, self._fail_over(verdict, newest_epoch(reports)))
 
     def _tell(self, topology: Topology | None, reports: dict[str, NodeReport | str], now: float) -> None:
         if self._tells and now - self._told_at >= TELLING_SECONDS:
@@ -171,10 +175,10 @@ class Monitor:
             text = "%s: its clock is %s; it serves nothing until that is right and all its keys were compared"
             _log.warning(text, node, describe_offset(seconds))
 
-    def _fail_over(self, verdict: Verdict) -> FailedOver | None:
+    def _fail_over(self, verdict: Verdict, seen_epoch: int) -> FailedOver | None:
         self._troubles.note(PRIMARY, without_numbers(f"failing over {verdict.why}"), f"failing over: {verdict.why}")
         try:
-            done = self._administration.failover(away=verdict.away)
+            done = self._administration.failover(away=verdict.away, seen_epoch=seen_epoch)
         except RequestError:
             raise  # several primaries: there is nothing to do here
         except RedreplError as error:
