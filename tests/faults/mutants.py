@@ -52,6 +52,7 @@ FORGETTING = "tests/unit/test_forgetting.py"
 WITNESSES = "tests/unit/test_witnesses.py"
 WALKS = "tests/unit/test_long_walks.py"
 LOOKOUT = "tests/unit/test_lookout.py"
+UNDER_WAY = "tests/unit/test_under_way.py"
 
 MUTANTS = (
     Mutant(
@@ -1999,8 +2000,8 @@ MUTANTS = (
     Mutant(
         name="a node that is far counts as away although it answers",
         file="redrepl/plans/lookout.py",
-        old="now - since > patience_seconds + usual_seconds:",
-        new="now - since > patience_seconds:",
+        old="now - since > patience_seconds + usual_seconds\n",
+        new="now - since > patience_seconds\n",
         killer=f"{LOOKOUT}::test_a_primary_that_answers_is_not_replaced_however_far_it_is",
         evidence="assert ",
     ),
@@ -2058,6 +2059,30 @@ MUTANTS = (
         old="if seen_epoch is not None and report.epoch > seen_epoch]",
         new="if False]",
         killer=f"{FAILOVER}::test_who_decided_before_another_began_stops_and_touches_nobody",
+        evidence="DID NOT RAISE",
+    ),
+    Mutant(
+        name="a worker replaces a primary that restarted while somebody else does",
+        file="redrepl/plans/copies/bring_up.py",
+        old="    if moved and (yield from goes_on(view.layout, view.topology, moved, steps)):\n",
+        new="    if False:\n",
+        killer=f"{UNDER_WAY}::test_a_change_of_epoch_that_goes_on_is_left_to_whoever_is_at_work",
+        evidence="assert ",
+    ),
+    Mutant(
+        name="a worker ends no change of epoch beside a primary that restarted",
+        file="redrepl/plans/copies/bring_up.py",
+        old="    if moved and (yield from goes_on(view.layout, view.topology, moved, steps)):\n",
+        new="    if moved:\n",
+        killer=f"{UNDER_WAY}::test_a_change_of_epoch_that_was_left_is_ended",
+        evidence="assert 1 == 3",
+    ),
+    Mutant(
+        name="a worker overtakes whoever began after it had looked",
+        file="redrepl/plans/copies/bring_up.py",
+        old="own_ahead=order.own_ahead, seen_epoch=newest_epoch(reports))",
+        new="own_ahead=order.own_ahead)",
+        killer=f"{UNDER_WAY}::test_who_began_after_the_worker_had_looked_is_left_alone",
         evidence="DID NOT RAISE",
     ),
     Mutant(

@@ -36,7 +36,8 @@ class Profile(NamedTuple):
     readers: programs that only read at ONE keep to a former primary that nobody else reaches.
     twins: servers are replaced by others at other addresses, and come back where they were.
     liars: a replica lies.
-    farthest_seconds: nodes are up to such a round trip away, steadily, and no fault comes: monitors are to do nothing.
+    farthest_seconds: nodes are up to such a round trip away, steadily. Where no fault comes, monitors are to do
+    nothing; else to replace a primary that crashed, once.
     """
 
     faults: tuple[str, ...]
@@ -68,6 +69,7 @@ PROFILES = {
     "unattended": Profile(NETWORK + RESTARTS + PROGRAMS + CLOCKS, unattended=True),
     "calm": Profile((), moves=False),
     "far": Profile((), moves=False, farthest_seconds=0.5, largest_skew_seconds=0.05),
+    "crashes": Profile(("kill",), moves=False, farthest_seconds=0.5, largest_skew_seconds=0.05),
     "members": Profile((*NETWORK, "kill", *PROGRAMS, *CLOCKS), members=True),
     "twins": Profile((*NETWORK, "kill", *PROGRAMS, *CLOCKS), twins=True),
     "liars": Profile((*NETWORK, "kill", "kill older", *PROGRAMS, *CLOCKS), liars=True),
@@ -264,13 +266,17 @@ def _with_purges(random: Random, settings: Settings) -> Settings:
 def _with_distance(random: Random, settings: Settings, profile: Profile) -> Settings:
     """Everything is far, and monitors look."""
     habits = settings.habits._replace(pause_seconds=random.choice((0.1, 0.3)), timeout_seconds=4.0)
-    return settings._replace(
+    settings = settings._replace(
         habits=habits,
         monitors=random.choice((1, 2)),
         changers=0,
         tolerances=Tolerances(max_age_seconds=8.0, max_skew_seconds=1.0),
         farthest_seconds=profile.farthest_seconds,
     )
+    if not profile.faults:
+        return settings
+    habits = habits._replace(operations=60)
+    return settings._replace(habits=habits, monitors=random.choice((1, 2, 3)), fault_pause_seconds=10.0, break_rate=0.0)
 
 
 def _with_walks(random: Random, settings: Settings) -> Settings:

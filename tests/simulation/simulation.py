@@ -41,6 +41,10 @@ PATIENCE_SECONDS = 20.0
 
 LOOK_SECONDS = 0.25
 FAR_LOOK_SECONDS = 4.0
+
+EPOCHS_A_CRASH = 2
+"""Where nodes are far: one that replaces the primary, and one more that a rival or the workers begin."""
+
 IN_TIME = 0.4
 """Of what clocks may differ by: how far each is off the true time at most, so that none is off the others."""
 
@@ -76,7 +80,7 @@ class Simulation:
         self.is_over = False
         self.is_work_left = True
         self.is_settled = False
-        self._failovers = 0
+        self._epochs = 1
         self.liars: Liars | None = None
         roles = [NodeRole.PRIMARY] + [NodeRole.REPLICA] * (settings.copies - 1)
         pairs = zip(self.nodes, roles, strict=True)
@@ -145,8 +149,9 @@ class Simulation:
         """The whole history, and the verdict."""
         self.world.run(LONGEST_SECONDS, self._clients_are_done)
         self.is_over = True
-        # Later an operator may be called, whose change monitors may take for one that was left unfinished.
-        self._failovers = sum(count for name, count in self.count.by_name.items() if name.startswith("failover"))
+        # Later an operator may be called, who begins one as well.
+        reports = map(self._report, self.network.machines.values())
+        self._epochs = max(report.epoch for report in reports if isinstance(report, NodeReport))
         self.faults.stop()
         if self.liars is not None:
             self.liars.stop()
@@ -442,8 +447,9 @@ class Simulation:
             return Verdict.STALE, self.history.stale
         if self._split:
             return Verdict.SPLIT, self._split
-        if self.settings.farthest_seconds and self._failovers:
-            return Verdict.REPLACED, [f"nodes are up to {self.settings.farthest_seconds} s away, and nothing failed"]
+        if self.settings.farthest_seconds and self._epochs > 1 + EPOCHS_A_CRASH * sum(self.faults.counts.values()):
+            far, counts = self.settings.farthest_seconds, self.faults.counts
+            return Verdict.REPLACED, [f"nodes are up to {far} s away, epoch {self._epochs} was begun, faults: {counts}"]
         members, ids = self._members(), self._newest_topology().ids
         if not members.keys() >= set(ids):
             # With others away beside the liar, what that tells may not be refuted (SECURITY.md, "Not defended").

@@ -17,10 +17,10 @@ from dataclasses import dataclass, field, replace
 from redrepl.plans.copies import full_sync
 from redrepl.plans.copies.catch_up import confirm, forget_cursors, ship_log
 from redrepl.plans.copies.checkpoints import note_checked, note_filled
-from redrepl.plans.copies.copying import Copier, clock_stepped
+from redrepl.plans.copies.copying import clock_stepped
 from redrepl.plans.copies.diverged import discard_diverged
 from redrepl.plans.copies.marks import starting_mark
-from redrepl.plans.copies.undecided import DIVERGED, UNDECIDED, check_log
+from redrepl.plans.copies.undecided import DIVERGED, UNDECIDED, check_log, skip_cut_log
 from redrepl.plans.epochs.change_members import change_topology, note_enrolled, pending_enrolment
 from redrepl.plans.epochs.clocks import doubtful_members, set_aside, wrong_clocks
 from redrepl.plans.epochs.failover import FailoverOrder, fail_over
@@ -41,7 +41,15 @@ from redrepl.plans.epochs.membership import (
 )
 from redrepl.plans.epochs.reinstate import Reports, reinstate
 from redrepl.plans.epochs.restarts import restarted_together
-from redrepl.plans.epochs.soundness import between_epochs, lacks_topology, returned_fields, successors, way_out
+from redrepl.plans.epochs.soundness import (
+    between_epochs,
+    lacks_topology,
+    newest_epoch,
+    returned_fields,
+    successors,
+    way_out,
+)
+from redrepl.plans.epochs.under_way import goes_on
 from redrepl.plans.inspect import newest_topology
 from redrepl.plans.steps import Steps
 from redrepl.plans.strangers import describe_other, found_instead
@@ -50,9 +58,11 @@ from redrepl.values.clocks import describe_offset, is_steady
 from redrepl.values.effects import Plan
 from redrepl.values.errors import RedreplError, Unavailable
 from redrepl.values.keys import KeyLayout
-from redrepl.values.report import Mark, NodeReport, Position
+from redrepl.values.report import NodeReport, Position
 from redrepl.values.report_answer import Unreadable
 from redrepl.values.walk import walks_on
+
+UNDER_WAY = "a change of epoch is under way"
 
 
 @dataclass(slots=True)
@@ -213,7 +223,7 @@ def _look_after_copy(
     view: ClusterView, target: NodeReport, sources: list[NodeReport], order: BringUpOrder, steps: Steps, done: BroughtUp
 ) -> Plan[None]:
     if target.epoch > view.topology.epoch:
-        done.notes.append("a change of epoch is under way")
+        done.notes.append(UNDER_WAY)
         return
     is_doubtful = target.is_in_doubt or target.has_forgotten
     has_new_log = target.lineage == 0 or target.has_lost_log
@@ -427,7 +437,7 @@ def _look_after_primary(
             return
         # Whoever comes in between makes them start over. What is left unfinished the monitors take up, where they can.
         if primary.epoch > view.topology.epoch:
-            done.notes.append("a change of epoch is under way")
+            done.notes.append(UNDER_WAY)
             return
     if primary.is_in_doubt or not primary.is_serving or primary.epoch != view.topology.epoch:
         yield from _replace_or_reinstate(view, primary, reports, order, steps, done)
@@ -439,7 +449,7 @@ def _look_after_primary(
             done.notes.append(
                 f"the log of {replica.node} was cut: `redrepl verify --repair` finds what is undecided there"
             )
-            yield from _skip_cut_log(view, replica, primary, steps)
+            yield from skip_cut_log(view, replica, primary, steps)
             continue
         checked = yield from check_log(view, replica, primary, mark, steps, order.stop_at)
         done.entries += checked.entries
@@ -455,8 +465,13 @@ def _replace_or_reinstate(
     view: ClusterView, primary: NodeReport, reports: Reports, order: BringUpOrder, steps: Steps, done: BroughtUp
 ) -> Plan[None]:
     """The primary does not serve. Another one takes over where that can be, else it is put back to work."""
+    moved = between_epochs(view.topology, reports)
+    if moved and (yield from goes_on(view.layout, view.topology, moved, steps)):
+        done.notes.append(UNDER_WAY)
+        return
     if order.fails_over and successors(view.topology, reports, order.own_ahead):
-        changed = yield from fail_over(view.layout, view.ids, FailoverOrder(steps.at, own_ahead=order.own_ahead))
+        failover = FailoverOrder(steps.at, own_ahead=order.own_ahead, seen_epoch=newest_epoch(reports))
+        changed = yield from fail_over(view.layout, view.ids, failover)
         done.notes.append(f"handed its role over to {changed.primary} in epoch {changed.epoch}")
         done.finished = False
         return
@@ -474,13 +489,6 @@ def _reinstate(
     done.records += reinstated.records
     done.activated = True
     done.notes += reinstated.notes
-
-
-def _skip_cut_log(view: ClusterView, replica: NodeReport, primary: NodeReport, steps: Steps) -> Plan[None]:
-    """What was cut cannot be checked; go on from the log's end."""
-    marker = Copier(view, replica, primary.node, steps)
-    yield from marker.absorb((), (), Mark(replica.incarnation, replica.log_end))
-    yield from confirm(view, replica.node, primary.node, replica.log_end, steps, force=True)
 
 
 _EMPTY_PRIMARY = (

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from redrepl.plans.epochs.clocks import doubtful_members
 from redrepl.plans.epochs.soundness import successors
 from redrepl.plans.epochs.takeover import cause_of, takeover_of, what_comes_next, why_not_replaced
+from redrepl.plans.epochs.under_way import CHANGE_ROUND_TRIPS, Trace, left_alone_seconds, trace_of
 from redrepl.plans.lookout import Silence
 from redrepl.plans.strangers import describe_stranger
 from redrepl.values import limits
 from redrepl.values.reasons import REFUSES, SILENT, is_crash, kind_of, refuses_us
 from redrepl.values.report import NodeReport
 from redrepl.values.topology import Topology
-
-UNFINISHED_SECONDS = 1.0
-"""A change of epoch takes milliseconds; members that have been between epochs for so long were left there."""
-
-CHANGE_ROUND_TRIPS = 10.0
-"""Where the members are far, whoever changes the epoch is seen to go on every few of their round trips."""
 
 HESITATION_ROUND_TRIPS = 5.0
 """Up to so many more, by chance: monitors that saw the same would all begin again within one round trip, and each
@@ -33,9 +28,6 @@ TURNS_AWAY = "turns this monitor away"
 
 _OPENING_ROUND_TRIPS = 3.0
 """For a connection to be opened anew, and a question on it."""
-
-
-Trace: TypeAlias = tuple[object, ...]
 
 
 class Verdict(NamedTuple):
@@ -172,14 +164,13 @@ class Suspicion:
             return [], False
         seen = self._unfinished = self._followed(found, now)
         answering = [silences[report.node].usual_seconds for report in found if report.node in silences]
-        farthest = min(max(answering, default=0.0), UNFINISHED_SECONDS)
         round_trips = CHANGE_ROUND_TRIPS + seen.hesitation * HESITATION_ROUND_TRIPS
-        is_left_alone = now - seen.moved_at >= max(UNFINISHED_SECONDS, round_trips * farthest)
+        is_left_alone = now - seen.moved_at >= left_alone_seconds(max(answering, default=0.0), round_trips)
         return [report.node for report in found], is_left_alone or now - seen.since >= LONGEST_CHANGE_SECONDS
 
     def _followed(self, found: Sequence[NodeReport], now: float) -> _Unfinished:
         """The change that is under way, as these members show it."""
-        epoch, trace, before = max(report.epoch for report in found), _trace_of(found), self._unfinished
+        epoch, trace, before = max(report.epoch for report in found), trace_of(found), self._unfinished
         if before is None:
             return _Unfinished(epoch, trace, now, now, self._chance())
         if before.epoch != epoch:
@@ -212,22 +203,6 @@ class Suspicion:
         if report.refusal and report.is_serving:
             return f"primary {primary!r} takes no writes: {report.refusal}", self._refusal_seconds, False
         return f"primary {primary!r} is {report.state} in epoch {report.epoch}", self._crash_seconds, False
-
-
-def _trace_of(members: Sequence[NodeReport]) -> Trace:
-    """What whoever changes the epoch leaves on members that serve nobody meanwhile, and nobody else does."""
-    return tuple(
-        (
-            report.node,
-            report.epoch,
-            report.state,
-            report.log.added,
-            report.checkpoints,
-            tuple(sorted(report.marks.items())),
-            tuple(sorted((node, cursor.position) for node, cursor in report.cursors.items())),
-        )
-        for report in members
-    )
 
 
 def _distance_seconds(report: NodeReport | str, silence: Silence) -> float:
