@@ -165,7 +165,7 @@ def test_conditional_operations_of_tasks_are_carried_out_once_where_the_primary_
     _check_conditions(cluster, asyncio.run(go()))
 
 
-@pytest.mark.parametrize("monitors", [1, 2])
+@pytest.mark.parametrize("monitors", [pytest.param(1, marks=pytest.mark.soak), 2])
 def test_a_far_primary_that_crashed_is_replaced_once(cluster: Cluster, monitors: int) -> None:
     """What a monitor sees is a round trip old: of before a failover of its own, or of another one's."""
     proxies = {node: cluster.proxy(node) for node in cluster.nodes}

@@ -63,16 +63,17 @@ def test_a_wait_is_ended_from_another_thread_and_its_connection_closed_by_its_ow
     closed_by = []
 
     def close(opened: BoundedSocket) -> None:
-        closed_by.append(threading.current_thread().name)
+        if opened in connection.connection_pool.connection_class.open_sockets._sockets:
+            closed_by.append(threading.current_thread().name)
         opened._inner.close()
 
     def wait() -> None:
         with pytest.raises(ConnectionError):
             connection.blpop(["nothing"], 0)
 
-    monkeypatch.setattr(BoundedSocket, "close", close, raising=False)
     with EmbeddedServer("queue", some_binary) as server:
         connection, owner = queue_connection(server.url, socket_timeout=None), queue_connection(server.url)
+        monkeypatch.setattr(BoundedSocket, "close", close, raising=False)
         waiting = threading.Thread(target=wait, name="waiting")
         waiting.start()
         wait_until(lambda: owner.info("clients")["blocked_clients"] == 1, message="it waits")

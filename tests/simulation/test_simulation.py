@@ -17,9 +17,11 @@ from tests.simulation.simulation import simulate
 from tests.simulation.world import in_virtual_time
 
 ROOT = Path(__file__).parents[2]
+LENGTHY = ("logs", "storm", "liars", "crashes")
+
 ORDINARY = [
-    *((profile, 3, 4) for profile in PROFILES if profile not in ("mixed", "calm", "logs")),
-    ("logs", 3, 2),
+    *((profile, 3, 4) for profile in PROFILES if profile not in ("mixed", "calm", *LENGTHY)),
+    *((profile, 3, 2) for profile in LENGTHY),
     ("mixed", 5, 4),
 ]
 """Profile, copies and how many histories: a few of each kind with every change; `mixed` of three has its own test."""
