@@ -60,7 +60,7 @@ def test_an_answer_without_end_ends_the_connection(some_binary: ServerBinary) ->
 def test_a_wait_is_ended_from_another_thread_and_its_connection_closed_by_its_own(
     some_binary: ServerBinary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    closed_by = []
+    closed_by: list[str] = []
 
     def close(opened: BoundedSocket) -> None:
         if opened in connection.connection_pool.connection_class.open_sockets._sockets:
