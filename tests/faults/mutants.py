@@ -1309,9 +1309,8 @@ MUTANTS = (
         file="redrepl/edges/queue_connection.py",
         old="    queue.connection_pool.connection_class.open_sockets.interrupt()\n",
         new="    queue.connection_pool.disconnect()\n",
-        killer=f"{SERVERS}/test_queue_connection.py"
-        "::test_a_wait_is_ended_from_another_thread_and_its_connection_closed_by_its_own",
-        evidence="assert ",
+        killer=f"{SERVERS}/test_queue_connection.py::test_an_interrupted_socket_stays_open_for_its_owner_to_close",
+        evidence="TimeoutError",
     ),
     Mutant(
         name="any signature will do",

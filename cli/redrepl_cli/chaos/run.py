@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from redrepl import RedreplError
+from redrepl.plans.epochs.forgetful import forgetful_members
 from redrepl.values.report import NodeReport
 from redrepl_cli.chaos.client import Recorder
 from redrepl_cli.chaos.copies import differences
@@ -206,12 +207,12 @@ def all_serve(stage: Stage) -> bool:
 
 
 def lacking(stage: Stage) -> list[str]:
-    """Nodes that do not answer or need the workers: empty when all is done."""
+    """Nodes that do not answer or need the workers, noticed by these or not yet: empty when all is done."""
     topology, reports = stage.administration.inspect()
     if topology is None:
         return list(stage.servers)
     silent = [node for node in topology.ids if isinstance(reports.get(node, ""), str)]
-    return silent + stage.administration.targets(topology, reports)
+    return [*silent, *stage.administration.targets(topology, reports), *forgetful_members(topology, reports)]
 
 
 def _describe(stage: Stage) -> str:
