@@ -78,6 +78,7 @@ def test_a_busy_replica_fails_no_write(cluster: Cluster) -> None:
     assert len(cluster.values_everywhere()) == 20
 
 
+@pytest.mark.plain  # over TLS a server cannot say it before the handshake
 def test_a_primary_that_takes_no_more_clients_serves_those_it_has_and_keeps_its_role(
     cluster: Cluster, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -104,6 +105,7 @@ def opened_with_asyncio(file: Path) -> None:
     asyncio.run(opening())
 
 
+@pytest.mark.plain  # over TLS a server cannot say it before the handshake
 @pytest.mark.parametrize("opens", [Coordinator.from_config, opened_with_asyncio])
 def test_a_server_that_takes_no_more_clients_says_so_to_whoever_comes(
     make_cluster: MakeCluster, opens: Callable[[Path], Any]
