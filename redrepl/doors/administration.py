@@ -195,7 +195,14 @@ class Administration(Reaching):
         if not away:
             self.inspect()
         own_ahead = self._driver.wall_ahead_seconds()
-        order = FailoverOrder(self._driver.now(), to, frozenset(away), own_ahead=own_ahead, seen_epoch=seen_epoch)
+        order = FailoverOrder(
+            self._driver.now(),
+            to,
+            frozenset(away),
+            own_ahead=own_ahead,
+            seen_epoch=seen_epoch,
+            last_entries=self._seen_entries,
+        )
         try:
             return self._run(fail_over(self._layout, self._nodes, order))
         finally:
@@ -223,7 +230,8 @@ class Administration(Reaching):
         """
         self.find_members()
         self._prepare(to, on_progress)
-        order = FailoverOrder(self._driver.now(), to, planned=True, own_ahead=self._driver.wall_ahead_seconds())
+        own_ahead, seen = self._driver.wall_ahead_seconds(), self._seen_entries
+        order = FailoverOrder(self._driver.now(), to, planned=True, own_ahead=own_ahead, last_entries=seen)
         return self._run(fail_over(self._layout, self._nodes, order), on_progress)
 
     def bring_up(
@@ -318,7 +326,8 @@ class Administration(Reaching):
 
         From then on they are treated like servers that restarted.
         """
-        return self._run(set_forgetful_aside(self._layout, topology, reports, Steps(self._driver.now())))
+        steps = Steps(self._driver.now(), last_entries=self._seen_entries)
+        return self._run(set_forgetful_aside(self._layout, topology, reports, steps))
 
     def _successor(self, topology: Topology) -> str:
         """The replica that lacks least."""

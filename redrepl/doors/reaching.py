@@ -20,7 +20,7 @@ from redrepl.plans.strangers import no_member_error
 from redrepl.values.effects import Plan, Progress
 from redrepl.values.errors import RequestError, Unavailable
 from redrepl.values.keys import KeyLayout
-from redrepl.values.report import NodeReport
+from redrepl.values.report import LastEntry, NodeReport
 from redrepl.values.topology import Member, Topology
 
 R = TypeVar("R")
@@ -41,6 +41,7 @@ class Reaching:
         self._lookout: Lookout | None = None
         self._lookout_channel: Channel | None = None
         self._believed: Topology | None = None
+        self._last_entries: dict[str, LastEntry] = {}
 
     def close(self) -> None:
         """Close the connections."""
@@ -103,7 +104,10 @@ class Reaching:
     def _inspect(
         self, until: float, probe_as: bytes | None = None
     ) -> tuple[Topology | None, dict[str, NodeReport | str]]:
-        reports = self._run(inspect_nodes(self._layout, self._nodes, until, probe_as=probe_as))
+        last_entries = self._last_entries
+        plan = inspect_nodes(self._layout, self._nodes, until, probe_as=probe_as, last_entries=last_entries)
+        reports = self._run(plan)
+        self._remember(reports)
         topology = self._newest(reports)
         self._addresses.hear_reports(self._reached(reports))
         asked = self._places()
@@ -117,6 +121,18 @@ class Reaching:
             topology = known if newest is None or newest.epoch <= known.epoch else newest
             self._reach_members(topology)
         return topology, reports
+
+    def _remember(self, reports: Mapping[str, NodeReport | str]) -> None:
+        """Keep what tells at the next look whether a log lost something meanwhile."""
+        for node, report in reports.items():
+            last = report.last_entry_after(self._last_entries.get(node)) if isinstance(report, NodeReport) else None
+            if last is not None:
+                self._last_entries[node] = last
+
+    @property
+    def _seen_entries(self) -> dict[str, LastEntry]:
+        """What was seen of the members' logs, by whoever looks."""
+        return self._last_entries if self._lookout is None else {**self._last_entries, **self._lookout.last_entries}
 
     def _newest(self, reports: Mapping[str, NodeReport | str]) -> Topology | None:
         """The newest topology that is to be believed. Of two of one epoch it counts which was believed before."""

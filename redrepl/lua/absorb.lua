@@ -6,13 +6,17 @@
 -- Keys:      member hash, change log, marks hash, the users' keys (all different)
 -- Arguments: epoch, field of the source in the marks hash, incarnation of its log, stream id and entry count up to which
 --            everything is here (id '' moves no mark), this node's purged_before as it was before the records were read,
---            or '' to pass over what is older where nothing stands, a record for each key
+--            or '' to pass over what is older where nothing stands, the mark that stood here when the caller began (its
+--            text, '' where there was none), a record for each key
 -- Answers:   {'ok', number of records that were new}, {'foreign', key}, {'purged'} where a tombstone that was later than
---            one of the records may have been purged since it was read; nothing was stored, {'refused', epoch, state}
+--            one of the records may have been purged since it was read, {'back'} where the mark stands before that one:
+--            this server forgot what was brought since; after both nothing was stored, {'refused', epoch, state}
 
 local member = read_member()
 if not admits_catch_up(member) then return refusal(member) end
 local source, incarnation, id, count, seen_purged_before = ARGV[2], ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6])
+-- Else the mark would move beyond what is not here any more.
+if id ~= '' and has_gone_back(KEYS[3], source, ARGV[7], incarnation) then return {'back'} end
 local standing, foreign = read_standing(4)
 if foreign then return {'foreign', foreign} end
 
@@ -20,7 +24,7 @@ if foreign then return {'foreign', foreign} end
 local purged = member.noted_limit > 0 and purged_before(member, now_micros()) or 0
 if seen_purged_before and seen_purged_before ~= member.noted_limit then
   for index = 1, #standing do
-    if standing[index] == ABSENT and micros_of(ARGV[index + 6]) < purged then return {'purged'} end
+    if standing[index] == ABSENT and micros_of(ARGV[index + 7]) < purged then return {'purged'} end
   end
 end
 
@@ -29,7 +33,7 @@ local function judge(proposed, stands)
   if compare(proposed, stands) > 0 then return proposed end
 end
 
-local taken = store_taken(standing, 4, 7, member.max_age, judge, true)
+local taken = store_taken(standing, 4, 8, member.max_age, judge, true)
 if id ~= '' then
   local known_incarnation, known_id = known_mark(KEYS[3], source)
   if known_incarnation ~= incarnation or not is_later_id(known_id, id) then

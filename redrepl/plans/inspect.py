@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from redrepl.plans.hearsay import Voice, believed, not_believed
@@ -23,7 +24,7 @@ from redrepl.values.keys import KeyLayout
 from redrepl.values.permissions import CLIENTS_COMMANDS, FENCE_COMMANDS
 from redrepl.values.reading import whole_number, words
 from redrepl.values.reasons import NOT_OURS, is_error_reply, is_refusal
-from redrepl.values.report import NodeReport
+from redrepl.values.report import LastEntry, NodeReport
 from redrepl.values.report_answer import UNREADABLE, Unreadable, as_found_in, parse_report
 from redrepl.values.topology import Topology
 
@@ -42,6 +43,7 @@ MONITOR = b"monitor"
 VISITOR = b"visitor"
 """Who asks whether a node takes writes: a monitor, which does it all the time; a command or plan that needs to know."""
 
+NO_ENTRIES: Mapping[str, LastEntry] = MappingProxyType({})
 
 Found = dict[str, NodeReport | str]
 
@@ -53,6 +55,7 @@ def inspect_nodes(
     is_enough: Callable[[Found], bool] | None = None,
     known: Topology | None = None,
     probe_as: bytes | None = None,
+    last_entries: Mapping[str, LastEntry] = NO_ENTRIES,
 ) -> Plan[Found]:
     """Each node's report, or in words why there is none. Never raises for a node's failure.
 
@@ -60,12 +63,17 @@ def inspect_nodes(
     known: the topology that the caller goes by. By it, or by a newer one that is found, it is judged which servers are
     members, and whose cursors and marks count.
     probe_as: have the nodes tried whether they take writes, and who asks that.
+    last_entries: what the caller saw of their logs before, by node; a report says where that was lost.
     """
     nodes = tuple(nodes)
     found: Found = dict.fromkeys(nodes, NO_ANSWER)
     asked_at = yield from look_at_the_clock()
-    answers = {node: Answers(asked_at) for node in nodes}
-    questions = [request for node in nodes for request in questions_to(layout, node, probe_as=probe_as)]
+    answers = {node: Answers(asked_at, last_entries.get(node)) for node in nodes}
+    questions = [
+        question
+        for node in nodes
+        for question in questions_to(layout, node, probe_as=probe_as, last=last_entries.get(node))
+    ]
     effect = Exchange(tuple(questions), until, fresh=True)
     while answers:
         event = yield effect
@@ -148,7 +156,7 @@ def _with_probe(report: NodeReport | str, probed: list[Any] | str | None) -> Nod
 
 
 def questions_to(
-    layout: KeyLayout, node: str, first_tag: int = 0, probe_as: bytes | None = None
+    layout: KeyLayout, node: str, first_tag: int = 0, probe_as: bytes | None = None, last: LastEntry | None = None
 ) -> tuple[Request, ...]:
     """What a node is asked about itself, with tags from this one on."""
     # The inspection last: replies of one node come in order, so all else is known when it arrives.
@@ -157,7 +165,8 @@ def questions_to(
         keys = (layout.member, layout.probe, layout.no_stream, layout.no_string, layout.data_prefix)
         how = (probe_as, PROBE_STORES_SECONDS * 1000, CLIENTS_COMMANDS.encode(), FENCE_COMMANDS.encode())
         questions.append((ScriptCall("probe_write", keys, how), _PROBE))
-    questions.append((ScriptCall("inspect", inspect_keys(layout), ()), _INSPECTION))
+    entry = (last.entry_id.encode(),) if last is not None and last.entry_id else ()
+    questions.append((ScriptCall("inspect", inspect_keys(layout), entry), _INSPECTION))
     return tuple(Request(node, command, first_tag + question) for command, question in questions)
 
 
@@ -167,8 +176,9 @@ class Answers:
     Whatever comes is read here and nowhere else; what cannot be read is the reason why this node gave no answer.
     """
 
-    def __init__(self, asked_at: float) -> None:
+    def __init__(self, asked_at: float, last: LastEntry | None = None) -> None:
         self.asked_at = asked_at
+        self._last = last
         self._information = b""
         self._probed: list[Any] | str | None = None
 
@@ -185,7 +195,7 @@ class Answers:
         elif question == _PROBE:
             self._probed = event.content if _is_probe(event.content) else f"{NOT_OURS}: {event.content!r:.80}"
         else:
-            return _with_probe(_read(event, self._information, self.asked_at), self._probed)
+            return _with_probe(_read(event, self._information, self.asked_at, self._last), self._probed)
         return None
 
 
@@ -194,11 +204,11 @@ def _is_probe(content: Any) -> bool:
     return type(content) is list and [type(part) for part in content] == [int, bytes]
 
 
-def _read(event: Reply, information: bytes, asked_at: float) -> NodeReport | str:
+def _read(event: Reply, information: bytes, asked_at: float, last: LastEntry | None) -> NodeReport | str:
     if not (run_id := run_id_in(information)):
         return "INFO names no run_id: restarts of this server could not be noticed"
     try:
-        report = parse_report(event.node, event.content, run_id, (asked_at, event.at))
+        report = parse_report(event.node, event.content, run_id, (asked_at, event.at), last)
         return report if report.member else _with_past(report, information)
     except UNREADABLE as error:
         what = f"its bookkeeping (the keys <cluster>:m:*) cannot be read, something else wrote there: {error!s:.200}"

@@ -12,7 +12,7 @@ from redrepl.plans.inspect import QUESTIONS, Answers, Found, as_seen, questions_
 from redrepl.values import limits
 from redrepl.values.effects import DeadlinePassed, Event, Exchange, Failure, Plan, Reply, Request
 from redrepl.values.keys import KeyLayout
-from redrepl.values.report import NodeReport
+from redrepl.values.report import LastEntry, NodeReport
 from redrepl.values.round_trip import RoundTrip
 
 MAX_UNANSWERED = 100
@@ -79,6 +79,11 @@ class Lookout:
         for watched in self._watched.values():
             watched.forget()
 
+    @property
+    def last_entries(self) -> dict[str, LastEntry]:
+        """What was seen of the nodes' logs, by node."""
+        return {node: watched.last_entry for node, watched in self._watched.items() if watched.last_entry is not None}
+
     def look(self, now: float, until: float, probe_as: bytes | None = None) -> Plan[Seen]:
         """Ask all nodes once more, and take what has come until then, whichever question it answers.
 
@@ -112,8 +117,8 @@ class Lookout:
     def _ask(self, watched: _Watched, now: float, probe_as: bytes | None) -> tuple[Request, ...]:
         if not watched.may_be_asked():
             return ()
-        watched.unanswered[self._looks] = Answers(now)
-        return questions_to(self._layout, watched.node, QUESTIONS * self._looks, probe_as)
+        watched.unanswered[self._looks] = Answers(now, watched.last_entry)
+        return questions_to(self._layout, watched.node, QUESTIONS * self._looks, probe_as, watched.last_entry)
 
     def _take(self, event: Event) -> None:
         assert isinstance(event, (Reply, Failure)), "nothing else is asked for"
@@ -135,12 +140,16 @@ class Lookout:
 
 
 class _Watched:
-    """One node. unanswered: when it was asked, by number of the look. is_current: see `Seen`."""
+    """One node. unanswered: when it was asked, by number of the look. is_current: see `Seen`.
+
+    last_entry: the newest one that was seen in its log.
+    """
 
     def __init__(self, node: str) -> None:
         self.node = node
         self.unanswered: dict[int, Answers] = {}
         self.is_current = True
+        self.last_entry: LastEntry | None = None
         self._is_silent = False
         self._report: NodeReport | str = "no answer yet"
         self._answers = False
@@ -159,6 +168,8 @@ class _Watched:
             self._round_trip.note(took_seconds / _OPENING_ROUND_TRIPS)
         self._report = report
         self._answers = self.is_current = True
+        if isinstance(report, NodeReport):
+            self.last_entry = report.last_entry_after(self.last_entry)
         for number in [number for number in self.unanswered if number <= look]:
             del self.unanswered[number]
 

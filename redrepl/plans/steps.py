@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
-from redrepl.plans.inspect import Found, inspect_nodes
+from redrepl.plans.inspect import NO_ENTRIES, Found, inspect_nodes
 from redrepl.plans.scatter import Gathered, gather
 from redrepl.plans.view import ask, expect_reply
 from redrepl.values.effects import Answer, Command, DeadlinePassed, Exchange, Plan
 from redrepl.values.keys import KeyLayout
+from redrepl.values.report import LastEntry
 from redrepl.values.topology import Topology
 
 R = TypeVar("R")
@@ -27,13 +28,21 @@ class Steps:
     """Requests one after the other, each with the same time-out. ``at`` is the driver's clock at the last answer.
 
     no_later_than: a deadline for all of them together, where somebody waits for the whole.
+    last_entries: see `inspect_nodes`.
     """
 
-    def __init__(self, started: float, step_seconds: float = STEP_SECONDS, no_later_than: float = float("inf")) -> None:
+    def __init__(
+        self,
+        started: float,
+        step_seconds: float = STEP_SECONDS,
+        no_later_than: float = float("inf"),
+        last_entries: Mapping[str, LastEntry] = NO_ENTRIES,
+    ) -> None:
         self.at = started
         self.started = started
         self.step_seconds = step_seconds
         self.no_later_than = no_later_than
+        self._last_entries = last_entries
 
     @property
     def until(self) -> float:
@@ -58,7 +67,8 @@ class Steps:
         probe_as: bytes | None = None,
     ) -> Plan[Found]:
         """Each node's report, as `inspect_nodes` gives it."""
-        return self.step(lambda until: inspect_nodes(layout, nodes, until, is_enough, known, probe_as))
+        last = self._last_entries
+        return self.step(lambda until: inspect_nodes(layout, nodes, until, is_enough, known, probe_as, last))
 
     def step(self, begin: Callable[[float], Plan[R]]) -> Plan[R]:
         """Carry out a plan of one deadline as one step: ``begin`` gets it, and the next step's begins when it ends."""

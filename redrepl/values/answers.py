@@ -183,10 +183,10 @@ def _is_headers(content: Answer, keys: int) -> bool:
 
 
 def _is_count(content: Answer, _: int) -> bool:
-    """{'ok', how many}, or a refusal; 'purged' from `absorb`."""
+    """{'ok', how many}, or a refusal; 'purged' and 'back' from `absorb`."""
     if type(content) is list and len(content) == 2 and content[0] == b"ok":
         return type(content[1]) is int and content[1] >= 0
-    return content == [b"purged"] or _is_refusal(content)
+    return content in ([b"purged"], [b"back"]) or _is_refusal(content)
 
 
 def _is_done(content: Answer, _: int) -> bool:

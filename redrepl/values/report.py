@@ -46,6 +46,10 @@ class Mark(NamedTuple):
     incarnation: str
     position: Position
 
+    def encode(self) -> bytes:
+        """As it is stored."""
+        return f"{self.incarnation} {self.position.id} {self.position.entries}".encode()
+
 
 class Checkpoint(NamedTuple):
     """Kept at a replica: all that its own log names up to ``position`` is in the primary's log up to ``mark``.
@@ -87,17 +91,33 @@ class Voided(NamedTuple):
 
 
 class Log(NamedTuple):
-    """A node's change log. ``added`` counts all entries since it began, cut ones too."""
+    """A node's change log. ``added`` counts all entries since it began, cut ones too.
+
+    last_id: the last id that was given; newest_id: that of the newest entry. They differ where one was taken back.
+    """
 
     length: int
     last_id: str
     added: int
     first_id: str
+    newest_id: str = ""
 
     @property
     def end(self) -> Position:
         """The place of the newest entry."""
         return Position(self.last_id, self.added)
+
+
+class LastEntry(NamedTuple):
+    """The newest entry of a log when somebody looked ('' where there was none), and whose log that was.
+
+    added: see `Log`.
+    """
+
+    identity: str
+    incarnation: str
+    entry_id: str
+    added: int
 
 
 RULE_MERGE = "merge"
@@ -122,6 +142,7 @@ class NodeReport:
     hold keys.
     guard: what reads at ONE find beside a record, '' for nothing that they could use, None where that was not asked.
     clock: what the node's clock was ahead of the asking driver's monotonic clock.
+    lost: an entry that whoever asked had seen in this log, where it is not there any more.
     refusal: in the server's own words why it takes no writes, '' where it does, None where it was not asked to.
     denied: in a server's words what the login that asked may not do here that a change of epoch needs, '' for nothing.
     monitor_seconds: since a monitor asked it that, as far as is noted there; None where none did, or it was not asked.
@@ -143,6 +164,7 @@ class NodeReport:
     named: str | None = None
     clock: ClockReading | None = None
     guard: str | None = None
+    lost: LastEntry | None = None
 
     def seen_by(self, topology: Topology) -> NodeReport:
         """The report as it counts in a topology: cursors and marks of its members, and of no other servers."""
@@ -237,12 +259,30 @@ class NodeReport:
             return True
         return any(cursor.position.entries > self.log.added for cursor in self.cursors.values())
 
+    def last_entry_after(self, before: LastEntry | None) -> LastEntry | None:
+        """What whoever looks again and again is to ask for next. ``before``: what they asked for."""
+        if self.lost is not None or not self.member:
+            return before
+        return LastEntry(self.identity, self.incarnation, self.log.newest_id, self.log.added)
+
+    def lacks(self, seen: LastEntry, is_there: bool) -> bool:
+        """Whether what was seen of this log was lost since. ``is_there``: whether the log holds that entry.
+
+        An entry that is not there may have been cut: those after it are there then, and no earlier ones.
+        """
+        if (seen.identity, seen.incarnation) != (self.identity, self.incarnation):
+            return False
+        first = self.log.first_id
+        is_gone = not is_there and bool(first) and id_order(first) <= id_order(seen.entry_id or LOG_START)
+        return is_gone or self.log.added < seen.added
+
     @property
     def has_restarted(self) -> bool:
         """Whether the server was started anew since the node was admitted. A log that is gone counts as that: what else
-        went with it is not known.
+        went with it is not known; neither is that where an entry is gone that whoever asked had seen there.
         """
-        return bool(self.member) and (self.member.get("run_id") != self.run_id or self.has_lost_log)
+        is_same_run = self.member.get("run_id") == self.run_id and self.lost is None
+        return bool(self.member) and (not is_same_run or self.has_lost_log)
 
     @property
     def has_returned(self) -> bool:
@@ -281,7 +321,7 @@ class NodeReport:
     @property
     def restart(self) -> str:
         """What happened to one that `has_restarted`, in words."""
-        if self.has_forgotten:
+        if self.has_forgotten or self.lost is not None:
             return "forgot while its server went on"
         return "lost its change log" if self.has_lost_log else "restarted"
 
@@ -371,13 +411,18 @@ class NodeReport:
         return max(id_order(self.log.last_id)[0], int(self.member.get("clock_latest", "0")), self.now_millis)
 
     @property
+    def clock_checked(self) -> int:
+        """The latest time of its clock when it was compared with the others for that last, milliseconds; 0: never."""
+        return int(self.member.get("clock_checked", "0"))
+
+    @property
     def was_ahead_seconds(self) -> float:
         """How far its clock was ahead of what it is now, by more than clocks may differ; 0 where it was not, or where
         the node was compared with the others since.
         """
-        latest, checked = self.latest_millis, int(self.member.get("clock_checked", "0"))
+        latest = self.latest_millis
         ahead = (latest - self.now_millis) / 1000
-        return ahead if latest > checked and ahead > self.max_skew_seconds else 0.0
+        return ahead if latest > self.clock_checked and ahead > self.max_skew_seconds else 0.0
 
     @property
     def is_in_doubt(self) -> bool:

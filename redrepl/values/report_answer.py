@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import TypeVar
 
 from redrepl.values import limits
@@ -20,6 +21,7 @@ from redrepl.values.report import (
     AsFound,
     Checkpoint,
     Cursor,
+    LastEntry,
     Log,
     Mark,
     NodeReport,
@@ -58,20 +60,34 @@ def as_found_in(answer: Answer) -> AsFound:
     return (pairs.get(b"epoch", b""), pairs.get(b"state", b""), pairs.get(b"run_id", b""), pairs.get(b"identity", b""))
 
 
-def parse_report(node: str, answer: Answer, run_id: str, between: tuple[float, float] | None = None) -> NodeReport:
+def parse_report(
+    node: str,
+    answer: Answer,
+    run_id: str,
+    between: tuple[float, float] | None = None,
+    last: LastEntry | None = None,
+) -> NodeReport:
     """Read the answer of the script `inspect`. ``between``: the driver's clock at the question and at the answer.
+    ``last``: the entry that was asked for.
 
     Raises one of UNREADABLE where no node of ours gives this answer. What can be done without (cursors, marks,
     checkpoints, a topology) is left out where it cannot be read: it is made anew.
     """
     member, log, cursors, marks, topology, now, clusters, checkpoints, sweep, guard, *damaged = answer
+    length, last_id, added, first_id, newest_id, is_there = log
     if damaged and damaged[0]:
         raise ValueError(f"{damaged[0].decode(errors='replace')} is of another type")
     report = NodeReport(
         node=node,
         member=_pairs(member),
         run_id=run_id,
-        log=Log(whole_number(log[0]), entry_id(log[1].decode()), whole_number(log[2]), _first_id(log[3])),
+        log=Log(
+            whole_number(length),
+            entry_id(last_id.decode()),
+            whole_number(added),
+            _id_or_none(first_id),
+            _id_or_none(newest_id),
+        ),
         cursors=_readable(_cursor, _pairs(cursors)),
         marks=_readable(_mark, _pairs(marks)),
         topology=_topology_in(topology),
@@ -83,6 +99,8 @@ def parse_report(node: str, answer: Answer, run_id: str, between: tuple[float, f
         clock=ClockReading(int(now) / 1000 - between[1], (int(now) + 1) / 1000 - between[0]) if between else None,
     )
     _check_member(report)
+    if last is not None and report.lacks(last, bool(is_there)):
+        return replace(report, lost=last)
     return report
 
 
@@ -120,7 +138,7 @@ def _check_member(report: NodeReport) -> None:
         raise ValueError(f"voided is {member['voided']!r:.80}")
 
 
-def _first_id(text: bytes) -> str:
+def _id_or_none(text: bytes) -> str:
     return entry_id(text.decode()) if text else ""
 
 

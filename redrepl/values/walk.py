@@ -70,9 +70,17 @@ class Walk:
 
 
 def doubt_about(target: NodeReport) -> str:
-    """What a walk notes of a target that dropped records by a wrong clock, or forgot some; '' where neither may be."""
-    latest = str(target.latest_millis) if target.was_ahead_seconds else ""
-    return f"{target.clock_off} {latest} {FORGOT if target.has_forgotten else ''}".strip()
+    """What a walk notes of a target that dropped records by a wrong clock, or forgot some; '' where neither may be.
+
+    It is another one each time: a worker that is slow may note its walk when that is over, and the note stays.
+    """
+    doubts = []
+    if target.has_forgotten:
+        doubts.append(f"{FORGOT} {target.incarnation}")
+    if target.is_in_doubt:
+        latest = target.latest_millis if target.was_ahead_seconds else ""
+        doubts.append(f"{target.clock_off} {latest} since {target.clock_checked}")
+    return ", ".join(doubts)
 
 
 def field_of(source: str) -> str:

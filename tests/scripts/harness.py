@@ -120,9 +120,10 @@ class Node:
         source: bytes = b"b",
         epoch: bytes = EPOCH,
         seen_purged_before: int = 0,
+        standing: bytes = b"",
     ) -> Any:
         encoded = [record.encode() for record in records.values()]
-        return self.call("absorb", list(records), epoch, source, *mark, seen_purged_before, *encoded)
+        return self.call("absorb", list(records), epoch, source, *mark, seen_purged_before, standing, *encoded)
 
     def purge(self, tombstones: dict[bytes, Stamp], before: int, epoch: bytes = EPOCH) -> Any:
         stamps = [stamp.encode() for stamp in tombstones.values()]

@@ -51,6 +51,33 @@ def test_the_mark_moves_with_the_data(node: Node) -> None:
     assert node.stored(b"key") is not None
 
 
+BEFORE = b"inc-1 5-0 12"
+
+
+@pytest.mark.parametrize(
+    ("stands", "incarnation", "answer"),
+    [
+        (b"inc-1 5-0 12", b"inc-1", b"ok"),
+        (b"inc-1 7-0 14", b"inc-1", b"ok"),
+        (b"inc-1 4-9 11", b"inc-1", b"back"),
+        (b"inc-0 9-0 20", b"inc-1", b"back"),
+        (None, b"inc-1", b"back"),
+        (b"inc-2 1-0 1", b"inc-2", b"ok"),
+        (b"inc-1 5-0 12", b"inc-2", b"ok"),
+    ],
+    ids=["as it was", "later", "earlier", "of an earlier log", "gone", "of the new log already", "of the log before"],
+)
+def test_a_mark_that_went_back_is_not_moved_and_nothing_stored(
+    node: Node, stands: bytes | None, incarnation: bytes, answer: bytes
+) -> None:
+    if stands is not None:
+        node.client.hset(LAYOUT.marks, "b", stands)
+    given = node.absorb({b"key": value(node.stamp())}, (incarnation, b"8-0", 15), standing=BEFORE)
+    assert given[0] == answer
+    assert (node.stored(b"key") is not None) == (answer == b"ok")
+    assert _marks(node).get(b"b") == (incarnation + b" 8-0 15" if answer == b"ok" else stands)
+
+
 def test_the_mark_moves_alone_where_nothing_is_new(node: Node) -> None:
     assert node.absorb({}, (b"inc-1", b"5-0", 12)) == [b"ok", 0]
     assert _marks(node) == {b"b": b"inc-1 5-0 12"}

@@ -113,7 +113,7 @@ def test_a_transaction_of_deletes_passes(real_node: Node) -> None:
 
 def test_copied_records_wait_and_those_of_a_change_of_epoch_do_not(real_node: Node) -> None:
     record, mark = value(real_node.stamp(-1), LARGE), (b"inc", b"5-0", 5)
-    call = (EPOCH, b"b", *mark, 0, record.encode())
+    call = (EPOCH, b"b", *mark, 0, b"", record.encode())
     with full_memory(real_node):
         with pytest.raises(OutOfMemoryError):
             real_node.call("absorb", [b"key"], *call)

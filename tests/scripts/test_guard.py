@@ -18,7 +18,7 @@ CLIENT_CALLS: dict[str, tuple[list[bytes], tuple[bytes | int, ...]]] = {
     "headers": ([b"key"], (b"active",)),
 }
 CATCH_UP_CALLS: dict[str, tuple[list[bytes], tuple[bytes | int, ...]]] = {
-    "absorb": ([b"key"], (b"b", b"inc", b"1-0", 1, 0, RECORD)),
+    "absorb": ([b"key"], (b"b", b"inc", b"1-0", 1, 0, b"", RECORD)),
     "checkpoint": ([], (b"inc 1-0 1 b inc 1-0 1 7", 4)),
     "replace": ([b"key"], (b"", RECORD, b"undecided", 10, 10_000)),
     "confirm": ([], (b"b", b"1-0", 1, b"1")),

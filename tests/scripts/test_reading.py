@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from redrepl.values.keys import CLUSTERS_KEY
-from redrepl.values.report import Cursor, Mark, Position
+from redrepl.values.report import Cursor, Log, Mark, Position
 from redrepl.values.report_answer import parse_report
 from redrepl.values.topology import Member, Mode, NodeRole, Topology
 from tests.scripts.harness import EPOCH, LAYOUT, Node, deleted, value
@@ -51,7 +51,7 @@ def test_a_stranger_can_be_inspected(node: Node) -> None:
     node.client.flushall()
     before = node.now_micros() // 1000
     answer = node.call("inspect", [])
-    assert answer[:5] == [[], [0, b"0-0", 0, b""], [], [], b""]
+    assert answer[:5] == [[], [0, b"0-0", 0, b"", b"", 0], [], [], b""]
     assert before <= int(answer[5]) <= node.now_micros() // 1000
     assert answer[6] == []
     assert node.client.keys("*") == []
@@ -73,12 +73,12 @@ def test_a_full_member_tells_everything(node: Node) -> None:
         node.write(b"key-%d" % number, value(node.stamp()))
     ids = [stream_id.decode() for stream_id, _ in node.client.xrange(LAYOUT.log)]
     node.call("confirm", [], EPOCH, b"b", ids[1].encode(), 2, b"0")
-    node.call("absorb", [], EPOCH, b"b", b"inc", b"9-0", 4, 0)
+    node.call("absorb", [], EPOCH, b"b", b"inc", b"9-0", 4, 0, b"")
     node.client.hset(LAYOUT.sweep, "last", "{}")
     report = parse_report("a", node.call("inspect", []), "run-1")
     assert (report.sweep, report.purged_before) == ({"last": "{}"}, 0)
     assert (report.epoch, report.state, report.has_restarted, report.is_serving) == (7, "active", False, True)
-    assert report.log == (3, ids[2], 3, ids[0])
+    assert report.log == Log(3, ids[2], 3, ids[0], ids[2])
     assert report.marks == {"b": Mark("inc", Position("9-0", 4))}
     assert set(report.cursors) == {"b"}
     assert report.cursors["b"] == Cursor(Position(ids[1], 2), report.cursors["b"].at_millis)
@@ -93,12 +93,20 @@ def test_a_cut_log_still_counts_what_was_added(node: Node) -> None:
         node.write(b"key-%d" % number, value(node.stamp()))
     ids = [stream_id for stream_id, _ in node.client.xrange(LAYOUT.log)]
     node.client.xtrim(LAYOUT.log, maxlen=2, approximate=False)
-    length, last_id, added, first_id = node.call("inspect", [])[1]
-    assert (length, last_id, added, first_id) == (2, ids[4], 5, ids[3])
+    assert node.call("inspect", [])[1] == [2, ids[4], 5, ids[3], ids[4], 0]
+
+
+def test_a_node_tells_whether_its_log_holds_an_entry(node: Node) -> None:
+    for number in range(2):
+        node.write(b"key-%d" % number, value(node.stamp()))
+    first, second = (stream_id for stream_id, _ in node.client.xrange(LAYOUT.log))
+    node.client.xdel(LAYOUT.log, second)
+    assert node.call("inspect", [], first)[1] == [1, second, 2, first, first, 1]
+    assert node.call("inspect", [], second)[1] == [1, second, 2, first, first, 0]
 
 
 def test_a_log_cut_to_nothing_keeps_its_end(node: Node) -> None:
     node.write(b"key", value(node.stamp()))
     last = node.client.xrange(LAYOUT.log)[0][0]
     node.client.xtrim(LAYOUT.log, maxlen=0, approximate=False)
-    assert node.call("inspect", [])[1] == [0, last, 1, b""]
+    assert node.call("inspect", [])[1] == [0, last, 1, b"", b"", 0]

@@ -31,7 +31,7 @@ def calls(now: int) -> dict[str, tuple[list[bytes], tuple[bytes | int, ...]]]:
         "transact": ([KEY], (EPOCH, b"unit", 1000, 0, 0, b"add", stamp.encode(), b"0" * 12, b"payload")),
         "read_many": ([KEY, OTHER], (EPOCH, b"active", 1000)),
         "headers": ([KEY, OTHER], (EPOCH, b"active")),
-        "absorb": ([KEY], (EPOCH, b"b", b"inc", b"1-0", 1, 0, later)),
+        "absorb": ([KEY], (EPOCH, b"b", b"inc", b"1-0", 1, 0, b"", later)),
         "replace": ([KEY], (EPOCH, standing, later, b"undecided", 10, 10_000)),
         "confirm": ([], (EPOCH, b"b", b"1-0", 1, b"1")),
         "digest": ([KEY, OTHER], (now // 1000, 10_000, 0, b"0", b"0")),

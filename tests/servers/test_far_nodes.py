@@ -166,8 +166,13 @@ def test_conditional_operations_of_tasks_are_carried_out_once_where_the_primary_
 
 
 @pytest.mark.parametrize("monitors", [pytest.param(1, marks=pytest.mark.soak), 2])
-def test_a_far_primary_that_crashed_is_replaced_once(cluster: Cluster, monitors: int) -> None:
-    """What a monitor sees is a round trip old: of before a failover of its own, or of another one's."""
+def test_a_far_primary_that_crashed_is_replaced_once(
+    cluster: Cluster, monitors: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What a monitor sees is a round trip old: of before a failover of its own, or of another one's.
+
+    Rivals that meet may need a second attempt, and thereby another epoch; there is one new primary all the same.
+    """
     proxies = {node: cluster.proxy(node) for node in cluster.nodes}
     urls = {node: proxy.url(cluster[node].url) for node, proxy in proxies.items()}
     store = cluster.open(urls, timeout_seconds=2.5)
@@ -184,7 +189,7 @@ def test_a_far_primary_that_crashed_is_replaced_once(cluster: Cluster, monitors:
     # For longer than a failover takes: whoever was to move the role again would have.
     for number in range(20):
         assert store.set("key", b"%d" % number).outcome is Outcome.COMMITTED
-    assert {cluster.raw(node).member()["epoch"] for node in "bc"} == {"2"}
+    assert len([record for record in caplog.records if "is the primary in epoch" in record.getMessage()]) == 1
 
 
 def test_what_was_seen_before_a_failover_is_looked_at_again_whatever_came_of_it(cluster: Cluster) -> None:

@@ -41,6 +41,33 @@ def test_a_machine_set_back_to_a_snapshot_with_its_memory_loses_nothing(
     assert (cluster.administration.status(look_at_keys=False).primary == "a") == (node != "a")
 
 
+@pytest.mark.usefixtures("server_binary")
+@pytest.mark.parametrize("node", ["a", "b"])
+def test_a_server_that_was_set_back_is_noticed_although_its_log_has_grown_again(
+    make_cluster: MakeCluster, node: str
+) -> None:
+    """Nobody has read anything of its log meanwhile, and what was written since hides that it ends too early."""
+    cluster = make_cluster(persistence="none", extra_arguments=MAY_DEBUG)
+    overwrite_everything(cluster, b"old")
+    with connect(cluster[node]) as owner:
+        owner.save()
+        overwrite_everything(cluster, b"new")
+        cluster.administration.inspect()
+        owner.execute_command("DEBUG", "RELOAD", "NOSAVE")
+    store = cluster.open()
+    for number in range(2 * KEYS):
+        store.set(f"later-{number}", b"value", level="all")
+
+    topology, reports = cluster.administration.inspect()
+    assert topology is not None
+    assert set(cluster.administration.set_forgetful_aside(topology, reports)) == {node}
+    cluster.ticker()
+    cluster.monitor()
+    cluster.wait_settled()
+    assert {store.get(f"key-{number}", level="quorum") for number in range(KEYS)} == {b"new"}
+    assert {cluster.raw(each).values()[b"key-0"] for each in cluster.nodes} == {b"new"}
+
+
 def test_a_member_that_forgot_a_failover_does_not_outvote_the_primary_that_took_over(cluster: Cluster) -> None:
     """One is left behind and one comes back with a file from before: both serve in the epoch before, a majority."""
     cluster.open().set("key", b"before", level="all")

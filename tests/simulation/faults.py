@@ -23,6 +23,11 @@ READERS = "reader"
 LEAST_CONFIRMED = 15
 """Entries of a log: more than are added until somebody looks, which is why it is seen that the log was lost."""
 
+LEAST_FORGOTTEN = 30
+"""Entries that a server is set back by: more than are added from one look of a monitor to the next, also where an
+answer comes late.
+"""
+
 REFUSALS = (
     "OOM command not allowed when used memory > 'maxmemory'.",
     "OOM command not allowed when used memory > 'maxmemory'.",
@@ -68,6 +73,7 @@ class Faults:
         self._may_restart_beside = may_restart
         self._most_restarted = most_restarted
         self._most_lossy = most_lossy
+        self._forgetful: dict[str, bytes] = {}
         self._ends: dict[int, Callable[[], None]] = {}
         self._number = 0
         self._is_over = False
@@ -84,6 +90,8 @@ class Faults:
             "kill empty": lambda: self._kill("empty"),
             "flush scripts": self._flush_scripts,
             "lose log": self._lose_log,
+            "set back": self._set_back,
+            "set back in a job": self._set_back_in_a_job,
             "refuse": self._refuse,
             "take guard": self._take_guard,
             "pause program": self._pause_program,
@@ -122,11 +130,14 @@ class Faults:
         kind = self._random.choice(self._kinds)
         end = self._begin[kind]()
         if end is not None:
-            self.counts[kind] = self.counts.get(kind, 0) + 1
+            self._count(kind)
             self._number += 1
             self._ends[self._number] = end
             self._world.after(self._duration(), self._end, self._number)
         self._later()
+
+    def _count(self, kind: str) -> None:
+        self.counts[kind] = self.counts.get(kind, 0) + 1
 
     def _duration(self) -> float:
         """Mostly a moment, sometimes longer than anything is waited for."""
@@ -250,6 +261,47 @@ class Faults:
         self._note(f"{machine.name} has lost its log, of which {confirmed} entries were confirmed")
         return _nothing
 
+    def _set_back_in_a_job(self) -> Callable[[], None]:
+        """A worker has looked up to where the replica has a log, and it is set back before the worker goes on there."""
+        machine = self._random.choice(self._machines)
+
+        def set_back() -> None:
+            if self._set_back(machine) is None:
+                machine.before_storing = set_back  # it was not to be noticed yet
+            else:
+                self._count("set back in the midst of a job")
+
+        def end() -> None:
+            machine.before_storing = None
+
+        machine.before_storing = set_back
+        return end
+
+    def _set_back(self, machine: Machine | None = None) -> Callable[[], None] | None:
+        """A replica goes on with the memory of a while ago. What a primary forgets is not promised until it is noticed;
+        and what nobody has seen of a log cannot be missed.
+        """
+        machine = machine or self._random.choice(self._machines)
+        if not machine.is_up or machine.saved is None:
+            return None
+        own, before = _membership(machine, machine.server.data), _membership(machine, machine.saved)
+        lost = _entries(machine, machine.server.data) - _entries(machine, machine.saved)
+        is_same = own == before and own.get(b"state") == b"active" and own.get(b"rule") == b"follow"
+        if not is_same or lost < LEAST_FORGOTTEN or not self._may_restart(machine, "set back"):
+            return None
+        self.restarted.add(machine.name)
+        self.lossy.add(machine.name)
+        self._forgetful[machine.name] = own[b"incarnation"]
+        machine.set_back()
+        self._note(f"{machine.name} goes on with its memory of {lost} entries ago")
+        return _nothing
+
+    def forgetful(self) -> list[str]:
+        """Machines that were set back and whose logs were not begun anew since: nobody has noticed yet."""
+        machines = [self._network.machines[name] for name in self._forgetful]
+        held = {each.name: _membership(each, each.server.data) for each in machines}
+        return [name for name, own in held.items() if own[b"incarnation"] == self._forgetful[name]]
+
     def _flush_scripts(self) -> Callable[[], None]:
         machine = self._random.choice(self._machines)
         self._note(f"the scripts of {machine.name} are flushed")
@@ -330,7 +382,7 @@ class Faults:
 
     def _may_restart(self, machine: Machine, what: str) -> bool:
         for name in list(self.restarted):
-            if self._is_repaired(self._network.machines[name]):
+            if self._is_repaired(self._network.machines[name]) and name not in self.forgetful():
                 self.restarted.discard(name)
                 self.lossy.discard(name)
         if not self._may_restart_beside(machine):
@@ -359,6 +411,18 @@ class Faults:
         self._note(f"{program.name} is killed")
         program.kill()
         return lambda: self._replace(program)
+
+
+def _membership(machine: Machine, data: Data) -> dict[bytes, bytes]:
+    """What tells one life of a member from another."""
+    held = data[machine.layout.member].value if machine.layout.member in data else {}
+    return {name: held.get(name, b"") for name in (b"epoch", b"state", b"rule", b"run_id", b"incarnation")}
+
+
+def _entries(machine: Machine, data: Data) -> int:
+    """How many entries its log has ever had."""
+    log = machine.layout.log
+    return int(data[log].value.entries_added) if log in data else 0
 
 
 def _nothing() -> None:

@@ -32,6 +32,9 @@ STILL_ARRIVES = 0.8
 COPYING = frozenset(("headers", "read_many", "log_page"))
 """Scripts with which a worker that has looked at a node goes on to what it holds."""
 
+STORING = frozenset(("absorb", "absorb_oom"))
+"""Scripts with which a worker brings to a node what it lacks."""
+
 
 class Hello(NamedTuple):
     """The first thing on a new connection: who are you, and which scripts do you have?"""
@@ -249,7 +252,7 @@ class Machine:
     """Runs one server. ``run`` counts its starts. ``skew_seconds``: what its clock is ahead of the world's.
 
     on_change: called when somebody may have changed its membership. Its name is the host in its address.
-    before_copying: called once, before the next script of `COPYING` runs.
+    before_copying, before_storing: called once, before the next script of `COPYING`, or `STORING`, runs.
     twist: what is answered in place of carrying a command out; it gets the command, and how to carry it out.
     """
 
@@ -267,6 +270,7 @@ class Machine:
         self.saved: Data | None = None
         self.on_change: Callable[[Machine], None] = _nobody_cares
         self.before_copying: Callable[[], None] | None = None
+        self.before_storing: Callable[[], None] | None = None
         self.twist: Twist | None = None
         self._random = world.stream(f"machine {server.name}")
         self._sources = sources
@@ -297,6 +301,11 @@ class Machine:
     def save(self) -> None:
         """Set the data aside, for a restart with an older file."""
         self.saved = self.server.set_aside()
+
+    def set_back(self) -> None:
+        """The server's memory is again what was set aside, and it goes on in the same run."""
+        data, self.saved = self.saved, None
+        self.server.hold(data)
 
     def flush_scripts(self) -> None:
         """Somebody calls SCRIPT FLUSH."""
@@ -363,8 +372,13 @@ class Machine:
 
     def _let_happen(self, command: Command) -> None:
         """What waits for a job to go on from its look at this node to its records happens now, once."""
-        if self.before_copying and type(command) is ScriptCall and command.script in COPYING:
+        if type(command) is not ScriptCall:
+            return
+        if self.before_copying and command.script in COPYING:
             happen, self.before_copying = self.before_copying, None
+            happen()
+        if self.before_storing and command.script in STORING:
+            happen, self.before_storing = self.before_storing, None
             happen()
 
     def _answer(self, command: Command) -> Any:

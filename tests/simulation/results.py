@@ -24,6 +24,8 @@ class Verdict(Enum):
     STUCK = "stuck"
     CRASHED = "crashed"
     REPLACED = "a primary that answered was replaced"
+    ACCUSED = "a member that forgot nothing was set aside"
+    UNNOTICED = "a member that forgot goes on as if it had not"
     STALE = "a read at ONE was older than may be"
     TRESPASS = "a lie reached another node"
     REFUSED = "operations failed although only one node lied"

@@ -244,6 +244,10 @@ class Server:
         self.run_id = run_id
         self.scripts.clear()
         self._fake.scan_cursors.clear()
+        self.hold(data)
+
+    def hold(self, data: Data | None) -> None:
+        """Have this in place of what is there, in the same run; None: keep that."""
         if data is not None:
             database = self._fake.dbs[0]
             database._dict = data

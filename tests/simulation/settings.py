@@ -19,6 +19,7 @@ STEPS = ("clock step", "clock step in a job")
 REFUSALS = ("refuse",)
 HANDS = ("take guard",)
 LOGS = ("lose log",)
+SNAPSHOTS = ("set back", "set back in a job")
 
 
 READ_BOUND_SECONDS = 3.0
@@ -33,6 +34,7 @@ class Profile(NamedTuple):
     walks: members come back empty, keys are walked one by one, jobs end after a page, and logs are cut soon.
     deadlines: half of the values have one that no history reaches.
     logs: logs vanish while records stay, and are looked at all the time.
+    snapshots: replicas go on with the memory of a while ago, and are looked at by monitors all the time.
     readers: programs that only read at ONE keep to a former primary that nobody else reaches.
     twins: servers are replaced by others at other addresses, and come back where they were.
     liars: a replica lies.
@@ -50,6 +52,7 @@ class Profile(NamedTuple):
     walks: bool = False
     deadlines: bool = False
     logs: bool = False
+    snapshots: bool = False
     readers: bool = False
     twins: bool = False
     liars: bool = False
@@ -74,6 +77,7 @@ PROFILES = {
     "twins": Profile((*NETWORK, "kill", *PROGRAMS, *CLOCKS), twins=True),
     "liars": Profile((*NETWORK, "kill", "kill older", *PROGRAMS, *CLOCKS), liars=True),
     "logs": Profile(("kill", "slow links", "flush scripts", *LOGS * 3), logs=True),
+    "snapshots": Profile(("kill", "flush scripts", *SNAPSHOTS * 3), moves=False, snapshots=True),
     "readers": Profile(("cut keepers", "kill", "pause program"), readers=True),
     "walks": Profile((*NETWORK, "kill", "kill empty", *PROGRAMS), walks=True),
     "purges": Profile(NETWORK + RESTARTS + PROGRAMS + CLOCKS, largest_skew_seconds=0.05, purges=True),
@@ -127,6 +131,8 @@ def draw(random: Random, profile: Profile, copies: int) -> Settings:
         return _with_walks(random, draw(random, profile._replace(walks=False), copies))
     if profile.logs:
         return _with_lost_logs(draw(random, profile._replace(logs=False), copies))
+    if profile.snapshots:
+        return _with_snapshots(random, draw(random, profile._replace(snapshots=False), copies))
     if profile.readers:
         return _with_readers(random, draw(random, profile._replace(readers=False), copies))
     if profile.twins:
@@ -174,6 +180,29 @@ def _with_changes(random: Random, settings: Settings) -> Settings:
     """Members come and go, while others move the primary's role."""
     faults = tuple(kind for kind in settings.faults if kind not in ("kill older", "kill empty", *STEPS))
     return settings._replace(faults=faults, changers=random.choice((1, 1, 2)), operators=random.choice((0, 1, 2)))
+
+
+def _with_snapshots(random: Random, settings: Settings) -> Settings:
+    """Many writes from one tick to the next, so that nobody but the monitors sees that a log went back before it grew
+    again; and many keys, since what is written once more is not missed.
+    """
+    keys = tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+    weights = {name: weight for name, weight in settings.habits.weights.items() if name != "increment"}
+    habits = settings.habits._replace(
+        operations=400, pause_seconds=random.choice((0.03, 0.1)), keys=keys, weights=weights
+    )
+    return settings._replace(
+        clients=2,
+        threads=random.choice((1, 2)),
+        habits=habits,
+        faults=tuple(sorted({*settings.faults, *SNAPSHOTS})),
+        fault_pause_seconds=0.3,
+        break_rate=0.0,
+        sweeps=False,
+        tick_seconds=random.choice((0.3, 1.0, 2.0)),
+        workers=random.choice((1, 2)),
+        monitors=random.choice((1, 2)),
+    )
 
 
 def _with_lost_logs(settings: Settings) -> Settings:

@@ -29,7 +29,7 @@ from tests.simulation.network import Machine, Network, address_of
 from tests.simulation.programs import Program, Script
 from tests.simulation.results import Result, Verdict, value_in
 from tests.simulation.servers import Server
-from tests.simulation.settings import PROFILES, Profile, Settings, draw
+from tests.simulation.settings import LOGS, PROFILES, SNAPSHOTS, Profile, Settings, draw
 from tests.simulation.sources import Sources, library_sources
 from tests.simulation.world import BEGINNING_SECONDS, World, enter
 
@@ -44,6 +44,9 @@ FAR_LOOK_SECONDS = 4.0
 
 EPOCHS_A_CRASH = 2
 """Where nodes are far: one that replaces the primary, and one more that a rival or the workers begin."""
+
+FORGETTING = {*LOGS, *SNAPSHOTS}
+"""Faults after which a member is set aside since it forgot."""
 
 IN_TIME = 0.4
 """Of what clocks may differ by: how far each is off the true time at most, so that none is off the others."""
@@ -393,7 +396,7 @@ class Simulation:
 
     def _read_at_last(self) -> None:
         """A new client reads everything at QUORUM: the cluster serves, and what it answers is part of the history."""
-        keys = (*self.settings.habits.keys, COUNTER)
+        keys = [*self.settings.habits.keys, COUNTER]
         for attempt in range(1, 6):
             client = self._new_client(f"last{attempt}", self._newest_topology())
             for key in keys:
@@ -401,7 +404,9 @@ class Simulation:
                 client.program.start(_reading(client, key))
             self.world.run(self.world.now + 20.0, _is_done(client))
             mine = [each for each in self.history.operations if each.program == client.program.name]
-            if len(mine) == len(keys) and all(operation.is_known for operation in mine):
+            known = {operation.key for operation in mine if operation.is_known}
+            keys = [key for key in keys if key not in known]
+            if not keys:
                 return
         self.is_settled = False
 
@@ -447,6 +452,10 @@ class Simulation:
             return Verdict.STALE, self.history.stale
         if self._split:
             return Verdict.SPLIT, self._split
+        if self.count.by_name.get(upkeep.FORGOT) and self.liars is None and not self.faults.counts.keys() & FORGETTING:
+            return Verdict.ACCUSED, [f"faults: {self.faults.counts}"]
+        if self.is_settled and (forgetful := self.faults.forgetful()):
+            return Verdict.UNNOTICED, forgetful
         if self.settings.farthest_seconds and self._epochs > 1 + EPOCHS_A_CRASH * sum(self.faults.counts.values()):
             far, counts = self.settings.farthest_seconds, self.faults.counts
             return Verdict.REPLACED, [f"nodes are up to {far} s away, epoch {self._epochs} was begun, faults: {counts}"]

@@ -20,7 +20,7 @@ from redrepl.plans.epochs.accept_loss import Fresh, accept_loss
 from redrepl.plans.epochs.change_members import change_topology
 from redrepl.plans.epochs.clocks import set_aside, wrong_clocks
 from redrepl.plans.epochs.failover import FailoverOrder, fail_over
-from redrepl.plans.epochs.forgetful import set_forgetful_aside
+from redrepl.plans.epochs.forgetful import forgetful_members, set_forgetful_aside
 from redrepl.plans.epochs.membership import Tolerances
 from redrepl.plans.epochs.soundness import newest_epoch
 from redrepl.plans.epochs.suspicion import Suspicion
@@ -31,13 +31,14 @@ from redrepl.plans.view import ClusterView
 from redrepl.values import limits
 from redrepl.values.errors import RedreplError
 from redrepl.values.keys import KeyLayout
-from redrepl.values.report import NodeReport
+from redrepl.values.report import LastEntry, NodeReport
 from redrepl.values.topology import Member, NodeRole, Topology
 from tests.simulation.network import address_of, host_of
 from tests.simulation.programs import Program, Rest, Script
 
 Reports = dict[str, NodeReport | str]
 NO_CAP = 100_000
+FORGOT = "set aside, since it forgot"
 
 
 class Customs(NamedTuple):
@@ -76,15 +77,13 @@ class Count:
 
 def work(program: Program, customs: Customs, random: Random, count: Count, is_needed: Callable[[], bool]) -> Script:
     """A worker: at every tick, bring up who lacks something, cut logs, and compare all keys."""
+    last_entries: dict[str, LastEntry] = {}
     while is_needed():
         yield Rest(customs.tick_seconds * (0.5 + random.random()))
-        topology, reports = yield from _look(program, customs)
+        topology, reports = yield from _look(program, customs, last_entries)
         if topology is None:
             continue
-        steps = Steps(program.now())
-        forgot: dict[str, str] = yield set_forgetful_aside(customs.layout, topology, reports, steps)
-        for _ in forgot:
-            count.add("set aside, since it forgot")
+        yield from _set_forgetful_aside(program, customs, count, topology, reports, last_entries)
         for node in needs_bringing_up(topology, reports, program.wall_ahead_seconds):
             yield from _bring_up(program, customs, random, count, node)
         yield from _trim(program, customs, count, topology, reports)
@@ -92,9 +91,31 @@ def work(program: Program, customs: Customs, random: Random, count: Count, is_ne
             yield from _sweep(program, customs, count)
 
 
-def _look(program: Program, customs: Customs) -> Generator[Any, Any, tuple[Topology | None, Reports]]:
-    """What all nodes say, reached where the newest topology among them says."""
-    reports: Reports = yield inspect_nodes(customs.layout, customs.nodes, program.now() + customs.look_seconds)
+def _set_forgetful_aside(
+    program: Program,
+    customs: Customs,
+    count: Count,
+    topology: Topology,
+    reports: Reports,
+    last_entries: dict[str, LastEntry],
+) -> Script:
+    steps = Steps(program.now(), last_entries=last_entries)
+    forgot: dict[str, str] = yield set_forgetful_aside(customs.layout, topology, reports, steps)
+    for node, why in forgot.items():
+        count.add(FORGOT)
+        _note(program, f"** set {node} aside: {why}")
+
+
+def _look(
+    program: Program, customs: Customs, last_entries: dict[str, LastEntry] | None = None
+) -> Generator[Any, Any, tuple[Topology | None, Reports]]:
+    """What all nodes say, reached where the newest topology among them says. ``last_entries``: of earlier looks."""
+    known_entries, until = {} if last_entries is None else last_entries, program.now() + customs.look_seconds
+    reports: Reports = yield inspect_nodes(customs.layout, customs.nodes, until, last_entries=known_entries)
+    for node, report in reports.items():
+        last = report.last_entry_after(known_entries.get(node)) if isinstance(report, NodeReport) else None
+        if last is not None:
+            known_entries[node] = last
     topology = newest_topology(reports)
     while customs.moves and topology is not None and program.follow(topology):
         until, known = program.now() + customs.look_seconds, topology
@@ -184,11 +205,16 @@ def watch(program: Program, customs: Customs, random: Random, count: Count, is_n
             lookout.begin_anew(customs.nodes)  # that went over the same channel
         if not seen.is_current:
             continue
+        if topology is not None:
+            is_suspicious = forgetful_members(topology, seen.reports)
+            yield from _set_forgetful_aside(program, customs, count, topology, seen.reports, lookout.last_entries)
+            if is_suspicious:
+                lookout.begin_anew(customs.nodes)
         verdict = suspicion.judge(topology, seen.reports, program.now(), own, seen.silences)
         if verdict.is_due and program.now() >= next_at:
             _note(program, f"** failing over: {verdict.why}")
-            seen_epoch = newest_epoch(seen.reports)
-            yield from _move(program, customs, random, count, "failover", None, verdict.away, seen_epoch=seen_epoch)
+            known = FailoverOrder(0.0, seen_epoch=newest_epoch(seen.reports), last_entries=lookout.last_entries)
+            yield from _move(program, customs, random, count, "failover", None, verdict.away, known=known)
             lookout.forget()  # the failover changed the members, over the same channel
             next_at = program.now() + pause_seconds * (0.5 + random.random() / 2)
             pause_seconds = min(5.0, 2 * pause_seconds)
@@ -376,10 +402,12 @@ def _move(
     to: str | None,
     away: frozenset[str],
     planned: bool = False,
-    seen_epoch: int | None = None,
+    known: FailoverOrder | None = None,
 ) -> Script:
-    order = FailoverOrder(program.now(), to, away, planned, step_seconds=0.3 + random.random() * 1.7)
-    order = order._replace(own_ahead=program.wall_ahead_seconds, seen_epoch=seen_epoch)
+    """``known``: an order with what whoever gives it saw before."""
+    order = known or FailoverOrder(0.0)
+    order = order._replace(started=program.now(), to=to, away=away, planned=planned)
+    order = order._replace(step_seconds=0.3 + random.random() * 1.7, own_ahead=program.wall_ahead_seconds)
     try:
         done = yield fail_over(customs.layout, customs.nodes, order)
     except RedreplError as error:

@@ -22,7 +22,7 @@ from tests.unit.support.reports import report, stranger
 LAYOUT = KeyLayout("shop")
 INFO, INSPECTION = 0, 1
 GUARD = 1
-STRANGER: list[object] = [[], [0, b"0-0", 0, b""], [], [], b"", b"1000", [], [], [], b""]
+STRANGER: list[object] = [[], [0, b"0-0", 0, b"", b"", 0], [], [], b"", b"1000", [], [], [], b""]
 
 
 def _answer(node: str, cluster: Topology, **clusters: str) -> list[object]:
@@ -31,7 +31,7 @@ def _answer(node: str, cluster: Topology, **clusters: str) -> list[object]:
     names = [text.encode() for pair in (clusters or {"shop": node}).items() for text in pair]
     return [
         [*member, b"run_id", b"run-1"],
-        [0, b"0-0", 0, b""],
+        [0, b"0-0", 0, b"", b"", 0],
         [],
         [],
         cluster.encode().encode(),

@@ -103,7 +103,7 @@ def test_a_foreign_value_is_left_out_and_noted() -> None:
     headers = [b"", RECORDS[1][:35], b"foreign", b""]
     plan.replies("b", [b"ok", *headers], tag=_tag(plan, "headers"))
     again = _calls(plan, "absorb")[1]
-    assert (again.keys[3:], again.arguments[6:]) == ((NAMES[0], NAMES[3]), (RECORDS[0], RECORDS[3]))
+    assert (again.keys[3:], again.arguments[7:]) == ((NAMES[0], NAMES[3]), (RECORDS[0], RECORDS[3]))
     assert again.arguments[2] == b"inc-1"
     _stored(plan, 2)
     assert (plan.is_done, copier.foreign, copier.stored, copier.records) == (True, [NAMES[2]], MARK.position, 2)
@@ -123,7 +123,7 @@ def test_what_the_source_lost_is_sent_as_deleted_and_what_is_foreign_there_is_no
     assert not _calls(plan, "absorb"), "its clock may have stepped, and it lost them by that"
     _clock_read(plan, NOW_MILLIS)
     call = _calls(plan, "absorb")[0]
-    records = [parse_record(record) for record in call.arguments[6:] if isinstance(record, bytes)]
+    records = [parse_record(record) for record in call.arguments[7:] if isinstance(record, bytes)]
     assert [record.kind for record in records] == [b"v", b"d", b"v"]
     assert records[1].stamp == Stamp(101, 1)
     assert copier.foreign == [NAMES[2]]

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
 from redrepl.plans.copies.bring_up import BringUpOrder, bring_up
+from redrepl.plans.copies.upkeep import needs_bringing_up
 from redrepl.plans.epochs.failover import FailoverOrder, fail_over
 from redrepl.plans.epochs.forgetful import forgetful_members, set_forgetful_aside
-from redrepl.plans.epochs.membership import Tolerances
-from redrepl.plans.inspect import inspect_nodes
+from redrepl.plans.epochs.membership import Tolerances, change_call
+from redrepl.plans.inspect import NO_ENTRIES, inspect_nodes
 from redrepl.plans.steps import Steps
 from redrepl.values.effects import PlainCommand
-from redrepl.values.report import NodeReport
+from redrepl.values.errors import Unavailable
+from redrepl.values.report import FORGOT, LastEntry, NodeReport
+from redrepl.values.walk import WALKED, Walk, doubt_about, field_of
 from tests.unit.support.in_memory import Nodes
 
 
@@ -34,8 +39,35 @@ def look(nodes: Nodes) -> dict[str, NodeReport | str]:
     return nodes.run(inspect_nodes(nodes.layout, nodes.first.ids, nodes.at + 5))
 
 
-def stopped(nodes: Nodes, reports: dict[str, NodeReport | str]) -> dict[str, str]:
-    return nodes.run(set_forgetful_aside(nodes.layout, nodes.view().topology, reports, Steps(nodes.at)))
+def stopped(
+    nodes: Nodes, reports: dict[str, NodeReport | str], last_entries: Mapping[str, LastEntry] = NO_ENTRIES
+) -> dict[str, str]:
+    steps = Steps(nodes.at, last_entries=last_entries)
+    return nodes.run(set_forgetful_aside(nodes.layout, nodes.view().topology, reports, steps))
+
+
+def seen_entries(nodes: Nodes) -> dict[str, LastEntry]:
+    """What somebody who looks now will ask for at the next look."""
+    found = {node: nodes.report(node).last_entry_after(None) for node in nodes.first.ids}
+    return {node: entry for node, entry in found.items() if entry is not None}
+
+
+def look_again(nodes: Nodes, last_entries: Mapping[str, LastEntry]) -> dict[str, NodeReport | str]:
+    return nodes.run(inspect_nodes(nodes.layout, nodes.first.ids, nodes.at + 5, last_entries=last_entries))
+
+
+def set_back_and_grown_again(nodes: Nodes, node: str) -> dict[str, LastEntry]:
+    """A member forgets what others have read of its log, and its log is as long as it was when somebody looks again;
+    answers what they saw before.
+    """
+    before = nodes.dump(node)
+    for number in range(3):
+        nodes.write("abc", b"lost-%d" % number, nodes.value(b"v"))
+    last_entries = seen_entries(nodes)
+    nodes.set_back(node, before)
+    for number in range(4):
+        nodes.write("abc", b"later-%d" % number, nodes.value(b"v"))
+    return last_entries
 
 
 def test_whoever_has_all_of_its_log_is_left_alone() -> None:
@@ -77,6 +109,124 @@ def test_a_member_that_was_asked_before_the_others_is_asked_once_more() -> None:
     assert set(forgetful_members(nodes.view().topology, mixed)) == {"a"}
     assert stopped(nodes, mixed) == {}
     assert nodes.report("a").is_serving
+
+
+@pytest.mark.parametrize("node", ["a", "b"])
+def test_an_entry_that_somebody_saw_and_is_gone_shows_it_where_the_log_grew_again(node: str) -> None:
+    nodes = cluster()
+    last_entries = set_back_and_grown_again(nodes, node)
+    assert stopped(nodes, look(nodes)) == {}, "others have read nothing of it meanwhile"
+    reports = look_again(nodes, last_entries)
+    assert set(stopped(nodes, reports, last_entries)) == {node}
+    settle(nodes)
+    settle(nodes)
+    assert nodes.report(node).is_serving
+    assert nodes.contents("a") == nodes.contents("b") == nodes.contents("c")
+    assert stopped(nodes, look_again(nodes, last_entries), last_entries) == {}, "it has a log of a new incarnation"
+
+
+def test_an_entry_that_was_cut_is_no_loss() -> None:
+    nodes = cluster()
+    last_entries = seen_entries(nodes)
+    nodes.write("abc", b"later", nodes.value(b"v"))
+    for node in "abc":
+        nodes.send(node, PlainCommand((b"XTRIM", nodes.layout.log, b"MAXLEN", b"1")))
+    assert stopped(nodes, look_again(nodes, last_entries), last_entries) == {}
+
+
+def test_a_log_that_holds_less_than_somebody_saw_shows_it_where_nothing_of_then_is_left() -> None:
+    nodes = cluster()
+    before = nodes.dump("b")
+    nodes.write("abc", b"lost", nodes.value(b"v"))
+    last_entries = seen_entries(nodes)
+    nodes.set_back("b", before)
+    nodes.send("b", PlainCommand((b"XTRIM", nodes.layout.log, b"MAXLEN", b"0")))
+    assert set(stopped(nodes, look_again(nodes, last_entries), last_entries)) == {"b"}
+
+
+def test_what_was_seen_of_another_server_or_log_says_nothing() -> None:
+    nodes = cluster()
+    seen = seen_entries(nodes)
+    seen["b"] = seen["b"]._replace(incarnation="inc-before", entry_id="1-0")
+    seen["c"] = seen["c"]._replace(identity="id-before", entry_id="1-0")
+    nodes.send("b", PlainCommand((b"XTRIM", nodes.layout.log, b"MAXLEN", b"0")))
+    assert stopped(nodes, look_again(nodes, seen), seen) == {}
+
+
+def test_who_forgot_a_moment_ago_takes_no_part_in_a_failover() -> None:
+    """Nobody has set it aside yet: it serves, and has as much as anybody of what came since."""
+    nodes = cluster()
+    last_entries = set_back_and_grown_again(nodes, "b")
+    nodes.down = {"a"}
+    order = FailoverOrder(nodes.at, away=frozenset("a"), last_entries=last_entries)
+    with pytest.raises(Unavailable) as caught:
+        nodes.run(fail_over(nodes.layout, nodes.first.ids, order))
+    assert caught.value.evidence["b"].startswith("forgot while its server went on")
+    assert nodes.report("b").epoch == nodes.report("c").epoch == 1, "nobody was fenced"
+
+
+def test_a_catch_up_under_way_does_not_go_on_beyond_what_was_forgotten() -> None:
+    """Where nobody else looks: its mark went back with it, and the page that comes is of a later place."""
+    nodes = cluster()
+    before = nodes.dump("b")
+    nodes.write("ac", b"lost", nodes.value(b"v"))
+    nodes.bring_up("b")
+    nodes.write("ac", b"later", nodes.value(b"v"))
+    nodes.meanwhile["absorb"] = lambda: nodes.set_back("b", before)
+    with pytest.raises(Unavailable) as caught:
+        nodes.bring_up("b")
+    assert caught.value.evidence == {"b": "its mark of a's log went back"}
+    nodes.bring_up("b")
+    assert nodes.contents("b") == nodes.contents("a")
+
+
+def test_a_copy_that_has_less_than_it_confirmed_is_brought_up_although_nothing_was_written_since() -> None:
+    nodes = cluster()
+    before = nodes.dump("b")
+    nodes.write("abc", b"lost", nodes.value(b"v"))
+    settle(nodes)
+    nodes.set_back("b", before)
+    reports = look(nodes)
+    assert isinstance(reports["a"], NodeReport)
+    assert reports["a"].lag_of("b") == 0
+    assert "b" in needs_bringing_up(nodes.view().topology, reports)
+    settle(nodes)
+    assert nodes.contents("b") == nodes.contents("a")
+
+
+def test_a_member_that_forgets_while_it_is_brought_up_is_not_admitted_by_who_began_before() -> None:
+    nodes = cluster()
+    nodes.send("b", change_call(nodes.report("b"), nodes.layout, {"state": "syncing"}, None))
+    forgets = change_call(nodes.report("b"), nodes.layout, {"run_id": FORGOT}, None)
+    nodes.meanwhile["absorb"] = lambda: nodes.send("b", forgets)
+    nodes.write("ac", b"later", nodes.value(b"v"))
+    with pytest.raises(Unavailable, match="forgot while it was brought up"):
+        nodes.bring_up("b")
+    assert nodes.report("b").has_forgotten
+    assert nodes.bring_up("b").full_syncs == 1
+    assert nodes.report("b").is_serving
+
+
+@pytest.mark.parametrize(
+    "doubt",
+    [{"run_id": FORGOT}, {"clock_off": "10.0 s ahead"}],
+    ids=["it forgets again", "its clock is off again"],
+)
+def test_a_walk_that_filled_a_member_counts_for_nothing_the_next_time(doubt: dict[str, str]) -> None:
+    """The worker that noted it was slow: the member served again by then."""
+    nodes = cluster()
+    for times in range(2):
+        nodes.send("b", change_call(nodes.report("b"), nodes.layout, {**doubt, "state": "syncing"}, None))
+        ended = ended_walk(nodes, "b")
+        assert nodes.bring_up("b").full_syncs == 1, f"so it was {times} times before"
+        nodes.client("b").hset(nodes.layout.member, field_of("a"), ended.encode())
+
+
+def ended_walk(nodes: Nodes, target: str) -> Walk:
+    """What a worker notes that has walked over all keys of a for this member, as it is now."""
+    source, found = nodes.report("a"), nodes.report(target)
+    merged_epoch, why = nodes.view().topology.merged_epoch, doubt_about(found)
+    return Walk(source.incarnation, source.run_id, found.run_id, merged_epoch, source.log_end, why, WALKED)
 
 
 def test_a_member_whose_log_was_begun_anew_and_is_empty_is_left_alone() -> None:

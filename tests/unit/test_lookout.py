@@ -115,7 +115,7 @@ def _inspection(node: str, known: Topology) -> list[object]:
     names, epoch = [b"shop", node.encode()], b"%d" % known.epoch
     member = [*MEMBER, b"epoch", epoch, b"lineage", epoch, b"node", node.encode()]
     told = known.encode().encode()
-    return [member, [0, b"0-0", 0, b""], [], [], told, b"1000", names, [], [], b"1 active"]
+    return [member, [0, b"0-0", 0, b"", b"", 0], [], [], told, b"1000", names, [], [], b"1 active"]
 
 
 def _are_known(seen: Seen) -> bool:

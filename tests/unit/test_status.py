@@ -175,7 +175,7 @@ def test_no_status_where_no_member_answers() -> None:
     plan = ByHand(cluster_status(KeyLayout("shop"), ("a", "b"), Expectations("quorum", 30.0, 1), START))
     plan.fails("a", "down").replies("b", b"run_id:1\r\n", tag=0)
     with pytest.raises(Unavailable) as caught:
-        plan.replies("b", [[], [0, b"0-0", 0, b""], [], [], b"", b"%d" % NOW_MILLIS, [], [], [], b""], tag=1)
+        plan.replies("b", [[], [0, b"0-0", 0, b"", b"", 0], [], [], b"", b"%d" % NOW_MILLIS, [], [], [], b""], tag=1)
     assert caught.value.evidence == {"a": "down", "b": "holds no membership of any cluster, and no keys at all"}
 
 

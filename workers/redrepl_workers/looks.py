@@ -17,6 +17,9 @@ CLUSTER = "the cluster"
 MODE = "the mode"
 QUEUE = "the queue"
 
+FORGOT = "%s lost part of its memory while its server went on (%s); it serves nothing until it was brought up"
+"""What is said of a member that was set aside since it forgot: which, and what shows it."""
+
 
 def tell(
     troubles: Troubles, configuration: Configuration, topology: Topology | None, reports: dict[str, NodeReport | str]

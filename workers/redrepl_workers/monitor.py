@@ -23,7 +23,7 @@ from redrepl.values.errors import RedreplError, RequestError
 from redrepl.values.report import NodeReport
 from redrepl.values.topology import Mode, Topology
 from redrepl_workers.configuration_check import ConfigurationCheck
-from redrepl_workers.looks import tell
+from redrepl_workers.looks import FORGOT, tell
 from redrepl_workers.troubles import Troubles, without_numbers
 
 FIRST_PAUSE_SECONDS = 0.05
@@ -174,6 +174,9 @@ class Monitor:
         for node, seconds in self._administration.set_aside_wrong_clocks(topology, reports).items():
             text = "%s: its clock is %s; it serves nothing until that is right and all its keys were compared"
             _log.warning(text, node, describe_offset(seconds))
+        # Here too: the more often somebody looks, the less a log has grown again since it was set back.
+        for node, why in self._administration.set_forgetful_aside(topology, reports).items():
+            _log.warning(FORGOT, node, why)
 
     def _fail_over(self, verdict: Verdict, seen_epoch: int) -> FailedOver | None:
         self._troubles.note(PRIMARY, without_numbers(f"failing over {verdict.why}"), f"failing over: {verdict.why}")

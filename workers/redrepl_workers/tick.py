@@ -19,7 +19,7 @@ from redrepl_workers.configuration_check import ConfigurationCheck
 from redrepl_workers.context import WorkerContext
 from redrepl_workers.hints import Hints
 from redrepl_workers.jobs import SWEEP_LEASE, bring_up_with_lease, sweep_with_lease
-from redrepl_workers.looks import CLUSTER, tell
+from redrepl_workers.looks import CLUSTER, FORGOT, tell
 from redrepl_workers.troubles import Troubles, without_numbers
 
 if TYPE_CHECKING:
@@ -90,8 +90,7 @@ class Ticker:
         if topology is None:
             return []
         for node, why in administration.set_forgetful_aside(topology, reports).items():
-            text = "%s lost part of its memory while its server went on (%s); it serves nothing until it was brought up"
-            _log.warning(text, node, why)
+            _log.warning(FORGOT, node, why)
         self._check.look(administration, topology, reports)
         targets = administration.targets(topology, reports)
         kept = (*targets, SWEEP_LEASE)

@@ -19,3 +19,12 @@ end
 local function known_mark(marks, field)
   return string.match(noted_position(marks, field), '^(%S+) (%d+%-%d+) ')
 end
+
+-- Whether a mark stands before one that stood there earlier ('' for none). One of the log's new incarnation never does.
+local function has_gone_back(marks, field, earlier, incarnation)
+  local earlier_incarnation, earlier_id = string.match(earlier, '^(%S+) (%d+%-%d+) ')
+  if not earlier_id then return false end
+  local known_incarnation, known_id = known_mark(marks, field)
+  if known_incarnation == earlier_incarnation then return is_later_id(earlier_id, known_id) end
+  return known_incarnation ~= incarnation
+end

@@ -342,19 +342,19 @@ def _catch_up(
     walk: bool,
     why: bytes,
 ) -> Plan[None]:
-    mark = None if walk else starting_mark(source, target)
+    mark, standing = None if walk else starting_mark(source, target), target.marks.get(source.node)
     if mark is None:
         if target.may_be_outdated and view.decider is not None:
             yield from _note_gap(view, target, steps)
         if not (yield from _walk(view, source, target, order, steps, done, why)):
             return
-        mark = (yield from _report(view, target.node, steps)).marks.get(source.node)
+        mark = standing = (yield from _report(view, target.node, steps)).marks.get(source.node)
         if mark is None:
             raise Unavailable(f"node {target.node!r} was taken out while it was brought up", {target.node: "no mark"})
     elif target.state != "active":
         # It may have lost what was confirmed earlier: show the honest lag while it catches up.
         yield from confirm(view, source.node, target.node, mark.position, steps, force=True)
-    caught_up = yield from ship_log(view, source, target.node, mark, steps, order.stop_at)
+    caught_up = yield from ship_log(view, source, target.node, mark, steps, order.stop_at, standing=standing)
     done.entries += caught_up.entries
     done.records += caught_up.records
     done.payload_bytes += caught_up.payload_bytes
@@ -406,6 +406,8 @@ def _activate(
     if now.state != "syncing":
         what = f"is {now.state} in epoch {now.epoch} by now" if now.member else "holds no membership any more"
         raise Unavailable(f"node {target.node!r} changed while it was brought up", {target.node: what})
+    if now.has_forgotten and not target.has_forgotten:
+        raise Unavailable(f"node {target.node!r} forgot while it was brought up", {target.node: now.restart})
     if now.epoch != view.topology.epoch:
         # A change of members moved it: it would serve in an epoch that nobody may have won.
         raise Unavailable(

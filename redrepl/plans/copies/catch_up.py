@@ -114,14 +114,16 @@ def ship_log(
     where: bytes = ON_ACTIVE,
     merges: bool = False,
     skips_gone: bool = False,
+    standing: Mark | None = None,
 ) -> Plan[CaughtUp]:
     """Ship what the log names after ``start``, until where it ended in the report, or until ``stop_at``.
 
     What came after the report is the next call's: under steady writes the end would move on for ever. While the target
-    stores one page, the next is read. ``merges``, ``skips_gone``: see `Copier`.
+    stores one page, the next is read. ``merges``, ``skips_gone``, ``standing``: see `Copier`.
     """
     copier = Copier(view, source, target, steps, where, merges, skips_gone)
     copier.frees_memory = True
+    copier.standing = standing
     confirming = _Confirming(view, source.node, target, copier.lanes, start.position)
     position, coming = start.position, _ask_for_page(view, copier, start.position, FIRST_PAGE_ENTRIES)
     while True:

@@ -64,6 +64,7 @@ class Copier:
     same, and ``full`` is the error that remains. Without it the error ends the copying.
     merges: the target lacks nothing that is older than the tombstones it has purged; where the source has something so
     old, it was deleted since, and is passed over.
+    standing: the target's mark of the source's log, as it was found: none moves where it stands before that by then.
     skips_gone: the source may have dropped records by a wrong clock. That its log names one that is gone says nothing
     then; as a tombstone it would end the copies of others.
 
@@ -83,6 +84,7 @@ class Copier:
     ) -> None:
         self.where = where
         self.skips_gone = skips_gone
+        self.standing: Mark | None = None
         self.merges = merges
         self.view = view
         self.source = source.node
@@ -167,6 +169,7 @@ class Copier:
             self._asks_first = True
         if mark is not None:
             self.stored = mark.position
+            self.standing = mark
 
     def absorb(self, names: Sequence[bytes], records: Sequence[bytes], mark: Mark | None) -> Plan[None]:
         """Store records on the target unless later ones stand there, and move the mark."""
@@ -193,11 +196,14 @@ class Copier:
             ) from error
 
     def _check_stored(self, content: Answer) -> None:
-        """Raise where the target refused, or has purged tombstones since the records were read."""
+        """Raise where the target refused, forgot, or has purged tombstones since the records were read."""
         check_admitted(content, self.target, self.view.epoch)
         if content[0] == b"purged":
             text = f"node {self.target!r} purged tombstones while records were copied to it; it is tried again"
             raise Unavailable(text, {self.target: "purged"})
+        if content[0] == b"back":
+            text = f"node {self.target!r} forgot a part of what was brought to it; it is tried again"
+            raise Unavailable(text, {self.target: f"its mark of {self.source}'s log went back"})
 
     def _not_sent_yet(self, wanted: Mapping[bytes, bytes]) -> list[bytes]:
         """What was read for an earlier stamp was sent as it stood then, which may have been this one."""
@@ -317,9 +323,11 @@ class Copier:
         script = script or ("absorb" if names and self.where == ON_ACTIVE else "absorb_oom")
         seen: bytes | int = b"" if self.merges else sent.seen
         source = self.view.position_fields[self.source]
-        arguments: list[bytes | int] = [self.view.epoch, source, b"", b"", 0, seen]
+        arguments: list[bytes | int] = [self.view.epoch, source, b"", b"", 0, seen, b""]
         if mark is not None:
             arguments[2:5] = [mark.incarnation.encode(), mark.position.id.encode(), mark.position.entries]
+        if mark is not None and self.standing is not None:
+            arguments[6] = self.standing.encode()
         return ScriptCall(script, (layout.member, layout.log, layout.marks, *names), (*arguments, *records))
 
 

@@ -44,7 +44,8 @@ def needs_bringing_up(
             found.append(node)  # what it holds is dropped, and it is filled anew
         if report is None:
             continue
-        lags = any(present[source].lag_of(node) for source in topology.sources_of(node) if source in present)
+        sources = [present[source] for source in topology.sources_of(node) if source in present]
+        lags = any(source.lag_of(node) or _has_less_than_noted(source, report) for source in sources)
         is_out = not report.is_serving or report.epoch != topology.epoch
         is_doubtful = node in off or report.is_in_doubt
         is_bare = report.has_lost_guard or lacks_topology(topology, report)
@@ -53,6 +54,17 @@ def needs_bringing_up(
         if (lags or is_called or is_out or is_doubtful or is_bare) and (node not in off or not is_out):
             found.append(node)
     return found
+
+
+def _has_less_than_noted(source: NodeReport, target: NodeReport) -> bool:
+    """Whether the target has less of this log than it had confirmed: it was set back, and nothing was written since.
+
+    A look that asked the target first may show this for a moment. Then there is nothing to ship.
+    """
+    cursor, mark = source.cursors.get(target.node), target.marks.get(source.node)
+    if cursor is None or mark is None or mark.incarnation != source.incarnation:
+        return False
+    return mark.position.order < cursor.position.order
 
 
 def trim_floor(

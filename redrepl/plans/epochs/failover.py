@@ -32,7 +32,7 @@ from redrepl.plans.epochs.soundness import (
     way_out,
     why_left,
 )
-from redrepl.plans.inspect import VISITOR, newest_topology
+from redrepl.plans.inspect import NO_ENTRIES, VISITOR, newest_topology
 from redrepl.plans.scatter import Gathered
 from redrepl.plans.side_by_side import side_by_side, steps_beside
 from redrepl.plans.steps import Steps
@@ -42,7 +42,7 @@ from redrepl.plans.view import FOR_UPKEEP, ClusterView, EpochMoved
 from redrepl.values.effects import Plan
 from redrepl.values.errors import RequestError, Unavailable
 from redrepl.values.keys import KeyLayout
-from redrepl.values.report import Checkpoint, Mark, NodeReport
+from redrepl.values.report import Checkpoint, LastEntry, Mark, NodeReport
 from redrepl.values.topology import Topology
 
 R = TypeVar("R")
@@ -60,6 +60,7 @@ class FailoverOrder(NamedTuple):
     away: nodes known not to answer; nobody waits for them. planned: nothing may be lost, not even what was never
     acknowledged, so the present primary must take part. own_ahead: see `redrepl.plans.epochs.clocks.wrong_clocks`.
     seen_epoch: the newest epoch that a member was in when this was decided; None: it is right whoever moved them since.
+    last_entries: see `inspect_nodes`: who forgot a moment ago, and was not set aside yet, takes no part.
     """
 
     started: float
@@ -69,6 +70,7 @@ class FailoverOrder(NamedTuple):
     step_seconds: float = STEP_SECONDS
     own_ahead: float | None = None
     seen_epoch: int | None = None
+    last_entries: Mapping[str, LastEntry] = NO_ENTRIES
 
 
 @dataclass(slots=True)
@@ -93,7 +95,7 @@ def fail_over(layout: KeyLayout, nodes: tuple[str, ...], order: FailoverOrder) -
     Raises RequestError for what cannot be, Unavailable where too few members can take part, or where somebody else
     changed one meanwhile; then it may be tried again.
     """
-    steps = Steps(order.started, order.step_seconds)
+    steps = Steps(order.started, order.step_seconds, last_entries=order.last_entries)
     try:
         return (yield from _try_once(layout, nodes, order, steps))
     except _Divided as divided:

@@ -2,12 +2,14 @@
 snapshot with its memory, or an older copy was loaded.
 
 The run id tells nothing then, and what the member noted went back with the rest. But its log ends before a place up to
-which another member has it. (A log that is gone while the cursors stay shows by itself: `NodeReport.has_lost_log`.)
+which another member has it; and whoever looks at it again and again misses the entry that was the newest at the last
+look. (A log that is gone while the cursors stay shows by itself: `NodeReport.has_lost_log`.)
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from redrepl.plans.epochs.membership import change_call
 from redrepl.plans.steps import Steps
@@ -20,16 +22,21 @@ Reports = Mapping[str, NodeReport | str]
 
 
 def forgetful_members(topology: Topology, reports: Reports) -> dict[str, str]:
-    """Members whose log is shorter than it was, and what shows it, in words.
+    """Members that lost a part of their log, and what shows it, in words.
 
-    Sure only where a member was asked after those that have its log: see `set_forgetful_aside`.
+    What others had of it makes sure only where a member was asked after these: see `set_forgetful_aside`.
     """
     found = {}
     for report in (reports.get(node) for node in topology.ids):
-        if isinstance(report, NodeReport) and report.is_itself and not report.has_restarted:
-            witness = next((node for node, place in _places(report, reports) if _is_beyond(place, report)), None)
-            if witness is not None:
-                found[report.node] = f"its change log ends before what {witness} had of it"
+        if not isinstance(report, NodeReport) or not report.is_itself:
+            continue
+        if report.lost is not None and not replace(report, lost=None).has_restarted:
+            found[report.node] = f"its change log lacks entry {report.lost.entry_id}, which was there a moment ago"
+        if report.has_restarted:
+            continue
+        witness = next((node for node, place in _places(report, reports) if _is_beyond(place, report)), None)
+        if witness is not None:
+            found[report.node] = f"its change log ends before what {witness} had of it"
     return found
 
 
@@ -49,7 +56,10 @@ def _is_beyond(place: Position, report: NodeReport) -> bool:
 
 
 def set_forgetful_aside(layout: KeyLayout, topology: Topology, reports: Reports, steps: Steps) -> Plan[dict[str, str]]:
-    """Have such members serve nothing until they were brought up, the primary too; answers who was stopped, and why."""
+    """Have such members serve nothing until they were brought up, the primary too; answers who was stopped, and why.
+
+    ``steps`` know what was seen of their logs before.
+    """
     suspects = forgetful_members(topology, reports)
     if not suspects:
         return {}

@@ -63,10 +63,9 @@ def clock_field(off: str) -> dict[str, str]:
 
 def trusted_fields(report: NodeReport) -> dict[str, str]:
     """The member fields of one that has been compared with the others: times that its clock showed say nothing more."""
-    fields = clock_field("") if report.clock_off else {}
-    if report.was_ahead_seconds:
-        fields["clock_checked"] = str(report.latest_millis)
-    return fields
+    if not report.is_in_doubt:
+        return {}
+    return {**clock_field(""), "clock_checked": str(report.latest_millis)}
 
 
 def new_log_fields(report: NodeReport, incarnation: str) -> dict[str, str]:

@@ -126,8 +126,12 @@ class Nodes:
 
     def restore(self, node: str, data: Any) -> None:
         """The server comes back with older data."""
-        self._servers[node].dbs[0]._dict = deepcopy(data)
+        self.set_back(node, data)
         self.restart(node)
+
+    def set_back(self, node: str, data: Any) -> None:
+        """The server goes on with older data."""
+        self._servers[node].dbs[0]._dict = deepcopy(data)
 
     def lose_everything(self, node: str) -> None:
         """The server comes back empty."""
