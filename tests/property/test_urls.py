@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from redrepl.edges.endpoint import split_url
@@ -23,6 +23,7 @@ def _with_login(address: str, login: str) -> str:
 
 
 @pytest.mark.parametrize("address", ADDRESSES)
+@example(password="@/", user="")
 @given(password=PASSWORDS, user=st.sampled_from(["", "ada", "6379"]))
 def test_a_password_as_it_is_never_becomes_a_part_of_the_address(address: str, password: str, user: str) -> None:
     assert public_url(_with_login(address, f"{user}:{password}")) in (address, UNREADABLE)

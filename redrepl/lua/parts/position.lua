@@ -15,14 +15,19 @@ local function noted_position(key, field)
   return found or ''
 end
 
--- Incarnation and stream id of a mark, nil for none, and for what somebody else wrote there: the next one replaces it.
+-- Incarnation and stream id of a mark, nil where this is none.
+local function parse_mark(text)
+  return string.match(text, '^(%S+) (%d+%-%d+) ')
+end
+
+-- The same of the mark that stands there; nil for none, and for what somebody else wrote there: the next one replaces it.
 local function known_mark(marks, field)
-  return string.match(noted_position(marks, field), '^(%S+) (%d+%-%d+) ')
+  return parse_mark(noted_position(marks, field))
 end
 
 -- Whether a mark stands before one that stood there earlier ('' for none). One of the log's new incarnation never does.
 local function has_gone_back(marks, field, earlier, incarnation)
-  local earlier_incarnation, earlier_id = string.match(earlier, '^(%S+) (%d+%-%d+) ')
+  local earlier_incarnation, earlier_id = parse_mark(earlier)
   if not earlier_id then return false end
   local known_incarnation, known_id = known_mark(marks, field)
   if known_incarnation == earlier_incarnation then return is_later_id(earlier_id, known_id) end
