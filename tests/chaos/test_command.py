@@ -56,12 +56,6 @@ KINDS = {
 }
 """Faults that one run has; on the other targets in `test_all_faults`. A fault lasts until it has had its effect."""
 
-UNSEEN = "set back"
-"""Not in the ordinary run: in about one of five on a busy machine nothing shows that the replica lacks what it had
-confirmed, since the others have read nothing of its log meanwhile. It is known, and not mended yet (CHANGELOG)."""
-
-ORDINARY_KINDS = [kind for kind in KINDS if kind != UNSEEN]
-
 WITHOUT_WRITES = ("cut-clients:primary",)
 """No QUORUM write can be committed while these last."""
 
@@ -78,9 +72,7 @@ TAKEN_OVER = (
 @pytest.mark.servers
 @pytest.mark.usefixtures("any_binary", "movable_clocks")
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize(
-    "kind", [each for each in KINDS if each != UNSEEN] + [pytest.param(UNSEEN, marks=pytest.mark.soak)]
-)
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("seconds", ["1", pytest.param("20", marks=pytest.mark.soak)])
 def test_nothing_is_lost_and_all_comes_back(invoke: Invoke, tmp_path: Path, kind: str, seconds: str) -> None:
     picture = tmp_path / "chaos.svg"
