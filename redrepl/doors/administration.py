@@ -242,7 +242,9 @@ class Administration(Reaching):
         budget_seconds: float = BRING_UP_SECONDS,
     ) -> BroughtUp:
         """Bring one node up to what the others have; ``exactly``: by walking all keys, surplus ones included."""
-        self.inspect()
+        topology, reports = self.inspect()
+        if topology is not None:
+            self.set_forgetful_aside(topology, reports, asks_again=False)
         now = self._driver.now()
         fails_over = self.configuration.failover == AUTOMATIC
         order = BringUpOrder(
@@ -321,13 +323,16 @@ class Administration(Reaching):
         steps = Steps(self._driver.now())
         return self._run(set_aside(self._layout, topology, reports, steps, self._driver.wall_ahead_seconds()))
 
-    def set_forgetful_aside(self, topology: Topology, reports: dict[str, NodeReport | str]) -> dict[str, str]:
+    def set_forgetful_aside(
+        self, topology: Topology, reports: dict[str, NodeReport | str], asks_again: bool = True
+    ) -> dict[str, str]:
         """Have members serve nothing that lost part of their memory while their servers went on; answers who, and why.
 
-        From then on they are treated like servers that restarted.
+        From then on they are treated like servers that restarted. Who calls this at each look, from the same object,
+        also notices what no other member has read of. ``asks_again``: whether a member that others have read more of
+        is asked once more; without it nobody is waited for, and such a member is passed over.
         """
-        steps = Steps(self._driver.now(), last_entries=self._seen_entries)
-        return self._run(set_forgetful_aside(self._layout, topology, reports, steps))
+        return self._run(set_forgetful_aside(self._layout, topology, reports, Steps(self._driver.now()), asks_again))
 
     def _successor(self, topology: Topology) -> str:
         """The replica that lacks least."""

@@ -183,9 +183,17 @@ def _is_headers(content: Answer, keys: int) -> bool:
 
 
 def _is_count(content: Answer, _: int) -> bool:
-    """{'ok', how many}, or a refusal; 'purged' and 'back' from `absorb`."""
+    """{'ok', how many}, or a refusal."""
     if type(content) is list and len(content) == 2 and content[0] == b"ok":
         return type(content[1]) is int and content[1] >= 0
+    return _is_refusal(content)
+
+
+def _is_absorbed(content: Answer, _: int) -> bool:
+    """{'ok', how many, id of an entry or nothing}, {'foreign', name}, 'purged', 'back', or a refusal."""
+    if type(content) is list and len(content) == 3 and content[0] == b"ok":
+        is_counted = type(content[1]) is int and content[1] >= 0
+        return is_counted and type(content[2]) is bytes and (not content[2] or _is_id(content[2]) is not None)
     return content in ([b"purged"], [b"back"]) or _is_refusal(content)
 
 
@@ -310,7 +318,7 @@ def _is_text(content: Answer, _: int) -> bool:
 
 
 _SCRIPTS: dict[str, Shape] = {
-    "absorb": _is_count,
+    "absorb": _is_absorbed,
     "change_member": _is_change,
     "checkpoint": _is_done,
     "confirm": _is_done,

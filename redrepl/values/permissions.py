@@ -39,7 +39,7 @@ class Grant(NamedTuple):
 
 
 SCRIPT_COMMANDS: Final[Mapping[str, str]] = {
-    "absorb": "del exists getrange hget hmget hset info mget mset set strlen time xadd xdel",
+    "absorb": "del exists getrange hget hmget hset info mget mset set strlen time xadd xdel xrange",
     "change_member": "del hdel hget hkeys hmget hset set",
     "checkpoint": "del hmget lpush lrange ltrim",
     "confirm": "del hget hmget hset time",

@@ -111,21 +111,24 @@ class Log(NamedTuple):
 class LastEntry(NamedTuple):
     """The newest entry of a log when somebody looked ('' where there was none), and whose log that was.
 
-    added: see `Log`.
+    former: incarnations that this member's log had before, as far as they are known; one never has the same again.
     """
 
     identity: str
     incarnation: str
     entry_id: str
-    added: int
+    former: tuple[str, ...] = ()
 
 
 RULE_MERGE = "merge"
 """How a node treats records where there are several primaries: see `write.lua`."""
 
 FORGOT = "forgot"
-"""In place of the run id under which a member was admitted, where it lost memory while its server went on: from then
-on all see in it a server that restarted."""
+"""In place of the run id under which a member was admitted, with the time at which that was noted, where it lost memory
+while its server went on: from then on all see in it a server that restarted."""
+
+FORMER_INCARNATIONS = 100
+"""Of one member's log that are remembered."""
 
 
 AsFound = tuple[bytes, bytes, bytes, bytes]
@@ -263,26 +266,38 @@ class NodeReport:
         """What whoever looks again and again is to ask for next. ``before``: what they asked for."""
         if self.lost is not None or not self.member:
             return before
-        return LastEntry(self.identity, self.incarnation, self.log.newest_id, self.log.added)
+        former = [self.member.get("previous_incarnation", "")]
+        if before is not None and before.identity == self.identity:
+            former += [*before.former, before.incarnation]
+        known = tuple(dict.fromkeys(name for name in former if name not in ("", self.incarnation)))
+        return LastEntry(self.identity, self.incarnation, self.log.newest_id, known[-FORMER_INCARNATIONS:])
 
     def lacks(self, seen: LastEntry, is_there: bool) -> bool:
         """Whether what was seen of this log was lost since. ``is_there``: whether the log holds that entry.
 
-        An entry that is not there may have been cut: those after it are there then, and no earlier ones.
+        An entry that is not there may have been cut: then it lies before the floor.
         """
-        if (seen.identity, seen.incarnation) != (self.identity, self.incarnation):
+        if seen.identity != self.identity or not self.incarnation:
             return False
-        first = self.log.first_id
-        is_gone = not is_there and bool(first) and id_order(first) <= id_order(seen.entry_id or LOG_START)
-        return is_gone or self.log.added < seen.added
+        if seen.incarnation != self.incarnation:
+            return self.incarnation in seen.former
+        return bool(seen.entry_id) and not is_there and id_order(seen.entry_id) >= id_order(self.log_floor)
 
     @property
     def has_restarted(self) -> bool:
         """Whether the server was started anew since the node was admitted. A log that is gone counts as that: what else
         went with it is not known; neither is that where an entry is gone that whoever asked had seen there.
         """
-        is_same_run = self.member.get("run_id") == self.run_id and self.lost is None
-        return bool(self.member) and (not is_same_run or self.has_lost_log)
+        return bool(self.member) and (not self._is_same_run or self.has_lost_log or self.lost is not None)
+
+    @property
+    def _is_same_run(self) -> bool:
+        return self.member.get("run_id") == self.run_id
+
+    @property
+    def misses_entry(self) -> bool:
+        """Whether its log lost what whoever asked had seen there, although its server went on: it forgot."""
+        return self.lost is not None and self._is_same_run and self.is_itself
 
     @property
     def has_returned(self) -> bool:
@@ -316,12 +331,12 @@ class NodeReport:
 
         Its marks say nothing: what was under way to it may have moved them beyond what went.
         """
-        return self.member.get("run_id") == FORGOT
+        return self.member.get("run_id", "").split(" ")[0] == FORGOT
 
     @property
     def restart(self) -> str:
         """What happened to one that `has_restarted`, in words."""
-        if self.has_forgotten or self.lost is not None:
+        if self.has_forgotten or self.misses_entry:
             return "forgot while its server went on"
         return "lost its change log" if self.has_lost_log else "restarted"
 

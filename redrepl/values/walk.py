@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 
 from redrepl.values.reading import entry_id, is_cursor, load_json, whole_number
-from redrepl.values.report import FORGOT, NodeReport, Position
+from redrepl.values.report import NodeReport, Position
 from redrepl.values.sweep import check_counts, check_texts
 
 COPYING = "copying"
@@ -76,7 +76,7 @@ def doubt_about(target: NodeReport) -> str:
     """
     doubts = []
     if target.has_forgotten:
-        doubts.append(f"{FORGOT} {target.incarnation}")
+        doubts.append(target.member["run_id"])
     if target.is_in_doubt:
         latest = target.latest_millis if target.was_ahead_seconds else ""
         doubts.append(f"{target.clock_off} {latest} since {target.clock_checked}")

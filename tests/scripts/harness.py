@@ -120,10 +120,12 @@ class Node:
         source: bytes = b"b",
         epoch: bytes = EPOCH,
         seen_purged_before: int = 0,
-        standing: bytes = b"",
+        newest_entry: bytes = b"",
     ) -> Any:
+        """The answer without the entry's id."""
         encoded = [record.encode() for record in records.values()]
-        return self.call("absorb", list(records), epoch, source, *mark, seen_purged_before, standing, *encoded)
+        answer = self.call("absorb", list(records), epoch, source, *mark, seen_purged_before, newest_entry, *encoded)
+        return answer[:2] if answer[0] == b"ok" else answer
 
     def purge(self, tombstones: dict[bytes, Stamp], before: int, epoch: bytes = EPOCH) -> Any:
         stamps = [stamp.encode() for stamp in tombstones.values()]

@@ -51,31 +51,36 @@ def test_the_mark_moves_with_the_data(node: Node) -> None:
     assert node.stored(b"key") is not None
 
 
-BEFORE = b"inc-1 5-0 12"
+def test_it_tells_which_entry_of_its_log_holds_what_was_new(node: Node) -> None:
+    records = {b"key": value(node.stamp()).encode()}
+    first = node.call("absorb", [*records], EPOCH, b"b", b"", b"", 0, 0, b"", *records.values())
+    assert first == [b"ok", 1, node.client.xrange(LAYOUT.log)[0][0]]
+    assert node.call("absorb", [*records], EPOCH, b"b", b"", b"", 0, 0, first[2], *records.values()) == [b"ok", 0, b""]
 
 
-@pytest.mark.parametrize(
-    ("stands", "incarnation", "answer"),
-    [
-        (b"inc-1 5-0 12", b"inc-1", b"ok"),
-        (b"inc-1 7-0 14", b"inc-1", b"ok"),
-        (b"inc-1 4-9 11", b"inc-1", b"back"),
-        (b"inc-0 9-0 20", b"inc-1", b"back"),
-        (None, b"inc-1", b"back"),
-        (b"inc-2 1-0 1", b"inc-2", b"ok"),
-        (b"inc-1 5-0 12", b"inc-2", b"ok"),
-    ],
-    ids=["as it was", "later", "earlier", "of an earlier log", "gone", "of the new log already", "of the log before"],
-)
-def test_a_mark_that_went_back_is_not_moved_and_nothing_stored(
-    node: Node, stands: bytes | None, incarnation: bytes, answer: bytes
+@pytest.mark.parametrize("mark", [(b"inc-1", b"8-0", 15), (b"", b"", 0)], ids=["with a mark", "without"])
+@pytest.mark.parametrize("log", ["grown again", "empty", "of before that"])
+def test_nothing_is_stored_on_a_server_that_forgot_what_was_brought_before(
+    node: Node, log: str, mark: tuple[bytes, bytes, int]
 ) -> None:
-    if stands is not None:
-        node.client.hset(LAYOUT.marks, "b", stands)
-    given = node.absorb({b"key": value(node.stamp())}, (incarnation, b"8-0", 15), standing=BEFORE)
-    assert given[0] == answer
-    assert (node.stored(b"key") is not None) == (answer == b"ok")
-    assert _marks(node).get(b"b") == (incarnation + b" 8-0 15" if answer == b"ok" else stands)
+    node.write(b"before", value(node.stamp()))
+    assert node.absorb({b"brought": value(node.stamp())}, (b"inc-1", b"5-0", 12)) == [b"ok", 1]
+    brought = node.client.xrange(LAYOUT.log)[-1][0]
+    node.client.xdel(LAYOUT.log, brought)
+    if log == "grown again":
+        node.write(b"later", value(node.stamp()))
+    elif log == "empty":
+        node.client.delete(LAYOUT.log)
+    assert node.absorb({b"key": value(node.stamp())}, mark, newest_entry=brought) == [b"back"]
+    assert (node.stored(b"key"), _marks(node)[b"b"]) == (None, b"inc-1 5-0 12")
+
+
+def test_an_entry_that_was_cut_does_not_keep_the_next_away(node: Node) -> None:
+    node.write(b"before", value(node.stamp()))
+    before = node.client.xrange(LAYOUT.log)[0][0]
+    node.client.xtrim(LAYOUT.log, maxlen=0, approximate=False)
+    node.client.hset(LAYOUT.member, "log_floor", before.split(b"-")[0] + b"-999")
+    assert node.absorb({b"key": value(node.stamp())}, newest_entry=before) == [b"ok", 1]
 
 
 def test_the_mark_moves_alone_where_nothing_is_new(node: Node) -> None:

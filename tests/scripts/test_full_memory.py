@@ -118,7 +118,7 @@ def test_copied_records_wait_and_those_of_a_change_of_epoch_do_not(real_node: No
         with pytest.raises(OutOfMemoryError):
             real_node.call("absorb", [b"key"], *call)
         assert (real_node.stored(b"key"), real_node.client.hget(LAYOUT.marks, "b")) == (None, None)
-        assert real_node.call("absorb_oom", [b"key"], *call) == [b"ok", 1]
+        assert real_node.call("absorb_oom", [b"key"], *call)[:2] == [b"ok", 1]
     assert real_node.client.hget(LAYOUT.marks, "b") == b"inc 5-0 5"
 
 

@@ -257,6 +257,7 @@ class Faults:
             return None
         self.restarted.add(machine.name)
         self.lossy.add(machine.name)
+        self._forgetful[machine.name] = _membership(machine, data)[b"incarnation"]
         machine.ask(PlainCommand((b"DEL", layout.log)))
         self._note(f"{machine.name} has lost its log, of which {confirmed} entries were confirmed")
         return _nothing

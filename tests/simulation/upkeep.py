@@ -20,7 +20,7 @@ from redrepl.plans.epochs.accept_loss import Fresh, accept_loss
 from redrepl.plans.epochs.change_members import change_topology
 from redrepl.plans.epochs.clocks import set_aside, wrong_clocks
 from redrepl.plans.epochs.failover import FailoverOrder, fail_over
-from redrepl.plans.epochs.forgetful import forgetful_members, set_forgetful_aside
+from redrepl.plans.epochs.forgetful import members_that_miss, set_forgetful_aside
 from redrepl.plans.epochs.membership import Tolerances
 from redrepl.plans.epochs.soundness import newest_epoch
 from redrepl.plans.epochs.suspicion import Suspicion
@@ -83,7 +83,7 @@ def work(program: Program, customs: Customs, random: Random, count: Count, is_ne
         topology, reports = yield from _look(program, customs, last_entries)
         if topology is None:
             continue
-        yield from _set_forgetful_aside(program, customs, count, topology, reports, last_entries)
+        yield from _set_forgetful_aside(program, customs, count, topology, reports)
         for node in needs_bringing_up(topology, reports, program.wall_ahead_seconds):
             yield from _bring_up(program, customs, random, count, node)
         yield from _trim(program, customs, count, topology, reports)
@@ -97,10 +97,10 @@ def _set_forgetful_aside(
     count: Count,
     topology: Topology,
     reports: Reports,
-    last_entries: dict[str, LastEntry],
+    asks_again: bool = True,
 ) -> Script:
-    steps = Steps(program.now(), last_entries=last_entries)
-    forgot: dict[str, str] = yield set_forgetful_aside(customs.layout, topology, reports, steps)
+    steps = Steps(program.now())
+    forgot: dict[str, str] = yield set_forgetful_aside(customs.layout, topology, reports, steps, asks_again)
     for node, why in forgot.items():
         count.add(FORGOT)
         _note(program, f"** set {node} aside: {why}")
@@ -206,10 +206,9 @@ def watch(program: Program, customs: Customs, random: Random, count: Count, is_n
         if not seen.is_current:
             continue
         if topology is not None:
-            is_suspicious = forgetful_members(topology, seen.reports)
-            yield from _set_forgetful_aside(program, customs, count, topology, seen.reports, lookout.last_entries)
-            if is_suspicious:
-                lookout.begin_anew(customs.nodes)
+            yield from _set_forgetful_aside(program, customs, count, topology, seen.reports, asks_again=False)
+            if members_that_miss(topology, seen.reports):
+                lookout.begin_anew(customs.nodes)  # that went over the same channel
         verdict = suspicion.judge(topology, seen.reports, program.now(), own, seen.silences)
         if verdict.is_due and program.now() >= next_at:
             _note(program, f"** failing over: {verdict.why}")

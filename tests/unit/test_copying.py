@@ -52,7 +52,7 @@ def _clock_read(plan: ByHand[None], now_millis: int) -> ByHand[None]:
 
 
 def _stored(plan: ByHand[None], count: int) -> ByHand[None]:
-    return plan.replies("b", [b"ok", count], tag=_tag(plan, "absorb"))
+    return plan.replies("b", [b"ok", count, b""], tag=_tag(plan, "absorb"))
 
 
 def test_the_next_slice_is_read_while_the_target_stores() -> None:

@@ -57,7 +57,7 @@ class Cluster:
         """All clocks are right."""
         return {}
 
-    def set_forgetful_aside(self, *_: object) -> dict[str, str]:
+    def set_forgetful_aside(self, *_: object, **__: object) -> dict[str, str]:
         """Nobody forgets."""
         return {}
 

@@ -175,7 +175,7 @@ class Monitor:
             text = "%s: its clock is %s; it serves nothing until that is right and all its keys were compared"
             _log.warning(text, node, describe_offset(seconds))
         # Here too: the more often somebody looks, the less a log has grown again since it was set back.
-        for node, why in self._administration.set_forgetful_aside(topology, reports).items():
+        for node, why in self._administration.set_forgetful_aside(topology, reports, asks_again=False).items():
             _log.warning(FORGOT, node, why)
 
     def _fail_over(self, verdict: Verdict, seen_epoch: int) -> FailedOver | None:

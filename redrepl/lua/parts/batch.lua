@@ -86,12 +86,14 @@ local function store_taken(standing, first_key, first_record, max_age, judge, ma
     end
   end
   if is_bounded and lacks_memory(names, lengths) then error({err = OUT_OF_MEMORY}) end
+  local id = ''
   if #entry > 0 then
-    local id, failure = call('XADD', KEYS[2], '*', unpack(entry)), nil
+    local failure
+    id = call('XADD', KEYS[2], '*', unpack(entry))
     for _, each in ipairs(expiring) do failure = failure or redis.pcall('SET', each[1], each[2], 'PXAT', each[3]).err end
     if failure then take_back(id, {err = failure}) end
     if #plain > 0 then failure = redis.pcall('MSET', unpack(plain)).err end
     if failure then take_back(#expiring == 0 and id, {err = failure}) end
   end
-  return #entry / 2, reported
+  return #entry / 2, reported, id
 end

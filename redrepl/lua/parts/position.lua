@@ -15,21 +15,14 @@ local function noted_position(key, field)
   return found or ''
 end
 
--- Incarnation and stream id of a mark, nil where this is none.
-local function parse_mark(text)
-  return string.match(text, '^(%S+) (%d+%-%d+) ')
-end
-
--- The same of the mark that stands there; nil for none, and for what somebody else wrote there: the next one replaces it.
+-- Incarnation and stream id of a mark, nil for none, and for what somebody else wrote there: the next one replaces it.
 local function known_mark(marks, field)
-  return parse_mark(noted_position(marks, field))
+  return string.match(noted_position(marks, field), '^(%S+) (%d+%-%d+) ')
 end
 
--- Whether a mark stands before one that stood there earlier ('' for none). One of the log's new incarnation never does.
-local function has_gone_back(marks, field, earlier, incarnation)
-  local earlier_incarnation, earlier_id = parse_mark(earlier)
-  if not earlier_id then return false end
-  local known_incarnation, known_id = known_mark(marks, field)
-  if known_incarnation == earlier_incarnation then return is_later_id(earlier_id, known_id) end
-  return known_incarnation ~= incarnation
+-- Whether an entry that was in this node's log is gone, with whatever came after it: the server forgot. What was cut lies
+-- before the floor.
+local function has_lost_entry(member, log, id)
+  if redis.call('XRANGE', log, id, id)[1] then return false end
+  return not is_later_id(redis.call('HGET', member, 'log_floor') or '0-0', id)
 end

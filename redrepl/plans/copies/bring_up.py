@@ -50,7 +50,7 @@ from redrepl.plans.epochs.soundness import (
     way_out,
 )
 from redrepl.plans.epochs.under_way import goes_on
-from redrepl.plans.inspect import newest_topology
+from redrepl.plans.inspect import inspect_nodes, newest_topology
 from redrepl.plans.steps import Steps
 from redrepl.plans.strangers import describe_other, found_instead
 from redrepl.plans.view import ClusterView
@@ -58,7 +58,7 @@ from redrepl.values.clocks import describe_offset, is_steady
 from redrepl.values.effects import Plan
 from redrepl.values.errors import RedreplError, Unavailable
 from redrepl.values.keys import KeyLayout
-from redrepl.values.report import NodeReport, Position
+from redrepl.values.report import LastEntry, NodeReport, Position
 from redrepl.values.report_answer import Unreadable
 from redrepl.values.walk import walks_on
 
@@ -243,6 +243,7 @@ def _look_after_copy(
             done.finished = False
             return
     why = DIVERGED if view.decider is not None and target.lineage < view.topology.epoch else UNDECIDED
+    newest_entry = target.log.newest_id.encode()
     for source in sources:
         # Who never served may hold records from an earlier membership, which its log does not name.
         # Who may have dropped records by a wrong clock does not find in the log what it dropped. Nor does one whose
@@ -254,13 +255,13 @@ def _look_after_copy(
             discarded = yield from discard_diverged(view, source, target, steps)
             walk = discarded is None
             done.undecided_replaced += discarded or 0
-        yield from _catch_up(view, source, target, order, steps, done, walk, why)
+        newest_entry = yield from _catch_up(view, source, target, order, steps, done, walk, why)
         if not done.finished:
             return
     if target.state != "active":
         if has_new_log and view.decider is not None:
             yield from note_filled(view, (yield from _report(view, target.node, steps)), steps)
-        yield from _activate(view, target, order, steps, returned)
+        yield from _activate(view, target, order, steps, returned, newest_entry)
         done.activated = True
 
 
@@ -326,7 +327,11 @@ def _suspend(
 
 
 def _report(view: ClusterView, node: str, steps: Steps) -> Plan[NodeReport]:
-    report = (yield from steps.inspect(view.layout, (node,), known=view.topology))[node]
+    return _answered(node, (yield from steps.inspect(view.layout, (node,), known=view.topology)))
+
+
+def _answered(node: str, reports: Reports) -> NodeReport:
+    report = reports[node]
     if isinstance(report, str):
         raise Unavailable(f"node {node!r} stopped answering", {node: report})
     return report
@@ -341,20 +346,22 @@ def _catch_up(
     done: BroughtUp,
     walk: bool,
     why: bytes,
-) -> Plan[None]:
-    mark, standing = None if walk else starting_mark(source, target), target.marks.get(source.node)
+) -> Plan[bytes]:
+    """Bring the target what this source has; answers the newest entry that is known of the target's own log."""
+    mark, newest_entry = None if walk else starting_mark(source, target), target.log.newest_id.encode()
     if mark is None:
         if target.may_be_outdated and view.decider is not None:
             yield from _note_gap(view, target, steps)
-        if not (yield from _walk(view, source, target, order, steps, done, why)):
-            return
-        mark = standing = (yield from _report(view, target.node, steps)).marks.get(source.node)
+        newest_entry = yield from _walk(view, source, target, order, steps, done, why)
+        if not done.finished:
+            return newest_entry
+        mark = (yield from _report(view, target.node, steps)).marks.get(source.node)
         if mark is None:
             raise Unavailable(f"node {target.node!r} was taken out while it was brought up", {target.node: "no mark"})
     elif target.state != "active":
         # It may have lost what was confirmed earlier: show the honest lag while it catches up.
         yield from confirm(view, source.node, target.node, mark.position, steps, force=True)
-    caught_up = yield from ship_log(view, source, target.node, mark, steps, order.stop_at, standing=standing)
+    caught_up = yield from ship_log(view, source, target.node, mark, steps, order.stop_at, newest_entry=newest_entry)
     done.entries += caught_up.entries
     done.records += caught_up.records
     done.payload_bytes += caught_up.payload_bytes
@@ -362,6 +369,7 @@ def _catch_up(
     if caught_up.foreign:
         names = ", ".join(repr(view.layout.user_key(name)) for name in caught_up.foreign[:3])
         done.notes.append(f"{len(caught_up.foreign)} keys left as they are, redrepl did not write them: {names}")
+    return caught_up.newest_entry
 
 
 def _walk(
@@ -372,8 +380,8 @@ def _walk(
     steps: Steps,
     done: BroughtUp,
     why: bytes,
-) -> Plan[bool]:
-    """Fill the target from all keys of the source, or go on with that; answers whether it came to its end."""
+) -> Plan[bytes]:
+    """Fill the target from all keys of the source, or go on with that; answers like `_catch_up`."""
     how = full_sync.WalkOrder(why, order.stop_at, order.exactly, order.keys_per_second)
     synced = yield from full_sync.full_sync(view, source, target, steps, how)
     done.full_syncs += 1
@@ -384,7 +392,7 @@ def _walk(
         done.notes.append(f"looked at {synced.keys} keys of {source.node}, to be continued")
     if synced.begun_anew:
         done.notes.append(f"walk begun anew, {synced.begun_anew} times by now: {source.node}'s log was cut behind it")
-    return synced.finished
+    return synced.newest_entry
 
 
 def _note_gap(view: ClusterView, target: NodeReport, steps: Steps) -> Plan[None]:
@@ -397,16 +405,28 @@ def _note_gap(view: ClusterView, target: NodeReport, steps: Steps) -> Plan[None]
 
 
 def _activate(
-    view: ClusterView, target: NodeReport, order: BringUpOrder, steps: Steps, returned: dict[str, str]
+    view: ClusterView,
+    target: NodeReport,
+    order: BringUpOrder,
+    steps: Steps,
+    returned: dict[str, str],
+    newest_entry: bytes,
 ) -> Plan[None]:
-    """Admit clients again, if the server is still the one that was brought up. ``returned``: see `returned_fields`."""
-    now = yield from _report(view, target.node, steps)
+    """Admit clients again, if the server is still the one that was brought up, and has what was brought to it.
+
+    returned: see `returned_fields`. newest_entry: what is known of its log.
+    """
+    known = {target.node: LastEntry(target.identity, target.incarnation, newest_entry.decode())}
+    looking = steps.step(
+        lambda until: inspect_nodes(view.layout, known, until, known=view.topology, last_entries=known)
+    )
+    now = _answered(target.node, (yield from looking))
     if now.run_id != target.run_id:
         raise Unavailable(f"node {target.node!r} restarted while it was brought up", {target.node: "restarted"})
     if now.state != "syncing":
         what = f"is {now.state} in epoch {now.epoch} by now" if now.member else "holds no membership any more"
         raise Unavailable(f"node {target.node!r} changed while it was brought up", {target.node: what})
-    if now.has_forgotten and not target.has_forgotten:
+    if now.lost is not None or (now.has_forgotten and now.member["run_id"] != target.member["run_id"]):
         raise Unavailable(f"node {target.node!r} forgot while it was brought up", {target.node: now.restart})
     if now.epoch != view.topology.epoch:
         # A change of members moved it: it would serve in an epoch that nobody may have won.

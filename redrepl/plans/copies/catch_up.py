@@ -94,6 +94,7 @@ def next_count(page: Page) -> int:
 class CaughtUp(NamedTuple):
     """What a catch-up did. ``finished``: the log's end was reached. ``foreign``: names left as they are, because
     something stands there that redrepl did not write. ``reached``: the place in the log up to which it was done.
+    ``newest_entry``: of the target's own log.
     """
 
     entries: int
@@ -102,6 +103,7 @@ class CaughtUp(NamedTuple):
     finished: bool
     foreign: tuple[bytes, ...] = ()
     reached: Position | None = None
+    newest_entry: bytes = b""
 
 
 def ship_log(
@@ -114,16 +116,16 @@ def ship_log(
     where: bytes = ON_ACTIVE,
     merges: bool = False,
     skips_gone: bool = False,
-    standing: Mark | None = None,
+    newest_entry: bytes = b"",
 ) -> Plan[CaughtUp]:
     """Ship what the log names after ``start``, until where it ended in the report, or until ``stop_at``.
 
     What came after the report is the next call's: under steady writes the end would move on for ever. While the target
-    stores one page, the next is read. ``merges``, ``skips_gone``, ``standing``: see `Copier`.
+    stores one page, the next is read. ``merges``, ``skips_gone``, ``newest_entry``: see `Copier`.
     """
     copier = Copier(view, source, target, steps, where, merges, skips_gone)
     copier.frees_memory = True
-    copier.standing = standing
+    copier.newest_entry = newest_entry
     confirming = _Confirming(view, source.node, target, copier.lanes, start.position)
     position, coming = start.position, _ask_for_page(view, copier, start.position, FIRST_PAGE_ENTRIES)
     while True:
@@ -147,7 +149,8 @@ def ship_log(
     yield from confirming.settle()
     if copier.full is not None:
         raise copier.full
-    return CaughtUp(shipped, copier.records, copier.bytes, finished, tuple(copier.foreign), confirming.reached)
+    foreign, reached = tuple(copier.foreign), confirming.reached
+    return CaughtUp(shipped, copier.records, copier.bytes, finished, foreign, reached, copier.newest_entry)
 
 
 def _ask_for_page(view: ClusterView, copier: Copier, after: Position, count: int) -> int:

@@ -64,7 +64,8 @@ class Copier:
     same, and ``full`` is the error that remains. Without it the error ends the copying.
     merges: the target lacks nothing that is older than the tombstones it has purged; where the source has something so
     old, it was deleted since, and is passed over.
-    standing: the target's mark of the source's log, as it was found: none moves where it stands before that by then.
+    newest_entry: the newest entry of the target's own log that is known, b"" for none. Where it is gone the target
+    forgot what was brought to it, and the copying ends with an error.
     skips_gone: the source may have dropped records by a wrong clock. That its log names one that is gone says nothing
     then; as a tombstone it would end the copies of others.
 
@@ -84,7 +85,7 @@ class Copier:
     ) -> None:
         self.where = where
         self.skips_gone = skips_gone
-        self.standing: Mark | None = None
+        self.newest_entry = b""
         self.merges = merges
         self.view = view
         self.source = source.node
@@ -165,11 +166,11 @@ class Copier:
         if content[0] == b"foreign":
             content = yield from self._store_around(sent)
         self.records += content[1]
+        self.newest_entry = content[2] or self.newest_entry
         if content[1] < MOSTLY_LACKING * len(names):
             self._asks_first = True
         if mark is not None:
             self.stored = mark.position
-            self.standing = mark
 
     def absorb(self, names: Sequence[bytes], records: Sequence[bytes], mark: Mark | None) -> Plan[None]:
         """Store records on the target unless later ones stand there, and move the mark."""
@@ -203,7 +204,7 @@ class Copier:
             raise Unavailable(text, {self.target: "purged"})
         if content[0] == b"back":
             text = f"node {self.target!r} forgot a part of what was brought to it; it is tried again"
-            raise Unavailable(text, {self.target: f"its mark of {self.source}'s log went back"})
+            raise Unavailable(text, {self.target: f"entry {self.newest_entry.decode()} is gone from its change log"})
 
     def _not_sent_yet(self, wanted: Mapping[bytes, bytes]) -> list[bytes]:
         """What was read for an earlier stamp was sent as it stood then, which may have been this one."""
@@ -297,7 +298,9 @@ class Copier:
         if values:
             part = sent._replace(names=values, records=[graves[name] for name in values], mark=None)
             call = self._absorb_call(part, "absorb_oom")
-            self._check_stored((yield from self.lanes.ask(self.target, call, "storing deletes")))
+            stored = yield from self.lanes.ask(self.target, call, "storing deletes")
+            self._check_stored(stored)
+            self.newest_entry = stored[2] or self.newest_entry
 
     def _store_around(self, sent: _Slice) -> Plan[Answer]:
         """Store the rest of a slice of which nothing was stored, because redrepl did not write what stands there.
@@ -323,11 +326,9 @@ class Copier:
         script = script or ("absorb" if names and self.where == ON_ACTIVE else "absorb_oom")
         seen: bytes | int = b"" if self.merges else sent.seen
         source = self.view.position_fields[self.source]
-        arguments: list[bytes | int] = [self.view.epoch, source, b"", b"", 0, seen, b""]
+        arguments: list[bytes | int] = [self.view.epoch, source, b"", b"", 0, seen, self.newest_entry]
         if mark is not None:
             arguments[2:5] = [mark.incarnation.encode(), mark.position.id.encode(), mark.position.entries]
-        if mark is not None and self.standing is not None:
-            arguments[6] = self.standing.encode()
         return ScriptCall(script, (layout.member, layout.log, layout.marks, *names), (*arguments, *records))
 
 

@@ -52,7 +52,7 @@ class FullySynced(NamedTuple):
     """Keys looked at, records copied, and records replaced because the source does not have them, in this call.
 
     finished False: there is more to do, call again. begun_anew: how often the walk had to be, since the source's log
-    was cut behind its beginning.
+    was cut behind its beginning. newest_entry: of the target's own log, as far as it is known.
     """
 
     keys: int
@@ -60,6 +60,7 @@ class FullySynced(NamedTuple):
     replaced: int
     finished: bool = True
     begun_anew: int = 0
+    newest_entry: bytes = b""
 
 
 def full_sync(
@@ -73,7 +74,8 @@ def full_sync(
     walking = _Walking(view, source, target, steps, order, walk)
     yield from walking.carry_out()
     copier = walking.copier
-    return FullySynced(walking.keys, copier.records, walking.replaced, walking.is_over, walk.begun_anew)
+    begun_anew, newest_entry = walk.begun_anew, copier.newest_entry
+    return FullySynced(walking.keys, copier.records, walking.replaced, walking.is_over, begun_anew, newest_entry)
 
 
 def is_walked(view: ClusterView, source: NodeReport, target: NodeReport) -> bool:
@@ -122,6 +124,7 @@ class _Walking:
         self.keys = 0
         self.replaced = 0
         self.copier = Copier(view, source, target.node, steps)
+        self.copier.newest_entry = target.log.newest_id.encode()
         self._view = view
         self._source = source
         self._target = target

@@ -169,6 +169,7 @@ def check_log(
     """
     position, count, replaced, finished = start.position, FIRST_PAGE_ENTRIES, 0, True
     marker = Copier(view, replica, primary.node, steps)
+    marker.newest_entry = primary.log.newest_id.encode()
     while True:
         page = yield from read_page(view, replica.node, position, count, steps)
         if not page.entries:

@@ -245,7 +245,8 @@ def _fence(
     reports = yield from steps.inspect(layout, won, known=topology)
     run_ids = {report.node: report.run_id for report in members}
     found = [report for report in reports.values() if isinstance(report, NodeReport)]
-    fenced = [report for report in found if report.run_id == run_ids[report.node] and report.epoch == epoch]
+    stayed = [report for report in found if report.run_id == run_ids[report.node] and not report.has_restarted]
+    fenced = [report for report in stayed if report.epoch == epoch]
     if len(fenced) < majority_of(topology):
         changed = {node: found_instead(answer) for node, answer in gathered.answers.items() if answer != 1}
         text = f"only {len(fenced)} of {len(topology.ids)} members could be fenced in epoch {epoch}"
@@ -390,7 +391,16 @@ class _Installation:
         no_limit = float("inf")
         skips_gone = source.node in self._doubtful
         shipped = yield from ship_log(
-            self._view, source, target.node, mark, steps, no_limit, FOR_UPKEEP, merges, skips_gone
+            self._view,
+            source,
+            target.node,
+            mark,
+            steps,
+            no_limit,
+            FOR_UPKEEP,
+            merges,
+            skips_gone,
+            target.log.newest_id.encode(),
         )
         self._done.records += shipped.records
 

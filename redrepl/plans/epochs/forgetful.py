@@ -9,13 +9,13 @@ look. (A log that is gone while the cursors stay shows by itself: `NodeReport.ha
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from redrepl.plans.epochs.membership import change_call
+from redrepl.plans.inspect import Found
 from redrepl.plans.steps import Steps
-from redrepl.values.effects import Plan
+from redrepl.values.effects import Plan, ScriptCall
 from redrepl.values.keys import KeyLayout
-from redrepl.values.report import FORGOT, NodeReport, Position
+from redrepl.values.report import FORGOT, LastEntry, NodeReport, Position
 from redrepl.values.topology import Topology
 
 Reports = Mapping[str, NodeReport | str]
@@ -26,13 +26,24 @@ def forgetful_members(topology: Topology, reports: Reports) -> dict[str, str]:
 
     What others had of it makes sure only where a member was asked after these: see `set_forgetful_aside`.
     """
+    return {**_shorter_than_read(topology, reports), **members_that_miss(topology, reports)}
+
+
+def members_that_miss(topology: Topology, reports: Reports) -> dict[str, str]:
+    """Members whose logs miss what whoever asked had seen there, in words. That alone makes sure."""
+    found = [report for report in map(reports.get, topology.ids) if isinstance(report, NodeReport)]
+    return {report.node: _missed(report.lost) for report in found if report.lost is not None and report.misses_entry}
+
+
+def _missed(lost: LastEntry) -> str:
+    entry = f"entry {lost.entry_id}" if lost.entry_id else "what was there"
+    return f"its change log does not hold {entry} any more"
+
+
+def _shorter_than_read(topology: Topology, reports: Reports) -> dict[str, str]:
     found = {}
-    for report in (reports.get(node) for node in topology.ids):
-        if not isinstance(report, NodeReport) or not report.is_itself:
-            continue
-        if report.lost is not None and not replace(report, lost=None).has_restarted:
-            found[report.node] = f"its change log lacks entry {report.lost.entry_id}, which was there a moment ago"
-        if report.has_restarted:
+    for report in map(reports.get, topology.ids):
+        if not isinstance(report, NodeReport) or not report.is_itself or report.has_restarted:
             continue
         witness = next((node for node, place in _places(report, reports) if _is_beyond(place, report)), None)
         if witness is not None:
@@ -55,22 +66,36 @@ def _is_beyond(place: Position, report: NodeReport) -> bool:
     return place.entries > 0 and (place.order > report.log.end.order or place.entries > report.log.added)
 
 
-def set_forgetful_aside(layout: KeyLayout, topology: Topology, reports: Reports, steps: Steps) -> Plan[dict[str, str]]:
+def set_forgetful_aside(
+    layout: KeyLayout, topology: Topology, reports: Reports, steps: Steps, asks_again: bool = True
+) -> Plan[dict[str, str]]:
     """Have such members serve nothing until they were brought up, the primary too; answers who was stopped, and why.
 
-    ``steps`` know what was seen of their logs before.
+    Where others have more of a log than it holds, its member is asked once more: it may have been asked before them.
+    ``asks_again`` False: who cannot wait for that passes it over.
     """
-    suspects = forgetful_members(topology, reports)
-    if not suspects:
-        return {}
-    # What the others have was read when this log may already have been longer than in its own report.
-    now = yield from steps.inspect(layout, tuple(suspects), known=topology)
-    sure = forgetful_members(topology, {**reports, **now})
-    calls = {}
-    for node, report in now.items():
-        if isinstance(report, NodeReport) and node in sure:
-            calls[node] = change_call(report, layout, {"run_id": FORGOT, "state": "syncing"}, None)
+    sure = members_that_miss(topology, reports)
+    suspects = forgetful_members(topology, reports).keys() - sure.keys() if asks_again else set()
+    now: Found = {}
+    if suspects:
+        now = yield from steps.inspect(layout, sorted(suspects), known=topology)
+        shown = _shorter_than_read(topology, {**reports, **now})
+        sure |= {node: shown[node] for node in suspects & shown.keys()}
+    found = {**reports, **now}
+    if topology.decider is None and not any(_serves(found.get(node)) for node in topology.ids if node not in sure):
+        return {}  # several primaries, and all of them forgot: they bring together what they have, as they are
+    calls = {node: _stop_call(layout, report) for node in sure if isinstance(report := found[node], NodeReport)}
     if not calls:
         return {}
     gathered = yield from steps.gather(calls)
     return {node: sure[node] for node, answer in gathered.answers.items() if answer == 1}
+
+
+def _stop_call(layout: KeyLayout, report: NodeReport) -> ScriptCall:
+    """As one that was stopped in this epoch: where all members forgot, they begin again as after a restart of all."""
+    state = "fenced" if report.state == "active" else report.state
+    return change_call(report, layout, {"run_id": f"{FORGOT} {report.now_millis}", "state": state}, None)
+
+
+def _serves(report: NodeReport | str | None) -> bool:
+    return isinstance(report, NodeReport) and report.is_serving

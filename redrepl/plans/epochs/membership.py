@@ -76,7 +76,8 @@ def new_log_fields(report: NodeReport, incarnation: str) -> dict[str, str]:
     """
     fields = {"incarnation": incarnation, "previous_incarnation": report.incarnation}
     if not report.has_lost_log:
-        return {**fields, "previous_end": report.log.last_id}
+        # Of one that forgot, what others had read may be what is gone, whatever its ids say.
+        return {**fields, "previous_end": LOG_START if report.has_forgotten else report.log.last_id}
     floor = report.log.last_id if report.log.added else ABOVE_LOG_START
     return {**fields, "previous_end": LOG_START, "log_floor": floor}
 
