@@ -188,7 +188,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a former member whose topology is damaged waits for an operator",
-        file="redrepl/plans/copies/bring_up.py",
+        file="redrepl/plans/copies/former_member.py",
         old="(known is None or known.is_related_to(view.topology))",
         new="known is not None and known.is_related_to(view.topology)",
         killer="tests/unit/test_replacing.py::"
@@ -2433,7 +2433,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a former member in its own place waits for an operator",
-        file="redrepl/plans/copies/bring_up.py",
+        file="redrepl/plans/copies/former_member.py",
         old=" and not _is_former_member(view, found):\n",
         new=":\n",
         killer="tests/unit/test_replacing.py::"
@@ -2442,7 +2442,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a server that was replaced and goes on loses its membership",
-        file="redrepl/plans/copies/bring_up.py",
+        file="redrepl/plans/copies/former_member.py",
         old=" or not found.has_restarted:\n        return False\n    known",
         new=":\n        return False\n    known",
         killer="tests/unit/test_replacing.py::"

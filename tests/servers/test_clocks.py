@@ -195,7 +195,7 @@ def test_a_clock_that_jumped_is_set_by_the_nodes_with_asyncio_too(cluster: Clust
             for write in writes:
                 clock.offset_micros += micros
                 answers = await asyncio.gather(*(write() for _ in range(5)), return_exceptions=True)
-                assert all(isinstance(answer, RedreplError) for answer in answers)
+                assert isinstance(answers[0], RedreplError), "whoever comes later may find the clock right already"
                 await write()
                 await asyncio.sleep(0.2)
             if micros < 0:

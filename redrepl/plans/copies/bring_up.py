@@ -19,12 +19,13 @@ from redrepl.plans.copies.catch_up import confirm, forget_cursors, ship_log
 from redrepl.plans.copies.checkpoints import note_checked, note_filled
 from redrepl.plans.copies.copying import clock_stepped
 from redrepl.plans.copies.diverged import discard_diverged
+from redrepl.plans.copies.former_member import drop_bookkeeping
 from redrepl.plans.copies.marks import starting_mark
 from redrepl.plans.copies.undecided import DIVERGED, UNDECIDED, check_log, skip_cut_log
 from redrepl.plans.epochs.change_members import change_topology, note_enrolled, pending_enrolment
 from redrepl.plans.epochs.clocks import doubtful_members, set_aside, wrong_clocks
 from redrepl.plans.epochs.failover import FailoverOrder, fail_over
-from redrepl.plans.epochs.in_its_place import ways_with_another, why_not_dropped
+from redrepl.plans.epochs.in_its_place import why_not_dropped
 from redrepl.plans.epochs.membership import (
     Tolerances,
     active_fields,
@@ -34,7 +35,6 @@ from redrepl.plans.epochs.membership import (
     enrol_call,
     epoch_fields,
     gap_field,
-    leave_call,
     new_log_fields,
     purge_field,
     trusted_fields,
@@ -52,7 +52,7 @@ from redrepl.plans.epochs.soundness import (
 from redrepl.plans.epochs.under_way import goes_on
 from redrepl.plans.inspect import inspect_nodes, newest_topology
 from redrepl.plans.steps import Steps
-from redrepl.plans.strangers import describe_other, found_instead
+from redrepl.plans.strangers import found_instead
 from redrepl.plans.view import ClusterView
 from redrepl.values.clocks import describe_offset, is_steady
 from redrepl.values.effects import Plan
@@ -130,7 +130,8 @@ def _bring_up(
         return
     sources = [source for source in _sources(view, reports, target) if source.node not in doubtful]
     if found.member and not found.is_itself:
-        found = yield from _drop_copy(view, found, reports, steps)
+        yield from drop_bookkeeping(view, found, reports, steps)
+        found = yield from _report(view, found.node, steps)
     found = yield from _end_enrolment(view, found, reports, order, steps)
     yield from _restore_guard(view, found, steps, done)
     if target == view.decider:
@@ -263,42 +264,6 @@ def _look_after_copy(
             yield from note_filled(view, (yield from _report(view, target.node, steps)), steps)
         yield from _activate(view, target, order, steps, returned, newest_entry)
         done.activated = True
-
-
-def _drop_copy(view: ClusterView, found: NodeReport, reports: Reports, steps: Steps) -> Plan[NodeReport]:
-    """A server at a member's address that is another one; answers its report once it is nobody.
-
-    Where it holds the membership of a member that serves somewhere else it is a copy of that one's data, and where it
-    restarted with what it was before it was replaced, at the address that is the member's now, a former member: its
-    bookkeeping is dropped, and it is brought up like one that came back empty. Else the address may be wrong, or the
-    server have a past of its own, and nothing is touched.
-    """
-    claimed = found.member.get("node", "")
-    if not _is_copy(found, reports.get(claimed)) and not _is_former_member(view, found):
-        what = f"{describe_other(found)}; {ways_with_another(view, found, reports)}"
-        raise Unavailable(f"node {found.node!r} cannot be brought up", {found.node: what})
-    call = leave_call(view.layout, claimed, found.identity)
-    yield from steps.ask(found.node, call, "dropping another node's bookkeeping")
-    return (yield from _report(view, found.node, steps))
-
-
-def _is_copy(found: NodeReport, original: NodeReport | str | None) -> bool:
-    """Whether the server has the data of a member that serves somewhere else."""
-    if not isinstance(original, NodeReport) or not original.is_serving:
-        return False
-    return original.identity == found.identity and original.run_id != found.run_id
-
-
-def _is_former_member(view: ClusterView, found: NodeReport) -> bool:
-    """Whether the server restarted with data of the time before it was replaced in its own place.
-
-    One that did not restart may be a machine that was replaced and goes on: it is named, and left alone. So is a
-    primary, whose role another member is to take first. Bookkeeping without a topology that can be read is no node's.
-    """
-    if found.node == view.decider or found.member.get("node") != found.node or not found.has_restarted:
-        return False
-    known = found.topology
-    return found.epoch < view.topology.epoch and (known is None or known.is_related_to(view.topology))
 
 
 def _suspend(
