@@ -256,7 +256,7 @@ def _look_after_copy(
             discarded = yield from discard_diverged(view, source, target, steps)
             walk = discarded is None
             done.undecided_replaced += discarded or 0
-        newest_entry = yield from _catch_up(view, source, target, order, steps, done, walk, why)
+        newest_entry = yield from _catch_up(view, source, target, order, steps, done, walk, why, newest_entry)
         if not done.finished:
             return
     if target.state != "active":
@@ -311,13 +311,14 @@ def _catch_up(
     done: BroughtUp,
     walk: bool,
     why: bytes,
+    newest_entry: bytes,
 ) -> Plan[bytes]:
     """Bring the target what this source has; answers the newest entry that is known of the target's own log."""
-    mark, newest_entry = None if walk else starting_mark(source, target), target.log.newest_id.encode()
+    mark = None if walk else starting_mark(source, target)
     if mark is None:
         if target.may_be_outdated and view.decider is not None:
             yield from _note_gap(view, target, steps)
-        newest_entry = yield from _walk(view, source, target, order, steps, done, why)
+        newest_entry = yield from _walk(view, source, target, order, steps, done, why, newest_entry)
         if not done.finished:
             return newest_entry
         mark = (yield from _report(view, target.node, steps)).marks.get(source.node)
@@ -345,10 +346,11 @@ def _walk(
     steps: Steps,
     done: BroughtUp,
     why: bytes,
+    newest_entry: bytes,
 ) -> Plan[bytes]:
     """Fill the target from all keys of the source, or go on with that; answers like `_catch_up`."""
     how = full_sync.WalkOrder(why, order.stop_at, order.exactly, order.keys_per_second)
-    synced = yield from full_sync.full_sync(view, source, target, steps, how)
+    synced = yield from full_sync.full_sync(view, source, target, steps, how, newest_entry)
     done.full_syncs += 1
     done.records += synced.copied
     done.undecided_replaced += synced.replaced

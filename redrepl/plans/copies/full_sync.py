@@ -64,7 +64,7 @@ class FullySynced(NamedTuple):
 
 
 def full_sync(
-    view: ClusterView, source: NodeReport, target: NodeReport, steps: Steps, order: WalkOrder
+    view: ClusterView, source: NodeReport, target: NodeReport, steps: Steps, order: WalkOrder, newest_entry: bytes = b""
 ) -> Plan[FullySynced]:
     """Copy all, take away what is too much, and set the mark to where the source's log stood when the walk began."""
     walk = None if order.anew else resumable(view, source, target)
@@ -72,6 +72,7 @@ def full_sync(
         total = yield from steps.ask(source.node, PlainCommand((b"DBSIZE",)), "counting keys")
         walk = _begin(view, source, target, total)
     walking = _Walking(view, source, target, steps, order, walk)
+    walking.copier.newest_entry = newest_entry or walking.copier.newest_entry
     yield from walking.carry_out()
     copier = walking.copier
     begun_anew, newest_entry = walk.begun_anew, copier.newest_entry

@@ -139,7 +139,9 @@ def _at_their_word(view: ClusterView, primary: NodeReport, reports: Reports) -> 
     lost something, although others' marks may not show it.
     """
     together = restarted_together(view, reports)
-    served = [report for report in together if report.state in ("active", "fenced")]
+    # One that forgot shows less than one that restarted: beside that it may lack what was confirmed.
+    all_forgot = all(report.has_forgotten for report in together)
+    served = [r for r in together if r.state in ("active", "fenced") and (all_forgot or not r.has_forgotten)]
     is_primary_believed = all(r.has_restarted for r in together) and primary.lineage == view.topology.epoch
     return [report for report in served if report.node != primary.node or is_primary_believed]
 
