@@ -330,7 +330,7 @@ class Administration(Reaching):
 
         From then on they are treated like servers that restarted. Who calls this at each look, from the same object,
         also notices what no other member has read of. ``asks_again``: whether a member that others have read more of
-        is asked once more; without it nobody is waited for, and such a member is passed over.
+        is asked once more; without it that is not waited for, and such a member is passed over.
         """
         return self._run(set_forgetful_aside(self._layout, topology, reports, Steps(self._driver.now()), asks_again))
 
