@@ -25,7 +25,7 @@ from redrepl.plans.epochs.clocks import set_aside
 from redrepl.plans.epochs.failover import FailedOver, FailoverOrder, check_failover, fail_over
 from redrepl.plans.epochs.fitness import check_fit, look_at_servers, unfit_servers
 from redrepl.plans.epochs.foresight import Foreseen, foresee, foresee_loss
-from redrepl.plans.epochs.forgetful import set_forgetful_aside
+from redrepl.plans.epochs.forgetful import are_all_left, members_that_miss, set_forgetful_aside
 from redrepl.plans.epochs.membership import initialise
 from redrepl.plans.epochs.soundness import why_left
 from redrepl.plans.inspect import VISITOR, inspect_nodes
@@ -332,6 +332,10 @@ class Administration(Reaching):
         also notices what no other member has read of. ``asks_again``: whether a member that others have read more of
         is asked once more; without it that is not waited for, and such a member is passed over.
         """
+        missing = members_that_miss(topology, reports)
+        if missing and are_all_left(topology, reports, missing):
+            self._forget_entries()  # what is gone is gone: else they would count as forgetful from now on
+            return {}
         return self._run(set_forgetful_aside(self._layout, topology, reports, Steps(self._driver.now()), asks_again))
 
     def _successor(self, topology: Topology) -> str:

@@ -115,7 +115,10 @@ class Reaching:
         # Who was asked may be former members, who know former members: each that leads on knows a later epoch.
         while topology is not None and asked != self._places():
             known, asked = topology, self._places()
-            reports = self._run(inspect_nodes(self._layout, self._nodes, self._until(), known=known, probe_as=probe_as))
+            plan = inspect_nodes(
+                self._layout, self._nodes, self._until(), known=known, probe_as=probe_as, last_entries=last_entries
+            )
+            reports = self._run(plan)
             self._addresses.hear_reports(self._reached(reports))
             newest = self._newest(reports)
             topology = known if newest is None or newest.epoch <= known.epoch else newest
@@ -128,6 +131,12 @@ class Reaching:
             last = report.last_entry_after(self._last_entries.get(node)) if isinstance(report, NodeReport) else None
             if last is not None:
                 self._last_entries[node] = last
+
+    def _forget_entries(self) -> None:
+        """What is in the members' logs now counts as all that was there."""
+        self._last_entries.clear()
+        if self._lookout is not None:
+            self._lookout.forget_entries()
 
     @property
     def _seen_entries(self) -> dict[str, LastEntry]:

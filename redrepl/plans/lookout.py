@@ -6,6 +6,7 @@ node that has left a question unanswered for longer than its usual round trip an
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 from redrepl.plans.inspect import QUESTIONS, Answers, Found, as_seen, questions_to
@@ -83,6 +84,12 @@ class Lookout:
     def last_entries(self) -> dict[str, LastEntry]:
         """What was seen of the nodes' logs, by node."""
         return {node: watched.last_entry for node, watched in self._watched.items() if watched.last_entry is not None}
+
+    def forget_entries(self) -> None:
+        """What was seen of the nodes' logs counts no more, nor do answers that are under way and tell of it."""
+        self.begin_anew(tuple(self._watched))
+        for watched in self._watched.values():
+            watched.forget_log()
 
     def look(self, now: float, until: float, probe_as: bytes | None = None) -> Plan[Seen]:
         """Ask all nodes once more, and take what has come until then, whichever question it answers.
@@ -186,6 +193,12 @@ class _Watched:
         self.unanswered.clear()
         if self._is_silent or self._report == _SILENT:
             self._let_go()
+
+    def forget_log(self) -> None:
+        """See `Lookout.forget_entries`."""
+        self.last_entry = None
+        if isinstance(self._report, NodeReport):
+            self._report = replace(self._report, lost=None)
 
     def _let_go(self) -> None:
         """What it said before is not to come back, whatever else begins anew: only an answer tells more."""

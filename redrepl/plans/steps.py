@@ -65,9 +65,10 @@ class Steps:
         is_enough: Callable[[Found], bool] | None = None,
         known: Topology | None = None,
         probe_as: bytes | None = None,
+        last_entries: Mapping[str, LastEntry] | None = None,
     ) -> Plan[Found]:
-        """Each node's report, as `inspect_nodes` gives it."""
-        last = self._last_entries
+        """Each node's report, as `inspect_nodes` gives it. ``last_entries``: in place of those known from the start."""
+        last = self._last_entries if last_entries is None else last_entries
         return self.step(lambda until: inspect_nodes(layout, nodes, until, is_enough, known, probe_as, last))
 
     def step(self, begin: Callable[[float], Plan[R]]) -> Plan[R]:

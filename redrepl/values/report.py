@@ -46,10 +46,6 @@ class Mark(NamedTuple):
     incarnation: str
     position: Position
 
-    def encode(self) -> bytes:
-        """As it is stored."""
-        return f"{self.incarnation} {self.position.id} {self.position.entries}".encode()
-
 
 class Checkpoint(NamedTuple):
     """Kept at a replica: all that its own log names up to ``position`` is in the primary's log up to ``mark``.

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from redrepl import Outcome
+from redrepl.values.report import NodeReport
+from redrepl.values.topology import Mode
 from tests.servers.conftest import MakeCluster
 from tests.servers.support.cluster import Cluster
 from tests.support.clients import connect
@@ -20,13 +23,18 @@ def overwrite_everything(cluster: Cluster, value: bytes) -> None:
     cluster.settle()
 
 
+def made_with_old_values(make_cluster: MakeCluster) -> Cluster:
+    cluster = make_cluster(persistence="none", extra_arguments=MAY_DEBUG)
+    overwrite_everything(cluster, b"old")
+    return cluster
+
+
 @pytest.mark.usefixtures("server_binary")
 @pytest.mark.parametrize("node", ["a", "b"])
 def test_a_machine_set_back_to_a_snapshot_with_its_memory_loses_nothing(
     make_cluster: MakeCluster, node: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    cluster = make_cluster(persistence="none", extra_arguments=MAY_DEBUG)
-    overwrite_everything(cluster, b"old")
+    cluster = made_with_old_values(make_cluster)
     with connect(cluster[node]) as owner:
         owner.save()
         overwrite_everything(cluster, b"new")
@@ -47,8 +55,7 @@ def test_a_server_that_was_set_back_is_noticed_although_its_log_has_grown_again(
     make_cluster: MakeCluster, node: str
 ) -> None:
     """Nobody has read anything of its log meanwhile, and what was written since hides that it ends too early."""
-    cluster = make_cluster(persistence="none", extra_arguments=MAY_DEBUG)
-    overwrite_everything(cluster, b"old")
+    cluster = made_with_old_values(make_cluster)
     with connect(cluster[node]) as owner:
         owner.save()
         overwrite_everything(cluster, b"new")
@@ -66,6 +73,31 @@ def test_a_server_that_was_set_back_is_noticed_although_its_log_has_grown_again(
     cluster.wait_settled()
     assert {store.get(f"key-{number}", level="quorum") for number in range(KEYS)} == {b"new"}
     assert {cluster.raw(each).values()[b"key-0"] for each in cluster.nodes} == {b"new"}
+
+
+@pytest.mark.usefixtures("server_binary")
+def test_several_primaries_that_were_all_set_back_go_on_with_what_they_have(make_cluster: MakeCluster) -> None:
+    """Whoever saw what is gone takes over what is there: else nobody would serve, in its eyes, for good."""
+    cluster = make_cluster(persistence="none", extra_arguments=MAY_DEBUG, mode=Mode.MULTI_PRIMARY)
+    cluster.open().set("key", b"old", level="all")
+    cluster.settle()
+    for node in cluster.nodes:
+        with connect(cluster[node]) as owner:
+            owner.save()
+    cluster.open().set("key", b"new", level="all")
+    look = cluster.administration.inspect
+    look()
+    for node in cluster.nodes:
+        with connect(cluster[node]) as owner:
+            owner.execute_command("DEBUG", "RELOAD", "NOSAVE")
+
+    topology, reports = look()
+    assert topology is not None
+    assert cluster.administration.set_forgetful_aside(topology, reports) == {}
+    assert all(isinstance(report, NodeReport) and report.is_serving for report in look()[1].values())
+    cluster.ticker()
+    cluster.wait_settled()
+    assert cluster.open().set("other", b"value", level="all").outcome is Outcome.COMMITTED
 
 
 def test_a_member_that_forgot_a_failover_does_not_outvote_the_primary_that_took_over(cluster: Cluster) -> None:

@@ -9,11 +9,11 @@ import pytest
 from redrepl.plans.copies.bring_up import BringUpOrder, bring_up
 from redrepl.plans.copies.upkeep import needs_bringing_up
 from redrepl.plans.epochs.failover import FailoverOrder, fail_over
-from redrepl.plans.epochs.forgetful import forgetful_members, set_forgetful_aside
+from redrepl.plans.epochs.forgetful import BRIEFLY_SECONDS, forgetful_members, set_forgetful_aside
 from redrepl.plans.epochs.membership import Tolerances, change_call
 from redrepl.plans.inspect import NO_ENTRIES, inspect_nodes
 from redrepl.plans.steps import Steps
-from redrepl.values.effects import PlainCommand
+from redrepl.values.effects import Exchange, PlainCommand
 from redrepl.values.errors import Unavailable
 from redrepl.values.report import FORGOT, LastEntry, NodeReport
 from redrepl.values.topology import Mode
@@ -360,6 +360,102 @@ def test_a_member_that_is_set_back_just_before_it_is_admitted_is_not() -> None:
     assert not nodes.report("b").is_serving
     nodes.bring_up("b")
     assert nodes.contents("b") == nodes.contents("a")
+
+
+@pytest.mark.parametrize("copies", [2, 3])
+def test_a_primary_that_forgot_is_not_taken_at_its_word_beside_members_that_merely_restarted(copies: int) -> None:
+    """They have what it lacks: one is being brought up, of three the third restarted too."""
+    nodes = Nodes(copies)
+    ids = "abc"[:copies]
+    nodes.write(ids, b"kept", nodes.value(b"v"))
+    for node in ids * 2:
+        nodes.bring_up(node)
+    before = nodes.dump("a")
+    nodes.write("ab", b"committed", nodes.value(b"v"))
+    entry = nodes.report("a").last_entry_after(None)
+    assert entry is not None
+    nodes.restart("b")
+    nodes.send("b", change_call(nodes.report("b"), nodes.layout, {"state": "syncing"}, None))
+    nodes.set_back("a", before)
+    reports = nodes.run(inspect_nodes(nodes.layout, ids, nodes.at + 5, last_entries={"a": entry}))
+    assert set(stopped(nodes, reports)) == {"a"}
+    if copies == 3:
+        nodes.restart("c")
+    with pytest.raises(Unavailable, match="needed to see what it lost"):
+        nodes.bring_up("a", fails_over=True)
+    assert b"committed" in nodes.present("b")
+
+
+def test_a_member_that_is_set_back_between_two_sources_is_not_admitted_without_what_the_first_one_brought() -> None:
+    nodes = Nodes(3, Mode.MULTI_PRIMARY)
+    nodes.write("ab", b"key", nodes.value(b"v"))
+    settle(nodes)
+    nodes.lose_everything("c")
+
+    def die() -> None:
+        raise KeyboardInterrupt
+
+    nodes.meanwhile["absorb"] = die  # whoever gives it a place, before anything is brought there
+    with pytest.raises(KeyboardInterrupt):
+        nodes.bring_up("c")
+    taken: list[object] = []
+    nodes.meanwhile["absorb"] = lambda: taken.append(nodes.dump("c"))
+
+    def set_back_while_the_second_is_walked() -> None:
+        if taken and any(field_of("b") in name for name in nodes.report("c").member):
+            nodes.set_back("c", taken[0])
+        else:
+            nodes.meanwhile["hold"] = set_back_while_the_second_is_walked
+
+    nodes.meanwhile["hold"] = set_back_while_the_second_is_walked
+    with pytest.raises(Unavailable, match="forgot"):
+        nodes.bring_up("c")
+    assert not nodes.report("c").is_serving
+    nodes.bring_up("c")
+    assert nodes.contents("c") == nodes.contents("a")
+
+
+@pytest.mark.parametrize("when", ["between two witnesses", "when it has all"])
+def test_a_primary_that_is_set_back_while_it_is_put_back_to_work_is_not_admitted(when: str) -> None:
+    nodes = Nodes(3)
+    nodes.write("abc", b"kept", nodes.value(b"v"))
+    settle(nodes)
+    settle(nodes)
+    old = nodes.dump("a")
+    nodes.write("ab", b"committed-1", nodes.value(b"v"))
+    nodes.write("ac", b"committed-2", nodes.value(b"v"))
+    nodes.restore("a", old)
+    taken: list[object] = []
+    stored = iter(range(10))
+
+    def set_back_before_the_second() -> None:
+        if next(stored) == 0:
+            taken.append(nodes.dump("a"))
+            nodes.meanwhile["absorb_oom"] = set_back_before_the_second
+        elif when == "between two witnesses":
+            nodes.set_back("a", taken[0])
+        else:
+            nodes.meanwhile["log_page"] = lambda: nodes.set_back("a", taken[0])
+
+    nodes.meanwhile["absorb_oom"] = set_back_before_the_second
+    with pytest.raises(Unavailable, match="forgot"):
+        nodes.bring_up("a")
+    assert not nodes.report("a").is_serving
+    nodes.bring_up("a")
+    assert nodes.report("a").is_serving
+    assert {b"committed-1", b"committed-2"} <= set(nodes.present("a"))
+
+
+def test_who_says_that_it_forgot_and_then_nothing_keeps_a_monitor_for_a_moment_only() -> None:
+    nodes = cluster()
+    last_entries = seen_entries(nodes)
+    nodes.send("b", PlainCommand((b"XDEL", nodes.layout.log, last_entries["b"].entry_id.encode())))
+    reports = look_again(nodes, last_entries)
+    topology = nodes.view().topology
+    effect = next(set_forgetful_aside(nodes.layout, topology, reports, Steps(nodes.at), asks_again=False))
+    assert isinstance(effect, Exchange)
+    assert [request.node for request in effect.requests] == ["b"]
+    assert effect.until - nodes.at <= BRIEFLY_SECONDS
 
 
 def test_marks_of_a_log_that_went_back_count_for_nothing_whatever_its_ids() -> None:

@@ -50,7 +50,7 @@ from redrepl.plans.epochs.soundness import (
     way_out,
 )
 from redrepl.plans.epochs.under_way import goes_on
-from redrepl.plans.inspect import inspect_nodes, newest_topology
+from redrepl.plans.inspect import newest_topology
 from redrepl.plans.steps import Steps
 from redrepl.plans.strangers import found_instead
 from redrepl.plans.view import ClusterView
@@ -349,8 +349,8 @@ def _walk(
     newest_entry: bytes,
 ) -> Plan[bytes]:
     """Fill the target from all keys of the source, or go on with that; answers like `_catch_up`."""
-    how = full_sync.WalkOrder(why, order.stop_at, order.exactly, order.keys_per_second)
-    synced = yield from full_sync.full_sync(view, source, target, steps, how, newest_entry)
+    how = full_sync.WalkOrder(why, order.stop_at, order.exactly, order.keys_per_second, newest_entry)
+    synced = yield from full_sync.full_sync(view, source, target, steps, how)
     done.full_syncs += 1
     done.records += synced.copied
     done.undecided_replaced += synced.replaced
@@ -384,10 +384,8 @@ def _activate(
     returned: see `returned_fields`. newest_entry: what is known of its log.
     """
     known = {target.node: LastEntry(target.identity, target.incarnation, newest_entry.decode())}
-    looking = steps.step(
-        lambda until: inspect_nodes(view.layout, known, until, known=view.topology, last_entries=known)
-    )
-    now = _answered(target.node, (yield from looking))
+    reports = yield from steps.inspect(view.layout, known, known=view.topology, last_entries=known)
+    now = _answered(target.node, reports)
     if now.run_id != target.run_id:
         raise Unavailable(f"node {target.node!r} restarted while it was brought up", {target.node: "restarted"})
     if now.state != "syncing":

@@ -39,13 +39,14 @@ class WalkOrder(NamedTuple):
 
     why: there may be too much: UNDECIDED records are waited for, DIVERGED ones go at once. stop_at: the driver's clock
     when to stop between pages. anew: begin from the beginning whatever is noted. keys_per_second: 0: as fast as
-    clients allow.
+    clients allow. newest_entry: of the target's own log, as far as it is known.
     """
 
     why: bytes = UNDECIDED
     stop_at: float = float("inf")
     anew: bool = False
     keys_per_second: float = 0.0
+    newest_entry: bytes = b""
 
 
 class FullySynced(NamedTuple):
@@ -64,7 +65,7 @@ class FullySynced(NamedTuple):
 
 
 def full_sync(
-    view: ClusterView, source: NodeReport, target: NodeReport, steps: Steps, order: WalkOrder, newest_entry: bytes = b""
+    view: ClusterView, source: NodeReport, target: NodeReport, steps: Steps, order: WalkOrder
 ) -> Plan[FullySynced]:
     """Copy all, take away what is too much, and set the mark to where the source's log stood when the walk began."""
     walk = None if order.anew else resumable(view, source, target)
@@ -72,7 +73,6 @@ def full_sync(
         total = yield from steps.ask(source.node, PlainCommand((b"DBSIZE",)), "counting keys")
         walk = _begin(view, source, target, total)
     walking = _Walking(view, source, target, steps, order, walk)
-    walking.copier.newest_entry = newest_entry or walking.copier.newest_entry
     yield from walking.carry_out()
     copier = walking.copier
     begun_anew, newest_entry = walk.begun_anew, copier.newest_entry
@@ -125,7 +125,7 @@ class _Walking:
         self.keys = 0
         self.replaced = 0
         self.copier = Copier(view, source, target.node, steps)
-        self.copier.newest_entry = target.log.newest_id.encode()
+        self.copier.newest_entry = order.newest_entry
         self._view = view
         self._source = source
         self._target = target

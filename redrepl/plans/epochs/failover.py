@@ -407,6 +407,7 @@ class _Installation:
     def _walk(self, source: NodeReport, target: NodeReport, steps: Steps) -> Plan[None]:
         skips_gone = source.node in self._doubtful
         copier = Copier(self._view, source, target.node, steps, FOR_UPKEEP, skips_gone=skips_gone)
+        copier.newest_entry = target.log.newest_id.encode()
         yield from copy_all(copier, steps)
         yield from copier.absorb((), (), Mark(source.incarnation, source.log_end))
         self._done.records += copier.records

@@ -8,7 +8,7 @@ look. (A log that is gone while the cursors stay shows by itself: `NodeReport.ha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from redrepl.plans.epochs.membership import change_call
 from redrepl.plans.inspect import Found
@@ -19,6 +19,9 @@ from redrepl.values.report import FORGOT, LastEntry, NodeReport, Position
 from redrepl.values.topology import Topology
 
 Reports = Mapping[str, NodeReport | str]
+
+BRIEFLY_SECONDS = 0.25
+"""A monitor is to judge the primary: who says that it forgot, and then nothing, must not keep it from that."""
 
 
 def forgetful_members(topology: Topology, reports: Reports) -> dict[str, str]:
@@ -72,8 +75,9 @@ def set_forgetful_aside(
     """Have such members serve nothing until they were brought up, the primary too; answers who was stopped, and why.
 
     Where others have more of a log than it holds, its member is asked once more: it may have been asked before them.
-    ``asks_again`` False: who cannot wait for that passes it over.
+    ``asks_again`` False: who cannot wait for that passes it over, and hardly waits for the members that are stopped.
     """
+    steps = steps if asks_again else Steps(steps.at, BRIEFLY_SECONDS)
     sure = members_that_miss(topology, reports)
     suspects = forgetful_members(topology, reports).keys() - sure.keys() if asks_again else set()
     now: Found = {}
@@ -82,8 +86,8 @@ def set_forgetful_aside(
         shown = _shorter_than_read(topology, {**reports, **now})
         sure |= {node: shown[node] for node in suspects & shown.keys()}
     found = {**reports, **now}
-    if topology.decider is None and not any(_serves(found.get(node)) for node in topology.ids if node not in sure):
-        return {}  # several primaries, and all of them forgot: they bring together what they have, as they are
+    if are_all_left(topology, found, sure):
+        return {}
     calls = {node: _stop_call(layout, report) for node in sure if isinstance(report := found[node], NodeReport)}
     if not calls:
         return {}
@@ -95,6 +99,12 @@ def _stop_call(layout: KeyLayout, report: NodeReport) -> ScriptCall:
     """As one that was stopped in this epoch: where all members forgot, they begin again as after a restart of all."""
     state = "fenced" if report.state == "active" else report.state
     return change_call(report, layout, {"run_id": f"{FORGOT} {report.now_millis}", "state": state}, None)
+
+
+def are_all_left(topology: Topology, reports: Reports, forgetful: Iterable[str]) -> bool:
+    """Whether nobody else serves, of several primaries: they bring together what they have, as they are."""
+    others = set(topology.ids).difference(forgetful)
+    return topology.decider is None and not any(_serves(reports.get(node)) for node in others)
 
 
 def _serves(report: NodeReport | str | None) -> bool:

@@ -39,7 +39,7 @@ from redrepl.plans.topology import check_members_stayed
 from redrepl.plans.view import FOR_UPKEEP, ClusterView
 from redrepl.values.effects import Plan
 from redrepl.values.errors import Unavailable
-from redrepl.values.report import Mark, NodeReport
+from redrepl.values.report import LastEntry, Mark, NodeReport
 from redrepl.values.topology import Topology
 
 Reports: TypeAlias = dict[str, NodeReport | str]
@@ -76,17 +76,22 @@ def reinstate(
     walked = [witness for witness in donors if _start(witness, primary) is None]
     if walked and primary.may_be_outdated:
         yield from _change(new_view, primary, gap_field(primary), None, "noting a gap in its log", steps)
+    newest_entry = primary.log.newest_id.encode()
     for witness in donors:
-        done.records += yield from _roll_forward(new_view, witness, primary, steps)
+        copier = yield from _roll_forward(new_view, witness, primary, steps, newest_entry)
+        newest_entry = copier.newest_entry
+        done.records += copier.records
     counted = [witness for witness in fenced if not witness.is_newcomer]
     if walked and (given_up := (yield from give_up_purged(new_view, primary, counted, steps))):
         done.notes.append(f"gave up {given_up} records that were deleted, and purged, since its data was saved")
     for witness in walked:
         # Not sooner: whoever takes up a run that died sees by the mark's absence that there was more to give up.
         marker = Copier(new_view, witness, primary.node, steps, FOR_UPKEEP)
+        marker.newest_entry = newest_entry
         yield from marker.absorb((), (), Mark(witness.incarnation, witness.log_end))
     limit = max((witness.purged_before for witness in fenced), default=0)
-    yield from _admit(new_view, primary, incarnation, topology, limit, steps)
+    newest = LastEntry(primary.identity, primary.incarnation, newest_entry.decode())
+    yield from _admit(new_view, primary, incarnation, topology, limit, steps, newest)
     done.notes.append(f"took up {done.records} records from its replicas, in the new epoch {epoch}")
     return done
 
@@ -189,32 +194,44 @@ def _change(
         raise Unavailable(f"node {report.node!r} changed meanwhile", {report.node: found_instead(answer)})
 
 
-def _roll_forward(view: ClusterView, witness: NodeReport, primary: NodeReport, steps: Steps) -> Plan[int]:
+def _roll_forward(
+    view: ClusterView, witness: NodeReport, primary: NodeReport, steps: Steps, newest_entry: bytes
+) -> Plan[Copier]:
     """Take up what a fenced replica's log names beyond the primary's mark, or all it has where that was cut.
 
-    After a walk the mark is left to the caller.
+    After a walk the mark is left to the caller. newest_entry: of the primary's own log, as far as it is known.
     """
-    skips_gone = witness.is_in_doubt
-    copier = Copier(view, witness, primary.node, steps, FOR_UPKEEP, skips_gone=skips_gone)
+    copier = Copier(view, witness, primary.node, steps, FOR_UPKEEP, skips_gone=witness.is_in_doubt)
+    copier.newest_entry = newest_entry
     mark = _start(witness, primary)
     if mark is None:
         yield from copy_all(copier, steps)
-        return copier.records
+        return copier
     position, count = mark.position, FIRST_PAGE_ENTRIES
     while True:
         page = yield from read_page(view, witness.node, position, count, steps)
         if not page.entries:
-            return copier.records
+            return copier
         yield from copier.copy(page.newest, Mark(mark.incarnation, page.end))
         position, count = page.end, next_count(page)
 
 
 def _admit(
-    view: ClusterView, primary: NodeReport, incarnation: str, topology: Topology, purged_before: int, steps: Steps
+    view: ClusterView,
+    primary: NodeReport,
+    incarnation: str,
+    topology: Topology,
+    purged_before: int,
+    steps: Steps,
+    newest: LastEntry,
 ) -> Plan[None]:
-    now = (yield from steps.inspect(view.layout, (primary.node,), known=view.topology))[primary.node]
+    """Have it serve, if it is the same server still and has what it took up: ``newest`` of its own log."""
+    seen = {primary.node: newest}
+    now = (yield from steps.inspect(view.layout, seen, known=view.topology, last_entries=seen))[primary.node]
     if isinstance(now, str) or now.run_id != primary.run_id:
         raise Unavailable(f"primary {primary.node!r} restarted meanwhile", {primary.node: "restarted"})
+    if now.lost is not None or now.member.get("run_id") != primary.member.get("run_id"):
+        raise Unavailable(f"primary {primary.node!r} forgot meanwhile", {primary.node: now.restart})
     if now.has_stepped_since(primary):
         raise clock_stepped(primary.node)
     _check_not_moved_on(now, topology)
