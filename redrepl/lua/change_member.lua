@@ -5,7 +5,8 @@
 -- it go the cursors and marks of servers that it does not name, and whatever stands there that is no hash. A login that
 -- may not do all of it does nothing: a node that is stopped and told no more stops the writes of a cluster.
 -- Keys:      member hash, topology hash, cursors hash, marks hash, guard
--- Arguments: expected epoch, expected state, expected run id, topology (JSON, '' leaves it), then field and value pairs
+-- Arguments: expected epoch, expected state, expected run id, topology (JSON, '' leaves it), then field and value pairs;
+--            of a field with '=' before its name that value is expected
 -- Answers:   1, {'changed', epoch, state}
 
 local function epoch_of(topology)
@@ -30,7 +31,19 @@ local found = redis.call('HMGET', KEYS[1], 'epoch', 'state', 'run_id')
 if found[1] ~= ARGV[1] or found[2] ~= ARGV[2] or found[3] ~= ARGV[3] then
   return {'changed', found[1] or '', found[2] or ''}
 end
-for index = 5, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[index], ARGV[index + 1]) end
+local function expected_field(index)
+  return string.match(ARGV[index], '^=(.+)$')
+end
+
+for index = 5, #ARGV, 2 do
+  local field = expected_field(index)
+  if field and (redis.call('HGET', KEYS[1], field) or '') ~= ARGV[index + 1] then
+    return {'changed', found[1] or '', found[2] or ''}
+  end
+end
+for index = 5, #ARGV, 2 do
+  if not expected_field(index) then redis.call('HSET', KEYS[1], ARGV[index], ARGV[index + 1]) end
+end
 local now = redis.call('HMGET', KEYS[1], 'epoch', 'state')
 redis.call('SET', KEYS[5], (now[1] or '') .. ' ' .. (now[2] or ''))
 if ARGV[4] == '' then return 1 end

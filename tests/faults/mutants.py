@@ -2282,8 +2282,8 @@ MUTANTS = (
     Mutant(
         name="a slow worker's note of a walk counts for the next time that a member forgot",
         file="redrepl/plans/epochs/forgetful.py",
-        old='{"run_id": f"{FORGOT} {report.now_millis}", "state": state}',
-        new='{"run_id": FORGOT, "state": state}',
+        old='"run_id": f"{FORGOT} {report.now_millis}"',
+        new='"run_id": FORGOT',
         killer=f"{FORGETTING}::test_a_walk_that_filled_a_member_counts_for_nothing_the_next_time",
         evidence="so it was 1 times before",
     ),
@@ -2383,6 +2383,22 @@ MUTANTS = (
         new="            pass",
         killer="tests/servers/test_forgetting.py::test_several_primaries_that_were_all_set_back_go_on_with_what_they_have",
         evidence="assert False",
+    ),
+    Mutant(
+        name="a worker gives a log an incarnation again that it had before",
+        file="redrepl/plans/copies/bring_up.py",
+        old='f"{order.incarnation}-begun"',
+        new="order.incarnation",
+        killer=f"{FORGETTING}::test_of_two_workers_that_begin_a_lost_log_anew_none_brings_an_incarnation_back",
+        evidence="not in",
+    ),
+    Mutant(
+        name="a slow accuser stops a member that others have brought up",
+        file="redrepl/plans/epochs/forgetful.py",
+        old='{"=incarnation": report.incarnation, "run_id"',
+        new='{"run_id"',
+        killer=f"{FORGETTING}::test_a_member_that_others_brought_up_meanwhile_is_not_stopped_once_more",
+        evidence="== {}",
     ),
     Mutant(
         name="a server that forgot while it went on is not noticed",

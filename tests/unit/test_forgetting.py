@@ -458,6 +458,40 @@ def test_who_says_that_it_forgot_and_then_nothing_keeps_a_monitor_for_a_moment_o
     assert effect.until - nodes.at <= BRIEFLY_SECONDS
 
 
+def test_of_two_workers_that_begin_a_lost_log_anew_none_brings_an_incarnation_back() -> None:
+    """To whoever saw both, the member would have gone back to the earlier log."""
+    nodes = cluster()
+    forget_newest_entry(nodes, "b")
+    nodes.send("b", PlainCommand((b"DEL", nodes.layout.log)))
+    seen: list[str] = []
+
+    def begin_anew_too() -> None:
+        seen.append(nodes.report("b").incarnation)
+        other = {"incarnation": "inc-of-the-other", "previous_incarnation": seen[0]}
+        nodes.send("b", change_call(nodes.report("b"), nodes.layout, other, None))
+
+    nodes.meanwhile["confirm"] = begin_anew_too  # the first one has begun it anew, and lets go of its cursors
+    nodes.bring_up("b")
+    assert nodes.report("b").is_serving
+    assert nodes.report("b").incarnation not in ("inc-b", *seen, "inc-of-the-other")
+
+
+def test_a_member_that_others_brought_up_meanwhile_is_not_stopped_once_more() -> None:
+    """Whoever accuses it is slow: it serves again, in the same epoch and run, when that arrives."""
+    nodes = cluster()
+    last_entries = set_back_and_grown_again(nodes, "b")
+    reports = look_again(nodes, last_entries)
+
+    def others_are_quicker() -> None:
+        assert set(stopped(nodes, reports, last_entries)) == {"b"}
+        settle(nodes)
+        assert nodes.report("b").is_serving
+
+    nodes.meanwhile["change_member"] = others_are_quicker
+    assert stopped(nodes, reports, last_entries) == {}
+    assert nodes.report("b").is_serving
+
+
 def test_marks_of_a_log_that_went_back_count_for_nothing_whatever_its_ids() -> None:
     """A machine that is set back goes on with the time of then for a moment, and gives ids that others have read."""
     nodes = cluster()

@@ -279,8 +279,9 @@ def _suspend(
     if target.was_ahead_seconds and not target.clock_off:
         fields |= clock_field(f"{target.was_ahead_seconds:.1f} s ahead")
     if target.has_lost_log:
-        # Now: what is brought to it makes a log that looks whole again.
-        fields |= new_log_fields(target, order.incarnation)
+        # Now: what is brought to it makes a log that looks whole again. Not by the name that it gets when it is
+        # admitted: another worker may begin it anew in between, and no log goes back to an earlier incarnation.
+        fields |= new_log_fields(target, f"{order.incarnation}-begun")
     answer = yield from steps.ask(node, change_call(target, layout, fields, topology), "setting it to syncing")
     if answer != 1:
         raise Unavailable(f"node {node!r} changed while it was being looked at", {node: found_instead(answer)})

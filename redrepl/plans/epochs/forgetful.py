@@ -98,7 +98,9 @@ def set_forgetful_aside(
 def _stop_call(layout: KeyLayout, report: NodeReport) -> ScriptCall:
     """As one that was stopped in this epoch: where all members forgot, they begin again as after a restart of all."""
     state = "fenced" if report.state == "active" else report.state
-    return change_call(report, layout, {"run_id": f"{FORGOT} {report.now_millis}", "state": state}, None)
+    # Since this report others may have stopped it, and brought it up: then its log is of another incarnation.
+    fields = {"=incarnation": report.incarnation, "run_id": f"{FORGOT} {report.now_millis}", "state": state}
+    return change_call(report, layout, fields, None)
 
 
 def are_all_left(topology: Topology, reports: Reports, forgetful: Iterable[str]) -> bool:

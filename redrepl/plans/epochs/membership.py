@@ -136,7 +136,7 @@ def enrol_call(
 def change_call(
     report: NodeReport, layout: KeyLayout, fields: Mapping[str, str], topology: Topology | None
 ) -> ScriptCall:
-    """Change a member's fields if it still is as reported."""
+    """Change a member's fields if it still is as reported; a field with "=" before its name is to have that value."""
     expected = (report.member.get("epoch", ""), report.state, report.member.get("run_id", ""))
     head = [*expected, topology.encode() if topology else ""]
     arguments = [text.encode() for text in head] + _flat(fields)
