@@ -703,8 +703,8 @@ MUTANTS = (
     Mutant(
         name="a replica that forgot is caught up from its mark",
         file="redrepl/plans/copies/bring_up.py",
-        old=" or target.has_forgotten\n",
-        new="\n",
+        old="target.is_in_doubt or target.has_forgotten\n",
+        new="target.is_in_doubt\n",
         killer=f"{FORGETTING}::test_a_mark_that_was_moved_beyond_what_was_forgotten_counts_for_nothing[b]",
         evidence="key-1",
     ),
@@ -2399,6 +2399,32 @@ MUTANTS = (
         new='{"run_id"',
         killer=f"{FORGETTING}::test_a_member_that_others_brought_up_meanwhile_is_not_stopped_once_more",
         evidence="== {}",
+    ),
+    Mutant(
+        name="what came first to the log of a copy that forgot is passed over by the primary",
+        file="redrepl/plans/copies/marks.py",
+        old="    if point.primary == target.node and not target.has_restarted:\n",
+        new="    if False:\n",
+        killer=f"{FORGETTING}::"
+        "test_what_is_undecided_in_the_log_of_a_copy_that_forgot_is_looked_at_from_its_first_write_on",
+        evidence="b'undecided' not in",
+    ),
+    Mutant(
+        name="nobody says of a copy that forgot that it was filled",
+        file="redrepl/plans/copies/bring_up.py",
+        old=" or target.has_lost_log or target.has_forgotten\n",
+        new=" or target.has_lost_log\n",
+        killer=f"{FORGETTING}::"
+        "test_what_is_undecided_in_the_log_of_a_copy_that_forgot_is_looked_at_from_its_first_write_on",
+        evidence="b'undecided' not in",
+    ),
+    Mutant(
+        name="a primary that restarted counts its own log as whole",
+        file="redrepl/plans/copies/marks.py",
+        old="    if point.primary == target.node and not target.has_restarted:\n",
+        new="    if point.primary == target.node:\n",
+        killer=f"{WALKS}::test_a_primary_that_restarted_takes_all_that_its_replicas_have",
+        evidence="assert ",
     ),
     Mutant(
         name="a server that forgot while it went on is not noticed",

@@ -18,7 +18,7 @@ from redrepl.values.errors import Unavailable
 from redrepl.values.report import FORGOT, LastEntry, NodeReport
 from redrepl.values.topology import Mode
 from redrepl.values.walk import WALKED, Walk, doubt_about, field_of
-from tests.unit.support.in_memory import Nodes
+from tests.unit.support.in_memory import MAX_AGE_SECONDS, Nodes
 
 
 def cluster() -> Nodes:
@@ -490,6 +490,22 @@ def test_a_member_that_others_brought_up_meanwhile_is_not_stopped_once_more() ->
     nodes.meanwhile["change_member"] = others_are_quicker
     assert stopped(nodes, reports, last_entries) == {}
     assert nodes.report("b").is_serving
+
+
+@pytest.mark.parametrize("log", ["lacks an entry", "was cut too", "is gone"])
+def test_what_is_undecided_in_the_log_of_a_copy_that_forgot_is_looked_at_from_its_first_write_on(log: str) -> None:
+    """No mark of the primary's counts in that log; but when it was filled all in it was the primary's."""
+    nodes = cluster()
+    forget_newest_entry(nodes, "b")
+    if log == "is gone":
+        nodes.send("b", PlainCommand((b"DEL", nodes.layout.log)))
+    elif log == "was cut too":
+        cut(nodes, "b")
+    nodes.bring_up("b")
+    nodes.write("b", b"undecided", nodes.value(b"v", seconds_ago=2 * MAX_AGE_SECONDS))
+    settle(nodes)
+    settle(nodes)
+    assert b"undecided" not in nodes.present("b")
 
 
 def test_marks_of_a_log_that_went_back_count_for_nothing_whatever_its_ids() -> None:

@@ -227,7 +227,8 @@ def _look_after_copy(
         done.notes.append(UNDER_WAY)
         return
     is_doubtful = target.is_in_doubt or target.has_forgotten
-    has_new_log = target.lineage == 0 or target.has_lost_log
+    # Marks of others in its log do not count then, and somebody has to say that nothing in it is undecided.
+    has_new_log = target.lineage == 0 or target.has_lost_log or target.has_forgotten
     returned: dict[str, str] = {}
     if is_doubtful or not target.is_serving or target.epoch != view.topology.epoch:
         purged_before = max((source.purged_before for source in sources), default=0)
@@ -261,7 +262,8 @@ def _look_after_copy(
             return
     if target.state != "active":
         if has_new_log and view.decider is not None:
-            yield from note_filled(view, (yield from _report(view, target.node, steps)), steps)
+            incarnation = order.incarnation if target.has_restarted else target.incarnation
+            yield from note_filled(view, (yield from _report(view, target.node, steps)), incarnation, steps)
         yield from _activate(view, target, order, steps, returned, newest_entry)
         done.activated = True
 

@@ -34,9 +34,9 @@ def note_checked(
         )
 
 
-def note_filled(view: ClusterView, found: NodeReport, steps: Steps) -> Plan[None]:
+def note_filled(view: ClusterView, found: NodeReport, incarnation: str, steps: Steps) -> Plan[None]:
     """Note on a copy whose log began when it was being filled that all in it is the primary's: no client writes there
-    yet. ``found``: as it was after it was filled.
+    yet. ``found``: as it was after it was filled. ``incarnation``: of its log from when it is admitted on.
 
     Else nobody could go on in its log until the primary has looked through it; and if that failed before, another
     replica would have to be walked while writes wait for it.
@@ -45,7 +45,7 @@ def note_filled(view: ClusterView, found: NodeReport, steps: Steps) -> Plan[None
     mark = found.marks.get(primary)
     if mark is None or found.state != "syncing" or found.epoch != view.topology.epoch:
         return
-    yield from _note(view, found, Checkpoint(found.incarnation, found.log_end, primary, mark, found.epoch), steps)
+    yield from _note(view, found, Checkpoint(incarnation, found.log_end, primary, mark, found.epoch), steps)
 
 
 def _note(view: ClusterView, replica: NodeReport, checkpoint: Checkpoint, steps: Steps) -> Plan[None]:

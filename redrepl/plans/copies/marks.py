@@ -62,6 +62,8 @@ def _has_reached(source: NodeReport, target: NodeReport, point: Checkpoint) -> b
     records that were discarded there.
     """
     known = target.marks.get(point.primary)
+    if point.primary == target.node and not target.has_restarted:
+        known = Mark(target.incarnation, target.log_end)  # the primary has its own log
     if known is None or point.epoch != target.lineage or point.incarnation != source.incarnation:
         return False
     reached = known.incarnation == point.mark.incarnation and known.position.order >= point.mark.position.order
