@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from redrepl.plans.epochs.failover import FailoverOrder, fail_over
 from redrepl.plans.operations.write import write_one
 from redrepl.values.errors import Unavailable
 from redrepl.values.receipt import Outcome
@@ -116,3 +117,27 @@ def test_what_a_client_counts_as_committed_is_on_the_primary_after_its_restart(n
         write.times_out()
     stored = nodes.client("a").execute_command("GET", nodes.layout.data(b"last"))
     assert write.result.outcome is not Outcome.COMMITTED or (stored is not None and parse_record(stored) == record)
+
+
+def test_a_primary_that_others_went_on_without_is_not_put_back(nodes: Nodes) -> None:
+    """What was under way there was told to be of no effect, and was sent again: it must not take effect after all."""
+    former = nodes.view()
+    nodes.down.add("a")
+    nodes.run(fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at)))
+    nodes.down.clear()
+    late = nodes.value(b"stored by the former primary after its epoch")
+    assert nodes.send("a", former.write_call(b"key", late.encode())) == 1
+    nodes.clocks_ahead["b"] = 2 * 86_400.0
+    nodes.bring_up("b")
+    assert nodes.report("b").state == "syncing"
+    nodes.down.add("c")
+    with pytest.raises(Unavailable, match="b in a later one: it is not put back") as caught:
+        nodes.bring_up("a")
+    assert caught.value.evidence == {"b": "served in epoch 2"}
+    nodes.down.clear()
+    nodes.clocks_ahead.clear()
+    for _ in range(3):
+        for node in "bca":
+            nodes.bring_up(node)
+    assert all(nodes.report(node).is_serving for node in "abc")
+    assert [nodes.record(node, b"key") != late for node in "abc"] == [True] * 3

@@ -41,10 +41,23 @@ def test_what_the_primary_may_have_dropped_is_not_decided_as_deleted(nodes: Node
     assert held is not None
     undecided = {nodes.layout.data(KEY): held.stamp}
     with pytest.raises(Unavailable, match="stepped"):
-        nodes.run(settle(nodes.view(), primary, "b", undecided, Steps(nodes.at)))
+        nodes.run(settle(nodes.view(), primary, nodes.report("b"), undecided, Steps(nodes.at)))
     assert (nodes.record("a", KEY), nodes.record("b", KEY)) == (None, held)
-    nodes.run(settle(nodes.view(), nodes.report("a"), "b", undecided, Steps(nodes.at)))
+    nodes.run(settle(nodes.view(), nodes.report("a"), nodes.report("b"), undecided, Steps(nodes.at)))
     assert nodes.record("b", KEY) != held, "with a steady clock the primary decides"
+
+
+def test_what_a_replica_may_only_be_hiding_is_not_passed_over(nodes: Nodes) -> None:
+    """A value that is past its deadline by a clock that is ahead is there again when that clock is right."""
+    primary = nodes.report("a")
+    nodes.clocks_ahead["b"] = -TWO_DAYS
+    replica = nodes.report("b")
+    nodes.clocks_ahead.clear()
+    undecided = {nodes.layout.data(b"hidden"): nodes.value(b"of the replica alone").stamp}
+    with pytest.raises(Unavailable, match="the clock of node 'b' stepped"):
+        nodes.run(settle(nodes.view(), primary, replica, undecided, Steps(nodes.at)))
+    settled = nodes.run(settle(nodes.view(), primary, nodes.report("b"), undecided, Steps(nodes.at)))
+    assert settled == ({}, 0), "with a steady clock it has expired"
 
 
 def test_what_the_source_may_have_dropped_is_not_copied_as_deleted(nodes: Nodes) -> None:

@@ -163,7 +163,7 @@ class Comparison:
         """Replace what the primary never took; what is younger than it accepts is waited for."""
         replaced = 0
         while ahead:
-            settled = yield from settle(self.view, self.reference, self.node, ahead, self.steps)
+            settled = yield from settle(self.view, self.reference, self.copy, ahead, self.steps)
             replaced, ahead = replaced + settled.replaced, settled.young
             if ahead:
                 yield Progress(f"wait for {len(ahead)} undecided records on {self.node}", 0, None)

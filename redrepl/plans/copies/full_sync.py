@@ -213,7 +213,7 @@ class _Walking:
         return True
 
     def _settle(self, found: Mapping[bytes, Stamp]) -> Plan[None]:
-        settled = yield from settle(self._view, self._source, self._target.node, found, self._steps, self._order.why)
+        settled = yield from settle(self._view, self._source, self._target, found, self._steps, self._order.why)
         self.replaced += settled.replaced
         self._young.update(settled.young)
 

@@ -42,12 +42,15 @@ def max_age_micros(report: NodeReport) -> int:
 def settle(
     view: ClusterView,
     primary: NodeReport,
-    replica: str,
+    replica: NodeReport,
     stamps: Mapping[bytes, Stamp],
     steps: Steps,
     why: bytes = UNDECIDED,
 ) -> Plan[Settled]:
     """Replace, on the replica, those of these records that the primary does not have and no longer can take.
+
+    Both are given as they were found. Raises Unavailable where the clock of one has stepped ahead since, and this may
+    be why it does not show a record.
 
     DIVERGED records were written in an older epoch alone: no primary can take them any more, however young they are.
     """
@@ -57,7 +60,10 @@ def settle(
     ahead = [name for name in names if stamp_in(on_primary[name]) < stamps[name]]
     if not ahead:
         return Settled({}, 0)
-    on_replica = yield from read_headers(view, replica, ahead, steps)
+    on_replica = yield from read_headers(view, replica.node, ahead, steps)
+    if b"" in on_replica:
+        # What a clock that is ahead hides is there again when the clock is right: it would have been passed over.
+        yield from read_clock(replica, steps)
     now_micros = yield from read_clock(primary, steps)
     oldest_open = now_micros - max_age_micros(primary)
     # Further ahead no node takes a client's stamp: somebody else wrote it, and nothing is under way that has it.
@@ -70,11 +76,11 @@ def settle(
         if header in (b"", FOREIGN) or _is_past_deadline(header, min(now_micros, primary.now_millis * 1000)):
             continue
         if not on_primary[name] and _is_purged(header, primary):
-            yield from _purge(view, primary, replica, name, header, steps)
+            yield from _purge(view, primary, replica.node, name, header, steps)
         elif why == UNDECIDED and oldest_open <= stamp_in(header).micros <= newest_open:
             young[name] = stamps[name]
         else:
-            replaced += yield from replace_record(view, primary, replica, name, stamp_in(header), steps, why)
+            replaced += yield from replace_record(view, primary, replica.node, name, stamp_in(header), steps, why)
     return Settled(young, replaced)
 
 
@@ -174,7 +180,7 @@ def check_log(
         page = yield from read_page(view, replica.node, position, count, steps)
         if not page.entries:
             break
-        settled = yield from settle(view, primary, replica.node, page.newest, steps, why)
+        settled = yield from settle(view, primary, replica, page.newest, steps, why)
         replaced += settled.replaced
         reached = positions_before(page, list(settled.young), position) if settled.young else page.end
         if reached != position:

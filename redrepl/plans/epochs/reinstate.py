@@ -6,7 +6,9 @@ of the old epoch can come any more, not even one that waits in a socket: a repli
 primary lost it. Then the primary takes what their logs name beyond its own marks, and then the new epoch begins.
 
 One that has lost nothing, and was fenced by somebody who then found too few members, is put back in the same way. It
-needs one witness less: it only has to be certain that no majority has gone on without it.
+needs one witness less: it only has to be certain that no majority has gone on without it. A member that served in a
+later epoch shows that one has, and then it is never put back: what was under way here was told to programs as of no
+effect, and they have sent it again.
 
 Every step changes a member only if it still is as it was seen; whoever is second stops, and whoever comes after a run
 that died starts over with a higher epoch.
@@ -18,7 +20,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from redrepl.plans.copies.catch_up import FIRST_PAGE_ENTRIES, forget_cursors, next_count, read_page
-from redrepl.plans.copies.copying import Copier, clock_stepped, copy_all
+from redrepl.plans.copies.copying import Copier, clock_stepped, copy_all, stamp_in
 from redrepl.plans.copies.marks import starting_mark
 from redrepl.plans.copies.purged import give_up_purged
 from redrepl.plans.epochs.membership import (
@@ -33,12 +35,14 @@ from redrepl.plans.epochs.membership import (
 )
 from redrepl.plans.epochs.restarts import restarted_together
 from redrepl.plans.epochs.soundness import donors_among, sound_members, way_out, why_left, witnesses_needed
+from redrepl.plans.scan import FOREIGN, SCAN_START, read_headers, scan_page
 from redrepl.plans.steps import Steps
 from redrepl.plans.strangers import found_instead, why_gone
 from redrepl.plans.topology import check_members_stayed
 from redrepl.plans.view import FOR_UPKEEP, ClusterView
 from redrepl.values.effects import Plan
 from redrepl.values.errors import Unavailable
+from redrepl.values.record import NO_DEADLINE, TOMBSTONE
 from redrepl.values.report import LastEntry, Mark, NodeReport
 from redrepl.values.topology import Topology
 
@@ -68,22 +72,22 @@ def reinstate(
         fenced += [(yield from _fence(view, witness, topology, "fenced", steps))]
     new_view, done = ClusterView(topology), Reinstated()
     own = [] if primary.has_restarted else [primary]
-    if primary.is_in_doubt:
-        # What it dropped was decided, and may be on members alone that an earlier failover left behind.
-        donors = [each for each in fenced if each.lineage > 0]
-    else:
-        donors = [each for each in donors_among([*own, *fenced]) if each.node != primary.node]
+    donors = [each for each in donors_among([*own, *fenced]) if each.node != primary.node]
+    left_behind = [each for each in fenced if primary.is_in_doubt and each.lineage > 0 and each not in donors]
     walked = [witness for witness in donors if _start(witness, primary) is None]
-    if walked and primary.may_be_outdated:
+    if (walked or left_behind) and primary.may_be_outdated:
         yield from _change(new_view, primary, gap_field(primary), None, "noting a gap in its log", steps)
     newest_entry = primary.log.newest_id.encode()
-    for witness in donors:
-        copier = yield from _roll_forward(new_view, witness, primary, steps, newest_entry)
+    for witness in (*donors, *left_behind):
+        take_up = _roll_forward if witness in donors else _take_up_dropped
+        copier = yield from take_up(new_view, witness, primary, steps, newest_entry)
         newest_entry = copier.newest_entry
         done.records += copier.records
-    counted = [witness for witness in fenced if not witness.is_newcomer]
-    if walked and (given_up := (yield from give_up_purged(new_view, primary, counted, steps))):
-        done.notes.append(f"gave up {given_up} records that were deleted, and purged, since its data was saved")
+    if walked or left_behind:
+        counted = [witness for witness in fenced if not witness.is_newcomer]
+        given_up = yield from give_up_purged(new_view, primary, counted, steps)
+        if given_up:
+            done.notes.append(f"gave up {given_up} records that were deleted, and purged, since its data was saved")
     for witness in walked:
         # Not sooner: whoever takes up a run that died sees by the mark's absence that there was more to give up.
         marker = Copier(new_view, witness, primary.node, steps, FOR_UPKEEP)
@@ -106,6 +110,8 @@ def find_witnesses(view: ClusterView, primary: NodeReport, reports: Reports) -> 
     newcomers = [report for report in others if report.is_newcomer]
     needed = witnesses_needed(len(view.ids) - len(newcomers)) - (not _may_have_lost(primary))
     counted = [report for report in sound_members(view.topology, reports) if report.node != primary.node]
+    if not _may_have_lost(primary) and (later := [report for report in counted if report.lineage > primary.lineage]):
+        raise _gone_on(primary, later)
     if not counted and needed and primary.has_restarted:
         counted = _at_their_word(view, primary, reports)
     if len(counted) < needed:
@@ -163,6 +169,16 @@ def _too_few(view: ClusterView, primary: NodeReport, reports: Reports, counted: 
     return Unavailable(text, {primary.node: what, **left})
 
 
+def _gone_on(primary: NodeReport, later: list[NodeReport]) -> Unavailable:
+    """Others served in a later epoch than the primary, whose own has therefore ended."""
+    names = ", ".join(report.node for report in later)
+    text = (
+        f"primary {primary.node!r} served last in epoch {primary.lineage}, and {names} in a later one: it is not put "
+        "back, since the cluster went on without it; the other members that served in that epoch are waited for"
+    )
+    return Unavailable(text, {report.node: f"served in epoch {report.lineage}" for report in later})
+
+
 def _fence(view: ClusterView, report: NodeReport, topology: Topology, state: str, steps: Steps) -> Plan[NodeReport]:
     """Move a member to the new epoch, in which it serves nobody yet; answers its report after that.
 
@@ -214,6 +230,36 @@ def _roll_forward(
             return copier
         yield from copier.copy(page.newest, Mark(mark.incarnation, page.end))
         position, count = page.end, next_count(page)
+
+
+def _take_up_dropped(
+    view: ClusterView, witness: NodeReport, primary: NodeReport, steps: Steps, newest_entry: bytes
+) -> Plan[Copier]:
+    """Take up what a primary may have dropped by its clock from a member that an earlier failover left behind.
+
+    What was dropped was decided, and may stand there alone: records with a deadline, and tombstones, where the primary
+    has nothing. Whatever else stands there the cluster went on without, and it may have been told to be of no effect.
+    """
+    copier = Copier(view, witness, primary.node, steps, FOR_UPKEEP, skips_gone=True)
+    copier.newest_entry = newest_entry
+    cursor = SCAN_START
+    while True:
+        cursor, names = yield from scan_page(view, witness.node, cursor, steps)
+        theirs = yield from read_headers(view, witness.node, names, steps)
+        ours = yield from read_headers(view, primary.node, names, steps)
+        rows = zip(names, theirs, ours, strict=True)
+        yield from copier.copy(
+            {name: stamp_in(header) for name, header, own in rows if not own and _goes_by_time(header)}
+        )
+        if cursor == SCAN_START:
+            return copier
+
+
+def _goes_by_time(header: bytes) -> bool:
+    """Whether a node drops this record by its clock alone."""
+    if header in (b"", FOREIGN):
+        return False
+    return header[22:23] == TOMBSTONE or int(header[23:35], 16) != NO_DEADLINE
 
 
 def _admit(
