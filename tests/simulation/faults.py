@@ -253,7 +253,9 @@ class Faults:
         data, layout = machine.server.data, machine.layout
         held = data[layout.cursors].value.values() if layout.cursors in data else ()
         confirmed = max((int(cursor.split()[1]) for cursor in held), default=0)
-        if not machine.is_up or confirmed < LEAST_CONFIRMED or not self._may_restart(machine, "without its log"):
+        # Of one that is gone already, and was noticed, the cursors may be left for a moment: nothing is lost then.
+        is_there = LEAST_CONFIRMED <= confirmed <= _entries(machine, data)
+        if not machine.is_up or not is_there or not self._may_restart(machine, "without its log"):
             return None
         self.restarted.add(machine.name)
         self.lossy.add(machine.name)
