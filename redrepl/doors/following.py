@@ -234,7 +234,7 @@ class Following(Foundation[K, V]):
             confirmed = yield from read_confirmed(view, order.home, keys, order.required, order.until)
             pursuit.take_found(indexes, confirmed, view.everybody, order.home)
             records = confirmed.records
-        pursuit.settled_epoch = view.topology.epoch
+        pursuit.settled_epoch, pursuit.asked = view.topology.epoch, view
         return records
 
     def _await_epoch_after(self, epoch: int, until: float, or_home: str | None = None) -> Plan[bool]:
@@ -291,7 +291,7 @@ class Pursuit:
     became of the writes in all epochs before this one. also_as: other stamps under which these writes were tried.
     looks: how often they were looked for in vain, in the epoch in which they were sent. found: records that stand under
     the stamps of writes, by their place. not_there: those that the last look did not find. may_still_arrive: these may
-    be on their way. never_arrived: nothing is there, nor ever will be.
+    be on their way. never_arrived: nothing is there, nor ever will be. asked: the view of the last look for them.
     """
 
     def __init__(
@@ -307,9 +307,9 @@ class Pursuit:
         self.epoch = self.settled_epoch = epoch
         self._known: list[WriteReceipt | None] = [*receipts] if receipts else [None for _ in chunk.keys]
         self._final: set[int] = set()
-        self._why = "it is in a later epoch"
-        self.looks = 0
+        self._why, self.looks = "it is in a later epoch", 0
         self.may_still_arrive = self.never_arrived = False
+        self.asked: ClusterView | None = None
         self.found: dict[int, Record] = {}
         self.not_there: set[int] = set()
         reached_others = chunk.order.reach_others

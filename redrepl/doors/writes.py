@@ -302,8 +302,11 @@ class Writes(Following[K, V]):
     def _updated(self, order: WriteOrder, user_key: str | bytes, raw: bytes, update: Update) -> Plan[Updated]:
         """What came of an update in the end. Where it certainly had no effect it is carried out in the new epoch."""
 
+        is_out = False
+
         def give_up(order: WriteOrder, error: RedreplError) -> Updated:
-            return Updated(self._given_up(order, user_key, update.stamp, error, at_home_alone=True), None)
+            receipt = self._given_up(order, user_key, update.stamp, error, at_home_alone=True)
+            return Updated(_unsure(receipt) if is_out else receipt, None)
 
         if self._view.decider is None:
             return (
@@ -315,29 +318,42 @@ class Writes(Following[K, V]):
                     give_up,
                 )
             )
+        # Once an attempt may be out nothing is rejected any more, and another one is made only where the primary was
+        # asked for it: one that no majority followed may be passed over by the next, which may have that attempt.
         tried: list[Stamp] = []
+        asked: ClusterView | None = None
+        updated: Updated | None = None
         while True:
-            view, order = self._view, self._renewed(order)
-            try:
-                updated = yield from update_one(view, order, user_key, raw, update)
-            except EpochMoved as moved:
+            view = self._view
+            if updated is not None and asked is not None and view is not asked:
+                updated, epoch = updated._replace(receipt=_unsure(updated.receipt)), asked.topology.epoch
+            else:
+                order, epoch = self._renewed(order), view.topology.epoch
                 try:
-                    order = yield from self._follow(order, moved)
-                except (Unavailable, RequestError) as error:
+                    updated = yield from update_one(view, order, user_key, raw, update)
+                except EpochMoved as moved:
+                    try:
+                        order = yield from self._follow(order, moved)
+                    except (Unavailable, RequestError) as error:
+                        return give_up(order, error)
+                    continue
+                except RedreplError as error:
+                    if not is_out:
+                        raise
                     return give_up(order, error)
-                continue
-            self._note_decision(order, updated.receipt)
-            if updated.receipt.outcome is Outcome.COMMITTED:
-                return updated
-            # A primary that no majority followed may be passed over by the next one, which may have an earlier attempt.
-            tried += (update.stamp, updated.receipt.stamp)
+                self._note_decision(order, updated.receipt)
+                if updated.receipt.outcome is Outcome.COMMITTED:
+                    return updated
+                tried += (update.stamp, updated.receipt.stamp)
+                is_out = is_out or not _is_rejected(updated.receipt)
             chunk = Chunk((user_key,), (raw,), (tried[0],), (b"",), order)
-            pursuit = Pursuit(chunk, view.topology.epoch, (updated.receipt,), tried)
+            pursuit = Pursuit(chunk, epoch, (updated.receipt,), tried)
             found = yield from self._look_into(pursuit)
+            asked = pursuit.asked or asked
             # Later than that a tombstone may have been purged: nothing there does not tell that it had no effect.
             is_too_late = pursuit.may_be_out[0] and self._base_driver.now() >= order.until
             if is_too_late or not pursuit.is_absent(0):
-                receipt = pursuit.receipts()[0]
+                receipt = _unsure(pursuit.receipts()[0]) if is_out else pursuit.receipts()[0]
                 has_found = found is not None and found.stamp == receipt.stamp
                 return Updated(receipt, found if has_found else updated.record or found)
             # What it makes depends on what stands: a former primary may hold other bytes under the stamp it had there.

@@ -373,3 +373,42 @@ def test_where_something_later_than_the_first_attempt_stands_nobody_repeats_the_
     plan.replies("a", [b"ok", between])
     with pytest.raises(WriteNotConfirmed, match="unknown"):
         plan.replies("a", [b"ok", between]).replies("c", [b"ok", between[:35]], tag=1)
+
+
+def _lost_on_the_first_primary() -> tuple[ByHand[Any], Surroundings]:
+    """An operation with a condition whose answer never came, and of which the second primary has nothing."""
+    base, around = _coordinator(topology(3), "quorum")
+    plan = ByHand(base._increment(b"n", 2, Limits(None, None)))
+    _silent(plan, around)
+    plan.replies("b", [b"ok", None])
+    assert (plan.scripts(), plan.targets()) == (["update"], ["b"])
+    return plan, around
+
+
+def _is_told(plan: ByHand[Any], node: str, answer: list[bytes]) -> None:
+    """A node answers, and after that nobody does."""
+    plan.replies(node, answer)
+    while not plan.is_done:
+        plan.times_out()
+
+
+@pytest.mark.parametrize("answer", [[b"refused", b"8", b"fenced"], [b"expired", b"9999999"], [b"foreign", b"shop:k:n"]])
+def test_what_a_later_attempt_is_told_does_not_reject_an_operation_that_may_have_been_carried_out(answer: Any) -> None:
+    """The second primary may be one that nobody followed, or a node that lies: the third may have the first attempt."""
+    plan, around = _lost_on_the_first_primary()
+    around.down = {"a", "b", "c"}
+    with pytest.raises(WriteNotConfirmed, match="the outcome is unknown"):
+        _is_told(plan, "b", answer)
+
+
+def test_an_operation_that_may_have_been_carried_out_is_looked_for_with_each_primary_before_it_is_tried_again() -> None:
+    plan, _ = _lost_on_the_first_primary()
+    plan.replies("b", [b"refused", b"9", b"fenced"])
+    for node in ("a", "c"):
+        plan.replies(node, topology(3).with_primary("c", 9).encode().encode())
+    while plan.scripts() != ["read_many"] and "update" not in plan.scripts():
+        plan.times_out()
+    assert (plan.scripts(), plan.targets()) == (["read_many"], ["c"]), "it may have the first attempt"
+    first = value_record(Stamp(5_000, 9), b"2").encode()
+    plan.replies("c", [b"ok", first])
+    assert plan.replies("c", [b"ok", first]).replies("a", [b"ok", first[:35]], tag=1).result == 2
