@@ -238,18 +238,18 @@ class Following(Foundation[K, V]):
         return records
 
     def _await_epoch_after(self, epoch: int, until: float, or_home: str | None = None) -> Plan[bool]:
-        """Wait until the members know a later epoch, or until this node can be reached; False where neither comes."""
+        """Wait until the cluster `_has_moved_on`, or until this node can be reached; False where neither comes."""
         patient_until = self._patient_until(epoch)
-        look_seconds = self._look_seconds()
+        look_seconds, view = self._look_seconds(), self._view
         while True:
             now = self._base_driver.now()
-            if self._view.topology.epoch > epoch:
+            if self._has_moved_on(view, epoch):
                 return now < until
             if now >= until or len(self._view.ids) < 2:
                 return False
             yield from self._read_topology(min(until, now + look_seconds))
             look_seconds *= 2  # they may be farther away than is known
-            if self._view.topology.epoch <= epoch:
+            if not self._has_moved_on(view, epoch):
                 if now >= patient_until:
                     return False
                 yield from self._pause_between_epochs(until)

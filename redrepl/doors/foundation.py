@@ -207,6 +207,11 @@ class Foundation(Generic[K, V]):
         if topology.epoch > present.epoch or (was_heard and topology != present):
             self._adopt(topology)
 
+    def _has_moved_on(self, view: ClusterView, epoch: int) -> bool:
+        """Whether a later epoch than this is known, or another topology of it than in this view, which was made up."""
+        present = self._view.topology.epoch
+        return present > epoch or (present == epoch and self._view is not view)
+
     def _key(self, key: K | str | bytes) -> bytes:
         if self._key_codec is not None:
             return check_key(encoded(self._key_codec, "key", cast(K, key)))

@@ -2,7 +2,8 @@
 -- Read records, as many from the first key on as stay within a number of bytes, and at least one: whoever asked asks
 -- again for the others. Of many keys up to PIECE large records may be read before they are left out, of PIECE keys none.
 -- Keys:      member hash, the users' keys
--- Arguments: epoch, where to read: on 'active' members alone, or for 'upkeep' on syncing and fenced ones too,
+-- Arguments: epoch, where to read: on 'active' members alone, where writes are 'decided' (never on a replica), or for
+--            'upkeep' on syncing and fenced ones too,
 --            most bytes of records to answer, and from clients their time in microseconds: a node whose clock is ahead of
 --            it by more than max_age may have dropped what has a deadline, and answers nothing
 -- Answers:   {'ok', record or nil, ...}, {'refused', epoch, state}; 'foreign' in place of a record where something
@@ -10,6 +11,7 @@
 
 local member = read_member()
 if not (admits(member) or (ARGV[2] == 'upkeep' and admits_catch_up(member))) then return refusal(member) end
+if ARGV[2] == 'decided' and member.rule == 'follow' then return refusal(member) end
 local FIRST, last, room, answer = 2, #KEYS, tonumber(ARGV[3]), {'ok'}
 local has_large = last - FIRST < PIECE or expects_large(FIRST, last)
 local index, caller, now, in_doubt = FIRST, tonumber(ARGV[4]), 0, nil

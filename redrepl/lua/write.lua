@@ -6,7 +6,7 @@
 -- At full memory the script `write_oom` takes what takes no more of it: a tombstone over a value, above all.
 -- Keys:      member hash, change log, the user's key
 -- Arguments: epoch, record, and 'decided' where a primary holds the record: then the other copies take it whatever their
---            clocks say
+--            clocks say; or 'by ' and the name of the one primary, as the caller knows it: a replica of that name refuses
 -- Answers:   1                     the record stands with the stamp that was sent
 --            {'ok', stamp}         the primary stored it under this later stamp
 --            {'has', stamp}        a record with this later stamp stands
@@ -19,7 +19,7 @@
 
 local call, sub, number, find = redis.call, string.sub, tonumber, string.find
 local key, record = KEYS[3], ARGV[2]
-local found = call('HMGET', KEYS[1], 'epoch', 'state', 'max_age_micros', 'max_skew_micros')
+local found = call('HMGET', KEYS[1], 'epoch', 'state', 'max_age_micros', 'max_skew_micros', 'rule', 'node')
 local stored = redis.pcall('GETRANGE', key, '0', '39')
 local time = call('TIME')
 local now, micros = number(time[1]) * 1000000 + number(time[2]), number(sub(record, 1, 14), 16)
@@ -28,6 +28,7 @@ local now, micros = number(time[1]) * 1000000 + number(time[2]), number(sub(reco
 -- Whatever is not plainly that takes the long way below, which alone knows the rules. The parts come after the short way,
 -- because making their functions costs a third of it.
 if found[1] == ARGV[1] and found[2] == 'active' and sub(record, 24, 35) == '000000000000'
+   and (found[5] ~= 'follow' or ARGV[3] ~= 'by ' .. (found[6] or ''))
    and (not AT_FULL_MEMORY or (stored ~= '' and #record == 40))
    and micros >= now - found[3] and micros <= now + found[4] then
   local is_later
@@ -49,6 +50,7 @@ end
 
 local member = read_member()
 if not admits(member) then return refusal(member) end
+if is_taken_for_primary(member, ARGV[3]) then return refusal(member) end
 stored = peek(key)
 if not stored then return {'foreign', key} end
 local is_decided = is_decided_elsewhere(member, record, ARGV[3])

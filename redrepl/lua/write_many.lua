@@ -3,7 +3,7 @@
 -- The batch form of write.lua: each record is taken or not on its own; what is stored makes one log entry.
 -- At full memory the script `write_many_oom` takes records that together take no more of it.
 -- Keys:      member hash, change log, the users' keys (all different)
--- Arguments: epoch, a record for each key, and 'decided' as in write.lua, for all of them
+-- Arguments: epoch, a record for each key, and 'decided' or 'by ' and a name as in write.lua, for all of them
 -- Answers:   1                     every record stands with the stamp that was sent
 --            {'some', index, verdict, stamp, ...}   all but these (counted from 0): 'ok', 'has', 'expired', 'skewed',
 --                                  as in write.lua; the last two carry the node's time
@@ -12,6 +12,7 @@
 
 local member = read_member()
 if not admits(member) then return refusal(member) end
+if is_taken_for_primary(member, ARGV[#ARGV]) then return refusal(member) end
 local standing, foreign = read_standing(3)
 if foreign then return {'foreign', foreign} end
 local decides, now, decided = member.rule == 'decide', now_micros(), ARGV[#standing + 2]

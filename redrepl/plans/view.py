@@ -17,8 +17,10 @@ from redrepl.values.stamp import Stamp
 from redrepl.values.topology import Topology
 
 ON_ACTIVE = b"active"
+WHERE_DECIDED = b"decided"
 FOR_UPKEEP = b"upkeep"
-"""Where records may be read: on active members alone, or for upkeep on syncing and fenced ones too."""
+"""Where records may be read: on active members alone, on those among them that decide, or for upkeep on syncing and
+fenced ones too."""
 
 _GROWTH = 4
 _IN_DOUBT = "in doubt"
@@ -72,6 +74,8 @@ class ClusterView:
         self.decider = topology.decider
         self.others = {node: topology.others(node) for node in topology.ids}
         self.everybody = frozenset(topology.ids)
+        claim = () if self.decider is None else (b"by " + self.decider.encode(),)
+        self._by_whom = (claim, (b"decided",))
         self.position_fields = {node: topology.position_field(node).encode() for node in topology.ids}
         self.from_home = {node: (node, *self.others[node]) for node in topology.ids}
         self.expect_answers_within(0.0)
@@ -97,13 +101,13 @@ class ClusterView:
     def write_call(self, key: bytes, record: bytes, is_smaller: bool = False, is_decided: bool = False) -> ScriptCall:
         """Store an encoded record under a user's key: at full memory too where it is a tombstone, or ``is_smaller``.
 
-        is_decided: a primary holds it; the copies take it then whatever their clocks say.
+        is_decided: a primary holds it; the copies take it then whatever their clocks say. Else the primary is named, so
+        that no replica passes for it where a topology was made up.
         """
         layout = self.layout
         script = "write_oom" if is_smaller or record[22:23] == TOMBSTONE else "write"
-        return ScriptCall(
-            script, (layout.member, layout.log, layout.data_prefix + key), (self.epoch, record, *_DECIDED[is_decided])
-        )
+        keys = (layout.member, layout.log, layout.data_prefix + key)
+        return ScriptCall(script, keys, (self.epoch, record, *self._by_whom[is_decided]))
 
     def write_many_call(
         self, keys: Sequence[bytes], records: Sequence[bytes], are_smaller: bool = False, are_decided: bool = False
@@ -115,7 +119,8 @@ class ClusterView:
         are_smaller = are_smaller or all(record[22:23] == TOMBSTONE for record in records)
         script = "write_many_oom" if are_smaller else "write_many"
         names = tuple(layout.data_prefix + key for key in keys)
-        return ScriptCall(script, (layout.member, layout.log, *names), (self.epoch, *records, *_DECIDED[are_decided]))
+        by_whom = self._by_whom[are_decided]
+        return ScriptCall(script, (layout.member, layout.log, *names), (self.epoch, *records, *by_whom))
 
     def get_command(self, name: bytes) -> PlainCommand:
         """The guard and one record, in one command: see `check_serving`."""
@@ -230,6 +235,9 @@ def refusal_error(content: list[bytes], node: str, epoch: bytes) -> RedreplError
         return EpochMoved(f"node {node!r} is in epoch {found}, the caller in epoch {epoch.decode()}", evidence)
     if (times := _TWO_TIMES(state)) is not None:
         return _clocks_differ(node, found, int(times[1]), int(times[2]))
+    if state == "active":
+        text = f"node {node!r} is a replica in epoch {found}: the topology that has it decide was made up"
+        return Refused(text, evidence)
     if state.startswith(_IN_DOUBT):
         return InDoubt(f"node {node!r} is {state} and does not serve", evidence)
     return Refused(f"node {node!r} is {state} and does not serve", evidence)
@@ -246,8 +254,6 @@ def _clocks_differ(node: str, epoch: str, shown_micros: int, own_micros: int) ->
 
 
 _EPOCH_DIGITS = 10
-_DECIDED = ((), (b"decided",))
-"""The last argument of a write, by whether a primary has decided it."""
 
 _TOO_OLD = "refused: the write is older than the node accepts"
 _TOO_FAR_AHEAD = "refused: the stamp is too far ahead of the node's clock"

@@ -70,6 +70,28 @@ def test_clients_are_admitted_by_active_members_alone(node: Node, script: str, s
     assert _contents(node) == before
 
 
+@pytest.mark.parametrize("is_short", [True, False], ids=["the short way", "the long way"])
+@pytest.mark.parametrize("script", ["write", "write_many"])
+def test_a_replica_that_is_taken_for_the_primary_takes_nothing(node: Node, script: str, is_short: bool) -> None:
+    """The caller goes by a topology of this epoch that somebody made up; by the right one the replica takes it."""
+    node.enrol(rule="follow")
+    before = _contents(node)
+    record = value(node.stamp(), b"payload", 0 if is_short else node.millis(60)).encode()
+    assert node.call(script, [b"key"], EPOCH, record, b"by a") == [b"refused", b"7", b"active"]
+    assert _contents(node) == before
+    assert node.call(script, [b"key"], EPOCH, record, b"by b") == 1
+    for rule in ("decide", "merge"):
+        node.enrol(rule=rule)
+        assert node.call(script, [b"key"], EPOCH, record, b"by a") == 1
+
+
+def test_a_replica_that_is_taken_for_the_primary_answers_no_read(node: Node) -> None:
+    assert node.call("read_many", [b"key"], EPOCH, b"decided", 1000) == [b"ok", None]
+    node.enrol(rule="follow")
+    assert node.call("read_many", [b"key"], EPOCH, b"active", 1000) == [b"ok", None]
+    assert node.call("read_many", [b"key"], EPOCH, b"decided", 1000) == [b"refused", b"7", b"active"]
+
+
 @pytest.mark.parametrize("state", ["active", "syncing", "fenced"])
 @pytest.mark.parametrize("script", list(CATCH_UP_CALLS))
 def test_catch_up_is_admitted_in_every_state_of_a_member(node: Node, script: str, state: str) -> None:

@@ -276,9 +276,9 @@ def test_a_cluster_is_not_made_where_a_node_is_away_or_taken() -> None:
 def test_the_calls_of_a_view_name_the_keys_of_its_cluster() -> None:
     cluster = ClusterView(topology(3))
     assert cluster.write_call(b"k", b"r") == ScriptCall(
-        "write", (b"shop:m:member", b"shop:m:log", b"shop:k:k"), (b"7", b"r")
+        "write", (b"shop:m:member", b"shop:m:log", b"shop:k:k"), (b"7", b"r", b"by a")
     )
     assert cluster.write_many_call([b"x", b"y"], [b"r", b"s"]) == ScriptCall(
-        "write_many", (b"shop:m:member", b"shop:m:log", b"shop:k:x", b"shop:k:y"), (b"7", b"r", b"s")
+        "write_many", (b"shop:m:member", b"shop:m:log", b"shop:k:x", b"shop:k:y"), (b"7", b"r", b"s", b"by a")
     )
     assert (cluster.decider, cluster.others["b"]) == ("a", ("a", "c"))

@@ -412,3 +412,19 @@ def test_an_operation_that_may_have_been_carried_out_is_looked_for_with_each_pri
     first = value_record(Stamp(5_000, 9), b"2").encode()
     plan.replies("c", [b"ok", first])
     assert plan.replies("c", [b"ok", first]).replies("a", [b"ok", first[:35]], tag=1).result == 2
+
+
+def test_a_write_that_a_replica_was_to_decide_is_looked_for_where_it_is_decided() -> None:
+    """The program followed a topology that somebody made up, and whose epoch the others are in by now."""
+    made_up, right = topology(3, epoch=7), topology(3).with_primary("b", 7)
+    base, _ = _coordinator(made_up, "quorum")
+    write = _set(base)
+    assert {request.command.arguments[-1] for request in write.sent if isinstance(request.command, ScriptCall)} == {
+        b"by a"
+    }
+    write.replies("a", [b"refused", b"7", b"active"])
+    for node in ("b", "c"):
+        write.replies(node, right.encode().encode())
+    assert base.topology == right
+    record = value_record(Stamp(5_000, 9), b"value").encode()
+    assert _stands(write, record, "c").result.outcome is Outcome.COMMITTED

@@ -45,6 +45,18 @@ def test_records_from_home_and_headers_from_all_others() -> None:
     ]
 
 
+@pytest.mark.parametrize("required", [0, 1])
+def test_home_answers_only_where_it_decides(required: int) -> None:
+    """Its record is the answer, whatever others show: a replica that a made-up topology names must not give it."""
+    read = _start(3, required)
+    assert [each.command.arguments[1] for each in read.sent if isinstance(each.command, ScriptCall)] == [
+        b"decided",
+        *[b"active", b"active"][: 2 * required],
+    ]
+    with pytest.raises(Refused, match="node 'a' is a replica in epoch 7"):
+        read.replies("a", [b"refused", b"7", b"active"])
+
+
 def test_nothing_required_asks_nobody_else() -> None:
     read = _start(3, 0)
     assert read.targets() == ["a"]

@@ -19,6 +19,12 @@ local function admits(member)
   return member.epoch == ARGV[1] and member.state == 'active'
 end
 
+-- Whether a client takes this replica for the node that decides (`said`: 'by ' and the node's name): it follows another
+-- topology of this epoch than the members do, one that somebody made up. Nothing is decided here.
+local function is_taken_for_primary(member, said)
+  return member.rule == 'follow' and said == 'by ' .. (redis.call('HGET', KEYS[1], 'node') or '')
+end
+
 -- Catch-up also writes to members that are being brought up, and to fenced ones: whoever moves the cluster to a new
 -- epoch knows that epoch alone, and brings them to one state before they serve in it.
 local function admits_catch_up(member)

@@ -13,6 +13,7 @@ from redrepl.plans.operations.watch import watching
 from redrepl.plans.operations.write import GRACE_SECONDS, RESEND_SECONDS, is_behind
 from redrepl.plans.scan import FOREIGN
 from redrepl.plans.view import (
+    WHERE_DECIDED,
     ClusterView,
     Refused,
     ask,
@@ -30,6 +31,7 @@ from redrepl.values.effects import (
     Plan,
     Reply,
     Request,
+    ScriptCall,
 )
 from redrepl.values.errors import RedreplError, Unavailable
 from redrepl.values.reasons import LOST
@@ -189,9 +191,12 @@ class _ConfirmedRead:
         self._moved: RedreplError | None = None
         self._has_left = False
 
+    def _read_call(self, names: Sequence[bytes]) -> ScriptCall:
+        return self.view.read_call(names, WHERE_DECIDED, self.now_micros)
+
     def opening(self, until: float) -> Exchange:
         """Records from home, headers from all others, at once."""
-        requests = [Request(self.home, self.view.read_call(self.names, now_micros=self.now_micros), _RECORDS)]
+        requests = [Request(self.home, self._read_call(self.names), _RECORDS)]
         if self.required:
             requests += [Request(node, self._headers, _HEADERS) for node in self.view.others[self.home]]
         return Exchange(tuple(requests), until, fresh=True)
@@ -268,7 +273,7 @@ class _ConfirmedRead:
         if len(self._arrived) < len(self.names):
             start = len(self._arrived)
             following = self.names[start : start + keys_to_ask(len(stored))]
-            self._due.append(Request(node, self.view.read_call(following, now_micros=self.now_micros), _RECORDS))
+            self._due.append(Request(node, self._read_call(following), _RECORDS))
             return
         pairs, self._arrived = zip(self.names, self._arrived, strict=True), []
         found = [None if content is None else self.view.record_at(node, name, content) for name, content in pairs]
@@ -292,7 +297,7 @@ class _ConfirmedRead:
             self._due += [Request(node, self._headers, _HEADERS) for node in self._waiting]
             self._waiting.clear()
         if (source := self._node_to_fetch_from()) is not None:
-            self._due.append(Request(source, self.view.read_call(self.names, now_micros=self.now_micros), _RECORDS))
+            self._due.append(Request(source, self._read_call(self.names), _RECORDS))
         elif self.records is not None and not self._fetching:
             self._begin_repairs()
         due, self._due = tuple(self._due), []
