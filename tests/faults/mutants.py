@@ -3228,4 +3228,21 @@ MUTANTS = (
         killer=f"{SERVERS}/test_connections.py::test_what_redis_py_opened_a_connection_with_is_gone_at_once",
         evidence="assert ",
     ),
+    Mutant(
+        name="a member that may have forgotten a later epoch serves in the one before",
+        file="redrepl/plans/epochs/soundness.py",
+        old="    if topology.decider is None or not restarted.has_restarted:\n        return False\n    sound",
+        new="    if True:\n        return False\n    sound",
+        killer="tests/unit/test_forgotten_epochs.py::"
+        "test_it_does_not_serve_in_the_earlier_epoch_again_as_long_as_others_work_in_the_later_one",
+        evidence="assert (True",
+    ),
+    Mutant(
+        name="who tells of a later epoch while a member is filled is not heard",
+        file="redrepl/plans/copies/bring_up.py",
+        old="        if may_have_forgotten_epoch(view.topology, target, reports):\n            return False\n",
+        new="",
+        killer="tests/unit/test_forgotten_epochs.py::test_nor_where_those_are_heard_while_it_is_filled",
+        evidence="assert not True",
+    ),
 )

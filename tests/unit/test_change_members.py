@@ -39,8 +39,8 @@ TELLS = 6
 PUBLISHES = 9
 """The question of a failover by which the others learn the topology, when the new primary serves with it."""
 
-ADMITS = 9
-"""The question of `bring_up` before which all has been brought to a member."""
+ADMITS = 10
+"""The question of `bring_up`, of a member that restarted, before which all has been brought to it."""
 
 
 def cluster(copies: int) -> Nodes:

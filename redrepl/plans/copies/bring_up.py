@@ -44,6 +44,7 @@ from redrepl.plans.epochs.restarts import restarted_together
 from redrepl.plans.epochs.soundness import (
     between_epochs,
     lacks_topology,
+    may_have_forgotten_epoch,
     newest_epoch,
     returned_fields,
     successors,
@@ -143,7 +144,7 @@ def _bring_up(
         yield from _bring_up(layout, nodes, target, order, Steps(steps.at), done)
         done.finished = done.finished and done.activated
     else:
-        yield from _look_after_copy(view, found, sources, order, steps, done)
+        yield from _look_after_copy(view, found, reports, sources, order, steps, done)
 
 
 def _end_enrolment(
@@ -221,22 +222,26 @@ def _sources(view: ClusterView, reports: Reports, target: str) -> list[NodeRepor
 
 
 def _look_after_copy(
-    view: ClusterView, target: NodeReport, sources: list[NodeReport], order: BringUpOrder, steps: Steps, done: BroughtUp
+    view: ClusterView,
+    target: NodeReport,
+    reports: Reports,
+    sources: list[NodeReport],
+    order: BringUpOrder,
+    steps: Steps,
+    done: BroughtUp,
 ) -> Plan[None]:
-    if target.epoch > view.topology.epoch:
+    if target.epoch > view.topology.epoch or may_have_forgotten_epoch(view.topology, target, reports):
         done.notes.append(UNDER_WAY)
         return
     is_doubtful = target.is_in_doubt or target.has_forgotten
     # Marks of others in its log do not count then, and somebody has to say that nothing in it is undecided.
     has_new_log = target.lineage == 0 or target.has_lost_log or target.has_forgotten
-    returned: dict[str, str] = {}
     if is_doubtful or not target.is_serving or target.epoch != view.topology.epoch:
         purged_before = max((source.purged_before for source in sources), default=0)
         target = yield from _suspend(view, target, order, steps, purged_before)
         done.notes.append("was set to syncing")
         # What it must have before it serves again is what the sources have now that it takes no writes any more.
         reports = yield from steps.inspect(view.layout, view.ids, known=view.topology)
-        returned = returned_fields(view.topology, target, reports) if target.has_restarted else {}
         doubtful = doubtful_members(view.topology, reports, order.own_ahead)
         sources = [source for source in _sources(view, reports, target.node) if source.node not in doubtful]
         if not sources:
@@ -264,8 +269,9 @@ def _look_after_copy(
         if has_new_log and view.decider is not None:
             incarnation = order.incarnation if target.has_restarted else target.incarnation
             yield from note_filled(view, (yield from _report(view, target.node, steps)), incarnation, steps)
-        yield from _activate(view, target, order, steps, returned, newest_entry)
-        done.activated = True
+        done.activated = yield from _activate(view, target, order, steps, newest_entry)
+        if not done.activated:
+            done.notes.append(UNDER_WAY)
 
 
 def _suspend(
@@ -375,17 +381,19 @@ def _note_gap(view: ClusterView, target: NodeReport, steps: Steps) -> Plan[None]
 
 
 def _activate(
-    view: ClusterView,
-    target: NodeReport,
-    order: BringUpOrder,
-    steps: Steps,
-    returned: dict[str, str],
-    newest_entry: bytes,
-) -> Plan[None]:
+    view: ClusterView, target: NodeReport, order: BringUpOrder, steps: Steps, newest_entry: bytes
+) -> Plan[bool]:
     """Admit clients again, if the server is still the one that was brought up, and has what was brought to it.
 
-    returned: see `returned_fields`. newest_entry: what is known of its log.
+    newest_entry: what is known of its log. Answers False where it may have forgotten a later epoch, of which somebody
+    was not heard before: to fill it may have taken long.
     """
+    returned: dict[str, str] = {}
+    if target.has_restarted:
+        reports = yield from steps.inspect(view.layout, view.others[target.node], known=view.topology)
+        if may_have_forgotten_epoch(view.topology, target, reports):
+            return False
+        returned = returned_fields(view.topology, target, reports)
     known = {target.node: LastEntry(target.identity, target.incarnation, newest_entry.decode())}
     reports = yield from steps.inspect(view.layout, known, known=view.topology, last_entries=known)
     now = _answered(target.node, reports)
@@ -410,6 +418,7 @@ def _activate(
     answer = yield from steps.ask(target.node, change_call(now, view.layout, fields, None), "admitting it again")
     if answer != 1:
         raise Unavailable(f"node {target.node!r} changed while it was brought up", {target.node: found_instead(answer)})
+    return True
 
 
 def _look_after_primary(

@@ -154,6 +154,21 @@ def returned_fields(
     return {"returned": "" if len(shown) >= witnesses_needed(len(topology.ids)) else str(topology.epoch)}
 
 
+def may_have_forgotten_epoch(
+    topology: Topology, restarted: NodeReport, reports: Mapping[str, NodeReport | str]
+) -> bool:
+    """Whether a member that restarted may have been moved, before that, to a later epoch which others still work in.
+
+    Was it one of the majority that began it, it must not serve in this one again: it would confirm here what the
+    failover that ends the change does not look for, since it takes the highest lineage. So it waits for that failover,
+    if so many have lost nothing that there will be one.
+    """
+    if topology.decider is None or not restarted.has_restarted:
+        return False
+    sound = sound_members(topology, reports)
+    return len(sound) >= majority_of(topology) and any(each in sound for each in between_epochs(topology, reports))
+
+
 def way_out(topology: Topology, reports: Mapping[str, NodeReport | str]) -> str:
     """What an operator can do while the one primary does not serve, in words."""
     return "; or ".join(ways_out(topology, reports))
