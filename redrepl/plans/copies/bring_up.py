@@ -22,7 +22,7 @@ from redrepl.plans.copies.diverged import discard_diverged
 from redrepl.plans.copies.former_member import drop_bookkeeping
 from redrepl.plans.copies.marks import starting_mark
 from redrepl.plans.copies.undecided import DIVERGED, UNDECIDED, check_log, skip_cut_log
-from redrepl.plans.epochs.change_members import change_topology, note_enrolled, pending_enrolment
+from redrepl.plans.epochs.change_members import change_topology, joins_as, note_enrolled
 from redrepl.plans.epochs.clocks import doubtful_members, set_aside, wrong_clocks
 from redrepl.plans.epochs.failover import FailoverOrder, fail_over
 from redrepl.plans.epochs.in_its_place import why_not_dropped
@@ -151,14 +151,13 @@ def _end_enrolment(
     view: ClusterView, found: NodeReport, reports: Reports, order: BringUpOrder, steps: Steps
 ) -> Plan[NodeReport]:
     """Enrol a server where whoever changed the members died before; answers its report after that."""
-    primary = reports.get(view.decider or "")
-    if not isinstance(primary, NodeReport) or primary.epoch != view.topology.epoch:
-        return found
-    if primary.member.get("pending") != pending_enrolment(view.topology, found.node):
+    primary, topology, node = reports.get(view.decider or ""), view.topology, found.node
+    joins = joins_as(topology, node, primary)
+    if joins is None or not isinstance(primary, NodeReport):
         return found
     if not found.member and not found.clusters:
-        call = enrol_call(view.topology, found.node, "syncing", found.run_id, order.incarnation, order.tolerances)
-        yield from steps.ask(found.node, call, "enrolling it")
+        how = (topology, node, "syncing", found.run_id, order.incarnation, order.tolerances)
+        yield from steps.ask(node, enrol_call(*how, joins=joins), "enrolling it")
     found = yield from _report(view, found.node, steps)
     if found.is_itself:
         yield from note_enrolled(view.layout, primary, steps)

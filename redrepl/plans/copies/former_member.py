@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from redrepl.plans.epochs.change_members import joins_as
 from redrepl.plans.epochs.in_its_place import ways_with_another
-from redrepl.plans.epochs.membership import leave_call
+from redrepl.plans.epochs.membership import leave_call, was_member
 from redrepl.plans.epochs.reinstate import Reports
 from redrepl.plans.steps import Steps
 from redrepl.plans.strangers import describe_other
@@ -18,15 +19,27 @@ def drop_bookkeeping(view: ClusterView, found: NodeReport, reports: Reports, ste
 
     Where it holds the membership of a member that serves somewhere else it is a copy of that one's data, and where it
     restarted with what it was before it was replaced, at the address that is the member's now, a former member: its
-    bookkeeping is dropped, and it is brought up like one that came back empty. Else the address may be wrong, or the
+    bookkeeping is dropped, and it is brought up like one that came back empty. So it is where whoever gave the place to
+    this server died, or did not reach it, before they could do that. Else the address may be wrong, or the
     server have a past of its own, and nothing is touched.
     """
     claimed = found.member.get("node", "")
-    if not _is_copy(found, reports.get(claimed)) and not _is_former_member(view, found):
+    is_awaited = _is_awaited(view, found, reports)
+    if not is_awaited and not _is_copy(found, reports.get(claimed)) and not _is_former_member(view, found):
         what = f"{describe_other(found)}; {ways_with_another(view, found, reports)}"
         raise Unavailable(f"node {found.node!r} cannot be brought up", {found.node: what})
     call = leave_call(view.layout, claimed, found.identity)
     yield from steps.ask(found.node, call, "dropping another node's bookkeeping")
+
+
+def _is_awaited(view: ClusterView, found: NodeReport, reports: Reports) -> bool:
+    """Whether the server is to be enrolled in this place, as the primary notes, and still holds what it was before.
+
+    That was looked at by whoever changed the members, who would have dropped it.
+    """
+    is_awaited = joins_as(view.topology, found.node, reports.get(view.decider or "")) is not None
+    is_former = was_member(view.topology, found) and found.member.get("node") == found.node
+    return is_awaited and is_former and found.epoch < view.topology.epoch
 
 
 def _is_copy(found: NodeReport, original: NodeReport | str | None) -> bool:

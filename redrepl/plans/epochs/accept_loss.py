@@ -161,7 +161,7 @@ def _install(layout: KeyLayout, topology: Topology, truth: NodeReport, fresh: Fr
     fields = {**epoch_fields(topology, truth.node), **active_fields(topology), "identity": fresh.identities[truth.node]}
     # The members count as known to a majority, so that one that is lost for good can be taken out of two.
     # And the operator's word is that this is the truth, whatever it may have dropped while its clock was ahead.
-    fields |= settled_fields(topology) | trusted_fields(truth)
+    fields |= settled_fields(topology) | trusted_fields(truth) | {"pending": ""}
     if truth.has_restarted:
         yield from forget_cursors(ClusterView(topology), truth, steps)
         fields |= {"run_id": truth.run_id, **new_log_fields(truth, fresh.incarnation)}

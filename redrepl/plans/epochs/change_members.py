@@ -136,12 +136,24 @@ def check_serving(old: Topology, reports: Reports, what: What) -> NodeReport:
     return primary
 
 
-def pending_enrolment(topology: Topology, node: str) -> str:
+def pending_enrolment(topology: Topology, node: str, joins: bool) -> str:
     """What stands in the primary's member hash until it is noted that this member's server was enrolled.
 
-    As long as it does no server has served with this identity: whoever brings one up takes the note off first.
+    As long as it does no server has served with this identity: whoever brings one up takes the note off first. It is
+    gone once the primary restarted, or the role moved: others may have brought one up then, and not taken it off.
+    joins: whether it is one member more, and takes nobody's place, so that it cannot have confirmed anything.
     """
-    return f"{node} {topology.identities[node]}"
+    return f"{node} {topology.identities[node]}{' joins' if joins else ''}"
+
+
+def joins_as(topology: Topology, node: str, primary: NodeReport | str | None) -> bool | None:
+    """Whether a server that is still to be enrolled as this member is one more, as the primary notes; None where there
+    is no such note, or the primary that has it works in another epoch.
+    """
+    if not isinstance(primary, NodeReport) or primary.epoch != topology.epoch:
+        return None
+    noted = primary.member.get("pending")
+    return next((joins for joins in (True, False) if noted == pending_enrolment(topology, node, joins)), None)
 
 
 def note_enrolled(layout: KeyLayout, primary: NodeReport, steps: Steps) -> Plan[None]:
@@ -375,7 +387,7 @@ class _Change:
         if self._what.newcomer is None:
             return {}
         node = self._what.replaced or self._what.newcomer
-        return {"pending": pending_enrolment(self._new, node)}
+        return {"pending": pending_enrolment(self._new, node, self._what.replaced is None)}
 
     def _serves(self, report: NodeReport) -> bool:
         return report.is_serving and report.epoch == self._old.epoch

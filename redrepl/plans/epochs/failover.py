@@ -442,6 +442,8 @@ class _Installation:
     def _activate_primary(self) -> Plan[None]:
         primary, view = self._primary, self._view
         fields = {**self._active_fields(primary.node), **settled_fields(view.topology)}
+        if primary.node != self._done.previous:
+            fields["pending"] = ""  # another primary has seen to that since, or it is for an operator
         call = change_call(primary, view.layout, fields, view.topology)
         answer = yield from self._steps.ask(primary.node, call, "making it the primary")
         if answer != 1:

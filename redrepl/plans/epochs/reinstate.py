@@ -285,7 +285,8 @@ def _admit(
     fields |= purge_field(now, purged_before) | trusted_fields(now)
     if primary.has_restarted:
         yield from forget_cursors(view, primary, steps)
-        fields |= new_log_fields(primary, incarnation)
+        # Who it was to enrol may have served since its data was saved.
+        fields |= new_log_fields(primary, incarnation) | {"pending": ""}
     answer = yield from steps.ask(primary.node, change_call(now, view.layout, fields, topology), "admitting it again")
     if answer != 1:
         raise Unavailable(
