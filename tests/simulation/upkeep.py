@@ -343,11 +343,11 @@ def _change(
 
 
 def take_up(program: Program, customs: Customs, random: Random, count: Count) -> Script:
-    """An operator who comes where the workers do not get any further, and calls for a failover. Where whoever replaced
-    a server died before the other one came in, the command is given again, as the workers say.
+    """An operator who comes where the workers do not get any further, and calls for a failover. Where whoever gave
+    a server a place died before it came in, it is given the place once more, as the workers say.
     """
     topology, reports = yield from _look(program, customs)
-    if topology is not None and customs.moves:
+    if topology is not None:
         for node in topology.others(topology.decider or ""):
             found = reports[node]
             if isinstance(found, NodeReport) and found.member and not found.is_itself:
