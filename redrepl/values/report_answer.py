@@ -52,6 +52,12 @@ class Unreadable(str):
         found = self.as_found[0]
         return int(found) if re.fullmatch(rb"[0-9]{1,9}", found) else 0
 
+    def stands_in(self, later: object) -> bool:
+        """Whether a later look found the same. One look is not enough to touch anything: what a node tells is measured
+        by what others told, and where its answer was long under way, an epoch may have begun since theirs.
+        """
+        return isinstance(later, Unreadable) and later.as_found == self.as_found
+
 
 def as_found_in(answer: Answer) -> AsFound:
     """What stands in the member hash in an answer of `inspect` that cannot be read; nothing where there is none."""

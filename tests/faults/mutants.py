@@ -3285,4 +3285,21 @@ MUTANTS = (
         killer="tests/unit/test_coming_in.py::test_a_primary_that_others_stood_in_for_enrols_nobody",
         evidence="DID NOT RAISE",
     ),
+    Mutant(
+        name="a change of members drops bookkeeping after one look",
+        file="redrepl/plans/epochs/change_members.py",
+        old="    if not found.stands_in(reports[node]):\n",
+        new="    if False:\n",
+        killer="tests/unit/test_late_answers.py::"
+        "test_one_that_was_empty_and_is_filled_by_another_worker_keeps_what_it_got",
+        evidence="match",
+    ),
+    Mutant(
+        name="at each look a member tells something else, and loses its bookkeeping",
+        file="redrepl/plans/copies/bring_up.py",
+        old=" or not (isinstance(before, Unreadable) and before.stands_in(found)):\n",
+        new=":\n",
+        killer="tests/unit/test_late_answers.py::test_one_whose_answers_are_late_twice_keeps_its_bookkeeping",
+        evidence="Expected regex",
+    ),
 )

@@ -186,9 +186,9 @@ def _disown(view: ClusterView, node: str, reports: Reports, steps: Steps, done: 
     Only while it can be filled again, and only where it is so at a second look too: members answer one after the other,
     and a change of epoch may have come in between.
     """
-    now = yield from steps.inspect(view.layout, view.ids, known=view.topology)
+    before, now = reports[node], (yield from steps.inspect(view.layout, view.ids, known=view.topology))
     found = now[node]
-    if not isinstance(found, Unreadable):
+    if not isinstance(found, Unreadable) or not (isinstance(before, Unreadable) and before.stands_in(found)):
         return found
     if (why := why_not_dropped(view, reports, node) or why_not_dropped(view, now, node)) is not None:
         return f"{found}; {why}"

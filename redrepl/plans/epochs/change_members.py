@@ -235,12 +235,17 @@ def _drop_unreadable(old: Topology, reports: Reports, what: What, steps: Steps) 
     """The report of a member that is to get its own place anew, after its bookkeeping was dropped, where that cannot be
     read: nobody can tell any more what it was. Its records stay.
 
-    Only at the member's own address, which nobody can have mistyped; and only where the change can go on after that.
+    Only at the member's own address, which nobody can have mistyped; only where a second look finds the same; and only
+    where the change can go on after that.
     """
     node, layout = what.replaced or "", KeyLayout(old.cluster)
     found = reports.get(node)
     if node != what.newcomer or not isinstance(found, Unreadable):
         return {}
+    reports = yield from steps.inspect(layout, tuple(reports), known=old)
+    if not found.stands_in(reports[node]):
+        text = f"node {node!r} changed while it was being looked at; try again in a moment"
+        raise Unavailable(text, {node: "tells something else by now"})
     if old.decider is None:
         check_majority(old, reports, what)
     elif isinstance(reports.get(old.decider), NodeReport):
