@@ -190,7 +190,8 @@ class Administration(Reaching):
             url = self._reach_truth(to)
             order = FailoverOrder(self._driver.now(), to, frozenset(away), own_ahead=self._driver.wall_ahead_seconds())
             identities = {node: new_identity() for node in self._nodes}
-            fresh = Fresh(new_incarnation(), identities, url, self._tolerances)
+            reached = {node: place for node, place in self._reached_urls.items() if node != to or url is None}
+            fresh = Fresh(new_incarnation(), identities, url, self._tolerances, reached)
             return self._run(go_on_with_loss(self._layout, self._nodes, order, fresh))
         if not away:
             self.inspect()
@@ -257,6 +258,7 @@ class Administration(Reaching):
             fails_over,
             self._driver.wall_ahead_seconds(),
             self.configuration.sync_keys_per_second,
+            self._reached_urls,
         )
         return self._run(bring_up(self._layout, self._nodes, node, order), on_progress)
 

@@ -69,7 +69,11 @@ class Reaching:
             return found.topology
         # Those who answered may be former members themselves.
         topology, _ = self._inspect(self._until())
-        return topology if topology is not None and topology.epoch > found.topology.epoch else found.topology
+        if topology is not None and topology.epoch > found.topology.epoch:
+            return topology
+        if topology != found.topology:  # that look was told less, and reaches for others now than for these members
+            self._reach(self._endpoints_of(found.topology, found.seed_of))
+        return found.topology
 
     def inspect(self) -> tuple[Topology | None, dict[str, NodeReport | str]]:
         """The newest topology and every known node's report."""
@@ -156,6 +160,11 @@ class Reaching:
         """Reports of those nodes that may be reached: who is not asked has no vote."""
         withheld = {endpoint.node for endpoint in self._endpoints if endpoint.withheld}
         return {node: report for node, report in reports.items() if node not in withheld}
+
+    @property
+    def _reached_urls(self) -> dict[str, str]:
+        """The url of each member that it is reached by, as the topology had it when it was heard."""
+        return {endpoint.node: endpoint.url for endpoint in self._endpoints}
 
     def _places(self) -> dict[str, tuple[str, bool]]:
         """Where each member is reached now, and whether it is."""

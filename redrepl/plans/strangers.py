@@ -1,13 +1,16 @@
-"""What a server without membership is, as far as its answer tells: each case has its own remedy."""
+"""Servers that are not the member whose name they answer under: what each is, as far as its answer tells, and its
+remedy."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from redrepl.values.errors import Unavailable
+from redrepl.values.node_url import public_url
 from redrepl.values.reading import words
 from redrepl.values.reasons import NO_MEMBERSHIP, OTHER_CLUSTER, advice_on
 from redrepl.values.report import NodeReport
+from redrepl.values.topology import Topology
 
 UPTIME_GRAIN_SECONDS = 2.0
 """Servers tell how long they have run in whole seconds."""
@@ -54,6 +57,25 @@ def found_instead(answer: object) -> str:
         return f"unexpected answer {answer!r}"
     epoch, state = map(words, answer[1:])
     return f"is {state} in epoch {epoch} by now" if state else "holds no membership any more"
+
+
+def check_reached(topology: Topology, reached: Mapping[str, str]) -> None:
+    """Raise Unavailable where a member is asked at another address than the topology has for it.
+
+    A plan looks for itself, and may learn of other members than the look did by which its driver reaches them. What
+    answers under a member's name is then a server of another time. Data are kept from it by its identity; but whoever
+    makes an empty server, or a former member, a member of that name would put it into a place that has another address.
+    reached: the url of each node that the driver goes by. A ``connect_url`` is no matter: it is the operator's word.
+    """
+    urls = {member.id: public_url(member.url) for member in topology.members}
+    asked = {node: public_url(url) for node, url in reached.items()}
+    moved = {
+        node: f"is at {url}, and was asked at {asked[node]}"
+        for node, url in urls.items()
+        if url != asked.get(node, url)
+    }
+    if moved:
+        raise Unavailable("members have other addresses than those at which they were asked; try again", moved)
 
 
 def why_gone(found: NodeReport | str) -> str:

@@ -52,6 +52,7 @@ FORGETTING = "tests/unit/test_forgetting.py"
 WITNESSES = "tests/unit/test_witnesses.py"
 WALKS = "tests/unit/test_long_walks.py"
 LOOKOUT = "tests/unit/test_lookout.py"
+REPLACING = "tests/unit/test_replacing.py"
 UNDER_WAY = "tests/unit/test_under_way.py"
 
 MUTANTS = (
@@ -3167,6 +3168,40 @@ MUTANTS = (
         old="worked * (1 / self.share - 1)",
         new="worked * self.share",
         killer="tests/unit/test_walks.py::test_beside_writes_a_walk_works_for_two_fifths_of_the_time",
+        evidence="assert ",
+    ),
+    Mutant(
+        name="a job takes what answers at a former address for what is at the member's",
+        file="redrepl/plans/copies/bring_up.py",
+        old="    check_reached(topology, order.reached)\n",
+        new="",
+        killer=f"{REPLACING}::test_a_former_server_gets_no_place_by_a_worker_that_still_asks_at_its_address",
+        evidence="DID NOT RAISE",
+        quick=True,
+    ),
+    Mutant(
+        name="an accepted loss gives a place to an empty server at a former address",
+        file="redrepl/plans/epochs/accept_loss.py",
+        old="    check_reached(topology, fresh.reached)\n",
+        new="",
+        killer=f"{REPLACING}::test_an_accepted_loss_gives_no_place_to_an_empty_server_at_a_former_address",
+        evidence="DID NOT RAISE",
+    ),
+    Mutant(
+        name="a worker's job does not know at which addresses it asks",
+        file="redrepl/doors/administration.py",
+        old="            self.configuration.sync_keys_per_second,\n            self._reached_urls,\n",
+        new="            self.configuration.sync_keys_per_second,\n",
+        killer=f"{SERVERS}/test_identity.py"
+        "::test_a_worker_that_still_asks_at_a_former_address_gives_nothing_to_the_server_there",
+        evidence="DID NOT RAISE",
+    ),
+    Mutant(
+        name="the members are known and others are asked",
+        file="redrepl/doors/reaching.py",
+        old="        if topology != found.topology:  # that look was told less",
+        new="        if False:  # that look was told less",
+        killer=f"{SERVERS}/test_identity.py::test_who_knows_the_members_asks_them_although_a_second_look_is_told_less",
         evidence="assert ",
     ),
     Mutant(

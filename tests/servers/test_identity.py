@@ -399,3 +399,46 @@ def test_a_member_at_a_wrong_address_is_not_to_be_emptied(cluster: Cluster) -> N
         said = [node.error or "" for node in administration.status().nodes if node.id in urls]
     assert all("correct its address, or give the place to an empty server" in text for text in said), said
     assert not any("deleted" in text for text in said)
+
+
+def replace_frozen_c(cluster: Cluster) -> EmbeddedServer:
+    """c's place is given to a spare, while c hangs; then the former c is started again with all it had."""
+    cluster.open().set("key", b"value", level="all")
+    cluster["c"].freeze()
+    spare = replace_by_spare(cluster, "c")
+    cluster["c"].resume()
+    cluster.settle()
+    cluster["c"].kill()
+    cluster["c"].restart()
+    return spare
+
+
+def test_a_worker_that_still_asks_at_a_former_address_gives_nothing_to_the_server_there(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its look was told nothing, so that it asks where its file says; the look of its job is told of the members."""
+    old = administration_of(cluster, stale_file(cluster))
+    spare = replace_frozen_c(cluster)
+    epoch = cluster.raw("a").member()["epoch"]
+    monkeypatch.setattr(old, "inspect", lambda: (None, {}))
+    with pytest.raises(Unavailable, match=f"c: is at {spare.url}, and was asked at {cluster['c'].url}"):
+        old.bring_up("c")
+    assert cluster.raw("c").member()["state"] == "active"
+    assert cluster.raw("a").member()["epoch"] == epoch
+    monkeypatch.undo()
+    assert old.bring_up("c").finished
+
+
+def test_who_knows_the_members_asks_them_although_a_second_look_is_told_less(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = administration_of(cluster, stale_file(cluster))
+    spare = replace_frozen_c(cluster)
+
+    def told_nothing(_: float) -> tuple[None, dict[str, NodeReport | str]]:
+        old._reach_members(None)
+        return None, {}
+
+    monkeypatch.setattr(old, "_inspect", told_nothing)
+    assert old.find_members().member("c").url == spare.url
+    assert old._reached_urls["c"] == spare.url

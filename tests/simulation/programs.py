@@ -360,6 +360,11 @@ class Program:
         if former is not None:
             former.close()
 
+    @property
+    def reached_urls(self) -> dict[str, str]:
+        """By which url each node is reached."""
+        return {node: gate.endpoint.url for node, gate in self.gates.items()}
+
     def start(self, script: Script) -> None:
         """Begin to do something, in a thread of its own."""
         kind = UpkeepChannel if self._purpose is Purpose.MAINTAIN else Channel

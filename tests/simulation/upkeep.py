@@ -153,7 +153,8 @@ def _bring_up(program: Program, customs: Customs, random: Random, count: Count, 
     incarnation = f"inc-{random.getrandbits(48):012x}"
     exactly = random.random() < 0.02
     own, identity = program.wall_ahead_seconds, new_identity(random)
-    order = BringUpOrder(incarnation, identity, customs.tolerances, now, stop_at, exactly, customs.fails_over, own)
+    how = (exactly, customs.fails_over, own)
+    order = BringUpOrder(incarnation, identity, customs.tolerances, now, stop_at, *how, reached=program.reached_urls)
     try:
         done = yield bring_up(customs.layout, customs.nodes, node, order)
     except RedreplError as error:
@@ -369,7 +370,8 @@ def speak_for(program: Program, customs: Customs, random: Random, count: Count) 
     if topology is None or not isinstance(primary, NodeReport) or not primary.has_forgotten:
         return
     identities = {node: new_identity(random) for node in topology.ids}
-    fresh = Fresh(f"inc-{random.getrandbits(48):012x}", identities, tolerances=customs.tolerances)
+    incarnation, reached = f"inc-{random.getrandbits(48):012x}", program.reached_urls
+    fresh = Fresh(incarnation, identities, tolerances=customs.tolerances, reached=reached)
     order = FailoverOrder(program.now(), topology.decider, own_ahead=program.wall_ahead_seconds)
     try:
         done = yield accept_loss(customs.layout, customs.nodes, order, fresh)

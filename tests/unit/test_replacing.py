@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
+from redrepl.plans.copies.bring_up import BringUpOrder, BroughtUp, bring_up
+from redrepl.plans.epochs.accept_loss import Fresh, accept_loss
 from redrepl.plans.epochs.change_members import change_topology
 from redrepl.plans.epochs.failover import FailoverOrder, fail_over
 from redrepl.plans.epochs.membership import Tolerances
@@ -17,6 +20,11 @@ from tests.unit.support.in_memory import FRESH, Nodes
 from tests.unit.support.interruptions import Died, die, interrupted
 
 NEW = "c (new)"
+ELSEWHERE = "new"
+"""The same server, by a name that a url can have."""
+
+REACHED = {node: f"redis://{node}:6379/0" for node in "abc"}
+"""By which urls the members are reached in the tests below."""
 
 
 def replacing(nodes: Nodes, old: Topology, node: str = "c", newcomer: str = NEW) -> Plan[dict[str, str]]:
@@ -142,3 +150,58 @@ def test_a_server_that_was_replaced_and_goes_on_at_the_members_address_is_left_a
     assert nodes.report("b").run_id != run
     with pytest.raises(Unavailable, match="enrolled as 'b' before or elsewhere"):
         nodes.bring_up("b")
+
+
+def bring_up_c(nodes: Nodes, reached: dict[str, str]) -> BroughtUp:
+    order = BringUpOrder("inc-late", "id-late", Tolerances(), nodes.at, nodes.at + 60, reached=reached)
+    return nodes.run(bring_up(nodes.layout, nodes.first.ids, "c", order))
+
+
+@pytest.mark.parametrize("comes_back", [Nodes.restart, Nodes.lose_everything])
+def test_a_former_server_gets_no_place_by_a_worker_that_still_asks_at_its_address(
+    comes_back: Callable[[Nodes, str], None],
+) -> None:
+    """The worker's look was told of the members before, and the look of its job of those since. The place is at the new
+    address: given to the server at the former one, it would lead to another server than the member.
+    """
+    nodes = Nodes(3)
+    nodes.run(replacing(nodes, nodes.view().topology, newcomer=ELSEWHERE))
+    comes_back(nodes, "c")
+    before = nodes.dump("c")
+    with pytest.raises(Unavailable, match="c: is at redis://new, and was asked at redis://c:6379/0"):
+        bring_up_c(nodes, REACHED)
+    assert nodes.dump("c").keys() == before.keys()
+    assert {node: nodes.report(node).epoch for node in "abc"} == {"a": 2, "b": 2, "c": 0}
+
+
+def test_a_former_server_that_restarted_keeps_its_bookkeeping_where_the_member_is_elsewhere() -> None:
+    """It may be needed: nobody at the member's address was looked at."""
+    nodes = Nodes(3)
+    plan = replacing(nodes, nodes.view().topology, newcomer=ELSEWHERE)
+    nodes.down = {"c"}
+    nodes.run(plan)
+    nodes.down = set()
+    nodes.restart("c")
+    with pytest.raises(Unavailable, match="c: is at redis://new, and was asked at redis://c:6379/0"):
+        bring_up_c(nodes, REACHED)
+    assert (nodes.report("c").epoch, nodes.report("c").state) == (1, "active")
+    assert nodes.report("a").epoch == 2
+
+
+def test_a_member_is_brought_up_where_it_is_asked_at_its_address() -> None:
+    """However the url is written: what a program's file has may name a login and options."""
+    nodes = Nodes(3)
+    nodes.lose_everything("c")
+    assert bring_up_c(nodes, REACHED | {"c": "redis://user:secret@c:6379/0"}).activated
+
+
+def test_an_accepted_loss_gives_no_place_to_an_empty_server_at_a_former_address() -> None:
+    """c was replaced, and its former server is empty. a and b restarted, so that only an operator can go on."""
+    nodes = Nodes(3)
+    nodes.run(replacing(nodes, nodes.view().topology, newcomer=ELSEWHERE))
+    for node in "ab":
+        nodes.restart(node)
+    fresh = Fresh("inc-new", FRESH, reached=REACHED)
+    with pytest.raises(Unavailable, match="c: is at redis://new, and was asked at redis://c:6379/0"):
+        nodes.run(accept_loss(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at, "a"), fresh))
+    assert (nodes.report("c").member, nodes.report("a").epoch) == ({}, 2)

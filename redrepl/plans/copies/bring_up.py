@@ -12,6 +12,7 @@ What is done stands in docs/protocol.md, section 6.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from redrepl.plans.copies import full_sync
@@ -53,7 +54,7 @@ from redrepl.plans.epochs.soundness import (
 from redrepl.plans.epochs.under_way import goes_on
 from redrepl.plans.inspect import newest_topology
 from redrepl.plans.steps import Steps
-from redrepl.plans.strangers import found_instead
+from redrepl.plans.strangers import check_reached, found_instead
 from redrepl.plans.view import ClusterView
 from redrepl.values.clocks import describe_offset, is_steady
 from redrepl.values.effects import Plan
@@ -90,6 +91,7 @@ class BringUpOrder:
     fails_over: a primary that restarted or came back empty hands its role over, where enough others can take it.
     own_ahead: see `redrepl.plans.epochs.clocks.wrong_clocks`.
     keys_per_second: of a walk over all keys; 0: as fast as clients allow.
+    reached: see `redrepl.plans.strangers.check_reached`.
     """
 
     incarnation: str
@@ -101,6 +103,7 @@ class BringUpOrder:
     fails_over: bool = False
     own_ahead: float | None = None
     keys_per_second: float = 0.0
+    reached: Mapping[str, str] = field(default_factory=dict)
 
 
 def bring_up(layout: KeyLayout, nodes: tuple[str, ...], target: str, order: BringUpOrder) -> Plan[BroughtUp]:
@@ -118,6 +121,7 @@ def _bring_up(
     if topology is None or target not in topology.ids:
         done.notes.append("is no member" if topology else "no member of the cluster answered")
         return
+    check_reached(topology, order.reached)
     view = ClusterView(topology)
     found = reports.get(target, "its address is not known")
     if isinstance(found, Unreadable) and target != view.decider:

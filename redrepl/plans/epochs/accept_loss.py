@@ -28,7 +28,7 @@ from redrepl.plans.epochs.membership import (
 from redrepl.plans.epochs.soundness import SKIPPED_EPOCHS, newest_epoch, sound_members, successors, why_left
 from redrepl.plans.inspect import VISITOR, newest_topology
 from redrepl.plans.steps import Steps
-from redrepl.plans.strangers import found_instead, no_member_error
+from redrepl.plans.strangers import check_reached, found_instead, no_member_error
 from redrepl.plans.view import ClusterView
 from redrepl.values.effects import Plan
 from redrepl.values.errors import RequestError, Unavailable
@@ -45,13 +45,15 @@ class Fresh(NamedTuple):
     incarnation: of the truth's log, used if its server restarted. identities: for every member, used for the truth and
     for those that came back empty. Where the truth is a copy restored elsewhere, the server that it was copied from may
     come back, and is another server then. url: where the truth is reached, if not where the topology says. tolerances:
-    for those that are enrolled anew.
+    for those that are enrolled anew. reached: see `redrepl.plans.strangers.check_reached`; but for the truth's, if it
+    has a url here.
     """
 
     incarnation: str
     identities: Mapping[str, str]
     url: str | None = None
     tolerances: Tolerances = Tolerances()
+    reached: Mapping[str, str] = {}
 
 
 def accept_loss(layout: KeyLayout, nodes: tuple[str, ...], order: FailoverOrder, fresh: Fresh) -> Plan[FailedOver]:
@@ -66,6 +68,7 @@ def accept_loss(layout: KeyLayout, nodes: tuple[str, ...], order: FailoverOrder,
     topology = newest_topology(reports)
     if topology is None:
         raise no_member_error(layout.cluster, reports)
+    check_reached(topology, fresh.reached)
     truth = check_acceptable(topology, reports, order)
     changed = _topology_of(topology, truth.node, reports, fresh)
     fenced = yield from _fence(layout, topology, truth, reports, changed.epoch, steps)
