@@ -26,6 +26,7 @@ from tests.simulation.lies import NOWHERE
 from tests.simulation.linearizability import GET, Operation, check_key
 from tests.simulation.linearizability import Verdict as KeyVerdict
 from tests.simulation.network import Machine, Network, address_of
+from tests.simulation.places import Places, twin
 from tests.simulation.programs import Program, Script
 from tests.simulation.results import Result, Verdict, value_in
 from tests.simulation.servers import Server
@@ -108,18 +109,9 @@ class Simulation:
         )
         self.clients: list[Client] = []
         self.keepers: dict[Program, str] = {}
-        self._coming_in: dict[str, int] = {}
         self._deciding: dict[bytes, str] = {}
         self._split: list[str] = []
         self._names: dict[str, int] = {}
-        kinds = (("client", settings.clients), ("reader", settings.readers), ("worker", settings.workers))
-        for kind, number in kinds:
-            for _ in range(number):
-                self._begin(kind)
-        others = (("monitor", settings.monitors), ("operator", settings.operators), ("changer", settings.changers))
-        for kind, number in (*others, ("replacer", settings.replacers)):
-            for _ in range(number):
-                self._begin(kind)
         self.faults = Faults(
             self.network,
             self._faults_that_may_come(),
@@ -131,6 +123,15 @@ class Simulation:
             settings.restarts,
             settings.copies // 2,
         )
+        self.places = Places(self.network, self.random, self.faults, self._newest_topology)
+        kinds = (("client", settings.clients), ("reader", settings.readers), ("worker", settings.workers))
+        for kind, number in kinds:
+            for _ in range(number):
+                self._begin(kind)
+        others = (("monitor", settings.monitors), ("operator", settings.operators), ("changer", settings.changers))
+        for kind, number in (*others, ("replacer", settings.replacers)):
+            for _ in range(number):
+                self._begin(kind)
         if settings.liar is not None:
             self.liars = self._new_liars(settings.liar)
 
@@ -192,7 +193,7 @@ class Simulation:
 
     def _new_network(self, sources: Sources) -> Network:
         machines = []
-        for host in (*self.nodes, *(map(_twin, self.nodes) if self.settings.replacers else ())):
+        for host in (*self.nodes, *(map(twin, self.nodes) if self.settings.replacers else ())):
             server = _SERVERS.setdefault(host, Server(host))
             server.page_names, server.refusal = self.settings.page_names, None
             tolerances = self.settings.tolerances
@@ -248,7 +249,8 @@ class Simulation:
         if kind == "changer":
             return upkeep.change_members(program, self.customs, random, self.count, lambda: not self.is_over)
         if kind == "replacer":
-            spares = upkeep.Spares(_twin, self._may_come_in, self._empty, self._harm_former)
+            places = self.places
+            spares = upkeep.Spares(twin, places.may_come_in, places.empty, places.harm_former)
             return upkeep.replace_members(program, self.customs, random, self.count, lambda: not self.is_over, spares)
         if kind == "repairer":
             return upkeep.repair(program, self.customs, self.count)
@@ -308,45 +310,11 @@ class Simulation:
             if (other := self._deciding.setdefault(epoch, machine.name)) != machine.name:
                 self._split.append(f"{other} and {machine.name} decide in epoch {epoch.decode()}")
 
-    # Machines whose places are given to others ---------------------------------------------------------------
-
-    def _may_come_in(self, host: str) -> bool:
-        """Whether a server may come into a member's place on this machine: it counts as one that lost its data."""
-        machine = self.network.machines[host]
-        if not machine.is_up or not self.faults.may_lose(machine):
-            return False
-        self._coming_in[host] = self._newest_topology().epoch + 1
-        return True
-
-    def _empty(self, host: str) -> None:
-        machine = self.network.machines[host]
-        machine.kill()
-        machine.start({})
-
-    def _harm_former(self, program: str, host: str) -> None:
-        """Why it is replaced: its operator does not reach it, it hangs, or it is down. Later it is there again."""
-        machine, seconds = self.network.machines[host], self.random.expovariate(1.0) * 2.0
-        kind = self.random.choice(("cut", "cut", "freeze", "kill", "nothing"))
-        if kind == "cut":
-            link = self.network.link(program, host)
-            link.cuts += 1
-            self.world.after(seconds, link.heal)
-        elif kind == "freeze":
-            machine.freeze()
-            self.world.after(seconds, machine.thaw)
-        elif kind == "kill" and machine.is_up:
-            machine.kill()
-            self.world.after(seconds, self._start_again, machine)
-
-    def _start_again(self, machine: Machine) -> None:
-        if not machine.is_up:
-            machine.start()
-
     def _is_repaired(self, machine: Machine) -> bool:
         members, reports = self._members(), self._reports()
         node = next((node for node, each in members.items() if each is machine), None)
         if node is None:  # whoever was to come in there did not, and never will in a later epoch
-            return self._newest_topology().epoch > self._coming_in.get(machine.name, 0)
+            return self.places.is_over(machine.name)
         own = reports[node]
         if not isinstance(own, NodeReport) or (self.liars is not None and self.liars.is_lying(machine)):
             return False
@@ -518,11 +486,6 @@ class Simulation:
         if self.settings.sweeps and record.kind == TOMBSTONE:
             return False
         return record.deadline_millis == NO_DEADLINE or record.is_live(int(1000 * (BEGINNING_SECONDS + self.world.now)))
-
-
-def _twin(host: str) -> str:
-    """The other machine of a member."""
-    return host[0] if len(host) > 1 else f"{host}2"
 
 
 def _is_done(client: Client) -> Callable[[], bool]:
