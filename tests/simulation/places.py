@@ -1,4 +1,6 @@
-"""Servers in members' places: on which machines they come in, and what happens to those that had the places before."""
+"""Servers in members' places: on which machines they come in, what happens to those that had the places before, and
+where programs look for the members.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,8 @@ from random import Random
 
 from redrepl.values.topology import Topology
 from tests.simulation.faults import Faults
-from tests.simulation.network import Machine, Network
+from tests.simulation.network import Machine, Network, address_of
+from tests.simulation.programs import Program
 
 HARMS = ("cut", "cut", "freeze", "kill", "nothing")
 
@@ -27,6 +30,7 @@ class Places:
         self._faults = faults
         self._newest_topology = newest_topology
         self._coming_in: dict[str, int] = {}
+        self._file = {node: address_of(node) for node in network.nodes}
 
     def may_come_in(self, host: str) -> bool:
         """Whether a server may come into a member's place on this machine: it counts as one that lost its data."""
@@ -64,6 +68,19 @@ class Places:
             self._faults.restarted.add(host)
             machine.kill()
             self._world.after(seconds, _start_again, machine)
+
+    def tell(self, program: Program) -> None:
+        """Have a program that starts look where its file has the members.
+
+        Whoever replaces a machine then changes the url in the files (docs/operating.md): here as late as can be, when
+        none of them leads to a member any more.
+        """
+        members = self._newest_topology().members
+        if not any(self._file[member.id] == member.url for member in members):
+            self._file |= {member.id: member.url for member in members}
+        for node, url in self._file.items():
+            if url != address_of(node):
+                program.reach(node, url)
 
 
 def twin(host: str) -> str:

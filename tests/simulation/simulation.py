@@ -235,6 +235,8 @@ class Simulation:
             self.clients[-1].begin(self.settings.threads)
             return
         program = Program(name, self.network, LAYOUT, Purpose.MAINTAIN, self.customs.look_seconds, self._skew())
+        if self.customs.moves:
+            self.places.tell(program)
         self.keepers[program] = kind
         program.start(self._script(kind, program))
 
