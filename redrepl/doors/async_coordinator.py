@@ -171,6 +171,7 @@ class AsyncCoordinator(CoordinatorBase[K, V]):
             clock,
             Elsewhere(configuration, lambda again: addresses.hear_reports(again.reports)),
             found.reached_in_seconds,
+            found.is_in_doubt,
         )
         self._has_withheld = are_withheld(endpoints)
         self._driver = driver

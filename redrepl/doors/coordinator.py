@@ -82,6 +82,7 @@ class Coordinator(CoordinatorBase[K, V]):
             clock,
             Elsewhere(configuration, lambda again: self._addresses.hear_reports(again.reports)),
             found.reached_in_seconds,
+            found.is_in_doubt,
         )
         self._has_withheld = are_withheld(endpoints)
         self._queue = wake_ups

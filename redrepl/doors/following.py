@@ -12,14 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 
-from redrepl.doors.foundation import BETWEEN_EPOCHS_SECONDS, Foundation, K, Outage, R, V
+from redrepl.doors.foundation import BETWEEN_EPOCHS_SECONDS, K, R, V
+from redrepl.doors.looking import Looking
 from redrepl.plans.operations.batch import write_chunk
 from redrepl.plans.operations.chunk import Chunk
 from redrepl.plans.operations.cut_off import cut_off
 from redrepl.plans.operations.read import Confirmed, read_confirmed
 from redrepl.plans.operations.watch import watching
 from redrepl.plans.operations.write import WriteOrder
-from redrepl.plans.topology import hear_topology
 from redrepl.plans.view import (
     ClusterView,
     EpochMoved,
@@ -35,16 +35,13 @@ from redrepl.values.receipt import Outcome, WriteReceipt
 from redrepl.values.record import Record
 from redrepl.values.stamp import Stamp
 
-PATIENCE_SECONDS = 5.0
-"""While a primary has been away for less, operations wait for another one until their deadlines; after that hardly."""
-
 LONGEST_LOOK_PAUSE_SECONDS = 0.2
 """Between looks for a write whose answer was lost; the first pause is BETWEEN_EPOCHS_SECONDS."""
 
 _NOBODY: frozenset[str] = frozenset()
 
 
-class Following(Foundation[K, V]):
+class Following(Looking[K, V]):
     """What a coordinator does when the primary is away or another one takes over, within the operation's deadline."""
 
     def _pursue(
@@ -261,27 +258,6 @@ class Following(Foundation[K, V]):
         yield from self._pause_between_epochs(until)
         if (now := self._base_driver.now()) < until:
             yield from self._read_topology(min(until, now + self._look_seconds()))
-
-    def _read_topology(self, until: float) -> Plan[None]:
-        """Take up the newest topology that members know, if it is newer than this one."""
-        self._topology_read_at = self._base_driver.now()
-        told = yield from hear_topology(self._view, until)
-        self._heard(told)
-        self._take_up(told.topology, was_heard=True)
-        if not told.is_majority:
-            # These may be out of reach, or have been replaced one by one.
-            self._take_up(self._found_elsewhere())
-
-    def _patient_until(self, epoch: int) -> float:
-        """Until when another primary is waited for; after that one look has to do: this one has been away for long."""
-        now, outage = self._base_driver.now(), self._outage
-        if outage is None or outage.epoch != epoch or now > outage.seen_at + PATIENCE_SECONDS:
-            outage = Outage(epoch, now, now)
-        self._outage = outage._replace(seen_at=now)
-        return outage.since + PATIENCE_SECONDS
-
-    def _pause_between_epochs(self, until: float) -> Plan[None]:
-        return pause(min(until, self._base_driver.now() + BETWEEN_EPOCHS_SECONDS))
 
 
 class Pursuit:

@@ -7,7 +7,7 @@ operation goes on within its own deadline.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Generic, NamedTuple, Never, Protocol, cast
 
 from typing_extensions import TypeVar
@@ -118,6 +118,13 @@ class Outage(NamedTuple):
     seen_at: float
 
 
+class Dispute(NamedTuple):
+    """What members said when it could not be told whether this epoch is over."""
+
+    epoch: int
+    evidence: Mapping[str, str]
+
+
 class Foundation(Generic[K, V]):
     """State and plans of a coordinator. See `redrepl.doors.coordinator` for the operations' meaning."""
 
@@ -133,6 +140,7 @@ class Foundation(Generic[K, V]):
         clock: StampClock | None = None,
         elsewhere: Elsewhere | None = None,
         reached_in_seconds: float = 0.0,
+        is_in_doubt: bool = False,
     ) -> None:
         self.configuration = configuration
         self._elsewhere = elsewhere
@@ -147,7 +155,9 @@ class Foundation(Generic[K, V]):
         self._outage: Outage | None = None
         self._has_withheld = False
         self._refused_at: dict[str, float] = {}
-        self._topology_read_at = driver.now()
+        self._topology_read_at = float("-inf") if is_in_doubt else driver.now()
+        self._look_began_at = float("-inf")
+        self._dispute: Dispute | None = None
         self._distance_known_at = self._clocks_compared_at = float("-inf")
         self._reached_in_seconds = reached_in_seconds
         self._view.resolve_level(configuration.level)

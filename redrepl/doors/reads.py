@@ -7,6 +7,7 @@ from typing import Any, Generic, NamedTuple
 
 from redrepl.doors.following import Following, as_unavailable
 from redrepl.doors.foundation import K, Limits, R, V
+from redrepl.doors.looking import TOPOLOGY_SECONDS
 from redrepl.plans.operations.mending import read_mended
 from redrepl.plans.operations.read import Confirmed, Found, read_decider, read_one
 from redrepl.plans.operations.read_many import read_many_from, width_of
@@ -27,16 +28,6 @@ from redrepl.values.validation import check_keys
 
 NO_TTL = -1.0
 NO_KEY = -2.0
-
-TOPOLOGY_SECONDS = 2.0
-"""How long a program that only reads may miss that another node is the primary, where the former one is cut off."""
-
-TOPOLOGY_WAIT_SECONDS = 0.25
-"""How long such a program waits for the members to tell, unless they are known to be farther away."""
-
-
-FAR_FACTOR = 4.0
-"""How many of their round trips to wait for members that are far away."""
 
 
 class FoundRecord(NamedTuple, Generic[V]):
@@ -60,21 +51,17 @@ class Walk(NamedTuple):
 class Reads(Following[K, V]):
     """Plans of reads from one copy, and of those that others confirm."""
 
-    def _renew_topology(self, until: float) -> Plan[None]:
-        """Ask the members which topology they know.
-
-        Reads at ONE ask one node alone. One that is cut off from the others and was replaced believes that it serves.
-        """
-        self._note_distance(self._base_driver.now())
-        now, far = self._base_driver.now(), max(map(self._base_driver.latency_seconds, self._view.ids))
-        yield from self._read_topology(min(until, now + max(TOPOLOGY_WAIT_SECONDS, FAR_FACTOR * far)))
-
     def _reading_at_one(self, order: WriteOrder, build: Callable[[ClusterView, WriteOrder], Plan[R]]) -> Plan[R]:
         """`_reading` of one node, in a topology that is not old."""
         if order.started >= self._topology_read_at + TOPOLOGY_SECONDS:
             yield from self._renew_topology(order.until)
             order = self._renewed(order)
-        return (yield from self._reading(order, build))
+
+        def undisputed(view: ClusterView, order: WriteOrder) -> Plan[R]:
+            self._check_undisputed()  # also where members were asked again since this read began
+            return build(view, order)
+
+        return (yield from self._reading(order, undisputed))
 
     def _candidates(self, prefer: ReadPreference | str) -> tuple[str, ...]:
         preference, home = parse_preference(prefer), self._home()
@@ -148,7 +135,7 @@ class Reads(Following[K, V]):
             raise as_unavailable(error) from error
         order = self._order(Limits(ConsistencyLevel.ONE, None))._replace(until=until)
         primary = ReadPreference.PRIMARY
-        return (yield from self._reading(order, lambda view, o: self._read_one(view, o, raw, primary))).record
+        return (yield from self._reading_at_one(order, lambda view, o: self._read_one(view, o, raw, primary))).record
 
     def _live_value(self, key: Any, record: Record) -> V | None:
         if record.deadline_millis == NO_DEADLINE:

@@ -109,6 +109,28 @@ def may_follow(told: Topology, known: Topology, voices: Collection[Voice]) -> bo
     return known.decider is None or known.decider in moved or len(moved) >= len(known.ids) - len(known.ids) // 2
 
 
+def in_later_epochs(topology: Topology, voices: Iterable[Voice]) -> dict[str, int]:
+    """Who serves in an epoch after this topology's, or tells one, and the epoch. Who was only fenced does not count."""
+    newest = {
+        voice.node: max(
+            voice.epoch if voice.is_serving else 0, voice.topology.epoch if voice.topology is not None else 0
+        )
+        for voice in voices
+    }
+    return {node: epoch for node, epoch in newest.items() if epoch > topology.epoch}
+
+
+def may_be_over(topology: Topology, voices: Collection[Voice]) -> bool:
+    """Whether the one primary of this topology may have been replaced for all that is known: somebody is in a later
+    epoch, and so few say that they have stayed that the silent ones would make a majority with those that left.
+    """
+    later = in_later_epochs(topology, voices)
+    if topology.decider is None or not later:
+        return False
+    stayed = {voice.node for voice in voices if topology.identities.get(voice.node) == voice.identity} - later.keys()
+    return len(topology.ids) - len(stayed) > len(topology.ids) // 2
+
+
 def _is_outdone(
     topology: Topology, told: Collection[Topology], voices: Collection[Voice], known: Topology | None
 ) -> bool:

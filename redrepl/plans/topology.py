@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
-from redrepl.plans.hearsay import Voice, believed, cannot_follow, may_follow
+from redrepl.plans.hearsay import Voice, believed, cannot_follow, in_later_epochs, may_be_over, may_follow
 from redrepl.plans.inspect import STRAGGLER_SECONDS, inspect_nodes, look_at_the_clock, newest_topology, voices_of
 from redrepl.plans.scatter import NO_ANSWER
 from redrepl.plans.strangers import no_member_error
@@ -22,12 +23,18 @@ from redrepl.values.topology import Topology
 
 class Told(NamedTuple):
     """The newest topology that members told, None where none did; whether they are a majority of those known; why
-    others told nothing; and all that were told."""
+    others told nothing; and all that were told.
+
+    dispute: what each member says where the topology may be over all the same, as `may_be_over` means it; else empty.
+    was_cut_short: the time was over while members had not answered.
+    """
 
     topology: Topology | None
     is_majority: bool
     failures: dict[str, str]
     topologies: tuple[Topology, ...] = ()
+    dispute: Mapping[str, str] = MappingProxyType({})
+    was_cut_short: bool = False
 
 
 _TOPOLOGY, _GUARD = range(2)
@@ -63,14 +70,26 @@ def hear_topology(view: ClusterView, until: float) -> Plan[Told]:
         if len(voices) >= majority:
             if _agree(voices.values(), view.topology, majority):
                 break
-            if not _is_contested(voices.values(), view.topology):
+            if not _is_undecided(voices.values(), view.topology):
                 until = min(until, event.at + STRAGGLER_SECONDS)
         effect = Exchange((), until)
     found = believed(voices.values(), view.topology) if voices else None
     if found is not None and not may_follow(found, view.topology, voices.values()):
         found = view.topology
     told_by = tuple(voice.topology for voice in voices.values() if voice.topology is not None)
-    return Told(found, len(voices) >= majority, failures, told_by)
+    dispute = _dispute(view, found or view.topology, voices, failures)
+    return Told(found, len(voices) >= majority, failures, told_by, dispute, answered < len(view.ids))
+
+
+def _dispute(
+    view: ClusterView, found: Topology, voices: Mapping[str, Voice], failures: Mapping[str, str]
+) -> Mapping[str, str]:
+    """What each member says where it cannot be told whether this topology is over; else nothing."""
+    if not may_be_over(found, voices.values()):
+        return {}
+    later = in_later_epochs(found, voices.values())
+    said = {node: f"is in epoch {later.get(node, voice.epoch)}" for node, voice in voices.items()}
+    return {node: said.get(node) or failures.get(node, NO_ANSWER) for node in view.ids}
 
 
 def _agree(voices: Collection[Voice], known: Topology, majority: int) -> bool:
@@ -86,10 +105,10 @@ def _agree(voices: Collection[Voice], known: Topology, majority: int) -> bool:
     return is_told and sum(voice.topology == told for voice in voices) >= majority
 
 
-def _is_contested(voices: Collection[Voice], known: Topology) -> bool:
-    """Whether a member tells of a later epoch than is believed so far: whoever has not answered yet may decide it."""
-    found = believed(voices, known) or known
-    return any(voice.topology is not None and voice.topology.epoch > found.epoch for voice in voices)
+def _is_undecided(voices: Collection[Voice], known: Topology) -> bool:
+    """Whether a member serves in a later epoch than is believed so far, or tells one: whoever has not answered yet may
+    decide it."""
+    return bool(in_later_epochs(believed(voices, known) or known, voices))
 
 
 def _voice_of(view: ClusterView, event: Reply, guard: Answer) -> Voice | None:
@@ -153,6 +172,11 @@ class Discovery(NamedTuple):
     topology: Topology
     seed_of: dict[str, str]
     reports: dict[str, NodeReport | str]
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether this topology may be over for all that was answered."""
+        return may_be_over(self.topology, voices_of(self.reports).values())
 
     @property
     def reached_in_seconds(self) -> float:

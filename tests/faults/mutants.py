@@ -51,6 +51,7 @@ FOLLOWING = "tests/unit/test_following_epochs.py"
 FORGETTING = "tests/unit/test_forgetting.py"
 WITNESSES = "tests/unit/test_witnesses.py"
 WALKS = "tests/unit/test_long_walks.py"
+LOOKING = "tests/unit/test_looking.py"
 LOOKOUT = "tests/unit/test_lookout.py"
 REPLACING = "tests/unit/test_replacing.py"
 UNDER_WAY = "tests/unit/test_under_way.py"
@@ -1653,6 +1654,38 @@ MUTANTS = (
         new="            if False:\n",
         killer="tests/servers/test_readers_follow.py::test_a_former_primary_that_is_cut_off_from_all_but_the_reader_is_left_in_the_end",
         evidence="the reader has followed",
+    ),
+    Mutant(
+        name="a program goes on with a primary of which it is not known whether it was replaced",
+        file="redrepl/doors/looking.py",
+        old="        if told.dispute:\n",
+        new="        if False:\n",
+        killer=f"{LOOKING}::test_one_member_that_tells_of_another_primary_keeps_a_program_from_the_former_one",
+        evidence="Regex pattern did not match",
+    ),
+    Mutant(
+        name="who told of a later epoch is forgotten as soon as it is silent",
+        file="redrepl/doors/looking.py",
+        old="        elif self._dispute is not None and self._dispute.epoch == found.epoch:\n",
+        new="        elif False:\n",
+        killer=f"{LOOKING}::test_who_was_heard_to_be_in_a_later_epoch_and_is_silent_now_is_not_forgotten",
+        evidence="Regex pattern did not match",
+    ),
+    Mutant(
+        name="while one operation asks who the primary is all others go on with the former one",
+        file="redrepl/doors/looking.py",
+        old="            if is_asked and now < self._topology_read_at + TOPOLOGY_SECONDS + wait_seconds:\n",
+        new="            if is_asked:\n",
+        killer=f"{LOOKING}::test_while_one_operation_asks_others_go_on_only_with_what_is_not_too_old_yet",
+        evidence="assert ",
+    ),
+    Mutant(
+        name="a look that had no time to hear anybody counts as one",
+        file="redrepl/doors/looking.py",
+        old="        elif not told.was_cut_short or self._base_driver.now() >= started + self._look_wait_seconds():\n",
+        new="        else:\n",
+        killer=f"{LOOKING}::test_a_look_that_the_deadline_cut_short_told_nothing",
+        evidence="assert ",
     ),
     Mutant(
         name="other copies' word that the epoch moved is not heard",
