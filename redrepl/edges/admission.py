@@ -11,9 +11,9 @@ from enum import Enum
 from typing import NamedTuple
 
 from redrepl.values.keys import KeyLayout
-from redrepl.values.reasons import NO_MEMBERSHIP
+from redrepl.values.reasons import NO_MEMBERSHIP, having_served
 
-MEMBER_FIELDS = (b"cluster", b"node", b"state", b"run_id", b"identity")
+MEMBER_FIELDS = (b"cluster", b"node", b"state", b"run_id", b"identity", b"lineage")
 
 
 class Membership(NamedTuple):
@@ -24,6 +24,7 @@ class Membership(NamedTuple):
     state: str | None
     run_id: str | None
     identity: str | None
+    lineage: str | None
     actual_run_id: str
 
 
@@ -61,9 +62,10 @@ class Admission(NamedTuple):
                 "status` says which; `redrepl nodes replace` gives it to another one)"
             )
         if found.run_id != found.actual_run_id:
-            return "restarted since it was admitted and may have lost data; the workers check it and bring it up"
+            why = "restarted since it was admitted and may have lost data; the workers check it and bring it up"
+            return having_served(why, found.lineage)
         if found.state != "active":
-            return f"is {found.state}: the workers are bringing it up"
+            return having_served(f"is {found.state}: the workers are bringing it up", found.lineage)
         return None
 
     def _refusal_of_stranger(self) -> str:

@@ -70,8 +70,8 @@ def introduce(
 def membership_in(fields: Sequence[bytes | None], actual_run_id: str) -> Membership:
     """The membership as text, whatever bytes stand there: the workers have to reach the node to put it right."""
     texts = [None if value is None else value.decode(errors="replace") for value in fields]
-    cluster, node, state, run_id, identity = texts
-    return Membership(cluster, node, state, run_id, identity, actual_run_id)
+    cluster, node, state, run_id, identity, lineage = texts
+    return Membership(cluster, node, state, run_id, identity, lineage, actual_run_id)
 
 
 class _Talk:

@@ -120,11 +120,14 @@ def in_later_epochs(topology: Topology, voices: Iterable[Voice]) -> dict[str, in
     return {node: epoch for node, epoch in newest.items() if epoch > topology.epoch}
 
 
-def may_be_over(topology: Topology, voices: Collection[Voice]) -> bool:
+def may_be_over(topology: Topology, voices: Collection[Voice], served: Mapping[str, int]) -> bool:
     """Whether the one primary of this topology may have been replaced for all that is known: somebody is in a later
     epoch, and so few say that they have stayed that the silent ones would make a majority with those that left.
+
+    served: the last epochs in which members served, as those say that cannot be used now, and so are no voices.
     """
     later = in_later_epochs(topology, voices)
+    later |= {node: epoch for node, epoch in served.items() if epoch > topology.epoch}
     if topology.decider is None or not later:
         return False
     stayed = {voice.node for voice in voices if topology.identities.get(voice.node) == voice.identity} - later.keys()

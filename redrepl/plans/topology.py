@@ -16,7 +16,7 @@ from redrepl.values.clocks import ClockReading
 from redrepl.values.effects import Answer, Exchange, Failure, PlainCommand, Plan, Reply, Request
 from redrepl.values.errors import ConfigError, Unavailable
 from redrepl.values.keys import KeyLayout
-from redrepl.values.reasons import SILENT, is_crash
+from redrepl.values.reasons import SILENT, epoch_served, is_crash
 from redrepl.values.report import NodeReport
 from redrepl.values.topology import Topology
 
@@ -85,7 +85,8 @@ def _dispute(
     view: ClusterView, found: Topology, voices: Mapping[str, Voice], failures: Mapping[str, str]
 ) -> Mapping[str, str]:
     """What each member says where it cannot be told whether this topology is over; else nothing."""
-    if not may_be_over(found, voices.values()):
+    served = {node: epoch_served(reason) for node, reason in failures.items()}
+    if not may_be_over(found, voices.values(), served):
         return {}
     later = in_later_epochs(found, voices.values())
     said = {node: f"is in epoch {later.get(node, voice.epoch)}" for node, voice in voices.items()}
@@ -176,7 +177,9 @@ class Discovery(NamedTuple):
     @property
     def is_in_doubt(self) -> bool:
         """Whether this topology may be over for all that was answered."""
-        return may_be_over(self.topology, voices_of(self.reports).values())
+        reports = [report for report in self.reports.values() if isinstance(report, NodeReport) and report.member]
+        served = {report.member.get("node", ""): report.lineage for report in reports}
+        return may_be_over(self.topology, voices_of(self.reports).values(), served)
 
     @property
     def reached_in_seconds(self) -> float:

@@ -118,6 +118,18 @@ def client_in(reason: str) -> int | None:
     return int(found[1]) if found else None
 
 
+def having_served(reason: str, lineage: str | None) -> str:
+    """Why a member is not used, and in which epoch it served last, if it ever did: that tells who reads elsewhere."""
+    is_known = lineage is not None and re.fullmatch(r"[1-9][0-9]{0,8}", lineage, re.ASCII) is not None
+    return f"{reason} (served last in epoch {lineage})" if is_known else reason
+
+
+def epoch_served(reason: str) -> int:
+    """The epoch in which a member served last, from a reason that `having_served` gave; else 0."""
+    found = re.search(r" \(served last in epoch ([0-9]{1,9})\)$", reason)
+    return int(found[1]) if found else 0
+
+
 def is_refusal(reason: str) -> bool:
     """Whether a server said, in these words, that it carries out no write: it certainly did nothing."""
     return reason.startswith(_REFUSALS)

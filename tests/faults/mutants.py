@@ -1664,6 +1664,14 @@ MUTANTS = (
         evidence="Regex pattern did not match",
     ),
     Mutant(
+        name="a program that reads does not hear what members say that it may not use now",
+        file="redrepl/plans/topology.py",
+        old="    if not may_be_over(found, voices.values(), served):\n",
+        new="    if not may_be_over(found, voices.values(), {}):\n",
+        killer=f"{LOOKING}::test_members_that_are_not_used_now_tell_in_which_epoch_they_served",
+        evidence="it pauses before it asks again",
+    ),
+    Mutant(
         name="who told of a later epoch is forgotten as soon as it is silent",
         file="redrepl/doors/looking.py",
         old="        elif self._dispute is not None and self._dispute.epoch == found.epoch:\n",

@@ -40,7 +40,7 @@ def test_the_identities_of_the_members_are_part_of_the_topology() -> None:
 def test_a_server_of_the_name_with_another_identity_serves_nobody(
     found: str | None, named_as: str | None, is_admitted: bool
 ) -> None:
-    membership = Membership("shop", "b", "active", "run", found, "run")
+    membership = Membership("shop", "b", "active", "run", found, "7", "run")
     reason = Admission(KeyLayout("shop"), Purpose.SERVE).refusal("b", membership, named_as)
     assert (reason is None) is is_admitted
     # Upkeep needs to see who is there.

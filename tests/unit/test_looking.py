@@ -10,13 +10,16 @@ import pytest
 
 from redrepl.doors.base import CoordinatorBase
 from redrepl.doors.looking import TOPOLOGY_SECONDS, TOPOLOGY_WAIT_SECONDS
+from redrepl.edges.admission import Admission, Membership, Purpose
 from redrepl.edges.clock import StampClock, SystemClock
 from redrepl.edges.configuration import Configuration
 from redrepl.edges.endpoint import Endpoint
 from redrepl.plans.topology import Discovery
 from redrepl.values.errors import Unavailable
+from redrepl.values.keys import KeyLayout
 from redrepl.values.level import ConsistencyLevel
 from redrepl.values.preference import ReadPreference
+from redrepl.values.reasons import epoch_served, having_served
 from redrepl.values.record import value_record
 from redrepl.values.report import NodeReport
 from redrepl.values.stamp import Stamp
@@ -94,9 +97,9 @@ def _tells(read: ByHand[Any], node: str, guard: bytes, told: Topology) -> None:
     read.replies(node, told.encode().encode())
 
 
-def _is_silent(read: ByHand[Any], node: str) -> None:
-    read.fails(node, "down", tag=1)
-    read.fails(node, "down")
+def _is_silent(read: ByHand[Any], node: str, why: str = "down") -> None:
+    read.fails(node, why, tag=1)
+    read.fails(node, why)
 
 
 def _looks(read: ByHand[Any]) -> bool:
@@ -198,6 +201,21 @@ def test_a_member_that_was_only_fenced_for_a_later_epoch_proves_nothing() -> Non
     _reads(read, "a")
 
 
+@pytest.mark.parametrize("why", ["is fenced: the workers are bringing it up", "restarted since it was admitted"])
+def test_members_that_are_not_used_now_tell_in_which_epoch_they_served(why: str) -> None:
+    """They are between epochs, or restarted, so that no connection is opened: their own word keeps readers away."""
+    read = Reader().get(DUE)
+    _tells(read, "a", SERVING, OLD)
+    _is_silent(read, "b", having_served(why, "8"))
+    _is_silent(read, "c", having_served(why, "7"))
+    assert not read.targets(), "it pauses before it asks again"
+    calm = Reader().get(DUE)
+    _tells(calm, "a", SERVING, OLD)
+    _is_silent(calm, "b", having_served(why, "7"))
+    _is_silent(calm, "c", having_served(why, None))
+    _reads(calm, "a")
+
+
 def test_of_five_members_three_that_stay_are_enough() -> None:
     old = topology(5, epoch=7)
     read = Reader(old).get(DUE)
@@ -234,5 +252,18 @@ def test_a_program_that_was_opened_while_members_disagreed_asks_before_its_first
 
     moved = replace(report("b", epoch="8", lineage="8"), topology=NEW)
     assert found(report("a", lineage="7"), moved).is_in_doubt
+    assert found(report("a", lineage="7"), report("b", epoch="9", state="fenced", lineage="8")).is_in_doubt
     assert not found(report("a", lineage="7"), report("b", lineage="7")).is_in_doubt
     assert _looks(Reader(is_in_doubt=True).get(START))
+
+
+@pytest.mark.parametrize("state", ["active", "fenced", "syncing"])
+@pytest.mark.parametrize(("lineage", "served"), [(None, 0), ("0", 0), ("12", 12), ("x", 0), ("1234567890", 0)])
+def test_a_member_that_is_turned_away_is_quoted_with_the_epoch_it_served_in(
+    state: str, lineage: str | None, served: int
+) -> None:
+    run_id = "other" if state == "active" else "run"
+    found = Membership("shop", "b", state, run_id, "id", lineage, "run")
+    reason = Admission(KeyLayout("shop"), Purpose.SERVE).refusal("b", found, "id")
+    assert reason is not None
+    assert epoch_served(f"redis://b:6379 {reason}") == served
