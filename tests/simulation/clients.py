@@ -51,7 +51,8 @@ class History:
 
     left: conversations that are still to be begun by anybody. crashes: what should never come up. committed: when
     which stamp of a key was acknowledged at QUORUM. foreign: values that none of ours wrote, which a liar alone puts
-    there. stale: reads at ONE that are older than may be, in words.
+    there. stale: reads at ONE that are older than may be, in words. mortal: writes of values with a
+    deadline, and the stamps of those that were acknowledged.
     """
 
     def __init__(self, conversations: int) -> None:
@@ -63,6 +64,7 @@ class History:
         self.committed: list[tuple[float, str, Stamp]] = []
         self.stale: list[str] = []
         self.rejected: set[Operation] = set()
+        self.mortal: dict[Operation, Stamp | None] = {}
 
     def count(self, kind: str, outcome: str) -> None:
         """One more operation ended like this."""
@@ -72,6 +74,11 @@ class History:
     def of_key(self, key: str) -> list[Operation]:
         """Operations of one key that may have had an effect, or saw something."""
         return [each for each in self.operations if each.key == key and each not in self.rejected]
+
+    def may_be_dropped(self, key: str, oldest: Stamp) -> bool:
+        """Whether what stands under this key, if it is no older than that, may be a value with a deadline."""
+        stamps = [self.mortal[each] for each in self.of_key(key) if each in self.mortal]
+        return any(stamp is None or stamp >= oldest for stamp in stamps)
 
 
 class _Clock(SystemClock):
@@ -171,9 +178,10 @@ class Client:
 
     def _set(self, ttl: float | None = None) -> Conversation:
         key, value = self._key(), self._value()
-        yield from self._write(
-            self._invoke(key, SET, value), lambda: self.store._set(key, value, ttl, self._how(self._level()))
-        )
+        operation = self._invoke(key, SET, value)
+        if ttl is not None:
+            self._history.mortal[operation] = None
+        yield from self._write(operation, lambda: self.store._set(key, value, ttl, self._how(self._level())))
 
     def _set_alone(self) -> Conversation:
         """Acknowledged by one copy, it may be lost: as good as unknown."""
@@ -242,6 +250,9 @@ class Client:
         bound = self._habits.bound_seconds if prefer is ReadPreference.PRIMARY else None
         known = [stamp for at, stamp in acknowledged if stamp in past or (bound is not None and at < invoked - bound)]
         oldest = max(known, default=NO_STAMP)
+        # A node whose clock is far ahead drops what has a deadline. Until somebody looks, it answers all the same.
+        machines = self.program.network.machines.values()
+        may_be_absent |= any(each.was_far_ahead for each in machines) and self._history.may_be_dropped(key, oldest)
         if found.stamp < oldest if found is not None else oldest > NO_STAMP and not may_be_absent:
             text = f"{self.program.name} read {found} of {key} from {prefer.value}, older than {oldest}"
             self._history.stale.append(f"at {invoked:.3f}: {text}")
@@ -258,6 +269,8 @@ class Client:
     def _committed(self, operation: Operation, receipt: WriteReceipt) -> None:
         assert receipt.outcome is Outcome.COMMITTED
         operation.returned, operation.applied = self.program.world.now, receipt.applied
+        if operation in self._history.mortal:
+            self._history.mortal[operation] = receipt.stamp
         if receipt.applied:
             self._saw(operation.key, receipt.stamp)
             self._history.committed.append((self.program.world.now, operation.key, receipt.stamp))

@@ -351,6 +351,7 @@ class Faults:
         self.restarted.add(machine.name)
         machine.skew_seconds += seconds
         machine.is_in_time = False
+        machine.was_far_ahead |= seconds == FAR_AHEAD_SECONDS
         self._note(f"the clock of {machine.name} steps by {seconds} s")
 
         def end() -> None:

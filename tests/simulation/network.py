@@ -252,6 +252,7 @@ class Machine:
     """Runs one server. ``run`` counts its starts. ``skew_seconds``: what its clock is ahead of the world's.
 
     on_change: called when somebody may have changed its membership. Its name is the host in its address.
+    was_far_ahead: its clock was, by more than any deadline of a record, so that it dropped those that have one.
     before_copying, before_storing: called once, before the next script of `COPYING`, or `STORING`, runs.
     twist: what is answered in place of carrying a command out; it gets the command, and how to carry it out.
     """
@@ -262,6 +263,7 @@ class Machine:
         self.name = server.name
         self.skew_seconds = skew_seconds
         self.is_in_time = True
+        self.was_far_ahead = False
         self.largest_skew_seconds = float("inf")
         self.service_seconds = SERVICE_SECONDS
         self.is_up = True
