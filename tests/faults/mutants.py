@@ -167,7 +167,7 @@ MUTANTS = (
     Mutant(
         name="whoever could confirm a later epoch is not waited for",
         file="redrepl/plans/topology.py",
-        old="            if not _is_contested(voices.values(), view.topology):\n",
+        old="            if not _is_undecided(voices.values(), view.topology):\n",
         new="            if True:\n",
         killer="tests/unit/test_asking_nodes.py::test_where_one_tells_of_a_later_epoch_the_others_are_waited_for",
         evidence="assert 100.",
