@@ -128,7 +128,7 @@ def test_words_that_are_no_text_are_shown_and_raise_nothing(nodes: Nodes) -> Non
     view = nodes.view()
     with pytest.raises(Unavailable):
         view.check_serving(b"%b \xff\xfe" % view.epoch, "c")
-    found = membership_in([b"shop", b"c", b"\xff\xfe", b"run", None], "run")
+    found = membership_in([b"shop", b"c", b"\xff\xfe", b"run", None, b"\xff"], "run")
     assert (found.cluster, found.node, found.identity) == ("shop", "c", None)
 
 

@@ -6,9 +6,9 @@ of the old epoch can come any more, not even one that waits in a socket: a repli
 primary lost it. Then the primary takes what their logs name beyond its own marks, and then the new epoch begins.
 
 One that has lost nothing, and was fenced by somebody who then found too few members, is put back in the same way. It
-needs one witness less: it only has to be certain that no majority has gone on without it. A member that served in a
-later epoch shows that one has, and then it is never put back: what was under way here was told to programs as of no
-effect, and they have sent it again.
+needs no more witnesses than make a majority with it: it only has to be certain that nobody has gone on without it. A
+member that served in a later epoch shows that somebody has, and then it is never put back: what was under way here was
+told to programs as of no effect, and they have sent it again.
 
 Every step changes a member only if it still is as it was seen; whoever is second stops, and whoever comes after a run
 that died starts over with a higher epoch.
@@ -108,10 +108,16 @@ def find_witnesses(view: ClusterView, primary: NodeReport, reports: Reports) -> 
     """
     others = [r for node in view.others[primary.node] if isinstance(r := reports.get(node), NodeReport)]
     newcomers = [report for report in others if report.is_newcomer]
-    needed = witnesses_needed(len(view.ids) - len(newcomers)) - (not _may_have_lost(primary))
+    copies = len(view.ids) - len(newcomers)
     counted = [report for report in sound_members(view.topology, reports) if report.node != primary.node]
-    if not _may_have_lost(primary) and (later := [report for report in counted if report.lineage > primary.lineage]):
-        raise _gone_on(primary, later)
+    if _may_have_lost(primary):
+        needed = witnesses_needed(copies)
+    else:
+        later = [report for report in others if report.is_itself and report.lineage > primary.lineage]
+        if later:
+            raise _gone_on(primary, later)
+        # With this primary they are a majority; where all have been heard, nobody is left who could have gone on.
+        needed = 0 if _are_all_heard(view, primary, reports) else copies // 2
     if not counted and needed and primary.has_restarted:
         counted = _at_their_word(view, primary, reports)
     if len(counted) < needed:
@@ -136,6 +142,12 @@ def why_primary_waits(view: ClusterView, reports: Reports) -> str | None:
 def _may_have_lost(primary: NodeReport) -> bool:
     """Whether it may lack what it once confirmed: it restarted, or dropped records by a clock that was ahead."""
     return bool(primary.has_restarted or primary.is_in_doubt)
+
+
+def _are_all_heard(view: ClusterView, primary: NodeReport, reports: Reports) -> bool:
+    """Whether all other members answer, be it that they restarted or came back empty: then they serve nobody."""
+    found = [reports.get(node) for node in view.others[primary.node]]
+    return all(isinstance(report, NodeReport) and (report.is_itself or not report.member) for report in found)
 
 
 def _start(witness: NodeReport, primary: NodeReport) -> Mark | None:
