@@ -479,8 +479,8 @@ MUTANTS = (
     Mutant(
         name="a primary that lost nothing is put back although others served in a later epoch",
         file="redrepl/plans/epochs/reinstate.py",
-        old="if report.lineage > primary.lineage]):",
-        new="if report.lineage < 0]):",
+        old="if report.is_itself and report.lineage > primary.lineage]",
+        new="if report.lineage < 0]",
         killer="tests/unit/test_reinstate.py::test_a_primary_that_others_went_on_without_is_not_put_back",
         evidence="DID NOT RAISE",
     ),
@@ -491,6 +491,22 @@ MUTANTS = (
         new="    if False:\n",
         killer="tests/unit/test_stepped_since.py::test_what_a_replica_may_only_be_hiding_is_not_passed_over",
         evidence="DID NOT RAISE",
+    ),
+    Mutant(
+        name="of two copies the primary is put back whatever the other does",
+        file="redrepl/plans/epochs/reinstate.py",
+        old="else copies // 2\n",
+        new="else witnesses_needed(copies) - 1\n",
+        killer="tests/unit/test_reinstate.py::test_of_two_copies_the_primary_is_not_put_back_while_the_other_is_silent",
+        evidence="DID NOT RAISE",
+    ),
+    Mutant(
+        name="of two copies the primary waits for the other that crashed",
+        file="redrepl/plans/epochs/reinstate.py",
+        old="        needed = 0 if _are_all_heard(view, primary, reports) else copies // 2\n",
+        new="        needed = copies // 2\n",
+        killer="tests/unit/test_reinstate.py::test_of_two_copies_the_primary_is_put_back_where_the_other_crashed",
+        evidence="1 replica is needed",
     ),
     Mutant(
         name="a failover that finds no successor after fencing leaves everybody between epochs",

@@ -141,3 +141,38 @@ def test_a_primary_that_others_went_on_without_is_not_put_back(nodes: Nodes) -> 
             nodes.bring_up(node)
     assert all(nodes.report(node).is_serving for node in "abc")
     assert [nodes.record(node, b"key") != late for node in "abc"] == [True] * 3
+
+
+def test_of_two_copies_the_primary_is_not_put_back_while_the_other_is_silent() -> None:
+    """It may serve: the failover that fenced this one needed no more than that."""
+    nodes = Nodes(2)
+    nodes.write("ab", b"key", nodes.value(b"first"))
+    for node in "ab":
+        nodes.bring_up(node)
+    former = nodes.view().topology
+    nodes.run(fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at, "b")))
+    # As a failover leaves a member that it fenced and then no longer reached.
+    client, member = nodes.client("a"), nodes.layout.member
+    client.execute_command("HSET", member, "state", "fenced", "lineage", "1", "era", "1")
+    client.execute_command("HSET", nodes.layout.topology, "topology", former.encode())
+    assert [(nodes.report(node).epoch, nodes.report(node).state) for node in "ab"] == [(2, "fenced"), (2, "active")]
+    assert nodes.report("a").topology == former
+    nodes.down.add("b")
+    with pytest.raises(Unavailable, match="1 replica is needed to see that nobody went on without it"):
+        nodes.bring_up("a")
+    nodes.down.clear()
+    for _ in range(2):
+        for node in "ba":
+            nodes.bring_up(node)
+    assert [(nodes.report(node).epoch, nodes.report(node).state) for node in "ab"] == [(2, "active"), (2, "active")]
+
+
+def test_of_two_copies_the_primary_is_put_back_where_the_other_crashed() -> None:
+    nodes = Nodes(2)
+    nodes.write("ab", b"key", nodes.value(b"first"))
+    for node in "ab":
+        nodes.bring_up(node)
+    nodes.client("a").execute_command("HSET", nodes.layout.member, "epoch", "2", "state", "fenced")
+    nodes.restart("b")
+    assert nodes.bring_up("a").activated
+    assert nodes.report("a").is_serving
