@@ -7,7 +7,9 @@ that it would replace.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from redrepl.values import limits
@@ -42,7 +44,8 @@ def believed(voices: Collection[Voice], known: Topology | None = None) -> Topolo
     """The newest topology that is told and that no other one refutes. ``known``: one that the caller had before.
 
     Of two clusters of one name, the one which more nodes tell; the caller counts as one, and decides a tie. An epoch
-    has one topology: of two, neither where nothing speaks for one rather than the other.
+    has one topology: of two, neither where nothing speaks for one rather than the other. Its addresses are those that
+    most tell.
     """
     told = [voice.topology for voice in voices if voice.topology is not None]
     told += [] if known is None else [known]
@@ -58,7 +61,7 @@ def believed(voices: Collection[Voice], known: Topology | None = None) -> Topolo
         if more == 0:
             return known
         if more < 0:
-            return topology
+            return _at_usual_addresses(topology, told, known)
     return known
 
 
@@ -132,6 +135,32 @@ def may_be_over(topology: Topology, voices: Collection[Voice], served: Mapping[s
         return False
     stayed = {voice.node for voice in voices if topology.identities.get(voice.node) == voice.identity} - later.keys()
     return len(topology.ids) - len(stayed) > len(topology.ids) // 2
+
+
+def _at_usual_addresses(topology: Topology, told: Collection[Topology], known: Topology | None) -> Topology:
+    """The topology with the address of each server that most tell; of two that equally many tell, the caller's.
+
+    A server keeps its address: who gives a place to another one, or moves it, draws a new identity. So one member that
+    tells a true epoch with other addresses must not have them enter the next one, in which all would tell them.
+    """
+    usual = {}
+    for member in topology.members:
+        urls = Counter(
+            other.url
+            for each in told
+            for other in each.members
+            if member.identity and (other.id, other.identity) == (member.id, member.identity)
+        )
+        own = known.member(member.id) if known is not None and member.id in known.ids else member
+        if not urls:
+            continue  # of a cluster that was made before servers had identities
+        if max(urls.values()) > urls[member.url]:
+            usual[member.id] = max(urls, key=lambda url: urls[url])
+        elif own.identity == member.identity and urls[own.url] == urls[member.url]:
+            usual[member.id] = own.url
+    members = tuple(replace(each, url=usual.get(each.id, each.url)) for each in topology.members)
+    is_possible = len({each.url for each in members}) == len(members)
+    return replace(topology, members=members) if is_possible and members != topology.members else topology
 
 
 def _is_outdone(

@@ -509,6 +509,14 @@ MUTANTS = (
         evidence="1 replica is needed",
     ),
     Mutant(
+        name="an address that one member made up enters the next epoch",
+        file="redrepl/plans/hearsay.py",
+        old="            return _at_usual_addresses(topology, told, known)\n",
+        new="            return topology\n",
+        killer="tests/unit/test_hearsay.py::test_the_next_epoch_has_no_address_that_one_member_made_up",
+        evidence="nowhere",
+    ),
+    Mutant(
         name="a failover that finds no successor after fencing leaves everybody between epochs",
         file="redrepl/plans/epochs/failover.py",
         old="    candidates = donors_among(sound)\n",

@@ -115,7 +115,7 @@ def _other_addresses(lair: Lair) -> None:
 
 
 def _one_more_member(lair: Lair) -> None:
-    more = Member(NOWHERE, f"redis://{NOWHERE}:6379/0", NodeRole.REPLICA, "id-nowhere")
+    more = Member(NOWHERE, f"redis://{NOWHERE}:6389/0", NodeRole.REPLICA, "id-nowhere")
     lair.tell(replace(lair.topology, epoch=lair.epoch + lair.random.choice((0, 1)), members=(*_members(lair), more)))
 
 

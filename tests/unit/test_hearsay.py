@@ -320,3 +320,22 @@ def test_the_number_of_one_who_is_not_believed_is_not_given_again(told: bytes, n
     """If it was right after all, there would be two primaries in one epoch. A number far off is nobody's."""
     lies = Unreadable("it lies", (told, b"active", b"run", b"id-b"))
     assert newest_epoch({"a": report("a", member={"epoch": "4"}), "b": lies}) == next_after
+
+
+@pytest.mark.parametrize("others", ["a", "ab"])
+def test_the_next_epoch_has_no_address_that_one_member_made_up(others: str) -> None:
+    """A failover died when all were fenced; that one then told the topology of this epoch, which nobody else knows."""
+    old = cluster(3)
+    begun = old.with_primary("c", OLD + 1)
+    elsewhere = replace(begun.member("a"), url="redis://nowhere:6379/0")
+    made_up = replace(begun, members=(elsewhere, *begun.members[1:]))
+    voices = [says(made_up, "c"), *(says(old, node, OLD + 1, is_serving=False) for node in others)]
+    assert believed(voices, old) == begun
+
+
+def test_a_server_that_got_a_place_is_at_its_new_address() -> None:
+    old = cluster(3)
+    moved = replace(old.member("b"), url="redis://new:6379/0", identity="id-new")
+    replaced = replace(old, epoch=OLD + 1, members=(old.member("a"), moved, old.member("c")))
+    voices = [says(replaced, "a"), says(old, "c", OLD + 1)]
+    assert believed(voices, old) == replaced
