@@ -2599,6 +2599,14 @@ MUTANTS = (
         evidence="assert ",
     ),
     Mutant(
+        name="the primary's mark stays behind a checkpoint from which it goes on",
+        file="redrepl/plans/copies/undecided.py",
+        old="        if primary.marks.get(replica.node) != start:\n",
+        new="        if False:\n",
+        killer="tests/unit/test_bring_up.py::test_the_primary_is_done_with_the_log_of_a_copy_that_two_jobs_filled",
+        evidence="assert ['a'] == []",
+    ),
+    Mutant(
         name="a server that forgot while it went on is not noticed",
         file="redrepl/plans/epochs/forgetful.py",
         old="return place.entries > 0 and (place.order > report.log.end.order or place.entries > report.log.added)\n",

@@ -225,3 +225,22 @@ def test_one_of_several_primaries_that_lost_everything_is_filled() -> None:
     assert nodes.contents("c") == before
     _settle(nodes)
     assert [nodes.report(node).state for node in "abc"] == [NodeState.ACTIVE.value] * 3
+
+
+def test_the_primary_is_done_with_the_log_of_a_copy_that_two_jobs_filled(nodes: Nodes) -> None:
+    """The second job looks through what the first one filled, and a checkpoint tells of what it fills itself. The
+    primary's mark must not stay behind that: it would seem to have been set back, and be looked after for ever.
+    """
+    nodes.write("abc", b"key", nodes.value(b"v"))
+    _settle(nodes)
+    nodes.lose_everything("b")
+    nodes.meanwhile["confirm"] = _die
+    with pytest.raises(InterruptedError):
+        nodes.bring_up("b")
+    nodes.write("ac", b"later", nodes.value(b"v"))
+    _settle(nodes)
+    assert nodes.report("a").marks["b"].position == nodes.report("b").cursors["a"].position
+
+
+def _die() -> None:
+    raise InterruptedError

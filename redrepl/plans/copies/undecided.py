@@ -194,6 +194,10 @@ def check_log(
             finished = False
             break
     if position == start.position:
+        # The start may follow from a checkpoint. A mark that stood before the cursor would look as if the primary had
+        # been set back, at each look anew.
+        if primary.marks.get(replica.node) != start:
+            yield from marker.absorb((), (), start)
         yield from confirm(view, replica.node, primary.node, position, steps)
     return CaughtUp(position.entries - start.position.entries, replaced, 0, finished, reached=position)
 
