@@ -219,6 +219,8 @@ def _is_refuted(told: Topology, former: Topology, heard: Sequence[Topology], voi
         return False
     if _takes_two_steps(told, former) and heard.count(former) > heard.count(told):
         return True
+    if heard.count(told) <= 1 and _has_servers_elsewhere(told, former, voices):
+        return True
     members = [voice for voice in voices if former.identities.get(voice.node) == voice.identity]
     # Who serves in yet another epoch was left behind by others, too, and shows nothing.
     objecting = {voice.node for voice in members if voice.is_serving and voice.epoch == former.epoch}
@@ -254,6 +256,19 @@ def _takes_two_steps(told: Topology, former: Topology) -> bool:
     if told.epoch != former.epoch + 1 or told.decider is None:
         return False
     return told.decider != former.decider and told.identities != former.identities
+
+
+def _has_servers_elsewhere(told: Topology, former: Topology, voices: Iterable[Voice]) -> bool:
+    """Whether it gives another address to a server that is a member in both, and not by the word of the primary, while
+    another member denies it that has forgotten nothing.
+
+    Whoever is fenced in the epoch that comes next does not serve in the earlier one, and yet has not been told this. A
+    failover that went by it would have all members tell that address, and then programs would send their login there.
+    """
+    moved = [m for m in told.members if former.identities.get(m.id) == m.identity and former.member(m.id).url != m.url]
+    members = [voice for voice in voices if former.identities.get(voice.node) == voice.identity]
+    is_denied = any(voice.topology == former and not voice.has_restarted for voice in members)
+    return bool(moved) and is_denied and not any(v.node == former.decider and v.topology == told for v in members)
 
 
 def _has_its_primary(told: Topology, tellers: Iterable[Voice]) -> bool:

@@ -2607,6 +2607,23 @@ MUTANTS = (
         evidence="assert ['a'] == []",
     ),
     Mutant(
+        name="one replica moves other servers by its word alone",
+        file="redrepl/plans/hearsay.py",
+        old="    if heard.count(told) <= 1 and _has_servers_elsewhere(told, former, voices):\n",
+        new="    if False:\n",
+        killer="tests/unit/test_lying_nodes.py::test_a_failover_has_nobody_tell_an_address_that_one_replica_made_up",
+        evidence="evil",
+    ),
+    Mutant(
+        name="an address that the primary alone tells yet is not believed",
+        file="redrepl/plans/hearsay.py",
+        old="and not any(v.node == former.decider and v.topology == told for v in members)\n",
+        new="\n",
+        killer="tests/unit/test_hearsay.py::"
+        "test_what_one_replica_tells_alone_moves_no_server_to_another_address[fenced]",
+        evidence="the primary is told first",
+    ),
+    Mutant(
         name="a server that forgot while it went on is not noticed",
         file="redrepl/plans/epochs/forgetful.py",
         old="return place.entries > 0 and (place.order > report.log.end.order or place.entries > report.log.added)\n",

@@ -81,6 +81,22 @@ def test_a_primary_that_was_never_told_its_epoch_has_not_begun_it() -> None:
     assert believed([fenced, says(made_up, "a"), says(made_up, "c")]) == made_up
 
 
+@pytest.mark.parametrize("state", ["fenced", "serves in that epoch"])
+def test_what_one_replica_tells_alone_moves_no_server_to_another_address(state: str) -> None:
+    """The primary is silent, and somebody has moved b to the very epoch that c made up: so b does not serve in the
+    earlier one, and has not been told of the later either.
+    """
+    old = cluster(3)
+    moved = old.with_replaced(replace(old.member("b"), url="redis://evil:1/0"))
+    denies = says(old, "b", OLD + 1, is_serving=state != "fenced")
+    assert believed([denies, says(moved, "c")]) == old
+    assert believed([says(moved, "a"), denies, says(old, "c")]) == moved, "the primary is told first"
+    assert believed([says(moved, "b"), says(moved, "c")]) == moved
+    assert believed([denies, says(moved, "c")], known=moved) == moved, "whoever knew it is a second one"
+    assert believed([says(moved, "c")], known=old) == moved, "nobody denies it"
+    assert believed([denies._replace(has_restarted=True), says(moved, "c")]) == moved, "b may have forgotten it"
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("copies", [3, 5])
 def test_what_one_replica_tells_alone_is_not_believed(kind: str, copies: int) -> None:

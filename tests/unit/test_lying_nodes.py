@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from redrepl.edges.introduction import membership_in
 from redrepl.plans.epochs.failover import FailoverOrder, fail_over
+from redrepl.plans.epochs.membership import change_call
 from redrepl.values.effects import Answer, Command, PlainCommand
 from redrepl.values.errors import Unavailable
 from redrepl.values.record import value_record
@@ -55,6 +58,20 @@ def test_a_failover_copies_users_keys_alone(nodes: Nodes) -> None:
     assert nodes.client("b").execute_command("GET", b"other-app:session") == b"41"
     new = keys_of(nodes, "b") - before
     assert new <= {b"other-app:session", nodes.layout.checkpoints, nodes.layout.probe}
+
+
+def test_a_failover_has_nobody_tell_an_address_that_one_replica_made_up(nodes: Nodes) -> None:
+    """Somebody fenced a and b and died. c says that it serves in that epoch, and that a and b have moved."""
+    for node in "ab":
+        nodes.send(node, change_call(nodes.report(node), nodes.layout, {"epoch": "2", "state": "fenced"}, nodes.first))
+    elsewhere = [replace(member, url=f"redis://evil-{member.id}:1/0") for member in nodes.first.members[:2]]
+    lie = replace(nodes.first, epoch=2, members=(*elsewhere, *nodes.first.members[2:]))
+    nodes.send("c", PlainCommand((b"HSET", nodes.layout.topology, b"topology", lie.encode().encode())))
+    nodes.send("c", PlainCommand((b"HSET", nodes.layout.member, b"epoch", b"2", b"state", b"fenced")))
+    nodes.down.add("a")
+    nodes.run(fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at, away=frozenset("a"))))
+    told = nodes.view().topology
+    assert (told.epoch, [member.url for member in told.members]) == (3, [each.url for each in nodes.first.members])
 
 
 def test_a_walk_copies_users_keys_alone(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
