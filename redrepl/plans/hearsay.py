@@ -219,7 +219,9 @@ def _is_refuted(told: Topology, former: Topology, heard: Sequence[Topology], voi
         return False
     if _takes_two_steps(told, former) and heard.count(former) > heard.count(told):
         return True
-    if heard.count(told) <= 1 and _has_servers_elsewhere(told, former, voices):
+    # Whoever was fenced in the epoch that was made up does not serve in the earlier one, and has not been told this.
+    is_alone = heard.count(told) <= 1 and not _is_accepted_loss(told, former, heard, voices)
+    if is_alone and _takes_many_along(told, former) and _is_denied(told, former, voices):
         return True
     members = [voice for voice in voices if former.identities.get(voice.node) == voice.identity]
     # Who serves in yet another epoch was left behind by others, too, and shows nothing.
@@ -258,17 +260,22 @@ def _takes_two_steps(told: Topology, former: Topology) -> bool:
     return told.decider != former.decider and told.identities != former.identities
 
 
-def _has_servers_elsewhere(told: Topology, former: Topology, voices: Iterable[Voice]) -> bool:
-    """Whether it gives another address to a server that is a member in both, and not by the word of the primary, while
-    another member denies it that has forgotten nothing.
-
-    Whoever is fenced in the epoch that comes next does not serve in the earlier one, and yet has not been told this. A
-    failover that went by it would have all members tell that address, and then programs would send their login there.
-    """
-    moved = [m for m in told.members if former.identities.get(m.id) == m.identity and former.member(m.id).url != m.url]
+def _is_denied(told: Topology, former: Topology, voices: Iterable[Voice]) -> bool:
+    """Whether another member, which has forgotten nothing, tells the one before, and the primary of that not this."""
     members = [voice for voice in voices if former.identities.get(voice.node) == voice.identity]
-    is_denied = any(voice.topology == former and not voice.has_restarted for voice in members)
-    return bool(moved) and is_denied and not any(v.node == former.decider and v.topology == told for v in members)
+    is_begun = any(voice.node == former.decider and voice.topology == told for voice in members)
+    return not is_begun and any(voice.topology == former and not voice.has_restarted for voice in members)
+
+
+def _takes_many_along(told: Topology, former: Topology) -> bool:
+    """Whether more than one member's place is another's or nobody's, or a server that stays is at another address.
+
+    The first has one that made it up be a majority by itself. By the second all members would tell that address after
+    a failover, and then programs would send their login there.
+    """
+    stays = [each for each in told.members if former.identities.get(each.id) == each.identity]
+    has_moved = any(each.url != former.member(each.id).url for each in stays)
+    return has_moved or len(former.ids) - len(stays) > 1
 
 
 def _has_its_primary(told: Topology, tellers: Iterable[Voice]) -> bool:

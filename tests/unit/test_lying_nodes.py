@@ -13,6 +13,7 @@ from redrepl.values.effects import Answer, Command, PlainCommand
 from redrepl.values.errors import Unavailable
 from redrepl.values.record import value_record
 from redrepl.values.stamp import Stamp
+from redrepl.values.topology import NodeRole, Topology
 from tests.unit.support.in_memory import Nodes
 
 ELSEWHERE = (b"other-app:session", b"shop:m:sweep", b"shop:m:cursors", b"redrepl:x", b"sho", b"shop:k")
@@ -60,18 +61,41 @@ def test_a_failover_copies_users_keys_alone(nodes: Nodes) -> None:
     assert new <= {b"other-app:session", nodes.layout.checkpoints, nodes.layout.probe}
 
 
-def test_a_failover_has_nobody_tell_an_address_that_one_replica_made_up(nodes: Nodes) -> None:
-    """Somebody fenced a and b and died. c says that it serves in that epoch, and that a and b have moved."""
+def tells_beside_a_failover_that_died(nodes: Nodes, lie: Topology) -> FailoverOrder:
+    """Somebody fenced a and b, and died. c is in that epoch too, and tells this of it. a is away now."""
     for node in "ab":
-        nodes.send(node, change_call(nodes.report(node), nodes.layout, {"epoch": "2", "state": "fenced"}, nodes.first))
+        fields = {"epoch": str(lie.epoch), "state": "fenced"}
+        nodes.send(node, change_call(nodes.report(node), nodes.layout, fields, nodes.first))
+    nodes.send("c", PlainCommand((b"HSET", nodes.layout.topology, b"topology", lie.encode().encode())))
+    nodes.send("c", PlainCommand((b"HSET", nodes.layout.member, b"epoch", b"%d" % lie.epoch, b"state", b"fenced")))
+    nodes.down.add("a")
+    return FailoverOrder(nodes.at, away=frozenset("a"))
+
+
+def test_a_failover_has_nobody_tell_an_address_that_one_replica_made_up(nodes: Nodes) -> None:
     elsewhere = [replace(member, url=f"redis://evil-{member.id}:1/0") for member in nodes.first.members[:2]]
     lie = replace(nodes.first, epoch=2, members=(*elsewhere, *nodes.first.members[2:]))
-    nodes.send("c", PlainCommand((b"HSET", nodes.layout.topology, b"topology", lie.encode().encode())))
-    nodes.send("c", PlainCommand((b"HSET", nodes.layout.member, b"epoch", b"2", b"state", b"fenced")))
-    nodes.down.add("a")
-    nodes.run(fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at, away=frozenset("a"))))
+    nodes.run(fail_over(nodes.layout, nodes.first.ids, tells_beside_a_failover_that_died(nodes, lie)))
     told = nodes.view().topology
     assert (told.epoch, [member.url for member in told.members]) == (3, [each.url for each in nodes.first.members])
+
+
+@pytest.mark.parametrize("epoch", [2, 101])
+def test_one_replica_is_no_cluster_by_itself_while_the_primary_is_away(nodes: Nodes, epoch: int) -> None:
+    """It would have gone on alone, without what the others have confirmed."""
+    nodes.write("ab", b"committed", nodes.value(b"v"))
+    alone = replace(nodes.first.member("c"), role=NodeRole.PRIMARY)
+    lie = replace(nodes.first, epoch=epoch, merged_epoch=epoch, members=(alone,))
+    order = tells_beside_a_failover_that_died(nodes, lie)
+    if epoch == 2:  # one change of epoch cannot have led there, so that c's word ends nothing
+        nodes.run(fail_over(nodes.layout, nodes.first.ids, order))
+        assert (nodes.view().topology.ids, b"committed" in nodes.contents("c")) == (("a", "b", "c"), True)
+        return
+    with pytest.raises(Unavailable, match="somebody else changed the members"):
+        nodes.run(fail_over(nodes.layout, nodes.first.ids, order))
+    nodes.down.clear()
+    nodes.run(fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at)))
+    assert (nodes.view().topology.ids, b"committed" in nodes.contents("c")) == (("a", "b", "c"), True)
 
 
 def test_a_walk_copies_users_keys_alone(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
