@@ -261,7 +261,12 @@ def _takes_two_steps(told: Topology, former: Topology) -> bool:
 
 
 def _is_denied(told: Topology, former: Topology, voices: Iterable[Voice]) -> bool:
-    """Whether another member, which has forgotten nothing, tells the one before, and the primary of that not this."""
+    """Whether another member, which has forgotten nothing, tells the one before, and the primary of that not this.
+
+    Several primaries move one after the other, so that the first is alone with it, and nobody is there to end that.
+    """
+    if former.decider is None:
+        return False
     members = [voice for voice in voices if former.identities.get(voice.node) == voice.identity]
     is_begun = any(voice.node == former.decider and voice.topology == told for voice in members)
     return not is_begun and any(voice.topology == former and not voice.has_restarted for voice in members)

@@ -2623,6 +2623,15 @@ MUTANTS = (
         evidence="DID NOT RAISE",
     ),
     Mutant(
+        name="the first of several primaries that moves is not believed where another one is",
+        file="redrepl/plans/hearsay.py",
+        old="    if former.decider is None:\n        return False\n",
+        new="",
+        killer="tests/unit/test_hearsay.py::"
+        "test_of_several_primaries_the_first_that_moves_is_alone_with_the_address_of_another_one",
+        evidence="assert ",
+    ),
+    Mutant(
         name="an address that the primary alone tells yet is not believed",
         file="redrepl/plans/hearsay.py",
         old="    return not is_begun and any(",

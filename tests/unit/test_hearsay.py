@@ -97,6 +97,13 @@ def test_what_one_replica_tells_alone_moves_no_server_to_another_address(state: 
     assert believed([denies._replace(has_restarted=True), says(moved, "c")]) == moved, "b may have forgotten it"
 
 
+def test_of_several_primaries_the_first_that_moves_is_alone_with_the_address_of_another_one() -> None:
+    plain = topology(3, Mode.MULTI_PRIMARY, epoch=OLD)
+    old = plain.with_identities({node: f"id-{node}" for node in plain.ids})
+    moved = old.with_replaced(replace(old.member("b"), url="redis://new:1/0"))
+    assert believed([says(old, "a"), says(old, "b"), says(moved, "c")]) == moved
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("copies", [3, 5])
 def test_what_one_replica_tells_alone_is_not_believed(kind: str, copies: int) -> None:
