@@ -68,9 +68,9 @@ def test_the_primary_that_it_names_is_not_in_its_epoch() -> None:
 
 
 def test_a_primary_that_was_never_told_its_epoch_has_not_begun_it() -> None:
-    """A failover that died has left b and c in the next epoch, and a is about to be; c makes up where a is."""
+    """A failover that died has left b and c in the next epoch, and a is about to be; c makes up who a is, and where."""
     old = cluster(3)
-    elsewhere = replace(old.member("a"), url="redis://evil:1/0")
+    elsewhere = replace(old.member("a"), url="redis://evil:1/0", identity="id-evil")
     made_up = replace(old, members=(elsewhere, *old.members[1:])).with_primary("b", OLD + 1)
     fenced = says(old, "b", OLD + 1, is_serving=False)
     for more in ([], [says(old, "a")]):
@@ -254,10 +254,11 @@ def test_several_primaries_do_not_become_one_cluster_of_another_kind() -> None:
 
 
 def test_one_step_moves_the_role_or_changes_the_members() -> None:
-    """A failover has fenced all, and c says that it is the primary of the epoch that comes next, and alone there."""
+    """A failover has fenced all, and c says that it is the primary of the epoch that comes next, without b or alone."""
     old = cluster(3)
     fenced = [says(old, node, OLD + 1, is_serving=False) for node in "ab"]
     assert believed([*fenced, says(only(old, "c", OLD + 1), "c")]) == old
+    assert believed([*fenced, says(old.with_primary("c", OLD).without_member("b"), "c")]) == old
     assert believed([*fenced, says(old.with_primary("c", OLD + 1), "c")]) == old.with_primary("c", OLD + 1)
     two_later = replace(old.with_primary("c", OLD + 1).without_member("b"), merged_epoch=OLD + 1)
     assert believed([says(old, "a", OLD + 2, is_serving=False), says(two_later, "c")]) == two_later
