@@ -201,7 +201,8 @@ class _Talker:
 _ADMISSION = Admission(KeyLayout("shop"), Purpose.SERVE)
 _SCRIPTS = b"*%d\r\n" % len(all_scripts()) + b":1\r\n" * len(all_scripts())
 _WELCOME = (
-    b":7\r\n*5\r\n$4\r\nshop\r\n$1\r\na\r\n$6\r\nactive\r\n$5\r\nrun-1\r\n$-1\r\n$14\r\nrun_id:run-1\r\n\r\n" + _SCRIPTS
+    b":7\r\n*6\r\n$4\r\nshop\r\n$1\r\na\r\n$6\r\nactive\r\n$5\r\nrun-1\r\n$-1\r\n$1\r\n1\r\n$14\r\nrun_id:run-1\r\n\r\n"
+    + _SCRIPTS
 )
 
 
