@@ -1785,7 +1785,7 @@ MUTANTS = (
         old="if not r.has_restarted and r.lineage > 0 and r.takes_bookkeeping]",
         new="if r.lineage > 0 and r.takes_bookkeeping]",
         killer=f"{FAILOVER}::test_without_a_majority_nothing_is_touched",
-        evidence="DID NOT RAISE",
+        evidence="could be fenced in epoch 2",
     ),
     Mutant(
         name="the latest stamp counts, not the highest lineage",
