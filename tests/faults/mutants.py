@@ -1861,7 +1861,7 @@ MUTANTS = (
         old="**active_fields(topology), ",
         new='"state": "active", ',
         killer=f"{ACCEPT_LOSS}::test_what_the_truth_took_since_counts_at_the_next_failover",
-        evidence="late",
+        evidence="active in epoch 101, of lineage 1",
     ),
     Mutant(
         name="a member taken as the truth counts as not restarted, with its old log",
