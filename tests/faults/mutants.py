@@ -2049,6 +2049,14 @@ MUTANTS = (
         evidence="assert ",
     ),
     Mutant(
+        name="a copy that lost its log goes on from its marks",
+        file="redrepl/plans/copies/bring_up.py",
+        old="            fields |= forgotten_fields(target)\n",
+        new="            pass\n",
+        killer="tests/unit/test_lost_logs.py::test_what_the_primary_never_took_does_not_stay",
+        evidence="assert ",
+    ),
+    Mutant(
         name="marks of a lost log count in the next one",
         file="redrepl/plans/epochs/membership.py",
         old='    return {**fields, "previous_end": LOG_START, "log_floor": floor}\n',
@@ -2453,7 +2461,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a slow worker's note of a walk counts for the next time that a member forgot",
-        file="redrepl/plans/epochs/forgetful.py",
+        file="redrepl/plans/epochs/membership.py",
         old='"run_id": f"{FORGOT} {report.now_millis}"',
         new='"run_id": FORGOT',
         killer=f"{FORGETTING}::test_a_walk_that_filled_a_member_counts_for_nothing_the_next_time",
@@ -2567,8 +2575,8 @@ MUTANTS = (
     Mutant(
         name="a slow accuser stops a member that others have brought up",
         file="redrepl/plans/epochs/forgetful.py",
-        old='{"=incarnation": report.incarnation, "run_id"',
-        new='{"run_id"',
+        old='{"=incarnation": report.incarnation, "state"',
+        new='{"state"',
         killer=f"{FORGETTING}::test_a_member_that_others_brought_up_meanwhile_is_not_stopped_once_more",
         evidence="== {}",
     ),
@@ -2584,8 +2592,8 @@ MUTANTS = (
     Mutant(
         name="nobody says of a copy that forgot that it was filled",
         file="redrepl/plans/copies/bring_up.py",
-        old=" or target.has_lost_log or target.has_forgotten\n",
-        new=" or target.has_lost_log\n",
+        old="    has_new_log = target.lineage == 0 or target.has_forgotten\n",
+        new="    has_new_log = target.lineage == 0\n",
         killer=f"{FORGETTING}::"
         "test_what_is_undecided_in_the_log_of_a_copy_that_forgot_is_looked_at_from_its_first_write_on",
         evidence="b'undecided' not in",

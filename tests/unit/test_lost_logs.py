@@ -9,6 +9,9 @@ from redrepl.plans.copies.upkeep import needs_bringing_up
 from redrepl.values.record import tombstone
 from tests.unit.support.in_memory import Nodes
 
+OLD_SECONDS = 3600.0
+"""No primary takes what is that old any more."""
+
 
 @pytest.fixture
 def nodes() -> Nodes:
@@ -80,6 +83,29 @@ def test_what_a_copy_lacks_comes_all_the_same(nodes: Nodes) -> None:
     assert nodes.contents("c") == nodes.contents("a") == nodes.contents("b")
     assert nodes.record("c", b"late") is not None
     assert not any(nodes.report(node).has_lost_log for node in "abc")
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("is_left", [False, True])
+def test_what_the_primary_never_took_does_not_stay(nodes: Nodes, when: str, is_left: bool) -> None:
+    """No log names it any more, or one that others take for the primary's: it would stay on the replica alone.
+
+    is_left: whoever begins the log anew finds nobody to compare with, and another worker takes it up.
+    """
+    undecided = nodes.value(b"undecided", OLD_SECONDS)
+    if when == "before":
+        nodes.write("b", b"alone", undecided)
+    lose_log(nodes, "b")
+    if when == "after":
+        nodes.write("b", b"alone", undecided)
+    if is_left:
+        nodes.meanwhile["change_member"] = lambda: nodes.down.add("a")
+        assert not nodes.bring_up("b").finished
+        nodes.down.clear()
+    for node in "bacb":
+        nodes.bring_up(node)
+    assert nodes.report("b").is_serving
+    assert nodes.present("b") == nodes.present("a")
 
 
 def test_what_a_replica_counts_is_not_what_its_source_counts() -> None:

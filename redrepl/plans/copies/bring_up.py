@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 
 from redrepl.plans.copies import full_sync
 from redrepl.plans.copies.catch_up import confirm, forget_cursors, ship_log
-from redrepl.plans.copies.checkpoints import note_checked, note_filled
+from redrepl.plans.copies.checkpoints import note_checked, note_filled, note_gap
 from redrepl.plans.copies.copying import clock_stepped
 from redrepl.plans.copies.diverged import discard_diverged
 from redrepl.plans.copies.former_member import drop_bookkeeping
@@ -35,7 +35,7 @@ from redrepl.plans.epochs.membership import (
     disown_call,
     enrol_call,
     epoch_fields,
-    gap_field,
+    forgotten_fields,
     new_log_fields,
     purge_field,
     trusted_fields,
@@ -236,10 +236,7 @@ def _look_after_copy(
     if target.epoch > view.topology.epoch or may_have_forgotten_epoch(view.topology, target, reports):
         done.notes.append(UNDER_WAY)
         return
-    is_doubtful = target.is_in_doubt or target.has_forgotten
-    # Marks of others in its log do not count then, and somebody has to say that nothing in it is undecided.
-    has_new_log = target.lineage == 0 or target.has_lost_log or target.has_forgotten
-    if is_doubtful or not target.is_serving or target.epoch != view.topology.epoch:
+    if target.is_in_doubt or target.has_forgotten or not target.is_serving or target.epoch != view.topology.epoch:
         purged_before = max((source.purged_before for source in sources), default=0)
         target = yield from _suspend(view, target, order, steps, purged_before)
         done.notes.append("was set to syncing")
@@ -252,6 +249,9 @@ def _look_after_copy(
             done.notes.append("whoever it is to be brought up from fell silent")
             done.finished = False
             return
+    is_doubtful = target.is_in_doubt or target.has_forgotten
+    # Marks of others in its log do not count then, and somebody has to say that nothing in it is undecided.
+    has_new_log = target.lineage == 0 or target.has_forgotten
     why = DIVERGED if view.decider is not None and target.lineage < view.topology.epoch else UNDECIDED
     newest_entry = target.log.newest_id.encode()
     for source in sources:
@@ -293,6 +293,9 @@ def _suspend(
         # Now: what is brought to it makes a log that looks whole again. Not by the name that it gets when it is
         # admitted: another worker may begin it anew in between, and no log goes back to an earlier incarnation.
         fields |= new_log_fields(target, f"{order.incarnation}-begun")
+        if view.decider is not None:
+            # What is gone, and what came since, may name what the primary never took: all keys are compared.
+            fields |= forgotten_fields(target)
     answer = yield from steps.ask(node, change_call(target, layout, fields, topology), "setting it to syncing")
     if answer != 1:
         raise Unavailable(f"node {node!r} changed while it was being looked at", {node: found_instead(answer)})
@@ -329,7 +332,7 @@ def _catch_up(
     mark = None if walk else starting_mark(source, target)
     if mark is None:
         if target.may_be_outdated and view.decider is not None:
-            yield from _note_gap(view, target, steps)
+            yield from note_gap(view, target, steps)
         newest_entry = yield from _walk(view, source, target, order, steps, done, why, newest_entry)
         if not done.finished:
             return newest_entry
@@ -372,15 +375,6 @@ def _walk(
     if synced.begun_anew:
         done.notes.append(f"walk begun anew, {synced.begun_anew} times by now: {source.node}'s log was cut behind it")
     return synced.newest_entry
-
-
-def _note_gap(view: ClusterView, target: NodeReport, steps: Steps) -> Plan[None]:
-    """Have others know that the node's log leaves out what was deleted and purged before this walk."""
-    answer = yield from steps.ask(
-        target.node, change_call(target, view.layout, gap_field(target), None), "noting a gap in its log"
-    )
-    if answer != 1:
-        raise Unavailable(f"node {target.node!r} changed while it was brought up", {target.node: found_instead(answer)})
 
 
 def _activate(

@@ -1,4 +1,5 @@
-"""Noting on replicas how far their logs are in the primary's, by which they go on in each other's.
+"""Noting on replicas what their logs are worth to others: how far they are in the primary's, by which they go on in
+each other's; and what they leave out.
 
 See docs/protocol.md, section 5.1.
 Whoever has the primary's log that far has the replica's.
@@ -9,9 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from redrepl.plans.copies.marks import checkpoint_call
+from redrepl.plans.epochs.membership import change_call, gap_field
 from redrepl.plans.steps import Steps
+from redrepl.plans.strangers import found_instead
 from redrepl.plans.view import ClusterView, check_admitted
 from redrepl.values.effects import Plan
+from redrepl.values.errors import Unavailable
 from redrepl.values.report import Checkpoint, Mark, NodeReport, Position
 
 
@@ -51,3 +55,12 @@ def note_filled(view: ClusterView, found: NodeReport, incarnation: str, steps: S
 def _note(view: ClusterView, replica: NodeReport, checkpoint: Checkpoint, steps: Steps) -> Plan[None]:
     call = checkpoint_call(view.layout, view.epoch, checkpoint)
     check_admitted((yield from steps.ask(replica.node, call, "noting a checkpoint")), replica.node, view.epoch)
+
+
+def note_gap(view: ClusterView, target: NodeReport, steps: Steps) -> Plan[None]:
+    """Have others know that the node's log leaves out what was deleted and purged before this walk."""
+    answer = yield from steps.ask(
+        target.node, change_call(target, view.layout, gap_field(target), None), "noting a gap in its log"
+    )
+    if answer != 1:
+        raise Unavailable(f"node {target.node!r} changed while it was brought up", {target.node: found_instead(answer)})

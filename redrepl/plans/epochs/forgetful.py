@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from redrepl.plans.epochs.membership import change_call
+from redrepl.plans.epochs.membership import change_call, forgotten_fields
 from redrepl.plans.inspect import Found
 from redrepl.plans.steps import Steps
 from redrepl.values.effects import Plan, ScriptCall
 from redrepl.values.keys import KeyLayout
-from redrepl.values.report import FORGOT, LastEntry, NodeReport, Position
+from redrepl.values.report import LastEntry, NodeReport, Position
 from redrepl.values.topology import Topology
 
 Reports = Mapping[str, NodeReport | str]
@@ -99,7 +99,7 @@ def _stop_call(layout: KeyLayout, report: NodeReport) -> ScriptCall:
     """As one that was stopped in this epoch: where all members forgot, they begin again as after a restart of all."""
     state = "fenced" if report.state == "active" else report.state
     # Since this report others may have stopped it, and brought it up: then its log is of another incarnation.
-    fields = {"=incarnation": report.incarnation, "run_id": f"{FORGOT} {report.now_millis}", "state": state}
+    fields = {"=incarnation": report.incarnation, "state": state, **forgotten_fields(report)}
     return change_call(report, layout, fields, None)
 
 

@@ -12,7 +12,7 @@ from redrepl.values.effects import PlainCommand, Plan, ScriptCall
 from redrepl.values.errors import RequestError, Unavailable
 from redrepl.values.keys import CLUSTERS_KEY, KeyLayout
 from redrepl.values.reading import words
-from redrepl.values.report import ABOVE_LOG_START, LOG_BEGINS, LOG_START, RULE_MERGE, AsFound, NodeReport
+from redrepl.values.report import ABOVE_LOG_START, FORGOT, LOG_BEGINS, LOG_START, RULE_MERGE, AsFound, NodeReport
 from redrepl.values.topology import Topology
 
 RULE_DECIDE = "decide"
@@ -80,6 +80,11 @@ def new_log_fields(report: NodeReport, incarnation: str) -> dict[str, str]:
         return {**fields, "previous_end": LOG_START if report.has_forgotten else report.log.last_id}
     floor = report.log.last_id if report.log.added else ABOVE_LOG_START
     return {**fields, "previous_end": LOG_START, "log_floor": floor}
+
+
+def forgotten_fields(report: NodeReport) -> dict[str, str]:
+    """The member fields of one whose marks and log say nothing any more, until it was compared key by key."""
+    return {"run_id": f"{FORGOT} {report.now_millis}"}
 
 
 def active_fields(topology: Topology) -> dict[str, str]:
