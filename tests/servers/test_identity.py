@@ -177,6 +177,22 @@ def test_a_file_that_names_former_members_leads_to_the_present_ones(cluster: Clu
     assert cluster.raw("new-a").values() == {b"key": b"value"}
 
 
+def test_former_members_lead_on_step_by_step(cluster: Cluster) -> None:
+    """All three that the file names were replaced, one after the other: each step makes sure of one address more."""
+    old = stale_file(cluster)
+    cluster.open().set("key", b"value", level="all")
+    for node in "bca":
+        if node == "a":
+            cluster.administration.failover(to="b")
+        cluster[node].freeze()
+        replace_by_spare(cluster, node, f"new-{node}")
+        cluster.settle()
+        cluster[node].resume()
+    topology, reports = administration_of(cluster, old).inspect()
+    assert topology == cluster.administration.inspect()[0]
+    assert [node for node, found in reports.items() if isinstance(found, NodeReport) and found.is_serving] == [*"abc"]
+
+
 def test_a_server_that_was_replaced_comes_back_and_is_nobody(cluster: Cluster) -> None:
     store = cluster.open()
     store.set("key", b"first", level="all")
