@@ -13,14 +13,15 @@ from __future__ import annotations
 import os
 import select
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from heapq import nlargest
 from itertools import chain, starmap
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from redrepl.edges.connection import NodeConnection
+from redrepl.edges.lifetimes import end_with
 from redrepl.edges.opening import NodeGate
 from redrepl.edges.switchboard import GRACE_SECONDS, LATE_SECONDS, Run, Switchboard, size_of
 from redrepl.values import limits
@@ -216,16 +217,17 @@ class _Bell:
 
     The end that is written to stays open for as long as a thread may hold it, so that none ever rings on a number that
     has been given to another file meanwhile. Both go with the object, also where an interruption lost the channel: each
-    is made and noted, and forgotten and closed, in one call of the interpreter's own code.
+    is made and noted, and forgotten and closed, in one step of the interpreter's own code. There is no `__del__`, for
+    the reason that `redrepl.edges.lifetimes` gives.
     """
 
-    fileno = _write = -1
-    _close_file = staticmethod(os.close)  # at the interpreter's end the module may be gone before the object
+    _close_file = staticmethod(os.close)
 
     def __init__(self) -> None:
-        self._ends: list[int] = []
-        self._ends.extend(chain.from_iterable(starmap(os.pipe, ((),))))
-        self.fileno, self._write = self._ends
+        self._ends: list[int | None] = [None]
+        end_with(self, self._closing(self._ends))
+        self._ends[:0] = chain.from_iterable(starmap(os.pipe, ((),)))
+        self.fileno, self._write = cast(list[int], self._ends[:-1])
         os.set_blocking(self.fileno, False)
         os.set_blocking(self._write, False)
 
@@ -237,25 +239,23 @@ class _Bell:
     def silence(self) -> None:
         """Take what was rung. Raises RequestError where it is closed.
 
-        At the interpreter's end its finalizer may have run before another one that uses the store, and the number may
+        At the interpreter's end it may have been closed before somebody's finalizer uses the store, and the number may
         be another file's by now.
         """
-        if not self._ends:
+        if self.fileno not in self._ends:
             raise RequestError("this coordinator is closed: the interpreter is ending")
         with suppress(BlockingIOError):
             os.read(self.fileno, 4096)
 
     def close(self) -> None:
         """Nobody waits any more."""
-        if len(self._ends) > 1:
-            self._close_first()
+        if self.fileno in self._ends:
+            next(self._closing(self._ends))
 
-    def _close_first(self) -> None:
-        next(map(self._close_file, iter(partial(self._ends.pop, 0), None)))
-
-    def __del__(self) -> None:
-        while getattr(self, "_ends", None):  # not yet there, where an interruption came first
-            self._close_first()
+    @classmethod
+    def _closing(cls, ends: list[int | None]) -> Iterator[None]:
+        """Closes one end at each step, and forgets it with that."""
+        return map(cls._close_file, iter(partial(ends.pop, 0), None))
 
 
 def _largest_bytes(connection: NodeConnection) -> int:

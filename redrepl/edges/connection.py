@@ -22,6 +22,7 @@ from redrepl.edges.admission import Admission
 from redrepl.edges.announced_lists import AnnouncedLists
 from redrepl.edges.endpoint import Endpoint, connection_options
 from redrepl.edges.introduction import NOTHING_YET, NodeUnusable, introduce
+from redrepl.edges.lifetimes import end_with, let_go_of_frames
 from redrepl.edges.opening_errors import describe_error
 from redrepl.values import limits
 from redrepl.values.answers import most_answer_bytes
@@ -51,6 +52,9 @@ _ROUND_TRIPS = 4.0
 _KEEPALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
 """In seconds and times. Firewalls forget idle connections after a minute at the earliest, mostly after several."""
 
+_CLOSE = socket.SocketType.close
+"""The interpreter's own, without the lines of Python around it."""
+
 _WOULD_BLOCK = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
@@ -63,6 +67,7 @@ class NodeConnection:
     """
 
     __slots__ = (
+        "__weakref__",
         "_full_bytes",
         "_is_tls",
         "_lists",
@@ -96,6 +101,7 @@ class NodeConnection:
         self.proven_at = time.monotonic()
         self.took_at = 0.0
         self._sock = sock
+        end_with(self, map(_CLOSE, [sock]))
         self._is_tls = isinstance(sock, ssl.SSLSocket)
         self._unfinished_bytes = 0
         self._full_bytes = _TLS_RECORD_BYTES if self._is_tls else _RECEIVE_BYTES
@@ -235,12 +241,16 @@ def open_connection(
             raise
         _keep_alive(sock)
         return NodeConnection(endpoint.node, sock, found.actual_run_id, client_id)
+    except NodeUnusable as error:
+        let_go_of_frames(error)
+        raise
     except (RedisError, OSError, hiredis.ProtocolError) as error:
-        raise NodeUnusable(describe_error(endpoint, error, waited_seconds)) from error
+        reason = describe_error(endpoint, error, waited_seconds)
+        let_go_of_frames(error)
+        raise NodeUnusable(reason) from error
     finally:
         connection.disconnect()
-        # redis-py's parser refers to itself. What Python finalizes later may be finalized in the main thread, where an
-        # exception of a signal's handler that lands in `__del__` is dropped.
+        # redis-py's parser refers to itself, and has a finalizer.
         vars(connection._parser).clear()
 
 

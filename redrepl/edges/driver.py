@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import weakref
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -13,6 +12,7 @@ from redrepl.edges.admission import Admission, Purpose
 from redrepl.edges.channel import Channel, UpkeepChannel
 from redrepl.edges.driver_base import DriverBase
 from redrepl.edges.endpoint import Endpoint
+from redrepl.edges.lifetimes import Living
 from redrepl.edges.locks import give_back_all, new_lock
 from redrepl.values import limits
 from redrepl.values.effects import Plan, Progress
@@ -47,7 +47,7 @@ class BlockingDriver(DriverBase):
         self._idle: list[Channel] = []
         self._lock = new_lock()
         self._turns: deque[_Turn] = deque()
-        self._channels: weakref.WeakSet[Channel] = weakref.WeakSet()
+        self._channels: Living[Channel] = Living()
         super().__init__(endpoints, admission, timeout_seconds)
 
     def after_fork(self) -> None:
@@ -55,7 +55,7 @@ class BlockingDriver(DriverBase):
         self._lock = new_lock()
         self._idle = []
         self._turns = deque()
-        self._channels = weakref.WeakSet()
+        self._channels = Living()
         super().after_fork()
 
     def run(self, plan: Plan[R], on_progress: Callable[[Progress], None] | None = None) -> R:

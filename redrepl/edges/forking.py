@@ -6,8 +6,9 @@ Two processes with one writer id could give one stamp to two values.
 from __future__ import annotations
 
 import os
-import weakref
 from typing import Protocol
+
+from redrepl.edges.lifetimes import Living
 
 
 class ForkAware(Protocol):
@@ -18,7 +19,7 @@ class ForkAware(Protocol):
         ...
 
 
-_aware: weakref.WeakSet[ForkAware] = weakref.WeakSet()
+_aware: Living[ForkAware] = Living()
 
 
 def renew_after_fork(item: ForkAware) -> None:
@@ -27,7 +28,7 @@ def renew_after_fork(item: ForkAware) -> None:
 
 
 def _renew_all() -> None:
-    for item in list(_aware):
+    for item in _aware:
         item.after_fork()
 
 

@@ -7,13 +7,14 @@ tracer or a debugger may raise an exception there all the same.
 from __future__ import annotations
 
 import threading
-import weakref
 from typing import Any, TypeAlias
+
+from redrepl.edges.lifetimes import Living
 
 Lock: TypeAlias = Any
 """A `threading.RLock`, whose type has a name in some versions of Python alone."""
 
-_all: weakref.WeakSet[Lock] = weakref.WeakSet()
+_all: Living[Lock] = Living()
 
 
 def new_lock() -> Lock:
@@ -25,6 +26,6 @@ def new_lock() -> Lock:
 
 def give_back_all() -> None:
     """Give back what this thread still holds. For who ended a call by an exception from outside, and holds nothing."""
-    for lock in list(_all):
+    for lock in _all:
         while lock._is_owned():
             lock.release()

@@ -9,7 +9,6 @@ import socket
 import threading
 from contextlib import suppress
 from typing import Any, Final
-from weakref import WeakSet
 
 from redis import ConnectionPool, Redis
 from redis.backoff import NoBackoff
@@ -17,6 +16,7 @@ from redis.exceptions import ConnectionError, NoPermissionError, ResponseError
 from redis.retry import Retry
 
 from redrepl.edges.endpoint import connection_options, split_url
+from redrepl.edges.lifetimes import Living
 from redrepl.edges.tls import TlsConnection
 
 TIMEOUT_SECONDS = 2.0
@@ -90,7 +90,7 @@ class _OpenSockets:
 
     def __init__(self) -> None:
         self._lock = threading.RLock()  # a signal's handler may open a connection while its own thread is here
-        self._sockets: WeakSet[BoundedSocket] = WeakSet()
+        self._sockets: Living[BoundedSocket] = Living()
 
     def add(self, opened: BoundedSocket) -> BoundedSocket:
         with self._lock:
@@ -99,7 +99,7 @@ class _OpenSockets:
 
     def interrupt(self) -> None:
         with self._lock:
-            sockets = list(self._sockets)
+            sockets = [*self._sockets]
         for each in sockets:
             each.interrupt()
 

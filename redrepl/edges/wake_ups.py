@@ -10,7 +10,6 @@ import atexit
 import logging
 import threading
 import time
-import weakref
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING
 from redrepl.edges.endpoint import address, split_url
 from redrepl.edges.forking import renew_after_fork
 from redrepl.edges.job_queue import FAILURE_SECONDS, RUNNING_SECONDS
+from redrepl.edges.lifetimes import Living, let_go_of_frames
 from redrepl.edges.locks import new_lock
 from redrepl.edges.queue_connection import describe_queue_error, queue_connection
 from redrepl.edges.threads import check_threads
@@ -34,7 +34,7 @@ WAITING_SECONDS = 600
 
 _CLOSE_SECONDS = 1.0
 _log = logging.getLogger("redrepl")
-_all: weakref.WeakSet[QueueWakeUps] = weakref.WeakSet()
+_all: Living[QueueWakeUps] = Living()
 
 
 class NoWakeUps:
@@ -121,6 +121,7 @@ class QueueWakeUps:
                 self._is_away = False
             except Exception as error:  # the queue is a hint: whatever is wrong with it must not reach a write
                 self._note_away(error)
+                let_go_of_frames(error)
             time.sleep(PAUSE_SECONDS)
 
     def _open(self) -> Queue:
@@ -143,7 +144,7 @@ class QueueWakeUps:
 @atexit.register
 def _finish_all() -> None:
     """At the interpreter's end: the last hints leave, and no thread is stopped while it imports."""
-    for wake_ups in list(_all):
+    for wake_ups in _all:
         wake_ups.finish()
 
 

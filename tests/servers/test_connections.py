@@ -6,7 +6,9 @@ import gc
 import time
 
 import pytest
+import redis
 from redis._parsers import _HiredisParser
+from redis.connection import AbstractConnection
 
 from redrepl import Administration, Unavailable
 from redrepl.edges.admission import Purpose
@@ -95,18 +97,25 @@ def ping(node: str) -> Plan[object]:
     return (yield from Steps(time.monotonic()).ask(node, PlainCommand((b"PING",)), "asking"))
 
 
-def _parsers() -> int:
-    return sum(isinstance(each, _HiredisParser) for each in gc.get_objects())
+def _left_behind() -> int:
+    return sum(isinstance(each, (AbstractConnection, _HiredisParser)) for each in gc.get_objects())
 
 
-def test_what_redis_py_opened_a_connection_with_is_gone_at_once(cluster: Cluster) -> None:
-    """Its parsers have a `__del__`, in which the exception of a signal's handler would be lost."""
-    gc.collect()
-    gc.disable()
-    try:
-        before = _parsers()
-        with cluster.open() as store:
-            store.set("key", b"v", level="all")
-            assert _parsers() == before
-    finally:
-        gc.enable()
+@pytest.mark.parametrize("trouble", ["none", "dead", "full"])
+def test_what_redis_py_opened_a_connection_with_is_gone_at_once(cluster: Cluster, trouble: str) -> None:
+    """It has a `__del__`, in which the exception of a signal's handler would be lost. Also where opening failed."""
+    with redis.Redis.from_url(cluster["c"].url) as client:
+        client.ping()
+        if trouble == "dead":
+            cluster["c"].kill()
+        elif trouble == "full":
+            client.config_set("maxclients", 1)
+        gc.collect()
+        gc.disable()
+        try:
+            before = _left_behind()
+            with cluster.open() as store:
+                store.set("key", b"v", level="all" if trouble == "none" else "quorum")
+                wait_until(lambda: _left_behind() == before, message="nothing is left of opening connections")
+        finally:
+            gc.enable()

@@ -5,7 +5,11 @@ from __future__ import annotations
 import gc
 import os
 import socket
+import sys
 import threading
+import warnings
+from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -103,11 +107,13 @@ def _driver() -> BlockingDriver:
 
 
 def test_a_bell_whose_finalizer_has_run_reads_no_file() -> None:
+    """Its weak references are called before somebody's `__del__` that uses the store."""
     bell = _Bell()
-    bell.__del__()
+    list(_Bell._closing(bell._ends))
     with pytest.raises(RequestError, match="the interpreter is ending"):
         bell.silence()
     assert bell._ends == []
+    bell._ends.append(None)  # where its own closing ends
 
 
 def test_a_channel_that_an_interruption_lost_is_not_counted_and_keeps_no_descriptor(
@@ -128,6 +134,36 @@ def test_a_channel_that_an_interruption_lost_is_not_counted_and_keeps_no_descrip
     gc.collect()
     assert len(driver._channels) == 0
     assert sorted(closed) == sorted(opened)
+
+
+@pytest.mark.parametrize("in_a_circle", [False, True])
+def test_what_an_interruption_lost_goes_without_a_line_of_python(in_a_circle: bool) -> None:
+    """An exception of a signal's handler that comes in such a line is dropped: it is in no one's call."""
+    driver, ran = _driver(), list[str]()
+    channel: list[Any] = [driver._borrow()]
+    mine, other = socket.socketpair()
+    channel[0]._connections["a"] = NodeConnection("a", mine, "run-1", 1)
+    del mine
+    if in_a_circle:
+        channel.append(channel)
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and frame.f_code.co_filename != __file__:
+            ran.append(frame.f_code.co_qualname)
+
+    gc.collect()
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        before = sys.getprofile()
+        sys.setprofile(note)
+        del channel
+        gc.collect()
+        sys.setprofile(before)
+    assert ran == []
+    assert told == []
+    assert len(driver._channels) == 0
+    assert other.recv(1) == b"", "the connection is closed"
+    other.close()
 
 
 def test_a_channel_that_was_left_before_it_watched_a_connection_can_be_closed() -> None:
