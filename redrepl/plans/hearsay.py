@@ -108,7 +108,8 @@ def may_follow(told: Topology, known: Topology, voices: Collection[Voice]) -> bo
         return True
     if _is_accepted_loss(told, known, [known], voices):
         return True
-    moved = {voice.node for voice in voices if voice.node in known.ids and voice.epoch >= told.epoch}
+    members = [voice for voice in voices if known.identities.get(voice.node) == voice.identity]
+    moved = {voice.node for voice in members if voice.epoch >= told.epoch}
     return known.decider is None or known.decider in moved or len(moved) >= len(known.ids) - len(known.ids) // 2
 
 
@@ -177,10 +178,12 @@ def _weight(topology: Topology, voices: Collection[Voice], known: Topology | Non
     that it was known before, and that its primary tells no other one. That its primary tells it says no more: whoever
     makes one up can name itself, while the true primary is dead.
     """
-    tellers = {voice.node for voice in voices if voice.topology == topology}
+    members = {voice for voice in voices if topology.identities.get(voice.node) == voice.identity}
+    tellers = {(voice.node, voice.identity) for voice in voices if voice.topology == topology}
+    its_own = {voice.node for voice in members if voice.topology == topology}
+    others = {voice.node for voice in members if voice.topology is not None} - its_own
     is_known = topology == known
-    is_majority = len(tellers.intersection(topology.ids)) > len(topology.ids) // 2 and len(tellers) > 1
-    others = {voice.node for voice in voices if voice.topology is not None} - tellers
+    is_majority = len(its_own) > len(topology.ids) // 2 and len(tellers) > 1
     return is_majority, len(tellers) + is_known, is_known, topology.decider not in others
 
 
@@ -284,7 +287,7 @@ def _takes_many_along(told: Topology, former: Topology) -> bool:
 
 
 def _has_its_primary(told: Topology, tellers: Iterable[Voice]) -> bool:
-    return any(voice.node == told.decider for voice in tellers)
+    return any(voice.node == told.decider and voice.identity == told.identities.get(voice.node) for voice in tellers)
 
 
 def _is_accepted_loss(told: Topology, former: Topology, heard: Iterable[Topology], voices: Iterable[Voice]) -> bool:

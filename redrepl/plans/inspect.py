@@ -96,10 +96,16 @@ def newest_topology(reports: Mapping[str, NodeReport | str], known: Topology | N
 
 
 def voices_of(reports: Mapping[str, NodeReport | str]) -> dict[str, Voice]:
-    """What members say."""
+    """What members say, each of itself.
+
+    One that says at a member's place that it is another member may be that, where an address is wrong, or lie: it
+    speaks for neither.
+    """
+    told = [report.own_topology for report in reports.values() if isinstance(report, NodeReport)]
+    places = {place for topology in told if topology is not None for place in topology.ids}
     return {
         name: Voice(
-            report.member.get("node", ""),
+            node if (node := report.member.get("node", "")) == name or name not in places else f"{node} at {name}",
             report.identity,
             report.epoch,
             report.state == "active" and not (report.has_restarted or report.has_returned),

@@ -69,15 +69,19 @@ class Places:
             machine.kill()
             self._world.after(seconds, _start_again, machine)
 
+    def bring_file_up_to_date(self) -> None:
+        """Whoever is asked for help sees where the members are, and changes the file."""
+        self._file |= {member.id: member.url for member in self._newest_topology().members}
+
     def tell(self, program: Program) -> None:
         """Have a program that starts look where its file has the members.
 
         Whoever replaces a machine then changes the url in the files (docs/operating.md): here as late as can be, when
-        none of them leads to a member any more.
+        none of them leads to a member any more, or where the workers do not get any further.
         """
         members = self._newest_topology().members
         if not any(self._file[member.id] == member.url for member in members):
-            self._file |= {member.id: member.url for member in members}
+            self.bring_file_up_to_date()
         for node, url in self._file.items():
             if url != address_of(node):
                 program.reach(node, url)

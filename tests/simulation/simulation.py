@@ -180,6 +180,7 @@ class Simulation:
             self._look()
             self.world.run(min(end, self.world.now + PATIENCE_SECONDS), lambda: not self.is_work_left)
             if self.is_work_left and not self.settings.unattended:
+                self.places.bring_file_up_to_date()
                 self._begin("rescuer")
             if self.is_work_left and self.liars is not None and self.liars.has_emptied:
                 self._begin("speaker")

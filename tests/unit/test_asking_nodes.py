@@ -117,6 +117,22 @@ def test_the_newest_of_some_reports() -> None:
     assert newest_topology({"a": "down", "b": report("b")}) == topology(3)
 
 
+def test_who_says_at_a_members_place_that_it_is_another_member_speaks_for_neither() -> None:
+    """c has a's name and identity, and tells that c is the primary: it is not a that says so."""
+    known = _with_identities("first", 7)
+    lie = known.with_primary("c", 7)
+    reports: dict[str, NodeReport | str] = {
+        "a": "did not answer",
+        "b": replace(report("b", identity=known.identities["b"]), topology=known),
+        "c": replace(report("a", identity=known.identities["a"]), node="c", topology=lie),
+    }
+    assert newest_topology(reports) is None
+    assert newest_topology(reports, known) == known
+    reports = {f"address-{node}": each for node, each in reports.items()}
+    reports["address-c"] = replace(report("a", identity=known.identities["a"]), topology=known)
+    assert newest_topology(reports) == known, "bare addresses are no places of members"
+
+
 def test_former_members_do_not_outvote_those_that_replaced_them() -> None:
     """All members were replaced, one after the other, and all former ones are reached: it is one cluster still."""
     known = [_with_identities("first", 7)]

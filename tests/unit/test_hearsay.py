@@ -306,6 +306,19 @@ def test_whoever_names_itself_in_the_present_epoch_is_not_followed_when_the_prim
     assert believed([says(present.with_primary("b", OLD), "c"), says(present, "b")]) == present, "b says otherwise"
 
 
+def test_who_bears_the_name_of_another_member_speaks_for_nobody() -> None:
+    """While the primary a is silent, the server with c's identity says that it is a, and that c is the primary."""
+    present = cluster(3)
+    lie = present.with_primary("c", OLD)
+    voices = [says(present, "b"), says(lie, "a")._replace(identity="id-c")]
+    assert (believed(voices), believed(voices, present)) == (None, present)
+    assert believed([*voices, says(present, "a")]) == present
+    later = says(present.with_member(Member("x", "redis://evil:1/0", NodeRole.REPLICA, "id-x")), "a")
+    assert later.topology is not None
+    assert may_follow(later.topology, present, [later])
+    assert not may_follow(later.topology, present, [later._replace(identity="id-c")])
+
+
 def test_a_program_that_hears_one_member_alone_does_not_go_to_another_cluster_of_the_name() -> None:
     """c was replaced meanwhile, and says that it has been alone all the time: nothing joins the two."""
     known = cluster(3)

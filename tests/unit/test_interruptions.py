@@ -152,6 +152,8 @@ def test_what_an_interruption_lost_goes_without_a_line_of_python(in_a_circle: bo
             ran.append(frame.f_code.co_qualname)
 
     gc.collect()
+    of_others = gc.callbacks[:]
+    gc.callbacks.clear()
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         before = sys.getprofile()
@@ -159,6 +161,7 @@ def test_what_an_interruption_lost_goes_without_a_line_of_python(in_a_circle: bo
         del channel
         gc.collect()
         sys.setprofile(before)
+    gc.callbacks.extend(of_others)
     assert ran == []
     assert told == []
     assert len(driver._channels) == 0

@@ -91,11 +91,32 @@ def test_one_replica_is_no_cluster_by_itself_while_the_primary_is_away(nodes: No
         nodes.run(fail_over(nodes.layout, nodes.first.ids, order))
         assert (nodes.view().topology.ids, b"committed" in nodes.contents("c")) == (("a", "b", "c"), True)
         return
-    with pytest.raises(Unavailable, match="somebody else changed the members"):
+    fenced = nodes.report("b").epoch
+    with pytest.raises(Unavailable) as refused:
         nodes.run(fail_over(nodes.layout, nodes.first.ids, order))
+    assert "tells of other members in epoch 101" in refused.value.evidence["c"]
+    assert nodes.report("b").epoch == fenced, "it is refused before anybody is fenced"
     nodes.down.clear()
     nodes.run(fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at)))
+    nodes.bring_up("c")
     assert (nodes.view().topology.ids, b"committed" in nodes.contents("c")) == (("a", "b", "c"), True)
+
+
+def test_a_member_is_not_fenced_for_former_members(nodes: Nodes) -> None:
+    """The servers of a and c were replaced, and whoever acts has an old file: it finds a, which was cut off all that
+    time, b, which works with the new ones, and an empty server in c's former place.
+    """
+    now = nodes.first.with_replaced(replace(nodes.first.member("c"), url="redis://c2:1/0", identity="id-c2"))
+    now = now.with_primary("b", 3)
+    now = now.with_replaced(replace(now.member("a"), url="redis://a2:1/0", identity="id-a2"))
+    nodes.send("b", PlainCommand((b"HSET", nodes.layout.topology, b"topology", now.encode().encode())))
+    epoch = b"%d" % now.epoch
+    nodes.send("b", PlainCommand((b"HSET", nodes.layout.member, b"epoch", epoch, b"lineage", epoch)))
+    nodes.lose_everything("c")
+    with pytest.raises(Unavailable) as refused:
+        nodes.run(fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at)))
+    assert "name these in the configuration if they are right" in refused.value.evidence["b"]
+    assert (nodes.report("b").epoch, nodes.report("b").state) == (now.epoch, "active")
 
 
 def test_a_walk_copies_users_keys_alone(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from redrepl.plans.epochs.clocks import doubtful_members
-from redrepl.plans.hearsay import LEFT_OVER_EPOCHS
+from redrepl.plans.hearsay import LEFT_OVER_EPOCHS, cannot_follow
+from redrepl.plans.inspect import newest_topology, voices_of
 from redrepl.plans.strangers import describe_other, describe_stranger
 from redrepl.values import limits
 from redrepl.values.level import ConsistencyLevel
@@ -38,12 +39,22 @@ def sound_members(
 
     In whatever state: what a member that is being brought up has lost to the new primary was never committed. One that
     is known to refuse bookkeeping cannot be fenced, and counts as away. Nor do those count whose place goes to another
-    server: that may have begun to serve.
+    server: that may have begun to serve. One that tells of other members in a later epoch, and is not believed, lies, or
+    works with those, and must not be fenced for the members that were before.
     """
     voided = voided_members(topology, reports)
     found = [reports.get(node) for node in topology.ids if node not in voided.union(away)]
     members = [report for report in found if isinstance(report, NodeReport) and report.is_itself]
-    return [r for r in members if not r.has_restarted and r.lineage > 0 and r.takes_bookkeeping]
+    sound = [r for r in members if not r.has_restarted and r.lineage > 0 and r.takes_bookkeeping]
+    return [report for report in sound if not _has_other_members(topology, report, reports)]
+
+
+def _has_other_members(topology: Topology, report: NodeReport, reports: Mapping[str, NodeReport | str]) -> bool:
+    """Whether it tells of other members, which may have followed these: what cannot have been begun is no matter."""
+    told = report.own_topology
+    if told is None or told.epoch <= topology.epoch or told.identities == topology.identities:
+        return False
+    return not cannot_follow(told, topology, voices_of(reports).values())
 
 
 def voided_members(topology: Topology, reports: Mapping[str, NodeReport | str]) -> frozenset[str]:
@@ -129,7 +140,20 @@ def why_left(report: NodeReport | str | None, reports: Mapping[str, NodeReport |
         return "is being filled: it is new, or came back empty"
     if not report.takes_bookkeeping:
         return f"takes no writes: {report.refusal}" if report.refusal else f"cannot be fenced: {report.denied}"
+    topology = None if reports is None else newest_topology(reports)
+    if reports is not None and topology is not None and _has_other_members(topology, report, reports):
+        assert report.own_topology is not None
+        return _elsewhere(report.own_topology)
     return "was not fenced, or is of an older lineage"
+
+
+def _elsewhere(told: Topology) -> str:
+    """What a member tells of which no other one does, and what to do about it."""
+    places = ", ".join(f"{each.id} at {each.url}" for each in told.members)
+    return (
+        f"tells of other members in epoch {told.epoch}, as no other one does ({places}): name these in the configuration "
+        "if they are right"
+    )
 
 
 def witnesses_needed(copies: int) -> int:
