@@ -2729,8 +2729,8 @@ MUTANTS = (
     Mutant(
         name="who bears a member's name speaks for it",
         file="redrepl/plans/hearsay.py",
-        old="    members = {voice for voice in voices if topology.identities.get(voice.node) == voice.identity}\n    tellers",
-        new="    members = {voice for voice in voices if voice.node in topology.identities}\n    tellers",
+        old="    members = {voice for voice in voices if topology.identities.get(voice.node) == voice.identity}\n",
+        new="    members = {voice for voice in voices if voice.node in topology.identities}\n",
         killer="tests/unit/test_hearsay.py::test_who_bears_the_name_of_another_member_speaks_for_nobody",
         evidence="assert ",
     ),

@@ -39,8 +39,8 @@ def sound_members(
 
     In whatever state: what a member that is being brought up has lost to the new primary was never committed. One that
     is known to refuse bookkeeping cannot be fenced, and counts as away. Nor do those count whose place goes to another
-    server: that may have begun to serve. One that tells of other members in a later epoch, and is not believed, lies, or
-    works with those, and must not be fenced for the members that were before.
+    server: that may have begun to serve. One that tells of other members in a later epoch, and is not believed, lies,
+    or works with those, and must not be fenced for the members that were before.
     """
     voided = voided_members(topology, reports)
     found = [reports.get(node) for node in topology.ids if node not in voided.union(away)]
@@ -151,8 +151,8 @@ def _elsewhere(told: Topology) -> str:
     """What a member tells of which no other one does, and what to do about it."""
     places = ", ".join(f"{each.id} at {each.url}" for each in told.members)
     return (
-        f"tells of other members in epoch {told.epoch}, as no other one does ({places}): name these in the configuration "
-        "if they are right"
+        f"tells of other members in epoch {told.epoch}, as no other one does ({places}): name these in the "
+        "configuration if they are right"
     )
 
 
