@@ -2081,6 +2081,14 @@ MUTANTS = (
         evidence="nothing is left of opening connections",
     ),
     Mutant(
+        name="of a log of which no mark counts nothing is looked through",
+        file="redrepl/plans/copies/marks.py",
+        old="    floor, log = source.log_floor, source.log\n",
+        new="    floor, log = source.log_end.id, source.log\n",
+        killer="tests/unit/test_lost_logs.py::test_what_is_left_of_a_log_is_looked_through_where_no_mark_counts",
+        evidence="assert b'alone' not in",
+    ),
+    Mutant(
         name="marks of a lost log count in the next one",
         file="redrepl/plans/epochs/membership.py",
         old='    return {**fields, "previous_end": LOG_START, "log_floor": floor}\n',
@@ -2724,7 +2732,7 @@ MUTANTS = (
         old="    return [report for report in sound if not _has_other_members(topology, report, reports)]\n",
         new="    return sound\n",
         killer="tests/unit/test_lying_nodes.py::test_a_member_is_not_fenced_for_former_members",
-        evidence="assert ",
+        evidence="DID NOT RAISE",
     ),
     Mutant(
         name="who bears a member's name speaks for it",

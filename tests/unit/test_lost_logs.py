@@ -123,3 +123,26 @@ def test_what_a_replica_counts_is_not_what_its_source_counts() -> None:
     assert primary.cursors["c"].position == primary.log_end
     assert not primary.has_lost_log
     assert nodes.report("c").marks["a"].position == primary.log_end
+
+
+@pytest.mark.parametrize("is_cut", [False, True])
+def test_what_is_left_of_a_log_is_looked_through_where_no_mark_counts(nodes: Nodes, is_cut: bool) -> None:
+    """The primary's mark was made while c was brought up, beyond where the log before that had ended. Entries may stand
+    before the floor yet. What came after that, before the primary's next look, would be passed over for good.
+    """
+    nodes.write("c", b"alone", nodes.value(b"undecided", OLD_SECONDS))
+    found = nodes.report("c")
+    lives = {"incarnation": "inc-next", "previous_incarnation": found.incarnation, "previous_end": "0-1"}
+    nodes.client("c").hset(nodes.layout.member, mapping={**lives, "log_floor": found.log.first_id})
+    if is_cut:
+        nodes.client("c").xtrim(nodes.layout.log, maxlen=2)
+    assert starting_mark(nodes.report("c"), nodes.report("a")) is None
+    done = nodes.bring_up("a")
+    assert any("may have been cut" in note for note in done.notes)
+    assert b"alone" not in nodes.present("c")
+    nodes.bring_up("c")
+    found = nodes.report("c")
+    assert nodes.bring_up("a").notes == []
+    assert nodes.report("a").marks["c"].position == found.log_end
+    assert nodes.report("c").lag_of("a") == 0
+    assert nodes.present("c") == nodes.present("a")

@@ -21,8 +21,8 @@ from redrepl.plans.copies.checkpoints import note_checked, note_filled, note_gap
 from redrepl.plans.copies.copying import clock_stepped
 from redrepl.plans.copies.diverged import discard_diverged
 from redrepl.plans.copies.former_member import drop_bookkeeping
-from redrepl.plans.copies.marks import starting_mark
-from redrepl.plans.copies.undecided import DIVERGED, UNDECIDED, check_log, skip_cut_log
+from redrepl.plans.copies.marks import oldest_mark, starting_mark
+from redrepl.plans.copies.undecided import DIVERGED, UNDECIDED, check_log
 from redrepl.plans.epochs.change_members import change_topology, joins_as, note_enrolled
 from redrepl.plans.epochs.clocks import doubtful_members, set_aside, wrong_clocks
 from redrepl.plans.epochs.failover import FailoverOrder, fail_over
@@ -60,7 +60,7 @@ from redrepl.values.clocks import describe_offset, is_steady
 from redrepl.values.effects import Plan
 from redrepl.values.errors import RedreplError, Unavailable
 from redrepl.values.keys import KeyLayout
-from redrepl.values.report import LastEntry, NodeReport, Position
+from redrepl.values.report import LOG_START, LastEntry, NodeReport, Position
 from redrepl.values.report_answer import Unreadable
 from redrepl.values.walk import walks_on
 
@@ -442,11 +442,13 @@ def _look_after_primary(
     for replica in replicas:
         mark = starting_mark(replica, primary)
         if mark is None:
-            done.notes.append(
-                f"the log of {replica.node} was cut: `redrepl verify --repair` finds what is undecided there"
-            )
-            yield from skip_cut_log(view, replica, primary, steps)
-            continue
+            mark = oldest_mark(replica)
+            if mark.position.id != LOG_START:
+                done.notes.append(
+                    f"the log of {replica.node} may have been cut before it was looked through: "
+                    "`redrepl verify --repair` finds what is undecided there"
+                )
+            yield from confirm(view, replica.node, primary.node, mark.position, steps, force=True)
         checked = yield from check_log(view, replica, primary, mark, steps, order.stop_at)
         done.entries += checked.entries
         done.undecided_replaced += checked.records

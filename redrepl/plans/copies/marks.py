@@ -27,6 +27,17 @@ def starting_mark(source: NodeReport, target: NodeReport) -> Mark | None:
     return Mark(source.incarnation, max(known, key=lambda position: position.order)) if known else None
 
 
+def oldest_mark(source: NodeReport) -> Mark:
+    """Where what is left of the source's log begins, for one who only looks through it.
+
+    Entries may stand before the floor yet, so that the count is not known. One that is too large is put right at the
+    log's end, and one that is too small is not.
+    """
+    floor, log = source.log_floor, source.log
+    is_whole = not log.length or id_order(log.first_id) > id_order(floor)
+    return Mark(source.incarnation, Position(floor, log.added - log.length if is_whole else log.added))
+
+
 def why_no_mark(source: NodeReport, target: NodeReport) -> str:
     """Why the target cannot go on in the source's log, in words; for where `starting_mark` finds no place."""
     mark, log = target.marks.get(source.node), f"the log of {source.node}"

@@ -205,10 +205,3 @@ def check_log(
 def _is_past_deadline(header: bytes, now_micros: int) -> bool:
     deadline = int(header[23:35], 16)
     return deadline != NO_DEADLINE and deadline * 1000 <= now_micros
-
-
-def skip_cut_log(view: ClusterView, replica: NodeReport, primary: NodeReport, steps: Steps) -> Plan[None]:
-    """What was cut cannot be checked; go on from the log's end."""
-    marker = Copier(view, replica, primary.node, steps)
-    yield from marker.absorb((), (), Mark(replica.incarnation, replica.log_end))
-    yield from confirm(view, replica.node, primary.node, replica.log_end, steps, force=True)
