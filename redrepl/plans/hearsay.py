@@ -114,13 +114,16 @@ def may_follow(told: Topology, known: Topology, voices: Collection[Voice]) -> bo
 
 
 def in_later_epochs(topology: Topology, voices: Iterable[Voice]) -> dict[str, int]:
-    """Who serves in an epoch after this topology's, or tells one, and the epoch. Who was only fenced does not count."""
-    newest = {
-        voice.node: max(
-            voice.epoch if voice.is_serving else 0, voice.topology.epoch if voice.topology is not None else 0
-        )
-        for voice in voices
-    }
+    """Who serves in an epoch after this topology's, or tells one, and the epoch. Who was only fenced does not count.
+
+    Who bears a member's name and is another server is listed by what it is: the member itself may have stayed.
+    """
+    newest: dict[str, int] = {}
+    for voice in voices:
+        is_member = topology.identities.get(voice.node) == voice.identity
+        name = voice.node if is_member else f"{voice.node} ({voice.identity})"
+        told = voice.topology.epoch if voice.topology is not None else 0
+        newest[name] = max(newest.get(name, 0), told, voice.epoch if voice.is_serving else 0)
     return {node: epoch for node, epoch in newest.items() if epoch > topology.epoch}
 
 

@@ -177,9 +177,14 @@ class Discovery(NamedTuple):
     @property
     def is_in_doubt(self) -> bool:
         """Whether this topology may be over for all that was answered."""
-        reports = [report for report in self.reports.values() if isinstance(report, NodeReport) and report.member]
-        served = {report.member.get("node", ""): report.lineage for report in reports}
-        return may_be_over(self.topology, voices_of(self.reports).values(), served)
+        voices = voices_of(self.reports)
+        members = self.topology.identities
+        served = {
+            voices[name].node: report.lineage
+            for name, report in self.reports.items()
+            if isinstance(report, NodeReport) and name in voices and members.get(voices[name].node) == report.identity
+        }
+        return may_be_over(self.topology, voices.values(), served)
 
     @property
     def reached_in_seconds(self) -> float:

@@ -2743,6 +2743,14 @@ MUTANTS = (
         evidence="assert ",
     ),
     Mutant(
+        name="who bears a member's name has it leave its epoch",
+        file="redrepl/plans/hearsay.py",
+        old='        name = voice.node if is_member else f"{voice.node} ({voice.identity})"\n',
+        new="        name = voice.node\n",
+        killer="tests/unit/test_hearsay.py::test_who_bears_the_name_of_another_member_does_not_end_its_epoch",
+        evidence="assert not ",
+    ),
+    Mutant(
         name="a program goes where somebody of a member's name has moved",
         file="redrepl/plans/hearsay.py",
         old="    members = [voice for voice in voices if known.identities.get(voice.node) == voice.identity]\n",

@@ -7,7 +7,15 @@ from dataclasses import replace
 import pytest
 
 from redrepl.plans.epochs.soundness import newest_epoch
-from redrepl.plans.hearsay import LEFT_OVER_EPOCHS, PLAUSIBLE_EPOCHS, Voice, believed, may_follow, not_believed
+from redrepl.plans.hearsay import (
+    LEFT_OVER_EPOCHS,
+    PLAUSIBLE_EPOCHS,
+    Voice,
+    believed,
+    may_be_over,
+    may_follow,
+    not_believed,
+)
 from redrepl.values import limits
 from redrepl.values.report_answer import Unreadable
 from redrepl.values.topology import Member, Mode, NodeRole, Topology
@@ -317,6 +325,15 @@ def test_who_bears_the_name_of_another_member_speaks_for_nobody() -> None:
     assert later.topology is not None
     assert may_follow(later.topology, present, [later])
     assert not may_follow(later.topology, present, [later._replace(identity="id-c")])
+
+
+def test_who_bears_the_name_of_another_member_does_not_end_its_epoch() -> None:
+    present = cluster(3)
+    later = present.with_primary("c", OLD + 3)
+    stayed, gone = [says(present, "a"), says(present, "b")], says(later, "b")
+    assert may_be_over(present, [stayed[0], gone], {})
+    assert not may_be_over(present, [*stayed, gone._replace(identity="id-c")], {})
+    assert not may_be_over(present, [gone._replace(identity="id-c"), *stayed], {})
 
 
 def test_a_program_that_hears_one_member_alone_does_not_go_to_another_cluster_of_the_name() -> None:
