@@ -3345,7 +3345,7 @@ MUTANTS = (
         file="redrepl/plans/copies/brake.py",
         old="worked * (1 / self.share - 1)",
         new="worked * self.share",
-        killer="tests/unit/test_walks.py::test_beside_writes_a_walk_works_for_two_fifths_of_the_time",
+        killer="tests/unit/test_walks.py::test_beside_writes_a_walk_works_for_a_quarter_of_the_time",
         evidence="assert ",
     ),
     Mutant(

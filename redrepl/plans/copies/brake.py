@@ -8,10 +8,10 @@ from redrepl.plans.view import ClusterView
 from redrepl.values import limits
 from redrepl.values.effects import PlainCommand, Plan
 
-SHARE_BESIDE_WRITES = 0.4
+SHARE_BESIDE_WRITES = 0.25
 """The largest part of the time in which a walk works while clients write to its source: most writes meet none of it."""
 
-LEAST_SHARE = 0.3
+LEAST_SHARE = 0.2
 """It goes on however slow the source answers: the log that it holds grows meanwhile."""
 
 SLOW_FACTOR = 3.0
@@ -31,7 +31,7 @@ _LIGHT = PlainCommand((b"TIME",))
 class Brake:
     """Rests after each page: for a fixed rate, or for a share of the time that follows what clients need.
 
-    Without writes at the source it does not rest. Beside them it works for two fifths of the time at most; less while
+    Without writes at the source it does not rest. Beside them it works for a quarter of the time at most; less while
     the source takes long for a request that is next to nothing, which is asked right after a rest.
     """
 
