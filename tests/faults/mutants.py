@@ -2831,7 +2831,7 @@ MUTANTS = (
         old="        if late_seconds < LATE_SECONDS:\n",
         new="        if late_seconds > 0:\n",
         killer="tests/servers/test_asyncio.py::test_a_loop_that_is_blocked_longer_than_the_time_out_loses_no_answer",
-        evidence="not confirmed",
+        evidence="redrepl.values.errors.",
     ),
     Mutant(
         name="a deadline that passed while the caller was held up counts",

