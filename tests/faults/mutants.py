@@ -1317,8 +1317,8 @@ MUTANTS = (
     Mutant(
         name="a log that begins with a walk is taken for a whole one",
         file="redrepl/plans/copies/marks.py",
-        old="if not known and source.log_floor == LOG_START and not gap:\n",
-        new="if not known and source.log_floor == LOG_START:\n",
+        old="if not known and source.log_floor == LOG_START and not gap and ",
+        new="if not known and source.log_floor == LOG_START and ",
         killer=f"{PURGED}::test_an_old_primary_follows_members_that_were_filled_after_the_purge",
         evidence="assert ",
     ),
@@ -2087,6 +2087,31 @@ MUTANTS = (
         new="    floor, log = source.log_end.id, source.log\n",
         killer="tests/unit/test_lost_logs.py::test_what_is_left_of_a_log_is_looked_through_where_no_mark_counts",
         evidence="assert b'alone' not in",
+    ),
+    Mutant(
+        name="a log that replaced a lost one counts as complete since its beginning",
+        file="redrepl/plans/copies/marks.py",
+        old=" and not gap and not _shows_loss(source, mark):\n",
+        new=" and not gap:\n",
+        killer="tests/unit/test_positions.py::test_a_log_of_which_the_target_had_more_is_not_complete",
+        evidence="is None",
+    ),
+    Mutant(
+        name="a place in a log that replaced a lost one reaches a checkpoint of that",
+        file="redrepl/plans/copies/marks.py",
+        old="    return reached.order >= wanted.order and reached.entries >= wanted.entries\n",
+        new="    return reached.order >= wanted.order\n",
+        killer="tests/unit/test_positions.py::test_a_later_place_that_counts_fewer_entries_reaches_no_checkpoint",
+        evidence="assert Mark",
+    ),
+    Mutant(
+        name="what is left of a lost log stands for what it named before",
+        file="redrepl/plans/copies/marks.py",
+        old='    return Mark(f"{mark.incarnation}-remains", mark.position)\n',
+        new="    return mark\n",
+        killer="tests/unit/test_lost_logs.py::"
+        "test_what_is_left_of_a_lost_log_stands_for_nothing_that_it_named_before[30]",
+        evidence="assert None ==",
     ),
     Mutant(
         name="marks of a lost log count in the next one",

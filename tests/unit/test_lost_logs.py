@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
 from redrepl.plans.copies.marks import starting_mark
 from redrepl.plans.copies.upkeep import needs_bringing_up
+from redrepl.plans.epochs.failover import FailedOver, FailoverOrder, fail_over
+from redrepl.plans.epochs.membership import change_call, forgotten_fields
+from redrepl.values.errors import Unavailable
 from redrepl.values.record import tombstone
 from tests.unit.support.in_memory import Nodes
 
@@ -146,3 +151,32 @@ def test_what_is_left_of_a_log_is_looked_through_where_no_mark_counts(nodes: Nod
     assert nodes.report("a").marks["c"].position == found.log_end
     assert nodes.report("c").lag_of("a") == 0
     assert nodes.present("c") == nodes.present("a")
+
+
+@pytest.mark.parametrize("later", [1, 30])
+def test_what_is_left_of_a_lost_log_stands_for_nothing_that_it_named_before(nodes: Nodes, later: int) -> None:
+    """A failover that dies has read it. The next one has to take from c what a had looked through there before that.
+
+    later: entries of the log that replaced it; the lost one had fewer than thirty.
+    """
+    committed = nodes.value(b"committed")
+    nodes.write("ac", b"key", committed)
+    nodes.bring_up("a")
+    assert nodes.report("c").checkpoints[0].position == nodes.report("c").log.end
+    lose_log(nodes, "a")
+    for number in range(later):
+        nodes.write("ab", b"later%d" % number, nodes.value(b"v"))
+    a = nodes.report("a")
+    assert nodes.send("a", change_call(a, nodes.layout, {"state": "fenced", **forgotten_fields(a)}, None)) == 1
+
+    nodes.meanwhile["confirm"] = lambda: nodes.down.add("c")
+    with contextlib.suppress(Unavailable):
+        move(nodes, "b")
+    nodes.down.clear()
+    if nodes.view().topology.decider != "b":
+        move(nodes, "b")
+    assert nodes.record("b", b"key") == committed
+
+
+def move(nodes: Nodes, to: str | None = None) -> FailedOver:
+    return nodes.run(fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at, to, frozenset(nodes.down))))

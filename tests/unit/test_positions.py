@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from redrepl.plans.copies.catch_up import Page, next_count, positions_before, read_page
 from redrepl.plans.copies.marks import starting_mark
 from redrepl.plans.steps import Steps
 from redrepl.values.errors import Unavailable
-from redrepl.values.report import Log, Mark, Position, id_order
+from redrepl.values.report import Checkpoint, Log, Mark, Position, id_order
 from redrepl.values.stamp import Stamp
 from tests.unit.support.by_hand import START, ByHand, view
 from tests.unit.support.reports import report
@@ -49,10 +51,26 @@ def test_a_mark_beyond_the_end_means_that_the_source_lost_some(place: str) -> No
     assert _mark(place, log_floor="40-0") is None
 
 
-@pytest.mark.parametrize("incarnation", ["inc-1", "inc-0", "other"])
+@pytest.mark.parametrize("incarnation", ["inc-0", "other"])
 def test_a_complete_log_can_be_read_from_its_start(incarnation: str) -> None:
     assert _mark("101-0", incarnation) == FROM_START
     assert starting_mark(report("a", log=LOG), report("b")) == FROM_START
+
+
+@pytest.mark.parametrize(("place", "entries"), [("100-1", 60), ("101-0", 60), ("90-0", 81)])
+def test_a_log_of_which_the_target_had_more_is_not_complete(place: str, entries: int) -> None:
+    """Somebody deleted it while the node served: what stands in its place names only what came after that."""
+    assert _mark(place, entries=entries) is None
+
+
+@pytest.mark.parametrize(("place", "entries", "counts"), [("90-0", 70, True), ("91-0", 71, True), ("91-0", 69, False)])
+def test_a_later_place_that_counts_fewer_entries_reaches_no_checkpoint(place: str, entries: int, counts: bool) -> None:
+    """It is of a log that stands in the place of a lost one: what the checkpoint is about was named in that."""
+    primary = Mark("inc-a", Position("90-0", 70))
+    checkpoint = Checkpoint("inc-1", Position("80-0", 60), "a", primary, 7)
+    source = dataclasses.replace(report("c", log=LOG, log_floor="40-0"), checkpoints=(checkpoint,))
+    target = report("b", marks={"a": ("inc-a", place, entries)}, lineage="7")
+    assert starting_mark(source, target) == (Mark("inc-1", Position("80-0", 60)) if counts else None)
 
 
 def test_without_a_mark_a_cut_log_needs_a_full_sync() -> None:

@@ -14,17 +14,22 @@ def starting_mark(source: NodeReport, target: NodeReport) -> Mark | None:
     A mark counts only for the log it was made in: same incarnation (or the one before, up to where that ended), not cut
     off since, and not beyond the log's end, which would mean that the source lost part of it. Where two replicas have
     never read each other's logs, what both know of their primary's tells. Without either, a log that is complete since
-    its beginning can be read from there. A target with old records needs every delete since: what stands before a gap
-    does not count for it.
+    its beginning can be read from there; it is not where the target has had more of it than there is now. A target with
+    old records needs every delete since: what stands before a gap does not count for it.
     """
     gap = source.log_gap if target.may_be_outdated else ""
     known = [point.position for point in source.checkpoints if _has_reached(source, target, point)]
     mark = target.marks.get(source.node)
     if mark is not None and _is_of_this_log(source, mark, gap) and _is_within(source, mark.position):
         known.append(mark.position)
-    if not known and source.log_floor == LOG_START and not gap:
+    if not known and source.log_floor == LOG_START and not gap and not _shows_loss(source, mark):
         known.append(Position(LOG_START, 0))
     return Mark(source.incarnation, max(known, key=lambda position: position.order)) if known else None
+
+
+def of_remains(mark: Mark) -> Mark:
+    """The mark of one who reads what is left of a log that may have lost a part: no checkpoint is reached by that."""
+    return Mark(f"{mark.incarnation}-remains", mark.position)
 
 
 def oldest_mark(source: NodeReport) -> Mark:
@@ -77,8 +82,23 @@ def _has_reached(source: NodeReport, target: NodeReport, point: Checkpoint) -> b
         known = Mark(target.incarnation, target.log_end)  # the primary has its own log
     if known is None or point.epoch != target.lineage or point.incarnation != source.incarnation:
         return False
-    reached = known.incarnation == point.mark.incarnation and known.position.order >= point.mark.position.order
-    return reached and _is_within(source, point.position)
+    if known.incarnation != point.mark.incarnation or not _is_at_least(known.position, point.mark.position):
+        return False
+    return _is_within(source, point.position)
+
+
+def _is_at_least(reached: Position, wanted: Position) -> bool:
+    """Whether one place in a log is not before another. One that lies later and counts fewer entries is of what stands
+    in the place of a log that was lost.
+    """
+    return reached.order >= wanted.order and reached.entries >= wanted.entries
+
+
+def _shows_loss(source: NodeReport, mark: Mark | None) -> bool:
+    """Whether a place up to which the target had this log shows that a part of it is gone."""
+    if mark is None or mark.incarnation != source.incarnation:
+        return False
+    return mark.position.entries > source.log.added or mark.position.order > source.log_end.order
 
 
 def _is_within(source: NodeReport, position: Position) -> bool:
