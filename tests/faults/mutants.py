@@ -1317,8 +1317,8 @@ MUTANTS = (
     Mutant(
         name="a log that begins with a walk is taken for a whole one",
         file="redrepl/plans/copies/marks.py",
-        old="if not known and source.log_floor == LOG_START and not gap and ",
-        new="if not known and source.log_floor == LOG_START and ",
+        old="    return source.log_floor == LOG_START and not (source.log_gap and target.may_be_outdated)\n",
+        new="    return source.log_floor == LOG_START\n",
         killer=f"{PURGED}::test_an_old_primary_follows_members_that_were_filled_after_the_purge",
         evidence="assert ",
     ),
@@ -2091,8 +2091,8 @@ MUTANTS = (
     Mutant(
         name="a log that replaced a lost one counts as complete since its beginning",
         file="redrepl/plans/copies/marks.py",
-        old=" and not gap and not _shows_loss(source, mark):\n",
-        new=" and not gap:\n",
+        old=" and not _shows_loss(source, mark):\n",
+        new=":\n",
         killer="tests/unit/test_positions.py::test_a_log_of_which_the_target_had_more_is_not_complete",
         evidence="is None",
     ),
@@ -2107,7 +2107,7 @@ MUTANTS = (
     Mutant(
         name="what is left of a lost log stands for what it named before",
         file="redrepl/plans/copies/marks.py",
-        old='    return Mark(f"{mark.incarnation}-remains", mark.position)\n',
+        old='    return None if mark is None else Mark(f"{mark.incarnation}-remains", mark.position)\n',
         new="    return mark\n",
         killer="tests/unit/test_lost_logs.py::"
         "test_what_is_left_of_a_lost_log_stands_for_nothing_that_it_named_before[30]",

@@ -22,14 +22,17 @@ def starting_mark(source: NodeReport, target: NodeReport) -> Mark | None:
     mark = target.marks.get(source.node)
     if mark is not None and _is_of_this_log(source, mark, gap) and _is_within(source, mark.position):
         known.append(mark.position)
-    if not known and source.log_floor == LOG_START and not gap and not _shows_loss(source, mark):
+    if not known and _is_whole(source, target) and not _shows_loss(source, mark):
         known.append(Position(LOG_START, 0))
     return Mark(source.incarnation, max(known, key=lambda position: position.order)) if known else None
 
 
-def of_remains(mark: Mark) -> Mark:
-    """The mark of one who reads what is left of a log that may have lost a part: no checkpoint is reached by that."""
-    return Mark(f"{mark.incarnation}-remains", mark.position)
+def mark_of_remains(source: NodeReport, target: NodeReport) -> Mark | None:
+    """Where the target may read what is left of a log that may have lost a part; it reaches no checkpoint by that."""
+    mark = starting_mark(source, target)
+    if mark is None and _is_whole(source, target):
+        mark = Mark(source.incarnation, Position(LOG_START, 0))
+    return None if mark is None else Mark(f"{mark.incarnation}-remains", mark.position)
 
 
 def oldest_mark(source: NodeReport) -> Mark:
@@ -92,6 +95,11 @@ def _is_at_least(reached: Position, wanted: Position) -> bool:
     in the place of a log that was lost.
     """
     return reached.order >= wanted.order and reached.entries >= wanted.entries
+
+
+def _is_whole(source: NodeReport, target: NodeReport) -> bool:
+    """Whether nothing was cut off a log, and it leaves out nothing that the target may need."""
+    return source.log_floor == LOG_START and not (source.log_gap and target.may_be_outdated)
 
 
 def _shows_loss(source: NodeReport, mark: Mark | None) -> bool:

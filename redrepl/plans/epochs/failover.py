@@ -20,7 +20,7 @@ from typing import NamedTuple, TypeVar
 
 from redrepl.plans.copies.catch_up import ship_log
 from redrepl.plans.copies.copying import Copier, clock_stepped, copy_all
-from redrepl.plans.copies.marks import checkpoint_call, of_remains, starting_mark, why_no_mark
+from redrepl.plans.copies.marks import checkpoint_call, mark_of_remains, starting_mark, why_no_mark
 from redrepl.plans.epochs.clocks import check_trusted, doubtful_members, kept_doubt
 from redrepl.plans.epochs.membership import active_fields, change_call, epoch_fields, settled_fields
 from redrepl.plans.epochs.soundness import (
@@ -345,9 +345,9 @@ class _Installation:
         try:
             if (yield from self._steps.ask(witness.node, call, "fencing it")) != 1:
                 return
-            mark = starting_mark(witness, self._primary)
+            mark = mark_of_remains(witness, self._primary)
             if mark is not None:
-                yield from self._ship(witness, self._primary, of_remains(mark), self._steps, merges=True)
+                yield from self._ship(witness, self._primary, mark, self._steps, merges=True)
         except (Unavailable, EpochMoved):
             return
 
