@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from redrepl.doors.bulk import BulkWrite
-from redrepl.doors.following import Following, Pursuit, answer_was_lost
+from redrepl.doors.following import Following
 from redrepl.doors.foundation import K, Limits, PendingWrite, R, V
 from redrepl.plans.operations.batch import write_chunk
 from redrepl.plans.operations.chunk import Chunk, Draft
+from redrepl.plans.operations.in_doubt import Fate, InDoubtWrites, answer_was_lost
 from redrepl.plans.operations.update import Update, Updated, update_one
 from redrepl.plans.operations.write import WriteOrder, clock_error, write_one
 from redrepl.plans.view import ClusterView, EpochMoved, is_clock_refusal
@@ -269,7 +270,7 @@ class Writes(Following[K, V]):
             home = chunk.order.home
             return answer_was_lost(receipts[0], home) or self._may_go_on_elsewhere(receipts[0], home)
         return any(each.outcome is not Outcome.COMMITTED for each in receipts) and bool(
-            Pursuit(chunk, view.topology.epoch, receipts).open()
+            InDoubtWrites(chunk, view.topology.epoch, receipts).open()
         )
 
     def _note_chunk(self, chunk: Chunk, receipts: Sequence[WriteReceipt]) -> None:
@@ -347,13 +348,14 @@ class Writes(Following[K, V]):
                 tried += (update.stamp, updated.receipt.stamp)
                 is_out = is_out or not _is_rejected(updated.receipt)
             chunk = Chunk((user_key,), (raw,), (tried[0],), (b"",), order)
-            pursuit = Pursuit(chunk, epoch, (updated.receipt,), tried)
-            found = yield from self._look_into(pursuit)
-            asked = pursuit.asked or asked
+            in_doubt = InDoubtWrites(chunk, epoch, (updated.receipt,), tried)
+            found = yield from self._look_up_until_told(in_doubt)
+            asked = in_doubt.asked or asked
+            (write,) = in_doubt.writes
             # Later than that a tombstone may have been purged: nothing there does not tell that it had no effect.
-            is_too_late = pursuit.may_be_out[0] and self._base_driver.now() >= order.until
-            if is_too_late or not pursuit.is_absent(0):
-                receipt = _unsure(pursuit.receipts()[0]) if is_out else pursuit.receipts()[0]
+            is_too_late = write.may_be_out and self._base_driver.now() >= order.until
+            if is_too_late or write.fate is not Fate.ABSENT:
+                receipt = _unsure(in_doubt.receipts()[0]) if is_out else in_doubt.receipts()[0]
                 has_found = found is not None and found.stamp == receipt.stamp
                 return Updated(receipt, found if has_found else updated.record or found)
             # What it makes depends on what stands: a former primary may hold other bytes under the stamp it had there.
