@@ -1665,9 +1665,9 @@ MUTANTS = (
     ),
     Mutant(
         name="one record of a transaction proves it while another is missing",
-        file="redrepl/plans/operations/in_doubt.py",
-        old="        return bool(self.found) and not (is_unit and self.missing())\n",
-        new="        return bool(self.found)\n",
+        file="redrepl/doors/following.py",
+        old="        found = in_doubt.found if in_doubt.is_told(is_unit) else {}\n",
+        new="        found = in_doubt.found\n",
         killer="tests/unit/test_lost_answers.py::test_one_record_of_a_transaction_is_no_proof_while_another_is_missing",
         evidence="DID NOT RAISE",
     ),
