@@ -5,19 +5,42 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple, Protocol
 
+from redrepl.doors.foundation import Driver, Limits
+from redrepl.edges.clock import StampClock
 from redrepl.plans.operations.batch import Written, write_chunks
 from redrepl.plans.operations.chunk import Chunk, Draft
+from redrepl.plans.operations.write import WriteOrder
 from redrepl.plans.view import ClusterView
 from redrepl.values.effects import Plan
 from redrepl.values.errors import RedreplError, RequestError
 from redrepl.values.receipt import Outcome, WriteReceipt
-from redrepl.values.stamp import NO_STAMP
+from redrepl.values.stamp import NO_STAMP, Stamp
 
-if TYPE_CHECKING:
-    from redrepl.doors.foundation import Limits
-    from redrepl.doors.writes import Writes
+
+class BulkStore(Protocol):
+    """What a bulk write needs of the coordinator that it belongs to: see `redrepl.doors.writes.Writes`."""
+
+    _base_driver: Driver
+    _clock: StampClock
+    _view: ClusterView
+
+    def _order(self, how: Limits) -> WriteOrder: ...
+
+    def _is_open(self, chunk: Chunk, view: ClusterView, receipts: Sequence[WriteReceipt] | None) -> bool: ...
+
+    def _see_through(
+        self, chunk: Chunk, view: ClusterView, receipts: Sequence[WriteReceipt] | None
+    ) -> Plan[Sequence[WriteReceipt]]: ...
+
+    def _given_up(
+        self, order: WriteOrder, user_key: str | bytes, stamp: Stamp, error: RedreplError
+    ) -> WriteReceipt: ...
+
+    def _note_chunk(self, chunk: Chunk, receipts: Sequence[WriteReceipt]) -> None: ...
+
+    def _wake_for(self, receipts: Sequence[WriteReceipt], reached_others: bool) -> None: ...
 
 
 class _Open(NamedTuple):
@@ -37,7 +60,7 @@ class BulkWrite:
     ``_is_cut_off``: nothing could be sent to the primary, and no other took over in time; no more leave then.
     """
 
-    def __init__(self, store: Writes[Any, Any], draft: Draft, how: Limits) -> None:
+    def __init__(self, store: BulkStore, draft: Draft, how: Limits) -> None:
         _check_distinct(draft)
         self.order = store._order(how)
         self._store = store

@@ -23,7 +23,8 @@ from typing import TypeVar, cast
 from redrepl.edges.connection import NodeConnection
 from redrepl.edges.lifetimes import end_with
 from redrepl.edges.opening import NodeGate
-from redrepl.edges.switchboard import GRACE_SECONDS, LATE_SECONDS, Run, Switchboard, size_of
+from redrepl.edges.pending import Run
+from redrepl.edges.switchboard import GRACE_SECONDS, LATE_SECONDS, Switchboard, size_of
 from redrepl.values import limits
 from redrepl.values.effects import DeadlinePassed, Event, Exchange, Plan, Progress, Reply, Request
 from redrepl.values.errors import RequestError

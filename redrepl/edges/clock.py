@@ -9,7 +9,8 @@ from collections import deque
 from redrepl.edges.forking import renew_after_fork
 from redrepl.edges.locks import new_lock
 from redrepl.values import limits
-from redrepl.values.stamp import HybridClock, Stamp
+from redrepl.values.hybrid_clock import HybridClock
+from redrepl.values.stamp import Stamp
 
 TOLERANCE_SECONDS = 0.05
 """Smaller differences between this machine's clock and the nodes' are noise of the measurement."""

@@ -11,7 +11,7 @@ import socket
 import ssl
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
 
 import hiredis
 from redis.backoff import NoBackoff
@@ -24,18 +24,12 @@ from redrepl.edges.endpoint import Endpoint, connection_options
 from redrepl.edges.introduction import NOTHING_YET, NodeUnusable, introduce
 from redrepl.edges.lifetimes import end_with, let_go_of_frames
 from redrepl.edges.opening_errors import describe_error
+from redrepl.edges.pending import Owed
 from redrepl.values import limits
 from redrepl.values.answers import most_answer_bytes
-from redrepl.values.effects import Request
 from redrepl.values.errors import ConfigError
 from redrepl.values.reasons import NOT_OURS
 from redrepl.values.round_trip import RoundTrip
-
-if TYPE_CHECKING:
-    from redrepl.edges.switchboard import Run
-
-Owed: TypeAlias = "tuple[Run, Request, float]"
-"""A reply that is still owed on a connection: who asked, what, and when it was sent."""
 
 _RECEIVE_BYTES = 65536
 _TURN_BYTES = 1024 * 1024

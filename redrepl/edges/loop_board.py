@@ -17,23 +17,37 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Protocol
 
 from redrepl.edges.connection import NodeConnection
 from redrepl.edges.locks import give_back_all
 from redrepl.edges.opening import NodeGate
-from redrepl.edges.switchboard import Run, Switchboard
+from redrepl.edges.pending import Run
+from redrepl.edges.switchboard import Switchboard
 from redrepl.values.effects import Request
 from redrepl.values.reasons import lost_connection
-
-if TYPE_CHECKING:
-    from redrepl.edges.loop_operation import Operation
 
 WATCH_SECONDS = 0.2
 """While operations are under way, so often what should have been done is looked for and done."""
 
 MAX_UNSENT_BYTES = 256 * 1024 * 1024
 """Bytes of all tasks that wait for one connection; a node that lets more pile up counts as failed."""
+
+
+class OnBoard(Protocol):
+    """An operation whose requests go over a board: what the board tells it."""
+
+    def step(self) -> None:
+        """Take what has come, and continue."""
+        ...
+
+    def end_if_later_than(self, at: float) -> None:
+        """Continue, or end, where the deadline passed before this (monotonic clock, seconds) unnoticed."""
+        ...
+
+    def give_up(self) -> None:
+        """The board was given up: end with an error."""
+        ...
 
 
 class Sharing(Protocol):
@@ -67,11 +81,11 @@ class LoopBoard(Switchboard):
     ) -> None:
         super().__init__(current_gates, stall_seconds)
         self.loop = loop
-        self.under_way: set[Operation[Any]] = set()
+        self.under_way: set[OnBoard] = set()
         self.sharing: list[Sharing] = []
         self.is_given_up = False
         self._unsent: list[NodeConnection] = []
-        self._ready: deque[Operation[Any]] = deque()
+        self._ready: deque[OnBoard] = deque()
         self._is_stepping = False
         self._is_amid = False
         self._watched_until = 0.0
@@ -98,7 +112,7 @@ class LoopBoard(Switchboard):
         """Books and streams agree again."""
         self._is_amid = False
 
-    def wake(self, operation: Operation[Any]) -> None:
+    def wake(self, operation: OnBoard) -> None:
         """Something has come for this operation: have it go on, before the loop turns where that is possible."""
         self._ready.append(operation)
         if not self._is_stepping:

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from redrepl.edges.loop_board import LoopBoard
-from redrepl.edges.switchboard import GRACE_SECONDS, LATE_SECONDS, Run
+from redrepl.edges.pending import Run
+from redrepl.edges.switchboard import GRACE_SECONDS, LATE_SECONDS
 from redrepl.values.effects import DeadlinePassed, Event, Exchange, Plan
 from redrepl.values.errors import Unavailable
 

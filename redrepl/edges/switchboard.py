@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Callable, Mapping
-from typing import TypeAlias
 
 import hiredis
 
 from redrepl.edges.connection import NodeConnection
 from redrepl.edges.denials import describe_denial
 from redrepl.edges.opening import NodeGate
+from redrepl.edges.pending import Resent, Run, Waiting
 from redrepl.edges.scripts import script_sha
 from redrepl.values import limits
 from redrepl.values.answers import is_ours
@@ -54,22 +53,6 @@ requests may have waited for that alone, to leave after an idle connection had b
 
 _PING = PlainCommand((b"PING",))
 
-Waiting: TypeAlias = "tuple[Run, Request]"
-
-
-class Run:
-    """One question of one plan, and what has happened to it."""
-
-    __slots__ = ("events", "is_live")
-
-    def __init__(self) -> None:
-        self.events: deque[Event] = deque()
-        self.is_live = True
-
-    def put(self, event: Event) -> None:
-        """Something happened."""
-        self.events.append(event)
-
 
 class _Knock(Run):
     """The question on an idle connection whether anybody is there, before anything else leaves on it.
@@ -89,15 +72,6 @@ class _Knock(Run):
         """There is an answer, be it an error, or the connection is gone."""
         del event
         self._board.end_knock(self, self.connection.is_closed)
-
-
-class Resent(Request):
-    """A request that is sent again because its node lacked the script; ``times``: how often so far.
-
-    It counts as sent, whatever becomes of it now: the other copies have had theirs since the first time.
-    """
-
-    times: int
 
 
 def size_of(command: Command) -> int:

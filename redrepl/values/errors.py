@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from redrepl.values.receipt import WriteReceipt
-    from redrepl.values.stamp import Stamp
+from redrepl.values.receipt import WriteReceipt
+from redrepl.values.stamp import Stamp
 
 
 class RedreplError(Exception):

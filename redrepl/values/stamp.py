@@ -1,4 +1,4 @@
-"""Stamps order the versions of a key; the hybrid logical clock hands them out.
+"""Stamps order the versions of a key; the hybrid logical clock (`hybrid_clock.py`) hands them out.
 
 A stamp is (microseconds of a hybrid logical clock, writer id). Its text form is 14 and 8 hexadecimal digits, so that
 Lua compares both halves exactly as doubles (14 digits are exact until the year 2246).
@@ -10,7 +10,6 @@ import re
 from typing import NamedTuple
 
 from redrepl.values import limits
-from redrepl.values.errors import RequestError
 
 STAMP_BYTES = 22
 _HEXADECIMAL = frozenset("0123456789abcdef")
@@ -55,31 +54,3 @@ def restamp_writer(epoch: int, node_number: int) -> int:
     if not 0 < epoch <= limits.MAX_EPOCH or not 0 <= node_number < 1 << _NODE_BITS:
         raise ValueError(f"epoch {epoch} or node number {node_number} does not fit a writer id")
     return _RESTAMP_BIT | epoch << _NODE_BITS | node_number
-
-
-class HybridClock:
-    """A clock that never repeats or goes back, whatever the physical clock does.
-
-    Pure: the caller passes the physical reading. Not thread-safe: the caller locks.
-    """
-
-    def __init__(self, writer: int) -> None:
-        if not 0 < writer <= limits.MAX_CLIENT_WRITER:
-            raise ValueError(f"a client's writer id lies in 1..{limits.MAX_CLIENT_WRITER}, not {writer}")
-        self.writer = writer
-        self.last_micros = 0
-
-    def next(self, physical_micros: int) -> Stamp:
-        """A stamp later than all before it, at the physical time where that is later still."""
-        last = self.last_micros
-        micros = physical_micros if physical_micros > last else last + 1
-        if micros > limits.MAX_MICROS:
-            text = f"the clock reads {micros} microseconds, beyond the year 2246"
-            raise RequestError(f"{text}; check this machine's clock")
-        self.last_micros = micros
-        return Stamp(micros, self.writer)
-
-    def observe(self, micros: int) -> None:
-        """Take notice of a stamp seen on a node, so that the next one given is later."""
-        if self.last_micros < micros <= limits.MAX_MICROS:
-            self.last_micros = micros

@@ -59,7 +59,7 @@ def _parser(name: str) -> Any:
 
 def _dictionary() -> str:
     """The tokens of `mutation`, as libFuzzer reads them; it takes no long ones."""
-    tokens = importlib.import_module("tests.property.mutation").TOKENS
+    tokens = importlib.import_module("tests.support.mutation").TOKENS
     short = (token for token in tokens if len(token) <= 64)
     return "".join('"' + "".join(f"\\x{byte:02x}" for byte in token) + '"\n' for token in short)
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redrepl.edges.connection import NodeConnection
+from redrepl.edges.pending import Run
 from redrepl.edges.scripts import all_scripts
-from redrepl.edges.switchboard import Run
 from redrepl.values import limits
 from redrepl.values.answers import is_ours, most_answer_bytes
 from redrepl.values.effects import Answer, Command, PlainCommand, Request, ScriptCall

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from redrepl.plans.operations.tally import Standing, Tally
 from redrepl.values import limits
 from redrepl.values.errors import RequestError
+from redrepl.values.hybrid_clock import HybridClock
 from redrepl.values.keys import KeyLayout
 from redrepl.values.level import ConsistencyLevel, required_copies
 from redrepl.values.record import HEADER_BYTES, Record, is_record, parse_record
 from redrepl.values.session import Session
-from redrepl.values.stamp import HybridClock, Stamp, restamp_writer
+from redrepl.values.stamp import Stamp, restamp_writer
 from redrepl.values.validation import check_ttl
 from tests.property.strategies import records, stamps
 

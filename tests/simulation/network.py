@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from redrepl.edges.admission import MEMBER_FIELDS, Membership
 from redrepl.edges.introduction import membership_in
-from redrepl.edges.switchboard import Run
+from redrepl.edges.pending import Run
 from redrepl.plans.inspect import run_id_in
 from redrepl.values.effects import Command, PlainCommand, Request, ScriptCall
 from redrepl.values.keys import KeyLayout

@@ -14,7 +14,8 @@ from redrepl.edges.addresses import WITHHELD
 from redrepl.edges.admission import Admission, Purpose
 from redrepl.edges.endpoint import split_url
 from redrepl.edges.opening import NodeGate
-from redrepl.edges.switchboard import Run, Switchboard
+from redrepl.edges.pending import Run
+from redrepl.edges.switchboard import Switchboard
 from redrepl.values.effects import DeadlinePassed, Event, Exchange, Plan, Progress, Reply, Request
 from redrepl.values.keys import KeyLayout
 from redrepl.values.reasons import LOST, REFUSES

@@ -35,7 +35,7 @@ from redrepl.values.validation import check_integer, check_timeout, check_ttl
 from redrepl.values.walk import Walk, held_for, read_walk
 from redrepl_cli.commands.discarded import _moment
 from redrepl_cli.parameters import PROBABILITY, FiniteRange
-from tests.property.answering import SWEEP, TOPOLOGY, WALK
+from tests.support.answering import SWEEP, TOPOLOGY, WALK
 from tests.unit.support.by_hand import ByHand, view
 from tests.unit.support.reports import report
 

@@ -8,7 +8,8 @@ import pytest
 
 from redrepl.values import limits
 from redrepl.values.errors import RequestError
-from redrepl.values.stamp import NO_STAMP, HybridClock, Stamp, restamp_writer
+from redrepl.values.hybrid_clock import HybridClock
+from redrepl.values.stamp import NO_STAMP, Stamp, restamp_writer
 
 
 def test_a_stamp_is_14_and_8_hexadecimal_digits() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from redrepl.edges import connection
 from redrepl.edges.connection import NodeConnection
-from redrepl.edges.switchboard import Run
+from redrepl.edges.pending import Run
 from redrepl.values.effects import Request, ScriptCall
 from tests.support.certificates import Authority
 

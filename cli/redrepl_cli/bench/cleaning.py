@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from redrepl import Configuration, Coordinator, RedreplError
+from redrepl_cli.bench.clients import client_of, primary_endpoint
 from redrepl_cli.bench.settings import KEYS, PREFIX, batch_keys, plain_key, single_key
 from redrepl_cli.output import say
 
@@ -26,7 +27,5 @@ def sweep(configuration: Configuration) -> None:
 
 
 def _delete_plain(coordinator: Coordinator[str, bytes], names: list[str]) -> None:
-    from redrepl_cli.bench.servers import client_of, primary_endpoint
-
     with client_of(primary_endpoint(coordinator)) as client:
         client.delete(*map(plain_key, names))

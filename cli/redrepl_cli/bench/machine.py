@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from redrepl import Coordinator
-from redrepl_cli.bench.servers import client_of, primary_endpoint
+from redrepl_cli.bench.clients import client_of, primary_endpoint
 from redrepl_cli.bench.settings import Settings
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from redrepl.embedded import EmbeddedCluster
 from redrepl.embedded.configuration import LOOPBACK_ADDRESS
-from redrepl_cli.bench.servers import client_of, configuration_of, embedded_servers
+from redrepl_cli.bench.clients import client_of
+from redrepl_cli.bench.servers import configuration_of, embedded_servers
 from redrepl_cli.bench.settings import plain_key, single_key
 from redrepl_cli.bench.stage import CannotMeasure, Stage
 from redrepl_cli.bench.waiting import await_until

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from redrepl import Coordinator
 from redrepl.edges.cluster import endpoints_of
 from redrepl.edges.endpoint import Endpoint
-from redrepl_cli.bench.servers import redis_url
+from redrepl_cli.bench.clients import redis_url
 from redrepl_cli.bench.settings import Settings
 
 PINGS = 50

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from redrepl.embedded import EmbeddedCluster
 from redrepl.embedded.configuration import LOOPBACK_ADDRESS
+from redrepl_cli.bench.clients import client_of
 from redrepl_cli.bench.native import SERVERS, native_servers
 from redrepl_cli.bench.outages import Scene
-from redrepl_cli.bench.servers import client_of, configuration_of, embedded_servers
+from redrepl_cli.bench.servers import configuration_of, embedded_servers
 from redrepl_cli.bench.stage import Stage
 from redrepl_cli.bench.waiting import await_until
 from redrepl_cli.bench.writer import event_key, event_value

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from redrepl import Administration, Configuration, Coordinator, NodeRole
-from redrepl.edges.cluster import endpoints_of
-from redrepl.edges.endpoint import Endpoint, split_url
+from redrepl.edges.endpoint import split_url
 from redrepl.embedded import EmbeddedCluster, find_server_binary
 from redrepl_cli.bench.cleaning import sweep
+from redrepl_cli.bench.clients import client_of, primary_endpoint
 from redrepl_cli.bench.settings import Settings
 from redrepl_cli.bench.stage import CannotMeasure, Stage
 
@@ -88,28 +88,3 @@ def plain(stage: Stage) -> Iterator[Redis]:
     """redis-py on the primary's server alone."""
     with client_of(primary_endpoint(stage.use(coordinator))) as client:
         yield client
-
-
-def primary_endpoint(opened: Coordinator[Any, Any]) -> Endpoint:
-    """The server that takes this coordinator's writes."""
-    configuration, topology = opened.configuration, opened.topology
-    wanted = configuration.home or topology.primaries[0]
-    return next(e for e in endpoints_of(topology, configuration) if e.node == wanted)
-
-
-@contextmanager
-def client_of(endpoint: Endpoint) -> Iterator[Redis]:
-    """redis-py as its users open it."""
-    from redis import Redis
-
-    client = Redis.from_url(redis_url(endpoint), username=endpoint.username, password=endpoint.password)
-    try:
-        yield client
-    finally:
-        client.close()
-
-
-def redis_url(endpoint: Endpoint) -> str:
-    """The address in redis-py's spelling, which knows no valkey://."""
-    scheme, _, rest = endpoint.reached_at.partition("://")
-    return f"{scheme.replace('valkey', 'redis')}://{rest}"

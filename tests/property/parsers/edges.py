@@ -34,8 +34,8 @@ from redrepl_cli.commands.discarded import _moment
 from redrepl_cli.output import _columns_of
 from redrepl_cli.parameters import LEVEL, PROBABILITY, FiniteRange
 from redrepl_cli.text import argument_bytes, argument_key, decoded, printable, shown_url
-from tests.property.answering import decode_answer, encode_answer
 from tests.property.parsers.parser import Parser, text
+from tests.support.answering import decode_answer, encode_answer
 
 _SCRATCH = tempfile.TemporaryDirectory(prefix="redrepl-parsers-")
 FOLDER = Path(_SCRATCH.name)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from hypothesis import strategies as st
 
-from tests.property.mutation import mutated
+from tests.support.mutation import mutated
 
 
 class Parser(NamedTuple):

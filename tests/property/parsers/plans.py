@@ -34,8 +34,8 @@ from redrepl.values.operation import ADD, EXPIRE, INCREMENT, SET, Operation
 from redrepl.values.record import value_record
 from redrepl.values.report import Position
 from redrepl.values.stamp import NO_STAMP, Stamp
-from tests.property.answering import NOW_MICROS, STAMP, TOPOLOGY, driven, edits
 from tests.property.parsers.parser import Parser
+from tests.support.answering import NOW_MICROS, STAMP, TOPOLOGY, driven, edits
 
 VIEW = ClusterView(TOPOLOGY)
 OTHER_VIEW = ClusterView(TOPOLOGY.with_primary("a", 8))

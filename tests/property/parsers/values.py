@@ -37,7 +37,8 @@ from redrepl.values.sweep import Sweep, SweepReport, read_last, read_under_way
 from redrepl.values.topology import Member, Mode, NodeRole, Topology
 from redrepl.values.validation import check_integer, check_key, check_name, check_prefix, check_timeout, check_ttl
 from redrepl.values.walk import Walk, held_for, read_walk, walks_under_way
-from tests.property.answering import (
+from tests.property.parsers.parser import Parser, text
+from tests.support.answering import (
     HEADER,
     LAST,
     NAME,
@@ -49,10 +50,9 @@ from tests.property.answering import (
     encode_answer,
     inspection,
 )
-from tests.property.answering import (
+from tests.support.answering import (
     SWEEP as SWEEP_NOTE,
 )
-from tests.property.parsers.parser import Parser, text
 
 
 def _stamp(data: bytes) -> None:

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
+from redrepl_cli.bench.clients import primary_endpoint, redis_url
 from redrepl_cli.bench.groups.batch import SHARE as BATCH_SHARE
-from redrepl_cli.bench.servers import cluster, coordinator, primary_endpoint, redis_url
+from redrepl_cli.bench.servers import cluster, coordinator
 from redrepl_cli.bench.settings import BATCH_KEYS, TASKS, batch_keys, plain_key, single_key
 from redrepl_cli.bench.stage import Stage
 from redrepl_cli.bench.subjects import Group, Spec, TakeTurn, Unit, each_await

@@ -9,8 +9,9 @@ from functools import partial
 from redis import Redis
 
 from redrepl_cli.bench.calls import Store, plain_sets, store_sets
+from redrepl_cli.bench.clients import client_of, primary_endpoint
 from redrepl_cli.bench.groups.single import SET
-from redrepl_cli.bench.servers import client_of, embedded_cluster, primary_endpoint
+from redrepl_cli.bench.servers import embedded_cluster
 from redrepl_cli.bench.stage import Stage
 from redrepl_cli.bench.subjects import Group, Spec, TakeTurn
 

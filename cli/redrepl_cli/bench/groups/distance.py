@@ -16,9 +16,10 @@ from redrepl.edges.endpoint import split_url
 from redrepl.embedded import EmbeddedCluster
 from redrepl.embedded.configuration import LOOPBACK_ADDRESS
 from redrepl_cli.bench.calls import Store, plain_sets, store_sets
+from redrepl_cli.bench.clients import client_of, primary_endpoint
 from redrepl_cli.bench.delay import delayed
 from redrepl_cli.bench.native import native_servers, set_and_wait_in_pipeline, set_then_wait
-from redrepl_cli.bench.servers import client_of, configuration_of, embedded_servers, initialise, primary_endpoint
+from redrepl_cli.bench.servers import configuration_of, embedded_servers, initialise
 from redrepl_cli.bench.stage import Stage
 from redrepl_cli.bench.subjects import Group, Spec, TakeTurn, each_call
 

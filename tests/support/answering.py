@@ -24,7 +24,7 @@ from redrepl.values.effects import (
 )
 from redrepl.values.operation import EXPIRE, INCREMENT
 from redrepl.values.topology import Member, Mode, NodeRole, Topology
-from tests.property.mutation import TOKENS
+from tests.support.mutation import TOKENS
 
 STAMP = b"0386a1b2c3d4e500000001"
 HEADER = STAMP + b"v000000000000"
