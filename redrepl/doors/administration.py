@@ -12,10 +12,8 @@ from redrepl.edges.configuration import AUTOMATIC, BY_URLS, OFF, REPAIR
 from redrepl.edges.endpoint import Endpoint
 from redrepl.plans.contradictions import contradictions
 from redrepl.plans.copies.anti_entropy import SweepOrder, Swept, is_sweep_due, sweep
-from redrepl.plans.copies.bring_up import BringUpOrder, BroughtUp, bring_up
 from redrepl.plans.copies.catch_up import trim_log
 from redrepl.plans.copies.discarded import DiscardedRecord, DiscardedRecords, list_discarded, read_discarded
-from redrepl.plans.copies.upkeep import Retention, held_from, needs_bringing_up, trim_floor
 from redrepl.plans.copies.verify import VerifyReport, verify
 from redrepl.plans.epochs.accept_loss import Fresh
 from redrepl.plans.epochs.accept_loss import accept_loss as go_on_with_loss
@@ -29,6 +27,8 @@ from redrepl.plans.epochs.forgetful import are_all_left, members_that_miss, set_
 from redrepl.plans.epochs.membership import initialise
 from redrepl.plans.epochs.soundness import why_left
 from redrepl.plans.inspect import VISITOR, inspect_nodes
+from redrepl.plans.recovery.bring_up import BringUpOrder, BroughtUp, bring_up
+from redrepl.plans.recovery.upkeep import Retention, held_from, needs_bringing_up, trim_floor
 from redrepl.plans.status import Expectations, cluster_status
 from redrepl.plans.steps import Steps
 from redrepl.plans.view import ClusterView

@@ -20,9 +20,9 @@ from redrepl.edges.clock import StampClock
 from redrepl.edges.cluster import Elsewhere, cluster_clock, find_cluster, open_driver
 from redrepl.edges.configuration import Configuration, configuration_of, load_configuration
 from redrepl.edges.wake_ups import NoWakeUps, QueueWakeUps
-from redrepl.plans.copies.bring_up import BroughtUp
 from redrepl.plans.copies.verify import VerifyReport
 from redrepl.plans.epochs.failover import FailedOver
+from redrepl.plans.recovery.bring_up import BroughtUp
 from redrepl.plans.topology import Told
 from redrepl.values import limits
 from redrepl.values.codec import Codec

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from redrepl.plans.conditions import Contents, verdicts_on
+from redrepl.plans.doubtful_clocks import doubtful_members
 from redrepl.plans.epochs.change_members import why_not_replaced
-from redrepl.plans.epochs.clocks import doubtful_members
 from redrepl.plans.epochs.in_its_place import ways_with_another, what_becomes_of
-from redrepl.plans.epochs.reinstate import Reports, why_primary_waits
 from redrepl.plans.epochs.soundness import majority_of, sound_members, why_left
 from redrepl.plans.epochs.takeover import Takeover, takeover_of, turned_away, what_comes_next
 from redrepl.plans.inspect import PROBE_STORES_SECONDS, VISITOR, newest_topology
+from redrepl.plans.recovery.reinstate import Reports, why_primary_waits
 from redrepl.plans.scan import SCAN_START, header_is_live, parse_page, read_headers, scan_page
 from redrepl.plans.steps import Steps
 from redrepl.plans.strangers import describe_other, describe_stranger, no_member_error
@@ -43,7 +43,7 @@ class Expectations(NamedTuple):
     """What counts as healthy. ``level``: the default level of writes; ``required_readers``: copies able to serve.
 
     fails_over: workers and monitors replace a primary that is away.
-    own_ahead: see `redrepl.plans.epochs.clocks.wrong_clocks`.
+    own_ahead: see `redrepl.plans.doubtful_clocks.wrong_clocks`.
     """
 
     level: Level

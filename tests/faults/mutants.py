@@ -190,7 +190,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a former member whose topology is damaged waits for an operator",
-        file="redrepl/plans/copies/former_member.py",
+        file="redrepl/plans/recovery/former_member.py",
         old="(known is None or known.is_related_to(view.topology))",
         new="known is not None and known.is_related_to(view.topology)",
         killer="tests/unit/test_replacing.py::"
@@ -199,7 +199,7 @@ MUTANTS = (
     ),
     Mutant(
         name="nobody can follow a replica that was filled a moment ago",
-        file="redrepl/plans/copies/bring_up.py",
+        file="redrepl/plans/recovery/bring_up.py",
         old="        if has_new_log and view.decider is not None:\n",
         new="        if False:\n",
         killer=f"{FAILOVER}::test_a_replica_that_was_filled_a_moment_ago_has_the_others_follow_it",
@@ -389,7 +389,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a copy whose bookkeeping cannot be true stays out for ever",
-        file="redrepl/plans/copies/upkeep.py",
+        file="redrepl/plans/recovery/upkeep.py",
         old="        if isinstance(reports.get(node), Unreadable) and node != topology.decider:\n",
         new="        if False:\n",
         killer="tests/servers/test_lying_nodes.py::test_a_copy_that_holds_what_cannot_be_true_is_filled_anew",
@@ -462,7 +462,7 @@ MUTANTS = (
     ),
     Mutant(
         name="what a primary dropped is not looked for on members that were left behind",
-        file="redrepl/plans/epochs/reinstate.py",
+        file="redrepl/plans/recovery/reinstate.py",
         old="if primary.is_in_doubt and each.lineage > 0 and each not in donors]",
         new="if False]",
         killer="tests/unit/test_clocks.py::test_what_a_primary_dropped_is_taken_from_members_that_were_left_behind",
@@ -470,7 +470,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a primary whose clock was off takes all that a member that was left behind has",
-        file="redrepl/plans/epochs/reinstate.py",
+        file="redrepl/plans/recovery/reinstate.py",
         old="        take_up = _roll_forward if witness in donors else _take_up_dropped\n",
         new="        take_up = _roll_forward\n",
         killer="tests/unit/test_clocks.py::test_what_a_primary_dropped_is_taken_from_members_that_were_left_behind",
@@ -478,7 +478,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a primary that lost nothing is put back although others served in a later epoch",
-        file="redrepl/plans/epochs/reinstate.py",
+        file="redrepl/plans/recovery/reinstate.py",
         old="if report.is_itself and report.lineage > primary.lineage]",
         new="if report.lineage < 0]",
         killer="tests/unit/test_reinstate.py::test_a_primary_that_others_went_on_without_is_not_put_back",
@@ -494,7 +494,7 @@ MUTANTS = (
     ),
     Mutant(
         name="of two copies the primary is put back whatever the other does",
-        file="redrepl/plans/epochs/reinstate.py",
+        file="redrepl/plans/recovery/reinstate.py",
         old="else copies // 2\n",
         new="else witnesses_needed(copies) - 1\n",
         killer="tests/unit/test_reinstate.py::test_of_two_copies_the_primary_is_not_put_back_while_the_other_is_silent",
@@ -502,7 +502,7 @@ MUTANTS = (
     ),
     Mutant(
         name="of two copies the primary waits for the other that crashed",
-        file="redrepl/plans/epochs/reinstate.py",
+        file="redrepl/plans/recovery/reinstate.py",
         old="        needed = 0 if _are_all_heard(view, primary, reports) else copies // 2\n",
         new="        needed = copies // 2\n",
         killer="tests/unit/test_reinstate.py::test_of_two_copies_the_primary_is_put_back_where_the_other_crashed",
@@ -526,7 +526,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a primary that nobody can replace waits for monitors for ever",
-        file="redrepl/plans/copies/bring_up.py",
+        file="redrepl/plans/recovery/bring_up.py",
         old="        if not successors(view.topology, reports, order.own_ahead):\n",
         new="        if False:\n",
         killer="tests/unit/test_clocks.py::test_what_a_primary_dropped_is_taken_from_members_that_were_left_behind",
@@ -700,7 +700,7 @@ MUTANTS = (
     ),
     Mutant(
         name="nobody notices that a guard is gone",
-        file="redrepl/plans/copies/upkeep.py",
+        file="redrepl/plans/recovery/upkeep.py",
         old="is_bare = report.has_lost_guard or lacks",
         new="is_bare = lacks",
         killer="tests/servers/test_guards.py::test_a_guard_that_somebody_took_away_is_named_and_restored",
@@ -708,7 +708,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a guard that is gone stays away",
-        file="redrepl/plans/copies/bring_up.py",
+        file="redrepl/plans/recovery/bring_up.py",
         old="    if not (found.has_lost_guard or lacks) or not",
         new="    if True or not",
         killer="tests/servers/test_guards.py::test_a_guard_that_somebody_took_away_is_named_and_restored",
@@ -752,7 +752,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a replica that forgot is caught up from its mark",
-        file="redrepl/plans/copies/bring_up.py",
+        file="redrepl/plans/recovery/bring_up.py",
         old="target.is_in_doubt or target.has_forgotten\n",
         new="target.is_in_doubt\n",
         killer=f"{FORGETTING}::test_a_mark_that_was_moved_beyond_what_was_forgotten_counts_for_nothing[b]",
@@ -760,7 +760,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a primary that forgot takes up its witnesses' logs from its marks",
-        file="redrepl/plans/epochs/reinstate.py",
+        file="redrepl/plans/recovery/reinstate.py",
         old=" or primary.has_forgotten else",
         new=" else",
         killer=f"{FORGETTING}::test_a_mark_that_was_moved_beyond_what_was_forgotten_counts_for_nothing[a]",
@@ -776,7 +776,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a walk does not hold the log",
-        file="redrepl/plans/copies/upkeep.py",
+        file="redrepl/plans/recovery/upkeep.py",
         old='    return min((hold.id for hold in holds if hold is not None), key=id_order, default="")\n',
         new='    return ""\n',
         killer="tests/servers/test_walks.py::test_the_log_is_held_from_the_beginning_of_a_walk",
@@ -969,7 +969,7 @@ MUTANTS = (
     ),
     Mutant(
         name="undecided records are copied to the primary",
-        file="redrepl/plans/copies/bring_up.py",
+        file="redrepl/plans/recovery/bring_up.py",
         old="checked = yield from check_log(view, replica, primary, mark, steps, order.stop_at)",
         new="checked = yield from ship_log(view, replica, primary.node, mark, steps, order.stop_at)",
         killer=f"{SERVERS}/test_client_killed.py::test_an_undecided_write_is_not_taken_back_before_the_primary_refuses_it",
@@ -1146,7 +1146,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a node that was ahead reads the log instead of being walked",
-        file="redrepl/plans/copies/bring_up.py",
+        file="redrepl/plans/recovery/bring_up.py",
         old="is_unknown = is_doubtful or (",
         new="is_unknown = (",
         killer=f"{CLOCKS}::test_a_step_there_and_back_between_two_looks_is_seen_in_the_log",
@@ -1218,7 +1218,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a primary that is put back to work keeps what was purged without it",
-        file="redrepl/plans/epochs/reinstate.py",
+        file="redrepl/plans/recovery/reinstate.py",
         old="    if walked or left_behind:\n",
         new="    if False:\n",
         killer=f"{SWEEPS}::test_a_primary_that_is_put_back_to_work_gives_up_what_was_purged_without_it",
@@ -1324,7 +1324,7 @@ MUTANTS = (
     ),
     Mutant(
         name="the mark of a walk comes before what is to be given up",
-        file="redrepl/plans/epochs/reinstate.py",
+        file="redrepl/plans/recovery/reinstate.py",
         old="        yield from copy_all(copier, steps)\n        return copier\n",
         new="        yield from copy_all(copier, steps)\n"
         "        yield from copier.absorb((), (), Mark(witness.incarnation, witness.log.end))\n"
@@ -1350,7 +1350,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a member that was taken out is taken in with what it held",
-        file="redrepl/plans/copies/bring_up.py",
+        file="redrepl/plans/recovery/bring_up.py",
         old=" or (target.lineage == 0 and source.node not in target.marks)\n",
         new="\n",
         killer="tests/unit/test_change_members.py::test_one_that_comes_back_with_old_records_keeps_none_that_the_primary_does_not_have",
@@ -1358,7 +1358,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a node is admitted although nobody could bring it up",
-        file="redrepl/plans/copies/bring_up.py",
+        file="redrepl/plans/recovery/bring_up.py",
         old="        if not sources:\n            # Without",
         new="        if False:\n            # Without",
         killer="tests/unit/test_bring_up.py::test_nobody_is_admitted_while_there_is_no_one_to_bring_it_up_from",
@@ -1833,7 +1833,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a former primary keeps what it alone was written",
-        file="redrepl/plans/copies/bring_up.py",
+        file="redrepl/plans/recovery/bring_up.py",
         old="            discarded = yield from discard_diverged(view, source, target, steps)\n",
         new="            discarded = 0\n",
         killer=f"{FAILOVER}::test_what_only_the_old_primary_has_is_kept_for_the_operator",
@@ -1873,7 +1873,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a primary is put back with what replicas of any era hold",
-        file="redrepl/plans/epochs/reinstate.py",
+        file="redrepl/plans/recovery/reinstate.py",
         old="donors_among([*own, *fenced]) if",
         new="[*own, *fenced] if",
         killer=f"{WITNESSES}::test_what_the_cluster_went_on_without_does_not_come_back_with_such_a_replica",
@@ -1897,7 +1897,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a new member is passed over without being fenced",
-        file="redrepl/plans/epochs/reinstate.py",
+        file="redrepl/plans/recovery/reinstate.py",
         old="for report in (*counted, *newcomers) if",
         new="for report in counted if",
         killer=f"{WITNESSES}::test_a_newcomer_that_began_to_serve_meanwhile_is_not_passed_over",
@@ -1905,7 +1905,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a new member stands in for a replica that is away",
-        file="redrepl/plans/epochs/reinstate.py",
+        file="redrepl/plans/recovery/reinstate.py",
         old="    if len(counted) < needed:\n",
         new="    if len(counted) + len(newcomers) < needed:\n",
         killer=f"{WITNESSES}::test_a_newcomer_does_not_stand_in_for_a_replica_that_is_away",
@@ -1913,7 +1913,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a primary that restarted alone is believed",
-        file="redrepl/plans/epochs/reinstate.py",
+        file="redrepl/plans/recovery/reinstate.py",
         old="all(r.has_restarted for r in together) and ",
         new="",
         killer=f"{WITNESSES}::test_two_copies_wait_for_the_replica",
@@ -1978,7 +1978,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a member that was moved while it was brought up serves at once",
-        file="redrepl/plans/copies/bring_up.py",
+        file="redrepl/plans/recovery/bring_up.py",
         old="    if now.epoch != view.topology.epoch:\n",
         new="    if False:\n",
         killer=f"{CHANGES}::test_one_that_is_moved_while_it_is_brought_up_does_not_begin_to_serve",
@@ -1986,7 +1986,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a primary that was fenced in vain takes from members of any era",
-        file="redrepl/plans/epochs/reinstate.py",
+        file="redrepl/plans/recovery/reinstate.py",
         old="    own = [] if primary.has_restarted else [primary]\n",
         new="    own: list[NodeReport] = []\n",
         killer=f"{CHANGES}::test_a_witness_of_an_older_era_gives_it_nothing",
@@ -2050,7 +2050,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a copy that lost its log goes on from its marks",
-        file="redrepl/plans/copies/bring_up.py",
+        file="redrepl/plans/recovery/bring_up.py",
         old="            fields |= forgotten_fields(target)\n",
         new="            pass\n",
         killer="tests/unit/test_lost_logs.py::test_what_the_primary_never_took_does_not_stay",
@@ -2203,7 +2203,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a primary is put back in an epoch that somebody else moved it to",
-        file="redrepl/plans/epochs/reinstate.py",
+        file="redrepl/plans/recovery/reinstate.py",
         old="    _check_not_moved_on(now, topology)\n    fields = ",
         new="    fields = ",
         killer=f"{CHANGES}::test_a_primary_that_somebody_moved_on_is_not_put_back_in_their_epoch",
@@ -2219,7 +2219,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a primary that serves leaves a replica between epochs for ever",
-        file="redrepl/plans/copies/bring_up.py",
+        file="redrepl/plans/recovery/bring_up.py",
         old="    if between_epochs(view.topology, reports) and not primary.has_restarted:\n",
         new="    if primary.epoch > view.topology.epoch and not primary.has_restarted:\n",
         killer=f"{CHANGES}::test_a_replica_that_was_fenced_and_crashed_does_not_wait_for_ever_beside_a_primary_that_serves",
@@ -2227,7 +2227,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a primary is put back in an epoch that somebody else began",
-        file="redrepl/plans/epochs/reinstate.py",
+        file="redrepl/plans/recovery/reinstate.py",
         old="    epoch = 1 + max(report.epoch for report in reports.values() if isinstance(report, NodeReport))\n",
         new="    epoch = 1 + max(report.epoch for report in [primary, *witnesses])\n",
         killer=f"{CHANGES}::test_a_replica_that_was_fenced_and_crashed_does_not_wait_for_ever_beside_a_primary_that_serves",
@@ -2299,7 +2299,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a worker replaces a primary that restarted while somebody else does",
-        file="redrepl/plans/copies/bring_up.py",
+        file="redrepl/plans/recovery/bring_up.py",
         old="    if moved and (yield from goes_on(view.layout, view.topology, moved, steps)):\n",
         new="    if False:\n",
         killer=f"{UNDER_WAY}::test_a_change_of_epoch_that_goes_on_is_left_to_whoever_is_at_work",
@@ -2307,7 +2307,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a worker ends no change of epoch beside a primary that restarted",
-        file="redrepl/plans/copies/bring_up.py",
+        file="redrepl/plans/recovery/bring_up.py",
         old="    if moved and (yield from goes_on(view.layout, view.topology, moved, steps)):\n",
         new="    if moved:\n",
         killer=f"{UNDER_WAY}::test_a_change_of_epoch_that_was_left_is_ended",
@@ -2315,7 +2315,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a worker overtakes whoever began after it had looked",
-        file="redrepl/plans/copies/bring_up.py",
+        file="redrepl/plans/recovery/bring_up.py",
         old="own_ahead=order.own_ahead, seen_epoch=newest_epoch(reports))",
         new="own_ahead=order.own_ahead)",
         killer=f"{UNDER_WAY}::test_who_began_after_the_worker_had_looked_is_left_alone",
@@ -2493,7 +2493,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a copy that has less than it confirmed waits for the next write",
-        file="redrepl/plans/copies/upkeep.py",
+        file="redrepl/plans/recovery/upkeep.py",
         old="source.lag_of(node) or _has_less_than_noted(source, report)",
         new="source.lag_of(node)",
         killer=f"{FORGETTING}::"
@@ -2502,7 +2502,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a worker that began before admits a member that forgot meanwhile",
-        file="redrepl/plans/copies/bring_up.py",
+        file="redrepl/plans/recovery/bring_up.py",
         old='    if now.lost is not None or (now.has_forgotten and now.member["run_id"] != target.member["run_id"]):\n',
         new="    if now.lost is not None:\n",
         killer=f"{FORGETTING}::test_a_member_that_forgets_while_it_is_brought_up_is_not_admitted_by_who_began_before",
@@ -2510,7 +2510,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a member is admitted without what it lost since it was brought up",
-        file="redrepl/plans/copies/bring_up.py",
+        file="redrepl/plans/recovery/bring_up.py",
         old='    if now.lost is not None or (now.has_forgotten and now.member["run_id"] != target.member["run_id"]):\n',
         new='    if now.has_forgotten and now.member["run_id"] != target.member["run_id"]:\n',
         killer=f"{FORGETTING}::test_a_member_that_is_set_back_just_before_it_is_admitted_is_not",
@@ -2574,7 +2574,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a primary that forgot is taken at its word beside members that restarted",
-        file="redrepl/plans/epochs/reinstate.py",
+        file="redrepl/plans/recovery/reinstate.py",
         old="and (all_forgot or not r.has_forgotten)]",
         new="]",
         killer=f"{FORGETTING}::test_a_primary_that_forgot_is_not_taken_at_its_word_beside_members_that_merely_restarted",
@@ -2582,7 +2582,7 @@ MUTANTS = (
     ),
     Mutant(
         name="what one source brought is not named to the next",
-        file="redrepl/plans/copies/bring_up.py",
+        file="redrepl/plans/recovery/bring_up.py",
         old="order.keys_per_second, newest_entry)\n",
         new="order.keys_per_second)\n",
         killer=f"{FORGETTING}::"
@@ -2591,7 +2591,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a primary that forgets while it is put back to work takes up the rest",
-        file="redrepl/plans/epochs/reinstate.py",
+        file="redrepl/plans/recovery/reinstate.py",
         old="        newest_entry = copier.newest_entry\n",
         new="",
         killer=f"{FORGETTING}::test_a_primary_that_is_set_back_while_it_is_put_back_to_work_is_not_admitted",
@@ -2599,7 +2599,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a primary is put back to work without what it forgot of what it took up",
-        file="redrepl/plans/epochs/reinstate.py",
+        file="redrepl/plans/recovery/reinstate.py",
         old="    if now.lost is not None or now.member",
         new="    if now.member",
         killer=f"{FORGETTING}::test_a_primary_that_is_set_back_while_it_is_put_back_to_work_is_not_admitted",
@@ -2623,7 +2623,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a worker gives a log an incarnation again that it had before",
-        file="redrepl/plans/copies/bring_up.py",
+        file="redrepl/plans/recovery/bring_up.py",
         old='f"{order.incarnation}-begun"',
         new="order.incarnation",
         killer=f"{FORGETTING}::test_of_two_workers_that_begin_a_lost_log_anew_none_brings_an_incarnation_back",
@@ -2648,7 +2648,7 @@ MUTANTS = (
     ),
     Mutant(
         name="nobody says of a copy that forgot that it was filled",
-        file="redrepl/plans/copies/bring_up.py",
+        file="redrepl/plans/recovery/bring_up.py",
         old="    has_new_log = target.lineage == 0 or target.has_forgotten\n",
         new="    has_new_log = target.lineage == 0\n",
         killer=f"{FORGETTING}::"
@@ -2834,7 +2834,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a former member in its own place waits for an operator",
-        file="redrepl/plans/copies/former_member.py",
+        file="redrepl/plans/recovery/former_member.py",
         old=" and not _is_former_member(view, found):\n",
         new=":\n",
         killer="tests/unit/test_replacing.py::"
@@ -2843,7 +2843,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a server that was replaced and goes on loses its membership",
-        file="redrepl/plans/copies/former_member.py",
+        file="redrepl/plans/recovery/former_member.py",
         old=" or not found.has_restarted:\n        return False\n    known",
         new=":\n        return False\n    known",
         killer="tests/unit/test_replacing.py::"
@@ -3375,7 +3375,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a job takes what answers at a former address for what is at the member's",
-        file="redrepl/plans/copies/bring_up.py",
+        file="redrepl/plans/recovery/bring_up.py",
         old="    check_reached(topology, order.reached)\n",
         new="",
         killer=f"{REPLACING}::test_a_former_server_gets_no_place_by_a_worker_that_still_asks_at_its_address",
@@ -3477,7 +3477,7 @@ MUTANTS = (
     ),
     Mutant(
         name="who tells of a later epoch while a member is filled is not heard",
-        file="redrepl/plans/copies/bring_up.py",
+        file="redrepl/plans/recovery/bring_up.py",
         old="        if may_have_forgotten_epoch(view.topology, target, reports):\n            return False\n",
         new="",
         killer="tests/unit/test_forgotten_epochs.py::test_nor_where_those_are_heard_while_it_is_filled",
@@ -3485,7 +3485,7 @@ MUTANTS = (
     ),
     Mutant(
         name="what a server was before it is to come in stays",
-        file="redrepl/plans/copies/former_member.py",
+        file="redrepl/plans/recovery/former_member.py",
         old="    is_awaited = _is_awaited(view, found, reports)\n",
         new="    is_awaited = False\n",
         killer="tests/unit/test_coming_in.py::test_a_former_member_is_taken_in_by_the_workers",
@@ -3493,7 +3493,7 @@ MUTANTS = (
     ),
     Mutant(
         name="workers take one that joins for one that takes a place",
-        file="redrepl/plans/copies/bring_up.py",
+        file="redrepl/plans/recovery/bring_up.py",
         old="joins=joins)",
         new="joins=False)",
         killer="tests/unit/test_coming_in.py::test_one_that_joins_is_enrolled_as_that",
@@ -3501,7 +3501,7 @@ MUTANTS = (
     ),
     Mutant(
         name="workers take one that takes a place for one that joins",
-        file="redrepl/plans/copies/bring_up.py",
+        file="redrepl/plans/recovery/bring_up.py",
         old="joins=joins)",
         new="joins=True)",
         killer="tests/unit/test_coming_in.py::test_one_that_takes_a_place_is_not_taken_for_one_that_joins",
@@ -3517,7 +3517,7 @@ MUTANTS = (
     ),
     Mutant(
         name="whom a primary was to enrol it enrols after a restart",
-        file="redrepl/plans/epochs/reinstate.py",
+        file="redrepl/plans/recovery/reinstate.py",
         old=' | {"pending": ""}\n',
         new="\n",
         killer="tests/unit/test_coming_in.py::test_a_primary_that_others_stood_in_for_enrols_nobody",
@@ -3534,7 +3534,7 @@ MUTANTS = (
     ),
     Mutant(
         name="at each look a member tells something else, and loses its bookkeeping",
-        file="redrepl/plans/copies/bring_up.py",
+        file="redrepl/plans/recovery/bring_up.py",
         old=" or not (isinstance(before, Unreadable) and before.stands_in(found)):\n",
         new=":\n",
         killer="tests/unit/test_late_answers.py::test_one_whose_answers_are_late_twice_keeps_its_bookkeeping",

@@ -10,8 +10,8 @@ import pytest
 
 from redrepl import WriteNotConfirmed
 from redrepl.plans.copies import catch_up
-from redrepl.plans.copies.bring_up import BroughtUp
 from redrepl.plans.operations.chunk import Chunk, Draft
+from redrepl.plans.recovery.bring_up import BroughtUp
 from redrepl.values import limits
 from redrepl.values.errors import NotAReplicatedRecord
 from redrepl.values.keys import KeyLayout

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 from redrepl.doors import reads, writes
 from redrepl.edges.admission import Admission
+from redrepl.plans import doubtful_clocks
 from redrepl.plans.copies import undecided
 from redrepl.plans.copies.copying import Copier
-from redrepl.plans.epochs import change_members, clocks, failover
+from redrepl.plans.epochs import change_members, failover
 from redrepl.plans.operations import mending, read, write
 from redrepl.values.report import NodeReport
 from redrepl.values.session import Session
@@ -144,7 +145,7 @@ BUGS = (
         "steps",
         1000,
         patches=(
-            (clocks, "clocks_off", lambda *_: {}),
+            (doubtful_clocks, "clocks_off", lambda *_: {}),
             (NodeReport, "was_ahead_seconds", property(lambda _: 0.0)),
         ),
         quick=False,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from random import Random
 from typing import NamedTuple
 
-from redrepl.plans.copies.upkeep import Retention
 from redrepl.plans.epochs.membership import Tolerances
+from redrepl.plans.recovery.upkeep import Retention
 from tests.simulation.clients import Habits
 from tests.simulation.faults import chosen
 from tests.simulation.liars import Manner

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from redrepl.edges.admission import Purpose
 from redrepl.edges.configuration import Configuration
 from redrepl.edges.endpoint import split_url
-from redrepl.plans.copies.upkeep import needs_bringing_up
 from redrepl.plans.epochs.membership import enrol_call
 from redrepl.plans.epochs.soundness import newest_epoch
+from redrepl.plans.recovery.upkeep import needs_bringing_up
 from redrepl.plans.view import inspect_keys
 from redrepl.values.effects import ScriptCall
 from redrepl.values.keys import KeyLayout

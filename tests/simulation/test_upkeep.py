@@ -6,9 +6,9 @@ from random import Random
 from types import SimpleNamespace
 from typing import Any
 
-from redrepl.plans.copies.upkeep import Retention
 from redrepl.plans.epochs.failover import FailoverOrder, fail_over
 from redrepl.plans.epochs.membership import Tolerances
+from redrepl.plans.recovery.upkeep import Retention
 from tests.simulation.programs import Script
 from tests.simulation.upkeep import Count, Customs, take_up
 from tests.unit.support.coming_in import with_former_member

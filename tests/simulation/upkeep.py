@@ -12,13 +12,12 @@ from random import Random
 from typing import Any, NamedTuple
 
 from redrepl.plans.copies.anti_entropy import SweepOrder, sweep
-from redrepl.plans.copies.bring_up import BringUpOrder, bring_up
 from redrepl.plans.copies.catch_up import trim_log
-from redrepl.plans.copies.upkeep import Retention, held_from, needs_bringing_up, trim_floor
 from redrepl.plans.copies.verify import verify
+from redrepl.plans.doubtful_clocks import wrong_clocks
 from redrepl.plans.epochs.accept_loss import Fresh, accept_loss
 from redrepl.plans.epochs.change_members import change_topology
-from redrepl.plans.epochs.clocks import set_aside, wrong_clocks
+from redrepl.plans.epochs.clocks import set_aside
 from redrepl.plans.epochs.failover import FailoverOrder, fail_over
 from redrepl.plans.epochs.forgetful import members_that_miss, set_forgetful_aside
 from redrepl.plans.epochs.membership import Tolerances
@@ -26,6 +25,8 @@ from redrepl.plans.epochs.soundness import newest_epoch
 from redrepl.plans.epochs.suspicion import Suspicion
 from redrepl.plans.inspect import MONITOR, inspect_nodes, newest_topology
 from redrepl.plans.lookout import Lookout, Seen
+from redrepl.plans.recovery.bring_up import BringUpOrder, bring_up
+from redrepl.plans.recovery.upkeep import Retention, held_from, needs_bringing_up, trim_floor
 from redrepl.plans.steps import Steps
 from redrepl.plans.view import ClusterView
 from redrepl.values import limits

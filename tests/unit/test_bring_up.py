@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from redrepl.plans.copies.upkeep import needs_bringing_up
+from redrepl.plans.recovery.upkeep import needs_bringing_up
 from redrepl.plans.status import Expectations, cluster_status
 from redrepl.values.errors import RedreplError, Unavailable
 from redrepl.values.record import tombstone

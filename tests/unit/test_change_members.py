@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from redrepl.plans.copies.bring_up import BringUpOrder, bring_up
-from redrepl.plans.copies.upkeep import needs_bringing_up
 from redrepl.plans.epochs.accept_loss import Fresh, accept_loss
 from redrepl.plans.epochs.change_members import change_topology
 from redrepl.plans.epochs.failover import FailoverOrder, fail_over
 from redrepl.plans.epochs.membership import Tolerances, change_call
-from redrepl.plans.epochs.reinstate import reinstate
 from redrepl.plans.epochs.suspicion import Suspicion
 from redrepl.plans.inspect import inspect_nodes, newest_topology
+from redrepl.plans.recovery.bring_up import BringUpOrder, bring_up
+from redrepl.plans.recovery.reinstate import reinstate
+from redrepl.plans.recovery.upkeep import needs_bringing_up
 from redrepl.plans.steps import Steps
 from redrepl.values.effects import Plan
 from redrepl.values.errors import RedreplError, Unavailable

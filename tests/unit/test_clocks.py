@@ -10,17 +10,18 @@ import pytest
 
 from redrepl.edges.clock import SystemClock
 from redrepl.plans.copies.anti_entropy import SweepOrder, sweep
-from redrepl.plans.copies.bring_up import BringUpOrder, BroughtUp, bring_up
-from redrepl.plans.copies.upkeep import needs_bringing_up
 from redrepl.plans.copies.verify import verify
+from redrepl.plans.doubtful_clocks import doubtful_members, wrong_clocks
 from redrepl.plans.epochs.accept_loss import Fresh, accept_loss
-from redrepl.plans.epochs.clocks import doubtful_members, set_aside, wrong_clocks
+from redrepl.plans.epochs.clocks import set_aside
 from redrepl.plans.epochs.failover import FailedOver, FailoverOrder, fail_over
 from redrepl.plans.epochs.foresight import foresee, foresee_loss
 from redrepl.plans.epochs.membership import Tolerances
 from redrepl.plans.epochs.suspicion import Suspicion
 from redrepl.plans.epochs.takeover import takeover_of
 from redrepl.plans.inspect import inspect_nodes
+from redrepl.plans.recovery.bring_up import BringUpOrder, BroughtUp, bring_up
+from redrepl.plans.recovery.upkeep import needs_bringing_up
 from redrepl.plans.steps import Steps
 from redrepl.plans.topology import read_clocks
 from redrepl.values.clocks import ClockReading, believed_ahead, clocks_off, is_steady, majority_ahead

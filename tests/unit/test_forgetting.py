@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 import pytest
 
-from redrepl.plans.copies.bring_up import BringUpOrder, bring_up
-from redrepl.plans.copies.upkeep import needs_bringing_up
 from redrepl.plans.epochs.failover import FailoverOrder, fail_over
 from redrepl.plans.epochs.forgetful import BRIEFLY_SECONDS, forgetful_members, set_forgetful_aside
 from redrepl.plans.epochs.membership import Tolerances, change_call
 from redrepl.plans.inspect import NO_ENTRIES, inspect_nodes
+from redrepl.plans.recovery.bring_up import BringUpOrder, bring_up
+from redrepl.plans.recovery.upkeep import needs_bringing_up
 from redrepl.plans.steps import Steps
 from redrepl.values.effects import Exchange, PlainCommand
 from redrepl.values.errors import Unavailable

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from redrepl.plans.copies.bring_up import UNDER_WAY
 from redrepl.plans.epochs.failover import FailoverOrder, fail_over
+from redrepl.plans.recovery.bring_up import UNDER_WAY
 from tests.unit.support.in_memory import Nodes
 
 

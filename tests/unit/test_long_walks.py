@@ -13,11 +13,11 @@ import pytest
 from redrepl.plans.copies import catch_up, copying
 from redrepl.plans.copies import verify as verify_of
 from redrepl.plans.copies.anti_entropy import SweepOrder, sweep
-from redrepl.plans.copies.bring_up import BringUpOrder, bring_up
 from redrepl.plans.copies.discarded import list_discarded
 from redrepl.plans.copies.verify import verify
 from redrepl.plans.epochs.failover import FailoverOrder, fail_over
 from redrepl.plans.epochs.membership import Tolerances, initialise
+from redrepl.plans.recovery.bring_up import BringUpOrder, bring_up
 from redrepl.plans.scan import SCAN_START, scan_names
 from redrepl.plans.status import Expectations, cluster_status
 from redrepl.plans.steps import STEP_SECONDS, Steps

@@ -7,9 +7,9 @@ import contextlib
 import pytest
 
 from redrepl.plans.copies.marks import starting_mark
-from redrepl.plans.copies.upkeep import needs_bringing_up
 from redrepl.plans.epochs.failover import FailedOver, FailoverOrder, fail_over
 from redrepl.plans.epochs.membership import change_call, forgotten_fields
+from redrepl.plans.recovery.upkeep import needs_bringing_up
 from redrepl.values.errors import Unavailable
 from redrepl.values.record import tombstone
 from tests.unit.support.in_memory import Nodes

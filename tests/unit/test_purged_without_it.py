@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from redrepl.doors.foundation import Limits
-from redrepl.plans.copies.bring_up import BringUpOrder, bring_up
 from redrepl.plans.epochs.failover import FailoverOrder, fail_over
 from redrepl.plans.epochs.membership import Tolerances
 from redrepl.plans.operations.read import read_confirmed
+from redrepl.plans.recovery.bring_up import BringUpOrder, bring_up
 from redrepl.values import limits
 from redrepl.values.errors import Unavailable, WriteNotConfirmed
 from redrepl.values.record import Record

@@ -8,11 +8,11 @@ from dataclasses import replace
 
 import pytest
 
-from redrepl.plans.copies.bring_up import BringUpOrder, BroughtUp, bring_up
 from redrepl.plans.epochs.accept_loss import Fresh, accept_loss
 from redrepl.plans.epochs.change_members import change_topology
 from redrepl.plans.epochs.failover import FailoverOrder, fail_over
 from redrepl.plans.epochs.membership import Tolerances
+from redrepl.plans.recovery.bring_up import BringUpOrder, BroughtUp, bring_up
 from redrepl.values.effects import Plan
 from redrepl.values.errors import RedreplError, Unavailable
 from redrepl.values.topology import Topology

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from redrepl.plans.copies.bring_up import UNDER_WAY, BringUpOrder, BroughtUp, bring_up
 from redrepl.plans.epochs.membership import Tolerances, change_call
 from redrepl.plans.epochs.under_way import UNFINISHED_SECONDS
+from redrepl.plans.recovery.bring_up import UNDER_WAY, BringUpOrder, BroughtUp, bring_up
 from redrepl.values.errors import Unavailable
 from tests.unit.support.in_memory import Nodes
 from tests.unit.support.interruptions import interrupted_once

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from redrepl.plans.copies.upkeep import REPLICA_LOG_MARGIN_SECONDS, Retention, needs_bringing_up, trim_floor
+from redrepl.plans.recovery.upkeep import REPLICA_LOG_MARGIN_SECONDS, Retention, needs_bringing_up, trim_floor
 from redrepl.values.report import Log, NodeReport
 from redrepl.values.topology import Mode
 from tests.unit.support.by_hand import topology

@@ -12,11 +12,11 @@ import pytest
 from redrepl.plans.copies import brake
 from redrepl.plans.copies import full_sync as full_sync_of
 from redrepl.plans.copies.brake import Brake
-from redrepl.plans.copies.bring_up import BroughtUp
 from redrepl.plans.copies.catch_up import trim_log
 from redrepl.plans.copies.full_sync import WalkOrder, full_sync, resumable
-from redrepl.plans.copies.upkeep import Retention, held_from, trim_floor
 from redrepl.plans.lanes import Lanes
+from redrepl.plans.recovery.bring_up import BroughtUp
+from redrepl.plans.recovery.upkeep import Retention, held_from, trim_floor
 from redrepl.plans.status import Expectations, cluster_status
 from redrepl.plans.steps import Steps
 from redrepl.values import limits

@@ -8,11 +8,11 @@ from functools import partial
 
 import pytest
 
-from redrepl.plans.copies.bring_up import BringUpOrder, bring_up
 from redrepl.plans.epochs.failover import FailoverOrder, fail_over
 from redrepl.plans.epochs.membership import Tolerances
-from redrepl.plans.epochs.reinstate import find_witnesses
 from redrepl.plans.inspect import inspect_nodes
+from redrepl.plans.recovery.bring_up import BringUpOrder, bring_up
+from redrepl.plans.recovery.reinstate import find_witnesses
 from redrepl.plans.status import Expectations, cluster_status
 from redrepl.values.errors import RedreplError, Unavailable
 from redrepl.values.record import Record

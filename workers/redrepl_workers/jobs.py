@@ -11,7 +11,7 @@ from typing import Any
 
 from redrepl.edges.configuration import REPAIR
 from redrepl.plans.copies.anti_entropy import Swept
-from redrepl.plans.copies.bring_up import BroughtUp
+from redrepl.plans.recovery.bring_up import BroughtUp
 from redrepl.values.effects import Progress
 from redrepl.values.errors import RedreplError
 from redrepl_workers.context import WorkerContext, context_for

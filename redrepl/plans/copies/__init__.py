@@ -1,1 +1,1 @@
-"""Plans that bring copies to one state, keep them there, and show whether they are."""
+"""Plans that bring copies to one state, and show whether they are in it."""

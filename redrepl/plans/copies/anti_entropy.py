@@ -40,7 +40,7 @@ _START = "0"
 class SweepOrder(NamedTuple):
     """How to go about it. started: the driver's clock. repairs: bring copies what they lack; else that is only counted.
 
-    retention_seconds: how long tombstones stay at least. own_ahead: see `redrepl.plans.epochs.clocks.wrong_clocks`.
+    retention_seconds: how long tombstones stay at least. own_ahead: see `redrepl.plans.doubtful_clocks.wrong_clocks`.
     """
 
     started: float

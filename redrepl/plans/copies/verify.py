@@ -12,7 +12,7 @@ from typing import Any
 from redrepl.plans.copies.comparison import Comparison, Mismatch, Yardstick
 from redrepl.plans.copies.copying import REMEMBERED_NAMES, Copier, stamp_in
 from redrepl.plans.copies.digests import Digests, add_digests, differing_ranges
-from redrepl.plans.epochs.clocks import doubtful_members
+from redrepl.plans.doubtful_clocks import doubtful_members
 from redrepl.plans.inspect import newest_topology
 from redrepl.plans.scan import FOREIGN, SCAN_START, read_headers, scan_page
 from redrepl.plans.steps import Steps

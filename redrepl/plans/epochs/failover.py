@@ -9,7 +9,7 @@ they got records which others of their lineage had.
 2. The members of the highest lineage among them, and of its era, hold every committed write between them. One becomes
    the new primary and takes what the others' logs name beyond what it has seen of them.
 3. The others take what its log names. They become active, then it does, and then the topology is told.
-4. Whoever was away, or is of an older lineage, is brought up by the workers (plans/copies/bring_up.py).
+4. Whoever was away, or is of an older lineage, is brought up by the workers (plans/recovery/bring_up.py).
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from typing import NamedTuple, TypeVar
 from redrepl.plans.copies.catch_up import ship_log
 from redrepl.plans.copies.copying import Copier, clock_stepped, copy_all
 from redrepl.plans.copies.marks import checkpoint_call, mark_of_remains, starting_mark, why_no_mark
-from redrepl.plans.epochs.clocks import check_trusted, doubtful_members, kept_doubt
+from redrepl.plans.doubtful_clocks import check_trusted, doubtful_members
+from redrepl.plans.epochs.clocks import kept_doubt
 from redrepl.plans.epochs.membership import active_fields, change_call, epoch_fields, settled_fields
 from redrepl.plans.epochs.soundness import (
     donors_among,
@@ -58,7 +59,7 @@ class FailoverOrder(NamedTuple):
 
     to: the node that is to become primary; None: the one that has seen most, the present primary where it can stay.
     away: nodes known not to answer; nobody waits for them. planned: nothing may be lost, not even what was never
-    acknowledged, so the present primary must take part. own_ahead: see `redrepl.plans.epochs.clocks.wrong_clocks`.
+    acknowledged, so the present primary must take part. own_ahead: see `redrepl.plans.doubtful_clocks.wrong_clocks`.
     seen_epoch: the newest epoch that a member was in when this was decided; None: it is right whoever moved them since.
     last_entries: see `inspect_nodes`: who forgot a moment ago, and was not set aside yet, takes no part.
     """

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from redrepl.plans.copies.marks import starting_mark
+from redrepl.plans.doubtful_clocks import doubtful_members
 from redrepl.plans.epochs.accept_loss import check_acceptable, epoch_after_loss, why_behind
-from redrepl.plans.epochs.clocks import doubtful_members
 from redrepl.plans.epochs.failover import FailoverOrder, check_enough, check_failover, choose
 from redrepl.plans.epochs.soundness import donors_among, newest_epoch, sound_members, why_left
 from redrepl.values.report import LOG_START, NodeReport

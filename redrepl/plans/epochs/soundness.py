@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from redrepl.plans.epochs.clocks import doubtful_members
+from redrepl.plans.doubtful_clocks import doubtful_members
 from redrepl.plans.hearsay import LEFT_OVER_EPOCHS, cannot_follow
 from redrepl.plans.inspect import newest_topology, voices_of
 from redrepl.plans.strangers import describe_other, describe_stranger
@@ -115,7 +115,7 @@ def successors(
 ) -> list[NodeReport]:
     """Members of which a failover would choose the primary, as they look now; none where it would be refused.
 
-    The present primary counts among them. own_ahead: see `redrepl.plans.epochs.clocks.wrong_clocks`.
+    The present primary counts among them. own_ahead: see `redrepl.plans.doubtful_clocks.wrong_clocks`.
     """
     sound = sound_members(topology, reports, away)
     if len(sound) < majority_of(topology):

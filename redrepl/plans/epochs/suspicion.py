@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from redrepl.plans.epochs.clocks import doubtful_members
+from redrepl.plans.doubtful_clocks import doubtful_members
 from redrepl.plans.epochs.soundness import successors
 from redrepl.plans.epochs.takeover import cause_of, takeover_of, what_comes_next, why_not_replaced
 from redrepl.plans.epochs.under_way import CHANGE_ROUND_TRIPS, Trace, left_alone_seconds, trace_of
@@ -101,7 +101,7 @@ class Suspicion:
     ) -> Verdict:
         """What a look at this time means.
 
-        own_ahead: see `redrepl.plans.epochs.clocks.wrong_clocks`. silences: since when nodes have left questions
+        own_ahead: see `redrepl.plans.doubtful_clocks.wrong_clocks`. silences: since when nodes have left questions
         unanswered; None: none has.
         """
         if topology is None or topology.decider is None:

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 from redrepl.plans.copies.anti_entropy import SweepOrder, sweep
-from redrepl.plans.copies.bring_up import BringUpOrder, bring_up
 from redrepl.plans.copies.catch_up import read_page
 from redrepl.plans.copies.discarded import list_discarded
 from redrepl.plans.copies.verify import verify
@@ -23,6 +22,7 @@ from redrepl.plans.operations.read_many import read_many_from
 from redrepl.plans.operations.transaction import Expectation, change_each, transact
 from redrepl.plans.operations.update import Update, update_one
 from redrepl.plans.operations.write import WriteOrder, write_one
+from redrepl.plans.recovery.bring_up import BringUpOrder, bring_up
 from redrepl.plans.scan import scan_names
 from redrepl.plans.status import Expectations, cluster_status
 from redrepl.plans.steps import Steps

@@ -13,7 +13,7 @@ from redrepl import Administration, Configuration, Coordinator, Mode, NodeRole, 
 from redrepl.embedded import EmbeddedCluster, EmbeddedServer, ServerBinary
 from redrepl.embedded.configuration import Persistence
 from redrepl.embedded.proxy import TcpProxy
-from redrepl.plans.copies.bring_up import BroughtUp
+from redrepl.plans.recovery.bring_up import BroughtUp
 from redrepl_workers.monitor import Monitor
 from redrepl_workers.tick import Ticker
 from tests.servers.support.processes import Child, start_worker, start_writer

@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 import fakeredis
 
 from redrepl.edges.scripts import all_scripts
-from redrepl.plans.copies.bring_up import BringUpOrder, BroughtUp, bring_up
 from redrepl.plans.epochs.change_members import change_topology
 from redrepl.plans.epochs.membership import Tolerances, initialise
 from redrepl.plans.inspect import inspect_nodes
+from redrepl.plans.recovery.bring_up import BringUpOrder, BroughtUp, bring_up
 from redrepl.plans.view import ClusterView
 from redrepl.values.effects import (
     Command,

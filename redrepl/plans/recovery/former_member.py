@@ -5,7 +5,7 @@ from __future__ import annotations
 from redrepl.plans.epochs.change_members import joins_as
 from redrepl.plans.epochs.in_its_place import ways_with_another
 from redrepl.plans.epochs.membership import leave_call, was_member
-from redrepl.plans.epochs.reinstate import Reports
+from redrepl.plans.recovery.reinstate import Reports
 from redrepl.plans.steps import Steps
 from redrepl.plans.strangers import describe_other
 from redrepl.plans.view import ClusterView

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from redrepl.plans.epochs.clocks import wrong_clocks
+from redrepl.plans.doubtful_clocks import wrong_clocks
 from redrepl.plans.epochs.soundness import between_epochs, lacks_topology
 from redrepl.values import limits
 from redrepl.values.report import LOG_START, NodeReport, id_order

@@ -33,8 +33,8 @@ from redrepl.plans.epochs.membership import (
     settled_fields,
     trusted_fields,
 )
-from redrepl.plans.epochs.restarts import restarted_together
 from redrepl.plans.epochs.soundness import donors_among, sound_members, way_out, why_left, witnesses_needed
+from redrepl.plans.recovery.restarts import restarted_together
 from redrepl.plans.scan import FOREIGN, SCAN_START, read_headers, scan_page
 from redrepl.plans.steps import Steps
 from redrepl.plans.strangers import found_instead, why_gone

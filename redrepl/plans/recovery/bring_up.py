@@ -17,14 +17,13 @@ from dataclasses import dataclass, field, replace
 
 from redrepl.plans.copies import full_sync
 from redrepl.plans.copies.catch_up import confirm, forget_cursors, ship_log
-from redrepl.plans.copies.checkpoints import note_checked, note_filled, note_gap
 from redrepl.plans.copies.copying import clock_stepped
 from redrepl.plans.copies.diverged import discard_diverged
-from redrepl.plans.copies.former_member import drop_bookkeeping
 from redrepl.plans.copies.marks import oldest_mark, starting_mark
 from redrepl.plans.copies.undecided import DIVERGED, UNDECIDED, check_log
+from redrepl.plans.doubtful_clocks import doubtful_members, wrong_clocks
 from redrepl.plans.epochs.change_members import change_topology, joins_as, note_enrolled
-from redrepl.plans.epochs.clocks import doubtful_members, set_aside, wrong_clocks
+from redrepl.plans.epochs.clocks import set_aside
 from redrepl.plans.epochs.failover import FailoverOrder, fail_over
 from redrepl.plans.epochs.in_its_place import why_not_dropped
 from redrepl.plans.epochs.membership import (
@@ -40,8 +39,6 @@ from redrepl.plans.epochs.membership import (
     purge_field,
     trusted_fields,
 )
-from redrepl.plans.epochs.reinstate import Reports, reinstate
-from redrepl.plans.epochs.restarts import restarted_together
 from redrepl.plans.epochs.soundness import (
     between_epochs,
     lacks_topology,
@@ -53,6 +50,10 @@ from redrepl.plans.epochs.soundness import (
 )
 from redrepl.plans.epochs.under_way import goes_on
 from redrepl.plans.inspect import newest_topology
+from redrepl.plans.recovery.checkpoints import note_checked, note_filled, note_gap
+from redrepl.plans.recovery.former_member import drop_bookkeeping
+from redrepl.plans.recovery.reinstate import Reports, reinstate
+from redrepl.plans.recovery.restarts import restarted_together
 from redrepl.plans.steps import Steps
 from redrepl.plans.strangers import check_reached, found_instead
 from redrepl.plans.view import ClusterView
@@ -89,7 +90,7 @@ class BringUpOrder:
 
     stop_at: the driver's clock when to stop between batches. exactly: walk all keys even where the logs suffice.
     fails_over: a primary that restarted or came back empty hands its role over, where enough others can take it.
-    own_ahead: see `redrepl.plans.epochs.clocks.wrong_clocks`.
+    own_ahead: see `redrepl.plans.doubtful_clocks.wrong_clocks`.
     keys_per_second: of a walk over all keys; 0: as fast as clients allow.
     reached: see `redrepl.plans.strangers.check_reached`.
     """
