@@ -6,18 +6,11 @@ import ast
 import re
 from collections.abc import Callable, Iterator
 
+from tests.tidy.imports import imports
+
 MAX_FUNCTION_LINES = 60
 MAX_FILE_LINES = 500
 BANNED_WORDS = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
-IMPURE = frozenset(
-    ("redis", "hiredis", "rq", "asyncio", "threading", "time", "random", "socket", "select", "os", "secrets")
-)
-ALLOWED_LAYERS = {
-    "redrepl.values": ("redrepl.values",),
-    "redrepl.plans": ("redrepl.values", "redrepl.plans"),
-    "redrepl.edges": ("redrepl.values", "redrepl.edges", "redrepl.plans.inspect", "redrepl.plans.topology"),
-    "redrepl.doors": ("redrepl",),
-}
 SECTION_REFERENCE = re.compile(r"\bprotocol(?:\.md|'s)?,? sections? ([\d.]+\d|\d)(?: and ([\d.]+\d|\d))?")
 SECTION_HEADING = re.compile(r"^#{2,3} (\d[\d.]*\d|\d)[. ]", re.MULTILINE)
 FILE_REFERENCE = re.compile(r"\b(?:values|plans|edges|doors|lua|embedded)/(?:\w+/)*\w+\.(?:py|lua)\b")
@@ -60,35 +53,6 @@ def prints(source: str) -> list[str]:
     return [f"{call.lineno}: print" for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"]
 
 
-def imports(source: str, module: str, is_package: bool = False) -> list[tuple[int, str]]:
-    """Every imported module by its full name, wherever the import stands; `from a import b` gives a.b too."""
-    found = []
-    package = module.split(".") if is_package else module.split(".")[:-1]
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            found += [(node.lineno, alias.name) for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            base = package[: len(package) - node.level + 1] if node.level else []
-            origin = ".".join([*base, *([node.module] if node.module else [])])
-            found += [(node.lineno, f"{origin}.{alias.name}") for alias in node.names]
-    return found
-
-
-def dynamic_imports(source: str) -> list[str]:
-    """Imports that a reader of import statements would not see."""
-    names = (node for node in ast.walk(ast.parse(source)) if isinstance(node, (ast.Name, ast.Attribute)))
-    spelled = ((node.lineno, node.id if isinstance(node, ast.Name) else node.attr) for node in names)
-    return [f"{line}: {name}" for line, name in spelled if name in ("__import__", "import_module")]
-
-
-def impure_imports(source: str, module: str) -> list[str]:
-    """Values and plans import nothing that has clocks, randomness or I/O."""
-    if not module.startswith(("redrepl.values", "redrepl.plans")):
-        return []
-    found = [(line, name) for line, name in imports(source, module) if name.split(".")[0] in IMPURE]
-    return [f"{line}: imports {name}" for line, name in found] + dynamic_imports(source)
-
-
 def wall_clocks(source: str) -> list[str]:
     """Readings of the time of day, which may be wrong, and jump."""
     names = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute))
@@ -106,19 +70,6 @@ def shared_deadlines(source: str) -> list[str]:
 
 def _is_time(node: ast.expr) -> bool:
     return isinstance(node, ast.Name) and node.id == "time"
-
-
-def wrong_direction(source: str, module: str) -> list[str]:
-    """Imports against the direction in which the folders depend on each other."""
-    layer = ".".join(module.split(".")[:2])
-    if layer not in ALLOWED_LAYERS:
-        return []
-    own = ((line, name) for line, name in imports(source, module) if name.split(".")[0] == "redrepl")
-    return [
-        f"{line}: {module} must not import {name}"
-        for line, name in own
-        if not any(name == allowed or name.startswith(f"{allowed}.") for allowed in ALLOWED_LAYERS[layer])
-    ]
 
 
 def missing_docstrings(source: str) -> list[str]:

@@ -9,9 +9,8 @@ import logging
 import time
 from typing import Any
 
+from redrepl.doors.operating import BroughtUp, Swept
 from redrepl.edges.configuration import REPAIR
-from redrepl.plans.copies.anti_entropy import Swept
-from redrepl.plans.recovery.bring_up import BroughtUp
 from redrepl.values.effects import Progress
 from redrepl.values.errors import RedreplError
 from redrepl_workers.context import WorkerContext, context_for

@@ -5,9 +5,9 @@ from __future__ import annotations
 from redis.exceptions import ConnectionError, TimeoutError
 
 from redrepl import Configuration
+from redrepl.doors.operating import answers_of, no_member_error
 from redrepl.edges.endpoint import address, split_url
 from redrepl.edges.queue_connection import describe_queue_error
-from redrepl.plans.strangers import answers_of, no_member_error
 from redrepl.values.reasons import advice_on, kind_of
 from redrepl.values.report import NodeReport
 from redrepl.values.topology import Topology

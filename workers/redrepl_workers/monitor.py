@@ -14,9 +14,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from redrepl import Administration, Configuration, FailedOver
+from redrepl.doors.operating import NOT_SEEN_YET, Suspicion, Verdict, newest_epoch
 from redrepl.edges.configuration import AUTOMATIC
-from redrepl.plans.epochs.soundness import newest_epoch
-from redrepl.plans.epochs.suspicion import NOT_SEEN_YET, Suspicion, Verdict
 from redrepl.values import limits
 from redrepl.values.clocks import describe_offset
 from redrepl.values.errors import RedreplError, RequestError

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from redrepl import RedreplError
-from redrepl.plans.epochs.forgetful import forgetful_members
+from redrepl.doors.operating import forgetful_members
 from redrepl.values.report import NodeReport
 from redrepl_cli.chaos.client import Recorder
 from redrepl_cli.chaos.copies import differences

@@ -10,10 +10,8 @@ from typing import Any
 import click
 
 from redrepl import Administration, ConfigError, NodeState, RequestError, Topology
+from redrepl.doors.operating import member_states, no_member_error
 from redrepl.edges.endpoint import Endpoint, place_of, split_url
-from redrepl.plans.status import node_state
-from redrepl.plans.strangers import no_member_error
-from redrepl.plans.view import ClusterView
 from redrepl.values.report import NodeReport
 from redrepl.values.status import SCHEMA_VERSION
 from redrepl.values.validation import check_name
@@ -61,10 +59,11 @@ def list_nodes(invocation: Invocation) -> ExitCode:
 
 
 def _rows(topology: Topology, reports: Reports) -> list[dict[str, Any]]:
-    view, rows = ClusterView(topology), []
+    states = member_states(topology, reports)
+    rows = []
     for member in topology.members:
         report = reports.get(member.id)
-        state, error = node_state(view, member, report, dict(reports))
+        state, error = states[member.id]
         epoch = report.epoch if isinstance(report, NodeReport) and report.member else None
         row = {"id": member.id, "url": shown_url(member.url), "role": member.role.value, "state": state.value}
         rows.append({**row, "epoch": epoch, "error": error})

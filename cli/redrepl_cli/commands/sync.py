@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from redrepl import Administration, RequestError, Topology, Unavailable
-from redrepl.plans.recovery.bring_up import BroughtUp
+from redrepl.doors.operating import BroughtUp
 from redrepl.values.status import SCHEMA_VERSION
 from redrepl_cli.confirmation import confirm, require_terminal_or_yes
 from redrepl_cli.errors import show

@@ -1,0 +1,43 @@
+"""What programs that operate a cluster need beside `Administration`: the workers, the monitor and the commands.
+
+They import no plan. The failure detector, the results of jobs and the wording of states are handed to them here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from redrepl.plans.copies.anti_entropy import Swept
+from redrepl.plans.epochs.forgetful import forgetful_members
+from redrepl.plans.epochs.soundness import newest_epoch
+from redrepl.plans.epochs.suspicion import NOT_SEEN_YET, Suspicion, Verdict
+from redrepl.plans.recovery.bring_up import BroughtUp
+from redrepl.plans.status import node_state
+from redrepl.plans.strangers import answers_of, no_member_error
+from redrepl.plans.view import ClusterView
+from redrepl.values.report import NodeReport
+from redrepl.values.topology import NodeState, Topology
+
+__all__ = [
+    "NOT_SEEN_YET",
+    "BroughtUp",
+    "Suspicion",
+    "Swept",
+    "Verdict",
+    "answers_of",
+    "forgetful_members",
+    "member_states",
+    "newest_epoch",
+    "no_member_error",
+]
+
+
+def member_states(
+    topology: Topology, reports: Mapping[str, NodeReport | str]
+) -> dict[str, tuple[NodeState, str | None]]:
+    """The state of each member, and what is wrong with it in words, None where nothing is.
+
+    reports: by node, what it reported, or why it did not.
+    """
+    view = ClusterView(topology)
+    return {member.id: node_state(view, member, reports.get(member.id), dict(reports)) for member in topology.members}
