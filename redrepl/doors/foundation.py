@@ -17,14 +17,8 @@ from redrepl.edges.cluster import Elsewhere
 from redrepl.edges.configuration import Configuration
 from redrepl.plans.operations.write import WriteOrder
 from redrepl.plans.topology import Told, hear_topology, read_clocks
-from redrepl.plans.view import (
-    LONGEST_SUSPECT_SECONDS,
-    ClusterView,
-    EpochMoved,
-    is_clock_refusal,
-    pause,
-    suspect_seconds,
-)
+from redrepl.plans.view import ClusterView, EpochMoved, is_clock_refusal, pause, suspect_seconds
+from redrepl.values import limits
 from redrepl.values.clocks import majority_ahead
 from redrepl.values.codec import Codec, decoded, encoded
 from redrepl.values.effects import Plan
@@ -345,7 +339,7 @@ class Foundation(Generic[K, V]):
     def _set_clock(self, until: float) -> Plan[None]:
         """Take the clock's offset from the nodes anew: the majority's, whoever the primary is now."""
         now, physical = self._base_driver.now(), self._clock.physical
-        far = min(max(map(self._usual_seconds, self._view.ids)), LONGEST_SUSPECT_SECONDS)
+        far = min(max(map(self._usual_seconds, self._view.ids)), limits.LONGEST_SUSPECT_SECONDS)
         readings = yield from read_clocks(self._view, now, min(until, now + max(CLOCK_WAIT_SECONDS, far)))
         ahead = majority_ahead(readings.values(), len(self._view.ids), self.configuration.max_skew_seconds)
         if ahead is not None:

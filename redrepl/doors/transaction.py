@@ -26,8 +26,8 @@ from redrepl.values.validation import check_integer
 
 R = TypeVar("R")
 
-FIRST_PAUSE_SECONDS = 0.002
-LONGEST_PAUSE_SECONDS = 0.1
+FIRST_CONFLICT_PAUSE_SECONDS = 0.002
+LONGEST_CONFLICT_PAUSE_SECONDS = 0.1
 """After a conflict comes a random part of a pause that doubles each time, so that rivals do not meet again."""
 
 
@@ -193,7 +193,7 @@ class TransactionBase(OperationQueue[K, V]):
 
     def _pause(self, conflicts: int) -> Plan[None]:
         """Wait before the transaction is repeated after so many conflicts."""
-        longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0**conflicts)
+        longest = min(LONGEST_CONFLICT_PAUSE_SECONDS, FIRST_CONFLICT_PAUSE_SECONDS * 2.0**conflicts)
         yield from pause(self._store._base_driver.now() + random.uniform(0.0, longest))
 
     def _keep(self, done: Transacted) -> None:

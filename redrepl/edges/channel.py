@@ -24,7 +24,7 @@ from redrepl.edges.connection import NodeConnection
 from redrepl.edges.lifetimes import end_with
 from redrepl.edges.opening import NodeGate
 from redrepl.edges.pending import Run
-from redrepl.edges.switchboard import GRACE_SECONDS, LATE_SECONDS, Switchboard, size_of
+from redrepl.edges.switchboard import DEADLINE_EXTENSION_SECONDS, LATE_SECONDS, Switchboard, size_of
 from redrepl.values import limits
 from redrepl.values.effects import DeadlinePassed, Event, Exchange, Plan, Progress, Reply, Request
 from redrepl.values.errors import RequestError
@@ -127,8 +127,8 @@ class Channel(Switchboard):
         if left > 0:
             self._waited_until = until
         elif left < -LATE_SECONDS and not self._grace_seconds and until >= self._waited_until > 0.0:
-            self._grace_seconds = GRACE_SECONDS - left
-            return GRACE_SECONDS
+            self._grace_seconds = DEADLINE_EXTENSION_SECONDS - left
+            return DEADLINE_EXTENSION_SECONDS
         return left
 
     def _knocked(self, left_seconds: float) -> float:

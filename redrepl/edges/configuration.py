@@ -15,7 +15,7 @@ from redrepl.edges.files import FileUnreadable, read_text
 from redrepl.edges.tls import TlsSettings, read_tls_table, with_tls_of
 from redrepl.values import limits
 from redrepl.values.errors import ConfigError, RequestError
-from redrepl.values.jobs import MIN_KEY_CHARACTERS, default_queue
+from redrepl.values.jobs import default_queue
 from redrepl.values.level import Level, parse_level
 from redrepl.values.reading import shown
 from redrepl.values.topology import Member, Mode, NodeRole, Topology, check_members
@@ -30,8 +30,6 @@ REPAIR, REPORT, OFF = "repair", "report", "off"
 """What a sweep does about differences."""
 
 DEFAULT_FILE = "redrepl.toml"
-MAX_FILE_BYTES = 256 * 1024
-MAX_WHOLE_NUMBER = 1 << 53
 _WHOLE = re.compile(r"[+-]?[0-9]{1,19}").fullmatch
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]{1,30}(?:\.[0-9]{0,30})?|\.[0-9]{1,30})(?:[eE][+-]?[0-9]{1,3})?").fullmatch
 _NO_OPTIONS = ("endpoints", "roles", "origin", "routes", "tls")
@@ -66,7 +64,7 @@ class Configuration:
     queue_key: str = field(default="", repr=False)
     queue_key_file: str = ""
     home: str | None = None
-    tick_seconds: float = 1.0
+    tick_seconds: float = limits.TICK_SECONDS
     failover: str = AUTOMATIC
     probe_seconds: float = limits.PROBE_SECONDS
     failover_after_crash_seconds: float = limits.FAILOVER_AFTER_CRASH_SECONDS
@@ -193,7 +191,7 @@ def _given(name: str, value: Any) -> Any:
 def _read(file: Path) -> dict[str, Any]:
     try:
         # Editors on some systems begin a file with a byte order mark.
-        return tomllib.loads(read_text(file, MAX_FILE_BYTES, "utf-8-sig"))
+        return tomllib.loads(read_text(file, limits.MAX_CONFIGURATION_BYTES, "utf-8-sig"))
     except FileUnreadable as error:
         advice = "; give --config, set REDREPL_CONFIG, or run `redrepl demo` without one"
         reason = f"no such file{advice}" if error.is_missing else f"cannot be read: {error}"
@@ -283,7 +281,7 @@ def _convert(name: str, value: Any) -> Any:
     if wanted in (int, float) and isinstance(value, str):
         value = _number(value, wanted)
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value) if abs(value) <= MAX_WHOLE_NUMBER else None
+        value = float(value) if abs(value) <= limits.EXACT_UP_TO else None
     if wanted in (int, float) and type(value) is not wanted:
         raise ConfigError(f"{name} must be a number, not {shown(given)}")
     if wanted not in (int, float) and not isinstance(value, str):
@@ -306,7 +304,7 @@ def _shown(name: str, value: object) -> str:
 def _most(name: str, default: float) -> float:
     """The most that a number may be: a whole one stays exact in scripts, a time is no mistake in units."""
     if isinstance(default, int):
-        return MAX_WHOLE_NUMBER
+        return limits.EXACT_UP_TO
     return limits.MAX_AGE_SECONDS if name in ("max_age_seconds", "max_skew_seconds") else limits.MAX_TTL_SECONDS
 
 
@@ -343,5 +341,6 @@ def _check(configuration: Configuration) -> None:
         raise ConfigError(f"{text}, twice the sum of max_age_seconds and max_skew_seconds")
     if configuration.queue_url is not None:
         split_url("queue", configuration.queue_url)
-    if (configuration.queue_key or configuration.queue_key_file) and len(configuration.queue_key) < MIN_KEY_CHARACTERS:
-        raise ConfigError(f"queue_key must have at least {MIN_KEY_CHARACTERS} characters")
+    has_key = bool(configuration.queue_key or configuration.queue_key_file)
+    if has_key and len(configuration.queue_key) < limits.MIN_QUEUE_KEY_CHARACTERS:
+        raise ConfigError(f"queue_key must have at least {limits.MIN_QUEUE_KEY_CHARACTERS} characters")

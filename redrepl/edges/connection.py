@@ -21,7 +21,7 @@ from redis.retry import Retry
 from redrepl.edges.admission import Admission
 from redrepl.edges.announced_lists import AnnouncedLists
 from redrepl.edges.endpoint import Endpoint, connection_options
-from redrepl.edges.introduction import NOTHING_YET, NodeUnusable, introduce
+from redrepl.edges.introduction import NOTHING_YET, RECEIVE_BYTES, NodeUnusable, introduce
 from redrepl.edges.lifetimes import end_with, let_go_of_frames
 from redrepl.edges.opening_errors import describe_error
 from redrepl.edges.pending import Owed
@@ -31,7 +31,6 @@ from redrepl.values.errors import ConfigError
 from redrepl.values.reasons import NOT_OURS
 from redrepl.values.round_trip import RoundTrip
 
-_RECEIVE_BYTES = 65536
 _TURN_BYTES = 1024 * 1024
 _TLS_RECORD_BYTES = 16384
 """The most that one record of TLS holds.
@@ -98,7 +97,7 @@ class NodeConnection:
         end_with(self, map(_CLOSE, [sock]))
         self._is_tls = isinstance(sock, ssl.SSLSocket)
         self._unfinished_bytes = 0
-        self._full_bytes = _TLS_RECORD_BYTES if self._is_tls else _RECEIVE_BYTES
+        self._full_bytes = _TLS_RECORD_BYTES if self._is_tls else RECEIVE_BYTES
         self._repeated_bytes = 0
         self._received = hiredis.Reader(notEnoughData=NOTHING_YET)
         self._lists = AnnouncedLists()
@@ -126,7 +125,7 @@ class NodeConnection:
             return
         try:
             while self.unsent:
-                sent = self._sock.send(memoryview(self.unsent)[:_RECEIVE_BYTES])
+                sent = self._sock.send(memoryview(self.unsent)[:RECEIVE_BYTES])
                 del self.unsent[:sent]
         except _WOULD_BLOCK:
             return
@@ -156,7 +155,7 @@ class NodeConnection:
         taken = 0
         while True:
             try:
-                data = self._sock.recv(_RECEIVE_BYTES)
+                data = self._sock.recv(RECEIVE_BYTES)
             except _WOULD_BLOCK:
                 return replies
             if not data:

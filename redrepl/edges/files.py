@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
 
-MAX_SECRET_BYTES: Final = 64 * 1024
-"""Of a file that holds a password or a key."""
+from redrepl.values import limits
 
 
 class FileUnreadable(Exception):
@@ -22,7 +20,7 @@ def reason_of(error: OSError | ValueError) -> str:
     return (error.strerror or str(error)) if isinstance(error, OSError) else "is no name of a file"
 
 
-def read_text(file: str | Path, most_bytes: int = MAX_SECRET_BYTES, encoding: str = "utf-8") -> str:
+def read_text(file: str | Path, most_bytes: int = limits.MAX_SECRET_BYTES, encoding: str = "utf-8") -> str:
     """The text of a file. Raises FileUnreadable."""
     try:
         with open(file, "rb") as opened:

@@ -20,7 +20,7 @@ from redrepl.values.effects import PlainCommand
 from redrepl.values.reasons import NOT_OURS
 from redrepl.values.report_answer import UNREADABLE
 
-_RECEIVE_BYTES = 65536
+RECEIVE_BYTES = 65536
 _MOST_BYTES = 1024 * 1024
 _MOST_ANSWER_TIMES = 4.0
 """What an introduction may take: INFO is the longest of its answers, and a node that is far gets its time for each."""
@@ -121,7 +121,7 @@ class _Talk:
         """
         ended: OSError = ConnectionResetError("the node closed the connection while it was opened")
         try:
-            if data := self._sock.recv(_RECEIVE_BYTES):
+            if data := self._sock.recv(RECEIVE_BYTES):
                 return data
         except (BrokenPipeError, ConnectionResetError) as error:
             ended = error

@@ -14,7 +14,8 @@ from typing import Any, Final, Literal, NamedTuple
 
 from redis.exceptions import RedisError
 
-from redrepl.values.jobs import MAX_DATA_BYTES, MAX_ID_BYTES, Job, JobRefused, check_signature, read_job
+from redrepl.values import limits
+from redrepl.values.jobs import Job, JobRefused, check_signature, read_job
 
 RUNNING_SECONDS: Final = 120
 """A job that was taken is forgotten after so long, and its id may be used again. It ends by itself well before."""
@@ -24,9 +25,6 @@ FAILURE_SECONDS: Final = 60
 
 LOOKED_AT: Final = 10_000
 LISTED: Final = 1_000
-MAX_TEXT_BYTES: Final = 1 << 16
-"""Of the text that says why a job failed."""
-
 State = Literal["queued", "started", "failed"]
 _KEYS: Final = {"queued": "queue", "started": "wip", "failed": "failed"}
 
@@ -100,7 +98,7 @@ class JobQueue:
 
     def fail(self, job_id: bytes, text: str, seconds_now: float) -> None:
         """Note why a job failed, where `jobs --failed` and RQ's tools find it. It is forgotten soon."""
-        packed = base64.b64encode(zlib.compress(text.encode(errors="replace")[-MAX_TEXT_BYTES // 2 :]))
+        packed = base64.b64encode(zlib.compress(text.encode(errors="replace")[-limits.MAX_JOB_ERROR_BYTES // 2 :]))
         results = f"{queue_prefix()}:results:{job_id.decode()}"
         with self.connection.pipeline() as pipeline:
             pipeline.hset(_job_key(job_id), "status", "failed")
@@ -114,7 +112,7 @@ class JobQueue:
     def jobs(self, cluster: str, state: State) -> list[FoundJob]:
         """This cluster's jobs in a state, whatever else is there."""
         start = f"redrepl-{len(cluster)}-{cluster}-"
-        arguments = (start, MAX_ID_BYTES + 64, LOOKED_AT, LISTED)
+        arguments = (start, limits.MAX_JOB_ID_BYTES + 64, LOOKED_AT, LISTED)
         entries = self._call("list_jobs", self.key_of(state), *arguments)
         found = []
         listed = entries if isinstance(entries, list) else []
@@ -142,16 +140,16 @@ class JobQueue:
         try:
             entries = self.connection.xrevrange(f"{queue_prefix()}:results:{job_id}", count=1)
             unpacking = zlib.decompressobj()
-            text = unpacking.decompress(base64.b64decode(entries[0][1][b"exc_string"]), MAX_TEXT_BYTES)
+            text = unpacking.decompress(base64.b64decode(entries[0][1][b"exc_string"]), limits.MAX_JOB_ERROR_BYTES)
         except (RedisError, LookupError, ValueError, TypeError, zlib.error):  # it may be another program's entry
             return None
         lines = [line.strip() for line in text.decode("utf-8", "replace").splitlines() if line.strip()]
         return lines[-1] if lines else None
 
     def _look(self, job_id: bytes, seconds: int) -> _Fields | None:
-        if len(job_id) > MAX_ID_BYTES:
+        if len(job_id) > limits.MAX_JOB_ID_BYTES:
             raise JobRefused("its id is that of another job", ascii(job_id[:80]))
-        found = self._call("take_job", _job_key(job_id), seconds, MAX_DATA_BYTES)
+        found = self._call("take_job", _job_key(job_id), seconds, limits.MAX_JOB_DATA_BYTES)
         if isinstance(found, bytes):
             raise JobRefused(found.decode("ascii", "replace"), ascii(job_id[:80]))
         if found is None:

@@ -24,14 +24,12 @@ from redrepl.edges.locks import give_back_all
 from redrepl.edges.opening import NodeGate
 from redrepl.edges.pending import Run
 from redrepl.edges.switchboard import Switchboard
+from redrepl.values import limits
 from redrepl.values.effects import Request
 from redrepl.values.reasons import lost_connection
 
 WATCH_SECONDS = 0.2
 """While operations are under way, so often what should have been done is looked for and done."""
-
-MAX_UNSENT_BYTES = 256 * 1024 * 1024
-"""Bytes of all tasks that wait for one connection; a node that lets more pile up counts as failed."""
 
 
 class OnBoard(Protocol):
@@ -183,7 +181,7 @@ class LoopBoard(Switchboard):
         unsent = connection.unsent
         if unsent:
             unsent += data
-            if len(unsent) > MAX_UNSENT_BYTES + len(data):
+            if len(unsent) > limits.MAX_LOOP_UNSENT_BYTES + len(data):
                 self._drop(connection, f"takes no more data: {len(unsent)} bytes wait", pause=True)
         elif len(self.under_way) == 1:
             self._send_now(connection, data)

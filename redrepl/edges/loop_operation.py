@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from redrepl.edges.loop_board import LoopBoard
 from redrepl.edges.pending import Run
-from redrepl.edges.switchboard import GRACE_SECONDS, LATE_SECONDS
+from redrepl.edges.switchboard import DEADLINE_EXTENSION_SECONDS, LATE_SECONDS
 from redrepl.values.effects import DeadlinePassed, Event, Exchange, Plan
 from redrepl.values.errors import Unavailable
 
@@ -161,7 +161,7 @@ class Operation(Generic[R]):
         late_seconds = time.monotonic() - self._timer_at
         if late_seconds < LATE_SECONDS:
             return False
-        self._grace_seconds = late_seconds + GRACE_SECONDS
+        self._grace_seconds = late_seconds + DEADLINE_EXTENSION_SECONDS
         return True
 
     def _begin_question(self) -> None:

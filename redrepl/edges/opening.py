@@ -29,7 +29,7 @@ A node that answers, be it with a refusal, costs a millisecond to ask, and many 
 thread for the time-out.
 """
 
-_ROUND_TRIPS = 4.0
+_REOPENING_ROUND_TRIPS = 4.0
 """For an answer on a connection that may have to be opened anew."""
 
 Wake = Callable[[], None]
@@ -107,7 +107,7 @@ class NodeGate:
     def patience_seconds(self) -> float:
         """How long to wait for an answer. How far a node is that was never reached is not known."""
         if self.round_trip.smoothed_seconds or self.trouble is not None:
-            return self.round_trip.patience_seconds(self.timeout_seconds, _ROUND_TRIPS)
+            return self.round_trip.patience_seconds(self.timeout_seconds, _REOPENING_ROUND_TRIPS)
         return max(self.timeout_seconds, limits.FIRST_CONTACT_SECONDS)
 
     def report(self, trouble: str, pause: bool) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import socket
 import threading
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any
 
 from redis import ConnectionPool, Redis
 from redis.backoff import NoBackoff
@@ -18,11 +18,9 @@ from redis.retry import Retry
 from redrepl.edges.endpoint import connection_options, split_url
 from redrepl.edges.lifetimes import Living
 from redrepl.edges.tls import TlsConnection
+from redrepl.values import limits
 
 TIMEOUT_SECONDS = 2.0
-
-MAX_ANSWER_BYTES: Final = 1 << 20
-"""All answers to what is sent at once. Those to redrepl's own requests are far below."""
 
 _PEEK = getattr(socket, "MSG_PEEK", 0)
 
@@ -107,7 +105,7 @@ class _OpenSockets:
 class BoundedSocket:
     """A socket that ends with an error where more than a bound is received after the last sending."""
 
-    def __init__(self, inner: Any, most: int = MAX_ANSWER_BYTES) -> None:
+    def __init__(self, inner: Any, most: int = limits.MAX_QUEUE_ANSWER_BYTES) -> None:
         self._inner = inner
         self._most = self._left = most
 

@@ -23,13 +23,6 @@ from redrepl.values.answers import is_ours
 from redrepl.values.effects import Command, Event, Exchange, Failure, PlainCommand, Reply, Request, ScriptCall
 from redrepl.values.reasons import NOT_OURS, lost_connection
 
-MAX_WAITING = 64
-"""Requests that are kept for a node while a connection to it is opened, beside those that somebody still waits for."""
-
-MAX_RETRIES = 3
-"""How often a request is sent again because the node lacks the script; a connection that was opened and left in store
-just before the scripts went is met once."""
-
 STALLED_ROUND_TRIPS = 4.0
 """A connection that owes for longer than so many of its usual round trips, and than the time-out, is dead."""
 
@@ -47,7 +40,7 @@ LATE_SECONDS = 0.05
 """Who notices a deadline later than this was held up: by other callbacks of the event loop, a slow callback of the
 caller's, a stopped process."""
 
-GRACE_SECONDS = 1.0
+DEADLINE_EXTENSION_SECONDS = 1.0
 """By how much a deadline that passed meanwhile is moved, once. Who was held up was to send and to read in that time:
 requests may have waited for that alone, to leave after an idle connection had been asked first for example."""
 
@@ -222,7 +215,8 @@ class Switchboard(ABC):
 
     def _wait(self, run: Run, request: Request) -> None:
         waiting = self._waiting[request.node]
-        if len(waiting) >= MAX_WAITING:  # a node that opens no connection for long: the workers bring it what it missed
+        if len(waiting) >= limits.MAX_WAITING_REQUESTS:
+            # The node opens no connection for long: the workers bring it what it missed.
             waiting[:] = [entry for entry in waiting if entry[0].is_live]
         waiting.append((run, request))
 
@@ -414,7 +408,7 @@ class Switchboard(ABC):
         What left after it on the old connection may have been carried out, so its own answer is waited for.
         """
         times = request.times if type(request) is Resent else 0
-        if not text.startswith("NOSCRIPT") or times >= MAX_RETRIES:
+        if not text.startswith("NOSCRIPT") or times >= limits.MAX_SCRIPT_RETRIES:
             gate = self.gates.get(connection.node)
             told = describe_denial(None if gate is None else gate.endpoint.username, request.command, text)
             run.put(Failure(request.node, request.tag, told, True, now))

@@ -24,10 +24,7 @@ from redrepl.values.receipt import WriteReceipt
 GROUPS_IN_FLIGHT = 3
 """While fewer groups are on their way, the next leaves at the end of the turn."""
 
-MAX_GROUPS_IN_FLIGHT = 16
-"""Beyond these nothing leaves before one has returned: what leaves later times out later."""
-
-HOLD_SECONDS = 0.001
+GROUP_HOLD_SECONDS = 0.001
 """How long a group is held for others to return: less than a slow network takes, so that it costs nothing there."""
 
 Result: TypeAlias = WriteReceipt | Exception
@@ -135,7 +132,7 @@ class WriteGroups(Generic[W, H]):
         self._timer = None
         self._is_starting = False
         self._take_open()
-        self._start(MAX_GROUPS_IN_FLIGHT)
+        self._start(limits.MAX_GROUPS_IN_FLIGHT)
 
     def give_up(self) -> None:
         """The board was given up: tell everybody who still waits."""
@@ -166,7 +163,7 @@ class WriteGroups(Generic[W, H]):
     def _held_long_enough(self) -> None:
         self._timer = None
         if self.board.enter():
-            self._start(MAX_GROUPS_IN_FLIGHT)
+            self._start(limits.MAX_GROUPS_IN_FLIGHT)
             self.board.leave()
 
     def _start(self, most: int) -> None:
@@ -181,8 +178,8 @@ class WriteGroups(Generic[W, H]):
             self._begin(group)
         self._is_starting = False
         self.board.flush()
-        if self._leaving and self._timer is None and len(self._under_way) < MAX_GROUPS_IN_FLIGHT:
-            self._timer = self.board.loop.call_later(HOLD_SECONDS, self._held_long_enough)
+        if self._leaving and self._timer is None and len(self._under_way) < limits.MAX_GROUPS_IN_FLIGHT:
+            self._timer = self.board.loop.call_later(GROUP_HOLD_SECONDS, self._held_long_enough)
 
     def _begin(self, group: _Group[W, H]) -> None:
         if writes := group.leave():

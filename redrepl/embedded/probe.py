@@ -36,7 +36,7 @@ def _encode(words: tuple[str, ...]) -> bytes:
     return b"".join(parts)
 
 
-_MOST_DIGITS = 7
+_MOST_LENGTH_DIGITS = 7
 _MOST_LINE_BYTES = 4096
 """Whatever else listens on a port."""
 
@@ -47,7 +47,7 @@ def _read_reply(stream: BinaryIO) -> bytes:
     kind, rest = line[:1], line[1:].rstrip(b"\r\n")
     if kind == b"+":
         return rest
-    if kind == b"$" and rest.isdigit() and len(rest) <= _MOST_DIGITS:
+    if kind == b"$" and rest.isdigit() and len(rest) <= _MOST_LENGTH_DIGITS:
         return stream.read(int(rest) + 2)[:-2]
     raise ProbeError(f"unexpected answer {line[:200]!r}")
 
@@ -73,7 +73,7 @@ def answering_process_id(port: int, password: str | None) -> int:
     for line in replies[-1].splitlines():
         if line.startswith(b"process_id:"):
             text = line.partition(b":")[2].strip()
-            if text.isdigit() and len(text) <= _MOST_DIGITS:
+            if text.isdigit() and len(text) <= _MOST_LENGTH_DIGITS:
                 return int(text)
     raise ProbeError("INFO names no process_id")
 

@@ -16,13 +16,10 @@ from redrepl.values.keys import KeyLayout
 from redrepl.values.report import LastEntry, NodeReport
 from redrepl.values.round_trip import RoundTrip
 
-MAX_UNANSWERED = 100
-"""Looks at one node that may be under way: more than a node that is worth looking at has in its longest round trip."""
-
-_USUAL = 1.5
+USUAL_FACTOR = 1.5
 """An answer takes so many times the average at most; the patience of whoever looks covers what varies more."""
 
-_OPENING_ROUND_TRIPS = 3.0
+OPENING_ROUND_TRIPS = 3.0
 """The first answer also waits for the connection."""
 
 
@@ -164,7 +161,7 @@ class _Watched:
 
     def may_be_asked(self) -> bool:
         """While a connection is opened one question waits for it; then so many as the round trip has room for."""
-        return len(self.unanswered) < (MAX_UNANSWERED if self._answers else 1)
+        return len(self.unanswered) < (limits.MAX_UNANSWERED_LOOKS if self._answers else 1)
 
     def take(self, look: int, report: NodeReport | str, at: float) -> None:
         """A whole answer. Questions that were asked before it are answered, too: a node answers in order."""
@@ -172,7 +169,7 @@ class _Watched:
         if self._answers:
             self._round_trip.note(took_seconds)
         elif not self._round_trip.smoothed_seconds:
-            self._round_trip.note(took_seconds / _OPENING_ROUND_TRIPS)
+            self._round_trip.note(took_seconds / OPENING_ROUND_TRIPS)
         self._report = report
         self._answers = self.is_current = True
         if isinstance(report, NodeReport):
@@ -208,7 +205,7 @@ class _Watched:
 
     def silence(self, now: float) -> Silence:
         """How long it has left a question unanswered, and how long it may, which is more where that is not known."""
-        known_seconds, longest = _USUAL * self._round_trip.smoothed_seconds, limits.FIRST_CONTACT_SECONDS
+        known_seconds, longest = USUAL_FACTOR * self._round_trip.smoothed_seconds, limits.FIRST_CONTACT_SECONDS
         since = min((answers.asked_at for answers in self.unanswered.values()), default=now)
         return Silence(since, min(known_seconds, longest) or longest)
 

@@ -33,9 +33,6 @@ SUSPECT_SECONDS = 0.25
 """How long the one primary may take, where it is near, before the others are asked whether the epoch moved; nearly
 every answer comes much sooner."""
 
-LONGEST_SUSPECT_SECONDS = 1.0
-"""However far it is: a few slow answers must not make a program wait for long when the primary is gone."""
-
 
 class EpochMoved(RedreplError):
     """A node works in another epoch than the caller's topology: read the topology again and repeat."""
@@ -173,7 +170,7 @@ class ClusterView:
 
 def suspect_seconds(usual_seconds: float) -> float:
     """After how long something is wrong with nodes whose answers usually come within ``usual_seconds``."""
-    return min(max(SUSPECT_SECONDS, usual_seconds), LONGEST_SUSPECT_SECONDS)
+    return min(max(SUSPECT_SECONDS, usual_seconds), limits.LONGEST_SUSPECT_SECONDS)
 
 
 def keys_to_ask(answered: int) -> int:

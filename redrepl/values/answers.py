@@ -13,6 +13,7 @@ from typing import TypeAlias
 from redrepl.values import limits
 from redrepl.values.effects import Answer, Command, PlainCommand, ScriptCall
 from redrepl.values.operation import EXPIRE, INCREMENT, is_number
+from redrepl.values.reading import MOST_WORD_BYTES
 from redrepl.values.record import parse_record
 
 Shape: TypeAlias = Callable[[Answer, int], bool]
@@ -23,8 +24,6 @@ _is_header = re.compile(rb"[0-9a-f]{22}[vd][0-9a-f]{12}").fullmatch
 _is_number = re.compile(rb"[0-9]{1,20}").fullmatch
 _is_epoch = re.compile(rb"[0-9]{0,9}").fullmatch
 _is_id = re.compile(rb"[0-9]{1,20}-[0-9]{1,20}").fullmatch
-_MOST_WORDS = 200
-"""Bytes of a state or a reason."""
 
 
 def is_ours(command: Command, content: Answer) -> bool:
@@ -68,7 +67,7 @@ def _is_refusal(content: Answer, _: int = 0) -> bool:
         return False
     verdict, *rest = content
     if verdict == b"refused":
-        is_told = len(rest) == 2 and _is_epoch(rest[0]) is not None and len(rest[1]) <= _MOST_WORDS
+        is_told = len(rest) == 2 and _is_epoch(rest[0]) is not None and len(rest[1]) <= MOST_WORD_BYTES
         return is_told and bool(rest[0] or not rest[1])  # who is no member has neither epoch nor state
     if verdict in (b"expired", b"skewed"):
         return len(rest) == 1 and _is_number(rest[0]) is not None
@@ -221,7 +220,7 @@ def _is_enrolment(content: Answer, _: int) -> bool:
 
 
 def _are_short(parts: list[Answer]) -> bool:
-    return bool(parts) and all(type(part) is bytes and len(part) <= _MOST_WORDS for part in parts)
+    return bool(parts) and all(type(part) is bytes and len(part) <= MOST_WORD_BYTES for part in parts)
 
 
 def _is_log_page(content: Answer, _: int) -> bool:
@@ -285,7 +284,7 @@ def _is_number_reply(content: Answer, _: int) -> bool:
 def _is_probe(content: Answer, _: int) -> bool:
     if type(content) is not list or len(content) != 2:
         return False
-    return type(content[0]) is int and type(content[1]) is bytes and len(content[1]) <= _MOST_WORDS
+    return type(content[0]) is int and type(content[1]) is bytes and len(content[1]) <= MOST_WORD_BYTES
 
 
 def _is_text_or_nothing(content: Answer, _: int) -> bool:

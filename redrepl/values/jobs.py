@@ -27,20 +27,8 @@ SWEEP: Final = "redrepl_workers.jobs.sweep"
 SLOTS: Final = 2
 """Job ids per node that take turns: one may run while the next already waits, so no wake-up is lost."""
 
-MAX_ID_BYTES: Final = len("redrepl---sweep-of-all-") + 8 + 2 * limits.MAX_NAME_CHARACTERS
-"""Longer ids are none of redrepl's."""
-
-MAX_DATA_BYTES: Final = 1024
-"""Of a job's packed arguments, and of what is noted beside them."""
-
-MAX_INFLATED_BYTES: Final = 2048
-"""A name and two arguments, as JSON: a packed kilobyte may hold a megabyte."""
-
 SIGNATURE: Final = "signature"
 """Where it is in what RQ keeps beside a job (`meta`)."""
-
-MIN_KEY_CHARACTERS: Final = 16
-"""Of the key that signs jobs."""
 
 
 class JobRefused(Exception):
@@ -123,11 +111,11 @@ def check_signature(job: Job, meta: bytes | None, key: str) -> None:
 
 def _inflated(data: bytes) -> bytes:
     """The content of packed arguments, up to a bound. Raises JobRefused."""
-    if len(data) > MAX_DATA_BYTES:
+    if len(data) > limits.MAX_JOB_DATA_BYTES:
         raise JobRefused("it is too large")
     unpacking = zlib.decompressobj()
     try:
-        text = unpacking.decompress(data, MAX_INFLATED_BYTES)
+        text = unpacking.decompress(data, limits.MAX_JOB_INFLATED_BYTES)
     except zlib.error as error:
         raise JobRefused("its arguments cannot be read") from error
     if not unpacking.eof:

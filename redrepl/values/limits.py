@@ -1,4 +1,10 @@
-"""Every limit of redrepl, in one place, with its unit and its reason."""
+"""Limits that a user or an operator can meet, and those that several folders have to agree on.
+
+Each has its unit and its reason. Here are all largest and smallest sizes and counts (``MAX_...``, ``MIN_...``), the
+defaults of the configuration, and whatever is used by more than one of `values`, `plans`, `edges`, `doors`, workers and
+commands. A constant by which one folder alone works (a pause, a share, a sample) stays there. No name is given twice.
+What has to hold between limits is asserted at the end. `tests/tidy` holds all of this.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +15,9 @@ MAX_KEY_BYTES: Final = 32 * 1024
 
 MAX_VALUE_BYTES: Final = 64 * 1024 * 1024
 """A larger value would block a server for longer than an ordinary time-out while it is copied."""
+
+EXACT_UP_TO: Final = 1 << 53
+"""Whole numbers nearer to zero are exact in Lua, whose numbers are doubles."""
 
 MAX_TTL_SECONDS: Final = 100 * 365 * 24 * 3600
 """A longer life is a mistake in units; twelve hex digits of milliseconds would hold far more."""
@@ -24,6 +33,27 @@ MAX_NODES: Final = 16
 
 MAX_NAME_CHARACTERS: Final = 64
 """Cluster names and node ids stand in job ids and in key names."""
+
+MAX_HOST_CHARACTERS: Final = 253
+"""Of a host in a url: no longer name can be asked of DNS."""
+
+MAX_ADDRESS_CHARACTERS: Final = 1024
+"""Of what is stored and shown of a url."""
+
+MAX_URL_CHARACTERS: Final = 64 * 1024
+"""Of a whole url, which may hold certificates."""
+
+MAX_TOPOLOGY_BYTES: Final = 64 * 1024
+"""Of a topology as it is stored: more than MAX_NODES members with long addresses take."""
+
+MAX_NOTE_BYTES: Final = 64 * 1024
+"""Of a text that redrepl keeps on a node for itself: many times what the longest of them takes."""
+
+MAX_CONFIGURATION_BYTES: Final = 256 * 1024
+"""Of a configuration file."""
+
+MAX_SECRET_BYTES: Final = 64 * 1024
+"""Of a file that holds a password or a key."""
 
 MAX_MICROS: Final = (0x1F << 48) - 1
 """Largest clock reading (the year 2246): Lua's doubles are exact up to 2^53, and restamping must not come there.
@@ -61,6 +91,10 @@ FIRST_CONTACT_SECONDS: Final = 4.0
 """For a node of which it is not known yet how far it is: connecting, the introduction and one question to a node that
 is a second away, and the packet that TCP sends again after a second where the first was lost."""
 
+LONGEST_SUSPECT_SECONDS: Final = 1.0
+"""A node that is silent for longer is not waited for alone, however far it is: a few slow answers must not make a
+program wait for long when the primary is gone."""
+
 OPENINGS_AT_ONCE: Final = 8
 """Connections that are being opened to one node at the same time, where it is near: what is more only waits for the
 processor."""
@@ -97,14 +131,27 @@ MAX_UNSENT_BYTES: Final = 8 * 1024 * 1024
 """Bytes waiting for a connection besides its largest CHUNKS_IN_FLIGHT requests, which somebody may still wait for; a
 node that lets more pile up, by taking less than the others do, counts as failed."""
 
+MAX_LOOP_UNSENT_BYTES: Final = 256 * 1024 * 1024
+"""The same for the one connection that all tasks of an event loop share."""
+
 MAX_VERDICT_BYTES: Final = 1024 * 1024
 """Bytes of an answer that holds no records or names of keys; a longer one ends its connection."""
 
 MAX_ANSWER_BYTES: Final = 256 * 1024 * 1024
 """The same of any answer: the largest record, or a page of the longest names."""
 
+MAX_QUEUE_ANSWER_BYTES: Final = 1024 * 1024
+"""Of all answers of the queue's server to what is sent at once. Those to redrepl's own requests are far below."""
+
 MAX_OUTSTANDING_REPLIES: Final = 10_000
 """Replies still owed on one connection; beyond it the connection is closed and the node reported."""
+
+MAX_WAITING_REQUESTS: Final = 64
+"""Requests that are kept for a node while a connection to it is opened, beside those whose caller still waits."""
+
+MAX_SCRIPT_RETRIES: Final = 3
+"""How often a request is sent again because the node lacks the script; a connection that was opened and left in store
+just before the scripts went is met once."""
 
 MAX_IDLE_CHANNELS: Final = 64
 """Sets of connections kept open for later callers; each thread that is inside an operation uses one."""
@@ -116,6 +163,10 @@ given back: hundreds that begin together would otherwise all open connections, a
 MAX_CONCURRENT_OPERATIONS: Final = 1_000
 """Operations of one event loop that are under way at the same time; more tasks wait for their turn in order. Enough to
 keep every server busy, and few enough that none times out because of the others."""
+
+MAX_GROUPS_IN_FLIGHT: Final = 16
+"""Groups of writes of one event loop. Beyond these nothing leaves before one has returned: what leaves later times out
+later."""
 
 SESSION_KEYS: Final = 10_000
 """Keys whose newest stamp a session remembers one by one; older ones are covered by one common floor."""
@@ -140,8 +191,15 @@ estimate then (`keys_exact`)."""
 HEALTHY_WITHIN_SECONDS: Final = 30.0
 """A copy is healthy while its oldest missing change is younger than this."""
 
+TICK_SECONDS: Final = 1.0
+"""How often a worker looks at the nodes."""
+
 PROBE_SECONDS: Final = 0.1
 """How often a monitor looks at the nodes."""
+
+MAX_UNANSWERED_LOOKS: Final = 100
+"""A monitor's looks at one node that may be under way: more than a node that is worth looking at has in its longest
+round trip."""
 
 FAILOVER_AFTER_CRASH_SECONDS: Final = 0.1
 """A primary that refuses connections for so long is replaced. If it comes back in a moment, nothing is lost either."""
@@ -179,3 +237,72 @@ HOLD_SECONDS: Final = 600.0
 
 LOG_CAP_ENTRIES: Final = 1_000_000
 """Log entries a node keeps for a member that is away; past it the log is cut and that member needs a full sync."""
+
+SWITCHING_SECONDS: Final = 1.0
+"""What a failover takes, where `redrepl plan` is told nothing else. Measured with default settings: 0.12 s where the
+primary is killed, 0.86 s where it freezes (docs/guarantees.md)."""
+
+AWAY_SECONDS: Final = 3600.0
+"""How long a copy that fails is away, where `redrepl plan` is told nothing else."""
+
+MAX_JOB_ID_BYTES: Final = len("redrepl---sweep-of-all-") + 8 + 2 * MAX_NAME_CHARACTERS
+"""Longer ids of jobs are none of redrepl's."""
+
+MAX_JOB_DATA_BYTES: Final = 1024
+"""Of a job's packed arguments, and of what is noted beside them."""
+
+MAX_JOB_INFLATED_BYTES: Final = 2048
+"""A name and two arguments, as JSON: a packed kilobyte may hold a megabyte."""
+
+MAX_JOB_ERROR_BYTES: Final = 64 * 1024
+"""Of the text that says why a job failed."""
+
+MIN_QUEUE_KEY_CHARACTERS: Final = 16
+"""Of the key that signs jobs."""
+
+MAX_OTHER_CLUSTERS: Final = 16
+"""Clusters whose jobs a worker hands on. More than that on one queue are made up."""
+
+MAX_TROUBLE_SUBJECTS: Final = 200
+"""Subjects of which a worker remembers what it said. What is noted of more is forgotten, the oldest first: subjects may
+be named by what others wrote."""
+
+# What has to hold between them -------------------------------------------------------------------
+
+# A client stops waiting before the primary refuses its write for its age; the default skew is below its share of that.
+assert DEFAULT_TIMEOUT_SECONDS <= MAX_TIMEOUT_SECONDS < DEFAULT_MAX_AGE_SECONDS <= MAX_AGE_SECONDS
+assert DEFAULT_MAX_SKEW_SECONDS <= MAX_SKEW_SHARE * DEFAULT_MAX_AGE_SECONDS
+
+# What is deleted stays known for as long as an older write may come, as the configuration asks for.
+assert TOMBSTONE_RETENTION_SECONDS >= 2 * (DEFAULT_MAX_AGE_SECONDS + DEFAULT_MAX_SKEW_SECONDS)
+
+# Stamps, and the numbers that callers give, are exact in Lua.
+assert MAX_MICROS < EXACT_UP_TO
+
+# The largest key, value and page of names fit into one answer; what is no record is far smaller.
+assert MAX_KEY_BYTES < BATCH_BYTES <= MAX_VERDICT_BYTES
+assert max(MAX_VALUE_BYTES + MAX_KEY_BYTES, SCAN_KEYS * MAX_KEY_BYTES) < MAX_ANSWER_BYTES
+
+# A loop's connection takes as many of the largest values as a batch has chunks on their way.
+assert MAX_UNSENT_BYTES <= CHUNKS_IN_FLIGHT * MAX_VALUE_BYTES < MAX_LOOP_UNSENT_BYTES
+
+# All operations of a loop may be owed a reply on its one connection.
+assert MAX_CONCURRENT_OPERATIONS < MAX_OUTSTANDING_REPLIES
+
+# Whoever makes channels at once can give them back, and near nodes are met by fewer openings than far ones.
+assert CHANNELS_BEFORE_WAITING <= MAX_IDLE_CHANNELS
+assert OPENINGS_AT_ONCE <= FAR_OPENINGS_AT_ONCE
+
+# A topology of all nodes, and a session of all keys with names of a hundred bytes, fit where they are kept.
+assert MAX_NODES * MAX_ADDRESS_CHARACTERS < MAX_TOPOLOGY_BYTES
+assert SESSION_KEYS * 128 < MAX_TOKEN_BYTES
+
+# A monitor sees a crash before silence, and silence before a refusal; it looks often enough to tell each.
+assert PROBE_SECONDS <= FAILOVER_AFTER_CRASH_SECONDS < FAILOVER_AFTER_SILENCE_SECONDS < FAILOVER_AFTER_REFUSAL_SECONDS
+assert WRITE_PROBE_SECONDS < FAILOVER_AFTER_REFUSAL_SECONDS
+
+# A log keeps for a member that is away at least what it keeps for one that is there.
+assert LOG_RETENTION_ENTRIES <= LOG_CAP_ENTRIES
+
+# A sample is smaller than what is counted one by one.
+assert STATUS_SAMPLE_KEYS < STATUS_SCAN_KEYS

@@ -15,6 +15,8 @@ from ipaddress import IPv6Address
 from typing import Final
 from urllib.parse import parse_qsl, unquote
 
+from redrepl.values import limits
+
 DEFAULT_PORT: Final = 6379
 UNREADABLE: Final = "unreadable"
 """What is shown in place of a url that cannot be read."""
@@ -67,11 +69,6 @@ _AUTHORITY = re.compile(
     rf"(?P<host>{_HOST}|\[[0-9A-Fa-f:.]+(?:%[A-Za-z0-9_.-]{{1,15}})?\])(?::(?P<port>[0-9]{{1,5}}))?"
 )
 _DATABASE = re.compile(r"/([0-9]{0,9})/?")
-MAX_HOST_CHARACTERS: Final = 253
-MAX_ADDRESS_CHARACTERS: Final = 1024
-"""Of what is stored and shown of a url."""
-MAX_URL_CHARACTERS: Final = 64 * 1024
-"""Of a whole url, which may hold certificates."""
 _OTHER_LETTERS = "write other letters of a host in Punycode (xn--...), and of a path as %C3%A9 and the like"
 _ENCODED = "write / ? # @ and % in a password as %2F %3F %23 %40 and %25, or give it with password_file or password_env"
 
@@ -112,8 +109,8 @@ class NodeUrl:
 
 def parse_node_url(url: str) -> NodeUrl:
     """Read a url. Raises UnreadableUrl, whose text holds nothing of it."""
-    if len(url) > MAX_URL_CHARACTERS:
-        raise UnreadableUrl(f"it has more than {MAX_URL_CHARACTERS} characters")
+    if len(url) > limits.MAX_URL_CHARACTERS:
+        raise UnreadableUrl(f"it has more than {limits.MAX_URL_CHARACTERS} characters")
     found = _SCHEME.match(url)
     if found is None:
         raise UnreadableUrl("a url must start with redis://, rediss://, valkey:// or unix://")
@@ -132,9 +129,9 @@ def parse_node_url(url: str) -> NodeUrl:
     scheme = found[1]
     parse = _parse_socket if scheme == SOCKET_SCHEME else _parse_host
     public, host, port, socket, database = parse(scheme, host, slash + path, options.pop("db", None))
-    if len(public) > MAX_ADDRESS_CHARACTERS or not public.isascii():
+    if len(public) > limits.MAX_ADDRESS_CHARACTERS or not public.isascii():
         raise UnreadableUrl(
-            f"its address is not of {MAX_ADDRESS_CHARACTERS} ASCII characters at most: {_OTHER_LETTERS}"
+            f"its address is not of {limits.MAX_ADDRESS_CHARACTERS} ASCII characters at most: {_OTHER_LETTERS}"
         )
     is_tls = scheme in TLS_SCHEMES
     if not is_tls and any(name in TLS_OPTIONS for name in options):
@@ -206,7 +203,7 @@ def _parse_host(scheme: str, authority: str, path: str, db: str | None) -> tuple
 def _is_host(host: str) -> bool:
     """Whether a resolver takes this at all: other texts end in another error than that of an unknown name."""
     if not host.startswith("["):
-        return len(host) <= MAX_HOST_CHARACTERS
+        return len(host) <= limits.MAX_HOST_CHARACTERS
     try:
         return bool(IPv6Address(host.strip("[]")))
     except ValueError:

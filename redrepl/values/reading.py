@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Final
+from typing import Any
 
-MAX_NOTE_BYTES: Final = 64 * 1024
-"""Of a text that redrepl keeps on a node for itself: many times what the longest of them takes."""
+from redrepl.values import limits
 
 _MOST_SHOWN = 80
-_MOST_WORDS = 200
+MOST_WORD_BYTES = 200
+"""Bytes of a state or a reason."""
+
 _DIGITS = re.compile(r"[0-9]{1,20}").fullmatch
 _ENTRY_ID = re.compile(r"([0-9]{1,20})-([0-9]{1,20})").fullmatch
 
@@ -44,7 +45,7 @@ def entry_id(text: str) -> str:
     return text
 
 
-def load_json(text: str | bytes, most_bytes: int = MAX_NOTE_BYTES) -> Any:
+def load_json(text: str | bytes, most_bytes: int = limits.MAX_NOTE_BYTES) -> Any:
     """What a JSON text holds. Raises ValueError for one that is longer, nested too deeply, or none."""
     if len(text) > most_bytes:
         raise ValueError(f"it has {len(text)} bytes, allowed are {most_bytes}")
@@ -56,7 +57,7 @@ def load_json(text: str | bytes, most_bytes: int = MAX_NOTE_BYTES) -> Any:
 
 def words(content: bytes) -> str:
     """The beginning of what a node says in words, whatever bytes these are."""
-    return content[:_MOST_WORDS].decode("utf-8", "backslashreplace")
+    return content[:MOST_WORD_BYTES].decode("utf-8", "backslashreplace")
 
 
 def shown(value: object) -> str:

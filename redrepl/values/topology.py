@@ -15,9 +15,6 @@ from redrepl.values.node_url import UNREADABLE, public_url
 from redrepl.values.stamp import restamp_writer
 from redrepl.values.validation import check_name
 
-MAX_TEXT = 64 * 1024
-"""Bytes of a topology as it is stored: more than MAX_NODES members with long addresses take."""
-
 _URL = re.compile(r"(rediss?|valkeys?|unix)://[!-~]{1,2000}").fullmatch
 """Where a member can be. That a driver can make something of it shows when it is reached."""
 
@@ -189,7 +186,7 @@ class Topology:
         Earlier versions stored options with urls, which name files of one program, and secrets: they are left out.
         """
         try:
-            if len(text) > MAX_TEXT:
+            if len(text) > limits.MAX_TOPOLOGY_BYTES:
                 raise ValueError(f"it has {len(text)} bytes")
             return _parse(text)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

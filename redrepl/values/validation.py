@@ -83,10 +83,10 @@ def check_timeout(timeout_seconds: object) -> float:
 
 
 def check_integer(name: str, value: object) -> int:
-    """A whole number that fits 64 bits signed, as INCRBY takes it."""
+    """A whole number that Lua holds exactly: within 2**53 of zero."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise RequestError(f"{name} must be a whole number, not {type(value).__name__}")
-    if not -(1 << 53) < value < 1 << 53:
+    if not -limits.EXACT_UP_TO < value < limits.EXACT_UP_TO:
         raise RequestError(f"{name} must lie within 2**53 of zero, not {shown(value)}")
     return value
 

@@ -1107,7 +1107,7 @@ MUTANTS = (
     Mutant(
         name="a far primary is suspected as soon as a near one",
         file="redrepl/plans/view.py",
-        old="    return min(max(SUSPECT_SECONDS, usual_seconds), LONGEST_SUSPECT_SECONDS)\n",
+        old="    return min(max(SUSPECT_SECONDS, usual_seconds), limits.LONGEST_SUSPECT_SECONDS)\n",
         new="    return SUSPECT_SECONDS\n",
         killer="tests/unit/test_write_one.py::test_a_primary_that_is_far_is_suspected_later",
         evidence="AssertionError",
@@ -1399,7 +1399,7 @@ MUTANTS = (
     Mutant(
         name="a job's arguments are inflated whatever comes out",
         file="redrepl/values/jobs.py",
-        old="        text = unpacking.decompress(data, MAX_INFLATED_BYTES)\n",
+        old="        text = unpacking.decompress(data, limits.MAX_JOB_INFLATED_BYTES)\n",
         new="        text = unpacking.decompress(data)\n",
         killer="tests/unit/test_jobs_on_the_queue.py::test_what_inflates_is_refused_before_it_is_inflated",
         evidence="DID NOT RAISE",
@@ -2406,7 +2406,7 @@ MUTANTS = (
     Mutant(
         name="a monitor waits for one answer before it asks again",
         file="redrepl/plans/lookout.py",
-        old="return len(self.unanswered) < (MAX_UNANSWERED if self._answers else 1)",
+        old="return len(self.unanswered) < (limits.MAX_UNANSWERED_LOOKS if self._answers else 1)",
         new="return not self.unanswered",
         killer=f"{LOOKOUT}::test_how_often_nodes_are_looked_at_does_not_depend_on_their_distance",
         evidence="assert ",
@@ -3169,7 +3169,7 @@ MUTANTS = (
     Mutant(
         name="an address may be configured that no topology holds",
         file="redrepl/values/node_url.py",
-        old="    if len(public) > MAX_ADDRESS_CHARACTERS or not public.isascii():\n",
+        old="    if len(public) > limits.MAX_ADDRESS_CHARACTERS or not public.isascii():\n",
         new="    if False:\n",
         killer="tests/unit/test_reading.py::test_an_address_that_no_resolver_takes_or_no_topology_holds_is_refused",
         evidence="DID NOT RAISE",

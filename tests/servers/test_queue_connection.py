@@ -11,9 +11,10 @@ import pytest
 from redis.exceptions import ConnectionError
 
 from redrepl.edges.job_queue import JobQueue
-from redrepl.edges.queue_connection import MAX_ANSWER_BYTES, BoundedSocket, interrupt, queue_connection
+from redrepl.edges.queue_connection import BoundedSocket, interrupt, queue_connection
 from redrepl.edges.wake_ups import close_queue, enqueue_bring_up, open_queue
 from redrepl.embedded import EmbeddedServer, ServerBinary
+from redrepl.values import limits
 from redrepl.values.jobs import Job
 from redrepl_workers.registration import Registration
 from tests.support.waiting import wait_until
@@ -48,10 +49,10 @@ def test_a_queue_that_is_dropped_leaves_nothing_open(some_binary: ServerBinary) 
 def test_an_answer_without_end_ends_the_connection(some_binary: ServerBinary) -> None:
     with EmbeddedServer("queue", some_binary) as server:
         connection = queue_connection(server.url)
-        connection.set("small", b"x" * (MAX_ANSWER_BYTES // 2))
-        connection.set("large", b"x" * (2 * MAX_ANSWER_BYTES))
+        connection.set("small", b"x" * (limits.MAX_QUEUE_ANSWER_BYTES // 2))
+        connection.set("large", b"x" * (2 * limits.MAX_QUEUE_ANSWER_BYTES))
         for _ in range(3):
-            assert len(connection.get("small")) == MAX_ANSWER_BYTES // 2, "the bound is of one answer"
+            assert len(connection.get("small")) == limits.MAX_QUEUE_ANSWER_BYTES // 2, "the bound is of one answer"
         with pytest.raises(ConnectionError, match="longer than"):
             connection.get("large")
         assert connection.ping(), "it connects again"

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redrepl.values.jobs import BRING_UP, MAX_INFLATED_BYTES, SWEEP, Job, JobRefused, check_signature, read_job
+from redrepl.values import limits
+from redrepl.values.jobs import BRING_UP, SWEEP, Job, JobRefused, check_signature, read_job
 
 UP, ALL = Job("shop", "b"), Job("shop", None)
 KEY = "a key of the cluster"
@@ -58,7 +59,7 @@ def test_a_job_has_the_id_of_its_work() -> None:
 
 def test_what_inflates_is_refused_before_it_is_inflated() -> None:
     sound = json.dumps([BRING_UP, None, ["shop", "b"], {}]).encode()
-    padded = sound + b" " * (MAX_INFLATED_BYTES + 1 - len(sound))
+    padded = sound + b" " * (limits.MAX_JOB_INFLATED_BYTES + 1 - len(sound))
     for text in (padded, b"0" * 900_000, b"[" * 900_000):
         with pytest.raises(JobRefused, match="it is too large"):
             read_job(UP.ids[0], zlib.compress(text, 9))

@@ -10,7 +10,7 @@ import pytest
 
 from redrepl.plans.epochs.suspicion import NOT_SEEN_YET, Suspicion, Verdict
 from redrepl.plans.inspect import newest_topology
-from redrepl.plans.lookout import MAX_UNANSWERED, Lookout, Seen
+from redrepl.plans.lookout import Lookout, Seen
 from redrepl.values import limits
 from redrepl.values.effects import DeadlinePassed, Event, Exchange, Failure, PlainCommand, Plan, Reply, Request
 from redrepl.values.keys import KeyLayout
@@ -206,8 +206,8 @@ def test_a_node_that_never_answers_is_not_asked_for_ever() -> None:
     nodes.watch(1.0)
     nodes.silent.update("abc")
     before = nodes.asked
-    nodes.watch(3 * MAX_UNANSWERED * PROBE_SECONDS)
-    assert nodes.asked - before == 3 * 2 * MAX_UNANSWERED
+    nodes.watch(3 * limits.MAX_UNANSWERED_LOOKS * PROBE_SECONDS)
+    assert nodes.asked - before == 3 * 2 * limits.MAX_UNANSWERED_LOOKS
 
 
 def test_what_is_begun_anew_forgets_what_was_under_way_and_keeps_what_it_knows() -> None:

@@ -26,7 +26,7 @@ from redrepl.values.errors import ConfigError, RedreplError, RequestError
 from redrepl.values.level import parse_level, required_copies
 from redrepl.values.node_url import UnreadableUrl, parse_node_url
 from redrepl.values.operation import INCREMENT, Operation, Preview, preview
-from redrepl.values.reading import MAX_NOTE_BYTES, entry_id, is_cursor, load_json, shown, whole_number, words
+from redrepl.values.reading import entry_id, is_cursor, load_json, shown, whole_number, words
 from redrepl.values.session import Session
 from redrepl.values.stamp import Stamp
 from redrepl.values.sweep import Sweep
@@ -77,7 +77,7 @@ def test_ids_that_no_server_gives_are_none(text: str) -> None:
 
 def test_json_is_bounded_in_length_and_depth() -> None:
     assert load_json(b'{"a":1}') == {"a": 1}
-    for text in ("[" * 50_000, " " * (MAX_NOTE_BYTES + 1), '{"a":' + "9" * 5000 + "}", "nothing"):
+    for text in ("[" * 50_000, " " * (limits.MAX_NOTE_BYTES + 1), '{"a":' + "9" * 5000 + "}", "nothing"):
         with pytest.raises(ValueError, match=r"nested|bytes|digits|Expecting"):
             load_json(text)
     with pytest.raises(ValueError, match="nested"):

@@ -7,7 +7,8 @@ from itertools import permutations
 import pytest
 
 from redrepl.plans.operations.write import write_one
-from redrepl.plans.view import LONGEST_SUSPECT_SECONDS, SUSPECT_SECONDS, EpochMoved
+from redrepl.plans.view import SUSPECT_SECONDS, EpochMoved
+from redrepl.values import limits
 from redrepl.values.errors import ClockSkew, NotAReplicatedRecord
 from redrepl.values.receipt import Outcome, WriteReceipt
 from redrepl.values.record import Record, parse_record, value_record
@@ -45,7 +46,7 @@ def test_the_same_bytes_go_to_all_copies_at_once(copies: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("usual_seconds", "suspected_after"), [(0.001, SUSPECT_SECONDS), (0.5, 0.5), (30.0, LONGEST_SUSPECT_SECONDS)]
+    ("usual_seconds", "suspected_after"), [(0.001, SUSPECT_SECONDS), (0.5, 0.5), (30.0, limits.LONGEST_SUSPECT_SECONDS)]
 )
 def test_a_primary_that_is_far_is_suspected_later(usual_seconds: float, suspected_after: float) -> None:
     cluster = view(3)

@@ -16,11 +16,11 @@ from redrepl_workers.troubles import Troubles
 if TYPE_CHECKING:
     from rq import Queue
 
-AWAY_SECONDS = 5.0
-LONGEST_AWAY_SECONDS = 20.0
+QUEUE_AWAY_SECONDS = 5.0
+LONGEST_QUEUE_AWAY_SECONDS = 20.0
 """A queue that did not take a job is left alone for so long, and longer each time up to the longest."""
 
-STOP_SECONDS = 1.0
+HINTS_STOP_SECONDS = 1.0
 
 _log = logging.getLogger("redrepl.worker")
 
@@ -38,7 +38,7 @@ class Hints:
         self._taken: dict[str, bool] = {}
         self._is_asking = False
         self._is_away = configuration.queue_url is None
-        self._away_seconds = AWAY_SECONDS
+        self._away_seconds = QUEUE_AWAY_SECONDS
         self._queue: Queue | None = None
         self._stop, self._wanted = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
@@ -56,7 +56,7 @@ class Hints:
         if self._queue is not None:
             interrupt(self._queue.connection)
         if self._thread is not None:
-            self._thread.join(STOP_SECONDS)
+            self._thread.join(HINTS_STOP_SECONDS)
         if self._queue is not None:
             close_queue(self._queue)
 
@@ -89,7 +89,7 @@ class Hints:
             self._offer_all()
             if self._is_away:
                 self._stop.wait(self._away_seconds)
-                self._away_seconds = min(LONGEST_AWAY_SECONDS, 2 * self._away_seconds)
+                self._away_seconds = min(LONGEST_QUEUE_AWAY_SECONDS, 2 * self._away_seconds)
 
     def _offer_all(self) -> None:
         url = self._configuration.queue_url
@@ -113,6 +113,6 @@ class Hints:
     def _note(self, url: str, error: Exception | None) -> None:
         self._is_away = error is not None
         if error is None:
-            self._away_seconds = AWAY_SECONDS
+            self._away_seconds = QUEUE_AWAY_SECONDS
         if not self._stop.is_set():
             note_queue(self._troubles, url, error)

@@ -26,7 +26,7 @@ RESPECT_SECONDS = 600.0
 UNSEEN_SECONDS = 30.0
 """A lease that was not looked at for so long may have been free meanwhile."""
 
-_TOKEN_BYTES = 64
+_LEASE_TOKEN_BYTES = 64
 
 _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
 _RENEW = """
@@ -119,7 +119,7 @@ def _obtain(connection: Any | None, key: str, token: str, holders: Holders) -> L
         if connection.set(key, token, nx=True, px=int(LEASE_SECONDS * 1000)):
             holders.forget(key)
             return Lease(connection, key, token)
-        other = connection.getrange(key, 0, _TOKEN_BYTES)
+        other = connection.getrange(key, 0, _LEASE_TOKEN_BYTES)
     except RedisError:  # it is away, takes no writes, or what is there is of another kind
         return _NoLease()
     return None if holders.is_respected(key, other) else _NoLease()

@@ -37,7 +37,7 @@ CALM_SECONDS = 30.0
 """A monitor that has replaced a silent primary waits ever longer before it replaces a silent one again, until nothing
 happened for so long: one that sees the nodes differently from all others must not move the role round and round."""
 
-IDLE_SECONDS = 5.0
+UNWATCHED_PROBE_SECONDS = 5.0
 """Between looks where there is no one primary: whether there is one now."""
 
 TELLING_SECONDS = 1.0
@@ -136,7 +136,7 @@ class Monitor:
         now = time.monotonic()
         self._tell(topology, reports, now)
         is_watched = topology is None or topology.mode is Mode.PRIMARY_REPLICA
-        self._interval_seconds = self._configuration.probe_seconds if is_watched else IDLE_SECONDS
+        self._interval_seconds = self._configuration.probe_seconds if is_watched else UNWATCHED_PROBE_SECONDS
         own_ahead = self._administration.wall_ahead_seconds()
         verdict = self._suspicion.judge(topology, reports, now, own_ahead, seen.silences)
         if verdict.blocked:

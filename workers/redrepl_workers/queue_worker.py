@@ -21,6 +21,7 @@ from rq.utils import now
 from redrepl import Configuration
 from redrepl.edges.job_queue import JobQueue
 from redrepl.edges.queue_connection import interrupt, queue_connection
+from redrepl.values import limits
 from redrepl.values.jobs import Job, JobRefused, default_queue
 from redrepl_workers.context import WorkerContext
 from redrepl_workers.jobs import bring_up_with_lease, sweep_with_lease
@@ -43,9 +44,6 @@ STOP_SECONDS = 10.0
 RECONNECT_SECONDS = 1.0
 LONGEST_RECONNECT_SECONDS = 10.0
 """Pause before a new try where the queue's Redis is away; doubles up to the longest. The tick goes on meanwhile."""
-
-MAX_OTHER_CLUSTERS = 16
-"""Clusters whose jobs are handed on. More than that on one queue are made up."""
 
 LONGEST_BRAKE_SECONDS = 0.1
 
@@ -205,7 +203,7 @@ class QueueWorker:
         name, done = default_queue(job.cluster), "left to the ticks of its own workers"
         if name == queue.name:  # it came from there: it must not go round
             queue.finish(job_id)
-        elif job.cluster in self._others or len(self._others) < MAX_OTHER_CLUSTERS:
+        elif job.cluster in self._others or len(self._others) < limits.MAX_OTHER_CLUSTERS:
             self._others.add(job.cluster)
             queue.move(job_id, name)
             done = f"handed on to queue {name!r}"

@@ -13,14 +13,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from redrepl.values import limits
+
 REPEAT_SECONDS = 300.0
 """A cause that lasts is said again after so long, with how long it has lasted."""
 
 QUIET_SECONDS = 30.0
 """A cause that comes back is not said again within this, so that what comes and goes fills no log."""
-
-MAX_SUBJECTS = 200
-"""What is noted of more is forgotten, the oldest first: subjects may be named by what others wrote."""
 
 
 @dataclass(slots=True)
@@ -45,7 +44,7 @@ class Troubles:
         """Something is wrong with the subject, for this cause; say it unless it was said not long ago."""
         with self._lock:
             now, trouble = self._now(), self._troubles.setdefault(subject, _Trouble())
-            if len(self._troubles) > MAX_SUBJECTS:
+            if len(self._troubles) > limits.MAX_TROUBLE_SUBJECTS:
                 del self._troubles[next(iter(self._troubles))]
             is_new = trouble.since is None
             since = trouble.since = now if trouble.since is None else trouble.since

@@ -5,13 +5,7 @@ from __future__ import annotations
 import click
 
 from redrepl.values import limits
-from redrepl.values.availability import (
-    AWAY_SECONDS,
-    SWITCHING_SECONDS,
-    AvailabilityPlan,
-    Switching,
-    plan_availability,
-)
+from redrepl.values.availability import AvailabilityPlan, Switching, plan_availability
 from redrepl_cli.options import Invocation, common_options
 from redrepl_cli.output import listing, plain_table, write, write_json
 from redrepl_cli.parameters import PROBABILITY, FiniteRange
@@ -42,7 +36,7 @@ MINUTES_PER_YEAR = 365.25 * 24 * 60
 @click.option(
     "--switching-seconds",
     type=FiniteRange(0),
-    default=SWITCHING_SECONDS,
+    default=limits.SWITCHING_SECONDS,
     show_default=True,
     metavar="S",
     help="From a primary's failure until another one takes writes: how soon it is noticed, and the failover.",
@@ -50,7 +44,7 @@ MINUTES_PER_YEAR = 365.25 * 24 * 60
 @click.option(
     "--away-minutes",
     type=FiniteRange(0, min_open=True),
-    default=AWAY_SECONDS / 60,
+    default=limits.AWAY_SECONDS / 60,
     show_default=True,
     metavar="M",
     help="How long a copy that fails is away, until it has been brought up again.",

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from redrepl.plans.copies.comparison import Comparison, Mismatch
-from redrepl.plans.copies.digests import Digests, add_digests, differing_ranges
+from redrepl.plans.copies.digests import NAMES_PER_RANGE, Digests, add_digests, differing_ranges
 from redrepl.plans.copies.undecided import max_age_micros
 from redrepl.plans.copies.verify import find_comparable, yardstick_for
 from redrepl.plans.scan import FOREIGN, read_headers, scan_page
@@ -27,9 +27,6 @@ from redrepl.values.report import NodeReport
 from redrepl.values.stamp import STAMP_BYTES, Stamp
 from redrepl.values.sweep import LAST, UNDER_WAY, Findings, Sweep, SweepReport, read_last, read_under_way
 from redrepl.values.topology import Mode
-
-NAMES_PER_RANGE = 16
-"""Names whose records have one digest: so many are looked at for one that differs."""
 
 LONGEST_PART_SECONDS = 2.0
 """A part makes up for at most so much time: a sweep that rested does not hurry afterwards."""

@@ -22,7 +22,7 @@ SLOW_SECONDS = 0.002
 
 FEW_WRITES_PER_SECOND = 20.0
 FEWEST_KEYS = 10
-PROBE_SECONDS = 0.2
+BRAKE_PROBE_SECONDS = 0.2
 LONGEST_REST_SECONDS = 2.0
 
 _LIGHT = PlainCommand((b"TIME",))
@@ -71,7 +71,7 @@ class Brake:
             rest = worked * (1 / self.share - 1) if self._is_busy else 0.0
         if rest > 0:
             yield from self._lanes.rest(min(rest, LONGEST_REST_SECONDS))
-        if self._is_busy and self._keys_per_second <= 0 and self._steps.at >= self._probed_at + PROBE_SECONDS:
+        if self._is_busy and self._keys_per_second <= 0 and self._steps.at >= self._probed_at + BRAKE_PROBE_SECONDS:
             yield from self._probe()
         self._worked_from = self._steps.at
 

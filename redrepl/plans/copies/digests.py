@@ -12,6 +12,9 @@ from redrepl.values import limits
 from redrepl.values.effects import Plan, ScriptCall
 from redrepl.values.stamp import STAMP_BYTES, Stamp
 
+NAMES_PER_RANGE = 16
+"""Names whose records have one digest. A difference costs a look at so many keys."""
+
 _SUM_RANGE = 1 << 52
 
 

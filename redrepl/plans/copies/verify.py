@@ -11,7 +11,7 @@ from typing import Any
 
 from redrepl.plans.copies.comparison import Comparison, Mismatch, Yardstick
 from redrepl.plans.copies.copying import REMEMBERED_NAMES, Copier, stamp_in
-from redrepl.plans.copies.digests import Digests, add_digests, differing_ranges
+from redrepl.plans.copies.digests import NAMES_PER_RANGE, Digests, add_digests, differing_ranges
 from redrepl.plans.doubtful_clocks import doubtful_members
 from redrepl.plans.inspect import newest_topology
 from redrepl.plans.scan import FOREIGN, SCAN_START, read_headers, scan_page
@@ -24,9 +24,6 @@ from redrepl.values.keys import KeyLayout
 from redrepl.values.report import NodeReport
 from redrepl.values.status import SCHEMA_VERSION
 from redrepl.values.topology import Mode
-
-NAMES_PER_RANGE = 16
-"""Names whose records have one digest. A difference costs a look at so many keys."""
 
 SUSPECTS = 2000
 """Keys that may differ are looked at together, so many at a time: each look takes a while, so that what is under way

@@ -17,6 +17,7 @@ from dataclasses import replace
 from typing import NamedTuple, TypeAlias
 
 from redrepl.plans.epochs.membership import (
+    EPOCH_STEP_SECONDS,
     Tolerances,
     active_fields,
     change_call,
@@ -42,9 +43,6 @@ from redrepl.values.topology import Topology
 
 Reports: TypeAlias = dict[str, NodeReport | str]
 
-STEP_SECONDS = 2.0
-"""One request; writes wait that long for a member that answered a moment ago and falls silent now."""
-
 AWAY = "away: empty it before it is used again"
 LEFT = "left to the workers"
 TAKEN_OUT = "taken out; its records stay until you delete them"
@@ -56,7 +54,7 @@ def change_topology(
     tolerances: Tolerances,
     incarnation: str,
     started: float,
-    step_seconds: float = STEP_SECONDS,
+    step_seconds: float = EPOCH_STEP_SECONDS,
     newcomer: str | None = None,
     accept_loss: bool = False,
 ) -> Plan[dict[str, str]]:

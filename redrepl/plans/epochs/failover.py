@@ -23,7 +23,7 @@ from redrepl.plans.copies.copying import Copier, clock_stepped, copy_all
 from redrepl.plans.copies.marks import checkpoint_call, mark_of_remains, starting_mark, why_no_mark
 from redrepl.plans.doubtful_clocks import check_trusted, doubtful_members
 from redrepl.plans.epochs.clocks import kept_doubt
-from redrepl.plans.epochs.membership import active_fields, change_call, epoch_fields, settled_fields
+from redrepl.plans.epochs.membership import EPOCH_STEP_SECONDS, active_fields, change_call, epoch_fields, settled_fields
 from redrepl.plans.epochs.soundness import (
     donors_among,
     majority_of,
@@ -50,8 +50,6 @@ R = TypeVar("R")
 
 LEFT_BEHIND = "an earlier failover left it behind; the workers have to bring it up first"
 MOVED_MEANWHILE = "somebody else moved the cluster to another epoch meanwhile"
-STEP_SECONDS = 2.0
-"""One request of a failover; a node that takes longer is left out by the next attempt."""
 
 
 class FailoverOrder(NamedTuple):
@@ -68,7 +66,7 @@ class FailoverOrder(NamedTuple):
     to: str | None = None
     away: frozenset[str] = frozenset()
     planned: bool = False
-    step_seconds: float = STEP_SECONDS
+    step_seconds: float = EPOCH_STEP_SECONDS
     own_ahead: float | None = None
     seen_epoch: int | None = None
     last_entries: Mapping[str, LastEntry] = NO_ENTRIES

@@ -15,6 +15,10 @@ from redrepl.values.reading import words
 from redrepl.values.report import ABOVE_LOG_START, FORGOT, LOG_BEGINS, LOG_START, RULE_MERGE, AsFound, NodeReport
 from redrepl.values.topology import Topology
 
+EPOCH_STEP_SECONDS = 2.0
+"""For one request of a failover or a change of members: writes wait that long for a member that answered a moment ago
+and falls silent now. A node that takes longer is left out by the next attempt."""
+
 RULE_DECIDE = "decide"
 RULE_FOLLOW = "follow"
 

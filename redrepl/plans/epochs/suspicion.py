@@ -10,7 +10,7 @@ from redrepl.plans.doubtful_clocks import doubtful_members
 from redrepl.plans.epochs.soundness import successors
 from redrepl.plans.epochs.takeover import cause_of, takeover_of, what_comes_next, why_not_replaced
 from redrepl.plans.epochs.under_way import CHANGE_ROUND_TRIPS, Trace, left_alone_seconds, trace_of
-from redrepl.plans.lookout import Silence
+from redrepl.plans.lookout import OPENING_ROUND_TRIPS, Silence
 from redrepl.plans.strangers import describe_stranger
 from redrepl.values import limits
 from redrepl.values.reasons import REFUSES, SILENT, is_crash, kind_of, refuses_us
@@ -25,9 +25,6 @@ LONGEST_CHANGE_SECONDS = 60.0
 """Whoever moves on and on for longer holds nobody up: it may be one member that lies."""
 
 TURNS_AWAY = "turns this monitor away"
-
-_OPENING_ROUND_TRIPS = 3.0
-"""For a connection to be opened anew, and a question on it."""
 
 
 class Verdict(NamedTuple):
@@ -211,5 +208,5 @@ def _distance_seconds(report: NodeReport | str, silence: Silence) -> float:
         return 0.0  # that nothing listens there is certain
     if isinstance(report, str) and kind_of(report) != SILENT:
         # A connection that was lost, or that ended while it was opened, is opened anew first, which tells.
-        return min(_OPENING_ROUND_TRIPS * silence.usual_seconds, limits.FIRST_CONTACT_SECONDS)
+        return min(OPENING_ROUND_TRIPS * silence.usual_seconds, limits.FIRST_CONTACT_SECONDS)
     return silence.usual_seconds

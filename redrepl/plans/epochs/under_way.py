@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeAlias
 
+from redrepl.plans.lookout import USUAL_FACTOR
 from redrepl.plans.steps import Steps
 from redrepl.values.effects import Plan
 from redrepl.values.keys import KeyLayout
@@ -20,9 +21,6 @@ UNFINISHED_SECONDS = 1.0
 
 CHANGE_ROUND_TRIPS = 10.0
 """Where the members are far, whoever changes the epoch is seen to go on every few of their usual round trips."""
-
-_USUAL = 1.5
-"""See `redrepl.plans.lookout`."""
 
 Trace: TypeAlias = tuple[object, ...]
 
@@ -53,7 +51,7 @@ def goes_on(layout: KeyLayout, topology: Topology, members: Sequence[NodeReport]
     names, before = [report.node for report in members], trace_of(members)
     began = steps.at
     yield from steps.inspect(layout, names, known=topology)
-    yield from steps.rest(left_alone_seconds(_USUAL * (steps.at - began)))
+    yield from steps.rest(left_alone_seconds(USUAL_FACTOR * (steps.at - began)))
     reports = yield from steps.inspect(layout, names, known=topology)
     found = [report for report in map(reports.get, names) if isinstance(report, NodeReport)]
     return trace_of(found) != before

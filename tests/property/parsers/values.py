@@ -14,7 +14,7 @@ from redrepl.values.errors import ConfigError, RequestError, UndecodableValue
 from redrepl.values.jobs import BRING_UP, SWEEP, Job, JobRefused, check_signature, read_job
 from redrepl.values.keys import KeyLayout
 from redrepl.values.level import ConsistencyLevel, parse_level, required_copies
-from redrepl.values.node_url import MAX_ADDRESS_CHARACTERS, UNREADABLE, UnreadableUrl, parse_node_url, public_url
+from redrepl.values.node_url import UNREADABLE, UnreadableUrl, parse_node_url, public_url
 from redrepl.values.operation import INCREMENT, Operation, Preview, is_number, preview
 from redrepl.values.preference import parse_preference
 from redrepl.values.reading import entry_id, is_cursor, load_json, shown, whole_number, words
@@ -166,7 +166,7 @@ def _url(data: bytes) -> None:
     again = parse_node_url(found.public)
     assert (again.public, again.place, again.is_tls) == (found.public, found.place, found.is_tls)
     assert public_url(text(data)) == found.public
-    assert len(found.public) <= MAX_ADDRESS_CHARACTERS
+    assert len(found.public) <= limits.MAX_ADDRESS_CHARACTERS
     assert found.public.isascii()
     # What a configuration may have must be readable once it is stored.
     stored = Topology("shop", 1, Mode.PRIMARY_REPLICA, (Member("a", found.public, NodeRole.PRIMARY),))
