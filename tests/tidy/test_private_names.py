@@ -1,0 +1,298 @@
+"""What is private to a class is used in no other file, but for what is listed here: the lists may only get shorter."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.tidy.imports import Source
+from tests.tidy.private_names import differences, listed, uses
+from tests.tidy.tree import PACKAGES, sources
+
+PRESENT = uses(sources(*PACKAGES.values()))
+
+OF_OTHERS = {
+    "redrepl.doors.batch": """
+        _clock
+        _confirm_taken
+        _confirmed
+        _deciding
+        _find_lost
+        _given_up
+        _live_value
+        _note
+        _order
+        _read_part
+        _renewed
+        _settle_batch
+        _value
+        _view
+        _write_chunk
+    """,
+    "redrepl.doors.bulk": """
+        _base_driver
+        _clock
+        _given_up
+        _is_open
+        _note_chunk
+        _order
+        _see_through
+        _view
+        _wake_for
+    """,
+    "redrepl.doors.queueing": """
+        _default_level
+        _key
+        _receipt_key
+        _value
+    """,
+    "redrepl.doors.transaction": """
+        _base_driver
+        _clock
+        _confirm_taken
+        _deciding
+        _decoded
+        _find_lost
+        _given_up
+        _key
+        _note
+        _order
+        _reading_at_one
+        _receipt_key
+        _settle_batch
+    """,
+    "redrepl.edges.clock": """
+        _is_owned
+    """,
+    "redrepl.edges.connection": """
+        _parser
+        _sock
+    """,
+    "redrepl.edges.locks": """
+        _is_owned
+    """,
+    "redrepl.edges.queue_connection": """
+        _connect
+    """,
+    "redrepl_cli.chaos.client": """
+        _clock
+    """,
+}
+"""Used of another object: of the coordinator by what belongs to it, and of redis-py and Python's locks."""
+
+INHERITED = {
+    "redrepl.doors.administration": """
+        _driver
+        _endpoints
+        _endpoints_of
+        _forget_entries
+        _given
+        _inspect
+        _known
+        _layout
+        _look_anew
+        _member
+        _nobody
+        _nodes
+        _reach
+        _reached_urls
+        _run
+        _seen_entries
+        _tolerances
+        _until
+    """,
+    "redrepl.doors.async_coordinator": """
+        _add
+        _compare_and_set
+        _compare_clocks
+        _deadline
+        _default_level
+        _delete_many
+        _expire
+        _found_elsewhere
+        _get
+        _get_many
+        _get_record
+        _increment
+        _key
+        _keys_page
+        _set_many
+        _take_up
+        _timeout
+        _ttl
+        _value
+        _view
+        _write_group
+    """,
+    "redrepl.doors.batch": """
+        _queue
+    """,
+    "redrepl.doors.coordinator": """
+        _add
+        _compare_and_set
+        _compare_clocks
+        _delete
+        _delete_many
+        _expire
+        _found_elsewhere
+        _get
+        _get_many
+        _get_record
+        _increment
+        _keys_page
+        _set
+        _set_many
+        _take_up
+        _ttl
+        _view
+    """,
+    "redrepl.doors.following": """
+        _base_driver
+        _following
+        _has_moved_on
+        _home
+        _look_seconds
+        _patient_until
+        _pause_between_epochs
+        _read_topology
+        _renewed
+        _view
+    """,
+    "redrepl.doors.looking": """
+        _base_driver
+        _found_elsewhere
+        _heard
+        _note_distance
+        _take_up
+        _view
+    """,
+    "redrepl.doors.reads": """
+        _await_reader
+        _base_driver
+        _check_undisputed
+        _clock
+        _decoded
+        _home
+        _key
+        _order
+        _reading
+        _renew_topology
+        _renewed
+        _set_clock
+        _timeout
+        _topology_read_at
+        _turns
+        _view
+    """,
+    "redrepl.doors.transaction": """
+        _how
+        _operations
+        _store
+    """,
+    "redrepl.doors.writes": """
+        _await_epoch_after
+        _base_driver
+        _clock
+        _deadline
+        _follow
+        _following
+        _home
+        _key
+        _key_codec
+        _look_into
+        _note_decision
+        _order
+        _pursue
+        _receipt_key
+        _renewed
+        _value
+        _value_codec
+        _view
+        _wake_ups
+    """,
+    "redrepl.edges.async_driver": """
+        _close_gates
+        _gates
+        _timeout_seconds
+    """,
+    "redrepl.edges.channel": """
+        _closed
+        _connections
+        _drop
+        _forget_waiting
+        _knocks
+        _shut
+        _waiting
+    """,
+    "redrepl.edges.driver": """
+        _admission
+        _close_gates
+        _closed
+        _gates
+        _timeout_seconds
+    """,
+    "redrepl.edges.loop_board": """
+        _connections
+        _drop
+        _let_go
+        _waiting
+    """,
+}
+"""Used by a class of a class that it inherits from."""
+
+
+def test_nothing_private_of_another_object_is_used() -> None:
+    assert differences(PRESENT.of_others, OF_OTHERS) == []
+
+
+def test_nothing_private_is_inherited_from_another_file() -> None:
+    assert differences(PRESENT.inherited, INHERITED) == []
+
+
+# The rule finds what is planted, and leaves what is allowed. -------------------------------------
+
+HELD = "class Held:\n    def _take(self): ...\n    def take(self): ...\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "of_others", "inherited"),
+    [
+        ("class User:\n    def f(self, held):\n        held._take()\n", {"_take"}, set()),
+        ("def f(held):\n    return held.inner._take\n", {"_take"}, set()),
+        ("class User(Held):\n    def f(self):\n        self._take()\n", set(), {"_take"}),
+        ("class User(Held):\n    def f(self):\n        super()._take()\n", set(), {"_take"}),
+        ("from redrepl.a import _helper\n", {"_helper"}, set()),
+        ("import socket\nx = socket.socket()._sock\n", {"_sock"}, set()),
+        # A name of this file's own says nothing about another object that has one like it.
+        ("class User:\n    def _take(self, held):\n        held._take()\n", {"_take"}, set()),
+        ("class User:\n    def f(self, held):\n        held.take()\n", set(), set()),
+        ("class User:\n    def _own(self):\n        self._own()\n", set(), set()),
+        ("class User:\n    def __eq__(self, other):\n        return self._x == other._x\n    _x = 1\n", set(), set()),
+        ("class User:\n    __slots__ = ('_x',)\n    def f(self):\n        return self._x\n", set(), set()),
+        ("class User:\n    def __init__(self):\n        self._x, self._y = 1, 2\n        f(self._y)\n", set(), set()),
+        ("def f(point):\n    return point._replace(x=1), point.__dict__\n", set(), set()),
+    ],
+)
+def test_a_private_name_of_another_file_is_found(text: str, of_others: set[str], inherited: set[str]) -> None:
+    found = uses({"redrepl.a": Source(HELD), "redrepl.b": Source(text)})
+    assert found.of_others.get("redrepl.b", set()) == of_others
+    assert found.inherited.get("redrepl.b", set()) == inherited
+
+
+def test_names_of_packages_that_are_not_imported_count_for_nothing() -> None:
+    own = "class User:\n    def _take(self, other):\n        other._take()\n"
+    assert uses({"redrepl_workers.a": Source(HELD), "redrepl.b": Source(own)}).of_others == {}
+    assert uses({"redrepl.a": Source(HELD), "redrepl_cli.b": Source(own)}).of_others == {"redrepl_cli.b": {"_take"}}
+
+
+def test_what_is_new_and_what_is_gone_is_said() -> None:
+    found = {"redrepl.b": {"_new", "_known"}}
+    known = {"redrepl.b": "_known\n_gone"}
+    assert differences(found, known) == [
+        "redrepl.b uses _new, which is private to a class in another file",
+        "redrepl.b does not use _gone any more: take it off the list",
+    ]
+    assert differences(found, {"redrepl.b": "_known _new"}) == []
+
+
+def test_the_list_is_printed_as_it_is_written() -> None:
+    assert "\n".join(listed({"redrepl.b": {"_y", "_x"}})) == ('    "redrepl.b": """\n        _x\n        _y\n    """,')
