@@ -1,6 +1,7 @@
-"""What programs that operate a cluster need beside `Administration`: the workers, the monitor and the commands.
+"""What workers, monitors and commands need of the plans, beside `Administration`.
 
-They import no plan. The failure detector, the results of jobs and the wording of states are handed to them here.
+They import no plan themselves: the failure detector, the results of jobs and the wording of states
+come from here.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Requests on their way to nodes: what is waiting to be sent, and what was sent and has no reply yet."""
+"""Requests on their way to nodes: waiting to be sent, or sent and without a reply yet."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ class Run:
 class Resent(Request):
     """A request that is sent again because its node lacked the script; ``times``: how often so far.
 
-    It counts as sent, whatever becomes of it now: the other copies have had theirs since the first time.
+    It counts as sent, whatever becomes of it now: the other copies have had theirs since the first
+    time.
     """
 
     times: int

@@ -2,10 +2,11 @@
 
     python -m tests.tidy.form
 
-A *token* is a name, number, operator or string as `tokenize` gives it: neither a comment, nor a line's end, nor an
-indentation, nor a docstring. A *function* goes from its `def` to its end; one within another counts with that, and by
-itself. A *branch* is a place where the flow forks: if, elif, a loop, except, case, a conditional expression, or the
-condition of a comprehension; `and` and `or` are none, nor is what functions within it do.
+A *token* is a name, number, operator or string as `tokenize` gives it: neither a comment, nor a
+line's end, nor an indentation, nor a docstring. A *function* goes from its `def` to its end; one
+within another counts with that, and by itself. A *branch* is a place where the flow forks: if,
+elif, a loop, except, case, a conditional expression, or the condition of a comprehension; `and` and
+`or` are none, nor is what functions within it do.
 """
 
 from __future__ import annotations
@@ -60,9 +61,10 @@ class Measured(NamedTuple):
 class Form:
     """What was counted in some files.
 
-    code_lines: lines with a token. function_lines, blank_lines: of outermost functions and methods without their
-    docstrings; blank ones among them. lines: all that are not blank. comment_lines: those with a comment that tells a
-    reader something, and neither a tool nor where a section begins.
+    code_lines: lines with a token. function_lines, blank_lines: of outermost functions and methods
+    without their docstrings; blank ones among them. lines: all that are not blank. comment_lines:
+    those with a comment that tells a reader something, and neither a tool nor where a section
+    begins.
     """
 
     functions: list[Measured] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Who imports whom, and what must not be: circles, imports against the folders' direction, impure ones.
+"""Imports: circles, those against the folders' direction, and impure ones.
 
 An import counts wherever it is written: in a function, or under TYPE_CHECKING.
 """
@@ -49,7 +49,10 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "redrepl_workers": (*_OPERATING, "redrepl_workers"),
     "redrepl_cli": (*_OPERATING, "redrepl.embedded", "redrepl_workers", "redrepl_cli"),
 }
-"""For each folder what its modules may import: a folder without those in it that are named here, or a module."""
+"""For each folder what its modules may import: modules, or folders.
+
+A folder stands for what is in it, without the folders in it that have a row of their own.
+"""
 
 TEST_HELPERS = "tests.support"
 """The helpers that several folders of tests share: these import no folder of tests."""
@@ -136,7 +139,8 @@ def helpers_that_import_tests(source: str, module: str) -> list[str]:
 def graph_of(sources: Mapping[str, Source]) -> Graph:
     """For each module the others that it imports.
 
-    `from package import module` is an import of that module, and not of what else the package's `__init__` names.
+    `from package import module` is an import of that module, and not of what else the package's
+    `__init__` names.
     """
     graph: Graph = {}
     for module, source in sources.items():

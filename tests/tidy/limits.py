@@ -1,4 +1,4 @@
-"""Numbers that a module names at its top: where they are defined, and which other folders use them."""
+"""Numbers that modules give names to: where they are defined, and which other folders use them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.tidy.imports import Source, imports
 
 LIMITS = "redrepl.values.limits"
 FORMATS = frozenset(("STAMP_BYTES", "NO_DEADLINE", "SCHEMA_VERSION"))
-"""Facts of the record's layout and of the reports: they limit nothing, and stand beside what they describe."""
+"""Facts of the layout of records and reports, which limit nothing. They are beside these."""
 
 _PLAIN = (
     ast.Constant,
@@ -67,7 +67,7 @@ def bounds_elsewhere(sources: Mapping[str, Source]) -> list[str]:
 
 
 def shared_elsewhere(sources: Mapping[str, Source]) -> list[str]:
-    """Numbers that another folder of the library uses than the one that defines them, outside limits.py."""
+    """Numbers outside limits.py that a folder uses although another one defines them."""
     defined = {f"{module}.{name}" for module, source in sources.items() for _, name in numbers(source.text)}
     return [
         f"{module}:{line}: {name} belongs into {LIMITS}"
@@ -79,6 +79,6 @@ def shared_elsewhere(sources: Mapping[str, Source]) -> list[str]:
 
 
 def _folder(name: str) -> str:
-    """The part of the project: `redrepl.plans` for all that is in it, `redrepl_cli` for all commands."""
+    """`redrepl.plans` for all that is in it, `redrepl_cli` for all commands, and so on."""
     top, _, rest = name.partition(".")
     return f"redrepl.{rest.partition('.')[0]}" if top == "redrepl" else top

@@ -16,14 +16,14 @@ from tests.tidy.imports import Source
 from tests.tidy.tree import PACKAGES, sources
 
 _STANDARD = frozenset(("_replace", "_make", "_asdict", "_fields", "_value2member_map_"))
-"""Of named tuples and enums: documented for everybody, and only named so that fields can have any other name."""
+"""Public names of named tuples and enums, which begin so in order not to meet names of fields."""
 
 
 class Uses(NamedTuple):
-    """What is used of classes in other files, by module: of other objects, and of classes that a class inherits from.
+    """What each module uses of classes in other files: of other objects, and of base classes.
 
-    Types are not known here. A name of another object counts unless this file alone has a class that defines it, an
-    inherited one where no class of this file does.
+    Types are not known here. A name of another object counts unless this file alone has a class
+    that defines it, an inherited one where no class of this file does.
     """
 
     of_others: dict[str, set[str]]
@@ -58,7 +58,7 @@ def _is_private(name: str) -> bool:
 
 
 def _defined(tree: ast.Module) -> Iterator[str]:
-    """Private names that classes of a file define: methods, fields, slots, and what is set on `self`."""
+    """Private names that classes of a file define: methods, fields, slots, what `self` gets."""
     classes = (node for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
     for node in (node for each in classes for node in ast.walk(each)):
         name: object = None

@@ -1,4 +1,4 @@
-"""ARCHITECTURE's table "Where to change what" names files that exist, and names that are in them."""
+"""ARCHITECTURE's table "Where to change what" names files and names that exist."""
 
 from __future__ import annotations
 

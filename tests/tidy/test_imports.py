@@ -1,4 +1,4 @@
-"""Which modules import which: in one direction, without circles, and nothing impure. Each rule is shown to fail."""
+"""Imports go in one direction, without circles. Each rule is shown to be able to fail."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_a_shared_helper_that_imports_a_folder_of_tests_is_found() -> None:
 
 
 def _graph(**lines: str) -> imports.Graph:
-    """Modules whose names have two underscores for each dot; `__init__` is given as a name that ends with them."""
+    """Modules by name, with two underscores for each dot; one that ends with these is a package."""
     named = {name.replace("__", "."): text for name, text in lines.items()}
     return imports.graph_of({name.rstrip("."): Source(text, name.endswith(".")) for name, text in named.items()})
 

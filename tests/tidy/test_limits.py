@@ -1,4 +1,4 @@
-"""`redrepl/values/limits.py` holds what its docstring says. Each rule and each relation is shown to be able to fail."""
+"""`limits.py` is as its docstring says. Each rule and each relation is shown to be able to fail."""
 
 from __future__ import annotations
 
@@ -57,6 +57,7 @@ def test_lua_holds_the_same_numbers_exactly() -> None:
         ("MAX_NODES", "64", "MAX_NODES * "),
         ("SESSION_KEYS", "20_000", "SESSION_KEYS * "),
         ("FAILOVER_AFTER_SILENCE_SECONDS", "0.1", "PROBE_SECONDS <= "),
+        ("FAILOVER_AFTER_REFUSAL_SECONDS", "0.7", "FAILOVER_AFTER_SILENCE_SECONDS < "),
         ("WRITE_PROBE_SECONDS", "1.0", "WRITE_PROBE_SECONDS < "),
         ("LOG_CAP_ENTRIES", "50_000", "LOG_RETENTION_ENTRIES <= "),
         ("STATUS_SAMPLE_KEYS", "20_000", "STATUS_SAMPLE_KEYS < "),

@@ -1,4 +1,4 @@
-"""What is private to a class is used in no other file, but for what is listed here: the lists may only get shorter."""
+"""No file uses what is private to a class in another one, but for two lists that only get shorter."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ OF_OTHERS = {
         _clock
     """,
 }
-"""Used of another object: of the coordinator by what belongs to it, and of redis-py and Python's locks."""
+"""Used of other objects: of the coordinator by its parts, of redis-py, of Python's locks."""
 
 INHERITED = {
     "redrepl.doors.administration": """

@@ -1,1 +1,1 @@
-"""Bringing nodes back: after a restart, an outage, a loss, and with all of them down; and when that is needed."""
+"""Plans that bring nodes back after a restart, an outage or a loss, and tell when that is needed."""
