@@ -14,6 +14,8 @@ BANNED_WORDS = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
 SECTION_REFERENCE = re.compile(r"\bprotocol(?:\.md|'s)?,? sections? ([\d.]+\d|\d)(?: and ([\d.]+\d|\d))?")
 SECTION_HEADING = re.compile(r"^#{2,3} (\d[\d.]*\d|\d)[. ]", re.MULTILINE)
 FILE_REFERENCE = re.compile(r"\b(?:values|plans|edges|doors|lua|embedded)/(?:\w+/)*\w+\.(?:py|lua)\b")
+CONSTANT_REFERENCE = re.compile(r"\b[A-Z]{2,}(?:_[A-Z]+)+\b")
+NAME_REFERENCE = re.compile(r"`([A-Za-z_]\w*(?:\.\w+)*)(?:\(\))?`")
 WALL_CLOCKS = ("time", "time_ns", "gmtime", "localtime", "ctime", "strftime")
 _CLOCK_IMPORTS = frozenset(f"time.{name}" for name in WALL_CLOCKS)
 LUA_SECTIONS = ("-- Keys:", "-- Arguments:", "-- Answers:")
@@ -120,3 +122,20 @@ def unknown_files(source: str, exists: Callable[[str], bool]) -> list[str]:
     lines = enumerate(source.splitlines(), 1)
     named = ((number, name) for number, line in lines for name in FILE_REFERENCE.findall(line))
     return [f"{number}: no file {name}" for number, name in named if not exists(name)]
+
+
+def unknown_constants(document: str, source: str) -> list[str]:
+    """Constants that a document names and that no source has."""
+    return _unknown(CONSTANT_REFERENCE.findall, document, source)
+
+
+def unknown_names(document: str, source: str) -> list[str]:
+    """Names in code spans of a document that no source has; of a dotted one the last part counts."""
+    return _unknown(NAME_REFERENCE.findall, document, source)
+
+
+def _unknown(names_in: Callable[[str], list[str]], document: str, source: str) -> list[str]:
+    known = set(re.findall(r"\w+", source))
+    lines = enumerate(document.splitlines(), 1)
+    named = ((number, name) for number, line in lines for name in names_in(line))
+    return [f"{number}: nothing is called {name}" for number, name in named if name.rpartition(".")[2] not in known]

@@ -72,6 +72,20 @@ def test_files_that_are_named_exist() -> None:
     assert _findings([*PYTHON, *LUA, *DOCUMENTS], lambda source, _: rules.unknown_files(source, exists)) == []
 
 
+def test_constants_that_documents_name_exist() -> None:
+    source = _all_text([*PYTHON, *LUA, ROOT / "Makefile"])
+    assert _findings(DOCUMENTS, lambda text, _: rules.unknown_constants(text, source)) == []
+
+
+def test_names_that_the_architecture_names_exist() -> None:
+    source = _all_text([*PYTHON, *LUA, *python_files(ROOT / "tests")])
+    assert _findings([ROOT / "ARCHITECTURE.md"], lambda text, _: rules.unknown_names(text, source)) == []
+
+
+def _all_text(paths: list[Path]) -> str:
+    return "\n".join(path.read_text("utf-8") for path in paths)
+
+
 def test_all_folders_are_looked_at() -> None:
     modules = {module_of(path) for path in PYTHON}
     assert {"redrepl", "redrepl.values.stamp", "redrepl.plans.operations.write", "redrepl.edges.driver"} <= modules
@@ -152,3 +166,16 @@ def test_a_section_that_does_not_exist_is_found(line: str, findings: int) -> Non
 def test_a_file_that_does_not_exist_is_found() -> None:
     names = ["see plans/here.py", "`redrepl/lua/parts/here.lua`", "plans/gone.py, lua/gone.lua", "others/gone.py"]
     assert len(rules.unknown_files("\n".join(names), lambda name: "here" in name)) == 2
+
+
+def test_a_constant_that_does_not_exist_is_found() -> None:
+    text = "After LONG_SECONDS, `SHORT_SECONDS` and GET, not MYLONG_SECONDS_TOO.\n"
+    source = "LONG_SECONDS = 1\nMYLONG_SECONDS_TOO = 2\n"
+    assert rules.unknown_constants(text, source) == ["1: nothing is called SHORT_SECONDS"]
+
+
+def test_a_name_that_does_not_exist_is_found() -> None:
+    text = "See `here`, `plans.here`,\n`gone`, `here.gone` and `gone()`; gone is no code, `a b` no name.\n"
+    assert rules.unknown_names(text, "def here(): ...\n") == [
+        f"2: nothing is called {name}" for name in ("gone", "here.gone", "gone")
+    ]
