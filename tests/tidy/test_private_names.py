@@ -198,7 +198,7 @@ INHERITED = {
         _home
         _key
         _key_codec
-        _look_into
+        _look_up_until_told
         _note_decision
         _order
         _pursue
