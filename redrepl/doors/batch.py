@@ -282,15 +282,18 @@ class _Execution(Generic[K, V]):
 
     def _assume(self, indexes: range, outcome: Outcome, why: str) -> None:
         """What is to be said of these operations if nothing more is heard of them."""
-        order, nobody = self._store._order(self._how), frozenset[str]()
+        order = self._store._order(self._how)
         for index in indexes:
             operation = self._operations[index]
             if kind_of(operation) is Kind.READ:
                 self.results[index] = Unavailable(f"key {operation.user_key!r} was not read", {order.home: why})
                 continue
-            self.results[index] = self._receipts[index] = WriteReceipt(
-                operation.user_key, NO_STAMP, outcome, False, nobody, nobody, {order.home: why}, order.required, 0.0
-            )
+            key, failed = operation.user_key, {order.home: why}
+            if outcome is Outcome.REJECTED:
+                receipt = WriteReceipt.rejected(key, NO_STAMP, failed=failed, required=order.required)
+            else:
+                receipt = WriteReceipt.unknown(key, NO_STAMP, failed=failed, required=order.required, elapsed=0.0)
+            self.results[index] = self._receipts[index] = receipt
 
     def _all_receipts(self) -> tuple[WriteReceipt, ...]:
         return tuple([self._receipts[index] for index in sorted(self._receipts)])

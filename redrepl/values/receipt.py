@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from enum import Enum
 from typing import NamedTuple
 
@@ -39,3 +39,59 @@ class WriteReceipt(NamedTuple):
     failed: Mapping[str, str]
     required: int
     elapsed: float
+
+    @classmethod
+    def committed(
+        cls,
+        key: str | bytes,
+        stamp: Stamp,
+        *,
+        acked: Collection[str],
+        required: int,
+        elapsed: float,
+        applied: bool = True,
+        pending: Collection[str] = (),
+        failed: Mapping[str, str] | None = None,
+    ) -> WriteReceipt:
+        """The receipt of a write that the required copies have.
+
+        ``applied`` is False where nothing was to be changed: a failed comparison, or a write that
+        a later one had superseded.
+        """
+        copies = frozenset(acked), frozenset(pending), dict(failed or {})
+        return cls(key, stamp, Outcome.COMMITTED, applied, *copies, required, elapsed)
+
+    @classmethod
+    def unknown(
+        cls,
+        key: str | bytes,
+        stamp: Stamp,
+        *,
+        failed: Mapping[str, str],
+        required: int,
+        elapsed: float,
+        applied: bool = False,
+        acked: Collection[str] = (),
+        pending: Collection[str] = (),
+    ) -> WriteReceipt:
+        """The receipt of a write that may take effect or not.
+
+        ``applied`` is True where the primary stored it and too few of the other copies confirmed.
+        """
+        copies = frozenset(acked), frozenset(pending), dict(failed)
+        return cls(key, stamp, Outcome.UNKNOWN, applied, *copies, required, elapsed)
+
+    @classmethod
+    def rejected(
+        cls,
+        key: str | bytes,
+        stamp: Stamp,
+        *,
+        failed: Mapping[str, str],
+        required: int,
+        elapsed: float = 0.0,
+    ) -> WriteReceipt:
+        """The receipt of a write that certainly had no effect: no copy has it or can still get it."""
+        nowhere = frozenset[str]()
+        copies = nowhere, nowhere, dict(failed)
+        return cls(key, stamp, Outcome.REJECTED, False, *copies, required, elapsed)

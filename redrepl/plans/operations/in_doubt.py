@@ -297,13 +297,9 @@ class InDoubtWrites:
     def _unknown(self, write: InDoubtWrite) -> WriteReceipt:
         """The receipt of a write of which nothing is known but that it left."""
         order = self.order
-        return WriteReceipt(
-            key=write.user_key,
-            stamp=write.stamp,
-            outcome=Outcome.UNKNOWN,
-            applied=False,
-            acked=frozenset(),
-            pending=frozenset(),
+        return WriteReceipt.unknown(
+            write.user_key,
+            write.stamp,
             failed={order.home: self._why},
             required=order.required,
             elapsed=order.until - order.started,
