@@ -11,6 +11,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from redrepl.values.keys import KeyLayout
+from redrepl.values.member_state import MemberState
 from redrepl.values.reasons import NO_MEMBERSHIP, having_served
 
 MEMBER_FIELDS = (b"cluster", b"node", b"state", b"run_id", b"identity", b"lineage")
@@ -64,7 +65,7 @@ class Admission(NamedTuple):
         if found.run_id != found.actual_run_id:
             why = "restarted since it was admitted and may have lost data; the workers check it and bring it up"
             return having_served(why, found.lineage)
-        if found.state != "active":
+        if not MemberState.parse(found.state).serves:
             return having_served(f"is {found.state}: the workers are bringing it up", found.lineage)
         return None
 

@@ -108,7 +108,7 @@ def voices_of(reports: Mapping[str, NodeReport | str]) -> dict[str, Voice]:
             node if (node := report.member.get("node", "")) == name or name not in places else f"{node} at {name}",
             report.identity,
             report.epoch,
-            report.state == "active" and not (report.has_restarted or report.has_returned),
+            report.state.serves and not (report.has_restarted or report.has_returned),
             report.own_topology,
             report.has_restarted,
         )

@@ -22,6 +22,7 @@ from redrepl.values.effects import Exchange, PlainCommand, Plan, Reply, Request
 from redrepl.values.errors import RedreplError, RequestError
 from redrepl.values.keys import KeyLayout
 from redrepl.values.level import Level, required_copies
+from redrepl.values.member_state import MemberState
 from redrepl.values.permissions import READ_ONLY_COMMANDS
 from redrepl.values.reasons import OTHER_CLUSTER, is_denial, lacking_rights, refuses_us
 from redrepl.values.report import NodeReport, id_order
@@ -260,14 +261,14 @@ def node_state(
         return NodeState.INACTIVE, f"{what}; {ways_with_another(view, report, reports or {})}"
     if report.has_restarted:
         return NodeState.SYNCING, f"{report.restart}; the workers look what it lost before it serves again"
-    if report.state == "syncing":
+    if report.state is MemberState.SYNCING:
         return NodeState.SYNCING, _filling(report) or "is being brought up by the workers"
     if report.epoch != view.topology.epoch:
         return (
             NodeState.SYNCING,
             f"is in epoch {report.epoch}, the cluster in {view.topology.epoch}; the workers move it",
         )
-    if report.state != "active":
+    if not report.state.serves:
         return NodeState.INACTIVE, f"is {report.state}"
     return NodeState.ACTIVE, None
 

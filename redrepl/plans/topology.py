@@ -16,6 +16,7 @@ from redrepl.values.clocks import ClockReading
 from redrepl.values.effects import Answer, Exchange, Failure, PlainCommand, Plan, Reply, Request
 from redrepl.values.errors import ConfigError, Unavailable
 from redrepl.values.keys import KeyLayout
+from redrepl.values.member_state import MemberState
 from redrepl.values.reasons import SILENT, epoch_served, is_crash
 from redrepl.values.report import NodeReport
 from redrepl.values.topology import Topology
@@ -119,9 +120,11 @@ def _voice_of(view: ClusterView, event: Reply, guard: Answer) -> Voice | None:
     except (ConfigError, TypeError):
         return None
     found = re.match(rb"(\d{1,9}) (\w+)$", guard) if isinstance(guard, bytes) else None
-    epoch, state = (int(found[1]), found[2]) if found else (told.epoch, b"")
+    epoch, state = told.epoch, MemberState.UNKNOWN
+    if found is not None:
+        epoch, state = int(found[1]), MemberState.parse(found[2])
     own = told if told.epoch <= epoch and told.cluster == view.layout.cluster else None
-    return Voice(event.node, view.topology.identities[event.node], epoch, state == b"active", own)
+    return Voice(event.node, view.topology.identities[event.node], epoch, state.serves, own)
 
 
 def read_topology(view: ClusterView, until: float) -> Plan[Topology]:
@@ -226,5 +229,5 @@ def _is_at_work(reports: dict[str, NodeReport | str]) -> bool:
         return False
     found = {report.member.get("node"): report for report in reports.values() if isinstance(report, NodeReport)}
     members = [found[node] for node in topology.ids if node in found]
-    serving = {r.member["node"] for r in members if r.state == "active" and r.epoch == topology.epoch}
+    serving = {r.member["node"] for r in members if r.state.serves and r.epoch == topology.epoch}
     return len(members) > len(topology.ids) // 2 and serving.issuperset(topology.primaries)

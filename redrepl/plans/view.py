@@ -11,6 +11,7 @@ from redrepl.values.effects import Command, Exchange, Failure, PlainCommand, Pla
 from redrepl.values.errors import NotAReplicatedRecord, RedreplError, Unavailable
 from redrepl.values.keys import CLUSTERS_KEY, KeyLayout
 from redrepl.values.level import ConsistencyLevel, Level, parse_level, required_copies
+from redrepl.values.member_state import MemberState
 from redrepl.values.reading import words
 from redrepl.values.record import TOMBSTONE, Record, parse_record
 from redrepl.values.stamp import Stamp
@@ -66,7 +67,7 @@ class ClusterView:
         self.topology = topology
         self.layout = KeyLayout(topology.cluster)
         self.epoch = str(topology.epoch).encode()
-        self.serving = self.epoch + b" active"
+        self.serving = self.epoch + b" " + MemberState.ACTIVE.encode()
         self.ids = topology.ids
         self.decider = topology.decider
         self.others = {node: topology.others(node) for node in topology.ids}
@@ -232,7 +233,7 @@ def refusal_error(content: list[bytes], node: str, epoch: bytes) -> RedreplError
         return EpochMoved(f"node {node!r} is in epoch {found}, the caller in epoch {epoch.decode()}", evidence)
     if (times := _TWO_TIMES(state)) is not None:
         return _clocks_differ(node, found, int(times[1]), int(times[2]))
-    if state == "active":
+    if MemberState.parse(state).serves:
         text = f"node {node!r} is a replica in epoch {found}: the topology that has it decide was made up"
         return Refused(text, evidence)
     if state.startswith(_IN_DOUBT):

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from redrepl.values import limits
 from redrepl.values.clocks import ClockReading
+from redrepl.values.member_state import MemberState
 from redrepl.values.reading import entry_id, whole_number
 from redrepl.values.reasons import is_out_of_memory
 from redrepl.values.topology import Topology
@@ -219,9 +220,9 @@ class NodeReport:
         return int(self.member.get("epoch", "0"))
 
     @property
-    def state(self) -> str:
-        """The member's own word for its state, '' for a stranger."""
-        return self.member.get("state", "")
+    def state(self) -> MemberState:
+        """The member's state, NONE for a stranger."""
+        return MemberState.parse(self.member.get("state"))
 
     @property
     def lineage(self) -> int:
@@ -240,7 +241,7 @@ class NodeReport:
         One that came back empty may have; it is enrolled without this word.
         """
         is_known = "joined" in self.member and self.is_itself and not self.has_restarted
-        return is_known and self.state != "active" and self.lineage == 0
+        return is_known and not self.state.serves and self.lineage == 0
 
     @property
     def incarnation(self) -> str:
@@ -339,7 +340,7 @@ class NodeReport:
     @property
     def is_serving(self) -> bool:
         """Whether clients are admitted."""
-        return self.state == "active" and not self.has_restarted and self.is_itself
+        return self.state.serves and not self.has_restarted and self.is_itself
 
     @property
     def is_itself(self) -> bool:

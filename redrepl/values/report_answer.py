@@ -110,7 +110,6 @@ def parse_report(
     return report
 
 
-_STATES = ("active", "syncing", "fenced")
 _RULES = ("decide", "follow", "merge")
 _MICROS_FIELDS = ("max_age_micros", "max_skew_micros", "purged_before", "clock_latest", "clock_checked")
 _WHOLE = re.compile(r"[0-9]{1,18}").fullmatch
@@ -131,10 +130,10 @@ def _check_member(report: NodeReport) -> None:
             raise ValueError(f"{name} is {member[name]!r:.80}")
     if not 0 < report.epoch <= limits.MAX_EPOCH or max(report.era, report.lineage) > report.epoch:
         raise ValueError(f"epoch, lineage and era are {report.epoch}, {report.lineage}, {report.era}")
-    if report.state == "active" and report.lineage != report.epoch:  # both are written in the step that lets it serve
+    if report.state.serves and report.lineage != report.epoch:  # both are written in the step that lets it serve
         raise ValueError(f"active in epoch {report.epoch}, of lineage {report.lineage}")
-    if report.state not in _STATES or member.get("rule", _RULES[0]) not in _RULES:
-        raise ValueError(f"state and rule are {report.state!r:.80} and {member.get('rule')!r:.80}")
+    if not report.state.is_stored or member.get("rule", _RULES[0]) not in _RULES:
+        raise ValueError(f"state and rule are {member['state']!r:.80} and {member.get('rule')!r:.80}")
     max_age_seconds = int(member.get("max_age_micros", "1")) / 1e6
     if not 0 < max_age_seconds <= limits.MAX_AGE_SECONDS or report.max_skew_seconds > limits.MAX_AGE_SECONDS:
         raise ValueError("max_age_micros or max_skew_micros is out of range")

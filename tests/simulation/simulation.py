@@ -14,6 +14,7 @@ from redrepl.plans.recovery.upkeep import needs_bringing_up
 from redrepl.plans.view import inspect_keys
 from redrepl.values.effects import ScriptCall
 from redrepl.values.keys import KeyLayout
+from redrepl.values.member_state import MemberState
 from redrepl.values.record import NO_DEADLINE, TOMBSTONE, Record, parse_record
 from redrepl.values.report import NodeReport
 from redrepl.values.report_answer import UNREADABLE, Unreadable, as_found_in, parse_report
@@ -202,7 +203,9 @@ class Simulation:
             machine = Machine(self.world, server, LAYOUT, sources, min(largest, max(-largest, self._skew())))
             machine.largest_skew_seconds = largest
             if host in self.nodes:
-                machine.ask(enrol_call(self.topology, host, "active", server.run_id, f"inc-{host}", tolerances))
+                incarnation = f"inc-{host}"
+                how = (self.topology, host, MemberState.ACTIVE, server.run_id, incarnation, tolerances)
+                machine.ask(enrol_call(*how))
             machine.on_change = self._note_decider
             machines.append(machine)
         network = Network(self.world, machines, self.nodes, self.settings.break_rate, self.settings.farthest_seconds)

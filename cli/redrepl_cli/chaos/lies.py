@@ -11,6 +11,7 @@ import redis
 
 from redrepl.values.keys import KeyLayout
 from redrepl.values.limits import MAX_EPOCH
+from redrepl.values.member_state import MemberState
 from redrepl_cli.chaos.scene import Scene, meanwhile
 from redrepl_cli.chaos.stage import CLUSTER
 
@@ -48,7 +49,7 @@ def _claim_all(client: redis.Redis, layout: KeyLayout, node: str, told: dict[str
     epoch = int(str(told["epoch"])) + 1
     alone = [{**member, "role": "primary"} for member in members if member["id"] == node]
     client.hset(layout.topology.decode(), "topology", json.dumps({**told, "epoch": epoch, "members": alone}))
-    fields = {"epoch": str(epoch), "lineage": str(epoch), "state": "active", "rule": "decide"}
+    fields = {"epoch": str(epoch), "lineage": str(epoch), "state": MemberState.ACTIVE, "rule": "decide"}
     for field, value in fields.items():
         client.hset(layout.member.decode(), field, value)
     client.set(layout.guard, f"{epoch} active")

@@ -33,6 +33,7 @@ from redrepl.plans.view import ClusterView
 from redrepl.values.effects import Plan
 from redrepl.values.errors import RequestError, Unavailable
 from redrepl.values.keys import KeyLayout
+from redrepl.values.member_state import MemberState
 from redrepl.values.report import NodeReport
 from redrepl.values.topology import Topology
 
@@ -105,7 +106,7 @@ def _enrol_empty(changed: Topology, reports: Reports, fresh: Fresh, steps: Steps
         report = reports[node]
         assert isinstance(report, NodeReport)
         incarnation = f"{fresh.incarnation}-{node}"
-        calls[node] = enrol_call(changed, node, "syncing", report.run_id, incarnation, fresh.tolerances)
+        calls[node] = enrol_call(changed, node, MemberState.SYNCING, report.run_id, incarnation, fresh.tolerances)
     yield from steps.gather(calls)
 
 
@@ -142,7 +143,7 @@ def _fence(
     """Move all that answer to the new epoch, whatever they lost; answers the reports of those that moved."""
     found = [reports.get(node) for node in topology.ids]
     members = {report.node: report for report in found if isinstance(report, NodeReport) and report.is_itself}
-    fields = {"epoch": str(epoch), "state": "fenced"}
+    fields = {"epoch": str(epoch), "state": MemberState.FENCED}
     calls = {node: change_call(report, layout, fields, None) for node, report in members.items()}
     gathered = yield from steps.gather(calls)
     won = [node for node, answer in gathered.answers.items() if answer == 1]

@@ -36,6 +36,7 @@ from redrepl.plans.strangers import describe_stranger, found_instead
 from redrepl.values.effects import Plan
 from redrepl.values.errors import Unavailable
 from redrepl.values.keys import KeyLayout
+from redrepl.values.member_state import MemberState
 from redrepl.values.reading import words
 from redrepl.values.report import NodeReport, Voided
 from redrepl.values.report_answer import Unreadable
@@ -302,7 +303,7 @@ class _Change:
         """Move one after the other; all are primaries. Of two who do this the second stops at the first member."""
         for node, report in self._found.items():
             if node in self._old.ids and self._stays(node) and report.is_itself:
-                serves = active_fields(self._new) if report.state == "active" else {}
+                serves = active_fields(self._new) if report.state.serves else {}
                 yield from self._move(report, {**epoch_fields(self._new, node), **serves}, self._new)
                 self.done[node] = f"moved to epoch {self._new.epoch}"
         yield from self._bring_in()
@@ -380,7 +381,7 @@ class _Change:
 
     def _fenced_fields(self, report: NodeReport) -> dict[str, str]:
         """Who is active stops; who is being brought up goes on with that. All learn whom nobody may count any more."""
-        fields = {"epoch": str(self._new.epoch), "state": "fenced" if report.state == "active" else report.state}
+        fields = {"epoch": str(self._new.epoch), "state": report.state.when_stopped}
         if (node := self._what.replaced) is None:
             return fields
         return {**fields, "voided": Voided(self._new.epoch, node, self._old.identities[node]).encode()}
@@ -403,7 +404,7 @@ class _Change:
         fields = epoch_fields(self._new, report.node)
         if serves:
             return {**fields, **active_fields(self._new)}
-        return {**fields, "state": "fenced" if report.state == "active" else report.state}
+        return {**fields, "state": report.state.when_stopped}
 
     def _move(self, report: NodeReport, fields: dict[str, str], topology: Topology) -> Plan[NodeReport]:
         """Change one member, on which everything depends; answers its report after that."""
@@ -449,7 +450,15 @@ class _Change:
             call = leave_call(self._layout, node, report.identity)
             yield from self._steps.ask(name, call, "dropping what it was before")
         joins = self._what.replaced is None
-        call = enrol_call(self._new, node, "syncing", report.run_id, self._incarnation, self._tolerances, joins=joins)
+        call = enrol_call(
+            self._new,
+            node,
+            MemberState.SYNCING,
+            report.run_id,
+            self._incarnation,
+            self._tolerances,
+            joins=joins,
+        )
         answer = yield from self._steps.ask(name, call, "bringing it in")
         if answer != 1:
             found = words(answer[1])

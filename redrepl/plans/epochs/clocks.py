@@ -10,6 +10,7 @@ from redrepl.plans.steps import Steps
 from redrepl.values.clocks import describe_offset
 from redrepl.values.effects import Plan
 from redrepl.values.keys import KeyLayout
+from redrepl.values.member_state import MemberState
 from redrepl.values.report import NodeReport
 from redrepl.values.topology import Topology
 
@@ -37,7 +38,7 @@ def set_aside(
     for node, seconds in off.items():
         report = reports[node]
         if isinstance(report, NodeReport) and report.is_serving and report.epoch == topology.epoch:
-            fields = {"state": "syncing", **clock_field(describe_offset(seconds))}
+            fields = {"state": MemberState.SYNCING, **clock_field(describe_offset(seconds))}
             calls[node] = change_call(report, layout, fields, None)
     if not calls:
         return {}

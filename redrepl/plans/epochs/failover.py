@@ -43,6 +43,7 @@ from redrepl.plans.view import FOR_UPKEEP, ClusterView, EpochMoved
 from redrepl.values.effects import Plan
 from redrepl.values.errors import RequestError, Unavailable
 from redrepl.values.keys import KeyLayout
+from redrepl.values.member_state import MemberState
 from redrepl.values.report import Checkpoint, LastEntry, Mark, NodeReport
 from redrepl.values.topology import Topology
 
@@ -230,7 +231,7 @@ def _fence(
     dropped records by a wrong clock keeps that word until it has been compared with the others. ``must``: the member
     without which nothing is done; it is moved first, alone, so that the others go on serving where it cannot be.
     """
-    fields = {"epoch": str(epoch), "state": "fenced"}
+    fields = {"epoch": str(epoch), "state": MemberState.FENCED}
     calls = {}
     for report in members:
         calls[report.node] = change_call(report, layout, fields | kept_doubt(report, doubtful), topology)
@@ -339,7 +340,7 @@ class _Installation:
     def take_along(self, witness: NodeReport) -> Plan[None]:
         """What a restarted primary's log still names beyond what the new one has seen of it. It may fail: nothing that
         is acknowledged at QUORUM depends on it."""
-        fields = {"epoch": str(self._view.topology.epoch), "state": "syncing"}
+        fields = {"epoch": str(self._view.topology.epoch), "state": MemberState.SYNCING}
         call = change_call(witness, self._view.layout, fields, None)
         try:
             if (yield from self._steps.ask(witness.node, call, "fencing it")) != 1:

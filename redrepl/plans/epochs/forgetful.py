@@ -97,9 +97,8 @@ def set_forgetful_aside(
 
 def _stop_call(layout: KeyLayout, report: NodeReport) -> ScriptCall:
     """As one that was stopped in this epoch: where all members forgot, they begin again as after a restart of all."""
-    state = "fenced" if report.state == "active" else report.state
     # Since this report others may have stopped it, and brought it up: then its log is of another incarnation.
-    fields = {"=incarnation": report.incarnation, "state": state, **forgotten_fields(report)}
+    fields = {"=incarnation": report.incarnation, "state": report.state.when_stopped, **forgotten_fields(report)}
     return change_call(report, layout, fields, None)
 
 

@@ -11,6 +11,7 @@ from redrepl.values import limits
 from redrepl.values.effects import PlainCommand, Plan, ScriptCall
 from redrepl.values.errors import RequestError, Unavailable
 from redrepl.values.keys import CLUSTERS_KEY, KeyLayout
+from redrepl.values.member_state import MemberState
 from redrepl.values.reading import words
 from redrepl.values.report import ABOVE_LOG_START, FORGOT, LOG_BEGINS, LOG_START, RULE_MERGE, AsFound, NodeReport
 from redrepl.values.topology import Topology
@@ -93,7 +94,7 @@ def forgotten_fields(report: NodeReport) -> dict[str, str]:
 
 def active_fields(topology: Topology) -> dict[str, str]:
     """The member fields of one that begins to serve in this epoch, or goes on serving in it."""
-    return {"state": "active", "lineage": str(topology.epoch), "era": str(topology.merged_epoch)}
+    return {"state": MemberState.ACTIVE, "lineage": str(topology.epoch), "era": str(topology.merged_epoch)}
 
 
 def settled_fields(topology: Topology) -> dict[str, str]:
@@ -104,7 +105,7 @@ def settled_fields(topology: Topology) -> dict[str, str]:
 def enrol_call(
     topology: Topology,
     node: str,
-    state: str,
+    state: MemberState,
     run_id: str,
     incarnation: str,
     tolerances: Tolerances,
@@ -131,11 +132,11 @@ def enrol_call(
     if purged_before:
         fields["purged_before"] = str(purged_before)
     del fields["epoch"]
-    if state == "active":
+    if state.serves:
         fields |= active_fields(topology)
     if joins:
         fields["joined"] = str(topology.epoch)
-    if state == "syncing" and topology.decider is None:
+    if state is MemberState.SYNCING and topology.decider is None:
         fields["log_floor"] = ABOVE_LOG_START
     head = (topology.cluster, node, str(topology.epoch), topology.encode())
     flat = [text.encode() for text in head] + _flat(fields)
@@ -146,7 +147,7 @@ def change_call(
     report: NodeReport, layout: KeyLayout, fields: Mapping[str, str], topology: Topology | None
 ) -> ScriptCall:
     """Change a member's fields if it still is as reported; a field with "=" before its name is to have that value."""
-    expected = (report.member.get("epoch", ""), report.state, report.member.get("run_id", ""))
+    expected = tuple(report.member.get(name, "") for name in ("epoch", "state", "run_id"))
     head = [*expected, topology.encode() if topology else ""]
     arguments = [text.encode() for text in head] + _flat(fields)
     keys = (layout.member, layout.topology, layout.cursors, layout.marks, layout.guard)
@@ -182,7 +183,7 @@ def initialise(
     topology = newest_topology(reports) or topology
     done = {}
     for node in topology.ids:
-        call = enrol_call(topology, node, "active", present[node].run_id, incarnations[node], tolerances)
+        call = enrol_call(topology, node, MemberState.ACTIVE, present[node].run_id, incarnations[node], tolerances)
         answer = yield from steps.ask(node, call, "making it a member")
         done[node] = "created" if answer == 1 else "already a member"
         if answer != 1 and answer[0] == b"occupied":

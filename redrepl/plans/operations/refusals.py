@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from redrepl.plans.view import ClusterView, EpochMoved, Refused
 from redrepl.values.errors import RedreplError, Unavailable
+from redrepl.values.member_state import MemberState
 
 
 class Refusals:
@@ -29,7 +30,7 @@ class Refusals:
         except EpochMoved as moved:
             epoch, _, state = (guard or b"").partition(b" ")
             if int(epoch) > view.topology.epoch:
-                if state == b"active":
+                if MemberState.parse(state).serves:
                     raise
                 self._kind = EpochMoved
             elif self._kind is Unavailable:

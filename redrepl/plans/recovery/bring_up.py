@@ -61,6 +61,7 @@ from redrepl.values.clocks import describe_offset, is_steady
 from redrepl.values.effects import Plan
 from redrepl.values.errors import RedreplError, Unavailable
 from redrepl.values.keys import KeyLayout
+from redrepl.values.member_state import MemberState
 from redrepl.values.report import LOG_START, LastEntry, NodeReport, Position
 from redrepl.values.report_answer import Unreadable
 from redrepl.values.walk import walks_on
@@ -161,7 +162,7 @@ def _end_enrolment(
     if joins is None or not isinstance(primary, NodeReport):
         return found
     if not found.member and not found.clusters:
-        how = (topology, node, "syncing", found.run_id, order.incarnation, order.tolerances)
+        how = (topology, node, MemberState.SYNCING, found.run_id, order.incarnation, order.tolerances)
         yield from steps.ask(node, enrol_call(*how, joins=joins), "enrolling it")
     found = yield from _report(view, found.node, steps)
     if found.is_itself:
@@ -222,7 +223,7 @@ def _sources(view: ClusterView, reports: Reports, target: str) -> list[NodeRepor
         return found
     # Several primaries that all restarted: each has what it had, and they give it to each other.
     together = restarted_together(view, reports)
-    return [r for r in together if r.node in names and r.state == "active" and r.epoch == view.topology.epoch]
+    return [r for r in together if r.node in names and r.state.serves and r.epoch == view.topology.epoch]
 
 
 def _look_after_copy(
@@ -269,7 +270,7 @@ def _look_after_copy(
         newest_entry = yield from _catch_up(view, source, target, order, steps, done, walk, why, newest_entry)
         if not done.finished:
             return
-    if target.state != "active":
+    if not target.state.serves:
         if has_new_log and view.decider is not None:
             incarnation = order.incarnation if target.has_restarted else target.incarnation
             yield from note_filled(view, (yield from _report(view, target.node, steps)), incarnation, steps)
@@ -287,7 +288,7 @@ def _suspend(
     """
     layout, topology, node = view.layout, view.topology, target.node
     # The run id stays the old one until the node is active again: whoever comes meanwhile sees a restart.
-    fields = {**epoch_fields(topology, node), "state": "syncing", **purge_field(target, purged_before)}
+    fields = {**epoch_fields(topology, node), "state": MemberState.SYNCING, **purge_field(target, purged_before)}
     if target.was_ahead_seconds and not target.clock_off:
         fields |= clock_field(f"{target.was_ahead_seconds:.1f} s ahead")
     if target.has_lost_log:
@@ -340,7 +341,7 @@ def _catch_up(
         mark = (yield from _report(view, target.node, steps)).marks.get(source.node)
         if mark is None:
             raise Unavailable(f"node {target.node!r} was taken out while it was brought up", {target.node: "no mark"})
-    elif target.state != "active":
+    elif not target.state.serves:
         # It may have lost what was confirmed earlier: show the honest lag while it catches up.
         yield from confirm(view, source.node, target.node, mark.position, steps, force=True)
     caught_up = yield from ship_log(view, source, target.node, mark, steps, order.stop_at, newest_entry=newest_entry)
@@ -397,7 +398,7 @@ def _activate(
     now = _answered(target.node, reports)
     if now.run_id != target.run_id:
         raise Unavailable(f"node {target.node!r} restarted while it was brought up", {target.node: "restarted"})
-    if now.state != "syncing":
+    if now.state is not MemberState.SYNCING:
         what = f"is {now.state} in epoch {now.epoch} by now" if now.member else "holds no membership any more"
         raise Unavailable(f"node {target.node!r} changed while it was brought up", {target.node: what})
     if now.lost is not None or (now.has_forgotten and now.member["run_id"] != target.member["run_id"]):

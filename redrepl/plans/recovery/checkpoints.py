@@ -16,6 +16,7 @@ from redrepl.plans.strangers import found_instead
 from redrepl.plans.view import ClusterView, check_admitted
 from redrepl.values.effects import Plan
 from redrepl.values.errors import Unavailable
+from redrepl.values.member_state import MemberState
 from redrepl.values.report import Checkpoint, Mark, NodeReport, Position
 
 
@@ -47,7 +48,7 @@ def note_filled(view: ClusterView, found: NodeReport, incarnation: str, steps: S
     """
     primary = view.decider or ""
     mark = found.marks.get(primary)
-    if mark is None or found.state != "syncing" or found.epoch != view.topology.epoch:
+    if mark is None or found.state is not MemberState.SYNCING or found.epoch != view.topology.epoch:
         return
     yield from _note(view, found, Checkpoint(incarnation, found.log_end, primary, mark, found.epoch), steps)
 

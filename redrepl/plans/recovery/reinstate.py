@@ -42,6 +42,7 @@ from redrepl.plans.topology import check_members_stayed
 from redrepl.plans.view import FOR_UPKEEP, ClusterView
 from redrepl.values.effects import Plan
 from redrepl.values.errors import Unavailable
+from redrepl.values.member_state import MemberState
 from redrepl.values.record import NO_DEADLINE, TOMBSTONE
 from redrepl.values.report import LastEntry, Mark, NodeReport
 from redrepl.values.topology import Topology
@@ -66,10 +67,10 @@ def reinstate(
     epoch = 1 + max(report.epoch for report in reports.values() if isinstance(report, NodeReport))
     topology = replace(view.topology, epoch=epoch, merged_epoch=epoch)
     # The primary first: it serves nobody, and whoever is second stops here, before a replica is fenced in vain.
-    primary = yield from _fence(view, primary, topology, "syncing", steps)
+    primary = yield from _fence(view, primary, topology, MemberState.SYNCING, steps)
     fenced: list[NodeReport] = []
     for witness in witnesses:
-        fenced += [(yield from _fence(view, witness, topology, "fenced", steps))]
+        fenced += [(yield from _fence(view, witness, topology, MemberState.FENCED, steps))]
     new_view, done = ClusterView(topology), Reinstated()
     own = [] if primary.has_restarted else [primary]
     donors = [each for each in donors_among([*own, *fenced]) if each.node != primary.node]
@@ -164,7 +165,7 @@ def _at_their_word(view: ClusterView, primary: NodeReport, reports: Reports) -> 
     together = restarted_together(view, reports)
     # One that forgot shows less than one that restarted: beside that it may lack what was confirmed.
     all_forgot = all(report.has_forgotten for report in together)
-    served = [r for r in together if r.state in ("active", "fenced") and (all_forgot or not r.has_forgotten)]
+    served = [r for r in together if r.state.is_filled and (all_forgot or not r.has_forgotten)]
     is_primary_believed = all(r.has_restarted for r in together) and primary.lineage == view.topology.epoch
     return [report for report in served if report.node != primary.node or is_primary_believed]
 
@@ -191,7 +192,9 @@ def _gone_on(primary: NodeReport, later: list[NodeReport]) -> Unavailable:
     return Unavailable(text, {report.node: f"served in epoch {report.lineage}" for report in later})
 
 
-def _fence(view: ClusterView, report: NodeReport, topology: Topology, state: str, steps: Steps) -> Plan[NodeReport]:
+def _fence(
+    view: ClusterView, report: NodeReport, topology: Topology, state: MemberState, steps: Steps
+) -> Plan[NodeReport]:
     """Move a member to the new epoch, in which it serves nobody yet; answers its report after that.
 
     It learns among which members it is counted, and must not know of a change of these.

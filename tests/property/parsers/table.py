@@ -14,6 +14,7 @@ TRIED_BY = {
     "values.report.id_order": "entry id",
     "values.reading.is_cursor": "words",
     "values.reading.words": "words",
+    "values.member_state.MemberState.parse": "member state",
     "values.reading.load_json": "note as JSON",
     "values.sweep._object": "note as JSON",
     "values.report.Checkpoint.parse": "checkpoint",

@@ -14,6 +14,7 @@ from redrepl.values.errors import ConfigError, RequestError, UndecodableValue
 from redrepl.values.jobs import BRING_UP, SWEEP, Job, JobRefused, check_signature, read_job
 from redrepl.values.keys import KeyLayout
 from redrepl.values.level import ConsistencyLevel, parse_level, required_copies
+from redrepl.values.member_state import MemberState
 from redrepl.values.node_url import UNREADABLE, UnreadableUrl, parse_node_url, public_url
 from redrepl.values.operation import INCREMENT, Operation, Preview, is_number, preview
 from redrepl.values.preference import parse_preference
@@ -86,6 +87,14 @@ def _small(data: bytes) -> None:
     assert len(shown(data)) <= 80
     assert not is_cursor(text(data)) or (text(data).isascii() and 0 <= int(data) < 1 << 64)
     assert not is_number(data) or (data.isascii() and len(data) <= 17 and int(data) < 1 << 60)
+
+
+def _member_state(data: bytes) -> None:
+    """Whatever a hash or a guard holds: it serves only where it is that very word."""
+    for each in (data, text(data)):
+        found = MemberState.parse(each)
+        assert found.serves == (data == b"active")
+        assert found is MemberState.UNKNOWN or found.encode() == data
 
 
 def _checkpoint(data: bytes) -> None:
@@ -287,6 +296,7 @@ PARSERS = (
     Parser("number", _number, (ValueError,), (b"0", b"7", b"9223372036854775807")),
     Parser("entry id", _entry_id, (ValueError,), (b"0-0", b"1764000000000-12")),
     Parser("words", _small, _NONE, (b"-12", b"active", b"18446744073709551615")),
+    Parser("member state", _member_state, _NONE, (b"active", b"syncing", b"fenced", b"")),
     Parser("note as JSON", _note_text, (ValueError,), _SOUND_JSON),
     Parser("checkpoint", _checkpoint, (ValueError,), (_CHECKPOINT,)),
     Parser("topology", _topology, (ConfigError,), (TOPOLOGY.encode().encode(),)),
