@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any
 
 from redrepl.plans.hearsay import Voice, believed, not_believed
 from redrepl.plans.scatter import NO_ANSWER
 from redrepl.plans.view import inspect_keys
+from redrepl.values.answers.membership import Probed, parse_probe
 from redrepl.values.effects import (
     Command,
     Exchange,
@@ -22,7 +22,7 @@ from redrepl.values.effects import (
 )
 from redrepl.values.keys import KeyLayout
 from redrepl.values.permissions import CLIENTS_COMMANDS, FENCE_COMMANDS
-from redrepl.values.reading import whole_number, words
+from redrepl.values.reading import whole_number
 from redrepl.values.reasons import NOT_OURS, is_error_reply, is_refusal
 from redrepl.values.report import LastEntry, NodeReport
 from redrepl.values.report_answer import UNREADABLE, Unreadable, as_found_in, parse_report
@@ -151,14 +151,14 @@ def look_at_the_clock() -> Plan[float]:
     return event.at
 
 
-def _with_probe(report: NodeReport | str, probed: list[Any] | str | None) -> NodeReport | str:
+def _with_probe(report: NodeReport | str, probed: Probed | str | None) -> NodeReport | str:
     """The report, with what the node said to a write."""
     if isinstance(report, str) or probed is None:
         return report
     if isinstance(probed, str):
         return replace(report, refusal=probed.partition(" script: ")[0])
-    millis, denied = probed
-    return replace(report, refusal="", denied=words(denied), monitor_seconds=millis / 1000 if millis >= 0 else None)
+    seconds = None if probed.monitor_millis is None else probed.monitor_millis / 1000
+    return replace(report, refusal="", denied=probed.denied, monitor_seconds=seconds)
 
 
 def questions_to(
@@ -186,7 +186,7 @@ class Answers:
         self.asked_at = asked_at
         self._last = last
         self._information = b""
-        self._probed: list[Any] | str | None = None
+        self._probed: Probed | str | None = None
 
     def take(self, event: Reply | Failure, question: int) -> NodeReport | str | None:
         """The node's report, or in words why there is none; None while more is to come."""
@@ -199,15 +199,10 @@ class Answers:
         if question == _INFORMATION:
             self._information = event.content if isinstance(event.content, bytes) else b""
         elif question == _PROBE:
-            self._probed = event.content if _is_probe(event.content) else f"{NOT_OURS}: {event.content!r:.80}"
+            self._probed = parse_probe(event.content) or f"{NOT_OURS}: {event.content!r:.80}"
         else:
             return _with_probe(_read(event, self._information, self.asked_at, self._last), self._probed)
         return None
-
-
-def _is_probe(content: Any) -> bool:
-    """Whether this is an answer of `probe_write`."""
-    return type(content) is list and [type(part) for part in content] == [int, bytes]
 
 
 def _read(event: Reply, information: bytes, asked_at: float, last: LastEntry | None) -> NodeReport | str:

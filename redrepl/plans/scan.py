@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from redrepl.plans.steps import Steps
-from redrepl.plans.view import FOR_UPKEEP, ON_ACTIVE, ClusterView, check_admitted
+from redrepl.plans.view import FOR_UPKEEP, ON_ACTIVE, ClusterView, admitted
 from redrepl.values import limits
+from redrepl.values.answers.reads import parse_headers
 from redrepl.values.effects import Answer, PlainCommand, Plan, ScriptCall
 from redrepl.values.record import NO_DEADLINE
 
@@ -42,9 +43,8 @@ def read_headers(
     headers: list[bytes] = []
     for start in range(0, len(names), limits.SCAN_KEYS):
         call: ScriptCall = view.headers_call(names[start : start + limits.SCAN_KEYS], where)
-        content = yield from steps.ask(node, call, "reading headers")
-        check_admitted(content, node, view.epoch)
-        headers += content[1:]
+        answer = parse_headers((yield from steps.ask(node, call, "reading headers")))
+        headers += admitted(answer, node, view.epoch).headers
     return headers
 
 

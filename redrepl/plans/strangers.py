@@ -7,7 +7,6 @@ from collections.abc import Mapping
 
 from redrepl.values.errors import Unavailable
 from redrepl.values.node_url import public_url
-from redrepl.values.reading import words
 from redrepl.values.reasons import NO_MEMBERSHIP, OTHER_CLUSTER, advice_on
 from redrepl.values.report import NodeReport
 from redrepl.values.topology import Topology
@@ -49,14 +48,6 @@ def describe_other(report: NodeReport) -> str:
     if (claimed := report.member.get("node")) != report.node:
         return f"the server at its address is node {claimed!r}"
     return f"another server answers at its address, which was enrolled as {report.node!r} before or elsewhere"
-
-
-def found_instead(answer: object) -> str:
-    """How a member is that is no longer as the caller had seen it, from the answer of `change_member` or `enrol`."""
-    if not isinstance(answer, list) or len(answer) != 3:
-        return f"unexpected answer {answer!r}"
-    epoch, state = map(words, answer[1:])
-    return f"is {state} in epoch {epoch} by now" if state else "holds no membership any more"
 
 
 def check_reached(topology: Topology, reached: Mapping[str, str]) -> None:

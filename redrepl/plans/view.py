@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
 
 from redrepl.values import limits
+from redrepl.values.answers.refusals import Foreign, NotAdmitted, TooFarAhead, TooOld, not_admitted, parse_refusal
 from redrepl.values.clocks import describe_time
 from redrepl.values.effects import Command, Exchange, Failure, PlainCommand, Plan, Reply, Request, ScriptCall
 from redrepl.values.errors import NotAReplicatedRecord, RedreplError, Unavailable
@@ -16,6 +18,8 @@ from redrepl.values.reading import words
 from redrepl.values.record import TOMBSTONE, Record, parse_record
 from redrepl.values.stamp import Stamp
 from redrepl.values.topology import Topology
+
+R = TypeVar("R")
 
 ON_ACTIVE = b"active"
 WHERE_DECIDED = b"decided"
@@ -135,7 +139,7 @@ class ClusterView:
             if epoch and not (epoch.isdigit() and len(epoch) < _EPOCH_DIGITS):
                 text = f"the guard key of node {node!r} was overwritten by another program; the workers restore it"
                 raise Refused(text, {node: "its guard key was overwritten"})
-            raise refusal_error([b"refused", epoch, state], node, self.epoch)
+            raise not_admitted_error(NotAdmitted(words(epoch), words(state)), node, self.epoch)
 
     def read_call(self, names: Iterable[bytes], where: bytes = ON_ACTIVE, now_micros: int | None = None) -> ScriptCall:
         """Records under these names, of which one answer holds the first, at least one: see `keys_to_ask`.
@@ -215,16 +219,24 @@ def expect_reply(event: object, node: str, doing: str) -> Reply:
     raise Unavailable(f"{doing} failed on node {node!r}", {node: reason})
 
 
-def check_admitted(content: object, node: str, epoch: bytes) -> None:
-    """Raise for a script's refusal: EpochMoved where the node is in another epoch, else Refused."""
-    if not isinstance(content, list) or not content or content[0] != b"refused":
-        return
-    raise refusal_error(content, node, epoch)
+def admitted(answer: R | NotAdmitted, node: str, epoch: bytes) -> R:
+    """What a node returned that admitted the caller.
+
+    Raises EpochMoved where the node is in another epoch than the caller's, which ``epoch`` is, else Refused.
+    """
+    if isinstance(answer, NotAdmitted):
+        raise not_admitted_error(answer, node, epoch)
+    return answer
 
 
 def refusal_error(content: list[bytes], node: str, epoch: bytes) -> RedreplError:
-    """The error for a script's refusal."""
-    found, state = words(content[1]), words(content[2])
+    """The error for a script's refusal, from the answer as it came."""
+    return not_admitted_error(not_admitted(content), node, epoch)
+
+
+def not_admitted_error(refused: NotAdmitted, node: str, epoch: bytes) -> RedreplError:
+    """The error for a script's refusal. ``epoch``: the caller's."""
+    found, state = refused
     if not found:
         text = f"node {node!r} holds no membership: it was taken out or emptied (FLUSHALL), or came back empty"
         return Refused(text, {node: "no membership"})
@@ -270,13 +282,13 @@ def epoch_in_refusal(reason: str) -> int:
 
 def describe_refusal(content: list[bytes]) -> str:
     """A verdict that stored nothing, in words."""
-    verdict = content[0]
-    if verdict == b"refused":
-        return f"refused: epoch {words(content[1]) or 'none'}, {words(content[2]) or 'no member'}"
-    if verdict == b"expired":
-        return f"{_TOO_OLD} (its clock: {words(content[1])} microseconds)"
-    if verdict == b"skewed":
-        return f"{_TOO_FAR_AHEAD} ({words(content[1])} microseconds)"
-    if verdict == b"foreign":
-        return f"holds a value that redrepl did not write under {content[1]!r:.200}"
+    match parse_refusal(content):
+        case NotAdmitted(epoch, state):
+            return f"refused: epoch {epoch or 'none'}, {state or 'no member'}"
+        case TooOld(now):
+            return f"{_TOO_OLD} (its clock: {now} microseconds)"
+        case TooFarAhead(now):
+            return f"{_TOO_FAR_AHEAD} ({now} microseconds)"
+        case Foreign(name):
+            return f"holds a value that redrepl did not write under {name!r:.200}"
     return f"unexpected answer {content!r:.200}"

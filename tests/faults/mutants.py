@@ -2486,8 +2486,8 @@ MUTANTS = (
     Mutant(
         name="a walk goes on beyond what was forgotten",
         file="redrepl/plans/copies/copying.py",
-        old="        self.newest_entry = content[2] or self.newest_entry\n",
-        new="        self.newest_entry = self.newest_entry\n",
+        old="        self.newest_entry = stored.entry_id or self.newest_entry\n        if stored",
+        new="        self.newest_entry = self.newest_entry\n        if stored",
         killer=f"{FORGETTING}::test_a_member_that_is_set_back_while_it_is_walked_does_not_serve_without_what_it_lost",
         evidence="Regex pattern did not match",
     ),
@@ -3152,7 +3152,7 @@ MUTANTS = (
     ),
     Mutant(
         name="an answer to a transaction may be shorter than that",
-        file="redrepl/values/answers.py",
+        file="redrepl/values/answers/shapes.py",
         old="    return len(pairs) == len(names) and all(\n",
         new="    return all(\n",
         killer="tests/property/test_answers.py::test_what_no_node_of_ours_answers_is_known_too",

@@ -10,7 +10,9 @@ from redrepl.plans.epochs.membership import Tolerances, initialise, rule_of
 from redrepl.plans.inspect import STRAGGLER_SECONDS, inspect_nodes, newest_topology, run_id_in
 from redrepl.plans.steps import Steps
 from redrepl.plans.topology import discover, read_topology
-from redrepl.plans.view import ClusterView, EpochMoved, check_admitted
+from redrepl.plans.view import ClusterView, EpochMoved, admitted
+from redrepl.values.answers.refusals import NotAdmitted
+from redrepl.values.answers.upkeep import Counted
 from redrepl.values.effects import PlainCommand, ScriptCall
 from redrepl.values.errors import RequestError, Unavailable
 from redrepl.values.keys import KeyLayout
@@ -223,14 +225,13 @@ def test_resting_lets_time_pass() -> None:
 
 
 def test_a_refusal_tells_an_epoch_that_moved_from_a_node_that_does_not_serve() -> None:
-    check_admitted(1, "a", b"7")
-    check_admitted([b"ok"], "a", b"7")
+    assert admitted(Counted(3), "a", b"7") == Counted(3)
     with pytest.raises(EpochMoved, match="epoch 8, the caller in epoch 7"):
-        check_admitted([b"refused", b"8", b"active"], "a", b"7")
+        admitted(NotAdmitted("8", "active"), "a", b"7")
     with pytest.raises(Unavailable, match="is syncing"):
-        check_admitted([b"refused", b"7", b"syncing"], "a", b"7")
+        admitted(NotAdmitted("7", "syncing"), "a", b"7")
     with pytest.raises(Unavailable, match="came back empty"):
-        check_admitted([b"refused", b"", b""], "a", b"7")
+        admitted(NotAdmitted("", ""), "a", b"7")
 
 
 def test_every_node_has_the_rule_of_its_role() -> None:

@@ -19,8 +19,9 @@ from redrepl.plans.copies.undecided import max_age_micros
 from redrepl.plans.copies.verify import find_comparable, yardstick_for
 from redrepl.plans.scan import FOREIGN, read_headers, scan_page
 from redrepl.plans.steps import Steps
-from redrepl.plans.view import ON_ACTIVE, ClusterView, check_admitted
+from redrepl.plans.view import ON_ACTIVE, ClusterView, admitted
 from redrepl.values import limits
+from redrepl.values.answers.upkeep import parse_count, parse_noted
 from redrepl.values.effects import Plan, Progress, ScriptCall
 from redrepl.values.keys import KeyLayout
 from redrepl.values.report import NodeReport
@@ -251,10 +252,12 @@ class _Part:
             return
         call = self.view.purge_call(ripe, min(before, self._yardstick.old_before))
         gathered = yield from self.steps.gather(dict.fromkeys(nodes, call))
-        for node, content in gathered.answers.items():
-            check_admitted(content, node, self.view.epoch)
-        if walked in gathered.answers:
-            self._note(purged=gathered.answers[walked][1])
+        purged = {
+            node: admitted(parse_count(content), node, self.view.epoch).number
+            for node, content in gathered.answers.items()
+        }
+        if walked in purged:
+            self._note(purged=purged[walked])
 
     def _note(self, **more: int) -> None:
         found = self.state.findings
@@ -275,4 +278,5 @@ def _keep(view: ClusterView, reference: str, part: _Part, steps: Steps) -> Plan[
     else:
         note = (LAST.encode(), part.report.encode(), UNDER_WAY.encode())
     call = ScriptCall("note_sweep", (view.layout.member, view.layout.sweep), (view.epoch, *note))
-    check_admitted((yield from steps.ask(reference, call, "noting how far the sweep is")), reference, view.epoch)
+    answer = parse_noted((yield from steps.ask(reference, call, "noting how far the sweep is")))
+    admitted(answer, reference, view.epoch)

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 from redrepl.plans.copies.copying import Copier
 from redrepl.plans.lanes import Lanes
 from redrepl.plans.steps import Steps
-from redrepl.plans.view import ON_ACTIVE, ClusterView, check_admitted
-from redrepl.values.effects import Answer, Plan, Progress, ScriptCall
+from redrepl.plans.view import ON_ACTIVE, ClusterView, admitted
+from redrepl.values.answers.upkeep import LogCut, LogPage, parse_count, parse_log_page, parse_noted
+from redrepl.values.effects import Plan, Progress, ScriptCall
 from redrepl.values.errors import Unavailable
 from redrepl.values.report import LOG_START, Mark, NodeReport, Position, id_order
 from redrepl.values.stamp import Stamp, is_possible
@@ -49,17 +50,17 @@ class Page(NamedTuple):
 def read_page(view: ClusterView, node: str, after: Position, count: int, steps: Steps) -> Plan[Page]:
     """The next entries of a node's log. Raises Unavailable where it was cut beyond the place meanwhile."""
     content = yield from steps.ask(node, _page_call(view, after, count), "reading the change log")
-    return _page_of(content, after, node, view.layout.data_prefix)
+    return _page_of(parse_log_page(content), after, node, view.layout.data_prefix)
 
 
-def _page_of(content: Answer, after: Position, node: str, prefix: bytes) -> Page:
+def _page_of(answer: LogPage | LogCut, after: Position, node: str, prefix: bytes) -> Page:
     """What a log tells of users' keys. What else it names, or with which stamps, no script of ours wrote: to copy that
     would carry it to other programs' keys, and to the bookkeeping of other nodes.
     """
-    if content[0] == b"cut":
-        reason = f"cut up to {content[1].decode()}, and {after.id} was reached"
+    if isinstance(answer, LogCut):
+        reason = f"cut up to {answer.floor}, and {after.id} was reached"
         raise Unavailable("the change log was cut while it was read; a full sync is needed", {node: reason})
-    entries: list[tuple[bytes, list[bytes]]] = content[1]
+    entries = answer.entries
     flat = list(chain.from_iterable(map(_fields_of, entries)))
     stamps: dict[bytes, bytes] = {}
     for name, stamp in zip(flat[::2], flat[1::2], strict=True):
@@ -68,7 +69,7 @@ def _page_of(content: Answer, after: Position, node: str, prefix: bytes) -> Page
             stamps[name] = stamp
     if not all(map(is_possible, stamps.values())) or not all(name.startswith(prefix) for name in stamps):
         stamps = {name: stamp for name, stamp in stamps.items() if name.startswith(prefix) and is_possible(stamp)}
-    return Page(stamps, entries, _end_of(entries, after, Position(content[2].decode(), content[3])))
+    return Page(stamps, entries, _end_of(entries, after, Position(answer.last_id, answer.added)))
 
 
 def _end_of(entries: Sequence[tuple[bytes, Any]], after: Position, log_end: Position) -> Position:
@@ -130,7 +131,7 @@ def ship_log(
     position, coming = start.position, _ask_for_page(view, copier, start.position, FIRST_PAGE_ENTRIES)
     while True:
         content = yield from copier.lanes.answer(coming)
-        page = _page_of(content, position, source.node, view.layout.data_prefix)
+        page = _page_of(parse_log_page(content), position, source.node, view.layout.data_prefix)
         position = page.end
         finished = not page.entries or position.entries >= source.log.added
         is_last = finished or steps.at >= stop_at
@@ -181,7 +182,8 @@ class _Confirming:
         """Wait for the answer to the last note. Raises for a refusal."""
         if self._ticket is not None:
             ticket, self._ticket = self._ticket, None
-            check_admitted((yield from self._lanes.answer(ticket)), self._source, self._view.epoch)
+            answer = parse_noted((yield from self._lanes.answer(ticket)))
+            admitted(answer, self._source, self._view.epoch)
 
 
 def confirm(
@@ -189,7 +191,8 @@ def confirm(
 ) -> Plan[None]:
     """Note on the source that its log is on the target up to here."""
     call = _confirm_call(view, target, position, force)
-    check_admitted((yield from steps.ask(source, call, "noting what is confirmed")), source, view.epoch)
+    answer = parse_noted((yield from steps.ask(source, call, "noting what is confirmed")))
+    admitted(answer, source, view.epoch)
 
 
 def forget_cursors(view: ClusterView, source: NodeReport, steps: Steps) -> Plan[None]:
@@ -216,10 +219,8 @@ def trim_log(
     layout = view.layout
     arguments = (view.epoch, keep_from.encode(), cap_entries, held.encode(), cap_bytes)
     call = ScriptCall("trim", (layout.member, layout.log), arguments)
-    content = yield from steps.ask(node, call, "cutting the change log")
-    check_admitted(content, node, view.epoch)
-    removed: int = content[1]
-    return removed
+    answer = parse_count((yield from steps.ask(node, call, "cutting the change log")))
+    return admitted(answer, node, view.epoch).number
 
 
 def positions_before(page: Page, names: Sequence[bytes], start: Position) -> Position:

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 from redrepl.plans.copies.copying import Copier, stamp_in
 from redrepl.plans.copies.undecided import settle
 from redrepl.plans.steps import Steps
-from redrepl.plans.view import ClusterView, check_admitted, keys_to_ask
+from redrepl.plans.view import ClusterView, admitted, keys_to_ask
 from redrepl.values import limits
+from redrepl.values.answers.reads import parse_read_many
 from redrepl.values.effects import Plan, Progress
 from redrepl.values.record import TOMBSTONE, Record, is_record, parse_record
 from redrepl.values.report import NodeReport
@@ -104,10 +105,8 @@ class Comparison:
 
     def _read(self, node: str, names: Sequence[bytes]) -> Plan[list[bytes | None]]:
         """What stands under the first of these names, as many as one answer holds."""
-        content = yield from self.steps.ask(node, self.view.read_call(names), "comparing records")
-        check_admitted(content, node, self.view.epoch)
-        found: list[bytes | None] = content[1:]
-        return found
+        answer = parse_read_many((yield from self.steps.ask(node, self.view.read_call(names), "comparing records")))
+        return admitted(answer, node, self.view.epoch).records
 
     def _mismatch(self, name: bytes, own: bytes | None, other: bytes | None) -> Mismatch | None:
         if own == other:

@@ -11,8 +11,19 @@ from typing import Any, NamedTuple
 from redrepl.plans.lanes import Lanes
 from redrepl.plans.scan import FOREIGN, SCAN_START, read_headers, scan_page
 from redrepl.plans.steps import Steps
-from redrepl.plans.view import FOR_UPKEEP, ON_ACTIVE, ClusterView, check_admitted, foreign_value, keys_to_ask
+from redrepl.plans.view import (
+    FOR_UPKEEP,
+    ON_ACTIVE,
+    ClusterView,
+    admitted,
+    foreign_value,
+    keys_to_ask,
+    not_admitted_error,
+)
 from redrepl.values import limits
+from redrepl.values.answers.reads import parse_headers, parse_read_many
+from redrepl.values.answers.refusals import Foreign, NotAdmitted
+from redrepl.values.answers.upkeep import Absorbed, NotAbsorbed, parse_absorb
 from redrepl.values.effects import Answer, PlainCommand, Plan, ScriptCall
 from redrepl.values.errors import Unavailable
 from redrepl.values.reading import whole_number
@@ -162,12 +173,11 @@ class Copier:
             self.full = error
             yield from self._free_memory(sent)
             return
-        self._check_stored(content)
-        if content[0] == b"foreign":
-            content = yield from self._store_around(sent)
-        self.records += content[1]
-        self.newest_entry = content[2] or self.newest_entry
-        if content[1] < MOSTLY_LACKING * len(names):
+        answer = self._checked(content)
+        stored = (yield from self._store_around(sent)) if isinstance(answer, Foreign) else answer
+        self.records += stored.records
+        self.newest_entry = stored.entry_id or self.newest_entry
+        if stored.records < MOSTLY_LACKING * len(names):
             self._asks_first = True
         if mark is not None:
             self.stored = mark.position
@@ -196,15 +206,20 @@ class Copier:
                 f"node {self.target!r} cannot be filled", {self.target: f"purged_before: {error}"}
             ) from error
 
-    def _check_stored(self, content: Answer) -> None:
-        """Raise where the target refused, forgot, or has purged tombstones since the records were read."""
-        check_admitted(content, self.target, self.view.epoch)
-        if content[0] == b"purged":
+    def _checked(self, content: Answer) -> Absorbed | Foreign:
+        """What the target made of a slice. Raises where it refused, forgot, or has purged tombstones since the records
+        were read.
+        """
+        answer = parse_absorb(content)
+        if isinstance(answer, NotAdmitted):
+            raise not_admitted_error(answer, self.target, self.view.epoch)
+        if answer is NotAbsorbed.PURGED:
             text = f"node {self.target!r} purged tombstones while records were copied to it; it is tried again"
             raise Unavailable(text, {self.target: "purged"})
-        if content[0] == b"back":
+        if answer is NotAbsorbed.SET_BACK:
             text = f"node {self.target!r} forgot a part of what was brought to it; it is tried again"
             raise Unavailable(text, {self.target: f"entry {self.newest_entry.decode()} is gone from its change log"})
+        return answer
 
     def _not_sent_yet(self, wanted: Mapping[bytes, bytes]) -> list[bytes]:
         """What was read for an earlier stamp was sent as it stood then, which may have been this one."""
@@ -232,17 +247,15 @@ class Copier:
         headers: list[bytes] = []
         for start in range(0, len(names), limits.SCAN_KEYS):
             call = self.view.headers_call(names[start : start + limits.SCAN_KEYS], where)
-            content = yield from self.lanes.ask(node, call, "reading headers")
-            check_admitted(content, node, self.view.epoch)
-            headers += content[1:]
+            answer = parse_headers((yield from self.lanes.ask(node, call, "reading headers")))
+            headers += admitted(answer, node, self.view.epoch).headers
         return headers
 
     def _read(self, names: Sequence[bytes]) -> Plan[tuple[Sequence[bytes], Sequence[Any]]]:
         """The first of these names, as many as one answer holds, and what stands under them on the source now."""
         call = self.view.read_call(names, self.where)
-        content = yield from self.lanes.ask(self.source, call, "reading records to copy")
-        check_admitted(content, self.source, self.view.epoch)
-        stored: Sequence[Any] = content[1:]
+        answer = parse_read_many((yield from self.lanes.ask(self.source, call, "reading records to copy")))
+        stored = admitted(answer, self.source, self.view.epoch).records
         self._slice_keys = keys_to_ask(len(stored))
         return names[: len(stored)], stored
 
@@ -291,18 +304,17 @@ class Copier:
         if not graves:
             return
         call = self.view.headers_call(graves, FOR_UPKEEP)
-        content = yield from self.lanes.ask(self.target, call, "reading headers")
-        check_admitted(content, self.target, self.view.epoch)
-        headers = zip(graves, content[1:], strict=True)
+        answer = parse_headers((yield from self.lanes.ask(self.target, call, "reading headers")))
+        headers = zip(graves, admitted(answer, self.target, self.view.epoch).headers, strict=True)
         values = [name for name, header in headers if header != FOREIGN and header[22:23] == VALUE]
         if values:
             part = sent._replace(names=values, records=[graves[name] for name in values], mark=None)
             call = self._absorb_call(part, "absorb_oom")
-            stored = yield from self.lanes.ask(self.target, call, "storing deletes")
-            self._check_stored(stored)
-            self.newest_entry = stored[2] or self.newest_entry
+            stored = self._checked((yield from self.lanes.ask(self.target, call, "storing deletes")))
+            if isinstance(stored, Absorbed):
+                self.newest_entry = stored.entry_id or self.newest_entry
 
-    def _store_around(self, sent: _Slice) -> Plan[Answer]:
+    def _store_around(self, sent: _Slice) -> Plan[Absorbed]:
         """Store the rest of a slice of which nothing was stored, because redrepl did not write what stands there.
 
         Raises NotAReplicatedRecord where such a value comes up meanwhile.
@@ -313,11 +325,10 @@ class Copier:
         rest = [(name, record) for name, record in zip(names, records, strict=True) if name in lacking]
         part = sent._replace(names=[name for name, _ in rest], records=[record for _, record in rest])
         call = self._absorb_call(part)
-        content = yield from self.lanes.ask(self.target, call, "storing copied records")
-        self._check_stored(content)
-        if content[0] == b"foreign":
-            raise foreign_value(self.view.layout, self.target, content[1])
-        return content
+        answer = self._checked((yield from self.lanes.ask(self.target, call, "storing copied records")))
+        if isinstance(answer, Foreign):
+            raise foreign_value(self.view.layout, self.target, answer.name)
+        return answer
 
     def _absorb_call(self, sent: _Slice, script: str = "") -> ScriptCall:
         """At full memory a mark alone may move, and a change of epoch must not wait: it copies the last few writes."""

@@ -20,8 +20,9 @@ from redrepl.plans.copies.copying import Copier, stamp_in
 from redrepl.plans.copies.undecided import UNDECIDED, max_age_micros, settle
 from redrepl.plans.scan import FOREIGN, SCAN_START, parse_page, read_headers, scan_command
 from redrepl.plans.steps import Steps
-from redrepl.plans.view import ClusterView, check_admitted
+from redrepl.plans.view import ClusterView, admitted
 from redrepl.values import limits
+from redrepl.values.answers.upkeep import parse_hold, parse_noted
 from redrepl.values.effects import PlainCommand, Plan, Progress, ScriptCall
 from redrepl.values.errors import Unavailable
 from redrepl.values.report import Mark, NodeReport, id_order
@@ -243,7 +244,8 @@ class _Walking:
         layout, node = self._view.layout, self._target.node
         arguments = (self._view.epoch, field_of(self._source.node).encode(), text)
         call = ScriptCall("note_walk", (layout.member,), arguments)
-        check_admitted((yield from self._steps.ask(node, call, "noting how far a walk is")), node, self._view.epoch)
+        answer = parse_noted((yield from self._steps.ask(node, call, "noting how far a walk is")))
+        admitted(answer, node, self._view.epoch)
 
     def _hold(self, stream_id: str) -> Plan[None]:
         """Keep the source's log from the walk's beginning, '' lets go of it. Raises Unavailable where it was cut."""
@@ -251,18 +253,17 @@ class _Walking:
         place = f"{stream_id} {began.entries}" if stream_id else ""
         field, millis = hold_field_of(self._target.node), int(limits.HOLD_SECONDS * 1000)
         arguments = (self._view.epoch, field.encode(), place.encode(), millis)
-        content = yield from self._steps.ask(
-            node, ScriptCall("hold", (layout.member, layout.log), arguments), "holding the change log"
-        )
-        check_admitted(content, node, self._view.epoch)
-        self._brake.note_writes(content[2])
-        if stream_id and id_order(content[1].decode()) > began.order:
+        call = ScriptCall("hold", (layout.member, layout.log), arguments)
+        answer = parse_hold((yield from self._steps.ask(node, call, "holding the change log")))
+        held = admitted(answer, node, self._view.epoch)
+        self._brake.note_writes(held.added)
+        if stream_id and id_order(held.floor) > began.order:
             text = (
                 f"the change log of {node!r} was cut while all its keys were copied to {self._target.node!r}, which "
                 "begins anew: more was written meanwhile than log_cap_bytes keeps; raise it, or "
                 "sync_keys_per_second if that is set"
             )
-            raise Unavailable(text, {node: f"cut up to {content[1].decode()}, and {began.id} is needed"})
+            raise Unavailable(text, {node: f"cut up to {held.floor}, and {began.id} is needed"})
 
     def _end(self) -> Plan[None]:
         """Set the mark, and let go of the log."""

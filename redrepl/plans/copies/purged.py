@@ -11,7 +11,8 @@ from redrepl.plans.copies.copying import stamp_in
 from redrepl.plans.copies.undecided import DIVERGED, fresh_tombstone
 from redrepl.plans.scan import FOREIGN, SCAN_START, read_headers, scan_page
 from redrepl.plans.steps import Steps
-from redrepl.plans.view import ClusterView, check_admitted
+from redrepl.plans.view import ClusterView, admitted
+from redrepl.values.answers.upkeep import Replacement, parse_replace
 from redrepl.values.effects import Plan
 from redrepl.values.record import TOMBSTONE
 from redrepl.values.report import NodeReport
@@ -56,6 +57,6 @@ def _older_values(
 def _replace(view: ClusterView, primary: NodeReport, name: bytes, standing: Stamp, steps: Steps) -> Plan[int]:
     grave = yield from fresh_tombstone(view, primary, standing, steps)
     call = view.replace_call(name, standing, grave, DIVERGED)
-    answer = yield from steps.ask(primary.node, call, "giving up a record")
-    check_admitted(answer, primary.node, view.epoch)
-    return 1 if answer == 1 else 0
+    answer = parse_replace((yield from steps.ask(primary.node, call, "giving up a record")))
+    replacement = admitted(answer, primary.node, view.epoch)
+    return 1 if replacement is Replacement.DONE else 0

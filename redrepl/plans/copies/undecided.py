@@ -13,7 +13,9 @@ from redrepl.plans.copies.catch_up import FIRST_PAGE_ENTRIES, CaughtUp, confirm,
 from redrepl.plans.copies.copying import TIME, Copier, clock_stepped, micros_of, stamp_in
 from redrepl.plans.scan import FOREIGN, read_headers
 from redrepl.plans.steps import Steps
-from redrepl.plans.view import ON_ACTIVE, ClusterView, check_admitted
+from redrepl.plans.view import ON_ACTIVE, ClusterView, admitted
+from redrepl.values.answers.reads import parse_read_many
+from redrepl.values.answers.upkeep import Replacement, parse_count, parse_replace
 from redrepl.values.effects import Plan
 from redrepl.values.record import NO_DEADLINE, TOMBSTONE, is_record, tombstone
 from redrepl.values.report import Mark, NodeReport
@@ -94,8 +96,8 @@ def _purge(
 ) -> Plan[None]:
     """Remove a tombstone that the primary has purged: the replica was away then, or got it from an old log entry."""
     call = view.purge_call({name: stamp_in(header)}, primary.purged_before)
-    content = yield from steps.ask(replica, call, "purging a tombstone")
-    check_admitted(content, replica, view.epoch)
+    answer = parse_count((yield from steps.ask(replica, call, "purging a tombstone")))
+    admitted(answer, replica, view.epoch)
 
 
 def fresh_tombstone(view: ClusterView, primary: NodeReport, found: Stamp, steps: Steps) -> Plan[bytes]:
@@ -126,9 +128,9 @@ def _bury(view: ClusterView, primary: NodeReport, name: bytes, found: Stamp, ste
     """
     grave = yield from fresh_tombstone(view, primary, found, steps)
     call = view.replace_call(name, None, grave, BURIED)
-    answer = yield from steps.ask(primary.node, call, "deciding that it is deleted")
-    check_admitted(answer, primary.node, view.epoch)
-    return grave if answer == 1 else None
+    answer = parse_replace((yield from steps.ask(primary.node, call, "deciding that it is deleted")))
+    replacement = admitted(answer, primary.node, view.epoch)
+    return grave if replacement is Replacement.DONE else None
 
 
 def replace_record(
@@ -146,8 +148,7 @@ def replace_record(
     Answers how many were replaced.
     """
     content = yield from steps.ask(primary.node, view.read_call((name,)), "reading the primary's record")
-    check_admitted(content, primary.node, view.epoch)
-    record: bytes | None = content[1]
+    record = admitted(parse_read_many(content), primary.node, view.epoch).records[0]
     if record is None:
         record = yield from _bury(view, primary, name, found, steps)
         by_later = True
@@ -156,8 +157,8 @@ def replace_record(
     if stamp_in(record) >= found and not by_later:
         return 0  # the primary has it after all: catch-up brings the rest
     answer = yield from steps.ask(replica, view.replace_call(name, found, record, why), "replacing a record")
-    check_admitted(answer, replica, view.epoch)
-    return 1 if answer == 1 else 0
+    replacement = admitted(parse_replace(answer), replica, view.epoch)
+    return 1 if replacement is Replacement.DONE else 0
 
 
 def check_log(

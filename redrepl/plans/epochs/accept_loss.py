@@ -28,8 +28,9 @@ from redrepl.plans.epochs.membership import (
 from redrepl.plans.epochs.soundness import SKIPPED_EPOCHS, newest_epoch, sound_members, successors, why_left
 from redrepl.plans.inspect import VISITOR, newest_topology
 from redrepl.plans.steps import Steps
-from redrepl.plans.strangers import check_reached, found_instead, no_member_error
+from redrepl.plans.strangers import check_reached, no_member_error
 from redrepl.plans.view import ClusterView
+from redrepl.values.answers.membership import changed_nodes, parse_change
 from redrepl.values.effects import Plan
 from redrepl.values.errors import RequestError, Unavailable
 from redrepl.values.keys import KeyLayout
@@ -146,7 +147,7 @@ def _fence(
     fields = {"epoch": str(epoch), "state": MemberState.FENCED}
     calls = {node: change_call(report, layout, fields, None) for node, report in members.items()}
     gathered = yield from steps.gather(calls)
-    won = [node for node, answer in gathered.answers.items() if answer == 1]
+    won = changed_nodes(gathered.answers)
     after = yield from steps.inspect(layout, won, known=topology)
     fenced = {
         node: report
@@ -169,9 +170,10 @@ def _install(layout: KeyLayout, topology: Topology, truth: NodeReport, fresh: Fr
     if truth.has_restarted:
         yield from forget_cursors(ClusterView(topology), truth, steps)
         fields |= {"run_id": truth.run_id, **new_log_fields(truth, fresh.incarnation)}
-    answer = yield from steps.ask(truth.node, change_call(truth, layout, fields, topology), "making it the primary")
-    if answer != 1:
-        raise Unavailable(f"node {truth.node!r} changed meanwhile", {truth.node: found_instead(answer)})
+    call = change_call(truth, layout, fields, topology)
+    change = parse_change((yield from steps.ask(truth.node, call, "making it the primary")))
+    if not change.is_done:
+        raise Unavailable(f"node {truth.node!r} changed meanwhile", {truth.node: change.found_instead})
 
 
 def why_behind(report: NodeReport | str | None) -> str:

@@ -32,12 +32,12 @@ from redrepl.plans.epochs.membership import (
 from redrepl.plans.epochs.soundness import SKIPPED_EPOCHS, majority_of, newest_epoch, why_left
 from redrepl.plans.inspect import newest_topology
 from redrepl.plans.steps import Steps
-from redrepl.plans.strangers import describe_stranger, found_instead
+from redrepl.plans.strangers import describe_stranger
+from redrepl.values.answers.membership import Enrolled, parse_change, parse_changes, parse_enrolment
 from redrepl.values.effects import Plan
 from redrepl.values.errors import Unavailable
 from redrepl.values.keys import KeyLayout
 from redrepl.values.member_state import MemberState
-from redrepl.values.reading import words
 from redrepl.values.report import NodeReport, Voided
 from redrepl.values.report_answer import Unreadable
 from redrepl.values.topology import Topology
@@ -158,8 +158,9 @@ def joins_as(topology: Topology, node: str, primary: NodeReport | str | None) ->
 def note_enrolled(layout: KeyLayout, primary: NodeReport, steps: Steps) -> Plan[None]:
     """Take the note off the primary that a member is to be enrolled: from now on its server may serve."""
     call = change_call(primary, layout, {"pending": ""}, None)
-    if (answer := (yield from steps.ask(primary.node, call, "noting that it is enrolled"))) != 1:
-        raise Unavailable(f"node {primary.node!r} changed meanwhile", {primary.node: found_instead(answer)})
+    change = parse_change((yield from steps.ask(primary.node, call, "noting that it is enrolled")))
+    if not change.is_done:
+        raise Unavailable(f"node {primary.node!r} changed meanwhile", {primary.node: change.found_instead})
 
 
 def check_majority(old: Topology, reports: Reports, what: What) -> None:
@@ -409,10 +410,11 @@ class _Change:
     def _move(self, report: NodeReport, fields: dict[str, str], topology: Topology) -> Plan[NodeReport]:
         """Change one member, on which everything depends; answers its report after that."""
         call = change_call(report, self._layout, fields, topology)
-        answer = yield from self._steps.ask(report.node, call, f"moving it to epoch {self._new.epoch}")
-        if answer != 1:
+        doing = f"moving it to epoch {self._new.epoch}"
+        change = parse_change((yield from self._steps.ask(report.node, call, doing)))
+        if not change.is_done:
             text = f"node {report.node!r} changed meanwhile; look at `redrepl status` and try again"
-            raise Unavailable(text, {report.node: found_instead(answer)})
+            raise Unavailable(text, {report.node: change.found_instead})
         return _after(report, fields)
 
     def _move_many(
@@ -421,8 +423,9 @@ class _Change:
         """Change several at once; answers the reports of those that were, and why the others were not."""
         calls = {r.node: change_call(r, self._layout, wanted[r.node], topology) for r in reports}
         gathered = yield from self._steps.gather(calls)
-        done = [report for report in reports if gathered.answers.get(report.node) == 1]
-        why = {node: found_instead(answer) for node, answer in gathered.answers.items() if answer != 1}
+        changes = parse_changes(gathered.answers)
+        done = [report for report in reports if report.node in changes and changes[report.node].is_done]
+        why = {node: change.found_instead for node, change in changes.items() if not change.is_done}
         return [_after(report, wanted[report.node]) for report in done], {**gathered.failures, **why}
 
     def _take_out_others(self) -> Plan[None]:
@@ -459,10 +462,9 @@ class _Change:
             self._tolerances,
             joins=joins,
         )
-        answer = yield from self._steps.ask(name, call, "bringing it in")
-        if answer != 1:
-            found = words(answer[1])
-            raise occupied_error(self._new.cluster, node, found)
+        answer = parse_enrolment((yield from self._steps.ask(name, call, "bringing it in")))
+        if not isinstance(answer, Enrolled):
+            raise occupied_error(self._new.cluster, node, answer.cluster)
         self.done[node] = "member, syncing: the workers fill it"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from redrepl.plans.doubtful_clocks import wrong_clocks
 from redrepl.plans.epochs.membership import change_call, clock_field
 from redrepl.plans.steps import Steps
+from redrepl.values.answers.membership import changed_nodes
 from redrepl.values.clocks import describe_offset
 from redrepl.values.effects import Plan
 from redrepl.values.keys import KeyLayout
@@ -43,4 +44,4 @@ def set_aside(
     if not calls:
         return {}
     gathered = yield from steps.gather(calls)
-    return {node: off[node] for node, answer in gathered.answers.items() if answer == 1}
+    return {node: off[node] for node in changed_nodes(gathered.answers)}

@@ -37,9 +37,10 @@ from redrepl.plans.inspect import NO_ENTRIES, VISITOR, newest_topology
 from redrepl.plans.scatter import Gathered
 from redrepl.plans.side_by_side import side_by_side, steps_beside
 from redrepl.plans.steps import Steps
-from redrepl.plans.strangers import found_instead, no_member_error, why_gone
+from redrepl.plans.strangers import no_member_error, why_gone
 from redrepl.plans.topology import check_members_stayed
 from redrepl.plans.view import FOR_UPKEEP, ClusterView, EpochMoved
+from redrepl.values.answers.membership import changed_nodes, parse_change, parse_changes
 from redrepl.values.effects import Plan
 from redrepl.values.errors import RequestError, Unavailable
 from redrepl.values.keys import KeyLayout
@@ -241,14 +242,15 @@ def _fence(
         _check_fenced(first, must)
     rest = yield from steps.gather(calls)
     gathered = Gathered(first.answers | rest.answers, rest.failures, rest.at)
-    won = tuple(node for node, answer in gathered.answers.items() if answer == 1)
+    changes = parse_changes(gathered.answers)
+    won = tuple(node for node, change in changes.items() if change.is_done)
     reports = yield from steps.inspect(layout, won, known=topology)
     run_ids = {report.node: report.run_id for report in members}
     found = [report for report in reports.values() if isinstance(report, NodeReport)]
     stayed = [report for report in found if report.run_id == run_ids[report.node] and not report.has_restarted]
     fenced = [report for report in stayed if report.epoch == epoch]
     if len(fenced) < majority_of(topology):
-        changed = {node: found_instead(answer) for node, answer in gathered.answers.items() if answer != 1}
+        changed = {node: change.found_instead for node, change in changes.items() if not change.is_done}
         text = f"only {len(fenced)} of {len(topology.ids)} members could be fenced in epoch {epoch}"
         evidence = {**gathered.failures, **changed}
         # Whoever fenced the first of all is one at most; and where others have a majority, they go on.
@@ -268,8 +270,9 @@ def _fence(
 
 def _check_fenced(gathered: Gathered, primary: str) -> None:
     """Raise Unavailable unless the present primary was moved: what it takes meanwhile would be left behind."""
-    if gathered.answers.get(primary) != 1:
-        why = gathered.failures.get(primary) or found_instead(gathered.answers.get(primary))
+    change = parse_change(gathered.answers.get(primary))
+    if not change.is_done:
+        why = gathered.failures.get(primary) or change.found_instead
         text = f"the present primary {primary!r} could not be fenced, and the role was not moved; try again"
         raise Unavailable(text, {primary: why})
 
@@ -343,7 +346,7 @@ class _Installation:
         fields = {"epoch": str(self._view.topology.epoch), "state": MemberState.SYNCING}
         call = change_call(witness, self._view.layout, fields, None)
         try:
-            if (yield from self._steps.ask(witness.node, call, "fencing it")) != 1:
+            if not parse_change((yield from self._steps.ask(witness.node, call, "fencing it"))).is_done:
                 return
             mark = mark_of_remains(witness, self._primary)
             if mark is not None:
@@ -434,10 +437,11 @@ class _Installation:
         layout = self._view.layout
         calls = {r.node: change_call(r, layout, self._active_fields(r.node), None) for r in ready}
         gathered = yield from self._steps.gather(calls)
+        changed = changed_nodes(gathered.answers)
         for report in ready:
-            if gathered.answers.get(report.node) != 1:
+            if report.node not in changed:
                 self._done.left[report.node] = gathered.failures.get(report.node, "changed meanwhile")
-        return [report for report in ready if gathered.answers.get(report.node) == 1]
+        return [report for report in ready if report.node in changed]
 
     def _activate_primary(self) -> Plan[None]:
         primary, view = self._primary, self._view
@@ -445,9 +449,9 @@ class _Installation:
         if primary.node != self._done.previous:
             fields["pending"] = ""  # another primary has seen to that since, or it is for an operator
         call = change_call(primary, view.layout, fields, view.topology)
-        answer = yield from self._steps.ask(primary.node, call, "making it the primary")
-        if answer != 1:
-            raise Unavailable(f"node {primary.node!r} changed meanwhile", {primary.node: found_instead(answer)})
+        change = parse_change((yield from self._steps.ask(primary.node, call, "making it the primary")))
+        if not change.is_done:
+            raise Unavailable(f"node {primary.node!r} changed meanwhile", {primary.node: change.found_instead})
 
     def _publish(self, active: Sequence[NodeReport]) -> Plan[None]:
         """Tell the others the topology, so that clients learn it from whomever they ask. The primary has it anyway."""

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from redrepl.plans.epochs.membership import change_call, forgotten_fields
 from redrepl.plans.inspect import Found
 from redrepl.plans.steps import Steps
+from redrepl.values.answers.membership import changed_nodes
 from redrepl.values.effects import Plan, ScriptCall
 from redrepl.values.keys import KeyLayout
 from redrepl.values.report import LastEntry, NodeReport, Position
@@ -92,7 +93,7 @@ def set_forgetful_aside(
     if not calls:
         return {}
     gathered = yield from steps.gather(calls)
-    return {node: sure[node] for node, answer in gathered.answers.items() if answer == 1}
+    return {node: sure[node] for node in changed_nodes(gathered.answers)}
 
 
 def _stop_call(layout: KeyLayout, report: NodeReport) -> ScriptCall:

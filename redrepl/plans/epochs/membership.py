@@ -8,11 +8,11 @@ from typing import NamedTuple
 from redrepl.plans.inspect import newest_topology
 from redrepl.plans.steps import Steps
 from redrepl.values import limits
+from redrepl.values.answers.membership import AlreadyMember, Enrolled, Occupied, parse_enrolment
 from redrepl.values.effects import PlainCommand, Plan, ScriptCall
 from redrepl.values.errors import RequestError, Unavailable
 from redrepl.values.keys import CLUSTERS_KEY, KeyLayout
 from redrepl.values.member_state import MemberState
-from redrepl.values.reading import words
 from redrepl.values.report import ABOVE_LOG_START, FORGOT, LOG_BEGINS, LOG_START, RULE_MERGE, AsFound, NodeReport
 from redrepl.values.topology import Topology
 
@@ -184,13 +184,15 @@ def initialise(
     done = {}
     for node in topology.ids:
         call = enrol_call(topology, node, MemberState.ACTIVE, present[node].run_id, incarnations[node], tolerances)
-        answer = yield from steps.ask(node, call, "making it a member")
-        done[node] = "created" if answer == 1 else "already a member"
-        if answer != 1 and answer[0] == b"occupied":
-            raise occupied_error(topology.cluster, node, words(answer[1]))
-        if answer != 1 and answer[4]:
-            # The first node decides whose identities count, where several run this at the same time.
-            topology = Topology.parse(answer[4])
+        match parse_enrolment((yield from steps.ask(node, call, "making it a member"))):
+            case Occupied(cluster):
+                raise occupied_error(topology.cluster, node, cluster)
+            case AlreadyMember(_, stored):
+                done[node] = "already a member"
+                # The first node decides whose identities count, where several run this at the same time.
+                topology = Topology.parse(stored) if stored else topology
+            case Enrolled():
+                done[node] = "created"
     return done
 
 

@@ -7,18 +7,16 @@ the logs prove that it had exactly this record, it gets it back, and the read be
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
 
 from redrepl.plans.operations.read import Confirmed, read_confirmed
 from redrepl.plans.scan import FOREIGN
 from redrepl.plans.view import ClocksDiffer, ClusterView, InDoubt, ask
 from redrepl.values import limits
-from redrepl.values.effects import Answer, Command, DeadlinePassed, Exchange, Plan, Reply, Request, ScriptCall
+from redrepl.values.answers.reads import Headers, Vouched, parse_headers, parse_vouch
+from redrepl.values.answers.upkeep import Counted, parse_count
+from redrepl.values.effects import DeadlinePassed, Exchange, Plan, Reply, Request, ScriptCall
 from redrepl.values.record import NO_DEADLINE, VALUE
 from redrepl.values.stamp import STAMP_BYTES
-
-_POSITIONS: Final = 3
-"""Fields in an answer of the script `vouch` between its verdict and the records."""
 
 
 def read_mended(
@@ -89,8 +87,8 @@ def _ask_others(
         if isinstance(event, DeadlinePassed):
             break
         left -= 1
-        if isinstance(event, Reply) and event.content[0] == b"ok":
-            shown[event.node] = event.content[1:]
+        if isinstance(event, Reply) and isinstance(answer := parse_headers(event.content), Headers):
+            shown[event.node] = answer.headers
     return shown
 
 
@@ -102,41 +100,38 @@ def _mend_all(
     for copy, keys in lost.items():
         while keys:
             vouched = yield from _vouch(view, home, copy, keys, until)
-            if not vouched.keys:
+            if vouched is None or not vouched.keys:
                 break
-            stored += yield from _mend(view, home, vouched, until, now_micros)
-            keys = keys[len(vouched.keys) :]
+            part, keys = keys[: vouched.keys], keys[vouched.keys :]
+            stored += yield from _mend(view, home, copy, part, vouched, until, now_micros)
     return stored
 
 
-class _Vouched(NamedTuple):
-    """What a copy answered for the first of some keys: positions and records of the script `vouch`."""
-
-    copy: str
-    keys: Sequence[bytes]
-    answer: Sequence[bytes]
-
-
-def _vouch(view: ClusterView, home: str, copy: str, keys: Sequence[bytes], until: float) -> Plan[_Vouched]:
+def _vouch(view: ClusterView, home: str, copy: str, keys: Sequence[bytes], until: float) -> Plan[Vouched | None]:
+    """What a copy's log tells of the first of these keys; None where it refused or did not answer."""
     layout, primary = view.layout, view.position_fields[home]
     arguments = (view.epoch, primary, limits.LOOKED_AT_NAMES, limits.BATCH_BYTES)
     names = tuple(layout.data(key) for key in keys)
     call = ScriptCall("vouch", (layout.member, layout.log, layout.cursors, layout.marks, *names), arguments)
-    answer = (yield from _answer(copy, call, until))[1:]
-    return _Vouched(copy, keys[: max(0, len(answer) - _POSITIONS) // 2], answer)
+    event = yield ask(copy, call, until)
+    answer = parse_vouch(event.content) if isinstance(event, Reply) else None
+    return answer if isinstance(answer, Vouched) else None
 
 
-def _mend(view: ClusterView, home: str, vouched: _Vouched, until: float, now_micros: int) -> Plan[int]:
-    layout, copy = view.layout, view.position_fields[vouched.copy]
-    positions, records = vouched.answer[:_POSITIONS], vouched.answer[_POSITIONS:]
-    arguments: tuple[bytes | int, ...] = (view.epoch, now_micros, copy, *positions, limits.LOOKED_AT_NAMES, *records)
-    names = tuple(layout.data(key) for key in vouched.keys)
-    call = ScriptCall("mend", (layout.member, layout.log, layout.marks, *names), arguments)
-    answer = yield from _answer(home, call, until)
-    return answer[1] if answer else 0
-
-
-def _answer(node: str, command: Command, until: float) -> Plan[Answer]:
-    """A node's answer, nothing where it refused or none came: then nothing is proved."""
-    event = yield ask(node, command, until)
-    return event.content if isinstance(event, Reply) and event.content[0] == b"ok" else []
+def _mend(
+    view: ClusterView,
+    home: str,
+    copy: str,
+    keys: Sequence[bytes],
+    vouched: Vouched,
+    until: float,
+    now_micros: int,
+) -> Plan[int]:
+    """Have the primary store what a copy vouched for; returns how many records that were."""
+    layout, field = view.layout, view.position_fields[copy]
+    head: tuple[bytes | int, ...] = (view.epoch, now_micros, field, *vouched.positions, limits.LOOKED_AT_NAMES)
+    names = tuple(layout.data(key) for key in keys)
+    call = ScriptCall("mend", (layout.member, layout.log, layout.marks, *names), (*head, *vouched.records))
+    event = yield ask(home, call, until)
+    answer = parse_count(event.content) if isinstance(event, Reply) else None
+    return answer.number if isinstance(answer, Counted) else 0

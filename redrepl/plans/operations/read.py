@@ -16,13 +16,14 @@ from redrepl.plans.view import (
     WHERE_DECIDED,
     ClusterView,
     Refused,
+    admitted,
     ask,
-    check_admitted,
     describe_refusal,
     keys_to_ask,
     refusal_error,
 )
 from redrepl.values import limits
+from redrepl.values.answers.refusals import parse_not_admitted
 from redrepl.values.effects import (
     DeadlinePassed,
     Event,
@@ -211,7 +212,7 @@ class _ConfirmedRead:
             self._take_failure(event)
         elif isinstance(event, Reply):
             if event.node == self.home:
-                check_admitted(event.content, event.node, self.view.epoch)
+                admitted(parse_not_admitted(event.content), event.node, self.view.epoch)
             self._take_reply(event)
 
     def _take_failure(self, event: Failure) -> None:

@@ -55,8 +55,9 @@ from redrepl.plans.recovery.former_member import drop_bookkeeping
 from redrepl.plans.recovery.reinstate import Reports, reinstate
 from redrepl.plans.recovery.restarts import restarted_together
 from redrepl.plans.steps import Steps
-from redrepl.plans.strangers import check_reached, found_instead
+from redrepl.plans.strangers import check_reached
 from redrepl.plans.view import ClusterView
+from redrepl.values.answers.membership import parse_change
 from redrepl.values.clocks import describe_offset, is_steady
 from redrepl.values.effects import Plan
 from redrepl.values.errors import RedreplError, Unavailable
@@ -180,8 +181,8 @@ def _restore_guard(view: ClusterView, found: NodeReport, steps: Steps, done: Bro
     if not (found.has_lost_guard or lacks) or not found.is_itself or found.has_restarted:
         return
     call = change_call(found, view.layout, {}, view.topology if lacks else None)
-    answer = yield from steps.ask(found.node, call, "restoring its guard")
-    if answer == 1 and found.has_lost_guard:
+    change = parse_change((yield from steps.ask(found.node, call, "restoring its guard")))
+    if change.is_done and found.has_lost_guard:
         done.notes.append("its guard was deleted or overwritten: it was restored")
 
 
@@ -298,9 +299,10 @@ def _suspend(
         if view.decider is not None:
             # What is gone, and what came since, may name what the primary never took: all keys are compared.
             fields |= forgotten_fields(target)
-    answer = yield from steps.ask(node, change_call(target, layout, fields, topology), "setting it to syncing")
-    if answer != 1:
-        raise Unavailable(f"node {node!r} changed while it was being looked at", {node: found_instead(answer)})
+    call = change_call(target, layout, fields, topology)
+    change = parse_change((yield from steps.ask(node, call, "setting it to syncing")))
+    if not change.is_done:
+        raise Unavailable(f"node {node!r} changed while it was being looked at", {node: change.found_instead})
     yield from forget_cursors(view, target, steps)
     now = yield from _report(view, node, steps)
     if now.has_stepped_since(target):
@@ -414,9 +416,10 @@ def _activate(
     if target.has_restarted:
         fields |= new_log_fields(target, order.incarnation)
     fields |= walks_on(now.member)
-    answer = yield from steps.ask(target.node, change_call(now, view.layout, fields, None), "admitting it again")
-    if answer != 1:
-        raise Unavailable(f"node {target.node!r} changed while it was brought up", {target.node: found_instead(answer)})
+    call = change_call(now, view.layout, fields, None)
+    change = parse_change((yield from steps.ask(target.node, call, "admitting it again")))
+    if not change.is_done:
+        raise Unavailable(f"node {target.node!r} changed while it was brought up", {target.node: change.found_instead})
     return True
 
 

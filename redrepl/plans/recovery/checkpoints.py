@@ -12,8 +12,9 @@ from collections.abc import Iterable, Mapping
 from redrepl.plans.copies.marks import checkpoint_call
 from redrepl.plans.epochs.membership import change_call, gap_field
 from redrepl.plans.steps import Steps
-from redrepl.plans.strangers import found_instead
-from redrepl.plans.view import ClusterView, check_admitted
+from redrepl.plans.view import ClusterView, admitted
+from redrepl.values.answers.membership import parse_change
+from redrepl.values.answers.upkeep import parse_noted
 from redrepl.values.effects import Plan
 from redrepl.values.errors import Unavailable
 from redrepl.values.member_state import MemberState
@@ -55,13 +56,14 @@ def note_filled(view: ClusterView, found: NodeReport, incarnation: str, steps: S
 
 def _note(view: ClusterView, replica: NodeReport, checkpoint: Checkpoint, steps: Steps) -> Plan[None]:
     call = checkpoint_call(view.layout, view.epoch, checkpoint)
-    check_admitted((yield from steps.ask(replica.node, call, "noting a checkpoint")), replica.node, view.epoch)
+    answer = parse_noted((yield from steps.ask(replica.node, call, "noting a checkpoint")))
+    admitted(answer, replica.node, view.epoch)
 
 
 def note_gap(view: ClusterView, target: NodeReport, steps: Steps) -> Plan[None]:
     """Have others know that the node's log leaves out what was deleted and purged before this walk."""
-    answer = yield from steps.ask(
-        target.node, change_call(target, view.layout, gap_field(target), None), "noting a gap in its log"
-    )
-    if answer != 1:
-        raise Unavailable(f"node {target.node!r} changed while it was brought up", {target.node: found_instead(answer)})
+    call = change_call(target, view.layout, gap_field(target), None)
+    change = parse_change((yield from steps.ask(target.node, call, "noting a gap in its log")))
+    if not change.is_done:
+        text = f"node {target.node!r} changed while it was brought up"
+        raise Unavailable(text, {target.node: change.found_instead})

@@ -37,9 +37,10 @@ from redrepl.plans.epochs.soundness import donors_among, sound_members, way_out,
 from redrepl.plans.recovery.restarts import restarted_together
 from redrepl.plans.scan import FOREIGN, SCAN_START, read_headers, scan_page
 from redrepl.plans.steps import Steps
-from redrepl.plans.strangers import found_instead, why_gone
+from redrepl.plans.strangers import why_gone
 from redrepl.plans.topology import check_members_stayed
 from redrepl.plans.view import FOR_UPKEEP, ClusterView
+from redrepl.values.answers.membership import parse_change
 from redrepl.values.effects import Plan
 from redrepl.values.errors import Unavailable
 from redrepl.values.member_state import MemberState
@@ -220,9 +221,10 @@ def _check_not_moved_on(now: NodeReport, topology: Topology) -> None:
 def _change(
     view: ClusterView, report: NodeReport, fields: dict[str, str], topology: Topology | None, doing: str, steps: Steps
 ) -> Plan[None]:
-    answer = yield from steps.ask(report.node, change_call(report, view.layout, fields, topology), doing)
-    if answer != 1:
-        raise Unavailable(f"node {report.node!r} changed meanwhile", {report.node: found_instead(answer)})
+    call = change_call(report, view.layout, fields, topology)
+    change = parse_change((yield from steps.ask(report.node, call, doing)))
+    if not change.is_done:
+        raise Unavailable(f"node {report.node!r} changed meanwhile", {report.node: change.found_instead})
 
 
 def _roll_forward(
@@ -302,8 +304,8 @@ def _admit(
         yield from forget_cursors(view, primary, steps)
         # Who it was to enrol may have served since its data was saved.
         fields |= new_log_fields(primary, incarnation) | {"pending": ""}
-    answer = yield from steps.ask(primary.node, change_call(now, view.layout, fields, topology), "admitting it again")
-    if answer != 1:
-        raise Unavailable(
-            f"primary {primary.node!r} changed while it was checked", {primary.node: found_instead(answer)}
-        )
+    call = change_call(now, view.layout, fields, topology)
+    change = parse_change((yield from steps.ask(primary.node, call, "admitting it again")))
+    if not change.is_done:
+        text = f"primary {primary.node!r} changed while it was checked"
+        raise Unavailable(text, {primary.node: change.found_instead})

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Callable
+from enum import Enum
 from typing import Any
 
 from redrepl.values import limits
 from redrepl.values.answers import is_ours, most_answer_bytes
+from redrepl.values.answers.membership import parse_change, parse_changes, parse_enrolment, parse_probe
+from redrepl.values.answers.reads import parse_headers, parse_read_many, parse_vouch
+from redrepl.values.answers.refusals import parse_not_admitted, parse_refusal
+from redrepl.values.answers.upkeep import (
+    parse_absorb,
+    parse_count,
+    parse_hold,
+    parse_log_page,
+    parse_noted,
+    parse_replace,
+)
 from redrepl.values.codec import JsonCodec, decoded
-from redrepl.values.effects import Command, PlainCommand, ScriptCall
+from redrepl.values.effects import Answer, Command, PlainCommand, ScriptCall
 from redrepl.values.errors import ConfigError, RequestError, UndecodableValue
 from redrepl.values.jobs import BRING_UP, SWEEP, Job, JobRefused, check_signature, read_job
 from redrepl.values.keys import KeyLayout
@@ -270,6 +283,47 @@ def _answer(data: bytes) -> None:
         assert most_answer_bytes(question) > 0
 
 
+_MEANINGS: dict[str, Callable[[Answer], object]] = {
+    "absorb": parse_absorb,
+    "change_member": parse_change,
+    "checkpoint": parse_noted,
+    "confirm": parse_noted,
+    "enrol": parse_enrolment,
+    "headers": parse_headers,
+    "hold": parse_hold,
+    "log_page": parse_log_page,
+    "mend": parse_count,
+    "note_sweep": parse_noted,
+    "note_walk": parse_noted,
+    "probe_write": parse_probe,
+    "purge": parse_count,
+    "read_many": parse_read_many,
+    "replace": parse_replace,
+    "trim": parse_count,
+    "vouch": parse_vouch,
+}
+
+
+def _meaning(data: bytes) -> None:
+    """Of whatever can be the answer of one of our nodes something typed is made, and a refusal stays one."""
+    answer = decode_answer(data)
+    refused = parse_not_admitted(answer) if isinstance(answer, list) and len(answer) == 3 else None
+    for name, parse in _MEANINGS.items():
+        for keys in (4, 5, 6):
+            if is_ours(ScriptCall(name, (NAME,) * keys, ()), answer):
+                found = parse(answer)
+                assert isinstance(found, (tuple, Enum)), name
+                assert refused is None or name in _NEVER_REFUSE or found == refused, name
+    parse_probe(answer)
+    if is_ours(ScriptCall("change_member", (), ()), answer):
+        assert parse_changes({"a": answer})["a"] == parse_change(answer)
+    if isinstance(answer, list) and len(answer) > 2 and all(type(part) is bytes for part in answer):
+        assert (parse_refusal(answer) == refused) or refused is None
+
+
+_NEVER_REFUSE = {"change_member", "enrol", "log_page", "probe_write"}
+
+
 def _names(data: bytes) -> None:
     layout = KeyLayout("shop")
     assert layout.user_key(layout.data(data)) == data
@@ -287,6 +341,28 @@ _URLS = (
 )
 _CHECKPOINT = b"inc 1-1 7 a inc-a 5-0 9 7"
 _NONE: tuple[type[Exception], ...] = ()
+_SOUND_ANSWERS: tuple[Answer, ...] = (
+    1,
+    [b"ok", 1],
+    [b"ok", 1, b"1-1"],
+    [b"ok", b"1-1", 1],
+    [b"ok", None],
+    [b"ok", HEADER],
+    [b"ok", b"inc", b"1-1", b"inc 1-1 1", RECORD, b"1"],
+    [b"ok", [[b"2-1", [NAME, STAMP]]], b"2-1", 2],
+    [b"cut", b"1-1"],
+    [b"changed", b"7", b"fenced"],
+    [b"changed", STAMP],
+    [b"member", b"shop", b"a", b"7", b"{}"],
+    [b"occupied", b"bakery"],
+    [b"refused", b"8", b"active"],
+    [b"refused", b"", b""],
+    [b"foreign", NAME],
+    [b"expired", b"7"],
+    [b"purged"],
+    [b"back"],
+    [0, b""],
+)
 
 PARSERS = (
     Parser("stamp", _stamp, (ValueError,), (STAMP, b"0" * 22)),
@@ -315,6 +391,12 @@ PARSERS = (
         _answer,
         _NONE,
         tuple(map(encode_answer, ([b"ok", STAMP], [b"ok", RECORD], [b"refused", b"7", b"x"]))),
+    ),
+    Parser(
+        "meaning of an answer",
+        _meaning,
+        _NONE,
+        tuple(map(encode_answer, _SOUND_ANSWERS)),
     ),
     Parser("job", _job, (JobRefused,), (zlib.compress(_JOB),)),
     Parser("job inflated", _inflated_job, (JobRefused,), (_JOB, json.dumps([SWEEP, None, ["shop"], {}]).encode())),

@@ -185,7 +185,7 @@ def _is_count(content: Answer, _: int) -> bool:
     """{'ok', how many}, or a refusal."""
     if type(content) is list and len(content) == 2 and content[0] == b"ok":
         return type(content[1]) is int and content[1] >= 0
-    return _is_refusal(content)
+    return _is_turned_away(content)
 
 
 def _is_absorbed(content: Answer, _: int) -> bool:
@@ -193,7 +193,9 @@ def _is_absorbed(content: Answer, _: int) -> bool:
     if type(content) is list and len(content) == 3 and content[0] == b"ok":
         is_counted = type(content[1]) is int and content[1] >= 0
         return is_counted and type(content[2]) is bytes and (not content[2] or _is_id(content[2]) is not None)
-    return content in ([b"purged"], [b"back"]) or _is_refusal(content)
+    if content in ([b"purged"], [b"back"]) or _is_turned_away(content):
+        return True
+    return type(content) is list and content[:1] == [b"foreign"] and _is_refusal(content)
 
 
 def _is_done(content: Answer, _: int) -> bool:
