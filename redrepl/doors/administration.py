@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from redrepl.doors.drawing import new_identity, new_incarnation
 from redrepl.doors.reaching import OnProgress, Reaching
@@ -34,6 +34,7 @@ from redrepl.plans.steps import Steps
 from redrepl.plans.view import ClusterView
 from redrepl.values.errors import RequestError, Unavailable
 from redrepl.values.report import NodeReport
+from redrepl.values.reports import Reports
 from redrepl.values.status import ClusterStatus
 from redrepl.values.topology import Member, Mode, NodeRole, Topology
 
@@ -72,7 +73,7 @@ class Administration(Reaching):
         problems = (f"{node}: {text}" for node, text in wrong.items())
         return dataclasses.replace(status, problems=(*status.problems, *problems))
 
-    def contradictions(self, topology: Topology | None, reports: Mapping[str, NodeReport | str]) -> dict[str, str]:
+    def contradictions(self, topology: Topology | None, reports: Reports) -> dict[str, str]:
         """What the configuration says of nodes that contradicts the cluster, in words, by node."""
         if topology is None or self.configuration.origin == BY_URLS:
             return {}
@@ -146,7 +147,7 @@ class Administration(Reaching):
         newcomer = f"{node} (new)"
         self._reach([*self._endpoints, dataclasses.replace(endpoint, node=newcomer)])
         reports = self._run(inspect_nodes(self._layout, self._nodes, self._until(), known=topology))
-        if is_one_server(reports[node], reports[newcomer]):
+        if is_one_server(reports.of(node), reports.of(newcomer)):
             return self._change(topology, topology.with_replaced(dataclasses.replace(member, url=endpoint.url)))
         self._check_fit(newcomer, node)
         changed = topology.with_replaced(dataclasses.replace(member, url=endpoint.url, identity=new_identity()))
@@ -272,11 +273,11 @@ class Administration(Reaching):
         targets = [node] if node else [other for other in topology.ids if other != topology.decider]
         return [self.bring_up(target, True, on_progress, budget_seconds=float("inf")) for target in targets]
 
-    def is_sweep_due(self, topology: Topology, reports: dict[str, NodeReport | str]) -> bool:
+    def is_sweep_due(self, topology: Topology, reports: Reports) -> bool:
         """Whether the next part of a sweep over all keys is to be done."""
         options = self.configuration
-        reference = reports.get(topology.primaries[0])
-        if options.anti_entropy == OFF or not isinstance(reference, NodeReport) or not reference.is_serving:
+        reference = reports.of(topology.primaries[0])
+        if options.anti_entropy == OFF or reference is None or not reference.is_serving:
             return False
         return is_sweep_due(reference, options.sweep_every_seconds)
 
@@ -293,7 +294,7 @@ class Administration(Reaching):
         )
         return self._run(sweep(self._layout, self._nodes, order), on_progress)
 
-    def trim_logs(self, topology: Topology, reports: dict[str, NodeReport | str]) -> int:
+    def trim_logs(self, topology: Topology, reports: Reports) -> int:
         """Cut what every member has confirmed from the change logs; answers how many entries went."""
         options = self.configuration
         retention = Retention(
@@ -302,13 +303,9 @@ class Administration(Reaching):
             options.log_cap_entries,
             options.log_cap_bytes,
         )
-        return sum(
-            self._trim(topology, report, reports, retention)
-            for report in reports.values()
-            if not isinstance(report, str)
-        )
+        return sum(self._trim(topology, report, reports, retention) for report in reports.present.values())
 
-    def targets(self, topology: Topology, reports: dict[str, NodeReport | str]) -> list[str]:
+    def targets(self, topology: Topology, reports: Reports) -> list[str]:
         """Nodes that need `bring_up`."""
         return needs_bringing_up(topology, reports, self._driver.wall_ahead_seconds())
 
@@ -316,7 +313,7 @@ class Administration(Reaching):
         """What this machine's wall clock is ahead of its monotonic one: a vote where no majority of clocks agrees."""
         return self._driver.wall_ahead_seconds()
 
-    def set_aside_wrong_clocks(self, topology: Topology, reports: dict[str, NodeReport | str]) -> dict[str, float]:
+    def set_aside_wrong_clocks(self, topology: Topology, reports: Reports) -> dict[str, float]:
         """Have members serve nothing whose clocks are off the majority's by more than is tolerated.
 
         Answers those that were stopped now, and by how many seconds they are ahead. The workers compare them with the
@@ -325,9 +322,7 @@ class Administration(Reaching):
         steps = Steps(self._driver.now())
         return self._run(set_aside(self._layout, topology, reports, steps, self._driver.wall_ahead_seconds()))
 
-    def set_forgetful_aside(
-        self, topology: Topology, reports: dict[str, NodeReport | str], asks_again: bool = True
-    ) -> dict[str, str]:
+    def set_forgetful_aside(self, topology: Topology, reports: Reports, asks_again: bool = True) -> dict[str, str]:
         """Have members serve nothing that lost part of their memory while their servers went on; answers who, and why.
 
         From then on they are treated like servers that restarted. Who calls this at each look, from the same object,
@@ -343,11 +338,11 @@ class Administration(Reaching):
     def _successor(self, topology: Topology) -> str:
         """The replica that lacks least."""
         _, reports = self._inspect(self._until(), VISITOR)
-        source = reports.get(topology.decider or "")
-        others = [report for node, report in reports.items() if node in topology.others(topology.decider or "")]
-        present = [report.node for report in others if isinstance(report, NodeReport) and report.takes_writes]
-        if not present or not isinstance(source, NodeReport):
-            evidence = {node: why_left(report) for node, report in reports.items() if node not in present}
+        source = reports.primary(topology)
+        others = topology.others(topology.decider or "")
+        present = [r.node for r in reports.present.values() if r.node in others and r.takes_writes]
+        if not present or source is None:
+            evidence = {node: why_left(node, reports, by_itself=True) for node in reports.nodes if node not in present}
             if present:
                 text = f"the primary, {topology.decider!r}, does not answer: it cannot hand its role over"
                 raise Unavailable(f"{text}. What to do: `redrepl failover` first, then this again", evidence)
@@ -375,14 +370,13 @@ class Administration(Reaching):
             topology, reports = self.inspect()
             if topology is None:
                 raise self._nobody(reports)
-            primary, node = check_failover(topology, to), reports.get(to)
+            primary, node = check_failover(topology, to), reports.of(to)
             if to == primary:
                 raise RequestError(f"node {to!r} is the primary already")
-            source = reports.get(primary)
-            if isinstance(source, str) or isinstance(node, str) or source is None or node is None:
-                evidence = {name: report for name, report in reports.items() if isinstance(report, str)}
-                advice = "without the primary, use failover" if not isinstance(source, NodeReport) else "choose another"
-                raise Unavailable(f"a switchover needs the primary and its successor; {advice}", evidence)
+            source = reports.of(primary)
+            if source is None or node is None:
+                advice = "without the primary, use failover" if source is None else "choose another"
+                raise Unavailable(f"a switchover needs the primary and its successor; {advice}", reports.silent)
             if node.is_serving and source.lag_of(to) <= READY_LAG_ENTRIES:
                 return
             self.bring_up(to, on_progress=on_progress)
@@ -390,9 +384,7 @@ class Administration(Reaching):
 
     # Parts -----------------------------------------------------------------------------------------------------
 
-    def _trim(
-        self, topology: Topology, report: NodeReport, reports: dict[str, NodeReport | str], retention: Retention
-    ) -> int:
+    def _trim(self, topology: Topology, report: NodeReport, reports: Reports, retention: Retention) -> int:
         if not report.is_serving or report.epoch != topology.epoch:
             return 0
         floor = trim_floor(topology, report, reports, retention)
@@ -441,12 +433,12 @@ class Administration(Reaching):
             return None
         others = [endpoint for endpoint in self._endpoints if endpoint.node != to]
         self._reach([*others, mine])
-        here = self._run(inspect_nodes(self._layout, (mine.node,), self._until(), known=topology))[mine.node]
-        there = reports.get(mine.node)
-        if not isinstance(here, NodeReport) or not here.is_itself:
+        found = self._run(inspect_nodes(self._layout, (mine.node,), self._until(), known=topology))
+        here, there = found.of(mine.node), reports.of(mine.node)
+        if here is None or not here.is_itself:
             self._reach([*others, theirs])
             return None
-        if isinstance(there, NodeReport) and there.is_itself and there.run_id != here.run_id:
+        if there is not None and there.is_itself and there.run_id != here.run_id:
             raise RequestError(
                 f"two servers are node {to!r}: one at {theirs.reached_at}, where the cluster has it, and one at "
                 f"{mine.reached_at}, as {self.configuration.origin} says; stop the one that is not to count"

@@ -6,8 +6,6 @@ come from here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from redrepl.plans.copies.anti_entropy import Swept
 from redrepl.plans.epochs.forgetful import forgetful_members
 from redrepl.plans.epochs.soundness import newest_epoch
@@ -16,7 +14,7 @@ from redrepl.plans.recovery.bring_up import BroughtUp
 from redrepl.plans.status import node_state
 from redrepl.plans.strangers import answers_of, no_member_error
 from redrepl.plans.view import ClusterView
-from redrepl.values.report import NodeReport
+from redrepl.values.reports import Reports
 from redrepl.values.topology import NodeState, Topology
 
 __all__ = [
@@ -33,12 +31,7 @@ __all__ = [
 ]
 
 
-def member_states(
-    topology: Topology, reports: Mapping[str, NodeReport | str]
-) -> dict[str, tuple[NodeState, str | None]]:
-    """The state of each member, and what is wrong with it in words, None where nothing is.
-
-    reports: by node, what it reported, or why it did not.
-    """
+def member_states(topology: Topology, reports: Reports) -> dict[str, tuple[NodeState, str | None]]:
+    """The state of each member, and what is wrong with it in words, None where nothing is."""
     view = ClusterView(topology)
-    return {member.id: node_state(view, member, reports.get(member.id), dict(reports)) for member in topology.members}
+    return {member.id: node_state(view, member, reports) for member in topology.members}

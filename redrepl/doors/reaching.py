@@ -20,7 +20,8 @@ from redrepl.plans.strangers import no_member_error
 from redrepl.values.effects import Plan, Progress
 from redrepl.values.errors import RequestError, Unavailable
 from redrepl.values.keys import KeyLayout
-from redrepl.values.report import LastEntry, NodeReport
+from redrepl.values.report import LastEntry
+from redrepl.values.reports import Reports
 from redrepl.values.topology import Member, Topology
 
 R = TypeVar("R")
@@ -75,7 +76,7 @@ class Reaching:
             self._reach(self._endpoints_of(found.topology, found.seed_of))
         return found.topology
 
-    def inspect(self) -> tuple[Topology | None, dict[str, NodeReport | str]]:
+    def inspect(self) -> tuple[Topology | None, Reports]:
         """The newest topology and every known node's report."""
         return self._inspect(self._until())
 
@@ -105,9 +106,7 @@ class Reaching:
         if self._lookout is not None:
             self._lookout.forget()
 
-    def _inspect(
-        self, until: float, probe_as: bytes | None = None
-    ) -> tuple[Topology | None, dict[str, NodeReport | str]]:
+    def _inspect(self, until: float, probe_as: bytes | None = None) -> tuple[Topology | None, Reports]:
         last_entries = self._last_entries
         plan = inspect_nodes(self._layout, self._nodes, until, probe_as=probe_as, last_entries=last_entries)
         reports = self._run(plan)
@@ -129,10 +128,10 @@ class Reaching:
             self._reach_members(topology)
         return topology, reports
 
-    def _remember(self, reports: Mapping[str, NodeReport | str]) -> None:
+    def _remember(self, reports: Reports) -> None:
         """Keep what tells at the next look whether a log lost something meanwhile."""
-        for node, report in reports.items():
-            last = report.last_entry_after(self._last_entries.get(node)) if isinstance(report, NodeReport) else None
+        for node, report in reports.present.items():
+            last = report.last_entry_after(self._last_entries.get(node))
             if last is not None:
                 self._last_entries[node] = last
 
@@ -147,19 +146,19 @@ class Reaching:
         """What was seen of the members' logs, by whoever looks."""
         return self._last_entries if self._lookout is None else {**self._last_entries, **self._lookout.last_entries}
 
-    def _newest(self, reports: Mapping[str, NodeReport | str]) -> Topology | None:
+    def _newest(self, reports: Reports) -> Topology | None:
         """The newest topology that is to be believed. Of two of one epoch it counts which was believed before."""
         before, newest = self._believed, newest_topology(reports)
         if before is not None and newest != before and (newest is None or newest.epoch == before.epoch):
-            told = [each.own_topology for each in reports.values() if isinstance(each, NodeReport)]
+            told = [report.own_topology for report in reports.present.values()]
             newest = newest_topology(reports, before) if before in told else newest
         self._believed = newest or before
         return newest
 
-    def _reached(self, reports: Mapping[str, NodeReport | str]) -> dict[str, NodeReport | str]:
+    def _reached(self, reports: Reports) -> Reports:
         """Reports of those nodes that may be reached: who is not asked has no vote."""
         withheld = {endpoint.node for endpoint in self._endpoints if endpoint.withheld}
-        return {node: report for node, report in reports.items() if node not in withheld}
+        return reports.only(node for node in reports.nodes if node not in withheld)
 
     @property
     def _reached_urls(self) -> dict[str, str]:
@@ -190,7 +189,7 @@ class Reaching:
             raise RequestError(f"node {node!r} is no member; members are {', '.join(members)}")
         return node
 
-    def _nobody(self, reports: dict[str, NodeReport | str]) -> Unavailable:
+    def _nobody(self, reports: Reports) -> Unavailable:
         return no_member_error(self.configuration.cluster, reports)
 
     @property

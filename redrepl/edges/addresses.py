@@ -17,7 +17,7 @@ from redrepl.edges.endpoint import Endpoint, place_of
 from redrepl.edges.locks import new_lock
 from redrepl.plans.topology import Discovery, Told
 from redrepl.values.reasons import REFUSES
-from redrepl.values.report import NodeReport
+from redrepl.values.reports import Reports
 from redrepl.values.topology import Topology
 
 WITHHELD = (
@@ -60,32 +60,33 @@ class Addresses:
             self._places = self._places | found
         return is_new
 
-    def hear_reports(self, reports: Mapping[str, NodeReport | str]) -> bool:
+    def hear_reports(self, reports: Reports) -> bool:
         """The same of what configured addresses, or members that may be reached, say of themselves. Servers that are
         members no more do not count; whoever is silent does.
         """
         told, servers, strangers = [], set(), 0
-        for report in reports.values():
-            if isinstance(report, NodeReport) and (not report.member or (len(reports) == 2 and report.has_restarted)):
+        asked = len(reports.nodes)
+        for report in reports.present.values():
+            if not report.member or (asked == 2 and report.has_restarted):
                 # Of two, the one that came back with older data may know less than the other: it can object to nothing.
                 strangers += 1
-            elif isinstance(report, NodeReport) and report.topology is not None and report.run_id not in servers:
+            elif report.topology is not None and report.run_id not in servers:
                 servers.add(report.run_id)
                 told.append(report.topology)
-        return self.hear(told, len(reports) - strangers - self._gone(reports.values(), len(reports)))
+        return self.hear(told, asked - strangers - self._gone(reports.silent.values(), asked))
 
     def hear_told(self, told: Told, asked: int) -> bool:
         """The same of what members told a client."""
         return self.hear(told.topologies, asked - self._gone(told.failures.values(), asked))
 
-    def _gone(self, reasons: Iterable[object], asked: int) -> int:
+    def _gone(self, reasons: Iterable[str], asked: int) -> int:
         """At how many addresses nothing listens any more.
 
         Of two nodes in a file that is what a restart looks like, and the other one alone is no majority. Of more a file
         may name machines that were replaced long ago, and bare urls are places to begin at, of which one may do.
         """
         counts = asked > 2 or self._configuration.origin == BY_URLS
-        return sum(isinstance(reason, str) and REFUSES in reason for reason in reasons) if counts else 0
+        return sum(REFUSES in reason for reason in reasons) if counts else 0
 
     def may_reach(self, url: str) -> bool:
         """Whether a login may be sent there."""

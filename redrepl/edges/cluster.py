@@ -23,6 +23,7 @@ from redrepl.values.errors import RedreplError, Unavailable
 from redrepl.values.keys import KeyLayout
 from redrepl.values.reasons import SILENT
 from redrepl.values.report import Configured, NodeReport
+from redrepl.values.reports import NO_REPORTS, Reports
 from redrepl.values.topology import Topology
 
 AGAIN_SECONDS = 5.0
@@ -137,7 +138,7 @@ class Elsewhere:
 def look_at_urls(configuration: Configuration, topology: Topology) -> list[Configured]:
     """The configured nodes, with what answers where a url is not the one that the cluster has for that member."""
     seeds = [each for each in configuration.endpoints if each.connect_url is None and _is_elsewhere(each, topology)]
-    found: dict[str, NodeReport | str] = {}
+    found = NO_REPORTS
     if seeds:
         layout = KeyLayout(configuration.cluster)
         driver = BlockingDriver(seeds, Admission(layout, Purpose.DISCOVER), configuration.timeout_seconds)
@@ -146,7 +147,11 @@ def look_at_urls(configuration: Configuration, topology: Topology) -> list[Confi
             found = driver.run(inspect_nodes(layout, [each.node for each in seeds], until, known=topology))
         finally:
             driver.close()
-    return [Configured(each.node, each.url, found.get(each.node)) for each in configuration.endpoints]
+    return [Configured(each.node, each.url, _outcome(found, each.node)) for each in configuration.endpoints]
+
+
+def _outcome(found: Reports, node: str) -> NodeReport | str | None:
+    return found.of(node) or found.silent.get(node)
 
 
 def _is_elsewhere(endpoint: Endpoint, topology: Topology) -> bool:
@@ -168,10 +173,11 @@ def cluster_clock(found: Discovery, max_skew_seconds: float, now_seconds: float)
     """
     clock = SystemClock()
     own = clock.micros() / 1e6 - now_seconds
-    reports = [found.reports.get(found.seed_of.get(node, "")) for node in found.topology.ids]
-    readings = {r.node: r.clock for r in reports if isinstance(r, NodeReport) and r.clock}
+    members = found.topology.ids
+    reports = found.reports.among(found.seed_of[node] for node in members if node in found.seed_of)
+    readings = {report.node: report.clock for report in reports if report.clock}
     primary = found.seed_of.get(found.topology.primaries[0], "")
-    ahead = believed_ahead(readings, primary, len(reports), max_skew_seconds, own)
+    ahead = believed_ahead(readings, primary, len(members), max_skew_seconds, own)
     if ahead is not None:
         clock.set_ahead(ahead, now_seconds)
     return clock

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from redrepl.values.report import Configured, NodeReport
+from redrepl.values.reports import Reports
 from redrepl.values.topology import Topology
-
-Reports = Mapping[str, NodeReport | str]
 
 
 def contradictions(topology: Topology, reports: Reports, nodes: Sequence[Configured], origin: str) -> dict[str, str]:
@@ -19,7 +18,7 @@ def contradictions(topology: Topology, reports: Reports, nodes: Sequence[Configu
                 f"{origin} names it, but it is no member of the cluster; members are {', '.join(topology.ids)}"
             )
         elif found is not None:
-            text = _about_member(topology, reports.get(node), node, url, found)
+            text = _about_member(topology, reports.of(node), node, url, found)
             wrong |= (
                 {node: f"{origin} has it at {url}, the cluster at {topology.member(node).url}: {text}"} if text else {}
             )
@@ -38,13 +37,11 @@ def proves_to_be(found: NodeReport | str | None, node: str, identity: str) -> bo
     return (found.member.get("node"), found.identity) == (node, identity) and not found.has_restarted
 
 
-def _about_member(
-    topology: Topology, report: NodeReport | str | None, node: str, url: str, found: NodeReport | str
-) -> str:
+def _about_member(topology: Topology, report: NodeReport | None, node: str, url: str, found: NodeReport | str) -> str:
     """What is wrong with a member's url, '' where it leads to the member by another way."""
     if isinstance(found, str):
         return f"the cluster's address counts; {found}"
-    if isinstance(report, NodeReport) and report.is_itself and found.run_id == report.run_id:
+    if report is not None and report.is_itself and found.run_id == report.run_id:
         return ""
     if proves_to_be(found, node, topology.identities[node]):
         return (

@@ -11,26 +11,23 @@ from collections.abc import Iterable, Mapping
 from redrepl.values.clocks import clocks_off, describe_offset
 from redrepl.values.errors import Unavailable
 from redrepl.values.report import NodeReport
+from redrepl.values.reports import Reports
 from redrepl.values.topology import Topology
 
 
-def wrong_clocks(
-    topology: Topology, reports: Mapping[str, NodeReport | str], own_ahead: float | None = None
-) -> dict[str, float]:
+def wrong_clocks(topology: Topology, reports: Reports, own_ahead: float | None = None) -> dict[str, float]:
     """Members whose clocks are off now, by how many seconds: see `clocks_off`."""
-    found = [r for r in map(reports.get, topology.ids) if isinstance(r, NodeReport) and r.clock and r.member]
+    found = [report for report in reports.members(topology) if report.clock and report.member]
     readings = {report.node: report.clock for report in found if report.clock}
     max_skew = max((report.max_skew_seconds for report in found), default=0.0)
     return clocks_off(readings, len(topology.ids), max_skew, own_ahead)
 
 
-def doubtful_members(
-    topology: Topology, reports: Mapping[str, NodeReport | str], own_ahead: float | None = None
-) -> dict[str, str]:
+def doubtful_members(topology: Topology, reports: Reports, own_ahead: float | None = None) -> dict[str, str]:
     """Members that may have dropped records by a wrong clock, and why, in words."""
     why = {}
-    for report in (reports.get(node) for node in topology.ids):
-        if isinstance(report, NodeReport) and (text := _doubt(report)):
+    for report in reports.members(topology):
+        if text := _doubt(report):
             why[report.node] = text
     off = wrong_clocks(topology, reports, own_ahead)
     return why | {node: f"its clock is {describe_offset(seconds)}" for node, seconds in off.items()}

@@ -26,6 +26,7 @@ from redrepl.values.reading import whole_number
 from redrepl.values.reasons import NOT_OURS, is_error_reply, is_refusal
 from redrepl.values.report import LastEntry, NodeReport
 from redrepl.values.report_answer import UNREADABLE, Unreadable, as_found_in, parse_report
+from redrepl.values.reports import Reports
 from redrepl.values.topology import Topology
 
 STRAGGLER_SECONDS = 0.05
@@ -45,18 +46,16 @@ VISITOR = b"visitor"
 
 NO_ENTRIES: Mapping[str, LastEntry] = MappingProxyType({})
 
-Found = dict[str, NodeReport | str]
-
 
 def inspect_nodes(
     layout: KeyLayout,
     nodes: Iterable[str],
     until: float,
-    is_enough: Callable[[Found], bool] | None = None,
+    is_enough: Callable[[Reports], bool] | None = None,
     known: Topology | None = None,
     probe_as: bytes | None = None,
     last_entries: Mapping[str, LastEntry] = NO_ENTRIES,
-) -> Plan[Found]:
+) -> Plan[Reports]:
     """Each node's report, or in words why there is none. Never raises for a node's failure.
 
     is_enough: once it holds of what was found, the others get a moment, and are not waited for until the end.
@@ -66,7 +65,7 @@ def inspect_nodes(
     last_entries: what the caller saw of their logs before, by node; a report says where that was lost.
     """
     nodes = tuple(nodes)
-    found: Found = dict.fromkeys(nodes, NO_ANSWER)
+    found: dict[str, NodeReport | str] = dict.fromkeys(nodes, NO_ANSWER)
     asked_at = yield from look_at_the_clock()
     answers = {node: Answers(asked_at, last_entries.get(node)) for node in nodes}
     questions = [
@@ -84,24 +83,24 @@ def inspect_nodes(
             continue
         del answers[event.node]
         found[event.node] = outcome
-        if isinstance(event, Reply) and is_enough is not None and is_enough(found):
+        if isinstance(event, Reply) and is_enough is not None and is_enough(Reports.collect(found)):
             until = min(until, event.at + STRAGGLER_SECONDS)
             effect = Exchange((), until)
-    return as_seen(found, known)
+    return as_seen(Reports.collect(found), known)
 
 
-def newest_topology(reports: Mapping[str, NodeReport | str], known: Topology | None = None) -> Topology | None:
+def newest_topology(reports: Reports, known: Topology | None = None) -> Topology | None:
     """The newest topology among node reports that is to be believed (redrepl/plans/hearsay.py)."""
     return believed(voices_of(reports).values(), known)
 
 
-def voices_of(reports: Mapping[str, NodeReport | str]) -> dict[str, Voice]:
+def voices_of(reports: Reports) -> dict[str, Voice]:
     """What members say, each of itself.
 
     One that says at a member's place that it is another member may be that, where an address is wrong, or lie: it
     speaks for neither.
     """
-    told = [report.own_topology for report in reports.values() if isinstance(report, NodeReport)]
+    told = [report.own_topology for report in reports.present.values()]
     places = {place for topology in told if topology is not None for place in topology.ids}
     return {
         name: Voice(
@@ -112,30 +111,29 @@ def voices_of(reports: Mapping[str, NodeReport | str]) -> dict[str, Voice]:
             report.own_topology,
             report.has_restarted,
         )
-        for name, report in reports.items()
-        if isinstance(report, NodeReport) and report.member
+        for name, report in reports.present.items()
+        if report.member
     }
 
 
-def as_seen(found: Found, known: Topology | None) -> Found:
+def as_seen(found: Reports, known: Topology | None) -> Reports:
     """Reports as they are judged by the newest topology among them, or by the known one where that is newer.
 
     Who tells what cannot be true is left out, with the reason in place of its report. That a login may move no member
     at all says nothing of a member: it is one of an application, or that reads alone.
     """
-    members = {name: report for name, report in found.items() if isinstance(report, NodeReport) and report.member}
+    members = {name: report for name, report in found.present.items() if report.member}
     if all(report.denied for report in members.values()):
-        found = {**found, **{name: replace(report, denied="") for name, report in members.items()}}
-    for name, why in not_believed(voices_of(found), known).items():
-        report = found[name]
-        assert isinstance(report, NodeReport)
-        found = {**found, name: Unreadable(f"{NOT_OURS}: {why}", report.as_found)}
+        found = found.updated(Reports({name: replace(report, denied="") for name, report in members.items()}))
+    doubted = not_believed(voices_of(found), known)
+    lies = {name: Unreadable(f"{NOT_OURS}: {why}", found.present[name].as_found) for name, why in doubted.items()}
+    found = found.updated(Reports(silent=lies))
     newest = newest_topology(found)
     if newest is None or (known is not None and known.epoch >= newest.epoch):
         newest = known
     if newest is None:
         return found
-    return {node: report if isinstance(report, str) else report.seen_by(newest) for node, report in found.items()}
+    return found.updated(Reports({node: report.seen_by(newest) for node, report in found.present.items()}))
 
 
 def run_id_in(information: bytes) -> str:

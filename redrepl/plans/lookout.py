@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import NamedTuple
 
-from redrepl.plans.inspect import QUESTIONS, Answers, Found, as_seen, questions_to
+from redrepl.plans.inspect import QUESTIONS, Answers, as_seen, questions_to
 from redrepl.values import limits
 from redrepl.values.effects import DeadlinePassed, Event, Exchange, Failure, Plan, Reply, Request
 from redrepl.values.keys import KeyLayout
 from redrepl.values.report import LastEntry, NodeReport
+from redrepl.values.reports import Reports
 from redrepl.values.round_trip import RoundTrip
 
 USUAL_FACTOR = 1.5
@@ -42,7 +43,7 @@ class Seen(NamedTuple):
     is_current: every node has been heard since `Lookout.forget`, or has been silent for longer than it may.
     """
 
-    reports: Found
+    reports: Reports
     silences: dict[str, Silence]
     is_current: bool = True
 
@@ -140,7 +141,8 @@ class Lookout:
     def _seen(self, now: float) -> Seen:
         reports = {node: watched.report(now, self._patience_seconds) for node, watched in self._watched.items()}
         silences = {node: watched.silence(now) for node, watched in self._watched.items()}
-        return Seen(as_seen(reports, None), silences, all(watched.is_current for watched in self._watched.values()))
+        is_current = all(watched.is_current for watched in self._watched.values())
+        return Seen(as_seen(Reports.collect(reports), None), silences, is_current)
 
 
 class _Watched:

@@ -12,7 +12,7 @@ from redrepl.plans.epochs.in_its_place import ways_with_another, what_becomes_of
 from redrepl.plans.epochs.soundness import majority_of, sound_members, why_left
 from redrepl.plans.epochs.takeover import Takeover, takeover_of, turned_away, what_comes_next
 from redrepl.plans.inspect import PROBE_STORES_SECONDS, VISITOR, newest_topology
-from redrepl.plans.recovery.reinstate import Reports, why_primary_waits
+from redrepl.plans.recovery.reinstate import why_primary_waits
 from redrepl.plans.scan import SCAN_START, header_is_live, parse_page, read_headers, scan_page
 from redrepl.plans.steps import Steps
 from redrepl.plans.strangers import describe_other, describe_stranger, no_member_error
@@ -26,7 +26,7 @@ from redrepl.values.member_state import MemberState
 from redrepl.values.permissions import READ_ONLY_COMMANDS
 from redrepl.values.reasons import OTHER_CLUSTER, is_denial, lacking_rights, refuses_us
 from redrepl.values.report import NodeReport, id_order
-from redrepl.values.report_answer import Unreadable
+from redrepl.values.reports import Reports
 from redrepl.values.status import ClusterStatus, Condition, NodeStatus, ReplicationStats, SweepStatus
 from redrepl.values.sweep import read_last, read_under_way
 from redrepl.values.topology import Member, NodeState
@@ -67,15 +67,14 @@ class Survey:
     """What was found out about the nodes. contents: headers by name, where walked; totals: estimates, where not."""
 
     view: ClusterView
-    reports: dict[str, NodeReport | str]
+    reports: Reports
     ages: dict[tuple[str, str], float] = field(default_factory=dict)
     totals: dict[str, int] = field(default_factory=dict)
     contents: Contents = field(default_factory=dict)
 
     def report(self, node: str) -> NodeReport | None:
         """The node's report, None if it did not answer."""
-        found = self.reports.get(node)
-        return found if isinstance(found, NodeReport) else None
+        return self.reports.of(node)
 
 
 def cluster_status(
@@ -100,17 +99,17 @@ def cluster_status(
     return replace(status, problems=(*status.problems, may_not_write)) if may_not_write else status
 
 
-def _without_own_refusals(reports: dict[str, NodeReport | str]) -> tuple[dict[str, NodeReport | str], str]:
+def _without_own_refusals(reports: Reports) -> tuple[Reports, str]:
     """Where every member turns this login's writes down for a right to store, it is a login that is to read alone:
     whether they take the writes of others is not known. Returns the reports without that, and what to say of it.
     """
-    members = {node: report for node, report in reports.items() if isinstance(report, NodeReport) and report.member}
+    members = {node: report for node, report in reports.present.items() if report.member}
     refusals = [report.refusal or "" for report in members.values()]
     if not refusals or not all(map(_is_of_reader, refusals)):
         return reports, ""
     changed = {node: replace(report, refusal=None) for node, report in members.items()}
     told = f"this login may not write, so whether the nodes take writes is not known: {refusals[0]}"
-    return {**reports, **changed}, told
+    return reports.updated(Reports(changed)), told
 
 
 def _is_of_reader(refusal: str) -> bool:
@@ -198,7 +197,7 @@ def _estimate(view: ClusterView, report: NodeReport, total: int, steps: Steps) -
 
 def _node_status(survey: Survey, member: Member, expected: Expectations) -> NodeStatus:
     report = survey.report(member.id)
-    state, error = node_state(survey.view, member, survey.reports.get(member.id), survey.reports)
+    state, error = node_state(survey.view, member, survey.reports)
     if member.id == survey.view.decider:
         error = why_primary_waits(survey.view, survey.reports) or error
     doubt = doubtful_members(survey.view.topology, survey.reports, expected.own_ahead).get(member.id)
@@ -246,19 +245,18 @@ def _node_status(survey: Survey, member: Member, expected: Expectations) -> Node
     )
 
 
-def node_state(
-    view: ClusterView, member: Member, report: NodeReport | str | None, reports: Reports | None = None
-) -> tuple[NodeState, str | None]:
+def node_state(view: ClusterView, member: Member, reports: Reports) -> tuple[NodeState, str | None]:
     """A node's state, and in words what is wrong. ``reports``: of all nodes, for what others know about this one."""
-    if isinstance(report, Unreadable) and reports:
-        return NodeState.INACTIVE, f"{report}; {what_becomes_of(view, reports, member.id)}"
-    if not isinstance(report, NodeReport):
-        return NodeState.INACTIVE, report or "was not asked"
+    report = reports.of(member.id)
+    if (unreadable := reports.unreadable(member.id)) is not None:
+        return NodeState.INACTIVE, f"{unreadable}; {what_becomes_of(view, reports, member.id)}"
+    if report is None:
+        return NodeState.INACTIVE, reports.reason(member.id, "was not asked")
     if not report.member:
-        return NodeState.INACTIVE, _what_happens(view, member, report, reports or {})
+        return NodeState.INACTIVE, _what_happens(view, member, report, reports)
     if not report.is_itself:
         what = f"{describe_other(report)}, or has its data"
-        return NodeState.INACTIVE, f"{what}; {ways_with_another(view, report, reports or {})}"
+        return NodeState.INACTIVE, f"{what}; {ways_with_another(view, report, reports)}"
     if report.has_restarted:
         return NodeState.SYNCING, f"{report.restart}; the workers look what it lost before it serves again"
     if report.state is MemberState.SYNCING:
@@ -280,8 +278,7 @@ def _what_happens(view: ClusterView, member: Member, stranger: NodeReport, repor
         return f"{what}: it is left alone; correct the address, or take that cluster out of the server"
     if member.id == view.decider:
         return f"the primary {what}: writes wait until another node takes over"
-    sources = [reports.get(node) for node in view.topology.sources_of(member.id)]
-    if reports and not any(isinstance(source, NodeReport) and source.is_serving for source in sources):
+    if not any(source.is_serving for source in reports.among(view.topology.sources_of(member.id))):
         return f"{what}; it is filled once a primary serves"
     if why := why_not_replaced(view.topology, reports, member.id):
         return f"{what}; {why}"
@@ -352,12 +349,13 @@ def _assemble(survey: Survey, statuses: tuple[NodeStatus, ...], expected: Expect
 
 def _on_takeover(survey: Survey, takeover: Takeover | None, expected: Expectations) -> list[str]:
     """What becomes of a primary that does not serve."""
-    primary = survey.reports.get(survey.view.decider or "", "its address is not known")
     if takeover is None:
         return []
-    if not isinstance(primary, NodeReport):
-        if refuses_us(primary):
-            return [turned_away(takeover, primary)]
+    primary = survey.report(takeover.primary)
+    if primary is None:
+        reason = survey.reports.reason(takeover.primary, "its address is not known")
+        if refuses_us(reason):
+            return [turned_away(takeover, reason)]
         return [what_comes_next(takeover, f"primary {takeover.primary!r} is away", expected.fails_over, False)]
     if primary.is_serving and primary.epoch == survey.view.topology.epoch:
         if primary.takes_writes:
@@ -400,12 +398,12 @@ def _why_left(survey: Survey, node: str) -> str:
     report = survey.report(node)
     if report is not None and report.refusal:
         return f"takes no writes: {report.refusal}"
-    return why_left(survey.reports.get(node), survey.reports)
+    return why_left(node, survey.reports)
 
 
 def _monitor_seconds_ago(survey: Survey) -> float | None:
     """Since a monitor looked at one of the nodes, as is noted there now and then."""
-    known = [r.monitor_seconds for r in survey.reports.values() if isinstance(r, NodeReport)]
+    known = [report.monitor_seconds for report in survey.reports.present.values()]
     return min((seconds for seconds in known if seconds is not None), default=None)
 
 

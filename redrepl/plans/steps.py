@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
-from redrepl.plans.inspect import NO_ENTRIES, Found, inspect_nodes
+from redrepl.plans.inspect import NO_ENTRIES, inspect_nodes
 from redrepl.plans.scatter import Gathered, gather
 from redrepl.plans.view import ask, expect_reply
 from redrepl.values.effects import Answer, Command, DeadlinePassed, Exchange, Plan
 from redrepl.values.keys import KeyLayout
 from redrepl.values.report import LastEntry
+from redrepl.values.reports import Reports
 from redrepl.values.topology import Topology
 
 R = TypeVar("R")
@@ -62,11 +63,11 @@ class Steps:
         self,
         layout: KeyLayout,
         nodes: Iterable[str],
-        is_enough: Callable[[Found], bool] | None = None,
+        is_enough: Callable[[Reports], bool] | None = None,
         known: Topology | None = None,
         probe_as: bytes | None = None,
         last_entries: Mapping[str, LastEntry] | None = None,
-    ) -> Plan[Found]:
+    ) -> Plan[Reports]:
         """Each node's report, as `inspect_nodes` gives it. ``last_entries``: in place of those known from the start."""
         last = self._last_entries if last_entries is None else last_entries
         return self.step(lambda until: inspect_nodes(layout, nodes, until, is_enough, known, probe_as, last))

@@ -9,19 +9,20 @@ from redrepl.values.errors import Unavailable
 from redrepl.values.node_url import public_url
 from redrepl.values.reasons import NO_MEMBERSHIP, OTHER_CLUSTER, advice_on
 from redrepl.values.report import NodeReport
+from redrepl.values.reports import NO_REPORTS, Reports
 from redrepl.values.topology import Topology
 
 UPTIME_GRAIN_SECONDS = 2.0
 """Servers tell how long they have run in whole seconds."""
 
 
-def describe_stranger(report: NodeReport, reports: Mapping[str, NodeReport | str] | None = None) -> str:
+def describe_stranger(report: NodeReport, reports: Reports = NO_REPORTS) -> str:
     """What the server of a member is that holds no membership. ``reports``: of the others, which saw it last."""
-    others = [name for name in report.clusters if name not in _own_clusters(reports or {})]
+    others = [name for name in report.clusters if name not in _own_clusters(reports)]
     if others:
         return f"the server at its address {OTHER_CLUSTER} {', '.join(map(repr, others))}"
     elsewhere = f", and its server holds keys in {', '.join(report.databases)}" if report.databases else ""
-    if _was_there_in_this_run(report, reports or {}):
+    if _was_there_in_this_run(report, reports):
         how = "FLUSHDB" if elsewhere else "FLUSHALL"
         return f"was emptied while its server ran ({how}), or another server answers at its address{elsewhere}"
     if elsewhere:
@@ -29,10 +30,8 @@ def describe_stranger(report: NodeReport, reports: Mapping[str, NodeReport | str
     return "came back empty"
 
 
-def answer_of(report: NodeReport | str, cluster: str) -> str:
-    """What a configured address answered, where no member of the cluster is found."""
-    if isinstance(report, str):
-        return report
+def _what_it_is(report: NodeReport, cluster: str) -> str:
+    """What a configured address leads to, where no member of the cluster is found."""
     if report.member:
         return f"is a member, but its topology is gone: something else deleted keys under {cluster}:"
     if report.clusters:
@@ -69,12 +68,12 @@ def check_reached(topology: Topology, reached: Mapping[str, str]) -> None:
         raise Unavailable("members have other addresses than those at which they were asked; try again", moved)
 
 
-def why_gone(found: NodeReport | str) -> str:
+def why_gone(node: str, now: Reports) -> str:
     """Why a server that was looked at before is not to be trusted now: it is silent, or another run of it answers."""
-    return found if isinstance(found, str) else "restarted meanwhile"
+    return now.reason(node, "restarted meanwhile")
 
 
-def no_member_error(cluster: str, reports: Mapping[str, NodeReport | str]) -> Unavailable:
+def no_member_error(cluster: str, reports: Reports) -> Unavailable:
     """The error where no member of the cluster answered: what each address answered, and what to do about that."""
     answers = answers_of(reports, cluster)
     advice = advice_on(answers)
@@ -83,21 +82,20 @@ def no_member_error(cluster: str, reports: Mapping[str, NodeReport | str]) -> Un
     )
 
 
-def answers_of(reports: Mapping[str, NodeReport | str], cluster: str) -> dict[str, str]:
+def answers_of(reports: Reports, cluster: str) -> dict[str, str]:
     """What each configured address answered, where no member of the cluster is found."""
-    return {node: answer_of(report, cluster) for node, report in reports.items()}
+    found = {node: _what_it_is(report, cluster) for node, report in reports.present.items()}
+    return {node: found[node] if node in found else reports.silent[node] for node in reports.nodes}
 
 
-def _own_clusters(reports: Mapping[str, NodeReport | str]) -> set[str]:
-    return {report.member.get("cluster", "") for report in reports.values() if isinstance(report, NodeReport)}
+def _own_clusters(reports: Reports) -> set[str]:
+    return {report.member.get("cluster", "") for report in reports.present.values()}
 
 
-def _was_there_in_this_run(report: NodeReport, reports: Mapping[str, NodeReport | str]) -> bool:
+def _was_there_in_this_run(report: NodeReport, reports: Reports) -> bool:
     """Whether another member has a confirmation of it that is younger than its server."""
     if report.uptime_seconds is None:
         return False
-    sources = [
-        source for source in reports.values() if isinstance(source, NodeReport) and report.node in source.cursors
-    ]
+    sources = [source for source in reports.present.values() if report.node in source.cursors]
     ages = [(source.now_millis - source.cursors[report.node].at_millis) / 1000 for source in sources]
     return any(report.uptime_seconds - UPTIME_GRAIN_SECONDS > age for age in ages)

@@ -18,7 +18,7 @@ from redrepl.values.errors import ConfigError, Unavailable
 from redrepl.values.keys import KeyLayout
 from redrepl.values.member_state import MemberState
 from redrepl.values.reasons import SILENT, epoch_served, is_crash
-from redrepl.values.report import NodeReport
+from redrepl.values.reports import Reports
 from redrepl.values.topology import Topology
 
 
@@ -153,7 +153,7 @@ def read_clocks(view: ClusterView, started: float, until: float) -> Plan[dict[st
     return found
 
 
-def check_members_stayed(topology: Topology, moved: Mapping[str, NodeReport | str], fenced: Collection[str]) -> None:
+def check_members_stayed(topology: Topology, moved: Reports, fenced: Collection[str]) -> None:
     """Raise Unavailable where one that was moved knows other members, later ones, than those who were counted.
 
     Another server of the same name is another member. That the role moved meanwhile does not matter: a majority is one
@@ -175,7 +175,7 @@ class Discovery(NamedTuple):
 
     topology: Topology
     seed_of: dict[str, str]
-    reports: dict[str, NodeReport | str]
+    reports: Reports
 
     @property
     def is_in_doubt(self) -> bool:
@@ -184,15 +184,15 @@ class Discovery(NamedTuple):
         members = self.topology.identities
         served = {
             voices[name].node: report.lineage
-            for name, report in self.reports.items()
-            if isinstance(report, NodeReport) and name in voices and members.get(voices[name].node) == report.identity
+            for name, report in self.reports.present.items()
+            if name in voices and members.get(voices[name].node) == report.identity
         }
         return may_be_over(self.topology, voices.values(), served)
 
     @property
     def reached_in_seconds(self) -> float:
         """How long the slowest node that answered took, opening the connection included."""
-        clocks = [report.clock for report in self.reports.values() if isinstance(report, NodeReport) and report.clock]
+        clocks = [report.clock for report in self.reports.present.values() if report.clock]
         return max((clock.most - clock.least for clock in clocks), default=0.0)
 
 
@@ -204,22 +204,19 @@ def discover(layout: KeyLayout, seeds: tuple[str, ...], soon: float, until: floa
     asked_at = yield from look_at_the_clock()
     reports = yield from inspect_nodes(layout, seeds, soon, _is_at_work)
     topology = newest_topology(reports)
-    may_be_far = any(isinstance(report, str) and not is_crash(report) for report in reports.values())
+    may_be_far = any(not is_crash(reason) for reason in reports.silent.values())
     if topology is None and may_be_far and until is not None:
         reports = yield from inspect_nodes(layout, seeds, until, _is_at_work)
         topology = newest_topology(reports)
     if topology is None:
         waited = f"{SILENT} {(yield from look_at_the_clock()) - asked_at:.1f} s"
-        raise no_member_error(layout.cluster, {seed: waited if r == NO_ANSWER else r for seed, r in reports.items()})
-    members = {
-        report.member["node"]: seed
-        for seed, report in reports.items()
-        if isinstance(report, NodeReport) and report.member
-    }
+        late = {seed: waited for seed, reason in reports.silent.items() if reason == NO_ANSWER}
+        raise no_member_error(layout.cluster, reports.updated(Reports(silent=late)))
+    members = {report.member["node"]: seed for seed, report in reports.present.items() if report.member}
     return Discovery(topology, members, reports)
 
 
-def _is_at_work(reports: dict[str, NodeReport | str]) -> bool:
+def _is_at_work(reports: Reports) -> bool:
     """Whether a majority of the members has answered and the primaries of the newest topology among them serve in it.
 
     Nobody needs to wait for the others then: one of them may be frozen.
@@ -227,7 +224,7 @@ def _is_at_work(reports: dict[str, NodeReport | str]) -> bool:
     topology = newest_topology(reports)
     if topology is None:
         return False
-    found = {report.member.get("node"): report for report in reports.values() if isinstance(report, NodeReport)}
+    found = {report.member.get("node"): report for report in reports.present.values()}
     members = [found[node] for node in topology.ids if node in found]
     serving = {r.member["node"] for r in members if r.state.serves and r.epoch == topology.epoch}
     return len(members) > len(topology.ids) // 2 and serving.issuperset(topology.primaries)

@@ -108,8 +108,8 @@ MUTANTS = (
     Mutant(
         name="an operator is told to empty a member that a wrong address leads to",
         file="redrepl/plans/epochs/in_its_place.py",
-        old="        if report.has_restarted and isinstance(named, NodeReport)",
-        new="        if isinstance(named, NodeReport)",
+        old="        if report.has_restarted and named is not None",
+        new="        if named is not None",
         killer="tests/servers/test_identity.py::test_a_member_at_a_wrong_address_is_not_to_be_emptied",
         evidence="correct its address",
     ),
@@ -390,7 +390,7 @@ MUTANTS = (
     Mutant(
         name="a copy whose bookkeeping cannot be true stays out for ever",
         file="redrepl/plans/recovery/upkeep.py",
-        old="        if isinstance(reports.get(node), Unreadable) and node != topology.decider:\n",
+        old="        if reports.unreadable(node) is not None and node != topology.decider:\n",
         new="        if False:\n",
         killer="tests/servers/test_lying_nodes.py::test_a_copy_that_holds_what_cannot_be_true_is_filled_anew",
         evidence="AssertionError",
@@ -415,7 +415,7 @@ MUTANTS = (
     Mutant(
         name="a primary that turns the monitor away is taken for dead",
         file="redrepl/plans/epochs/suspicion.py",
-        old="        if isinstance(report, str) and refuses_us(report):\n",
+        old="        if report is None and refuses_us(reason):\n",
         new="        if False:\n",
         killer="tests/unit/test_suspicion.py::test_one_that_turns_the_monitor_away_is_not_replaced",
         evidence="AssertionError",
@@ -619,8 +619,8 @@ MUTANTS = (
     Mutant(
         name="of two nodes one that came back with older data keeps a new member from being reached",
         file="redrepl/edges/addresses.py",
-        old=" or (len(reports) == 2 and report.has_restarted)):\n",
-        new="):\n",
+        old=" or (asked == 2 and report.has_restarted):\n",
+        new=":\n",
         killer="tests/servers/test_returning_primary.py::"
         "test_a_primary_that_crashes_while_a_new_member_is_filled_is_put_back",
         evidence="nothing left to bring up",
@@ -882,7 +882,7 @@ MUTANTS = (
     Mutant(
         name="a server that was emptied is said to have come back empty",
         file="redrepl/plans/strangers.py",
-        old="    if _was_there_in_this_run(report, reports or {}):\n",
+        old="    if _was_there_in_this_run(report, reports):\n",
         new="    if not report:\n",
         killer="tests/unit/test_reasons.py::test_a_server_that_was_emptied_is_told_from_one_that_came_back_empty",
         evidence="was emptied while its server ran",
@@ -922,8 +922,8 @@ MUTANTS = (
     Mutant(
         name="dead servers are said to count once they are started",
         file="redrepl/plans/epochs/soundness.py",
-        old="    if missing > 0 or (isinstance(report, NodeReport) and not is_empty):\n",
-        new="    if isinstance(report, NodeReport) and not is_empty:\n",
+        old="    if missing > 0 or (report is not None and not is_empty):\n",
+        new="    if report is not None and not is_empty:\n",
         killer="tests/unit/test_takeover.py::test_a_dead_primary_of_three_is_not_said_to_help_by_starting",
         evidence="assert ",
     ),
@@ -1782,8 +1782,8 @@ MUTANTS = (
     Mutant(
         name="a member that restarted counts in a failover",
         file="redrepl/plans/epochs/soundness.py",
-        old="if not r.has_restarted and r.lineage > 0 and r.takes_bookkeeping]",
-        new="if r.lineage > 0 and r.takes_bookkeeping]",
+        old="if r.is_itself and not r.has_restarted and r.lineage > 0",
+        new="if r.is_itself and r.lineage > 0",
         killer=f"{FAILOVER}::test_without_a_majority_nothing_is_touched",
         evidence="could be fenced in epoch 2",
     ),
@@ -2228,7 +2228,7 @@ MUTANTS = (
     Mutant(
         name="a primary is put back in an epoch that somebody else began",
         file="redrepl/plans/recovery/reinstate.py",
-        old="    epoch = 1 + max(report.epoch for report in reports.values() if isinstance(report, NodeReport))\n",
+        old="    epoch = 1 + max(report.epoch for report in reports.present.values())\n",
         new="    epoch = 1 + max(report.epoch for report in [primary, *witnesses])\n",
         killer=f"{CHANGES}::test_a_replica_that_was_fenced_and_crashed_does_not_wait_for_ever_beside_a_primary_that_serves",
         evidence="epoch 9 is somebody else's",
@@ -2244,8 +2244,8 @@ MUTANTS = (
     Mutant(
         name="a connection to a far primary that broke counts as a crash before it is opened anew",
         file="redrepl/plans/epochs/suspicion.py",
-        old="            patience += _distance_seconds(report, silence)\n",
-        new="            pass\n",
+        old="patience += silence.usual_seconds if report is not None else _distance_seconds(reason, silence)\n",
+        new="pass\n",
         killer=f"{LOOKOUT}::test_a_lost_connection_to_a_far_primary_is_opened_anew_before_that_counts_as_a_crash",
         evidence="assert not ",
     ),
@@ -2390,8 +2390,8 @@ MUTANTS = (
     Mutant(
         name="a far primary that ends a connection while it is opened counts as silent before it is asked again",
         file="redrepl/plans/epochs/suspicion.py",
-        old="if isinstance(report, str) and kind_of(report) != SILENT:",
-        new="if isinstance(report, str) and is_crash(report):",
+        old="if kind_of(reason) != SILENT:",
+        new="if is_crash(reason):",
         killer=f"{LOOKOUT}::test_a_far_primary_that_ends_connections_while_they_are_opened_is_asked_once_more",
         evidence="assert not ",
     ),
@@ -2706,7 +2706,7 @@ MUTANTS = (
     Mutant(
         name="a log that was only read too early counts as lost",
         file="redrepl/plans/epochs/forgetful.py",
-        old="        shown = _shorter_than_read(topology, {**reports, **now})\n",
+        old="        shown = _shorter_than_read(topology, found)\n",
         new="        shown = _shorter_than_read(topology, reports)\n",
         killer=f"{FORGETTING}::test_a_member_that_was_asked_before_the_others_is_asked_once_more",
         evidence="assert ",
@@ -2738,8 +2738,8 @@ MUTANTS = (
     Mutant(
         name="a member that is replaced counts for who knows only the members before",
         file="redrepl/plans/epochs/soundness.py",
-        old="node not in voided.union(away)]",
-        new="node not in set(away)]",
+        old="node not in voided.union(away))",
+        new="node not in set(away))",
         killer="tests/unit/test_replacing.py::test_who_knows_only_the_members_before_does_not_count_the_one_that_is_replaced",
         evidence="somebody else changed the members meanwhile",
     ),
@@ -2811,7 +2811,7 @@ MUTANTS = (
     Mutant(
         name="one alone can say that another one is replaced while the primary serves",
         file="redrepl/plans/epochs/soundness.py",
-        old="    if isinstance(primary, NodeReport) and primary.is_serving and primary.epoch == topology.epoch:\n",
+        old="    if primary is not None and primary.is_serving and primary.epoch == topology.epoch:\n",
         new="    if False:\n",
         killer="tests/unit/test_replacing.py::test_while_the_primary_serves_nobody_can_say_that_another_one_is_replaced",
         evidence="Unavailable",
@@ -3287,7 +3287,7 @@ MUTANTS = (
     Mutant(
         name="a primary that turns the looker away is said to be replaced",
         file="redrepl/plans/status.py",
-        old="        if refuses_us(primary):\n",
+        old="        if refuses_us(reason):\n",
         new="        if False:\n",
         killer=f"{SERVERS}/test_rights_taken.py::test_a_primary_that_turns_away_whoever_looks_is_said_to_stay",
         evidence="assert ",
@@ -3526,7 +3526,7 @@ MUTANTS = (
     Mutant(
         name="a change of members drops bookkeeping after one look",
         file="redrepl/plans/epochs/change_members.py",
-        old="    if not found.stands_in(reports[node]):\n",
+        old="    if not found.stands_in(reports.unreadable(node)):\n",
         new="    if False:\n",
         killer="tests/unit/test_late_answers.py::"
         "test_one_that_was_empty_and_is_filled_by_another_worker_keeps_what_it_got",
@@ -3535,7 +3535,7 @@ MUTANTS = (
     Mutant(
         name="at each look a member tells something else, and loses its bookkeeping",
         file="redrepl/plans/recovery/bring_up.py",
-        old=" or not (isinstance(before, Unreadable) and before.stands_in(found)):\n",
+        old=" or before is None or not before.stands_in(found):\n",
         new=":\n",
         killer="tests/unit/test_late_answers.py::test_one_whose_answers_are_late_twice_keeps_its_bookkeeping",
         evidence="Expected regex",

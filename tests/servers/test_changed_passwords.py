@@ -89,9 +89,9 @@ def test_a_file_that_is_gone_is_named_and_looked_for_again(
     secret.unlink()
     with Administration(configuration) as administration:
         _, reports = administration.inspect()
-        assert all("secret: No such file" in str(reports[node]) for node in "abc")
+        assert all("secret: No such file" in reports.reason(node, "") for node in "abc")
         _change(servers, secret)
-        wait_until(lambda: not isinstance(administration.inspect()[1]["a"], str), 20.0, "the file is read")
+        wait_until(lambda: "a" in administration.inspect()[1].present, 20.0, "the file is read")
 
 
 def test_the_queue_reads_its_file_again(servers: EmbeddedCluster, tmp_path: Path) -> None:

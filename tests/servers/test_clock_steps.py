@@ -32,8 +32,9 @@ def sessions(cluster: Cluster) -> Store:
 
 
 def state_of(cluster: Cluster, node: str) -> str:
-    found = cluster.administration.inspect()[1][node]
-    return found if isinstance(found, str) else found.state
+    _, reports = cluster.administration.inspect()
+    report = reports.of(node)
+    return reports.reason(node, "") if report is None else report.state
 
 
 def dropped(cluster: Cluster, node: str) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from redrepl import Outcome
-from redrepl.values.report import NodeReport
 from redrepl.values.topology import Mode
 from tests.servers.conftest import MakeCluster
 from tests.servers.support.cluster import Cluster
@@ -94,7 +93,9 @@ def test_several_primaries_that_were_all_set_back_go_on_with_what_they_have(make
     topology, reports = look()
     assert topology is not None
     assert cluster.administration.set_forgetful_aside(topology, reports) == {}
-    assert all(isinstance(report, NodeReport) and report.is_serving for report in look()[1].values())
+    looked = look()[1]
+    assert looked.silent == {}
+    assert all(report.is_serving for report in looked.present.values())
     cluster.ticker()
     cluster.wait_settled()
     assert cluster.open().set("other", b"value", level="all").outcome is Outcome.COMMITTED

@@ -9,7 +9,7 @@ import pytest
 from redrepl import Administration, Configuration, Coordinator, RequestError, Unavailable, load_configuration
 from redrepl.edges.endpoint import split_url
 from redrepl.embedded import EmbeddedServer
-from redrepl.values.report import NodeReport
+from redrepl.values.reports import NO_REPORTS, Reports
 from redrepl_workers.monitor import Monitor
 from redrepl_workers.tick import Ticker
 from tests.servers.conftest import MakeCluster
@@ -163,12 +163,12 @@ def test_a_file_that_names_former_members_leads_to_the_present_ones(cluster: Clu
     for node in "bc":
         cluster[node].resume()
     _, reports = administration_of(cluster, old).inspect()
-    assert "nothing is sent there" in str(reports["b"])
+    assert "nothing is sent there" in reports.reason("b", "")
     old = stale_file(cluster, b=cluster["new-b"].url, c=cluster["new-c"].url)
     topology, reports = administration_of(cluster, old).inspect()
     assert topology is not None
     assert topology == cluster.administration.inspect()[0]
-    serving = {node for node in "abc" if isinstance(found := reports[node], NodeReport) and found.is_serving}
+    serving = {report.node for report in reports.among("abc") if report.is_serving}
     assert serving == {"b", "c"}
     assert administration_of(cluster, old).find_members() == topology
     other = cluster.spare("new-a")
@@ -190,7 +190,7 @@ def test_former_members_lead_on_step_by_step(cluster: Cluster) -> None:
         cluster[node].resume()
     topology, reports = administration_of(cluster, old).inspect()
     assert topology == cluster.administration.inspect()[0]
-    assert [node for node, found in reports.items() if isinstance(found, NodeReport) and found.is_serving] == [*"abc"]
+    assert [node for node, found in reports.present.items() if found.is_serving] == [*"abc"]
 
 
 def test_a_server_that_was_replaced_comes_back_and_is_nobody(cluster: Cluster) -> None:
@@ -451,9 +451,9 @@ def test_who_knows_the_members_asks_them_although_a_second_look_is_told_less(
     old = administration_of(cluster, stale_file(cluster))
     spare = replace_frozen_c(cluster)
 
-    def told_nothing(_: float) -> tuple[None, dict[str, NodeReport | str]]:
+    def told_nothing(_: float) -> tuple[None, Reports]:
         old._reach_members(None)
-        return None, {}
+        return None, NO_REPORTS
 
     monkeypatch.setattr(old, "_inspect", told_nothing)
     assert old.find_members().member("c").url == spare.url

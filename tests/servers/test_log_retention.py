@@ -12,9 +12,7 @@ from tests.support.waiting import wait_until
 
 def length_of_log(cluster: Cluster, node: str) -> int:
     _, reports = cluster.administration.inspect()
-    report = reports[node]
-    assert not isinstance(report, str)
-    return report.log.length
+    return reports.present[node].log.length
 
 
 def trim(administration: Administration) -> int:

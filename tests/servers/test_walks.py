@@ -31,9 +31,8 @@ def _fill(cluster: Cluster) -> None:
 
 def _report(cluster: Cluster, node: str) -> NodeReport:
     _, reports = cluster.administration.inspect()
-    report = reports[node]
-    assert isinstance(report, NodeReport), report
-    return report
+    assert node in reports.present, reports.silent
+    return reports.present[node]
 
 
 def _walk(cluster: Cluster, node: str = "b") -> Walk:

@@ -18,6 +18,7 @@ from redrepl.values.member_state import MemberState
 from redrepl.values.record import NO_DEADLINE, TOMBSTONE, Record, parse_record
 from redrepl.values.report import NodeReport
 from redrepl.values.report_answer import UNREADABLE, Unreadable, as_found_in, parse_report
+from redrepl.values.reports import Reports
 from redrepl.values.topology import Member, Mode, NodeRole, Topology
 from tests.simulation import upkeep
 from tests.simulation.clients import COUNTER, Client, Habits, History
@@ -302,7 +303,8 @@ class Simulation:
 
     def _members(self) -> dict[str, Machine]:
         """Where the members are, and who was one where it always was."""
-        newest = self._told({name: self._report(machine) for name, machine in self.network.machines.items()})
+        found = {name: self._report(machine) for name, machine in self.network.machines.items()}
+        newest = self._told(Reports.collect(found))
         urls = {member.id: member.url for member in newest.members if self.network.has(member.url)}
         return {node: self.network.at(urls.get(node, address_of(node))) for node in self.nodes}
 
@@ -321,8 +323,8 @@ class Simulation:
         node = next((node for node, each in members.items() if each is machine), None)
         if node is None:  # whoever was to come in there did not, and never will in a later epoch
             return self.places.is_over(machine.name)
-        own = reports[node]
-        if not isinstance(own, NodeReport) or (self.liars is not None and self.liars.is_lying(machine)):
+        own = reports.of(node)
+        if own is None or (self.liars is not None and self.liars.is_lying(machine)):
             return False
         is_trusted = machine.is_in_time and not own.is_in_doubt
         if self.liars is not None and machine.name in self.liars.doubted and own.topology != self._told(reports):
@@ -348,18 +350,18 @@ class Simulation:
             return False
         return all(machine.is_idle for machine in self.network.machines.values())
 
-    def _reports(self) -> upkeep.Reports:
-        found = {node: self._report(machine, node) for node, machine in self._members().items()}
+    def _reports(self) -> Reports:
+        found = Reports.collect({node: self._report(machine, node) for node, machine in self._members().items()})
         newest = self._told(found)
-        return {name: report if isinstance(report, str) else report.seen_by(newest) for name, report in found.items()}
+        return found.updated(Reports({name: report.seen_by(newest) for name, report in found.present.items()}))
 
     def _newest_topology(self) -> Topology:
         return self._told(self._reports())
 
-    def _told(self, reports: upkeep.Reports) -> Topology:
+    def _told(self, reports: Reports) -> Topology:
         """The newest topology that a node tells whose word counts. Nobody is left then who may have made one up."""
         doubted = set() if self.liars is None else self.liars.doubted
-        honest = [each for name, each in reports.items() if name not in doubted and isinstance(each, NodeReport)]
+        honest = [report for name, report in reports.present.items() if name not in doubted]
         told = [each.own_topology for each in honest if each.own_topology is not None]
         return max(told, key=lambda topology: topology.epoch, default=self.topology)
 

@@ -32,12 +32,12 @@ from redrepl.plans.view import ClusterView
 from redrepl.values import limits
 from redrepl.values.errors import RedreplError
 from redrepl.values.keys import KeyLayout
-from redrepl.values.report import LastEntry, NodeReport
+from redrepl.values.report import LastEntry
+from redrepl.values.reports import Reports
 from redrepl.values.topology import Member, NodeRole, Topology
 from tests.simulation.network import address_of, host_of
 from tests.simulation.programs import Program, Rest, Script
 
-Reports = dict[str, NodeReport | str]
 NO_CAP = 100_000
 FORGOT = "set aside, since it forgot"
 
@@ -113,8 +113,8 @@ def _look(
     """What all nodes say, reached where the newest topology among them says. ``last_entries``: of earlier looks."""
     known_entries, until = {} if last_entries is None else last_entries, program.now() + customs.look_seconds
     reports: Reports = yield inspect_nodes(customs.layout, customs.nodes, until, last_entries=known_entries)
-    for node, report in reports.items():
-        last = report.last_entry_after(known_entries.get(node)) if isinstance(report, NodeReport) else None
+    for node, report in reports.present.items():
+        last = report.last_entry_after(known_entries.get(node))
         if last is not None:
             known_entries[node] = last
     topology = newest_topology(reports)
@@ -170,8 +170,8 @@ def _bring_up(program: Program, customs: Customs, random: Random, count: Count, 
 
 
 def _trim(program: Program, customs: Customs, count: Count, topology: Topology, reports: Reports) -> Script:
-    for report in reports.values():
-        if isinstance(report, str) or not report.is_serving or report.epoch != topology.epoch:
+    for report in reports.present.values():
+        if not report.is_serving or report.epoch != topology.epoch:
             continue
         floor = trim_floor(topology, report, reports, customs.retention)
         # What only a replica's log names is undecided; cut without need, it is left to an operator's repair.
@@ -350,13 +350,12 @@ def take_up(program: Program, customs: Customs, random: Random, count: Count) ->
     """
     topology, reports = yield from _look(program, customs)
     if topology is not None:
-        for node in topology.others(topology.decider or ""):
-            found = reports[node]
-            if isinstance(found, NodeReport) and found.member and not found.is_itself:
-                member = replace(topology.member(node), identity=new_identity(random))
+        for found in reports.among(topology.others(topology.decider or "")):
+            if found.member and not found.is_itself:
+                member = replace(topology.member(found.node), identity=new_identity(random))
                 yield from _change(program, random, customs, count, "replace", topology, topology.with_replaced(member))
                 return
-    epochs = [report.epoch for report in reports.values() if isinstance(report, NodeReport)]
+    epochs = [report.epoch for report in reports.present.values()]
     is_half_done = topology is not None and max(epochs, default=0) > topology.epoch
     count.add("operator called: change of epoch left half done" if is_half_done else "operator called")
     yield from _move(program, customs, random, count, "rescue", None, frozenset())
@@ -367,8 +366,8 @@ def speak_for(program: Program, customs: Customs, random: Random, count: Count) 
     for it to be compared with, they name the primary itself: they know that it has lost nothing.
     """
     topology, reports = yield from _look(program, customs)
-    primary = None if topology is None else reports.get(topology.decider or "")
-    if topology is None or not isinstance(primary, NodeReport) or not primary.has_forgotten:
+    primary = None if topology is None else reports.primary(topology)
+    if topology is None or primary is None or not primary.has_forgotten:
         return
     identities = {node: new_identity(random) for node in topology.ids}
     incarnation, reached = f"inc-{random.getrandbits(48):012x}", program.reached_urls

@@ -17,6 +17,7 @@ from redrepl.values.effects import PlainCommand, ScriptCall
 from redrepl.values.errors import RequestError, Unavailable
 from redrepl.values.keys import KeyLayout
 from redrepl.values.report import NodeReport
+from redrepl.values.reports import NO_REPORTS, Reports
 from redrepl.values.topology import Mode, Topology
 from tests.unit.support.by_hand import START, UNTIL, ByHand, topology, view
 from tests.unit.support.reports import report, stranger
@@ -46,25 +47,24 @@ def _answer(node: str, cluster: Topology, **clusters: str) -> list[object]:
 
 
 def test_every_node_is_asked_for_its_run_id_and_then_for_all() -> None:
-    plan: ByHand[dict[str, NodeReport | str]] = ByHand(inspect_nodes(LAYOUT, ("a", "b", "c"), UNTIL))
+    plan: ByHand[Reports] = ByHand(inspect_nodes(LAYOUT, ("a", "b", "c"), UNTIL))
     assert [(request.node, request.tag) for request in plan.sent] == [(n, t) for n in "abc" for t in (INFO, INSPECTION)]
     plan.replies("b", b"# Server\r\nrun_id:run-1\r\nother:1\r\n").replies("b", _answer("b", topology(3)), INSPECTION)
     plan.fails("a", "down")
     found = plan.times_out().result
-    assert (found["a"], found["c"]) == ("down", "no answer in time")
-    seen = found["b"]
-    assert isinstance(seen, NodeReport)
+    assert found.silent == {"a": "down", "c": "no answer in time"}
+    seen = found.present["b"]
     assert (seen.run_id, seen.is_serving, seen.topology) == ("run-1", True, topology(3))
 
 
 def test_bookkeeping_that_cannot_be_read_is_told() -> None:
     plan = ByHand(inspect_nodes(LAYOUT, ("a",), UNTIL)).replies("a", b"run_id:1\r\n")
     broken = [[b"epoch", b"x", b"state", b"active"], *STRANGER[1:]]
-    assert "cannot be read" in str(plan.replies("a", broken, INSPECTION).result["a"])
+    assert "cannot be read" in str(plan.replies("a", broken, INSPECTION).result.silent["a"])
 
 
 def test_nobody_to_ask() -> None:
-    assert ByHand(inspect_nodes(LAYOUT, (), UNTIL)).result == {}
+    assert ByHand(inspect_nodes(LAYOUT, (), UNTIL)).result == NO_REPORTS
 
 
 @pytest.mark.parametrize(
@@ -115,8 +115,8 @@ def test_where_one_tells_of_a_later_epoch_the_others_are_waited_for(confirms: bo
 
 
 def test_the_newest_of_some_reports() -> None:
-    assert newest_topology({"a": "down", "b": stranger("b")}) is None
-    assert newest_topology({"a": "down", "b": report("b")}) == topology(3)
+    assert newest_topology(Reports.collect({"a": "down", "b": stranger("b")})) is None
+    assert newest_topology(Reports.collect({"a": "down", "b": report("b")})) == topology(3)
 
 
 def test_who_says_at_a_members_place_that_it_is_another_member_speaks_for_neither() -> None:
@@ -128,11 +128,11 @@ def test_who_says_at_a_members_place_that_it_is_another_member_speaks_for_neithe
         "b": replace(report("b", identity=known.identities["b"]), topology=known),
         "c": replace(report("a", identity=known.identities["a"]), node="c", topology=lie),
     }
-    assert newest_topology(reports) is None
-    assert newest_topology(reports, known) == known
+    assert newest_topology(Reports.collect(reports)) is None
+    assert newest_topology(Reports.collect(reports), known) == known
     reports = {f"address-{node}": each for node, each in reports.items()}
     reports["address-c"] = replace(report("a", identity=known.identities["a"]), topology=known)
-    assert newest_topology(reports) == known, "bare addresses are no places of members"
+    assert newest_topology(Reports.collect(reports)) == known, "bare addresses are no places of members"
 
 
 def test_former_members_do_not_outvote_those_that_replaced_them() -> None:
@@ -144,10 +144,11 @@ def test_former_members_do_not_outvote_those_that_replaced_them() -> None:
         f"{number}": replace(report("a", epoch=str(each.epoch)), topology=each) for number, each in enumerate(known)
     }
     assert not known[-1].is_related_to(known[0])
-    assert newest_topology(reports) == known[-1]
+    assert newest_topology(Reports.collect(reports)) == known[-1]
     reports["stranger"] = replace(report("a", epoch="90"), topology=_with_identities("other", 90))
-    assert newest_topology(reports) == known[-1]
-    assert newest_topology({"a": reports["0"], "b": reports["stranger"]}) == reports["stranger"].topology
+    assert newest_topology(Reports.collect(reports)) == known[-1]
+    two = Reports({"a": reports["0"], "b": reports["stranger"]})
+    assert newest_topology(two) == reports["stranger"].topology
 
 
 def _with_identities(kind: str, epoch: int) -> Topology:
@@ -160,7 +161,7 @@ def test_a_member_serves_in_the_epoch_of_its_lineage_alone() -> None:
     (member, *rest) = _answer("a", topology(3))
     forged = [*member[:7], b"0", *member[8:]] if isinstance(member, list) else []
     plan = ByHand(inspect_nodes(LAYOUT, ("a",), UNTIL)).replies("a", b"run_id:1\r\n")
-    assert "active in epoch 7, of lineage 0" in str(plan.replies("a", [forged, *rest], INSPECTION).result["a"])
+    assert "active in epoch 7, of lineage 0" in str(plan.replies("a", [forged, *rest], INSPECTION).result.silent["a"])
 
 
 def test_a_cluster_is_found_behind_any_of_its_addresses() -> None:
@@ -176,7 +177,7 @@ def test_a_cluster_at_work_is_found_without_waiting_for_a_frozen_member() -> Non
         plan.replies(node, b"run_id:run-1\r\n").replies(node, _answer(node, topology(3)), INSPECTION)
     assert plan.exchange.until == pytest.approx(plan.at + STRAGGLER_SECONDS)
     found = plan.times_out().result
-    assert (found.topology, found.reports["c"]) == (topology(3), "no answer in time")
+    assert (found.topology, found.reports.silent) == (topology(3), {"c": "no answer in time"})
 
 
 @pytest.mark.parametrize("answering", ["a", "bc"])

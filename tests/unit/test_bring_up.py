@@ -8,6 +8,7 @@ from redrepl.plans.recovery.upkeep import needs_bringing_up
 from redrepl.plans.status import Expectations, cluster_status
 from redrepl.values.errors import RedreplError, Unavailable
 from redrepl.values.record import tombstone
+from redrepl.values.reports import Reports
 from redrepl.values.status import Condition
 from redrepl.values.topology import Mode, NodeState
 from tests.unit.support.in_memory import MAX_AGE_SECONDS, Nodes
@@ -28,7 +29,7 @@ def _condition(nodes: Nodes) -> Condition:
 
 def _targets(nodes: Nodes) -> list[str]:
     reports = {node: nodes.report(node) if node not in nodes.down else "down" for node in nodes.first.ids}
-    return needs_bringing_up(nodes.view().topology, dict(reports))
+    return needs_bringing_up(nodes.view().topology, Reports.collect(reports))
 
 
 def _settle(nodes: Nodes) -> None:

@@ -24,6 +24,7 @@ from redrepl.values.effects import Plan
 from redrepl.values.errors import RedreplError, Unavailable
 from redrepl.values.record import Record
 from redrepl.values.report import NodeReport
+from redrepl.values.reports import Reports
 from redrepl.values.topology import Member, Mode, NodeRole, Topology
 from tests.unit.support.in_memory import FRESH, Nodes
 from tests.unit.support.interruptions import Died, die, interrupted, interrupted_once
@@ -102,12 +103,12 @@ def attempt(nodes: Nodes, plan: Plan[Any]) -> bool:
     return True
 
 
-def reports(nodes: Nodes) -> dict[str, NodeReport | str]:
+def reports(nodes: Nodes) -> Reports:
     return nodes.run(inspect_nodes(nodes.layout, everybody(nodes), nodes.at + 5))
 
 
 def present(nodes: Nodes) -> list[NodeReport]:
-    return [report for report in reports(nodes).values() if isinstance(report, NodeReport) and report.member]
+    return [report for report in reports(nodes).present.values() if report.member]
 
 
 def assert_one_of_each_epoch(nodes: Nodes) -> None:

@@ -6,17 +6,17 @@ import pytest
 
 from redrepl.plans.epochs.changed import outcome_of_change, why_not_ready
 from redrepl.values.report import Log, NodeReport
+from redrepl.values.reports import NO_REPORTS, Reports
 from redrepl.values.topology import Member, NodeRole
 from tests.unit.support.by_hand import topology
 from tests.unit.support.reports import report, stranger
 
 OLD = topology(3)
 NEW = OLD.with_member(Member("d", "redis://d:6379/0", NodeRole.REPLICA))
-Reports = dict[str, NodeReport | str]
 
 
 def _reports(**found: NodeReport | str) -> Reports:
-    return {**{node: report(node) for node in "abc"}, **found}
+    return Reports.collect({**{node: report(node) for node in "abc"}, **found})
 
 
 def test_nothing_was_changed() -> None:
@@ -57,7 +57,7 @@ def test_a_removed_node_may_not_know_it() -> None:
 
 def test_another_change_came_first_or_none_answers() -> None:
     assert "another change came first" in outcome_of_change(OLD, NEW, OLD.with_primary("b", 9), _reports()).state
-    assert "not known" in outcome_of_change(OLD, NEW, None, {}).state
+    assert "not known" in outcome_of_change(OLD, NEW, None, NO_REPORTS).state
 
 
 SOURCE = report("a", log=Log(9000, "9-0", 9000, "1-0"), cursors={"b": ("4-0", 4000)})
@@ -71,12 +71,11 @@ FOLLOWS = report("b", epoch="7")
         (SOURCE, report("b", state="syncing"), "is syncing still; `redrepl status` and the workers' log say why"),
         (SOURCE, report("b", state="fenced"), "is fenced still; `redrepl status` and the workers' log say why"),
         (SOURCE, stranger("b"), "is without membership still; `redrepl status` and the workers' log say why"),
-        (SOURCE, "h:1 refuses connections", "no answer"),
         (SOURCE, None, "no answer"),
-        ("h:1 refuses connections", FOLLOWS, "no answer"),
+        (None, FOLLOWS, "no answer"),
     ],
 )
 def test_why_a_node_that_was_brought_up_again_and_again_cannot_become_the_primary(
-    source: NodeReport | str, node: NodeReport | str | None, said: str
+    source: NodeReport | None, node: NodeReport | None, said: str
 ) -> None:
     assert why_not_ready(source, node) == said

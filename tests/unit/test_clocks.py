@@ -26,7 +26,7 @@ from redrepl.plans.steps import Steps
 from redrepl.plans.topology import read_clocks
 from redrepl.values.clocks import ClockReading, believed_ahead, clocks_off, is_steady, majority_ahead
 from redrepl.values.errors import Unavailable
-from redrepl.values.report import NodeReport
+from redrepl.values.reports import Reports
 from tests.unit.support.by_hand import START, UNTIL, ByHand, view
 from tests.unit.support.in_memory import FRESH, Nodes
 from tests.unit.support.reports import NOW_MILLIS, report
@@ -155,7 +155,7 @@ def settle(nodes: Nodes) -> None:
             nodes.bring_up(node)
 
 
-def look(nodes: Nodes) -> dict[str, NodeReport | str]:
+def look(nodes: Nodes) -> Reports:
     return nodes.run(inspect_nodes(nodes.layout, nodes.first.ids, nodes.at + 5))
 
 

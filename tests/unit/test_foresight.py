@@ -10,10 +10,8 @@ from redrepl.plans.epochs.foresight import Foreseen, foresee, foresee_loss
 from redrepl.plans.epochs.soundness import SKIPPED_EPOCHS
 from redrepl.plans.inspect import inspect_nodes
 from redrepl.values.errors import RequestError, Unavailable
-from redrepl.values.report import NodeReport
+from redrepl.values.reports import Reports
 from tests.unit.support.in_memory import FRESH, Nodes
-
-Reports = dict[str, NodeReport | str]
 
 
 @pytest.fixture

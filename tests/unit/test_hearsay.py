@@ -18,6 +18,7 @@ from redrepl.plans.hearsay import (
 )
 from redrepl.values import limits
 from redrepl.values.report_answer import Unreadable
+from redrepl.values.reports import Reports
 from redrepl.values.topology import Member, Mode, NodeRole, Topology
 from tests.unit.support.by_hand import topology
 from tests.unit.support.reports import report
@@ -370,7 +371,7 @@ def test_a_program_never_goes_to_a_cluster_of_another_kind() -> None:
 def test_the_number_of_one_who_is_not_believed_is_not_given_again(told: bytes, next_after: int) -> None:
     """If it was right after all, there would be two primaries in one epoch. A number far off is nobody's."""
     lies = Unreadable("it lies", (told, b"active", b"run", b"id-b"))
-    assert newest_epoch({"a": report("a", member={"epoch": "4"}), "b": lies}) == next_after
+    assert newest_epoch(Reports({"a": report("a", member={"epoch": "4"})}, {"b": lies})) == next_after
 
 
 @pytest.mark.parametrize("others", ["a", "ab"])

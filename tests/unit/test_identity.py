@@ -16,6 +16,7 @@ from redrepl.plans.epochs.membership import Tolerances, initialise
 from redrepl.plans.inspect import inspect_nodes
 from redrepl.values.keys import KeyLayout
 from redrepl.values.report import Configured, NodeReport
+from redrepl.values.reports import NO_REPORTS, Reports
 from redrepl.values.topology import NodeRole, Topology
 from tests.unit.support.by_hand import topology
 from tests.unit.support.in_memory import Nodes
@@ -87,8 +88,7 @@ def test_cursors_and_marks_of_another_server_of_the_name_are_not_seen() -> None:
     for positions, value in ((nodes.layout.cursors, "5-0 3 9"), (nodes.layout.marks, "inc 5-0 3")):
         client.execute_command("HSET", positions, "b@ib", value, "c@former", value)
     plan = inspect_nodes(nodes.layout, ("a",), nodes.at + 5, known=replace(named(), epoch=2))
-    report = nodes.run(plan)["a"]
-    assert not isinstance(report, str)
+    report = nodes.run(plan).present["a"]
     assert (set(report.cursors), set(report.marks)) == ({"b"}, {"b"})
 
 
@@ -97,8 +97,7 @@ def test_a_report_is_about_the_server_that_the_newest_topology_names() -> None:
     nodes.client("b").execute_command("HSET", nodes.layout.member, "identity", "ib")
     for identity, is_itself in (("ib", True), ("other", False)):
         known = replace(topology(2, epoch=2).with_identities({"a": "", "b": identity}))
-        report = nodes.run(inspect_nodes(nodes.layout, ("b",), nodes.at + 5, known=known))["b"]
-        assert not isinstance(report, str)
+        report = nodes.run(inspect_nodes(nodes.layout, ("b",), nodes.at + 5, known=known)).present["b"]
         assert (report.is_itself, report.is_serving) == (is_itself, is_itself)
 
 
@@ -147,7 +146,7 @@ def test_what_is_at_an_address_that_contradicts_the_cluster_is_said(kind: str) -
     there, found, said = CONTRADICTIONS[kind]
     nodes = [Configured("a", "redis://a:6379/0", None), Configured("c", ELSEWHERE, found)]
     nodes.append(Configured("b", "redis://b:6379/0", None))
-    wrong = contradictions(named(), {"c": there}, nodes, "redrepl.toml")
+    wrong = contradictions(named(), Reports.collect({"c": there}), nodes, "redrepl.toml")
     assert list(wrong) == ["c"]
     assert wrong["c"].startswith("redrepl.toml has it at redis://other:1, the cluster at redis://c:6379/0: ")
     assert said in wrong["c"]
@@ -156,12 +155,12 @@ def test_what_is_at_an_address_that_contradicts_the_cluster_is_said(kind: str) -
 def test_a_member_that_is_reached_by_another_way_contradicts_nothing() -> None:
     nodes = [Configured(node, ELSEWHERE, server(node, IDENTITIES[node])) for node in "abc"]
     there = {node: replace(server(node, IDENTITIES[node]), named=IDENTITIES[node]) for node in "abc"}
-    assert contradictions(named(), there, nodes, "redrepl.toml") == {}
+    assert contradictions(named(), Reports(there), nodes, "redrepl.toml") == {}
 
 
 def test_nodes_that_the_file_or_the_cluster_alone_has_are_said() -> None:
     nodes = [Configured(node, f"redis://{node}:6379/0", None) for node in "abx"]
-    wrong = contradictions(named(), {}, nodes, "redrepl.toml")
+    wrong = contradictions(named(), NO_REPORTS, nodes, "redrepl.toml")
     assert list(wrong) == ["x", "c"]
     assert wrong["x"] == "redrepl.toml names it, but it is no member of the cluster; members are a, b, c"
     assert (

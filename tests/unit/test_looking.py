@@ -22,6 +22,7 @@ from redrepl.values.preference import ReadPreference
 from redrepl.values.reasons import epoch_served, having_served
 from redrepl.values.record import value_record
 from redrepl.values.report import NodeReport
+from redrepl.values.reports import Reports
 from redrepl.values.stamp import Stamp
 from redrepl.values.topology import Topology
 from tests.unit.support.by_hand import START, ByHand, topology
@@ -248,7 +249,7 @@ def test_a_look_that_the_deadline_cut_short_told_nothing() -> None:
 
 def test_a_program_that_was_opened_while_members_disagreed_asks_before_its_first_read() -> None:
     def found(*members: NodeReport) -> Discovery:
-        return Discovery(OLD, {}, {member.node: member for member in members} | {"c": "down"})
+        return Discovery(OLD, {}, Reports({member.node: member for member in members}, {"c": "down"}))
 
     moved = replace(report("b", epoch="8", lineage="8"), topology=NEW)
     assert found(report("a", lineage="7"), moved).is_in_doubt

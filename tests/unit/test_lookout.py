@@ -15,7 +15,6 @@ from redrepl.values import limits
 from redrepl.values.effects import DeadlinePassed, Event, Exchange, Failure, PlainCommand, Plan, Reply, Request
 from redrepl.values.keys import KeyLayout
 from redrepl.values.reasons import CLOSES, LOST, REFUSES
-from redrepl.values.report import NodeReport
 from redrepl.values.topology import Topology
 from tests.unit.support.by_hand import START, topology
 
@@ -119,7 +118,7 @@ def _inspection(node: str, known: Topology) -> list[object]:
 
 
 def _are_known(seen: Seen) -> bool:
-    return all(isinstance(report, NodeReport) for report in seen.reports.values())
+    return not seen.reports.silent
 
 
 def test_a_primary_that_answers_is_not_replaced_however_far_it_is() -> None:

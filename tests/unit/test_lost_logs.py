@@ -12,6 +12,7 @@ from redrepl.plans.epochs.membership import change_call, forgotten_fields
 from redrepl.plans.recovery.upkeep import needs_bringing_up
 from redrepl.values.errors import Unavailable
 from redrepl.values.record import tombstone
+from redrepl.values.reports import Reports
 from tests.unit.support.in_memory import Nodes
 
 OLD_SECONDS = 3600.0
@@ -44,7 +45,7 @@ def test_it_is_noticed_and_is_no_lag_of_zero(nodes: Nodes, node: str, later: int
     assert (found.has_lost_log, found.has_restarted, found.is_serving) == (True, True, False)
     reader = "c" if node == "a" else "a"
     assert found.lag_of(reader) == max(1, later)
-    assert node in needs_bringing_up(nodes.view().topology, {node: nodes.report(node) for node in "abc"})
+    assert node in needs_bringing_up(nodes.view().topology, Reports({node: nodes.report(node) for node in "abc"}))
 
 
 @pytest.mark.parametrize("node", ["a", "b"])
@@ -55,7 +56,7 @@ def test_it_is_noticed_by_where_it_was_cut(nodes: Nodes, node: str) -> None:
     assert not nodes.report(node).has_lost_log, "it was cut up to its end"
     nodes.client(node).execute_command("HSET", nodes.layout.member, "log_floor", "9999999999999-0")
     assert (nodes.report(node).has_lost_log, nodes.report(node).is_serving) == (True, False)
-    assert node in needs_bringing_up(nodes.view().topology, {node: nodes.report(node) for node in "abc"})
+    assert node in needs_bringing_up(nodes.view().topology, Reports({node: nodes.report(node) for node in "abc"}))
 
 
 def test_a_floor_beyond_the_end_is_mended(nodes: Nodes) -> None:

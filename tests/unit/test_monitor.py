@@ -13,6 +13,7 @@ from redrepl import Configuration, FailedOver, NodeRole, Unavailable
 from redrepl.edges.endpoint import Endpoint
 from redrepl.plans.lookout import Seen
 from redrepl.values.report import NodeReport
+from redrepl.values.reports import Reports
 from redrepl.values.topology import Topology
 from redrepl_workers import monitor as watched
 from redrepl_workers.monitor import Monitor
@@ -42,7 +43,7 @@ class Cluster:
             node: report(node, lineage=str(self.epoch), epoch=str(self.epoch)) for node in "abc"
         }
         seen[self.primary] = self.trouble
-        return topology(3).with_primary(self.primary, self.epoch), Seen(seen, {})
+        return topology(3).with_primary(self.primary, self.epoch), Seen(Reports.collect(seen), {})
 
     def failover(self, away: Iterable[str] = (), seen_epoch: int | None = None) -> FailedOver:
         assert (list(away), seen_epoch) == ([self.primary], self.epoch)
@@ -148,7 +149,7 @@ def test_a_blocked_takeover_is_said_once_in_an_outage(
     def probe(wait_seconds: float, patience_seconds: float, _writes: bool) -> tuple[Topology, Seen]:
         topology, known = seen(wait_seconds, patience_seconds)
         changing = SILENT if int(cluster.now * 10) % 2 else "no answer in time"
-        return topology, known._replace(reports={**known.reports, "b": changing})
+        return topology, known._replace(reports=known.reports.updated(Reports(silent={"b": changing})))
 
     monkeypatch.setattr(cluster, "probe", probe)
     with caplog.at_level(logging.INFO, "redrepl.monitor"):

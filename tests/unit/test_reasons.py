@@ -15,6 +15,7 @@ from redrepl.edges.tls import TlsFileError
 from redrepl.plans.strangers import answers_of, describe_stranger
 from redrepl.values.reasons import advice_on, kind_of
 from redrepl.values.report import Log, NodeReport
+from redrepl.values.reports import Reports
 from tests.unit.support.reports import NOW_MILLIS, report, stranger
 
 
@@ -64,10 +65,10 @@ def _with_past(uptime: int, *databases: str) -> NodeReport:
     )
 
 
-def _seen(millis_ago: int) -> dict[str, NodeReport | str]:
+def _seen(millis_ago: int) -> Reports:
     source = report("a", cursors={"b": ("5-0", 7)})
     cursor = source.cursors["b"]
-    return {"a": report("a", cursors={}), "c": _confirmed(source, cursor.at_millis - millis_ago)}
+    return Reports({"a": report("a", cursors={}), "c": _confirmed(source, cursor.at_millis - millis_ago)})
 
 
 def _confirmed(source: NodeReport, at_millis: int) -> NodeReport:
@@ -98,11 +99,13 @@ def test_a_wrong_database_number_is_thought_of() -> None:
 
 
 def test_a_server_of_another_cluster_is_no_empty_one() -> None:
-    assert describe_stranger(stranger("b", bakery="x"), {}) == "the server at its address belongs to cluster 'bakery'"
+    assert describe_stranger(stranger("b", bakery="x")) == "the server at its address belongs to cluster 'bakery'"
 
 
 def test_what_addresses_answered_where_no_member_is_there() -> None:
-    found = answers_of({"a": "down", "b": stranger("b"), "c": stranger("c", bakery="x")}, "shop")
+    looked = Reports.collect({"a": "down", "b": stranger("b"), "c": stranger("c", bakery="x")})
+    found = answers_of(looked, "shop")
+    assert list(found) == ["a", "b", "c"]
     assert found == {
         "a": "down",
         "b": "holds no membership of any cluster, and no keys at all",

@@ -16,6 +16,7 @@ from redrepl.values.keys import KeyLayout
 from redrepl.values.level import Level
 from redrepl.values.record import tombstone, value_record
 from redrepl.values.report import Log, NodeReport
+from redrepl.values.reports import Reports
 from redrepl.values.stamp import Stamp
 from redrepl.values.status import Condition, NodeStatus
 from redrepl.values.topology import Mode, NodeState
@@ -90,21 +91,24 @@ def test_a_copy_that_lags_degrades() -> None:
 )
 def test_a_nodes_state(found: NodeReport | str | None, state: NodeState, said: str | None) -> None:
     cluster = view(3)
-    answer = node_state(cluster, cluster.topology.member("b"), found)
+    looked: dict[str, NodeReport | str] = {node: report(node) for node in "ac"}
+    if found is not None:
+        looked["b"] = found
+    answer = node_state(cluster, cluster.topology.member("b"), Reports.collect(looked))
     assert answer[0] is state
     assert (answer[1] is None) if said is None else said in (answer[1] or "")
 
 
 def test_an_empty_primary_is_told_from_an_empty_replica() -> None:
     cluster = view(3)
-    state, said = node_state(cluster, cluster.topology.member("a"), stranger("a"))
+    state, said = node_state(cluster, cluster.topology.member("a"), Reports({"a": stranger("a")}))
     assert state is INACTIVE
     assert "writes wait" in (said or "")
 
 
 def _survey(*reports: NodeReport | str, mode: Mode = Mode.PRIMARY_REPLICA) -> Survey:
     nodes = {found.node if isinstance(found, NodeReport) else "a": found for found in reports}
-    return Survey(view(3, mode), nodes)
+    return Survey(view(3, mode), Reports.collect(nodes))
 
 
 def test_lag_is_counted_in_the_log_of_the_primary() -> None:

@@ -7,11 +7,12 @@ import pytest
 from redrepl.plans.epochs.suspicion import Suspicion, Verdict
 from redrepl.plans.epochs.takeover import Takeover, cause_of, takeover_of, what_comes_next
 from redrepl.values.report import NodeReport
+from redrepl.values.reports import NO_REPORTS, Reports
 from redrepl.values.topology import Mode
 from tests.unit.support.by_hand import topology
 from tests.unit.support.reports import RUN, report, stranger
 
-Reports = dict[str, NodeReport | str]
+Found = dict[str, NodeReport | str]
 DEAD = "10.0.0.1:6379 refuses connections: no server runs there"
 FROZEN = "10.0.0.1:6379 did not answer within 1 s"
 ACCEPT = "redrepl failover --accept-loss --to"
@@ -21,10 +22,14 @@ def _member(node: str, run_id: str = RUN, state: str = "active") -> NodeReport:
     return report(node, lineage="7", run_id=run_id, state=state)
 
 
-def _took(copies: int, reports: Reports) -> Takeover:
-    found = takeover_of(topology(copies), reports)
+def _took(copies: int, reports: Found) -> Takeover:
+    found = takeover_of(topology(copies), Reports.collect(reports))
     assert found is not None
     return found
+
+
+def _cause(reports: Found) -> str:
+    return cause_of(_took(3, reports), Reports.collect(reports))
 
 
 def test_primary_and_a_replica_dead() -> None:
@@ -74,7 +79,7 @@ def test_where_all_restarted_all_are_to_be_there() -> None:
 
 
 def test_members_that_do_not_count_say_why() -> None:
-    reports: Reports = {"a": DEAD, "b": _member("b", run_id="run-0"), "c": report("c", lineage="0")}
+    reports: Found = {"a": DEAD, "b": _member("b", run_id="run-0"), "c": report("c", lineage="0")}
     assert _took(3, reports).not_counted == {
         "a": DEAD,
         "b": "restarted, and may have lost data",
@@ -83,25 +88,25 @@ def test_members_that_do_not_count_say_why() -> None:
 
 
 def test_several_primaries_have_nothing_to_take_over() -> None:
-    assert takeover_of(topology(3, Mode.MULTI_PRIMARY), {}) is None
+    assert takeover_of(topology(3, Mode.MULTI_PRIMARY), NO_REPORTS) is None
 
 
 def test_the_cause_stays_while_only_the_words_change() -> None:
-    found: list[Reports] = [
+    found: list[Found] = [
         {"a": f"has not answered for {seconds} s", "b": words, "c": _member("c")}
         for seconds, words in ((1.0, "connection lost: reset"), (2.5, DEAD))
     ]
-    first, second = (cause_of(_took(3, reports), reports) for reports in found)
+    first, second = (_cause(reports) for reports in found)
     assert first == second
-    back: Reports = {"a": FROZEN, "b": stranger("b"), "c": _member("c")}
-    assert cause_of(_took(3, back), back) != first
+    back: Found = {"a": FROZEN, "b": stranger("b"), "c": _member("c")}
+    assert _cause(back) != first
 
 
-def _judged(reports: Reports, *, replaces: bool = True) -> list[Verdict]:
+def _judged(reports: Found, *, replaces: bool = True) -> list[Verdict]:
     suspicion = Suspicion(0.1, 0.7, replaces)
-    well: Reports = {node: _member(node) for node in "abc"}
-    suspicion.judge(topology(3), well, 0.0)
-    return [suspicion.judge(topology(3), reports, at) for at in (0.05, 1.0)]
+    well: Found = {node: _member(node) for node in "abc"}
+    suspicion.judge(topology(3), Reports.collect(well), 0.0)
+    return [suspicion.judge(topology(3), Reports.collect(reports), at) for at in (0.05, 1.0)]
 
 
 def test_a_monitor_is_told_that_it_is_blocked_once_it_would_act() -> None:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
 
 from redrepl.plans.recovery.upkeep import REPLICA_LOG_MARGIN_SECONDS, Retention, needs_bringing_up, trim_floor
 from redrepl.values.report import Log, NodeReport
-from redrepl.values.topology import Mode
+from redrepl.values.reports import Reports
+from redrepl.values.topology import Mode, Topology
 from tests.unit.support.by_hand import topology
 from tests.unit.support.reports import NOW_MILLIS, report, stranger
 
-Reports = dict[str, NodeReport | str]
+Found = dict[str, NodeReport | str]
 KEEP_NOTHING = Retention(0.0, 0, 1000)
 ENDED = Log(10, f"{NOW_MILLIS}-0", 10, "1-0")
 
 
-def _healthy() -> Reports:
+def _healthy() -> Found:
     place = (ENDED.last_id, 10)
     return {
         "a": report("a", log=ENDED, cursors={"b": place, "c": place}),
@@ -26,8 +28,12 @@ def _healthy() -> Reports:
     }
 
 
+def _needs(cluster: Topology, found: Mapping[str, NodeReport | str]) -> list[str]:
+    return needs_bringing_up(cluster, Reports.collect(found))
+
+
 def test_a_cluster_in_order_needs_nothing() -> None:
-    assert needs_bringing_up(topology(3), _healthy()) == []
+    assert _needs(topology(3), _healthy()) == []
 
 
 @pytest.mark.parametrize(
@@ -41,34 +47,34 @@ def test_a_cluster_in_order_needs_nothing() -> None:
     ],
 )
 def test_a_member_that_does_not_serve_is_brought_up(changed: NodeReport) -> None:
-    assert needs_bringing_up(topology(3), {**_healthy(), "b": changed}) == ["b"]
+    assert _needs(topology(3), {**_healthy(), "b": changed}) == ["b"]
 
 
 def test_a_member_that_lags_is_brought_up() -> None:
     behind = report("a", log=ENDED, cursors={"b": ("5-0", 9), "c": (ENDED.last_id, 10)})
-    assert needs_bringing_up(topology(3), {**_healthy(), "a": behind}) == ["b"]
+    assert _needs(topology(3), {**_healthy(), "a": behind}) == ["b"]
     unknown = report("a", log=ENDED, cursors={"c": (ENDED.last_id, 10)})
-    assert needs_bringing_up(topology(3), {**_healthy(), "a": unknown}) == ["b"]
+    assert _needs(topology(3), {**_healthy(), "a": unknown}) == ["b"]
 
 
 def test_the_primary_is_brought_up_first_where_a_replicas_log_is_unchecked() -> None:
     found = {**_healthy(), "b": report("b", log=ENDED, run_id="run-2")}
-    assert needs_bringing_up(topology(3), found) == ["a", "b"]
+    assert _needs(topology(3), found) == ["a", "b"]
 
 
 def test_nodes_that_do_not_answer_are_left_alone() -> None:
-    assert needs_bringing_up(topology(3), {**_healthy(), "b": "down"}) == []
-    assert needs_bringing_up(topology(3), {"a": "down", "b": "down", "c": "down"}) == []
+    assert _needs(topology(3), {**_healthy(), "b": "down"}) == []
+    assert _needs(topology(3), {"a": "down", "b": "down", "c": "down"}) == []
 
 
 def test_several_primaries_need_each_others_logs() -> None:
     place = (ENDED.last_id, 10)
     cluster = topology(3, Mode.MULTI_PRIMARY)
     confirmed = {node: report(node, log=ENDED, cursors=dict.fromkeys("abc", place)) for node in "abc"}
-    reports: Reports = {node: replace(each, topology=cluster) for node, each in confirmed.items()}
-    assert needs_bringing_up(cluster, reports) == []
+    reports: Found = {node: replace(each, topology=cluster) for node, each in confirmed.items()}
+    assert _needs(cluster, reports) == []
     reports["c"] = replace(report("c", log=ENDED, cursors={"a": place}), topology=cluster)
-    assert needs_bringing_up(cluster, reports) == ["b"]
+    assert _needs(cluster, reports) == ["b"]
 
 
 def _log(*millis: int) -> Log:
@@ -82,7 +88,7 @@ def _floor(
     retention: Retention = KEEP_NOTHING, *, log: Log = LOG, b: str = "500-0", c: str = "700-0", **member: str
 ) -> str | None:
     primary = report("a", log=log, cursors={"b": (b, 1), "c": (c, 1)}, member=member)
-    return trim_floor(topology(3), primary, {**_healthy(), "a": primary}, retention)
+    return trim_floor(topology(3), primary, Reports.collect({**_healthy(), "a": primary}), retention)
 
 
 def test_what_somebody_has_not_confirmed_is_kept() -> None:
@@ -93,7 +99,7 @@ def test_what_somebody_has_not_confirmed_is_kept() -> None:
 
 def test_a_reader_that_never_confirmed_keeps_everything() -> None:
     primary = report("a", log=_log(100, 900), cursors={"b": ("500-0", 1)})
-    assert trim_floor(topology(3), primary, {"a": primary}, KEEP_NOTHING) is None
+    assert trim_floor(topology(3), primary, Reports.collect({"a": primary}), KEEP_NOTHING) is None
 
 
 def test_nothing_is_cut_twice() -> None:
@@ -117,13 +123,14 @@ def test_of_many_confirmed_entries_none_is_kept_for_its_age() -> None:
 
 def test_a_log_that_nobody_reads_is_cut_by_its_age() -> None:
     alone = report("a", log=_log(100, NOW_MILLIS - 5))
-    assert trim_floor(topology(1), alone, {"a": alone}, Retention(0.0, 1000, 10)) == f"{NOW_MILLIS - 5}-0"
-    assert trim_floor(topology(1), alone, {"a": alone}, Retention(9.0, 1000, 10)) == f"{NOW_MILLIS - 9000}-0"
+    reports = Reports({"a": alone})
+    assert trim_floor(topology(1), alone, reports, Retention(0.0, 1000, 10)) == f"{NOW_MILLIS - 5}-0"
+    assert trim_floor(topology(1), alone, reports, Retention(9.0, 1000, 10)) == f"{NOW_MILLIS - 9000}-0"
 
 
 def _replica_floor(primary: NodeReport | str, confirmed: str) -> str | None:
     replica = report("b", log=_log(100, NOW_MILLIS), cursors={"a": (confirmed, 2)})
-    return trim_floor(topology(3), replica, {**_healthy(), "a": primary, "b": replica}, KEEP_NOTHING)
+    return trim_floor(topology(3), replica, Reports.collect({**_healthy(), "a": primary, "b": replica}), KEEP_NOTHING)
 
 
 def test_a_replicas_log_is_kept_until_every_copy_has_the_primarys_changes() -> None:

@@ -23,6 +23,7 @@ from redrepl.values import limits
 from redrepl.values.effects import DeadlinePassed, Exchange, PlainCommand, Plan, Reply
 from redrepl.values.errors import Unavailable
 from redrepl.values.report import NodeReport
+from redrepl.values.reports import Reports
 from redrepl.values.walk import COMPARING, WALKED, Walk, held_for, read_walk
 from tests.unit.support.by_hand import view
 from tests.unit.support.in_memory import MAX_AGE_SECONDS, Nodes
@@ -75,7 +76,7 @@ def _listed(nodes: Nodes, work: Callable[[], object]) -> int:
 def _trim(nodes: Nodes, retention: Retention, cap_bytes: int = 1 << 30) -> None:
     reports = {node: nodes.report(node) for node in nodes.first.ids}
     topology = nodes.view().topology
-    floor = trim_floor(topology, reports["a"], dict(reports), retention) or reports["a"].log_floor
+    floor = trim_floor(topology, reports["a"], Reports(reports), retention) or reports["a"].log_floor
     held = held_from(topology, reports["a"])
     nodes.run(trim_log(nodes.view(), "a", floor, retention.cap_entries, Steps(nodes.at), held, cap_bytes))
 

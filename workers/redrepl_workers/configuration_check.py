@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from redrepl import Administration, Topology
-from redrepl.values.report import NodeReport
+from redrepl.values.reports import Reports
 from redrepl_workers.troubles import Troubles
 
 
@@ -17,7 +15,7 @@ class ConfigurationCheck:
         self._seen: tuple[object, ...] | None = None
         self._wrong: set[str] = set()
 
-    def look(self, administration: Administration, topology: Topology, reports: Mapping[str, NodeReport | str]) -> None:
+    def look(self, administration: Administration, topology: Topology, reports: Reports) -> None:
         """Compare, if there is anything new to compare with."""
         members = tuple((member.id, member.url, member.identity) for member in topology.members)
         if members == self._seen:

@@ -9,7 +9,7 @@ from redrepl.doors.operating import answers_of, no_member_error
 from redrepl.edges.endpoint import address, split_url
 from redrepl.edges.queue_connection import describe_queue_error
 from redrepl.values.reasons import advice_on, kind_of
-from redrepl.values.report import NodeReport
+from redrepl.values.reports import Reports
 from redrepl.values.topology import Topology
 from redrepl_workers.troubles import Troubles, without_numbers
 
@@ -21,20 +21,18 @@ FORGOT = "%s lost part of its memory while its server went on (%s); it serves no
 """What is said of a member that was set aside since it forgot: which, and what shows it."""
 
 
-def tell(
-    troubles: Troubles, configuration: Configuration, topology: Topology | None, reports: dict[str, NodeReport | str]
-) -> None:
+def tell(troubles: Troubles, configuration: Configuration, topology: Topology | None, reports: Reports) -> None:
     """Say that no member answers, that single members do not, or that the file names another mode than the cluster."""
     if topology is None:
         tell_of_nobody(troubles, configuration, reports)
         return
     troubles.over(CLUSTER, f"cluster {topology.cluster!r} answers")
     for node in topology.ids:
-        _tell_of_node(troubles, node, reports.get(node, "its address is not known"))
+        _tell_of_node(troubles, node, reports)
     _tell_of_mode(troubles, configuration, topology)
 
 
-def tell_of_nobody(troubles: Troubles, configuration: Configuration, reports: dict[str, NodeReport | str]) -> None:
+def tell_of_nobody(troubles: Troubles, configuration: Configuration, reports: Reports) -> None:
     """Say what each address answered where no member of the cluster is among them."""
     answers = answers_of(reports, configuration.cluster)
     cause = ", ".join(f"{node} {kind_of(answer)}" for node, answer in sorted(answers.items()))
@@ -43,14 +41,15 @@ def tell_of_nobody(troubles: Troubles, configuration: Configuration, reports: di
     troubles.note(CLUSTER, cause, text)
 
 
-def _tell_of_node(troubles: Troubles, node: str, report: NodeReport | str) -> None:
+def _tell_of_node(troubles: Troubles, node: str, reports: Reports) -> None:
     subject = f"node {node}"
-    if isinstance(report, NodeReport):
+    if node in reports.present:
         troubles.over(subject, f"node {node!r} answers again")
         return
-    advice = advice_on({node: report})
+    reason = reports.reason(node, "its address is not known")
+    advice = advice_on({node: reason})
     what_to_do = f". What to do: {advice}" if advice else ""
-    troubles.note(subject, kind_of(report), f"node {node!r} gives no answer: {report}{what_to_do}")
+    troubles.note(subject, kind_of(reason), f"node {node!r} gives no answer: {reason}{what_to_do}")
 
 
 def _tell_of_mode(troubles: Troubles, configuration: Configuration, topology: Topology) -> None:

@@ -19,7 +19,7 @@ from redrepl.edges.configuration import AUTOMATIC
 from redrepl.values import limits
 from redrepl.values.clocks import describe_offset
 from redrepl.values.errors import RedreplError, RequestError
-from redrepl.values.report import NodeReport
+from redrepl.values.reports import Reports
 from redrepl.values.topology import Mode, Topology
 from redrepl_workers.configuration_check import ConfigurationCheck
 from redrepl_workers.looks import FORGOT, tell
@@ -148,7 +148,7 @@ class Monitor:
             return Looked(verdict)
         return Looked(verdict, self._fail_over(verdict, newest_epoch(reports)))
 
-    def _tell(self, topology: Topology | None, reports: dict[str, NodeReport | str], now: float) -> None:
+    def _tell(self, topology: Topology | None, reports: Reports, now: float) -> None:
         if self._tells and now - self._told_at >= TELLING_SECONDS:
             self._told_at = now
             tell(self._troubles, self._configuration, topology, reports)
@@ -169,7 +169,7 @@ class Monitor:
             )
         return True
 
-    def _set_aside(self, topology: Topology, reports: dict[str, NodeReport | str]) -> None:
+    def _set_aside(self, topology: Topology, reports: Reports) -> None:
         for node, seconds in self._administration.set_aside_wrong_clocks(topology, reports).items():
             text = "%s: its clock is %s; it serves nothing until that is right and all its keys were compared"
             _log.warning(text, node, describe_offset(seconds))

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 from redrepl import RedreplError
 from redrepl.doors.operating import forgetful_members
-from redrepl.values.report import NodeReport
 from redrepl_cli.chaos.client import Recorder
 from redrepl_cli.chaos.copies import differences
 from redrepl_cli.chaos.faults import NOBODY, PRIMARY, Planned
@@ -196,14 +195,10 @@ def _read_in_peace(stage: Stage, act: Act, keys: Sequence[str]) -> None:
 def all_serve(stage: Stage) -> bool:
     """Whether every copy admits clients, in the newest epoch."""
     topology, reports = stage.administration.inspect()
-    found = [reports.get(node) for node in (topology.ids if topology is not None else ())]
-    epochs = {report.epoch for report in found if isinstance(report, NodeReport) and report.is_serving}
-    return (
-        topology is not None
-        and len(found) == len(stage.servers)
-        and epochs == {topology.epoch}
-        and all(isinstance(report, NodeReport) and report.is_serving for report in found)
-    )
+    if topology is None or len(topology.ids) != len(stage.servers):
+        return False
+    serving = [report for report in reports.members(topology) if report.is_serving]
+    return len(serving) == len(topology.ids) and {report.epoch for report in serving} == {topology.epoch}
 
 
 def lacking(stage: Stage) -> list[str]:
@@ -211,7 +206,7 @@ def lacking(stage: Stage) -> list[str]:
     topology, reports = stage.administration.inspect()
     if topology is None:
         return list(stage.servers)
-    silent = [node for node in topology.ids if isinstance(reports.get(node, ""), str)]
+    silent = [node for node in topology.ids if node not in reports.present]
     return [*silent, *stage.administration.targets(topology, reports), *forgetful_members(topology, reports)]
 
 

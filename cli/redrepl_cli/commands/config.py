@@ -76,7 +76,7 @@ def contacted(configuration: Configuration) -> dict[str, str | None]:
         topology, reports = administration.inspect()
         wrong = {**administration.contradictions(topology, reports), **administration.unfit_servers()}
     configured = [endpoint.node for endpoint in configuration.endpoints]
-    answers = {node: report if isinstance(report, str) else None for node, report in reports.items()}
+    answers = {node: reports.silent.get(node) for node in reports.nodes}
     found = {node: wrong.get(node) or answers.get(node) for node in (*configured, *wrong)}
     if configuration.queue_url is not None:
         found["queue"] = queue_statistics(configuration).error

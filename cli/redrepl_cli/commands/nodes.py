@@ -12,7 +12,7 @@ import click
 from redrepl import Administration, ConfigError, NodeState, RequestError, Topology
 from redrepl.doors.operating import member_states, no_member_error
 from redrepl.edges.endpoint import Endpoint, place_of, split_url
-from redrepl.values.report import NodeReport
+from redrepl.values.reports import Reports
 from redrepl.values.status import SCHEMA_VERSION
 from redrepl.values.validation import check_name
 from redrepl_cli.confirmation import confirm, require_terminal_or_yes
@@ -20,8 +20,6 @@ from redrepl_cli.exit_codes import ExitCode
 from redrepl_cli.options import Invocation, common_options, yes_option
 from redrepl_cli.output import plain_table, say, write, write_json
 from redrepl_cli.text import printable, shown_url
-
-Reports = Mapping[str, NodeReport | str]
 
 
 @click.group
@@ -62,9 +60,9 @@ def _rows(topology: Topology, reports: Reports) -> list[dict[str, Any]]:
     states = member_states(topology, reports)
     rows = []
     for member in topology.members:
-        report = reports.get(member.id)
+        report = reports.of(member.id)
         state, error = states[member.id]
-        epoch = report.epoch if isinstance(report, NodeReport) and report.member else None
+        epoch = report.epoch if report is not None and report.member else None
         row = {"id": member.id, "url": shown_url(member.url), "role": member.role.value, "state": state.value}
         rows.append({**row, "epoch": epoch, "error": error})
     return rows

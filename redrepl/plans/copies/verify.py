@@ -22,6 +22,7 @@ from redrepl.values.effects import PlainCommand, Plan, Progress
 from redrepl.values.errors import Unavailable
 from redrepl.values.keys import KeyLayout
 from redrepl.values.report import NodeReport
+from redrepl.values.reports import Reports
 from redrepl.values.status import SCHEMA_VERSION
 from redrepl.values.topology import Mode
 
@@ -87,7 +88,7 @@ def find_comparable(
         raise no_member_error(layout.cluster, reports)
     view, reference = ClusterView(topology), topology.primaries[0]
     if view.decider is None:
-        reference = next((n for n in topology.ids if isinstance(reports.get(n), NodeReport)), reference)
+        reference = next((report.node for report in reports.members(topology)), reference)
     present, unreachable = _comparable(view, reports, doubtful_members(topology, reports, own_ahead))
     if reference not in present:
         raise Unavailable(f"node {reference!r} is needed to compare with", unreachable)
@@ -112,14 +113,14 @@ def _spread(view: ClusterView, reference: NodeReport, nodes: list[str], names: l
 
 
 def _comparable(
-    view: ClusterView, reports: dict[str, NodeReport | str], doubtful: Mapping[str, str]
+    view: ClusterView, reports: Reports, doubtful: Mapping[str, str]
 ) -> tuple[dict[str, NodeReport], dict[str, str]]:
     present: dict[str, NodeReport] = {}
     missing: dict[str, str] = {}
     for node in view.ids:
-        report = reports.get(node, "its address is not known")
-        if isinstance(report, str):
-            missing[node] = report
+        report = reports.of(node)
+        if report is None:
+            missing[node] = reports.reason(node, "its address is not known")
         elif not report.is_serving or report.epoch != view.topology.epoch:
             missing[node] = "is not active: restarted, syncing or in another epoch"
         elif node in doubtful:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from redrepl.plans.copies.catch_up import forget_cursors
 from redrepl.plans.copies.copying import clock_stepped
@@ -36,9 +36,8 @@ from redrepl.values.errors import RequestError, Unavailable
 from redrepl.values.keys import KeyLayout
 from redrepl.values.member_state import MemberState
 from redrepl.values.report import NodeReport
+from redrepl.values.reports import Reports
 from redrepl.values.topology import Topology
-
-Reports: TypeAlias = dict[str, NodeReport | str]
 
 
 class Fresh(NamedTuple):
@@ -79,7 +78,7 @@ def accept_loss(layout: KeyLayout, nodes: tuple[str, ...], order: FailoverOrder,
     others = {node: report for node, report in fenced.items() if node != truth.node}
     calls = {node: change_call(report, layout, {}, changed) for node, report in others.items()}
     yield from steps.gather(calls)
-    left = {node: why_behind(reports.get(node)) for node in topology.others(truth.node)}
+    left = {node: why_behind(node, reports) for node in topology.others(truth.node)}
     previous = check_failover(topology, None)
     return FailedOver(changed.epoch, truth.node, previous, (truth.node,), 0, left, steps.at - order.started)
 
@@ -96,27 +95,25 @@ def _topology_of(topology: Topology, truth: str, reports: Reports, fresh: Fresh)
 
 def _empty_members(topology: Topology, reports: Reports) -> list[str]:
     """Members that came back empty. The operator's word that all is lost but the truth holds for their data too."""
-    found = {node: reports.get(node) for node in topology.ids}
-    return [node for node, report in found.items() if isinstance(report, NodeReport) and not report.member]
+    return [report.node for report in reports.members(topology) if not report.member]
 
 
 def _enrol_empty(changed: Topology, reports: Reports, fresh: Fresh, steps: Steps) -> Plan[None]:
     """Give those that came back empty their places, as new servers; the workers fill them."""
     calls = {}
     for node in _empty_members(changed, reports):
-        report = reports[node]
-        assert isinstance(report, NodeReport)
+        report = reports.present[node]
         incarnation = f"{fresh.incarnation}-{node}"
         calls[node] = enrol_call(changed, node, MemberState.SYNCING, report.run_id, incarnation, fresh.tolerances)
     yield from steps.gather(calls)
 
 
-def epoch_after_loss(reports: dict[str, NodeReport | str]) -> int:
+def epoch_after_loss(reports: Reports) -> int:
     """The epoch in which the named member is the primary."""
     return newest_epoch(reports) + SKIPPED_EPOCHS
 
 
-def check_acceptable(topology: Topology, reports: dict[str, NodeReport | str], order: FailoverOrder) -> NodeReport:
+def check_acceptable(topology: Topology, reports: Reports, order: FailoverOrder) -> NodeReport:
     """The report of the member that is taken as the truth. Raises as `accept_loss` does."""
     if order.to is None:
         raise RequestError("to accept a loss, name the node whose data is to be the truth")
@@ -127,9 +124,10 @@ def check_acceptable(topology: Topology, reports: dict[str, NodeReport | str], o
             f"nothing needs to be lost: {', '.join(names)} have lost nothing and can fail over without accepting a "
             "loss; stop the server of a node that keeps them from it"
         )
-    truth = reports.get(order.to)
-    if not isinstance(truth, NodeReport) or not truth.is_itself or not truth.takes_bookkeeping:
-        raise Unavailable(f"node {order.to!r} cannot be taken as the truth", {order.to: why_left(truth)})
+    truth = reports.of(order.to)
+    if truth is None or not truth.is_itself or not truth.takes_bookkeeping:
+        why = why_left(order.to, reports, by_itself=True)
+        raise Unavailable(f"node {order.to!r} cannot be taken as the truth", {order.to: why})
     return truth
 
 
@@ -137,13 +135,12 @@ def _fence(
     layout: KeyLayout,
     topology: Topology,
     truth: NodeReport,
-    reports: dict[str, NodeReport | str],
+    reports: Reports,
     epoch: int,
     steps: Steps,
 ) -> Plan[dict[str, NodeReport]]:
     """Move all that answer to the new epoch, whatever they lost; answers the reports of those that moved."""
-    found = [reports.get(node) for node in topology.ids]
-    members = {report.node: report for report in found if isinstance(report, NodeReport) and report.is_itself}
+    members = {report.node: report for report in reports.members(topology) if report.is_itself}
     fields = {"epoch": str(epoch), "state": MemberState.FENCED}
     calls = {node: change_call(report, layout, fields, None) for node, report in members.items()}
     gathered = yield from steps.gather(calls)
@@ -151,8 +148,8 @@ def _fence(
     after = yield from steps.inspect(layout, won, known=topology)
     fenced = {
         node: report
-        for node, report in after.items()
-        if isinstance(report, NodeReport) and report.run_id == members[node].run_id and report.epoch == epoch
+        for node, report in after.present.items()
+        if report.run_id == members[node].run_id and report.epoch == epoch
     }
     if truth.node in fenced and fenced[truth.node].has_stepped_since(truth):
         raise clock_stepped(truth.node)  # it may have dropped by that what the operator was told it has
@@ -176,8 +173,9 @@ def _install(layout: KeyLayout, topology: Topology, truth: NodeReport, fresh: Fr
         raise Unavailable(f"node {truth.node!r} changed meanwhile", {truth.node: change.found_instead})
 
 
-def why_behind(report: NodeReport | str | None) -> str:
+def why_behind(node: str, reports: Reports) -> str:
     """Why the workers have to bring a member up, in words."""
-    if isinstance(report, NodeReport) and report.is_itself and not report.has_restarted:
+    report = reports.of(node)
+    if report is not None and report.is_itself and not report.has_restarted:
         return "is brought to the state of the new primary"
-    return why_left(report)
+    return why_left(node, reports, by_itself=True)

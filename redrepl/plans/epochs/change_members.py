@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from redrepl.plans.epochs.membership import (
     EPOCH_STEP_SECONDS,
@@ -39,10 +39,8 @@ from redrepl.values.errors import Unavailable
 from redrepl.values.keys import KeyLayout
 from redrepl.values.member_state import MemberState
 from redrepl.values.report import NodeReport, Voided
-from redrepl.values.report_answer import Unreadable
+from redrepl.values.reports import NO_REPORTS, Reports
 from redrepl.values.topology import Topology
-
-Reports: TypeAlias = dict[str, NodeReport | str]
 
 AWAY = "away: empty it before it is used again"
 LEFT = "left to the workers"
@@ -75,7 +73,7 @@ def change_topology(
     what = _what_changes(old, new, newcomer, accept_loss)
     if not accept_loss:
         _check_nobody_at_work(old, reports)
-    reports |= yield from _drop_unreadable(old, reports, what, steps)
+    reports = reports.updated((yield from _drop_unreadable(old, reports, what, steps)))
     _check_nodes(old, reports, what)
     change = _Change(layout, old, new, reports, steps, tolerances, incarnation, what)
     if old.decider is None:
@@ -121,12 +119,11 @@ def check_serving(old: Topology, reports: Reports, what: What) -> NodeReport:
     What a primary that restarted has lost is to be found out among the members it had: with fewer, a committed write
     could be missed by all that are left.
     """
-    primary = reports[old.primaries[0]]
-    assert isinstance(primary, NodeReport)
+    primary = reports.present[old.primaries[0]]
     if not (primary.is_serving and primary.epoch == old.epoch):
         found = f"is {primary.state} in epoch {primary.epoch}"
         if primary.has_restarted or not primary.is_itself:
-            found = why_left(primary, reports)
+            found = why_left(primary.node, reports)
         raise Unavailable(
             "members are changed while the primary serves; look at `redrepl status`", {primary.node: found}
         )
@@ -145,11 +142,11 @@ def pending_enrolment(topology: Topology, node: str, joins: bool) -> str:
     return f"{node} {topology.identities[node]}{' joins' if joins else ''}"
 
 
-def joins_as(topology: Topology, node: str, primary: NodeReport | str | None) -> bool | None:
+def joins_as(topology: Topology, node: str, primary: NodeReport | None) -> bool | None:
     """Whether a server that is still to be enrolled as this member is one more, as the primary notes; None where there
     is no such note, or the primary that has it works in another epoch.
     """
-    if not isinstance(primary, NodeReport) or primary.epoch != topology.epoch:
+    if primary is None or primary.epoch != topology.epoch:
         return None
     noted = primary.member.get("pending")
     return next((joins for joins in (True, False) if noted == pending_enrolment(topology, node, joins)), None)
@@ -175,16 +172,16 @@ def why_not_replaced(old: Topology, reports: Reports, node: str) -> str | None:
     try:
         if old.decider is None:
             check_majority(old, reports, what)
-        elif isinstance(reports.get(old.decider), NodeReport):
+        elif reports.primary(old) is not None:
             check_serving(old, reports, what)
     except Unavailable as error:
         return str(error)
     return None
 
 
-def is_one_server(member: NodeReport | str, other: NodeReport | str) -> bool:
+def is_one_server(member: NodeReport | None, other: NodeReport | None) -> bool:
     """Whether a server reached under another name is the very server that a member is, and not a copy of it."""
-    if isinstance(member, str) or isinstance(other, str) or not member.is_itself:
+    if member is None or other is None or not member.is_itself:
         return False
     held = (other.member.get("node"), other.identity)
     return other.run_id == member.run_id and held == (member.node, member.identity)
@@ -194,12 +191,10 @@ def _check_enough(old: Topology, reports: Reports, what: What, needed: int) -> N
     """Raise Unavailable where fewer of the members can be moved. Who is replaced cannot be counted: whoever knows only
     the members before may still reach it.
     """
-    present = [node for node in old.ids if node != what.replaced and _can_move(reports.get(node, ""))]
+    present = [node for node in old.ids if node != what.replaced and _can_move(reports.of(node))]
     if len(present) >= needed:
         return
-    missing = {
-        node: _why_missing(reports.get(node, "was not asked"), reports) for node in old.ids if node not in present
-    }
+    missing = {node: _why_missing(node, reports) for node in old.ids if node not in present}
     text = (
         f"to change the members, {needed} of the present {len(old.ids)} must be there; usable: "
         f"{', '.join(present) or 'none'}; bring the others back. For machines that are gone for good, `redrepl nodes "
@@ -209,25 +204,26 @@ def _check_enough(old: Topology, reports: Reports, what: What, needed: int) -> N
     raise Unavailable(text, missing)
 
 
-def _can_move(report: NodeReport | str) -> bool:
-    return isinstance(report, NodeReport) and report.is_itself
+def _can_move(report: NodeReport | None) -> bool:
+    return report is not None and report.is_itself
 
 
-def _why_missing(report: NodeReport | str, reports: Reports) -> str:
-    if isinstance(report, str):
-        return report
-    return why_left(report, reports) if not report.is_itself else "is the one to be replaced"
+def _why_missing(node: str, reports: Reports) -> str:
+    report = reports.of(node)
+    if report is None:
+        return reports.reason(node, "was not asked")
+    return why_left(node, reports) if not report.is_itself else "is the one to be replaced"
 
 
 def _check_nodes(old: Topology, reports: Reports, what: What) -> None:
     is_strict = old.decider is None and what.replaced is None and not what.accepts_loss
     for node in old.ids if is_strict else (old.decider, what.newcomer):
-        if isinstance(report := reports.get(node or "", ""), str) and node is not None:
-            raise Unavailable("the topology cannot be changed without this node", {node: report})
+        if node is not None and node not in reports.present:
+            why = reports.reason(node, "")
+            raise Unavailable("the topology cannot be changed without this node", {node: why})
     if what.newcomer is not None:
-        found = reports[what.newcomer]
-        assert isinstance(found, NodeReport)
-        others = [report for node, report in reports.items() if node not in (what.replaced, what.newcomer)]
+        found = reports.present[what.newcomer]
+        others = [report for node, report in reports.present.items() if node not in (what.replaced, what.newcomer)]
         check_newcomer(old, what.replaced or what.newcomer, found, others)
 
 
@@ -239,19 +235,19 @@ def _drop_unreadable(old: Topology, reports: Reports, what: What, steps: Steps) 
     where the change can go on after that.
     """
     node, layout = what.replaced or "", KeyLayout(old.cluster)
-    found = reports.get(node)
-    if node != what.newcomer or not isinstance(found, Unreadable):
-        return {}
-    reports = yield from steps.inspect(layout, tuple(reports), known=old)
-    if not found.stands_in(reports[node]):
+    found = reports.unreadable(node)
+    if node != what.newcomer or found is None:
+        return NO_REPORTS
+    reports = yield from steps.inspect(layout, reports.nodes, known=old)
+    if not found.stands_in(reports.unreadable(node)):
         text = f"node {node!r} changed while it was being looked at; try again in a moment"
         raise Unavailable(text, {node: "tells something else by now"})
     if old.decider is None:
         check_majority(old, reports, what)
-    elif isinstance(reports.get(old.decider), NodeReport):
+    elif reports.primary(old) is not None:
         check_serving(old, reports, what)
     else:
-        return {}
+        return NO_REPORTS
     yield from steps.ask(node, disown_call(layout, found.as_found), "dropping bookkeeping that cannot be read")
     return (yield from steps.inspect(layout, (node,), known=old))
 
@@ -259,12 +255,11 @@ def _drop_unreadable(old: Topology, reports: Reports, what: What, steps: Steps) 
 def _check_nobody_at_work(old: Topology, reports: Reports) -> None:
     """Raise Unavailable where a member is in a later epoch: it must not be moved a second time to one that somebody has
     begun, nor back from it."""
-    members: Reports = {node: reports[node] for node in old.ids}
-    newest = newest_topology(members)
+    newest = newest_topology(reports.only(old.ids))
     ahead = {
-        node: f"epoch {report.epoch}, {report.state}"
-        for node, report in members.items()
-        if isinstance(report, NodeReport) and report.epoch > old.epoch
+        report.node: f"epoch {report.epoch}, {report.state}"
+        for report in reports.members(old)
+        if report.epoch > old.epoch
     }
     if ahead or (newest is not None and newest.epoch > old.epoch):
         text = (
@@ -288,7 +283,7 @@ class _Change:
         incarnation: str,
         what: What,
     ) -> None:
-        self.done = {node: _left(new, node, reports[node]) for node in dict.fromkeys((*old.ids, *new.ids))}
+        self.done = {node: _left(new, node, reports) for node in dict.fromkeys((*old.ids, *new.ids))}
         self._what = what
         self._layout = layout
         self._old = old
@@ -296,7 +291,7 @@ class _Change:
         self._steps = steps
         self._tolerances = tolerances
         self._incarnation = incarnation
-        self._found = {node: report for node, report in reports.items() if isinstance(report, NodeReport)}
+        self._found = reports.present
 
     # Several primaries -----------------------------------------------------------------------------------------
 
@@ -315,7 +310,7 @@ class _Change:
     def move_with(self, primary: NodeReport) -> Plan[None]:
         """Win the new epoch, begin it, and tell everybody."""
         needed = 1 if self._what.accepts_loss else members_to_move(self._old, primary)
-        others = [self._found[node] for node in self._old.others(primary.node) if _can_move(self._found.get(node, ""))]
+        others = [self._found[node] for node in self._old.others(primary.node) if _can_move(self._found.get(node))]
         if needed > 1:
             primary = yield from self._move(primary, self._fenced_fields(primary), self._old)
             others = yield from self._win(others, needed)
@@ -468,11 +463,11 @@ class _Change:
         self.done[node] = "member, syncing: the workers fill it"
 
 
-def _left(new: Topology, node: str, report: NodeReport | str) -> str:
+def _left(new: Topology, node: str, reports: Reports) -> str:
     """What is to be said of a node with which nothing was done."""
     what = LEFT if node in new.ids else AWAY
-    if isinstance(report, str):
-        return f"{what}: {report}"
+    if (report := reports.of(node)) is None:
+        return f"{what}: {reports.silent[node]}"
     return what if report.member else f"{what}: it {describe_stranger(report)}"
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 from redrepl.plans.epochs.soundness import majority_of, why_left
 from redrepl.values.report import NodeReport
+from redrepl.values.reports import Reports
 from redrepl.values.topology import Topology
-
-Reports = Mapping[str, NodeReport | str]
 
 
 class Outcome(NamedTuple):
@@ -33,8 +31,8 @@ def outcome_of_change(old: Topology, new: Topology, found: Topology | None, repo
         return Outcome(f"another change came first: {members}, in epoch {found.epoch}", "try again")
     ahead = [
         f"{node} (epoch {report.epoch})"
-        for node, report in sorted(reports.items())
-        if isinstance(report, NodeReport) and report.epoch > found.epoch
+        for node, report in sorted(reports.present.items())
+        if report.epoch > found.epoch
     ]
     if ahead:
         return Outcome(
@@ -54,10 +52,10 @@ def _changed(old: Topology, new: Topology, found: Topology, reports: Reports) ->
     added = [node for node, identity in new.identities.items() if old.identities.get(node, "none") != identity]
     removed = [node for node in old.ids if node not in new.ids]
     for node in added:
-        report = reports.get(node)
-        if not (isinstance(report, NodeReport) and report.is_itself):
-            is_new = isinstance(report, NodeReport) and not report.member
-            why = "its server has not taken its membership" if is_new else why_left(report, reports)
+        report = reports.of(node)
+        if report is None or not report.is_itself:
+            is_new = report is not None and not report.member
+            why = "its server has not taken its membership" if is_new else why_left(node, reports)
             return Outcome(
                 f"{state}; {node} counts among them, but is not ready: {why}",
                 f"mend that, and the workers bring {node} in and fill it (do not add it again); or take it out with "
@@ -71,9 +69,9 @@ def _changed(old: Topology, new: Topology, found: Topology, reports: Reports) ->
     return Outcome(state, "nothing: the workers do the rest (`redrepl status` shows how far they are)")
 
 
-def why_not_ready(source: NodeReport | str | None, node: NodeReport | str | None) -> str:
+def why_not_ready(source: NodeReport | None, node: NodeReport | None) -> str:
     """Why a node that was brought up again and again cannot become the primary without a long pause."""
-    if not isinstance(source, NodeReport) or not isinstance(node, NodeReport):
+    if source is None or node is None:
         return "no answer"
     if not node.is_serving:
         return f"is {node.state or 'without membership'} still; `redrepl status` and the workers' log say why"

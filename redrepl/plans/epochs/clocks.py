@@ -13,6 +13,7 @@ from redrepl.values.effects import Plan
 from redrepl.values.keys import KeyLayout
 from redrepl.values.member_state import MemberState
 from redrepl.values.report import NodeReport
+from redrepl.values.reports import Reports
 from redrepl.values.topology import Topology
 
 
@@ -27,7 +28,7 @@ def kept_doubt(report: NodeReport, doubtful: Mapping[str, str]) -> dict[str, str
 def set_aside(
     layout: KeyLayout,
     topology: Topology,
-    reports: Mapping[str, NodeReport | str],
+    reports: Reports,
     steps: Steps,
     own_ahead: float | None = None,
 ) -> Plan[dict[str, float]]:
@@ -37,8 +38,8 @@ def set_aside(
     off = wrong_clocks(topology, reports, own_ahead)
     calls = {}
     for node, seconds in off.items():
-        report = reports[node]
-        if isinstance(report, NodeReport) and report.is_serving and report.epoch == topology.epoch:
+        report = reports.present[node]
+        if report.is_serving and report.epoch == topology.epoch:
             fields = {"state": MemberState.SYNCING, **clock_field(describe_offset(seconds))}
             calls[node] = change_call(report, layout, fields, None)
     if not calls:

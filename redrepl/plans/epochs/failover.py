@@ -46,6 +46,7 @@ from redrepl.values.errors import RequestError, Unavailable
 from redrepl.values.keys import KeyLayout
 from redrepl.values.member_state import MemberState
 from redrepl.values.report import Checkpoint, LastEntry, Mark, NodeReport
+from redrepl.values.reports import Reports
 from redrepl.values.topology import Topology
 
 R = TypeVar("R")
@@ -136,9 +137,9 @@ def _try_once(layout: KeyLayout, nodes: tuple[str, ...], order: FailoverOrder, s
     chosen = choose(donors, previous, order, doubtful)
     view = ClusterView(topology.with_primary(chosen.node, epoch))
     done = FailedOver(epoch, chosen.node, previous)
-    done.left = {node: doubtful.get(node) or why_left(reports.get(node), reports) for node in topology.ids}
+    done.left = {node: doubtful.get(node) or why_left(node, reports) for node in topology.ids}
     installation = _Installation(view, chosen, donors, doubtful, steps, done)
-    if (witness := _returned(reports.get(previous), lineage)) is not None:
+    if (witness := _returned(reports.of(previous), lineage)) is not None:
         yield from installation.take_along(witness)
     try:
         yield from installation.carry_out()
@@ -157,25 +158,22 @@ def check_failover(topology: Topology, to: str | None) -> str:
     return topology.decider
 
 
-def _check_nobody_began(reports: Mapping[str, NodeReport | str], seen_epoch: int | None) -> None:
+def _check_nobody_began(reports: Reports, seen_epoch: int | None) -> None:
     """Raise Unavailable where a member is in a later epoch than any was when the failover was decided.
 
     Where members are far, that was a while ago: another monitor that decided the same is at work, and would have to
     start over, or has come to its end.
     """
-    found = [report for report in reports.values() if isinstance(report, NodeReport)]
-    gone_on = [report for report in found if seen_epoch is not None and report.epoch > seen_epoch]
+    gone_on = [report for report in reports.present.values() if seen_epoch is not None and report.epoch > seen_epoch]
     if gone_on:
         evidence = {report.node: f"epoch {report.epoch}, {report.state}" for report in gone_on}
         raise Unavailable(MOVED_MEANWHILE, evidence)
 
 
-def check_enough(
-    topology: Topology, sound: Sequence[NodeReport], reports: dict[str, NodeReport | str], order: FailoverOrder
-) -> None:
+def check_enough(topology: Topology, sound: Sequence[NodeReport], reports: Reports, order: FailoverOrder) -> None:
     """Raise Unavailable where too few members can take part, or not the one that must."""
     needed, names = majority_of(topology), [report.node for report in sound]
-    evidence = {node: why_left(reports.get(node), reports) for node in topology.ids if node not in names}
+    evidence = {node: why_left(node, reports) for node in topology.ids if node not in names}
     if len(sound) < needed:
         text = (
             f"{needed} of {len(topology.ids)} members must take part, which have lost nothing since they served; "
@@ -200,9 +198,9 @@ def _refusal_of(node: str, members: Sequence[NodeReport]) -> str | None:
     return next((report.refusal for report in members if report.node == node), None)
 
 
-def _returned(report: NodeReport | str | None, lineage: int) -> NodeReport | None:
+def _returned(report: NodeReport | None, lineage: int) -> NodeReport | None:
     """The present primary, where it restarted: what its log still names was decided, although others may lack it."""
-    if isinstance(report, NodeReport) and report.is_itself and report.has_restarted and report.lineage == lineage:
+    if report is not None and report.is_itself and report.has_restarted and report.lineage == lineage:
         return report
     return None
 
@@ -211,7 +209,7 @@ def _check_not_replaced(topology: Topology, members: Sequence[NodeReport], fence
     """Raise Unavailable where one of these members knew that the place of one that was fenced is given away, and the
     primary went on since the look. A change of members moves it first, so that there is none where it was fenced.
     """
-    voided = noted_as_voided(topology, {report.node: report for report in members}).intersection(fenced)
+    voided = noted_as_voided(topology, Reports({report.node: report for report in members})).intersection(fenced)
     if voided and topology.decider not in fenced:
         evidence = dict.fromkeys(sorted(voided), "its place is given to another server")
         raise Unavailable("somebody else changed the members meanwhile", evidence)
@@ -246,7 +244,7 @@ def _fence(
     won = tuple(node for node, change in changes.items() if change.is_done)
     reports = yield from steps.inspect(layout, won, known=topology)
     run_ids = {report.node: report.run_id for report in members}
-    found = [report for report in reports.values() if isinstance(report, NodeReport)]
+    found = reports.present.values()
     stayed = [report for report in found if report.run_id == run_ids[report.node] and not report.has_restarted]
     fenced = [report for report in stayed if report.epoch == epoch]
     if len(fenced) < majority_of(topology):
@@ -416,11 +414,10 @@ class _Installation:
         self._done.records += copier.records
 
     def _report(self, member: NodeReport) -> Plan[NodeReport]:
-        found = (yield from self._steps.inspect(self._view.layout, (member.node,), known=self._view.topology))[
-            member.node
-        ]
-        if isinstance(found, str) or found.run_id != member.run_id:
-            raise Unavailable(f"node {member.node!r} went away meanwhile", {member.node: why_gone(found)})
+        now = yield from self._steps.inspect(self._view.layout, (member.node,), known=self._view.topology)
+        found = now.of(member.node)
+        if found is None or found.run_id != member.run_id:
+            raise Unavailable(f"node {member.node!r} went away meanwhile", {member.node: why_gone(member.node, now)})
         if found.has_stepped_since(member):
             raise clock_stepped(member.node)
         if found.epoch != self._done.epoch:

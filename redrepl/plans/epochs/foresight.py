@@ -10,6 +10,7 @@ from redrepl.plans.epochs.accept_loss import check_acceptable, epoch_after_loss,
 from redrepl.plans.epochs.failover import FailoverOrder, check_enough, check_failover, choose
 from redrepl.plans.epochs.soundness import donors_among, newest_epoch, sound_members, why_left
 from redrepl.values.report import LOG_START, NodeReport
+from redrepl.values.reports import Reports
 from redrepl.values.topology import Topology
 
 
@@ -30,7 +31,7 @@ class Foreseen(NamedTuple):
     loss: PossibleLoss
 
 
-def foresee(topology: Topology, reports: dict[str, NodeReport | str], order: FailoverOrder) -> Foreseen:
+def foresee(topology: Topology, reports: Reports, order: FailoverOrder) -> Foreseen:
     """What `fail_over` would do with this order. Raises what it would raise."""
     previous = check_failover(topology, order.to)
     sound = sound_members(topology, reports, order.away)
@@ -39,16 +40,16 @@ def foresee(topology: Topology, reports: dict[str, NodeReport | str], order: Fai
     doubtful = doubtful_members(topology, reports, order.own_ahead)
     chosen = choose(donors, previous, order, doubtful)
     names = {report.node for report in donors}
-    left = {node: why_left(reports.get(node), reports) for node in topology.ids if node not in names} | doubtful
-    loss = _nothing(previous) if previous in names else _beyond(reports.get(previous), previous, chosen)
+    left = {node: why_left(node, reports) for node in topology.ids if node not in names} | doubtful
+    loss = _nothing(previous) if previous in names else _beyond(reports, previous, chosen)
     return Foreseen(newest_epoch(reports) + 1, chosen.node, previous, left, loss)
 
 
-def foresee_loss(topology: Topology, reports: dict[str, NodeReport | str], order: FailoverOrder) -> Foreseen:
+def foresee_loss(topology: Topology, reports: Reports, order: FailoverOrder) -> Foreseen:
     """What `accept_loss` would do with this order. Raises what it would raise."""
     truth = check_acceptable(topology, reports, order)
     previous = check_failover(topology, None)
-    left = {node: why_behind(reports.get(node)) for node in topology.others(truth.node)}
+    left = {node: why_behind(node, reports) for node in topology.others(truth.node)}
     return Foreseen(epoch_after_loss(reports), truth.node, previous, left, _accepted(topology, reports, truth))
 
 
@@ -58,30 +59,32 @@ def _nothing(primary: str) -> PossibleLoss:
     )
 
 
-def _beyond(report: NodeReport | str | None, primary: str, successor: NodeReport) -> PossibleLoss:
+def _beyond(reports: Reports, primary: str, successor: NodeReport) -> PossibleLoss:
     """What the present primary, which takes no part, may have alone."""
-    changes = unseen_changes(report, successor) if isinstance(report, NodeReport) else None
+    report = reports.of(primary)
+    changes = None if report is None else unseen_changes(report, successor)
+    why = why_left(primary, reports, by_itself=True)
     text = (
-        f"primary {primary!r} takes no part ({why_left(report)}). Writes at levels below QUORUM and writes whose "
+        f"primary {primary!r} takes no part ({why}). Writes at levels below QUORUM and writes whose "
         "outcome is unknown, where it alone has them, are lost, or found in its discarded log if it comes back with "
         "them. "
     )
     if changes is not None:
         text += f"Its log names up to {changes} changes beyond what {successor.node!r} has noted; they are taken along"
         return PossibleLoss(changes, text + " where it stays")
-    reason = "its log cannot be compared" if isinstance(report, NodeReport) else "the end of its log is not known"
+    reason = "the end of its log is not known" if report is None else "its log cannot be compared"
     return PossibleLoss(None, f"{text}How many: not known, as {reason}")
 
 
-def _accepted(topology: Topology, reports: dict[str, NodeReport | str], truth: NodeReport) -> PossibleLoss:
+def _accepted(topology: Topology, reports: Reports, truth: NodeReport) -> PossibleLoss:
     """What the others have, or had, beyond the member that is taken as the truth."""
     lines = [_flaw(truth)] if _flaw(truth) else []
     counts: list[int | None] = [None] if truth.has_restarted else []
     for node in topology.others(truth.node):
-        report = reports.get(node)
-        changes = unseen_changes(report, truth) if isinstance(report, NodeReport) else None
+        report = reports.of(node)
+        changes = None if report is None else unseen_changes(report, truth)
         counts.append(changes)
-        lines.append(f"{node}: {_described(report, changes)}")
+        lines.append(f"{node}: {_described(node, reports, changes)}")
     known = [count for count in counts if count is not None]
     total = max(known, default=0) if len(known) == len(counts) else None
     head = f"everything that {truth.node!r} does not have is given up, acknowledged writes too"
@@ -97,11 +100,12 @@ def _flaw(truth: NodeReport) -> str:
     return ""
 
 
-def _described(report: NodeReport | str | None, changes: int | None) -> str:
-    if not isinstance(report, NodeReport):
-        return f"{why_left(report)}: what it has is not known, and it goes on by itself until it sees the new epoch"
+def _described(node: str, reports: Reports, changes: int | None) -> str:
+    report, why = reports.of(node), why_left(node, reports, by_itself=True)
+    if report is None:
+        return f"{why}: what it has is not known, and it goes on by itself until it sees the new epoch"
     if not report.is_itself:
-        return f"{why_left(report)}: nothing is left to compare"
+        return f"{why}: nothing is left to compare"
     state = "restarted" if report.has_restarted else f"is {report.state}"
     if changes is None:
         return f"{state}: its log cannot be compared; what it has more goes to its discarded log"

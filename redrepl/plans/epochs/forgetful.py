@@ -8,18 +8,16 @@ look. (A log that is gone while the cursors stay shows by itself: `NodeReport.ha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from redrepl.plans.epochs.membership import change_call, forgotten_fields
-from redrepl.plans.inspect import Found
 from redrepl.plans.steps import Steps
 from redrepl.values.answers.membership import changed_nodes
 from redrepl.values.effects import Plan, ScriptCall
 from redrepl.values.keys import KeyLayout
 from redrepl.values.report import LastEntry, NodeReport, Position
+from redrepl.values.reports import Reports
 from redrepl.values.topology import Topology
-
-Reports = Mapping[str, NodeReport | str]
 
 BRIEFLY_SECONDS = 0.25
 """A monitor is to judge the primary: who says that it forgot, and then nothing, must not keep it from that."""
@@ -35,7 +33,7 @@ def forgetful_members(topology: Topology, reports: Reports) -> dict[str, str]:
 
 def members_that_miss(topology: Topology, reports: Reports) -> dict[str, str]:
     """Members whose logs miss what whoever asked had seen there, in words. That alone makes sure."""
-    found = [report for report in map(reports.get, topology.ids) if isinstance(report, NodeReport)]
+    found = reports.members(topology)
     return {report.node: _missed(report.lost) for report in found if report.lost is not None and report.misses_entry}
 
 
@@ -46,8 +44,8 @@ def _missed(lost: LastEntry) -> str:
 
 def _shorter_than_read(topology: Topology, reports: Reports) -> dict[str, str]:
     found = {}
-    for report in map(reports.get, topology.ids):
-        if not isinstance(report, NodeReport) or not report.is_itself or report.has_restarted:
+    for report in reports.members(topology):
+        if not report.is_itself or report.has_restarted:
             continue
         witness = next((node for node, place in _places(report, reports) if _is_beyond(place, report)), None)
         if witness is not None:
@@ -58,9 +56,9 @@ def _shorter_than_read(topology: Topology, reports: Reports) -> dict[str, str]:
 def _places(report: NodeReport, reports: Reports) -> list[tuple[str, Position]]:
     """Up to where others have this log. What it noted itself went back with its memory."""
     places = []
-    for other in reports.values():
-        mark = other.marks.get(report.node) if isinstance(other, NodeReport) else None
-        if isinstance(other, NodeReport) and mark is not None and mark.incarnation == report.incarnation:
+    for other in reports.present.values():
+        mark = other.marks.get(report.node)
+        if mark is not None and mark.incarnation == report.incarnation:
             places.append((other.node, mark.position))
     return places
 
@@ -81,15 +79,14 @@ def set_forgetful_aside(
     steps = steps if asks_again else Steps(steps.at, BRIEFLY_SECONDS)
     sure = members_that_miss(topology, reports)
     suspects = forgetful_members(topology, reports).keys() - sure.keys() if asks_again else set()
-    now: Found = {}
+    found = reports
     if suspects:
-        now = yield from steps.inspect(layout, sorted(suspects), known=topology)
-        shown = _shorter_than_read(topology, {**reports, **now})
+        found = reports.updated((yield from steps.inspect(layout, sorted(suspects), known=topology)))
+        shown = _shorter_than_read(topology, found)
         sure |= {node: shown[node] for node in suspects & shown.keys()}
-    found = {**reports, **now}
     if are_all_left(topology, found, sure):
         return {}
-    calls = {node: _stop_call(layout, report) for node in sure if isinstance(report := found[node], NodeReport)}
+    calls = {report.node: _stop_call(layout, report) for report in found.among(sure)}
     if not calls:
         return {}
     gathered = yield from steps.gather(calls)
@@ -106,8 +103,4 @@ def _stop_call(layout: KeyLayout, report: NodeReport) -> ScriptCall:
 def are_all_left(topology: Topology, reports: Reports, forgetful: Iterable[str]) -> bool:
     """Whether nobody else serves, of several primaries: they bring together what they have, as they are."""
     others = set(topology.ids).difference(forgetful)
-    return topology.decider is None and not any(_serves(reports.get(node)) for node in others)
-
-
-def _serves(report: NodeReport | str | None) -> bool:
-    return isinstance(report, NodeReport) and report.is_serving
+    return topology.decider is None and not any(report.is_serving for report in reports.among(others))

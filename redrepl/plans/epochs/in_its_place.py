@@ -9,11 +9,12 @@
 
 from __future__ import annotations
 
-from redrepl.plans.epochs.change_members import Reports, why_not_replaced
+from redrepl.plans.epochs.change_members import why_not_replaced
 from redrepl.plans.epochs.membership import BOOKKEEPING_GONE, was_member
 from redrepl.plans.view import ClusterView
 from redrepl.values.node_url import public_url
 from redrepl.values.report import NodeReport
+from redrepl.values.reports import Reports
 
 
 def why_not_dropped(view: ClusterView, reports: Reports, node: str) -> str | None:
@@ -22,8 +23,7 @@ def why_not_dropped(view: ClusterView, reports: Reports, node: str) -> str | Non
     Nothing is dropped before it is known that the server can be filled: one primary has to serve; of several one that
     fills it, and so many must be there that its place can be given to it in a new epoch.
     """
-    sources = [reports.get(source) for source in view.topology.sources_of(node)]
-    serving = [report for report in sources if isinstance(report, NodeReport) and report.is_serving]
+    serving = [report for report in reports.among(view.topology.sources_of(node)) if report.is_serving]
     if view.decider is not None:
         return None if serving else f"it is filled anew once the primary, {view.decider}, serves"
     if not any(report.epoch == view.topology.epoch for report in serving):
@@ -53,8 +53,8 @@ def ways_with_another(view: ClusterView, report: NodeReport, reports: Reports) -
     else:
         empty = f"give the place to an empty server: `redrepl nodes replace {node} URL`"
         ways = f"correct its address, or {empty}"
-        named = reports.get(report.member.get("node", ""))
-        if report.has_restarted and isinstance(named, NodeReport) and named.run_id != report.run_id:
+        named = reports.of(report.member.get("node", ""))
+        if report.has_restarted and named is not None and named.run_id != report.run_id:
             gone = BOOKKEEPING_GONE.format(view.topology.cluster)
             ways = f"if its address is right, {empty}; this one is empty once {gone}: then the workers fill it"
     why = why_not_replaced(view.topology, reports, node)

@@ -170,10 +170,9 @@ def initialise(
     layout = KeyLayout(topology.cluster)
     steps = Steps(started)
     reports = yield from steps.inspect(layout, topology.ids)
-    missing = {node: report for node, report in reports.items() if isinstance(report, str)}
-    if missing:
-        raise Unavailable("a cluster is made when all its nodes can be reached", missing)
-    present = {node: report for node, report in reports.items() if isinstance(report, NodeReport)}
+    if reports.silent:
+        raise Unavailable("a cluster is made when all its nodes can be reached", reports.silent)
+    present = reports.present
     for node, report in present.items():
         check_free(topology, node, report)
     strangers = [node for node, report in present.items() if not report.member]
@@ -241,7 +240,7 @@ def check_free(topology: Topology, node: str, report: NodeReport) -> None:
         )
 
 
-def check_newcomer(topology: Topology, node: str, report: NodeReport, others: Iterable[NodeReport | str]) -> None:
+def check_newcomer(topology: Topology, node: str, report: NodeReport, others: Iterable[NodeReport]) -> None:
     """Raise RequestError unless a server can come in as this node. One that was a member before can.
 
     others: reports of the members that stay.
@@ -251,7 +250,7 @@ def check_newcomer(topology: Topology, node: str, report: NodeReport, others: It
     if others_here:
         raise occupied_error(topology.cluster, node, others_here[0])
     for other in others:
-        if isinstance(other, NodeReport) and other.run_id == report.run_id:
+        if other.run_id == report.run_id:
             raise one_server_error(other.node, node)
     if report.member and not was_member(topology, report):
         raise RequestError(

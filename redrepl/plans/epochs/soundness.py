@@ -5,7 +5,7 @@ Shared by the plans that begin a new epoch (docs/protocol.md, sections 5.1, 5.3 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from redrepl.plans.doubtful_clocks import doubtful_members
 from redrepl.plans.hearsay import LEFT_OVER_EPOCHS, cannot_follow
@@ -16,25 +16,24 @@ from redrepl.values.level import ConsistencyLevel
 from redrepl.values.reasons import is_crash
 from redrepl.values.report import NodeReport
 from redrepl.values.report_answer import Unreadable
+from redrepl.values.reports import NO_REPORTS, Reports
 from redrepl.values.topology import Topology
 
 SKIPPED_EPOCHS = limits.SKIPPED_EPOCHS
 
 
-def newest_epoch(reports: Mapping[str, NodeReport | str]) -> int:
+def newest_epoch(reports: Reports) -> int:
     """The newest epoch that a node works in, published or not.
 
     The number that one tells who is not believed is not given again either, where changes of epoch that died may have
     led to it: if it was right after all, two primaries would serve in one epoch.
     """
-    newest = max((report.epoch for report in reports.values() if isinstance(report, NodeReport)), default=0)
-    doubted = [report.epoch for report in reports.values() if isinstance(report, Unreadable)]
+    newest = max((report.epoch for report in reports.present.values()), default=0)
+    doubted = [reason.epoch for reason in reports.silent.values() if isinstance(reason, Unreadable)]
     return max([newest, *(epoch for epoch in doubted if epoch <= newest + LEFT_OVER_EPOCHS)])
 
 
-def sound_members(
-    topology: Topology, reports: Mapping[str, NodeReport | str], away: Iterable[str] = ()
-) -> list[NodeReport]:
+def sound_members(topology: Topology, reports: Reports, away: Iterable[str] = ()) -> list[NodeReport]:
     """Members that still hold everything they ever acknowledged: the servers have not restarted since they served.
 
     In whatever state: what a member that is being brought up has lost to the new primary was never committed. One that
@@ -43,13 +42,12 @@ def sound_members(
     or works with those, and must not be fenced for the members that were before.
     """
     voided = voided_members(topology, reports)
-    found = [reports.get(node) for node in topology.ids if node not in voided.union(away)]
-    members = [report for report in found if isinstance(report, NodeReport) and report.is_itself]
-    sound = [r for r in members if not r.has_restarted and r.lineage > 0 and r.takes_bookkeeping]
+    found = reports.among(node for node in topology.ids if node not in voided.union(away))
+    sound = [r for r in found if r.is_itself and not r.has_restarted and r.lineage > 0 and r.takes_bookkeeping]
     return [report for report in sound if not _has_other_members(topology, report, reports)]
 
 
-def _has_other_members(topology: Topology, report: NodeReport, reports: Mapping[str, NodeReport | str]) -> bool:
+def _has_other_members(topology: Topology, report: NodeReport, reports: Reports) -> bool:
     """Whether it tells of other members, which may have followed these: what cannot have been begun is no matter."""
     told = report.own_topology
     if told is None or told.epoch <= topology.epoch or told.identities == topology.identities:
@@ -57,20 +55,20 @@ def _has_other_members(topology: Topology, report: NodeReport, reports: Mapping[
     return not cannot_follow(told, topology, voices_of(reports).values())
 
 
-def voided_members(topology: Topology, reports: Mapping[str, NodeReport | str]) -> frozenset[str]:
+def voided_members(topology: Topology, reports: Reports) -> frozenset[str]:
     """Members of this topology of whom one that answers knows that they are replaced in a later epoch.
 
     None as long as the primary serves in this one: it is the first that a change of members moves.
     """
-    primary = reports.get(topology.decider or "")
-    if isinstance(primary, NodeReport) and primary.is_serving and primary.epoch == topology.epoch:
+    primary = reports.primary(topology)
+    if primary is not None and primary.is_serving and primary.epoch == topology.epoch:
         return frozenset()
     return noted_as_voided(topology, reports)
 
 
-def noted_as_voided(topology: Topology, reports: Mapping[str, NodeReport | str]) -> frozenset[str]:
+def noted_as_voided(topology: Topology, reports: Reports) -> frozenset[str]:
     """Members of whom one that answers says that they are replaced in a later epoch, whatever the primary does."""
-    notes = [report.voided for report in reports.values() if isinstance(report, NodeReport)]
+    notes = [report.voided for report in reports.present.values()]
     identities = topology.identities
     return frozenset(
         note.node
@@ -84,10 +82,9 @@ def majority_of(topology: Topology) -> int:
     return len(topology.ids) // 2 + 1
 
 
-def between_epochs(topology: Topology, reports: Mapping[str, NodeReport | str]) -> list[NodeReport]:
+def between_epochs(topology: Topology, reports: Reports) -> list[NodeReport]:
     """Members that somebody moved to an epoch that is not published: they serve nobody until it is, or a later one."""
-    found = [report for report in map(reports.get, topology.ids) if isinstance(report, NodeReport)]
-    return [report for report in found if report.is_itself and report.epoch > topology.epoch]
+    return [report for report in reports.members(topology) if report.is_itself and report.epoch > topology.epoch]
 
 
 def lacks_topology(topology: Topology, report: NodeReport) -> bool:
@@ -109,7 +106,7 @@ def donors_among(members: Sequence[NodeReport]) -> list[NodeReport]:
 
 def successors(
     topology: Topology,
-    reports: Mapping[str, NodeReport | str],
+    reports: Reports,
     own_ahead: float | None = None,
     away: Iterable[str] = (),
 ) -> list[NodeReport]:
@@ -124,14 +121,13 @@ def successors(
     return [report for report in donors_among(sound) if report.node not in doubtful]
 
 
-def why_left(report: NodeReport | str | None, reports: Mapping[str, NodeReport | str] | None = None) -> str:
-    """Why a member takes no part, in words. ``reports``: of the others, who may know more."""
+def why_left(node: str, reports: Reports, by_itself: bool = False) -> str:
+    """Why a member takes no part, in words. ``by_itself``: from its own report, whatever others know of it."""
+    report = reports.of(node)
     if report is None:
-        return "known to be away"
-    if isinstance(report, str):
-        return report
+        return reports.reason(node, "known to be away")
     if not report.member:
-        return describe_stranger(report, reports)
+        return describe_stranger(report, NO_REPORTS if by_itself else reports)
     if not report.is_itself:
         return describe_other(report)
     if report.has_restarted:
@@ -140,10 +136,9 @@ def why_left(report: NodeReport | str | None, reports: Mapping[str, NodeReport |
         return "is being filled: it is new, or came back empty"
     if not report.takes_bookkeeping:
         return f"takes no writes: {report.refusal}" if report.refusal else f"cannot be fenced: {report.denied}"
-    topology = None if reports is None else newest_topology(reports)
-    if reports is not None and topology is not None and _has_other_members(topology, report, reports):
-        assert report.own_topology is not None
-        return _elsewhere(report.own_topology)
+    topology, told = None if by_itself else newest_topology(reports), report.own_topology
+    if topology is not None and told is not None and _has_other_members(topology, report, reports):
+        return _elsewhere(told)
     return "was not fenced, or is of an older lineage"
 
 
@@ -165,22 +160,18 @@ def witnesses_needed(copies: int) -> int:
     return copies - ConsistencyLevel.QUORUM.required(copies - 1) if copies > 1 else 0
 
 
-def returned_fields(
-    topology: Topology, restarted: NodeReport, reports: Mapping[str, NodeReport | str]
-) -> dict[str, str]:
+def returned_fields(topology: Topology, restarted: NodeReport, reports: Reports) -> dict[str, str]:
     """The member field of one that restarted, and is admitted again in this epoch.
 
     Others that serve in it show that no later one has begun with this member, which it may have forgotten: so many that
     a majority could not do without one of them.
     """
-    others = [report for report in map(reports.get, topology.others(restarted.node)) if isinstance(report, NodeReport)]
+    others = reports.among(topology.others(restarted.node))
     shown = [each for each in others if each.is_serving and each.epoch == topology.epoch and not each.has_returned]
     return {"returned": "" if len(shown) >= witnesses_needed(len(topology.ids)) else str(topology.epoch)}
 
 
-def may_have_forgotten_epoch(
-    topology: Topology, restarted: NodeReport, reports: Mapping[str, NodeReport | str]
-) -> bool:
+def may_have_forgotten_epoch(topology: Topology, restarted: NodeReport, reports: Reports) -> bool:
     """Whether a member that restarted may have been moved, before that, to a later epoch which others still work in.
 
     Was it one of the majority that began it, it must not serve in this one again: it would confirm here what the
@@ -193,12 +184,12 @@ def may_have_forgotten_epoch(
     return len(sound) >= majority_of(topology) and any(each in sound for each in between_epochs(topology, reports))
 
 
-def way_out(topology: Topology, reports: Mapping[str, NodeReport | str]) -> str:
+def way_out(topology: Topology, reports: Reports) -> str:
     """What an operator can do while the one primary does not serve, in words."""
     return "; or ".join(ways_out(topology, reports))
 
 
-def ways_out(topology: Topology, reports: Mapping[str, NodeReport | str]) -> list[str]:
+def ways_out(topology: Topology, reports: Reports) -> list[str]:
     """The same one by one, with the exact commands; what loses nothing comes first."""
     sound = [report.node for report in sound_members(topology, reports)]
     missing = majority_of(topology) - len(sound)
@@ -208,7 +199,7 @@ def ways_out(topology: Topology, reports: Mapping[str, NodeReport | str]) -> lis
     if _has_restarted(topology, reports):
         missing = min(missing, max(1, to_put_back))
     ways = [*_bring_back(topology, reports, missing), *_restart_primary(topology, reports, to_put_back, sound)]
-    if not sound and not any(isinstance(r, NodeReport) and r.is_serving for r in map(reports.get, topology.ids)):
+    if not sound and not any(report.is_serving for report in reports.members(topology)):
         ways.append(
             f"have all {len(topology.ids)} servers run with their data directories: where none has lost what another "
             "has seen, they begin again by themselves"
@@ -217,12 +208,12 @@ def ways_out(topology: Topology, reports: Mapping[str, NodeReport | str]) -> lis
     return ways or ["start the servers"]
 
 
-def _with_enough_sound(topology: Topology, reports: Mapping[str, NodeReport | str]) -> list[str]:
+def _with_enough_sound(topology: Topology, reports: Reports) -> list[str]:
     """Where a majority has lost nothing: a failover, unless the clocks of all that could take over were ahead."""
     if successors(topology, reports):
         return ["`redrepl failover` gives its role to another node and loses no acknowledged QUORUM write"]
-    primary = reports.get(topology.decider or "")
-    if isinstance(primary, NodeReport) and primary.is_itself:
+    primary = reports.primary(topology)
+    if primary is not None and primary.is_itself:
         # One whose clock is off now is put back as soon as that is right.
         return [
             "set the clocks of the servers right: then the workers compare the primary with the others and put it "
@@ -232,7 +223,7 @@ def _with_enough_sound(topology: Topology, reports: Mapping[str, NodeReport | st
     return [*ways, *_accept_loss(topology, reports)]
 
 
-def _accept_loss(topology: Topology, reports: Mapping[str, NodeReport | str]) -> list[str]:
+def _accept_loss(topology: Topology, reports: Reports) -> list[str]:
     """The command by which an operator goes on from what one member has, where one answers."""
     if (best := _best_known(topology, reports)) is None:
         return []
@@ -243,15 +234,15 @@ def _accept_loss(topology: Topology, reports: Mapping[str, NodeReport | str]) ->
     ]
 
 
-def _bring_back(topology: Topology, reports: Mapping[str, NodeReport | str], missing: int) -> list[str]:
+def _bring_back(topology: Topology, reports: Reports, missing: int) -> list[str]:
     """Members that may count again by being reached, where they are enough."""
-    gone = {node: reports.get(node) for node in topology.ids if not isinstance(reports.get(node), NodeReport)}
-    silent = [node for node, reason in gone.items() if not (isinstance(reason, str) and is_crash(reason))]
+    gone = [node for node in topology.ids if node not in reports.present]
+    silent = [node for node in gone if not is_crash(reports.reason(node, ""))]
     note = "a server that has not restarted counts as soon as it answers, one that is started again does not"
     if len(silent) >= missing:
         return [f"make {_some(silent, missing)} reachable again without restarting the server ({note})"]
     if len(gone) >= missing:
-        names = _some(list(gone), missing)
+        names = _some(gone, missing)
         return [f"make {names} reachable, if only the network or a wrong address keeps the server away ({note})"]
     return []
 
@@ -262,27 +253,25 @@ def _some(names: Sequence[str], count: int) -> str:
     return listed if len(names) == count else f"{'one' if count == 1 else count} of {listed}"
 
 
-def _has_restarted(topology: Topology, reports: Mapping[str, NodeReport | str]) -> bool:
+def _has_restarted(topology: Topology, reports: Reports) -> bool:
     """Whether the primary answers, has its membership, and restarted: so it can be put back to work."""
-    report = reports.get(topology.decider or "")
-    return isinstance(report, NodeReport) and report.is_itself and report.has_restarted
+    report = reports.primary(topology)
+    return report is not None and report.is_itself and report.has_restarted
 
 
-def _missing_witnesses(topology: Topology, reports: Mapping[str, NodeReport | str], sound: Sequence[str]) -> int:
+def _missing_witnesses(topology: Topology, reports: Reports, sound: Sequence[str]) -> int:
     """How many replicas are missing for the primary to be put back to work with its own data, if it has any."""
-    newcomers = [r for r in map(reports.get, topology.ids) if isinstance(r, NodeReport) and r.is_newcomer]
+    newcomers = [report for report in reports.members(topology) if report.is_newcomer]
     others = [node for node in sound if node != topology.decider]
     return witnesses_needed(len(topology.ids) - len(newcomers)) - len(others)
 
 
-def _restart_primary(
-    topology: Topology, reports: Mapping[str, NodeReport | str], missing: int, sound: Sequence[str]
-) -> list[str]:
+def _restart_primary(topology: Topology, reports: Reports, missing: int, sound: Sequence[str]) -> list[str]:
     """Whether the primary's own data would do, which takes fewer replicas than a majority where copies are even."""
     primary = topology.decider or ""
-    report = reports.get(primary)
-    is_empty = isinstance(report, NodeReport) and not report.member
-    if missing > 0 or (isinstance(report, NodeReport) and not is_empty):
+    report = reports.of(primary)
+    is_empty = report is not None and not report.member
+    if missing > 0 or (report is not None and not is_empty):
         return []
     others = ", ".join(node for node in sound if node != primary)
     doing = "restore its data directory and restart it" if is_empty else "start its server with its data directory"
@@ -290,7 +279,7 @@ def _restart_primary(
     return [f"for primary {primary!r}, {doing}{rest}, and it serves again"]
 
 
-def _best_known(topology: Topology, reports: Mapping[str, NodeReport | str]) -> NodeReport | None:
+def _best_known(topology: Topology, reports: Reports) -> NodeReport | None:
     """The member to think of first when a loss is accepted: one that lost nothing of its own, else the newest."""
-    found = [r for r in map(reports.get, topology.ids) if isinstance(r, NodeReport) and r.is_itself]
+    found = [report for report in reports.members(topology) if report.is_itself]
     return max(found, key=lambda r: (r.lineage > 0 and not r.has_restarted, r.lineage, r.log.added), default=None)

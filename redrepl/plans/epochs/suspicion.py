@@ -15,6 +15,7 @@ from redrepl.plans.strangers import describe_stranger
 from redrepl.values import limits
 from redrepl.values.reasons import REFUSES, SILENT, is_crash, kind_of, refuses_us
 from redrepl.values.report import NodeReport
+from redrepl.values.reports import Reports
 from redrepl.values.topology import Topology
 
 HESITATION_ROUND_TRIPS = 5.0
@@ -91,7 +92,7 @@ class Suspicion:
     def judge(
         self,
         topology: Topology | None,
-        reports: dict[str, NodeReport | str],
+        reports: Reports,
         now: float,
         own_ahead: float | None = None,
         silences: Mapping[str, Silence] | None = None,
@@ -107,28 +108,28 @@ class Suspicion:
         primary = topology.decider
         if primary != self._primary:
             self._primary, self._well_at = primary, now
-        away = frozenset(node for node in topology.ids if not isinstance(reports.get(node), NodeReport))
+        away = frozenset(node for node in topology.ids if node not in reports.present)
         silences = silences or {}
         left, is_left_alone = self._between_epochs(topology, reports, now, silences)
         silence = silences.get(primary, Silence(now, 0.0))
-        report = reports.get(primary, "its address is not known")
+        report, reason = reports.of(primary), reports.reason(primary, "its address is not known")
         doubtful = doubtful_members(topology, reports, own_ahead)
-        is_serving = isinstance(report, NodeReport) and report.is_serving and report.epoch == topology.epoch
-        refuses = is_serving and isinstance(report, NodeReport) and not report.takes_writes
+        is_serving = report is not None and report.is_serving and report.epoch == topology.epoch
+        refuses = is_serving and report is not None and not report.takes_writes
         if is_serving and primary not in doubtful and not refuses:
             self._well_at = max(self._well_at, silence.since)
             why = f"a change of epoch was left unfinished on {', '.join(left)}" if left else ""
             return Verdict(is_left_alone, why, away)
-        if isinstance(report, str) and refuses_us(report):
+        if report is None and refuses_us(reason):
             # Who has another login, or was connected before, may be served: that is no reason to replace it. A change
             # of epoch that was left unfinished is ended all the same.
-            text = f"primary {primary!r} {TURNS_AWAY}, which does not tell whether it serves others: {report}"
+            text = f"primary {primary!r} {TURNS_AWAY}, which does not tell whether it serves others: {reason}"
             return Verdict(is_left_alone, text, away, False, "" if is_left_alone else f"turned away: {primary}")
-        why, patience, is_proved = self._fault(primary, report, reports)
+        why, patience, is_proved = self._fault(primary, reports)
         if primary in doubtful:
             why, patience = f"primary {primary!r}: {doubtful[primary]}", self._crash_seconds
         else:
-            patience += _distance_seconds(report, silence)
+            patience += silence.usual_seconds if report is not None else _distance_seconds(reason, silence)
         is_over = now - self._well_at >= patience
         # One that takes no writes gives its role to nobody who takes none either.
         takeover = takeover_of(topology, reports, away, takes_writes=refuses)
@@ -140,7 +141,7 @@ class Suspicion:
         if not successors(topology, reports, own_ahead, away):
             text = f"{why}, and no other node whose clock can be trusted is there to replace it"
             return Verdict(False, text, away, is_proved, f"clocks: {', '.join(doubtful)}" if is_over else "")
-        is_put_back = isinstance(report, NodeReport) and report.is_itself and report.has_restarted
+        is_put_back = report is not None and report.is_itself and report.has_restarted
         if is_over and not self._replaces and not left and not is_put_back:
             return Verdict(False, what_comes_next(takeover, why, False, False), away, is_proved, f"manual: {primary}")
         # Somebody may be replacing it at this moment: who comes in between only makes that start over.
@@ -150,12 +151,12 @@ class Suspicion:
     def _between_epochs(
         self,
         topology: Topology,
-        reports: dict[str, NodeReport | str],
+        reports: Reports,
         now: float,
         silences: Mapping[str, Silence],
     ) -> tuple[list[str], bool]:
         """Members that were moved to an epoch that is not published, and whether nobody has gone on for long."""
-        found = [r for r in map(reports.get, topology.ids) if isinstance(r, NodeReport) and r.epoch > topology.epoch]
+        found = [report for report in reports.members(topology) if report.epoch > topology.epoch]
         if not found:
             self._unfinished = None
             return [], False
@@ -174,25 +175,26 @@ class Suspicion:
             return _Unfinished(epoch, trace, before.since, now, self._chance())
         return before if before.trace == trace else before._replace(trace=trace, moved_at=now)
 
-    def _with_refusals(self, reports: Mapping[str, NodeReport | str]) -> dict[str, NodeReport | str]:
+    def _with_refusals(self, reports: Reports) -> Reports:
         """The reports of this look; nodes that were not asked to write now have what they said last."""
-        found: dict[str, NodeReport | str] = {}
-        for node, report in reports.items():
-            if isinstance(report, NodeReport) and report.refusal is None:
+        found: dict[str, NodeReport] = {}
+        for node, report in reports.present.items():
+            refusal, denied = report.refusal, report.denied
+            if refusal is None:
                 refusal, denied = self._refusals.get(node, (None, ""))
-                report = replace(report, refusal=refusal, denied=denied)
-            self._refusals[node] = (report.refusal, report.denied) if isinstance(report, NodeReport) else (None, "")
-            found[node] = report
-        return found
+            self._refusals[node] = refusal, denied
+            found[node] = replace(report, refusal=refusal, denied=denied)
+        self._refusals |= dict.fromkeys(reports.silent, (None, ""))
+        return reports.updated(Reports(found))
 
-    def _fault(
-        self, primary: str, report: NodeReport | str, reports: dict[str, NodeReport | str]
-    ) -> tuple[str, float, bool]:
+    def _fault(self, primary: str, reports: Reports) -> tuple[str, float, bool]:
         """What is wrong with the primary, how long that is to be put up with, and whether a crash is proved."""
-        if isinstance(report, str):
-            is_proved = is_crash(report)
+        report = reports.of(primary)
+        if report is None:
+            reason = reports.reason(primary, "its address is not known")
+            is_proved = is_crash(reason)
             patience = self._crash_seconds if is_proved else self._silence_seconds
-            return f"primary {primary!r} is away: {report}", patience, is_proved
+            return f"primary {primary!r} is away: {reason}", patience, is_proved
         if not report.member:
             return f"primary {primary!r} {describe_stranger(report, reports)}", self._crash_seconds, True
         if report.has_restarted:
@@ -202,11 +204,11 @@ class Suspicion:
         return f"primary {primary!r} is {report.state} in epoch {report.epoch}", self._crash_seconds, False
 
 
-def _distance_seconds(report: NodeReport | str, silence: Silence) -> float:
-    """What the distance of a node adds to the patience with it."""
-    if isinstance(report, str) and REFUSES in report:
+def _distance_seconds(reason: str, silence: Silence) -> float:
+    """What the distance of a node that gives no answer for this reason adds to the patience with it."""
+    if REFUSES in reason:
         return 0.0  # that nothing listens there is certain
-    if isinstance(report, str) and kind_of(report) != SILENT:
+    if kind_of(reason) != SILENT:
         # A connection that was lost, or that ended while it was opened, is opened anew first, which tells.
         return min(OPENING_ROUND_TRIPS * silence.usual_seconds, limits.FIRST_CONTACT_SECONDS)
     return silence.usual_seconds

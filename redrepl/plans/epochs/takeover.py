@@ -6,12 +6,12 @@ use the same words.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from redrepl.plans.epochs.soundness import majority_of, sound_members, ways_out, why_left
 from redrepl.values.reasons import is_crash
-from redrepl.values.report import NodeReport
+from redrepl.values.reports import Reports
 from redrepl.values.topology import Topology
 
 
@@ -61,7 +61,7 @@ class Takeover(NamedTuple):
 
 
 def takeover_of(
-    topology: Topology, reports: Mapping[str, NodeReport | str], away: Iterable[str] = (), takes_writes: bool = False
+    topology: Topology, reports: Reports, away: Iterable[str] = (), takes_writes: bool = False
 ) -> Takeover | None:
     """How a failover would fare with the members as they look now; None where there is no one primary.
 
@@ -71,21 +71,20 @@ def takeover_of(
         return None
     members = [report for report in sound_members(topology, reports, away) if report.takes_writes or not takes_writes]
     counted = tuple(report.node for report in members)
-    left = {node: why_left(reports.get(node), reports) for node in topology.ids if node not in counted}
-    for node, report in reports.items():
-        if node in left and isinstance(report, NodeReport) and report.is_serving and report.refusal:
+    left = {node: why_left(node, reports) for node in topology.ids if node not in counted}
+    for node, report in reports.present.items():
+        if node in left and report.is_serving and report.refusal:
             left[node] = f"takes no writes: {report.refusal}"
     ways = ways_out(topology, reports)
     return Takeover(topology.decider, majority_of(topology), counted, left, tuple(ways))
 
 
-def cause_of(takeover: Takeover, reports: Mapping[str, NodeReport | str]) -> str:
+def cause_of(takeover: Takeover, reports: Reports) -> str:
     """What stays the same from look to look while the same thing is wrong, whatever words nodes find for it."""
     kinds = []
     for node, why in sorted(takeover.not_counted.items()):
-        report = reports.get(node)
-        silence = "down" if isinstance(report, str) and is_crash(report) else "silent"
-        kinds.append(f"{node} {why if isinstance(report, NodeReport) else silence}")
+        silence = "down" if is_crash(reports.reason(node, "")) else "silent"
+        kinds.append(f"{node} {why if node in reports.present else silence}")
     return f"{takeover.primary}: {', '.join(takeover.counted)}; {', '.join(kinds)}"
 
 

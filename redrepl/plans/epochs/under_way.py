@@ -53,5 +53,4 @@ def goes_on(layout: KeyLayout, topology: Topology, members: Sequence[NodeReport]
     yield from steps.inspect(layout, names, known=topology)
     yield from steps.rest(left_alone_seconds(USUAL_FACTOR * (steps.at - began)))
     reports = yield from steps.inspect(layout, names, known=topology)
-    found = [report for report in map(reports.get, names) if isinstance(report, NodeReport)]
-    return trace_of(found) != before
+    return trace_of(reports.among(names)) != before

@@ -52,7 +52,7 @@ from redrepl.plans.epochs.under_way import goes_on
 from redrepl.plans.inspect import newest_topology
 from redrepl.plans.recovery.checkpoints import note_checked, note_filled, note_gap
 from redrepl.plans.recovery.former_member import drop_bookkeeping
-from redrepl.plans.recovery.reinstate import Reports, reinstate
+from redrepl.plans.recovery.reinstate import reinstate
 from redrepl.plans.recovery.restarts import restarted_together
 from redrepl.plans.steps import Steps
 from redrepl.plans.strangers import check_reached
@@ -64,7 +64,7 @@ from redrepl.values.errors import RedreplError, Unavailable
 from redrepl.values.keys import KeyLayout
 from redrepl.values.member_state import MemberState
 from redrepl.values.report import LOG_START, LastEntry, NodeReport, Position
-from redrepl.values.report_answer import Unreadable
+from redrepl.values.reports import Reports
 from redrepl.values.walk import walks_on
 
 UNDER_WAY = "a change of epoch is under way"
@@ -126,11 +126,12 @@ def _bring_up(
         return
     check_reached(topology, order.reached)
     view = ClusterView(topology)
-    found = reports.get(target, "its address is not known")
-    if isinstance(found, Unreadable) and target != view.decider:
-        found = yield from _disown(view, target, reports, steps, done)
-    if isinstance(found, str):
-        raise Unavailable(f"node {target!r} cannot be brought up", {target: found})
+    looked = reports
+    if reports.unreadable(target) is not None and target != view.decider:
+        looked = yield from _disown(view, target, reports, steps, done)
+    if (found := looked.of(target)) is None:
+        why = looked.reason(target, "its address is not known")
+        raise Unavailable(f"node {target!r} cannot be brought up", {target: why})
     doubtful = doubtful_members(topology, reports, order.own_ahead)
     if (seconds := wrong_clocks(topology, reports, order.own_ahead).get(target)) is not None:
         yield from set_aside(layout, topology, reports, steps, order.own_ahead)
@@ -158,9 +159,9 @@ def _end_enrolment(
     view: ClusterView, found: NodeReport, reports: Reports, order: BringUpOrder, steps: Steps
 ) -> Plan[NodeReport]:
     """Enrol a server where whoever changed the members died before; answers its report after that."""
-    primary, topology, node = reports.get(view.decider or ""), view.topology, found.node
+    primary, topology, node = reports.primary(view.topology), view.topology, found.node
     joins = joins_as(topology, node, primary)
-    if joins is None or not isinstance(primary, NodeReport):
+    if joins is None or primary is None:
         return found
     if not found.member and not found.clusters:
         how = (topology, node, MemberState.SYNCING, found.run_id, order.incarnation, order.tolerances)
@@ -186,22 +187,21 @@ def _restore_guard(view: ClusterView, found: NodeReport, steps: Steps, done: Bro
         done.notes.append("its guard was deleted or overwritten: it was restored")
 
 
-def _disown(view: ClusterView, node: str, reports: Reports, steps: Steps, done: BroughtUp) -> Plan[NodeReport | str]:
-    """Drop the bookkeeping of a member that holds what no node of ours would write; returns its report after that, or
-    why there is none.
+def _disown(view: ClusterView, node: str, reports: Reports, steps: Steps, done: BroughtUp) -> Plan[Reports]:
+    """Drop the bookkeeping of a member that holds what no node of ours would write; returns what it tells after that.
 
     Only while it can be filled again, and only where it is so at a second look too: members answer one after the other,
     and a change of epoch may have come in between.
     """
-    before, now = reports[node], (yield from steps.inspect(view.layout, view.ids, known=view.topology))
-    found = now[node]
-    if not isinstance(found, Unreadable) or not (isinstance(before, Unreadable) and before.stands_in(found)):
-        return found
+    now = yield from steps.inspect(view.layout, view.ids, known=view.topology)
+    before, found = reports.unreadable(node), now.unreadable(node)
+    if found is None or before is None or not before.stands_in(found):
+        return now
     if (why := why_not_dropped(view, reports, node) or why_not_dropped(view, now, node)) is not None:
-        return f"{found}; {why}"
+        return Reports(silent={node: f"{found}; {why}"})
     yield from steps.ask(node, disown_call(view.layout, found.as_found), "dropping bookkeeping that cannot be true")
     done.notes.append(f"held bookkeeping that none of ours would write ({found}): it is filled anew")
-    return (yield from steps.inspect(view.layout, (node,), known=view.topology))[node]
+    return (yield from steps.inspect(view.layout, (node,), known=view.topology))
 
 
 def _give_place(view: ClusterView, node: str, order: BringUpOrder, steps: Steps, done: BroughtUp) -> Plan[None]:
@@ -218,8 +218,7 @@ def _give_place(view: ClusterView, node: str, order: BringUpOrder, steps: Steps,
 def _sources(view: ClusterView, reports: Reports, target: str) -> list[NodeReport]:
     """Whose logs count for the target: active members of the epoch, as far as they answer."""
     names = view.topology.sources_of(target)
-    candidates = [reports.get(node) for node in names]
-    found = [r for r in candidates if isinstance(r, NodeReport) and r.is_serving and r.epoch == view.topology.epoch]
+    found = [r for r in reports.among(names) if r.is_serving and r.epoch == view.topology.epoch]
     if found or view.decider is not None:
         return found
     # Several primaries that all restarted: each has what it had, and they give it to each other.
@@ -315,9 +314,9 @@ def _report(view: ClusterView, node: str, steps: Steps) -> Plan[NodeReport]:
 
 
 def _answered(node: str, reports: Reports) -> NodeReport:
-    report = reports[node]
-    if isinstance(report, str):
-        raise Unavailable(f"node {node!r} stopped answering", {node: report})
+    report = reports.of(node)
+    if report is None:
+        raise Unavailable(f"node {node!r} stopped answering", {node: reports.silent[node]})
     return report
 
 
@@ -479,7 +478,7 @@ def _replace_or_reinstate(
         done.finished = False
         return
     if not primary.member:
-        others = [report for report in reports.values() if isinstance(report, NodeReport) and report.member]
+        others = [report for report in reports.present.values() if report.member]
         text = _EMPTY_PRIMARY.format(node=primary.node, way_out=way_out(view.topology, reports))
         raise RedreplError(text, {r.node: f"{r.log.added} changes in its log" for r in others})
     yield from _reinstate(view, primary, reports, order, steps, done)

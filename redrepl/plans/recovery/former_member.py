@@ -5,13 +5,13 @@ from __future__ import annotations
 from redrepl.plans.epochs.change_members import joins_as
 from redrepl.plans.epochs.in_its_place import ways_with_another
 from redrepl.plans.epochs.membership import leave_call, was_member
-from redrepl.plans.recovery.reinstate import Reports
 from redrepl.plans.steps import Steps
 from redrepl.plans.strangers import describe_other
 from redrepl.plans.view import ClusterView
 from redrepl.values.effects import Plan
 from redrepl.values.errors import Unavailable
 from redrepl.values.report import NodeReport
+from redrepl.values.reports import Reports
 
 
 def drop_bookkeeping(view: ClusterView, found: NodeReport, reports: Reports, steps: Steps) -> Plan[None]:
@@ -25,7 +25,7 @@ def drop_bookkeeping(view: ClusterView, found: NodeReport, reports: Reports, ste
     """
     claimed = found.member.get("node", "")
     is_awaited = _is_awaited(view, found, reports)
-    if not is_awaited and not _is_copy(found, reports.get(claimed)) and not _is_former_member(view, found):
+    if not is_awaited and not _is_copy(found, reports.of(claimed)) and not _is_former_member(view, found):
         what = f"{describe_other(found)}; {ways_with_another(view, found, reports)}"
         raise Unavailable(f"node {found.node!r} cannot be brought up", {found.node: what})
     call = leave_call(view.layout, claimed, found.identity)
@@ -37,14 +37,14 @@ def _is_awaited(view: ClusterView, found: NodeReport, reports: Reports) -> bool:
 
     That was looked at by whoever changed the members, who would have dropped it.
     """
-    is_awaited = joins_as(view.topology, found.node, reports.get(view.decider or "")) is not None
+    is_awaited = joins_as(view.topology, found.node, reports.primary(view.topology)) is not None
     is_former = was_member(view.topology, found) and found.member.get("node") == found.node
     return is_awaited and is_former and found.epoch < view.topology.epoch
 
 
-def _is_copy(found: NodeReport, original: NodeReport | str | None) -> bool:
+def _is_copy(found: NodeReport, original: NodeReport | None) -> bool:
     """Whether the server has the data of a member that serves somewhere else."""
-    if not isinstance(original, NodeReport) or not original.is_serving:
+    if original is None or not original.is_serving:
         return False
     return original.identity == found.identity and original.run_id != found.run_id
 

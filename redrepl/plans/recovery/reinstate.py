@@ -17,7 +17,6 @@ that died starts over with a higher epoch.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
 
 from redrepl.plans.copies.catch_up import FIRST_PAGE_ENTRIES, forget_cursors, next_count, read_page
 from redrepl.plans.copies.copying import Copier, clock_stepped, copy_all, stamp_in
@@ -46,9 +45,8 @@ from redrepl.values.errors import Unavailable
 from redrepl.values.member_state import MemberState
 from redrepl.values.record import NO_DEADLINE, TOMBSTONE
 from redrepl.values.report import LastEntry, Mark, NodeReport
+from redrepl.values.reports import Reports
 from redrepl.values.topology import Topology
-
-Reports: TypeAlias = dict[str, NodeReport | str]
 
 
 @dataclass(slots=True)
@@ -65,7 +63,7 @@ def reinstate(
     """Admit the primary again. Raises Unavailable where too few replicas can bear witness."""
     witnesses = find_witnesses(view, primary, reports)
     # Also beyond epochs that somebody began with members that do not count: each epoch has one owner.
-    epoch = 1 + max(report.epoch for report in reports.values() if isinstance(report, NodeReport))
+    epoch = 1 + max(report.epoch for report in reports.present.values())
     topology = replace(view.topology, epoch=epoch, merged_epoch=epoch)
     # The primary first: it serves nobody, and whoever is second stops here, before a replica is fenced in vain.
     primary = yield from _fence(view, primary, topology, MemberState.SYNCING, steps)
@@ -108,7 +106,7 @@ def find_witnesses(view: ClusterView, primary: NodeReport, reports: Reports) -> 
     Sound replicas in whatever state, and newcomers, who must not begin to confirm while nobody counts them. Raises
     Unavailable where they are too few.
     """
-    others = [r for node in view.others[primary.node] if isinstance(r := reports.get(node), NodeReport)]
+    others = reports.among(view.others[primary.node])
     newcomers = [report for report in others if report.is_newcomer]
     copies = len(view.ids) - len(newcomers)
     counted = [report for report in sound_members(view.topology, reports) if report.node != primary.node]
@@ -129,10 +127,8 @@ def find_witnesses(view: ClusterView, primary: NodeReport, reports: Reports) -> 
 
 def why_primary_waits(view: ClusterView, reports: Reports) -> str | None:
     """Why the one primary, which restarted, cannot be put back to work, in words; None where it can be."""
-    primary = reports.get(view.decider or "")
-    if not isinstance(primary, NodeReport):
-        return None
-    if not primary.is_itself or not primary.has_restarted:
+    primary = reports.primary(view.topology)
+    if primary is None or not primary.is_itself or not primary.has_restarted:
         return None
     try:
         find_witnesses(view, primary, reports)
@@ -148,8 +144,9 @@ def _may_have_lost(primary: NodeReport) -> bool:
 
 def _are_all_heard(view: ClusterView, primary: NodeReport, reports: Reports) -> bool:
     """Whether all other members answer, be it that they restarted or came back empty: then they serve nobody."""
-    found = [reports.get(node) for node in view.others[primary.node]]
-    return all(isinstance(report, NodeReport) and (report.is_itself or not report.member) for report in found)
+    others = view.others[primary.node]
+    found = reports.among(others)
+    return len(found) == len(others) and all(report.is_itself or not report.member for report in found)
 
 
 def _start(witness: NodeReport, primary: NodeReport) -> Mark | None:
@@ -179,7 +176,7 @@ def _too_few(view: ClusterView, primary: NodeReport, reports: Reports, counted: 
         f"primary {primary.node!r} {what}; {replicas} needed {why}, usable: {', '.join(counted) or 'none'}; "
         f"{way_out(view.topology, reports)}"
     )
-    left = {node: why_left(reports.get(node), reports) for node in view.others[primary.node] if node not in counted}
+    left = {node: why_left(node, reports) for node in view.others[primary.node] if node not in counted}
     return Unavailable(text, {primary.node: what, **left})
 
 
@@ -202,13 +199,15 @@ def _fence(
     """
     fields = {**epoch_fields(topology, report.node), "state": state}
     yield from _change(view, report, fields, view.topology, "fencing it", steps)
-    now = (yield from steps.inspect(view.layout, (report.node,), known=view.topology))[report.node]
-    if isinstance(now, str) or now.run_id != report.run_id:
-        raise Unavailable(f"node {report.node!r} went away while it was fenced", {report.node: why_gone(now)})
+    found = yield from steps.inspect(view.layout, (report.node,), known=view.topology)
+    now = found.of(report.node)
+    if now is None or now.run_id != report.run_id:
+        why = why_gone(report.node, found)
+        raise Unavailable(f"node {report.node!r} went away while it was fenced", {report.node: why})
     if now.has_stepped_since(report):
         raise clock_stepped(report.node)
     _check_not_moved_on(now, topology)
-    check_members_stayed(view.topology, {now.node: now}, [now.node])
+    check_members_stayed(view.topology, found, [now.node])
     return now
 
 
@@ -290,8 +289,9 @@ def _admit(
 ) -> Plan[None]:
     """Have it serve, if it is the same server still and has what it took up: ``newest`` of its own log."""
     seen = {primary.node: newest}
-    now = (yield from steps.inspect(view.layout, seen, known=view.topology, last_entries=seen))[primary.node]
-    if isinstance(now, str) or now.run_id != primary.run_id:
+    found = yield from steps.inspect(view.layout, seen, known=view.topology, last_entries=seen)
+    now = found.of(primary.node)
+    if now is None or now.run_id != primary.run_id:
         raise Unavailable(f"primary {primary.node!r} restarted meanwhile", {primary.node: "restarted"})
     if now.lost is not None or now.member.get("run_id") != primary.member.get("run_id"):
         raise Unavailable(f"primary {primary.node!r} forgot meanwhile", {primary.node: now.restart})

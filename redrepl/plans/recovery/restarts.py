@@ -12,21 +12,21 @@ from redrepl.plans.strangers import describe_other, describe_stranger
 from redrepl.plans.view import ClusterView
 from redrepl.values.errors import Unavailable
 from redrepl.values.report import NodeReport, id_order
+from redrepl.values.reports import Reports
 
 
-def restarted_together(view: ClusterView, reports: dict[str, NodeReport | str]) -> list[NodeReport]:
+def restarted_together(view: ClusterView, reports: Reports) -> list[NodeReport]:
     """All members, where all restarted and can be taken at their word; nobody where a member serves.
 
     Raises Unavailable saying what is missing.
     """
-    members = {node: reports.get(node, "its address is not known") for node in view.ids}
-    if any(isinstance(report, NodeReport) and report.is_serving for report in members.values()):
+    if any(report.is_serving for report in reports.members(view.topology)):
         return []
     missing: dict[str, str] = {}
     found: list[NodeReport] = []
-    for node, report in members.items():
-        if isinstance(report, str):
-            missing[node] = report
+    for node in view.ids:
+        if (report := reports.of(node)) is None:
+            missing[node] = reports.reason(node, "its address is not known")
         elif not report.is_itself:
             missing[node] = describe_other(report) if report.member else describe_stranger(report, reports)
         else:

@@ -8,7 +8,7 @@ from redrepl.plans.doubtful_clocks import wrong_clocks
 from redrepl.plans.epochs.soundness import between_epochs, lacks_topology
 from redrepl.values import limits
 from redrepl.values.report import LOG_START, NodeReport, id_order
-from redrepl.values.report_answer import Unreadable
+from redrepl.values.reports import Reports
 from redrepl.values.topology import Topology
 from redrepl.values.walk import held_for
 
@@ -28,23 +28,20 @@ class Retention(NamedTuple):
     cap_bytes: int = limits.LOG_CAP_BYTES
 
 
-def needs_bringing_up(
-    topology: Topology, reports: dict[str, NodeReport | str], own_ahead: float | None = None
-) -> list[str]:
+def needs_bringing_up(topology: Topology, reports: Reports, own_ahead: float | None = None) -> list[str]:
     """Reachable members that lack something, the primary first: the others need it.
 
     Who was set aside because its clock is off waits until that is right. ``own_ahead``: see `wrong_clocks`.
     """
     off = wrong_clocks(topology, reports, own_ahead)
-    present = {node: report for node, report in reports.items() if isinstance(report, NodeReport)}
     found = []
     for node in sorted(topology.ids, key=lambda node: node != topology.decider):
-        report = present.get(node)
-        if isinstance(reports.get(node), Unreadable) and node != topology.decider:
+        report = reports.of(node)
+        if reports.unreadable(node) is not None and node != topology.decider:
             found.append(node)  # what it holds is dropped, and it is filled anew
         if report is None:
             continue
-        sources = [present[source] for source in topology.sources_of(node) if source in present]
+        sources = reports.among(topology.sources_of(node))
         lags = any(source.lag_of(node) or _has_less_than_noted(source, report) for source in sources)
         is_out = not report.is_serving or report.epoch != topology.epoch
         is_doubtful = node in off or report.is_in_doubt
@@ -67,9 +64,7 @@ def _has_less_than_noted(source: NodeReport, target: NodeReport) -> bool:
     return mark.position.order < cursor.position.order
 
 
-def trim_floor(
-    topology: Topology, report: NodeReport, reports: dict[str, NodeReport | str], retention: Retention
-) -> str | None:
+def trim_floor(topology: Topology, report: NodeReport, reports: Reports, retention: Retention) -> str | None:
     """The first entry of a node's log to keep, None where nothing can be cut."""
     readers = [
         target for target in topology.ids if target != report.node and report.node in topology.sources_of(target)
@@ -103,10 +98,10 @@ def _earlier(stream_id: str, millis: float) -> str:
     return min(stream_id, f"{max(0, int(millis))}-0", key=id_order)
 
 
-def _confirmed_everywhere_millis(topology: Topology, reports: dict[str, NodeReport | str]) -> float:
+def _confirmed_everywhere_millis(topology: Topology, reports: Reports) -> float:
     """Up to when, by the primary's clock, every replica has confirmed the primary's changes."""
-    primary = reports.get(topology.decider or "")
-    if not isinstance(primary, NodeReport):
+    primary = reports.primary(topology)
+    if primary is None:
         return 0.0
     times = [float(primary.now_millis)]
     for replica in topology.others(primary.node):

@@ -188,7 +188,7 @@ class Cluster:
         """Nodes that do not answer or need to be brought up: empty when all is done."""
         topology, reports = self.administration.inspect()
         assert topology is not None
-        silent = [node for node in topology.ids if isinstance(reports.get(node, ""), str)]
+        silent = [node for node in topology.ids if node not in reports.present]
         return silent + self.administration.targets(topology, reports)
 
     def wait_settled(self, timeout_seconds: float = SETTLE_SECONDS) -> None:

@@ -163,9 +163,9 @@ class Nodes:
 
     def report(self, node: str) -> NodeReport:
         """What a node tells about itself."""
-        found = self.run(inspect_nodes(self.layout, (node,), self.at + 5))[node]
-        assert isinstance(found, NodeReport), found
-        return found
+        found = self.run(inspect_nodes(self.layout, (node,), self.at + 5))
+        assert node in found.present, found.silent
+        return found.present[node]
 
     def view(self) -> ClusterView:
         """The view of the newest topology."""
