@@ -669,7 +669,7 @@ MUTANTS = (
     Mutant(
         name="copies that are no members say nothing about the epoch",
         file="redrepl/plans/operations/read.py",
-        old="        self._has_left |= not content[1]\n",
+        old="        self._has_left |= not refused.epoch\n",
         new="",
         killer="tests/unit/test_read_confirmed.py::test_copies_that_are_no_members_may_have_left",
         evidence="Unavailable: the read of 1 key(s) cannot be confirmed",
@@ -1722,7 +1722,7 @@ MUTANTS = (
     Mutant(
         name="other copies' word that the epoch moved is not heard",
         file="redrepl/plans/operations/read.py",
-        old="            self._moved = refusal_error(content, node, epoch)\n",
+        old="            self._moved = not_admitted_error(refused, node, epoch)\n",
         new="            pass\n",
         killer="tests/unit/test_read_confirmed.py::test_that_other_copies_are_in_a_later_epoch_is_told_before_the_deciding_node_answers",
         evidence="Unavailable",

@@ -20,10 +20,10 @@ from redrepl.plans.view import (
     ask,
     describe_refusal,
     keys_to_ask,
-    refusal_error,
+    not_admitted_error,
 )
 from redrepl.values import limits
-from redrepl.values.answers.refusals import parse_not_admitted
+from redrepl.values.answers.refusals import Foreign, NotAdmitted, parse_not_admitted, parse_refusal
 from redrepl.values.effects import (
     DeadlinePassed,
     Event,
@@ -240,9 +240,9 @@ class _ConfirmedRead:
 
     def _take_reply(self, reply: Reply) -> None:
         node, content = reply.node, reply.content
-        if isinstance(content, list) and content[0] == b"refused":
-            self._take_refusal(reply)
-        elif isinstance(content, list) and content[0] == b"foreign":
+        if (refused := parse_not_admitted(content)) is not None:
+            self._take_refusal(reply, refused)
+        elif reply.tag == _REPAIR and isinstance(parse_refusal(content), Foreign):
             self._lose(node, "foreign")
         elif isinstance(content, list) and FOREIGN in content and node != self.home:
             self._lose(node, "holds a value that redrepl did not write")
@@ -258,16 +258,16 @@ class _ConfirmedRead:
         else:
             self._lose(node, "refused the repair")
 
-    def _take_refusal(self, reply: Reply) -> None:
+    def _take_refusal(self, reply: Reply, refused: NotAdmitted) -> None:
         """Another copy is in another epoch, or does not serve. One that is behind comes to this epoch in a moment."""
         node, content, epoch = reply.node, reply.content, self.view.epoch
         if is_behind(content, epoch):
             self._wait_for(node, describe_refusal(content), reply.at)
             return
         self._lose(node, describe_refusal(content))
-        self._has_left |= not content[1]
-        if content[1] and int(content[1]) > int(epoch):
-            self._moved = refusal_error(content, node, epoch)
+        self._has_left |= not refused.epoch
+        if refused.epoch and int(refused.epoch) > int(epoch):
+            self._moved = not_admitted_error(refused, node, epoch)
 
     def _take_records(self, node: str, stored: list[bytes | None]) -> None:
         self._arrived += stored
