@@ -1,5 +1,5 @@
 -- at full memory: absorb_oom
--- include: guard typed record size growth batch position
+-- include: guard typed record acceptance size growth batch position
 -- Take records that another node has, the later stamp winning, and move the mark, in one step: the mark never stands
 -- before records that are not here. One log entry holds what was new.
 -- The script `absorb_oom` takes them at full memory too: whoever calls it knows that they are few, or smaller.
@@ -29,12 +29,11 @@ if seen_purged_before and seen_purged_before ~= member.noted_limit then
   end
 end
 
-local function judge(proposed, stands)
-  if not seen_purged_before and stands == ABSENT and micros_of(proposed) < purged then return nil end
-  if compare(proposed, stands) > 0 then return proposed end
+local function accept(proposed, stored)
+  return accept_copied(proposed, stored, seen_purged_before and 0 or purged)
 end
 
-local taken, _, entry = store_taken(standing, 4, 8, member.max_age, judge, true)
+local taken, _, entry = store_taken(standing, 4, 8, member.max_age, accept, true)
 if id ~= '' then
   local known_incarnation, known_id = known_mark(KEYS[3], source)
   if known_incarnation ~= incarnation or not is_later_id(known_id, id) then

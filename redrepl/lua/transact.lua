@@ -1,5 +1,5 @@
 -- at full memory: transact_oom
--- include: guard typed record operation growth
+-- include: guard typed record acceptance operation growth
 -- Carry out several operations in one step, on a node that takes writes for clients (never on a replica): as a unit, all
 -- or nothing, or each on its own. An operation sees what those before it made of its key. What is stored makes one log
 -- entry. At full memory the script `transact_oom` takes what takes no more of it.
@@ -30,10 +30,8 @@ for index = FIRST_KEY, #KEYS do
   standing[index] = found[index]
 end
 for place = first_operation, #ARGV, OPERATION_ARGUMENTS do
-  local micros = micros_of(ARGV[place + 2])
-  if micros > now + member.max_skew then return {'skewed', string.format('%.0f', now)} end
-  if micros < now - member.max_age then return expired(now) end
-  if found[ARGV[place] + FIRST_KEY] == ABSENT and is_in_doubt(member, now) then return refusal_in_doubt(member) end
+  local turned_down = turn_down(member, now, ARGV[place + 2], found[ARGV[place] + FIRST_KEY])
+  if turned_down then return turned_down end
 end
 
 local conflict, in_conflict = {'conflict'}, {}

@@ -1,5 +1,5 @@
 -- at full memory: update_oom
--- include: guard typed record operation growth
+-- include: guard typed record acceptance operation growth
 -- Change a key depending on what it holds, on a node that takes writes for clients (never on a replica).
 -- At full memory the script `update_oom` takes what takes no more of it.
 -- Keys:      member hash, change log, the user's key
@@ -24,10 +24,9 @@ elseif not is_record(stored) then
 elseif is_impossible(stored) then
   stored = ABSENT
 end
-local now, micros = now_micros(), micros_of(stamp)
-if micros > now + member.max_skew then return {'skewed', string.format('%.0f', now)} end
-if micros < now - member.max_age then return expired(now) end
-if stored == ABSENT and is_in_doubt(member, now) then return refusal_in_doubt(member) end
+local now = now_micros()
+local turned_down = turn_down(member, now, stamp, stored)
+if turned_down then return turned_down end
 local verdict, detail = carry_out(ARGV[2], stored, stamp, ARGV[4], ARGV[5], now, member.restamp_writer)
 if verdict == 'ok' then
   if lacks_memory({key}, {#detail}) then return redis.error_reply(OUT_OF_MEMORY) end

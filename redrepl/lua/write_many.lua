@@ -1,5 +1,5 @@
 -- at full memory: write_many_oom
--- include: guard typed record size growth batch
+-- include: guard typed record acceptance size growth batch
 -- The batch form of write.lua: each record is taken or not on its own; what is stored makes one log entry.
 -- At full memory the script `write_many_oom` takes records that together take no more of it.
 -- Keys:      member hash, change log, the users' keys (all different)
@@ -15,23 +15,7 @@ if not admits(member) then return refusal(member) end
 if is_taken_for_primary(member, ARGV[#ARGV]) then return refusal(member) end
 local standing, foreign = read_standing(3)
 if foreign then return {'foreign', foreign} end
-local decides, now, decided = member.rule == 'decide', now_micros(), ARGV[#standing + 2]
-local now_text, latest, oldest = string.format('%.0f', now), now + member.max_skew, now - member.max_age
-local purged = purged_before(member, now)
-
--- The order of the questions is that of write.lua.
-local function judge(proposed, stands)
-  local micros, order = micros_of(proposed), compare(proposed, stands)
-  if micros > latest and not is_decided_elsewhere(member, proposed, decided) then return nil, 'skewed', now_text end
-  if order == 0 then return nil end
-  if decides and micros < oldest then return nil, unpack(expired(now)) end
-  if stands == ABSENT and micros < purged then return nil, 'expired', now_text end
-  if order > 0 then return proposed end
-  if not decides then return nil, 'has', string.sub(stands, 1, 22) end
-  local stamp = restamp(stands, member.restamp_writer)
-  return stamp, 'ok', stamp
-end
-
-local _, exceptions = store_taken(standing, 3, 2, member.max_age, judge)
+local accept = acceptance(member, now_micros(), ARGV[#standing + 2])
+local _, exceptions = store_taken(standing, 3, 2, member.max_age, accept)
 if #exceptions == 0 then return 1 end
 return {'some', unpack(exceptions)}

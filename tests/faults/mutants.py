@@ -928,6 +928,14 @@ MUTANTS = (
         evidence="assert ",
     ),
     Mutant(
+        name="the short way through write does not know how far ahead a stamp may be",
+        file="redrepl/lua/write.lua",
+        old=" and micros <= now + found[4] then\n",
+        new=" then\n",
+        killer="tests/scripts/test_short_way.py::test_both_ways_do_the_same",
+        evidence="case ",
+    ),
+    Mutant(
         name="delete removes the record",
         file="redrepl/lua/write.lua",
         old="    if not redis.pcall('SET', key, record).err then return 1 end\n",
@@ -1017,9 +1025,9 @@ MUTANTS = (
     ),
     Mutant(
         name="the primary keeps an older stamp",
-        file="redrepl/lua/write.lua",
-        old="  record = restamp(stored, member.restamp_writer) .. string.sub(record, 23)\n",
-        new="  return {'has', string.sub(stored, 1, 22)}\n",
+        file="redrepl/lua/parts/acceptance.lua",
+        old="    if not decides then return nil, 'has', string.sub(stored, 1, 22) end\n",
+        new="    if true then return nil, 'has', string.sub(stored, 1, 22) end\n",
         killer=f"{SERVERS}/test_clocks.py::test_a_later_delete_from_a_clock_behind_stands",
         evidence="b'key'",
     ),
@@ -1057,9 +1065,9 @@ MUTANTS = (
     ),
     Mutant(
         name="a replica takes what a purged tombstone stood against",
-        file="redrepl/lua/write.lua",
-        old="  if stored == ABSENT and micros < purged_before(member, now) then",
-        new="  if false then",
+        file="redrepl/lua/parts/acceptance.lua",
+        old="    if stored == ABSENT and micros < purged then",
+        new="    if false then",
         killer=f"{SWEEPS}::test_a_write_from_before_a_purge_takes_no_effect",
         evidence="TypeError: 'int' object is not subscriptable",
     ),
@@ -1081,7 +1089,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a replica refuses what its primary stamped in the future",
-        file="redrepl/lua/parts/record.lua",
+        file="redrepl/lua/parts/acceptance.lua",
         old=" or (member.rule == 'follow' and is_restamped(record))",
         new="",
         killer="tests/scripts/test_write.py::test_a_rule_takes_or_keeps",
@@ -1186,7 +1194,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a primary that was ahead lets keys be added that it dropped",
-        file="redrepl/lua/update.lua",
+        file="redrepl/lua/parts/acceptance.lua",
         old="if stored == ABSENT and is_in_doubt(member, now) then",
         new="if false then",
         killer="tests/scripts/test_doubt.py::test_a_node_that_was_ahead_answers_what_it_has_and_does_not_call_the_rest_absent",
@@ -1382,9 +1390,9 @@ MUTANTS = (
     ),
     Mutant(
         name="several primaries keep what came first",
-        file="redrepl/lua/absorb.lua",
-        old="  if compare(proposed, stands) > 0 then return proposed end\n",
-        new="  if stands == ABSENT then return proposed end\n",
+        file="redrepl/lua/parts/acceptance.lua",
+        old="  if compare(proposed, stored) > 0 then return proposed end\n",
+        new="  if stored == ABSENT then return proposed end\n",
         killer=f"{SERVERS}/test_multi_primary.py::test_primaries_cut_from_each_other_agree_on_the_later_stamp",
         evidence="assert ",
     ),
@@ -1550,7 +1558,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a transaction that waited in a frozen primary takes effect",
-        file="redrepl/lua/transact.lua",
+        file="redrepl/lua/parts/acceptance.lua",
         old="  if micros < now - member.max_age then return expired(now) end\n",
         new="",
         killer=f"{BATCHES}::test_a_frozen_primary_leaves_a_transaction_unknown_and_takes_it_whole_or_not_at_all[late]",
@@ -3216,7 +3224,7 @@ MUTANTS = (
     ),
     Mutant(
         name="what a primary took is turned down by copies whose clocks are behind",
-        file="redrepl/lua/parts/record.lua",
+        file="redrepl/lua/parts/acceptance.lua",
         old="  return said == 'decided' or (member.rule",
         new="  return (member.rule",
         killer=f"{SERVERS}/test_clock_steps.py"

@@ -1,4 +1,5 @@
 -- Part: what one operation makes of the record that stands, and whether an expectation holds of it. Changes nothing.
+-- Included parts: record, acceptance.
 
 -- Beyond 2^53 Lua's numbers are not exact.
 local LARGEST = 9007199254740992
@@ -51,6 +52,6 @@ end
 local function carry_out(operation, stored, stamp, deadline, operand, now, restamp_writer)
   local kind, new_deadline, payload = outcome_of(operation, stored, deadline, operand, now)
   if not kind then return new_deadline, payload end
-  if compare(stamp, stored) <= 0 then stamp = restamp(stored, restamp_writer) end
+  stamp = later_stamp(stamp, stored, restamp_writer)
   return 'ok', stamp .. kind .. new_deadline .. NO_CAUSAL_PART .. '|' .. payload
 end

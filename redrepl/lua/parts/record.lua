@@ -67,18 +67,6 @@ local function compare(first, second)
   return 0
 end
 
--- Whether a primary gave this stamp: its writer ids have the top bit, which no client's has (values/stamp.py).
-local function is_restamped(record)
-  return string.byte(record, 15) >= 56
-end
-
--- Whether a primary has taken this record already, so that its stamp is none that this node's clock may turn down: the
--- primary gave it, or the caller says so (`said`). A node that decides by itself takes nobody's word for that.
-local function is_decided_elsewhere(member, record, said)
-  if member.rule == 'decide' then return false end
-  return said == 'decided' or (member.rule == 'follow' and is_restamped(record))
-end
-
 -- The stamp one later than the one that stands, with the id that only this node uses in this epoch.
 local function restamp(current, restamp_writer)
   return string.format('%014x', micros_of(current) + 1) .. restamp_writer
