@@ -136,11 +136,9 @@ class BulkWrite:
         self._receipts[number] = receipts
 
     def _not_sent(self) -> list[WriteReceipt]:
-        order, nobody = self.order, frozenset[str]()
+        order = self.order
         keys = self._draft.user_keys[self._parts[0].start :] if self._parts else ()
-        like = WriteReceipt(
-            b"", NO_STAMP, Outcome.REJECTED, False, nobody, nobody, {order.home: "not sent"}, order.required, 0.0
-        )
+        like = WriteReceipt.rejected(b"", NO_STAMP, failed={order.home: "not sent"}, required=order.required)
         return [like._replace(key=key) for key in keys]
 
 

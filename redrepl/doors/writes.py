@@ -102,17 +102,12 @@ class Writes(Following[K, V]):
 
         Other copies may have it, unless it was sent to the deciding node alone.
         """
-        nobody, is_spread = frozenset[str](), order.reach_others and not at_home_alone
-        return WriteReceipt(
-            user_key,
-            stamp,
-            Outcome.UNKNOWN if is_spread else Outcome.REJECTED,
-            False,
-            nobody,
-            self._view.everybody - {order.home} if is_spread else nobody,
-            {order.home: error.message},
-            order.required,
-            self._base_driver.now() - order.started,
+        failed, elapsed = {order.home: error.message}, self._base_driver.now() - order.started
+        if at_home_alone or not order.reach_others:
+            return WriteReceipt.rejected(user_key, stamp, failed=failed, required=order.required, elapsed=elapsed)
+        others = self._view.everybody - {order.home}
+        return WriteReceipt.unknown(
+            user_key, stamp, pending=others, failed=failed, required=order.required, elapsed=elapsed
         )
 
     def _write_group(self, writes: Sequence[PendingWrite], how: Limits) -> Plan[list[WriteReceipt | Exception]]:

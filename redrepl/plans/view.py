@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from redrepl.values import limits
-from redrepl.values.answers.refusals import Foreign, NotAdmitted, TooFarAhead, TooOld, not_admitted, parse_refusal
+from redrepl.values.answers.refusals import TOO_FAR_AHEAD, TOO_OLD, NotAdmitted, not_admitted
 from redrepl.values.clocks import describe_time
 from redrepl.values.effects import Command, Exchange, Failure, PlainCommand, Plan, Reply, Request, ScriptCall
 from redrepl.values.errors import NotAReplicatedRecord, RedreplError, Unavailable
@@ -265,30 +265,13 @@ def _clocks_differ(node: str, epoch: str, shown_micros: int, own_micros: int) ->
 
 _EPOCH_DIGITS = 10
 
-_TOO_OLD = "refused: the write is older than the node accepts"
-_TOO_FAR_AHEAD = "refused: the stamp is too far ahead of the node's clock"
-
 
 def is_clock_refusal(reason: str) -> bool:
-    """Whether a reason that `describe_refusal` gave is about the clocks."""
-    return reason.startswith((_TOO_OLD, _TOO_FAR_AHEAD))
+    """Whether the reason that a refusal gives (`values/answers/writes.py`) is about the clocks."""
+    return reason.startswith((TOO_OLD, TOO_FAR_AHEAD))
 
 
 def epoch_in_refusal(reason: str) -> int:
-    """The epoch of a member that refused, whatever its state, from a reason that `describe_refusal` gave; else 0."""
+    """The epoch of a member that refused, whatever its state, from the reason that its refusal gives; else 0."""
     found = re.match(r"refused: epoch ([0-9]{1,9}), ", reason)
     return int(found[1]) if found else 0
-
-
-def describe_refusal(content: list[bytes]) -> str:
-    """A verdict that stored nothing, in words."""
-    match parse_refusal(content):
-        case NotAdmitted(epoch, state):
-            return f"refused: epoch {epoch or 'none'}, {state or 'no member'}"
-        case TooOld(now):
-            return f"{_TOO_OLD} (its clock: {now} microseconds)"
-        case TooFarAhead(now):
-            return f"{_TOO_FAR_AHEAD} ({now} microseconds)"
-        case Foreign(name):
-            return f"holds a value that redrepl did not write under {name!r:.200}"
-    return f"unexpected answer {content!r:.200}"

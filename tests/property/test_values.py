@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redrepl.plans.operations.tally import Standing, Tally
 from redrepl.values import limits
 from redrepl.values.errors import RequestError
 from redrepl.values.hybrid_clock import HybridClock
@@ -118,36 +117,3 @@ def test_a_time_to_live_is_never_cut_short(ttl: float) -> None:
     millis = check_ttl(ttl)
     assert millis is not None
     assert 0 <= millis - ttl * 1000 <= 1
-
-
-held = st.lists(st.tuples(st.sampled_from("bcde"), st.one_of(st.none(), st.integers(0, 3))), max_size=12)
-
-
-@given(held, st.integers(0, 4), st.one_of(st.none(), st.integers(0, 3)))
-def test_the_tally_counts_as_a_naive_one_does(
-    answers: list[tuple[str, int | None]], required: int, decided: int | None
-) -> None:
-    others = ("b", "c", "d", "e")
-    tally = Tally(others, required)
-    latest: dict[str, int] = {}
-    failed: set[str] = set()
-    for node, micros in answers:
-        if micros is None:
-            tally.fails(node, "down")
-            failed.add(node)
-        else:
-            tally.holds(node, Stamp(micros, 1))
-            latest[node] = max(micros, latest.get(node, 0))
-    tally.decided = None if decided is None else Stamp(decided, 1)
-    if decided is None:
-        assert (tally.standing(), tally.acked()) == (Standing.PENDING, [])
-        return
-    holders = {node for node, micros in latest.items() if micros >= decided}
-    assert set(tally.acked()) == holders
-    possible = {node for node in others if node in holders or node not in failed}
-    wanted = Standing.PENDING
-    if len(holders) >= required:
-        wanted = Standing.WON
-    elif len(possible) < required:
-        wanted = Standing.LOST
-    assert tally.standing() is wanted

@@ -1,4 +1,4 @@
-"""The short way of `write`, which repeats a part of the acceptance rule, does what the long way does."""
+"""The short way of `write` does what the long way does, of which it repeats a part."""
 
 from __future__ import annotations
 
@@ -12,7 +12,15 @@ from redrepl.edges.scripts import all_scripts
 from redrepl.values.limits import MAX_CLIENT_WRITER, MAX_MICROS
 from redrepl.values.record import Record, is_record
 from redrepl.values.stamp import Stamp
-from tests.scripts.harness import EPOCH, LAYOUT, MAX_AGE_SECONDS, MAX_SKEW_SECONDS, RESTAMP_WRITER, SECOND, Node
+from tests.scripts.harness import (
+    EPOCH,
+    LAYOUT,
+    MAX_AGE_SECONDS,
+    MAX_SKEW_SECONDS,
+    RESTAMP_WRITER,
+    SECOND,
+    Node,
+)
 
 CASES = 400
 ENDS_SHORT = "  if is_later then\n"
@@ -27,7 +35,10 @@ WRITERS = (1, 2, MAX_CLIENT_WRITER, RESTAMP_WRITER)
 
 
 class Case(NamedTuple):
-    """What is stored, and the call. ``stored``: bytes, None for nothing, a list for a value of another type."""
+    """What is stored, and the call.
+
+    ``stored``: bytes, None for nothing, a list for a value of another type.
+    """
 
     fields: dict[str, object]
     stored: bytes | list[bytes] | None
@@ -35,7 +46,10 @@ class Case(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What a call returned and what it left. The node's time in a verdict is cut: it is another at each call."""
+    """What a call returned and what it left.
+
+    The node's time in a verdict is cut: it is another one at each call.
+    """
 
     answer: Any
     stored: bytes | None
@@ -52,7 +66,8 @@ def _variant(name: str, old: str, new: str) -> str:
 
 def _record(random: Random, now_micros: int) -> bytes:
     seconds = random.choice((*NEAR_SECONDS * 4, *OLD_SECONDS, *AHEAD_SECONDS))
-    stamp = Stamp(now_micros + seconds * SECOND + random.choice((-1, 0, 0, 1)), random.choice(WRITERS))
+    micros = now_micros + seconds * SECOND + random.choice((-1, 0, 0, 1))
+    stamp = Stamp(micros, random.choice(WRITERS))
     deadline = random.choice((0, 0, 0, now_micros // 1000 + random.choice((-5_000, 60_000))))
     is_value = random.random() < 0.8
     payload = random.choice((b"", b"", b"", b"x", b"pay|load", b"\0" * 90)) if is_value else b""
@@ -80,10 +95,11 @@ def _stored(random: Random, now_micros: int) -> bytes | list[bytes] | None:
 
 
 def _case(random: Random, now_micros: int, rule: str) -> Case:
-    fields: dict[str, object] = {"rule": rule, "epoch": random.choice((EPOCH, EPOCH, EPOCH, EPOCH, b"8"))}
+    epoch = random.choice((EPOCH, EPOCH, EPOCH, EPOCH, b"8"))
+    fields: dict[str, object] = {"rule": rule, "epoch": epoch}
     fields["state"] = random.choice(("active", "active", "active", "active", "syncing", "fenced"))
-    limit = random.choice((0, 0, now_micros - (MAX_AGE_SECONDS + 10) * SECOND, now_micros + 60 * SECOND))
-    fields["purged_before"] = limit
+    old, wrong = now_micros - (MAX_AGE_SECONDS + 10) * SECOND, now_micros + 60 * SECOND
+    fields["purged_before"] = random.choice((0, 0, old, wrong))
     said = random.choice(((), (b"decided",), (b"by a",), (b"by b",)))
     record = _record(random, now_micros)
     stored = _stored(random, now_micros)

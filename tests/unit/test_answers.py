@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from redrepl.plans.view import describe_refusal
 from redrepl.values.answers.membership import (
     AlreadyMember,
     Enrolled,
@@ -29,6 +28,7 @@ from redrepl.values.answers.refusals import (
     NotAdmitted,
     TooFarAhead,
     TooOld,
+    Unexpected,
     parse_not_admitted,
     parse_refusal,
 )
@@ -71,9 +71,9 @@ def test_every_script_that_admits_callers_may_refuse_one(parse: object) -> None:
         ([b"foreign", b"shop:k:x"], Foreign(b"shop:k:x")),
         ([b"expired", b"17"], TooOld("17")),
         ([b"skewed", b"17"], TooFarAhead("17")),
-        (1, None),
-        ([b"ok", b"17"], None),
-        ([], None),
+        (1, Unexpected(1)),
+        ([b"ok", b"17"], Unexpected([b"ok", b"17"])),
+        ([], Unexpected([])),
     ],
 )
 def test_a_refusal_says_why_nothing_was_stored(content: Answer, means: object) -> None:
@@ -82,12 +82,12 @@ def test_a_refusal_says_why_nothing_was_stored(content: Answer, means: object) -
 
 
 def test_a_refusal_in_words() -> None:
-    assert describe_refusal(REFUSED) == "refused: epoch 8, fenced"
-    assert describe_refusal([b"refused", b"", b""]) == "refused: epoch none, no member"
-    assert "older than the node accepts (its clock: 17 microseconds)" in describe_refusal([b"expired", b"17"])
-    assert "too far ahead of the node's clock (17 microseconds)" in describe_refusal([b"skewed", b"17"])
-    assert describe_refusal([b"foreign", b"k"]) == "holds a value that redrepl did not write under b'k'"
-    assert describe_refusal([b"else", b"17"]) == "unexpected answer [b'else', b'17']"
+    assert parse_refusal(REFUSED).reason == "refused: epoch 8, fenced"
+    assert parse_refusal([b"refused", b"", b""]).reason == "refused: epoch none, no member"
+    assert "older than the node accepts (its clock: 17 microseconds)" in parse_refusal([b"expired", b"17"]).reason
+    assert "too far ahead of the node's clock (17 microseconds)" in parse_refusal([b"skewed", b"17"]).reason
+    assert parse_refusal([b"foreign", b"k"]).reason == "holds a value that redrepl did not write under b'k'"
+    assert parse_refusal([b"else", b"17"]).reason == "unexpected answer [b'else', b'17']"
 
 
 @pytest.mark.parametrize(

@@ -318,7 +318,7 @@ def test_a_condition_on_a_silent_primary_is_decided_by_the_next_one() -> None:
         "it certainly had no effect: it is carried out there"
     )
     made = value_record(Stamp(5_000, 9), b"2").encode()
-    assert plan.replies("b", [b"ok", made]).replies("c", 1, tag=1).result == 2
+    assert plan.replies("b", [b"ok", made]).replies("c", 1).result == 2
 
 
 def test_a_condition_that_a_former_primary_carried_out_is_not_carried_out_again() -> None:
@@ -337,7 +337,7 @@ def test_of_several_attempts_at_an_operation_the_first_counts_where_it_stands() 
     first = value_record(Stamp(5_000, 9), b"2").encode()
     plan.replies("a", [b"ok", first])
     for node in ("b", "c"):
-        plan.replies(node, [b"refused", b"8", b"fenced"], tag=1)
+        plan.replies(node, [b"refused", b"8", b"fenced"])
     second = topology(3).with_primary("b", 8)
     for node in ("b", "c"):
         plan.replies(node, second.encode().encode())
@@ -346,7 +346,7 @@ def test_of_several_attempts_at_an_operation_the_first_counts_where_it_stands() 
     again = value_record(Stamp(5_001, 9), b"2").encode()
     plan.replies("b", [b"ok", again])
     for node in ("a", "c"):
-        plan.replies(node, [b"refused", b"9", b"fenced"], tag=1)
+        plan.replies(node, [b"refused", b"9", b"fenced"])
     third = topology(3).with_primary("a", 9)
     for node in ("a", "c"):
         plan.replies(node, third.encode().encode())
@@ -366,7 +366,7 @@ def test_where_something_later_than_the_first_attempt_stands_nobody_repeats_the_
     plan.replies("b", [b"ok", None])
     plan.replies("b", [b"ok", value_record(Stamp(5_001, 9), b"2").encode()])
     for node in ("a", "c"):
-        plan.replies(node, [b"refused", b"9", b"fenced"], tag=1)
+        plan.replies(node, [b"refused", b"9", b"fenced"])
     for node in ("a", "c"):
         plan.replies(node, topology(3).with_primary("a", 9).encode().encode())
     between = value_record(Stamp(5_000, 77), b"5").encode()

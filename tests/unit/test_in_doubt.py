@@ -8,7 +8,8 @@ from redrepl.plans.operations.chunk import Chunk
 from redrepl.plans.operations.in_doubt import TRANSITIONS, Fate, Finding, InDoubtWrites, fate_of
 from redrepl.plans.operations.read import Confirmed
 from redrepl.plans.operations.write import WriteOrder
-from redrepl.plans.view import EpochMoved, describe_refusal
+from redrepl.plans.view import EpochMoved
+from redrepl.values.answers.refusals import TooFarAhead
 from redrepl.values.errors import Unavailable
 from redrepl.values.reasons import LOST
 from redrepl.values.receipt import Outcome, WriteReceipt
@@ -67,7 +68,7 @@ def record(stamp: Stamp) -> Record:
         (attempt(Outcome.REJECTED, failed={**REFUSED, "b": "no connection"}), Fate.REJECTED),
         (attempt(failed=SILENT), Fate.IN_DOUBT),
         (attempt(acked="b", failed=SILENT), Fate.IN_DOUBT),
-        (attempt(failed={"a": describe_refusal([b"skewed", b"1000"])}), Fate.SETTLED),
+        (attempt(failed={"a": TooFarAhead("1000").reason}), Fate.SETTLED),
         (attempt(acked="a"), Fate.TAKEN),
         (attempt(Outcome.COMMITTED, acked="ab"), Fate.SETTLED),
     ],

@@ -7,7 +7,7 @@ from itertools import permutations
 import pytest
 
 from redrepl.plans.operations.read import Confirmed, read_confirmed
-from redrepl.plans.operations.write import GRACE_SECONDS
+from redrepl.plans.operations.replication import GRACE_SECONDS
 from redrepl.plans.view import EpochMoved, Refused
 from redrepl.values.effects import ScriptCall
 from redrepl.values.errors import NotAReplicatedRecord, Unavailable

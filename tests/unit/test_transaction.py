@@ -13,8 +13,9 @@ import pytest
 from redrepl.doors.async_coordinator import AsyncCoordinator
 from redrepl.doors.batch import AsyncBatch
 from redrepl.doors.transaction import AsyncTransaction, Transaction, run_async_transactions, run_transactions
-from redrepl.plans.operations.chunk import Item
-from redrepl.plans.operations.transaction import Expectation, Transacted, spread_many, transact
+from redrepl.plans.operations.outgoing import ManyRecords
+from redrepl.plans.operations.transaction import Expectation, Transacted, transact
+from redrepl.plans.operations.write import replicate_decided
 from redrepl.plans.view import EpochMoved
 from redrepl.values import limits
 from redrepl.values.effects import Plan, ScriptCall
@@ -83,7 +84,7 @@ def test_then_all_records_go_to_each_other_copy_in_one_call() -> None:
 def test_the_stamps_that_the_deciding_node_gave_are_the_ones_that_count() -> None:
     plan = _start(2, 1).replies("a", [b"done", b"ok", LATER.encode(), b"ok", COUNTER.encode()])
     assert plan.sent[0].command.arguments[1] == value_record(LATER, b"payload", 0x123).encode()
-    done = plan.replies("b", [b"some", 0, b"has", STAMP.encode()]).times_out().result
+    done = plan.replies("b", [b"some", 0, b"has", STAMP.encode()]).result
     assert done.receipts[b"x"].stamp == LATER
     assert {receipt.outcome for receipt in done.receipts.values()} == {UNKNOWN}, "one outcome for all keys"
 
@@ -183,8 +184,10 @@ def test_one_copy_alone_spreads_nothing() -> None:
 
 
 def test_spreading_counts_each_record_for_itself() -> None:
-    items = [Item(name, name.encode(), value_record(STAMP, b"v")) for name in "xy"]
-    plan = ByHand(spread_many(view(3), order(1), items, 100.0)).replies("b", [b"some", 1, b"expired", b"9"])
+    record, cluster = value_record(STAMP, b"v"), view(3)
+    records = ManyRecords(cluster, (b"x", b"y"), [record.encode()] * 2, [STAMP] * 2)
+    plan = ByHand(replicate_decided(cluster, order(1), ("x", "y"), records, 100.0))
+    plan.replies("b", [b"some", 1, b"expired", b"9"])
     assert not plan.is_done
     receipts: list[WriteReceipt] = plan.replies("c", 1).result
     assert [receipt.acked for receipt in receipts] == [{"a", "b", "c"}, {"a", "c"}]

@@ -37,7 +37,7 @@ def test_then_its_record_goes_to_the_others_as_it_is() -> None:
     update = _start(3, 1).replies("a", [b"ok", RECORD.encode()])
     assert (update.targets(), update.scripts()) == (["b", "c"], ["write", "write"])
     assert update.sent[0].command.arguments == (b"7", RECORD.encode(), b"decided")
-    receipt, record = update.replies("c", 1, tag=1).result
+    receipt, record = update.replies("c", 1).result
     assert record == RECORD
     assert (receipt.outcome, receipt.stamp, receipt.applied) == (Outcome.COMMITTED, STAMP, True)
     assert copies_of(receipt) == ({"a", "c"}, {"b"}, {})
@@ -55,11 +55,11 @@ def test_one_copy_alone_is_done_at_once() -> None:
 
 
 def test_unknown_when_the_others_do_not_confirm() -> None:
-    update = _start(3, 1).replies("a", [b"ok", RECORD.encode()]).fails("b", "down", tag=1)
+    update = _start(3, 1).replies("a", [b"ok", RECORD.encode()]).fails("b", "down")
     assert not update.is_done
-    receipt = update.fails("c", "down", tag=1).result.receipt
+    receipt = update.fails("c", "down").result.receipt
     assert (receipt.outcome, set(receipt.failed), set(receipt.acked)) == (Outcome.UNKNOWN, {"b", "c"}, {"a"})
-    receipt = _start(3, 2).replies("a", [b"ok", RECORD.encode()]).replies("b", 1, tag=1).times_out().result.receipt
+    receipt = _start(3, 2).replies("a", [b"ok", RECORD.encode()]).replies("b", 1).times_out().result.receipt
     assert (receipt.outcome, copies_of(receipt)) == (Outcome.UNKNOWN, ({"a", "b"}, {"c"}, {}))
 
 
@@ -140,7 +140,7 @@ def test_however_far_the_deciding_node_is_nobody_takes_an_answer_to_another_ques
         update.looks_around()
     update.replies("a", [b"ok", RECORD.encode()])
     assert (update.exchange.fresh, update.targets()) == (True, ["b", "c"])
-    receipt = update.replies("c", 1, tag=1).result.receipt
+    receipt = update.replies("c", 1).result.receipt
     assert (receipt.outcome, copies_of(receipt)) == (Outcome.COMMITTED, ({"a", "c"}, {"b"}, {}))
 
 

@@ -6,45 +6,47 @@ from typing import Any
 
 import pytest
 
-from redrepl.values.stamp import Stamp
-from redrepl.values.write_answers import (
+from redrepl.values.answers.refusals import (
+    Foreign,
+    NotAdmitted,
+    Refusal,
+    TooFarAhead,
+    TooOld,
+    Unexpected,
+    parse_refusal,
+)
+from redrepl.values.answers.writes import (
     Applied,
     Conflict,
     Done,
-    Expired,
-    Foreign,
     HasLater,
-    NotAdmitted,
     Partly,
-    Refusal,
     Restamped,
-    Skewed,
-    Unexpected,
     Unfit,
     UnfitOperation,
     Unmet,
-    parse_refusal,
     parse_transact,
     parse_update,
     parse_write,
     parse_write_many,
 )
+from redrepl.values.stamp import Stamp
 
 STAMP = Stamp(1000, 1)
 PARSERS = (parse_refusal, parse_write, parse_write_many, parse_update, parse_transact)
 TEXT = STAMP.encode()
 
 REFUSALS: list[tuple[list[Any], Refusal, str]] = [
-    ([b"refused", b"7", b"syncing"], NotAdmitted(b"7", b"syncing"), "refused: epoch 7, syncing"),
-    ([b"refused", b"", b""], NotAdmitted(b"", b""), "refused: epoch none, no member"),
+    ([b"refused", b"7", b"syncing"], NotAdmitted("7", "syncing"), "refused: epoch 7, syncing"),
+    ([b"refused", b"", b""], NotAdmitted("", ""), "refused: epoch none, no member"),
     (
         [b"expired", b"5"],
-        Expired(b"5"),
+        TooOld("5"),
         "refused: the write is older than the node accepts (its clock: 5 microseconds)",
     ),
     (
         [b"skewed", b"5"],
-        Skewed(b"5"),
+        TooFarAhead("5"),
         "refused: the stamp is too far ahead of the node's clock (5 microseconds)",
     ),
     ([b"foreign", b"k"], Foreign(b"k"), "holds a value that redrepl did not write under b'k'"),
@@ -67,18 +69,18 @@ def test_every_script_refuses_in_the_same_words(
 @pytest.mark.parametrize(
     ("epoch", "state", "is_closed", "is_behind"),
     [
-        (b"7", b"syncing", True, False),
-        (b"7", b"active", True, False),
-        (b"", b"", True, False),
-        (b"6", b"active", False, True),
-        (b"6", b"fenced", False, False),
-        (b"8", b"active", False, False),
-        (b"10", b"active", False, False),
+        ("7", "syncing", True, False),
+        ("7", "active", True, False),
+        ("", "", True, False),
+        ("6", "active", False, True),
+        ("6", "fenced", False, False),
+        ("8", "active", False, False),
+        ("10", "active", False, False),
     ],
 )
 def test_what_a_refusal_says_of_the_epoch(
-    epoch: bytes,
-    state: bytes,
+    epoch: str,
+    state: str,
     is_closed: bool,
     is_behind: bool,
 ) -> None:
@@ -95,7 +97,7 @@ def test_write() -> None:
 def test_write_many() -> None:
     content = [b"some", 0, b"ok", TEXT, 3, b"has", TEXT, 7, b"expired", b"5"]
     answer = parse_write_many(content)
-    assert answer == Partly({0: Restamped(STAMP), 3: HasLater(STAMP), 7: Expired(b"5")})
+    assert answer == Partly({0: Restamped(STAMP), 3: HasLater(STAMP), 7: TooOld("5")})
 
 
 def test_update() -> None:

@@ -92,8 +92,8 @@ class _Flight:
     def _next_exchange(self, at: float, passed: float) -> Exchange | None:
         requests: list[Request] = []
         for number, batch in list(self._flying.items()):
-            requests += batch.due_requests(at)
-            if not batch.is_pending(passed):
+            requests += batch.replication.take_due(at)
+            if not batch.replication.is_pending(passed):
                 self._land(number, batch.receipts(at))
         if requests:
             # What is sent again goes alone, and not behind the gate of a chunk that leaves. Where all have landed
@@ -123,7 +123,7 @@ class _Flight:
         self._ended(Written(number, chunk, receipts, error))
 
     def _until(self) -> float:
-        return min(batch.until for batch in self._flying.values())
+        return min(batch.replication.wake_at() for batch in self._flying.values())
 
     def _take(self, event: Reply | Failure | DeadlinePassed) -> None:
         if isinstance(event, DeadlinePassed):
@@ -134,10 +134,11 @@ class _Flight:
         if batch is None:
             return
         try:
-            receipts = batch.take(event)
+            receipts = batch.receive(event)
         except RedreplError as error:
             self._leaving = None
-            self._land(number, None if isinstance(error, EpochMoved) else batch.turned_down(event), error)
+            assert isinstance(event, Reply), "a verdict of the primary"
+            self._land(number, None if isinstance(error, EpochMoved) else batch.not_stored(event), error)
             return
         if receipts is not None:
             self._land(number, receipts)

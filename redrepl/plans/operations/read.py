@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from redrepl.plans.operations.refusals import Refusals
+from redrepl.plans.operations.replication import GRACE_SECONDS, RESEND_SECONDS
 from redrepl.plans.operations.watch import watching
-from redrepl.plans.operations.write import GRACE_SECONDS, RESEND_SECONDS, is_behind
 from redrepl.plans.scan import FOREIGN
 from redrepl.plans.view import (
     WHERE_DECIDED,
@@ -18,7 +18,6 @@ from redrepl.plans.view import (
     Refused,
     admitted,
     ask,
-    describe_refusal,
     keys_to_ask,
     not_admitted_error,
 )
@@ -260,11 +259,11 @@ class _ConfirmedRead:
 
     def _take_refusal(self, reply: Reply, refused: NotAdmitted) -> None:
         """Another copy is in another epoch, or does not serve. One that is behind comes to this epoch in a moment."""
-        node, content, epoch = reply.node, reply.content, self.view.epoch
-        if is_behind(content, epoch):
-            self._wait_for(node, describe_refusal(content), reply.at)
+        node, epoch = reply.node, self.view.epoch
+        if refused.is_behind(epoch):
+            self._wait_for(node, refused.reason, reply.at)
             return
-        self._lose(node, describe_refusal(content))
+        self._lose(node, refused.reason)
         self._has_left |= not refused.epoch
         if refused.epoch and int(refused.epoch) > int(epoch):
             self._moved = not_admitted_error(refused, node, epoch)

@@ -1,42 +1,45 @@
 """Writing one key in one round trip (docs/protocol.md, section 3).
 
-The same bytes go to the deciding node and to all others at once. The deciding node may give the record a later stamp;
-then that record is sent to the others, the rare second round trip.
+The same bytes go to the primary and to all others at once. The primary may give the record a later
+stamp; then that record is sent to the others, the rare second round trip.
+
+With several primaries, "the primary" is the one of them that this client uses.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
-from redrepl.plans.operations.tally import Standing, Tally
+from redrepl.plans.operations.outgoing import OneRecord, Outgoing
+from redrepl.plans.operations.replication import Replication, replicate
 from redrepl.plans.operations.watch import ask_decider, watching
-from redrepl.plans.view import ClusterView, Overtaken, describe_refusal, foreign_value, refusal_error
-from redrepl.values.effects import DeadlinePassed, Event, Exchange, Failure, Plan, Reply, Request, ScriptCall
+from redrepl.plans.view import ClusterView, Overtaken, foreign_value, not_admitted_error
+from redrepl.values.answers.refusals import Foreign, NotAdmitted, Refusal
+from redrepl.values.answers.writes import HasLater, Restamped, parse_write
+from redrepl.values.effects import DeadlinePassed, Event, Exchange, Failure, Plan, Reply, Request
 from redrepl.values.errors import ClockSkew, RedreplError
 from redrepl.values.level import ConsistencyLevel
-from redrepl.values.reasons import LOST, is_refusal
+from redrepl.values.reasons import is_refusal
 from redrepl.values.receipt import Outcome, WriteReceipt
 from redrepl.values.record import Record
-from redrepl.values.stamp import STAMP_BYTES, Stamp
+from redrepl.values.stamp import Stamp
 
 FIRST_ROUND = 0
 SECOND_ROUND = 1
-
-RESEND_SECONDS = 0.02
-"""Pause before a copy that has not come to the epoch yet, or is not connected, is sent the record again."""
-
-GRACE_SECONDS = 0.3
-"""How long a write that needs a copy waits for a connection to it; longer than the pause between tries to connect, so
-that a copy that just came back is reached."""
+"""Tags of the requests that bring a write to the other copies."""
 
 
 class WriteOrder(NamedTuple):
     """How a write is to be carried out.
 
-    home: the node that decides (the primary, or the one of several primaries that this client uses).
-    required: other copies that must confirm. reach_others: False at ASYNC, where the workers bring it to the others.
-    started, until: the driver's clock, seconds. level: what ``required`` follows from when the topology changes.
-    home_first: the others get it when ``home`` has taken it, since that turned down what was written lately.
+    home: the primary, or the one of several primaries that this client uses.
+    required: other copies that must confirm.
+    reach_others: False at ASYNC, where the workers bring the write to the others.
+    started, until: the driver's clock, seconds.
+    level: what ``required`` follows from when the topology changes.
+    home_first: the others get it when ``home`` has taken it, because that turned down what was
+        written lately.
     """
 
     home: str
@@ -51,9 +54,9 @@ class WriteOrder(NamedTuple):
 def write_one(
     view: ClusterView, order: WriteOrder, user_key: str | bytes, key: bytes, record: Record
 ) -> Plan[WriteReceipt]:
-    """Write one record; answers the receipt whatever the outcome.
+    """Write one record; returns the receipt whatever the outcome.
 
-    Raises EpochMoved (nothing happened on the deciding node: repeat with the same record), ClockSkew,
+    Raises EpochMoved (nothing happened on the primary: repeat with the same record), ClockSkew,
     NotAReplicatedRecord.
     """
     if order.home_first:
@@ -66,7 +69,7 @@ def write_one(
     event = yield Exchange(tuple([Request(node, call) for node in targets]), until, home, True, not is_patient)
     holders: list[str] = []
     wait: Exchange | None = None
-    # Nearly every write ends here: all copies answer that the record stands as it was sent.
+    # The short way. Nearly every write ends here: all copies have stored the record as it was sent.
     while type(event) is Reply and event.content == 1:
         holders.append(event.node)
         if len(holders) > order.required and home in holders:
@@ -75,113 +78,67 @@ def write_one(
             return WriteReceipt(user_key, stamp, Outcome.COMMITTED, True, acked, pending, {}, order.required, elapsed)
         wait = wait or Exchange((), until, holds=not is_patient)
         event = yield wait
-    assert event is not None
-    spread = _Spread(view, order, user_key, key, record, call)
-    rest = _go_on(spread, holders, event)
+    write = _SingleWrite(view, order, user_key, key, record)
+    rest = write.resume(holders, event)
     if view.decider is None:
         return (yield from rest)
     try:
         return (yield from watching(view, rest, order.started, view.others[home]))
     except Overtaken as overtaken:
-        return spread.receipt(overtaken.at)
-
-
-def _go_on(spread: _Spread, holders: list[str], event: Event) -> Plan[WriteReceipt]:
-    """The rest of a write of which ``holders`` hold the record as it was sent, when something else happens."""
-    spread.hold(holders)
-    home = spread.order.home
-    while True:
-        assert event is not None
-        if type(event) is Reply and event.node == home:
-            if (turned_down := spread.take_decision(event)) is not None:
-                return turned_down
-        elif type(event) is Failure and event.node == home:
-            if not spread.take_refusal(event):
-                return spread.undecided(event)
-        elif type(event) is Reply:
-            spread.take_answer(event)
-        elif type(event) is Failure:
-            spread.take_failure(event)
-        if spread.refusal is not None and (spread.is_known(event.at) or type(event) is DeadlinePassed):
-            return spread.refused(event.at)
-        effect = spread.next_exchange(event)
-        if effect is None:
-            return spread.receipt(event.at)
-        event = yield effect
+        return write.receipt(overtaken.at)
 
 
 def _write_home_first(
     view: ClusterView, order: WriteOrder, user_key: str | bytes, key: bytes, record: Record
 ) -> Plan[WriteReceipt]:
-    """Write one record in two round trips: no copy gets what the deciding node turns down, so that has no effect."""
+    """Write one record in two round trips.
+
+    No copy gets what the primary turns down, so that has no effect.
+    """
+    alone = order._replace(reach_others=False)
     call = view.write_call(key, record.encode())
-    spread = _Spread(view, order._replace(reach_others=False), user_key, key, record, call)
     event = yield from ask_decider(view, order.home, call, order.started, order.until)
     if not isinstance(event, Reply):
         assert isinstance(event, (Failure, DeadlinePassed))
-        return unanswered(view, order, user_key, record.stamp, event)
-    if (turned_down := spread.take_decision(event)) is not None:
+        return unanswered(order, user_key, record.stamp, event)
+
+    write = _SingleWrite(view, alone, user_key, key, record, SECOND_ROUND)
+    if (turned_down := write.receive_decision(event)) is not None:
         return turned_down
-    spread.order = order
-    return (yield from _spread_out(spread, event.at))
+    write.order = order
+    if order.reach_others:
+        write.round.replicate()
+    return write.receipt((yield from replicate(write.replication, event.at)))
 
 
-def spread_decided(
+def replicate_decided(
     view: ClusterView,
     order: WriteOrder,
-    user_key: str | bytes,
-    key: bytes,
-    record: Record,
+    user_keys: Sequence[str | bytes],
+    records: Outgoing,
     at: float,
-    is_smaller: bool = False,
-) -> Plan[WriteReceipt]:
-    """Bring a record that the deciding node has stored to the other copies. ``is_smaller``: than what it replaced."""
-    spread = _Spread(view, order, user_key, key, record, view.write_call(key, record.encode(), is_smaller, True))
-    spread.tally.decided = record.stamp
-    return (yield from _spread_out(spread, at))
+) -> Plan[list[WriteReceipt]]:
+    """Bring records that the primary has stored to the other copies; a receipt for each."""
+    others = view.others[order.home]
+    replication = Replication(others, order.required, view.epoch, order.started, order.until)
+    asked = replication.begin_round(records, FIRST_ROUND, is_decided=True)
+    replication.decide()
+    if order.reach_others:
+        asked.replicate()
+    at = yield from replicate(replication, at)
+
+    def receipt(place: int) -> WriteReceipt:
+        acked, failed = asked.tracker.holders(place), asked.refusals(place)
+        return receipt_of(order, others, user_keys[place], records.stamps[place], at, acked, failed)
+
+    return [receipt(place) for place in range(len(user_keys))]
 
 
-def _spread_out(spread: _Spread, at: float) -> Plan[WriteReceipt]:
-    """Bring what the deciding node has taken to the copies that were not asked yet."""
-    spread.begin_second_round()
-    event: Reply | Failure | DeadlinePassed | None = None
-    is_fresh = True
-    while (effect := spread.next_exchange(event, at)) is not None:
-        event = yield effect._replace(fresh=is_fresh)
-        is_fresh = False
-        assert event is not None
-        at = event.at
-        if type(event) is Reply:
-            spread.take_answer(event)
-        elif type(event) is Failure:
-            spread.take_failure(event)
-    return spread.receipt(at)
+class _SingleWrite:
+    """A write that does not end in the short way: what the primary says of it, and what follows.
 
-
-class _Spread:
-    """One record on its way to all copies. ``due``: copies that it must be sent to (again).
-
-    refusal: what the deciding node said that takes no writes. Then the write has no effect if no other copy has it.
+    round: the one that counts; the first, or the second where the primary restamped the record.
     """
-
-    __slots__ = (
-        "_call",
-        "_key",
-        "_may_have_it",
-        "_proposed",
-        "_resend_at",
-        "_round",
-        "_sent_as_decided",
-        "_too_early",
-        "_untouched",
-        "_user_key",
-        "_view",
-        "due",
-        "order",
-        "record",
-        "refusal",
-        "tally",
-    )
 
     def __init__(
         self,
@@ -190,174 +147,139 @@ class _Spread:
         user_key: str | bytes,
         key: bytes,
         record: Record,
-        call: ScriptCall,
+        tag: int = FIRST_ROUND,
     ) -> None:
-        self.tally = Tally(view.others[order.home], order.required)
-        self.record = record
-        self.due: tuple[str, ...] = ()
-        self._view = view
         self.order = order
+        copies = view.others[order.home]
+        started, until = order.started, order.until
+        self.replication = Replication(copies, order.required, view.epoch, started, until)
+        self._records = OneRecord(view, key, record)
+        self.round = self.replication.begin_round(self._records, tag)
+        self._view = view
         self._user_key = user_key
-        self._key = key
-        self._proposed = record.stamp
-        self._call = call
-        self._resend_at = 0.0
-        self._round = FIRST_ROUND
-        self._too_early: set[str] = set()
-        self._sent_as_decided: set[str] = set()
-        self._untouched: set[str] = set()
-        self._may_have_it: set[str] = set()
-        self.refusal: Failure | None = None
+        self._is_applied = True
 
-    def hold(self, holders: list[str]) -> None:
-        """These nodes, the deciding one perhaps among them, hold the record as it was sent."""
-        for node in holders:
-            if node == self.order.home:
-                self.tally.decided = self._proposed
-            else:
-                self.tally.holds(node, self._proposed)
+    def resume(self, holders: list[str], event: Event) -> Plan[WriteReceipt]:
+        """Go on where the short way ended: ``holders`` hold the record, something else happened."""
+        replication, home = self.replication, self.order.home
+        if self.order.reach_others:
+            self.round.mark_sent()
+        for copy in holders:
+            if copy != home:
+                self.round.acknowledge(copy)
+        if home in holders:
+            replication.decide()
+
+        passed = 0.0
+        while True:
+            assert event is not None
+            if isinstance(event, DeadlinePassed):
+                passed = event.at
+            elif event.node != home:
+                replication.receive(event)
+            elif (ended := self._receive_from_primary(event)) is not None:
+                return ended
+
+            if replication.refusal is not None and self._is_refusal_settled(event):
+                return self._refused(event.at)
+            exchange = replication.next_exchange(event.at, passed)
+            if exchange is None:
+                return self.receipt(event.at)
+            event = yield exchange
 
     def receipt(self, at: float) -> WriteReceipt:
         """The receipt as far as is known."""
-        return receipt(self.tally, self.order, self._user_key, self.record.stamp, at)
+        refusal = self.replication.refusal
+        return self._receipt(at, {} if refusal is None else {refusal.node: refusal.reason})
 
-    def take_decision(self, reply: Reply) -> WriteReceipt | None:
-        """The deciding node's answer; a receipt where it stored nothing. Raises what `write_one` raises."""
-        content, view = reply.content, self._view
-        if content == 1:
-            self.tally.decided = self._proposed
-            self._send_as_decided()
-        elif is_closed(content, view.epoch):
-            self.tally.fails(reply.node, describe_refusal(content))
-            return _turned_down(self.tally, self.order, self._user_key, self._proposed, reply.at)
-        elif content[0] not in (b"ok", b"has"):
-            proposal = Proposal(self._user_key, self._proposed, reply.at)
-            raise verdict_error(view, self.order, content, self._call.keys[-1], proposal)
-        elif view.decider is None:
-            self.tally.applied = False  # a later write of another primary stands: this one has lost already
-            self.tally.decided = self._proposed
-        else:
-            self.record = self.record._replace(stamp=Stamp.parse(content[1][:STAMP_BYTES]))
-            self.tally.decided = self.record.stamp
-            self._call = view.write_call(self._key, self.record.encode(), is_decided=True)
-            self.begin_second_round()
+    def receive_decision(self, reply: Reply) -> WriteReceipt | None:
+        """What the primary did; a receipt where it stored nothing. Raises as `write_one` does."""
+        if reply.content == 1:
+            self.replication.decide()
+            return None
+
+        view, verdict = self._view, parse_write(reply.content)
+        match verdict:
+            case NotAdmitted() if verdict.is_closed(view.epoch):
+                return self._turned_down(verdict.reason, reply.at)
+            case Restamped() | HasLater() if view.decider is None:
+                # A later write of another primary is stored: this one has lost already.
+                self._is_applied = False
+            case Restamped(stamp) | HasLater(stamp):
+                self._begin_second_round(stamp)
+            case _:
+                proposal = Proposal(self._user_key, self._records.stamps[0], reply.at)
+                raise verdict_error(view, self.order, verdict, proposal)
+        self.replication.decide()
         return None
 
-    def begin_second_round(self) -> None:
-        """Everybody gets the decided record, and another chance with it."""
-        self._round = SECOND_ROUND
-        self.due = self.tally.others if self.order.reach_others else ()
-        self.tally.failed.clear()
-        self.tally.waiting.clear()
-        self._too_early.clear()
+    def _begin_second_round(self, stamp: Stamp) -> None:
+        """Every copy is sent the restamped record, and has another chance with it."""
+        records = self._records.restamped(stamp)
+        self.round = self.replication.begin_second_round(records, SECOND_ROUND, (0,))
+        if self.order.reach_others:
+            self.round.replicate()
 
-    def _send_as_decided(self) -> None:
-        """What the deciding node has taken goes once more to copies whose clocks turned it down: they take it then."""
-        if self.tally.decided is None or not self._too_early:
-            return
-        self._call = self._view.write_call(self._key, self.record.encode(), is_decided=True)
-        self.due = (*self.due, *sorted(self._too_early))
-        for node in self._too_early:
-            self.tally.failed.pop(node, None)
-        self._sent_as_decided |= self._too_early
-        self._too_early.clear()
+    def _receive_from_primary(self, event: Reply | Failure) -> WriteReceipt | None:
+        """A receipt where the write ends with this."""
+        if isinstance(event, Reply):
+            return self.receive_decision(event)
+        if not is_refusal(event.reason):
+            return self._lost(event)
+        self.replication.refuse(event)
+        return None
 
-    def take_answer(self, reply: Reply) -> None:
-        """What another copy answered to `write`."""
-        content, tally = reply.content, self.tally
-        if content != 1:
-            self._untouched.add(reply.node)
-        if content == 1:
-            tally.holds(reply.node, self._proposed if reply.tag == FIRST_ROUND else self.record.stamp)
-        elif content[0] in (b"ok", b"has"):
-            tally.holds(reply.node, Stamp.parse(content[1]))
-        elif reply.tag != self._round:
-            return  # it has been sent the decided record since then, and has another answer to give
-        elif is_behind(content, self._view.epoch):
-            tally.waits(reply.node, describe_refusal(content))
-            self._resend_at = reply.at + RESEND_SECONDS
-        else:
-            tally.fails(reply.node, describe_refusal(content))
-            if content[0] == b"skewed" and reply.node not in self._sent_as_decided:
-                self._too_early.add(reply.node)
-                self._send_as_decided()
+    def _is_refusal_settled(self, event: Reply | Failure | DeadlinePassed) -> bool:
+        is_over = isinstance(event, DeadlinePassed) or event.at >= self.replication.until
+        return is_over or self.replication.is_refusal_settled()
 
-    def take_failure(self, event: Failure) -> None:
-        """A copy that could not be reached; what was sent in an earlier round no longer matters."""
-        if event.tag != self._round:
-            return
-        if event.sent and LOST in event.reason:
-            self._may_have_it.add(event.node)  # also where it is told later that it was not reached
-        elif not event.sent or is_refusal(event.reason):
-            self._untouched.add(event.node)
-        if may_be_sent_again(event) and event.at < self.order.started + GRACE_SECONDS:
-            self.tally.waits(event.node, event.reason)
-            self._resend_at = event.at + RESEND_SECONDS
-        else:
-            self.tally.fails(event.node, event.reason)
+    def _receipt(self, at: float, home_failed: Mapping[str, str]) -> WriteReceipt:
+        asked = self.round
+        return receipt_of(
+            self.order,
+            self.replication.copies,
+            self._user_key,
+            asked.records.stamps[0],
+            at,
+            asked.tracker.holders(0),
+            {**asked.refusals(0), **home_failed},
+            self.replication.is_decided,
+            self._is_applied,
+        )
 
-    def next_exchange(self, event: Reply | Failure | DeadlinePassed | None, at: float = 0.0) -> Exchange | None:
-        """What to send or wait for next; None when the receipt can be given. ``at``: now, where nothing happened yet.
+    def _turned_down(self, reason: str, at: float) -> WriteReceipt:
+        """The primary stored nothing. What was sent to others may be there, uncommitted."""
+        answer = self._receipt(at, {self.order.home: reason})
+        return answer if self.order.reach_others else self._rejected(answer, answer.failed)
 
-        An answer that comes late still counts: only when the driver says that the deadline has passed, nothing more is
-        there.
-        """
-        order, tally = self.order, self.tally
-        at = at if event is None else event.at
-        is_late = at >= order.until
-        pending = tally.standing() is Standing.PENDING and not (is_late and type(event) is DeadlinePassed)
-        due, self.due = self.due, ()
-        if pending and tally.waiting and at >= self._resend_at and not is_late and self.refusal is None:
-            due = (*due, *tally.waiting)
-            tally.waiting.clear()
-        requests = tuple([Request(node, self._call, self._round) for node in due])
-        if not pending:
-            # Enough is known. What is still to be sent is sent, and nobody is waited for.
-            return Exchange(requests, at) if requests else None
-        is_resent = tally.waiting and self.refusal is None
-        return Exchange(requests, min(order.until, self._resend_at) if is_resent else order.until)
-
-    def take_refusal(self, event: Failure) -> bool:
-        """Whether the deciding node certainly did nothing; then it is waited a moment for what the others say."""
-        if not is_refusal(event.reason) or self._round != FIRST_ROUND:
-            return False
-        self.refusal = event
-        self.tally.fails(event.node, event.reason)
-        self.order = self.order._replace(until=min(self.order.until, event.at + GRACE_SECONDS))
-        return True
-
-    def is_known(self, at: float) -> bool:
-        """Whether it is known of every other copy if it has the record, or no more time is left to wait for that."""
-        answered = self._untouched | self._may_have_it | self.tally.held.keys() | self.tally.failed.keys()
-        return not self.order.reach_others or at >= self.order.until or answered.issuperset(self.tally.others)
-
-    def refused(self, at: float) -> WriteReceipt:
-        """The deciding node did nothing: rejected where nobody else did anything either, else unknown."""
-        order, tally = self.order, self.tally
-        answer = receipt(tally, order, self._user_key, self._proposed, at)
-        if order.reach_others and not (self._untouched - self._may_have_it).issuperset(tally.others):
+    def _refused(self, at: float) -> WriteReceipt:
+        """The primary did nothing: rejected where no other copy did anything either."""
+        answer = self.receipt(at)
+        if not self.replication.is_nowhere():
             return answer
-        nobody: frozenset[str] = frozenset()
-        others = tally.others if order.reach_others else ()
-        failed = {node: answer.failed.get(node, "has a later record") for node in (order.home, *others)}
-        return answer._replace(outcome=Outcome.REJECTED, acked=nobody, pending=nobody, failed=failed)
+        others = self.replication.copies if self.order.reach_others else ()
+        later = dict.fromkeys(others, "has a later record")
+        return self._rejected(answer, {**later, **answer.failed})
 
-    def undecided(self, event: Failure) -> WriteReceipt:
-        """The deciding node failed: unknown, or rejected where nothing was sent at all."""
-        order, tally = self.order, self.tally
-        tally.fails(event.node, event.reason)
-        answer = receipt(tally, order, self._user_key, self._proposed, event.at)
-        if event.sent or tally.held:
+    def _lost(self, event: Failure) -> WriteReceipt:
+        """The primary failed: unknown, or rejected where nothing was sent at all."""
+        answer = self._receipt(event.at, {event.node: event.reason})
+        if event.sent or self.round.tracker.holders(0):
             return answer
-        # The deciding node was the gate: it could not be reached, so nothing left for the other copies either.
-        nobody: frozenset[str] = frozenset()
-        failed = {node: answer.failed.get(node, f"not sent: {order.home} cannot be used") for node in tally.others}
-        failed[order.home] = event.reason
-        return answer._replace(outcome=Outcome.REJECTED, acked=nobody, pending=nobody, failed=failed)
+        # Nothing is sent where the primary cannot be reached, so no other copy got anything either.
+        unsent = dict.fromkeys(self.replication.copies, f"not sent: {event.node} cannot be used")
+        return self._rejected(answer, {**unsent, **answer.failed})
+
+    def _rejected(self, answer: WriteReceipt, failed: Mapping[str, str]) -> WriteReceipt:
+        key, stamp, required, elapsed = answer.key, answer.stamp, answer.required, answer.elapsed
+        return WriteReceipt.rejected(key, stamp, failed=failed, required=required, elapsed=elapsed)
 
 
 class Proposal(NamedTuple):
-    """A write that the deciding node turned down: the key as the caller gave it, the stamp, and when that was known."""
+    """A write that the primary turned down.
+
+    user_key: as the caller gave it. stamp: the proposed one. at: when that was known.
+    """
 
     user_key: str | bytes
     stamp: Stamp
@@ -365,92 +287,99 @@ class Proposal(NamedTuple):
 
 
 def verdict_error(
-    view: ClusterView, order: WriteOrder, content: list[bytes], name: bytes, proposal: Proposal
+    view: ClusterView,
+    order: WriteOrder,
+    verdict: Refusal,
+    proposal: Proposal,
 ) -> RedreplError:
-    """The error for a verdict of the deciding node that stored nothing."""
-    if content[0] == b"refused":
-        return refusal_error(content, order.home, view.epoch)
-    if content[0] == b"foreign":
-        return foreign_value(view.layout, order.home, name)
-    refusal, others = describe_refusal(content), frozenset(view.others[order.home])
-    refused = WriteReceipt(
-        proposal.user_key,
-        proposal.stamp,
-        Outcome.UNKNOWN if order.reach_others else Outcome.REJECTED,
-        False,
-        frozenset(),
-        others if order.reach_others else frozenset(),
-        {order.home: refusal},
-        order.required,
-        proposal.at - order.started,
-    )
-    return clock_error(order.home, refusal, refused)
+    """The error for a verdict of the primary that stored nothing."""
+    home = order.home
+    if isinstance(verdict, NotAdmitted):
+        return not_admitted_error(verdict, home, view.epoch)
+    if isinstance(verdict, Foreign):
+        return foreign_value(view.layout, home, verdict.name)
+
+    user_key, stamp, at = proposal
+    reason, elapsed = verdict.reason, at - order.started
+    failed = {home: reason}
+    if order.reach_others:
+        refused = WriteReceipt.unknown(
+            user_key,
+            stamp,
+            pending=view.others[home],
+            failed=failed,
+            required=order.required,
+            elapsed=elapsed,
+        )
+    else:
+        refused = WriteReceipt.rejected(
+            user_key,
+            stamp,
+            failed=failed,
+            required=order.required,
+            elapsed=elapsed,
+        )
+    return clock_error(home, reason, refused)
 
 
 def clock_error(node: str, refusal: str, refused: WriteReceipt) -> ClockSkew:
-    """The error for a write that the deciding node refused by its clock; ``refusal`` as `describe_refusal` says it."""
+    """The error for a write that the primary refused by its clock. refusal: the reason in words."""
     is_unknown = refused.outcome is Outcome.UNKNOWN
-    outcome = "the outcome of this write is unknown, it may still take effect" if is_unknown else "it had no effect"
+    outcome = "it had no effect"
+    if is_unknown:
+        outcome = "the outcome of this write is unknown, it may still take effect"
     return ClockSkew(
-        f"node {node!r} {refusal}: {outcome}; this program takes its time from the nodes anew, where a majority of "
-        "them agrees; else compare the clocks of this machine and the node. Do not repeat it with an earlier stamp",
+        f"node {node!r} {refusal}: {outcome}; this program takes its time from the nodes anew, "
+        "where a majority of them agrees; else compare the clocks of this machine and the node. "
+        "Do not repeat it with an earlier stamp",
         refused,
         {node: refusal},
     )
 
 
 def unanswered(
-    view: ClusterView, order: WriteOrder, user_key: str | bytes, stamp: Stamp, event: Failure | DeadlinePassed
+    order: WriteOrder,
+    user_key: str | bytes,
+    stamp: Stamp,
+    event: Failure | DeadlinePassed,
 ) -> WriteReceipt:
-    """The receipt of what the deciding node alone was asked, and gave no answer to that is one of the script's."""
-    tally = Tally(view.others[order.home], order.required)
-    sent = not isinstance(event, Failure) or (event.sent and not is_refusal(event.reason))
-    tally.fails(order.home, event.reason if isinstance(event, Failure) else "no answer in time")
-    answer = receipt(tally, order, user_key, stamp, event.at)
-    outcome = Outcome.UNKNOWN if sent else Outcome.REJECTED
-    return answer._replace(outcome=outcome, pending=frozenset())
+    """The receipt of what the primary alone was asked, where it gave no answer of the script's."""
+    is_sent, reason = True, "no answer in time"
+    if isinstance(event, Failure):
+        is_sent, reason = event.sent and not is_refusal(event.reason), event.reason
+    failed, elapsed = {order.home: reason}, event.at - order.started
+    end = WriteReceipt.unknown if is_sent else WriteReceipt.rejected
+    return end(user_key, stamp, failed=failed, required=order.required, elapsed=elapsed)
 
 
-def may_be_sent_again(event: Failure) -> bool:
-    """Whether a copy that does not decide may get the same record again: it did not leave, or the connection was lost.
+def receipt_of(
+    order: WriteOrder,
+    others: Sequence[str],
+    user_key: str | bytes,
+    stamp: Stamp,
+    at: float,
+    acked: Collection[str],
+    failed: Mapping[str, str],
+    is_decided: bool = True,
+    is_applied: bool = True,
+) -> WriteReceipt:
+    """The receipt of a write as far as its copies have answered.
 
-    Such a copy keeps the later of two stamps, so it does no harm there that both may arrive.
+    acked: the other copies that hold it.
+    failed: the copies that said why they do not, the primary perhaps among them.
+    is_decided: the primary has it. is_applied: no later record had superseded it there.
     """
-    return not event.sent or LOST in event.reason
-
-
-def is_closed(content: list[bytes], epoch: bytes) -> bool:
-    """Whether the deciding node refused in the caller's own epoch: it is no member, or does not serve."""
-    return content[0] == b"refused" and content[1] in (b"", epoch)
-
-
-def is_behind(content: list[bytes], epoch: bytes) -> bool:
-    """Whether a copy refused because it has not come to the caller's epoch yet; it will in a moment."""
-    return content[0] == b"refused" and content[2] == b"active" and int(content[1]) < int(epoch)
-
-
-def _turned_down(tally: Tally, order: WriteOrder, key: str | bytes, stamp: Stamp, at: float) -> WriteReceipt:
-    """The deciding node stored nothing. What was sent to others may be there, undecided."""
-    answer = receipt(tally, order, key, stamp, at)
-    return answer if order.reach_others else answer._replace(outcome=Outcome.REJECTED, pending=frozenset())
-
-
-def receipt(tally: Tally, order: WriteOrder, key: str | bytes, proposed: Stamp, at: float) -> WriteReceipt:
-    """The receipt of a write as far as its copies have answered."""
-    decided = tally.decided
-    acked = tally.acked() if decided else [node for node, stamp in tally.held.items() if stamp >= proposed]
-    committed = decided is not None and len(acked) >= order.required
-    holders = frozenset(acked) if decided is None else frozenset((order.home, *acked))
-    failed = {node: reason for node, reason in tally.reasons().items() if node not in holders}
-    everybody = frozenset((order.home, *tally.others))
-    return WriteReceipt(
-        key,
-        proposed if decided is None else decided,
-        Outcome.COMMITTED if committed else Outcome.UNKNOWN,
-        decided is not None and tally.applied,
-        holders,
-        everybody - holders - frozenset(failed),
-        failed,
-        order.required,
-        at - order.started,
+    committed = is_decided and len(acked) >= order.required
+    holders = frozenset((order.home, *acked)) if is_decided else frozenset(acked)
+    failed = {node: reason for node, reason in failed.items() if node not in holders}
+    end = WriteReceipt.committed if committed else WriteReceipt.unknown
+    return end(
+        user_key,
+        stamp,
+        applied=is_decided and is_applied,
+        acked=holders,
+        pending=frozenset((order.home, *others)) - holders - frozenset(failed),
+        failed=failed,
+        required=order.required,
+        elapsed=at - order.started,
     )

@@ -7,6 +7,12 @@ from typing import NamedTuple, TypeAlias
 from redrepl.values.effects import Answer
 from redrepl.values.reading import words
 
+TOO_OLD = "refused: the write is older than the node accepts"
+TOO_FAR_AHEAD = "refused: the stamp is too far ahead of the node's clock"
+"""How the reasons begin that are about clocks."""
+
+_ACTIVE = "active"
+
 
 class NotAdmitted(NamedTuple):
     """The node works in another epoch than the caller, does not serve, or is no member.
@@ -18,11 +24,29 @@ class NotAdmitted(NamedTuple):
     epoch: str
     state: str
 
+    @property
+    def reason(self) -> str:
+        """The refusal in words."""
+        return f"refused: epoch {self.epoch or 'none'}, {self.state or 'no member'}"
+
+    def is_closed(self, epoch: bytes) -> bool:
+        """Whether this node of the caller's own ``epoch`` does not serve, or is no member."""
+        return self.epoch in ("", epoch.decode())
+
+    def is_behind(self, epoch: bytes) -> bool:
+        """Whether the node has not come to the caller's ``epoch`` yet; it will in a moment."""
+        return self.state == _ACTIVE and int(self.epoch) < int(epoch)
+
 
 class Foreign(NamedTuple):
     """Something that redrepl did not write is stored under this name."""
 
     name: bytes
+
+    @property
+    def reason(self) -> str:
+        """The refusal in words."""
+        return f"holds a value that redrepl did not write under {self.name!r:.200}"
 
 
 class TooOld(NamedTuple):
@@ -30,14 +54,36 @@ class TooOld(NamedTuple):
 
     now: str
 
+    @property
+    def reason(self) -> str:
+        """The refusal in words."""
+        return f"{TOO_OLD} (its clock: {self.now} microseconds)"
+
 
 class TooFarAhead(NamedTuple):
     """The record's stamp is ahead of the node's clock by more than is tolerated. ``now``: as in `TooOld`."""
 
     now: str
 
+    @property
+    def reason(self) -> str:
+        """The refusal in words."""
+        return f"{TOO_FAR_AHEAD} ({self.now} microseconds)"
 
-Refusal: TypeAlias = NotAdmitted | Foreign | TooOld | TooFarAhead
+
+class Unexpected(NamedTuple):
+    """An answer that no script of ours gives."""
+
+    content: object
+
+    @property
+    def reason(self) -> str:
+        """The refusal in words."""
+        return f"unexpected answer {self.content!r:.200}"
+
+
+Refusal: TypeAlias = NotAdmitted | Foreign | TooOld | TooFarAhead | Unexpected
+"""Nothing was stored."""
 
 
 def parse_not_admitted(content: Answer) -> NotAdmitted | None:
@@ -50,8 +96,8 @@ def not_admitted(content: Answer) -> NotAdmitted:
     return NotAdmitted(words(content[1]), words(content[2]))
 
 
-def parse_refusal(content: Answer) -> Refusal | None:
-    """Why a script stored nothing, None for any other answer."""
+def parse_refusal(content: Answer) -> Refusal:
+    """Why a script stored nothing."""
     if (refused := parse_not_admitted(content)) is not None:
         return refused
     match content:
@@ -61,4 +107,4 @@ def parse_refusal(content: Answer) -> Refusal | None:
             return TooOld(words(now))
         case [b"skewed", bytes(now), *_]:
             return TooFarAhead(words(now))
-    return None
+    return Unexpected(content)

@@ -27,7 +27,8 @@ from redrepl.plans.scan import scan_names
 from redrepl.plans.status import Expectations, cluster_status
 from redrepl.plans.steps import Steps
 from redrepl.plans.topology import discover, read_clocks, read_topology
-from redrepl.plans.view import ClusterView, describe_refusal, epoch_in_refusal
+from redrepl.plans.view import ClusterView, epoch_in_refusal
+from redrepl.values.answers.refusals import parse_refusal
 from redrepl.values.effects import Plan
 from redrepl.values.errors import RedreplError
 from redrepl.values.operation import ADD, EXPIRE, INCREMENT, SET, Operation
@@ -76,7 +77,7 @@ def _read(begin: Callable[[], Plan[Any]], data: bytes) -> object:
 def _refusal(data: bytes) -> None:
     """What a node refuses for, in words, and the epoch in these words."""
     for verdict in (b"refused", b"expired", b"skewed", b"foreign", b"other"):
-        assert len(describe_refusal([verdict, data, data])) < 2_000
+        assert len(parse_refusal([verdict, data, data]).reason) < 2_000
     assert 0 <= epoch_in_refusal(data.decode("utf-8", "replace")) < 1 << 30
 
 

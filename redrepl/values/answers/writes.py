@@ -2,7 +2,7 @@
 
 Nearly every answer of `write` and `write_many` is 1: everything is stored as it was sent. Plans
 look at that first, and no object is made for it. The parsers take all other answers; their shape
-was checked where they came in (`values/answers.py`).
+was checked where they came in (`values/answers/shapes.py`).
 """
 
 from __future__ import annotations
@@ -11,13 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from redrepl.values.answers.refusals import Refusal, parse_refusal
 from redrepl.values.effects import Answer
-from redrepl.values.reading import words
 from redrepl.values.stamp import Stamp
-
-TOO_OLD = "refused: the write is older than the node accepts"
-TOO_FAR_AHEAD = "refused: the stamp is too far ahead of the node's clock"
-"""How the reasons begin that are about clocks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,84 +29,6 @@ class HasLater:
 
     stamp: Stamp
 
-
-@dataclass(frozen=True, slots=True)
-class NotAdmitted:
-    """The node does not admit the caller.
-
-    ``epoch``, ``state``: its own, empty where it is no member.
-    """
-
-    epoch: bytes
-    state: bytes
-
-    @property
-    def reason(self) -> str:
-        """The refusal in words."""
-        return f"refused: epoch {words(self.epoch) or 'none'}, {words(self.state) or 'no member'}"
-
-    def is_closed(self, epoch: bytes) -> bool:
-        """Whether this node of the caller's own ``epoch`` does not serve, or is no member."""
-        return self.epoch in (b"", epoch)
-
-    def is_behind(self, epoch: bytes) -> bool:
-        """Whether the node has not come to the caller's ``epoch`` yet; it will in a moment."""
-        return self.state == b"active" and int(self.epoch) < int(epoch)
-
-
-@dataclass(frozen=True, slots=True)
-class Expired:
-    """The record is older than the node accepts.
-
-    ``now``: the node's clock, microseconds as text.
-    """
-
-    now: bytes
-
-    @property
-    def reason(self) -> str:
-        """The refusal in words."""
-        return f"{TOO_OLD} (its clock: {words(self.now)} microseconds)"
-
-
-@dataclass(frozen=True, slots=True)
-class Skewed:
-    """The stamp is too far ahead of the node's clock (``now``, microseconds as text)."""
-
-    now: bytes
-
-    @property
-    def reason(self) -> str:
-        """The refusal in words."""
-        return f"{TOO_FAR_AHEAD} ({words(self.now)} microseconds)"
-
-
-@dataclass(frozen=True, slots=True)
-class Foreign:
-    """A value that redrepl did not write is stored under this name on the node."""
-
-    name: bytes
-
-    @property
-    def reason(self) -> str:
-        """The refusal in words."""
-        return f"holds a value that redrepl did not write under {self.name!r:.200}"
-
-
-@dataclass(frozen=True, slots=True)
-class Unexpected:
-    """An answer that no script of ours gives."""
-
-    content: object
-
-    @property
-    def reason(self) -> str:
-        """The refusal in words."""
-        return f"unexpected answer {self.content!r:.200}"
-
-
-Refusal: TypeAlias = NotAdmitted | Expired | Skewed | Foreign | Unexpected
-"""Nothing was stored."""
 
 WriteVerdict: TypeAlias = Restamped | HasLater | Refusal
 """What became of one record that was not stored as it was sent."""
@@ -174,20 +92,6 @@ class UnfitOperation:
 
     place: int
     why: bytes
-
-
-def parse_refusal(content: Answer) -> Refusal:
-    """The verdict of a script that stored nothing."""
-    match content:
-        case [b"refused", bytes(epoch), bytes(state)]:
-            return NotAdmitted(epoch, state)
-        case [b"expired", bytes(now), *_]:
-            return Expired(now)
-        case [b"skewed", bytes(now), *_]:
-            return Skewed(now)
-        case [b"foreign", bytes(name), *_]:
-            return Foreign(name)
-    return Unexpected(content)
 
 
 def parse_write(content: Answer) -> WriteVerdict:
