@@ -18,7 +18,7 @@ from redrepl.values.receipt import WriteReceipt
 class Written(NamedTuple):
     """What became of a chunk.
 
-    number: its place among those that left. error: what the deciding node refused it with, having stored nothing.
+    number: its place among those that left. error: what the primary refused it with, having stored nothing.
     receipts: which copies may have it; None where that error is EpochMoved: write it again.
     """
 
@@ -29,7 +29,7 @@ class Written(NamedTuple):
 
 
 def write_chunk(view: ClusterView, chunk: Chunk) -> Plan[list[WriteReceipt]]:
-    """Write one chunk; answers a receipt for each key. Raises as `write_one` does."""
+    """Write one chunk; returns a receipt for each key. Raises as `write_one` does."""
     ended: list[Written] = []
     yield from _Flight(view, iter((chunk,)), ended.append).run(chunk.order.started)
     ((_, _, receipts, error),) = ended
@@ -44,7 +44,7 @@ def write_chunks(
 ) -> Plan[None]:
     """Write chunks in this order, each taken from ``leaving`` at the moment it is sent; at its end ``take`` gets it.
 
-    Chunks end in any order, and no more of them are kept here than are on their way. Where the deciding node refuses
+    Chunks end in any order, and no more of them are kept here than are on their way. Where the primary refuses
     one, with what `write_one` raises, no more leave, and those under way are seen to their end.
     """
     yield from _Flight(view, leaving, take).run(started)
@@ -53,7 +53,7 @@ def write_chunks(
 class _Flight:
     """Chunks on their way. The tag of a request tells its chunk and round.
 
-    The next chunk leaves when somebody has answered the newest: the connection to the deciding node is there then, and
+    The next chunk leaves when a node has answered the newest: the connection to the primary is there then, and
     nothing more is sent to nodes that are all silent.
     """
 
@@ -97,7 +97,7 @@ class _Flight:
                 self._land(number, batch.receipts(at))
         if requests:
             # What is sent again goes alone, and not behind the gate of a chunk that leaves. Where all have landed
-            # nobody is waited for.
+            # nothing is waited for.
             return Exchange(tuple(requests), self._until() if self._flying else at)
         launched = self._launch()
         if launched is not None:

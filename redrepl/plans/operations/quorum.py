@@ -70,10 +70,7 @@ class AcknowledgementTracker:
 
     def uncertain(self) -> set[int]:
         """Records that some copy lacks; every other record is held wherever a copy acknowledged."""
-        lacked: set[int] = set()
-        for lacking in self._lacking.values():
-            lacked.update(lacking)
-        return lacked - self._withdrawn
+        return set().union(*self._lacking.values()) - self._withdrawn
 
     def holders(self, record: int) -> list[str]:
         """The copies that hold one record."""
@@ -84,17 +81,18 @@ class AcknowledgementTracker:
 
         PENDING while one of them is. After that WON where all are, and LOST where at least one is.
         """
-        answered, failed = len(self._lacking), len(self._failed)
         uncertain = self.uncertain()
-        found = set[QuorumStatus]()
-        for record in uncertain:
-            found.add(self._status_of(len(self.holders(record)), answered, failed))
+        status = QuorumStatus.WON
         if len(uncertain) + len(self._withdrawn) < self._records:
-            found.add(self._status_of(answered, answered, failed))
-        for status in (QuorumStatus.PENDING, QuorumStatus.LOST):
-            if status in found:
-                return status
-        return QuorumStatus.WON
+            status = self._status_of(len(self._lacking))
+        for record in uncertain:
+            if status is QuorumStatus.PENDING:
+                break
+            found = self._status_of(len(self.holders(record)))
+            status = status if found is QuorumStatus.WON else found
+        return status
 
-    def _status_of(self, holding: int, answered: int, failed: int) -> QuorumStatus:
-        return quorum_status(self._copies, self._required, holding, failed + answered - holding)
+    def _status_of(self, holding: int) -> QuorumStatus:
+        """The status of a record that so many of the copies hold that acknowledged."""
+        lost = len(self._failed) + len(self._lacking) - holding
+        return quorum_status(self._copies, self._required, holding, lost)

@@ -91,9 +91,9 @@ class Round:
         """Whether a copy is to be sent the records again in a moment."""
         return CopyState.WAITING in self.states.values() and self.tracker.counts_any
 
-    def has(self, *states: CopyState) -> set[str]:
+    def has(self, *states: CopyState) -> list[str]:
         """The copies in one of these states."""
-        return {copy for copy, state in self.states.items() if state in states}
+        return [copy for copy, state in self.states.items() if state in states]
 
     def acknowledge(self, copy: str, exceptions: Mapping[int, WriteVerdict] | None = None) -> None:
         """A copy holds the records but for these exceptions."""
@@ -127,7 +127,7 @@ class Round:
         if not early or not self.tracker.counts_any:
             return
         self._call = self.records.call(is_decided=True)
-        self._sent_as_decided |= early
+        self._sent_as_decided.update(early)
         for copy in early:
             self.states[copy] = CopyState.DUE
             self.tracker.reopen(copy)
@@ -135,11 +135,12 @@ class Round:
 
     def take_due(self, may_retry: bool) -> list[Request]:
         """Requests that are to be sent now, each once; may_retry: to waiting copies too."""
-        may_retry = may_retry and self.tracker.counts_any
-        states = (CopyState.DUE, CopyState.WAITING) if may_retry else (CopyState.DUE,)
-        due = [copy for copy, state in self.states.items() if state in states]
-        for copy in due:
-            self.states[copy] = CopyState.SENT
+        due = [copy for copy, state in self.states.items() if state is CopyState.DUE]
+        if may_retry and self.is_waiting:
+            due += self.has(CopyState.WAITING)
+        if not due:
+            return []
+        self.states.update(dict.fromkeys(due, CopyState.SENT))
         return [Request(copy, self.call, self.tag) for copy in due]
 
     def failures(self) -> dict[str, str]:
@@ -255,7 +256,7 @@ class Replication:
 
     def receive(self, event: Reply | Failure) -> None:
         """What another copy answered to a request, or why it did not answer."""
-        asked = next(each for each in reversed(self.rounds) if each.tag == event.tag)
+        asked = self.rounds[-1] if event.tag == self.rounds[-1].tag else self.rounds[0]
         if isinstance(event, Failure):
             self._receive_failure(asked, event)
         elif event.content == 1:
@@ -318,7 +319,8 @@ class Replication:
             return False
         if not self.is_decided:
             return True
-        return any(each.tracker.status() is QuorumStatus.PENDING for each in self.rounds)
+        statuses = [each.tracker.status() for each in self.rounds]
+        return QuorumStatus.PENDING in statuses
 
     def take_due(self, at: float) -> list[Request]:
         """What is to be sent now, once; also where nothing is waited for any more."""
@@ -342,7 +344,8 @@ class Replication:
         return Exchange(requests, at) if requests else None
 
     def _is_waiting(self) -> bool:
-        return self.refusal is None and any(each.is_waiting for each in self.rounds)
+        has_waited = self._retry_at > 0.0
+        return has_waited and self.refusal is None and any(each.is_waiting for each in self.rounds)
 
     @property
     def has_left(self) -> bool:
@@ -351,8 +354,8 @@ class Replication:
 
     def is_refusal_settled(self) -> bool:
         """Whether it is known of every copy if it has records that the primary refused."""
-        told = self.rounds[0].has(CopyState.ACKNOWLEDGED, CopyState.EARLY, CopyState.FAILED)
-        told |= self._untouched | self._may_have_it
+        told = self._untouched | self._may_have_it
+        told.update(self.rounds[0].has(CopyState.ACKNOWLEDGED, CopyState.EARLY, CopyState.FAILED))
         return not self.has_left or told.issuperset(self.copies)
 
     def is_nowhere(self) -> bool:

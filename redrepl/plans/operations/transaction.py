@@ -51,7 +51,7 @@ class Expectation(NamedTuple):
 
 
 class Transacted(NamedTuple):
-    """A receipt and the record that stands after it, for each key that was written."""
+    """A receipt and the record that is stored after it, for each key that was written."""
 
     receipts: dict[bytes, WriteReceipt]
     records: dict[bytes, Record]
@@ -82,7 +82,7 @@ def transact(
     expectations: Sequence[Expectation],
     operations: Sequence[Operation],
 ) -> Plan[Transacted]:
-    """Carry out all operations if all expectations hold on the deciding node, or none.
+    """Carry out all operations if all expectations hold on the primary, or none.
 
     Raises TransactionConflict where one does not, RequestError for an operation that cannot be
     carried out (nothing was written in both cases), and else what `write_one` raises; Unavailable
@@ -258,14 +258,14 @@ class _Call:
 
     def conflict(self, conflict: Conflict) -> TransactionConflict:
         """The error for expectations and conditions that do not hold."""
-        standing = {self._user_keys[self._keys[place]]: stamp for place, stamp in conflict.found.items()}
-        first = next(iter(standing))
-        more = f" and {len(standing) - 1} more" if len(standing) > 1 else ""
+        current = {self._user_keys[self._keys[place]]: stamp for place, stamp in conflict.found.items()}
+        first = next(iter(current))
+        more = f" and {len(current) - 1} more" if len(current) > 1 else ""
         text = f"key {first!r}{more} changed meanwhile, or is not as the transaction needs it: nothing was written"
-        return TransactionConflict(f"{text}; read again and repeat", standing, {self._order.home: "conflict"})
+        return TransactionConflict(f"{text}; read again and repeat", current, {self._order.home: "conflict"})
 
     def unfit(self, operation: Operation, why: bytes) -> RequestError:
-        """The error for an operation that cannot be carried out on what stands."""
+        """The error for an operation that cannot be carried out on what is stored."""
         return RequestError(f"{operation.name.decode()} of key {operation.user_key!r} is impossible: {words(why)}")
 
 

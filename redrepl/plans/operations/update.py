@@ -40,7 +40,7 @@ class Update(NamedTuple):
 
 
 class Updated(NamedTuple):
-    """The receipt, and the record that stands after it where it was applied."""
+    """The receipt, and the record that is stored after it where it was applied."""
 
     receipt: WriteReceipt
     record: Record | None
