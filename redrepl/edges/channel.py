@@ -23,10 +23,12 @@ from typing import TypeVar, cast
 from redrepl.edges.connection import NodeConnection
 from redrepl.edges.lifetimes import end_with
 from redrepl.edges.opening import NodeGate
+from redrepl.edges.packing import size_of
 from redrepl.edges.pending import Run
-from redrepl.edges.switchboard import DEADLINE_EXTENSION_SECONDS, LATE_SECONDS, Switchboard, size_of
+from redrepl.edges.restarts import RestartGuard
+from redrepl.edges.switchboard import DEADLINE_EXTENSION_SECONDS, LATE_SECONDS, Switchboard
 from redrepl.values import limits
-from redrepl.values.effects import DeadlinePassed, Event, Exchange, Plan, Progress, Reply, Request
+from redrepl.values.effects import DeadlinePassed, Event, Exchange, Plan, Progress, Request
 from redrepl.values.errors import RequestError
 from redrepl.values.reasons import lost_connection
 
@@ -40,8 +42,13 @@ _READ_WRITE = select.POLLIN | select.POLLOUT
 class Channel(Switchboard):
     """Drives one plan at a time over its connections."""
 
-    def __init__(self, current_gates: Callable[[], Mapping[str, NodeGate]], stall_seconds: float) -> None:
-        super().__init__(current_gates, stall_seconds)
+    def __init__(
+        self,
+        current_gates: Callable[[], Mapping[str, NodeGate]],
+        stall_seconds: float,
+        restart_guard: RestartGuard | None = None,
+    ) -> None:
+        super().__init__(current_gates, stall_seconds, restart_guard)
         self._run = Run()
         self._used_at = 0.0
         self._waited_until = 0.0
@@ -93,6 +100,7 @@ class Channel(Switchboard):
 
     def _begin(self) -> None:
         """Every plan's first exchange is fresh, and so begins a new run."""
+        self.begin_plan()
         if self._used_at and time.monotonic() - self._used_at > IDLE_CHECK_SECONDS:
             self._poll(0.0)
 
@@ -262,31 +270,3 @@ class _Bell:
 def _largest_bytes(connection: NodeConnection) -> int:
     """Bytes of the requests that may be on their way at once, a batch's chunks above all, however large they are."""
     return sum(nlargest(limits.CHUNKS_IN_FLIGHT, (size_of(request.command) for _, request, _ in connection.owed)))
-
-
-class UpkeepChannel(Channel):
-    """A channel for upkeep, whose plans conclude from what a node said before what it holds now.
-
-    A node that has answered and turns out to have restarted since is not used for the rest of the plan. Clients need no
-    such care: a node that restarted does not admit them until it is brought up.
-    """
-
-    def __init__(self, current_gates: Callable[[], Mapping[str, NodeGate]], stall_seconds: float) -> None:
-        super().__init__(current_gates, stall_seconds)
-        self._answered_in: dict[str, str] = {}
-
-    def receive(self, connection: NodeConnection) -> None:
-        """As every channel does, noting in which run of the server it answered."""
-        super().receive(connection)
-        if any(isinstance(event, Reply) and event.node == connection.node for event in self._run.events):
-            self._answered_in.setdefault(connection.node, connection.run_id)
-
-    def _begin(self) -> None:
-        self._answered_in.clear()
-        self._shut.clear()
-        super()._begin()
-
-    def _objection(self, connection: NodeConnection) -> str | None:
-        if self._answered_in.get(connection.node, connection.run_id) == connection.run_id:
-            return None
-        return "restarted meanwhile: what it held a moment ago may be gone"

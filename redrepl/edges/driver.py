@@ -9,11 +9,12 @@ from contextlib import suppress
 from typing import TypeVar
 
 from redrepl.edges.admission import Admission, Purpose
-from redrepl.edges.channel import Channel, UpkeepChannel
+from redrepl.edges.channel import Channel
 from redrepl.edges.driver_base import DriverBase
 from redrepl.edges.endpoint import Endpoint
 from redrepl.edges.lifetimes import Living
 from redrepl.edges.locks import give_back_all, new_lock
+from redrepl.edges.restarts import RestartGuard
 from redrepl.values import limits
 from redrepl.values.effects import Plan, Progress
 from redrepl.values.errors import RedreplError, Unavailable
@@ -73,8 +74,8 @@ class BlockingDriver(DriverBase):
 
     def own_channel(self) -> Channel:
         """A channel for one caller, who closes it: questions may stay open on it from one plan to the next."""
-        kind = UpkeepChannel if self._admission.purpose is Purpose.MAINTAIN else Channel
-        return kind(lambda: self._gates, self._timeout_seconds)
+        guard = RestartGuard() if self._admission.purpose is Purpose.MAINTAIN else None
+        return Channel(lambda: self._gates, self._timeout_seconds, guard)
 
     def close(self) -> None:
         """Close every connection that no operation is using."""

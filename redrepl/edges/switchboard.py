@@ -16,11 +16,12 @@ import hiredis
 from redrepl.edges.connection import NodeConnection
 from redrepl.edges.denials import describe_denial
 from redrepl.edges.opening import NodeGate
+from redrepl.edges.packing import encode
 from redrepl.edges.pending import Resent, Run, Waiting
-from redrepl.edges.scripts import script_sha
+from redrepl.edges.restarts import RestartGuard
 from redrepl.values import limits
 from redrepl.values.answers import is_ours
-from redrepl.values.effects import Command, Event, Exchange, Failure, PlainCommand, Reply, Request, ScriptCall
+from redrepl.values.effects import Event, Exchange, Failure, PlainCommand, Reply, Request
 from redrepl.values.reasons import NOT_OURS, lost_connection
 
 STALLED_ROUND_TRIPS = 4.0
@@ -67,30 +68,19 @@ class _Knock(Run):
         self._board.end_knock(self, self.connection.is_closed)
 
 
-def size_of(command: Command) -> int:
-    """Bytes of a command's keys and arguments, nearly all that `encode` makes of it."""
-    keys = command.keys if type(command) is ScriptCall else ()
-    return sum([len(part) for part in (*keys, *command.arguments) if type(part) is bytes])
-
-
-def encode(command: Command) -> bytes:
-    """The bytes of a command as a server reads them."""
-    # Bytes alone go to hiredis: with an int it ends the interpreter where a signal's handler raises at that moment.
-    arguments = [part if isinstance(part, bytes) else b"%d" % part for part in command.arguments]
-    parts: tuple[bytes, ...]
-    if type(command) is ScriptCall:
-        keys = command.keys
-        parts = (b"EVALSHA", script_sha(command.script), b"%d" % len(keys), *keys, *arguments)
-    else:
-        parts = tuple(arguments)
-    packed: bytes = hiredis.pack_command(parts)  # type: ignore[arg-type]  # typed for a tuple of anything, not of bytes
-    return packed
-
-
 class Switchboard(ABC):
-    """One connection to each node. Who uses it reads from them, and says how data leaves and how it is woken."""
+    """One connection to each node. Who uses it reads from them, and says how data leaves and how it is woken.
 
-    def __init__(self, current_gates: Callable[[], Mapping[str, NodeGate]], stall_seconds: float) -> None:
+    restart_guard: for upkeep, which does not go on with a node that restarted in the middle of a plan.
+    """
+
+    def __init__(
+        self,
+        current_gates: Callable[[], Mapping[str, NodeGate]],
+        stall_seconds: float,
+        restart_guard: RestartGuard | None = None,
+    ) -> None:
+        self._restart_guard = restart_guard
         self._current_gates = current_gates
         self.gates = current_gates()
         self._stall_seconds = stall_seconds
@@ -122,11 +112,13 @@ class Switchboard(ABC):
     def _look_again_at(self, at: float) -> None:
         """Have `end_late_knocks` called at this time (monotonic clock, seconds)."""
 
-    def _objection(self, connection: NodeConnection) -> str | None:  # noqa: ARG002  # for who has one
-        """Why a new connection is not to be used for what is under way; then its node is not, for the time being."""
-        return None
-
     # Asking --------------------------------------------------------------------------------------------------
+
+    def begin_plan(self) -> None:
+        """Another plan begins: a node that the one before would not use may be used again."""
+        if self._restart_guard is not None:
+            self._restart_guard.begin_plan()
+            self._shut.clear()
 
     def start(self, run: Run, effect: Exchange) -> None:
         """Send the requests of an exchange, or keep them until there is a connection; failures go to the run."""
@@ -310,8 +302,9 @@ class Switchboard(ABC):
         connection = self.gates[node].take(self._ring)
         if connection is None:
             return False
-        if (objection := self._objection(connection)) is not None:
-            self._shut[node] = objection
+        guard = self._restart_guard
+        if guard is not None and (refusal := guard.refusal(node, connection.run_id)) is not None:
+            self._shut[node] = refusal
             connection.close()
             return False
         self._connections[node] = connection
@@ -398,6 +391,8 @@ class Switchboard(ABC):
                 return
             if gate is not None:
                 gate.round_trip.note(now - sent_at)
+            if self._restart_guard is not None and type(run) is not _Knock:
+                self._restart_guard.note_reply(connection.node, connection.run_id)
             run.put(Reply(request.node, request.tag, content, now))
         if not owed and connection in self._retired:
             self._let_go(connection)

@@ -1758,8 +1758,8 @@ MUTANTS = (
     Mutant(
         name="upkeep goes on with a node that restarted in between",
         file="redrepl/edges/driver.py",
-        old="UpkeepChannel if self._admission.purpose is Purpose.MAINTAIN else Channel",
-        new="Channel",
+        old="RestartGuard() if self._admission.purpose is Purpose.MAINTAIN else None",
+        new="None",
         killer=f"{SERVERS}/test_connections.py::test_upkeep_does_not_go_on_with_a_node_that_restarted_in_between",
         evidence="restarted meanwhile",
     ),

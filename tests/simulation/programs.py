@@ -15,8 +15,9 @@ from redrepl.edges.admission import Admission, Purpose
 from redrepl.edges.endpoint import split_url
 from redrepl.edges.opening import NodeGate
 from redrepl.edges.pending import Run
+from redrepl.edges.restarts import RestartGuard
 from redrepl.edges.switchboard import Switchboard
-from redrepl.values.effects import DeadlinePassed, Event, Exchange, Plan, Progress, Reply, Request
+from redrepl.values.effects import DeadlinePassed, Event, Exchange, Plan, Progress, Request
 from redrepl.values.keys import KeyLayout
 from redrepl.values.reasons import LOST, REFUSES
 from redrepl.values.topology import Topology
@@ -130,8 +131,8 @@ def _nothing(_: Connection) -> None:
 class Channel(Switchboard):
     """Drives one plan at a time, as the library's blocking channel does, but never waits."""
 
-    def __init__(self, program: Program) -> None:
-        super().__init__(lambda: program.gates, program.timeout_seconds)
+    def __init__(self, program: Program, restart_guard: RestartGuard | None = None) -> None:
+        super().__init__(lambda: program.gates, program.timeout_seconds, restart_guard)
         self._program = program
         self._world = program.world
         self._run = Run()
@@ -147,7 +148,8 @@ class Channel(Switchboard):
         """Drive the plan to its end; ``done`` gets its result, or what it raised."""
         assert self._plan is None, "a channel drives one plan at a time"
         self._plan, self._done = plan, done
-        self._begin()
+        self.begin_plan()
+        self._poll()
         self._advance(None)
 
     def stop(self) -> None:
@@ -158,9 +160,6 @@ class Channel(Switchboard):
         if self._deadline is not None:
             self._deadline.cancel()
         self.close_connections()
-
-    def _begin(self) -> None:
-        self._poll()
 
     # Driving the plan ----------------------------------------------------------------------------------------
 
@@ -288,30 +287,6 @@ class Channel(Switchboard):
         self._go_on()
 
 
-class UpkeepChannel(Channel):
-    """As the library's: a node that answered and restarted since is not used for the rest of a plan."""
-
-    def __init__(self, program: Program) -> None:
-        super().__init__(program)
-        self._answered_in: dict[str, str] = {}
-
-    def receive(self, connection: Any) -> None:
-        """As every channel does, noting in which run of the server it answered."""
-        super().receive(connection)
-        if any(isinstance(event, Reply) and event.node == connection.node for event in self._run.events):
-            self._answered_in.setdefault(connection.node, connection.run_id)
-
-    def _begin(self) -> None:
-        self._answered_in.clear()
-        self._shut.clear()
-        super()._begin()
-
-    def _objection(self, connection: Any) -> str | None:
-        if self._answered_in.get(connection.node, connection.run_id) == connection.run_id:
-            return None
-        return "restarted meanwhile: what it held a moment ago may be gone"
-
-
 def _ignore(_result: Any, _error: BaseException | None) -> None:
     """Nobody waits for the result."""
 
@@ -368,8 +343,7 @@ class Program:
 
     def start(self, script: Script) -> None:
         """Begin to do something, in a thread of its own."""
-        kind = UpkeepChannel if self._purpose is Purpose.MAINTAIN else Channel
-        channel = kind(self)
+        channel = Channel(self, RestartGuard() if self._purpose is Purpose.MAINTAIN else None)
         self._channels.append(channel)
         self._scripts.append(script)
         self.open_scripts += 1

@@ -20,7 +20,7 @@ from redrepl.edges.clock import StampClock, SystemClock
 from redrepl.edges.connection import NodeConnection
 from redrepl.edges.driver import BlockingDriver
 from redrepl.edges.locks import new_lock
-from redrepl.edges.switchboard import encode
+from redrepl.edges.packing import encode
 from redrepl.edges.wake_ups import QueueWakeUps
 from redrepl.values.effects import PlainCommand, Plan, ScriptCall
 from redrepl.values.errors import RequestError
