@@ -5,18 +5,8 @@ from __future__ import annotations
 import random
 from itertools import pairwise
 
-from redrepl_cli.chaos.history import (
-    ADD,
-    COMPARE_AND_SET,
-    GET,
-    INCREMENT,
-    SET,
-    Operation,
-    Outcome,
-    begun_line,
-    ended_line,
-    read_log,
-)
+from redrepl.testing.history import Operation, Outcome, begun_line, ended_line, read_log
+from redrepl.testing.model import ADD, COMPARE_AND_SET, GET, INCREMENT, SET
 from redrepl_cli.chaos.workload import is_counter, is_written_once, names_of_keys, steps
 
 ANSWERED = Operation("c1", "key-1", COMPARE_AND_SET, 10, "new", "old", 20, Outcome.OK, False)

@@ -9,7 +9,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from redrepl_cli.chaos.history import SET, Operation, Outcome
+from redrepl.testing.history import Operation, Outcome
+from redrepl.testing.model import SET
 from redrepl_cli.chaos.page import html
 from redrepl_cli.chaos.picture import picture
 from redrepl_cli.chaos.report import Report, judge, write_report

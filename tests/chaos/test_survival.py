@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from redrepl_cli.chaos.history import ADD, COMPARE_AND_SET, DELETE, INCREMENT, SET, Content, Operation
+from redrepl.testing.history import Operation
+from redrepl.testing.model import ADD, COMPARE_AND_SET, DELETE, INCREMENT, SET, Content
 from redrepl_cli.chaos.survival import lost_writes
-from tests.chaos.support.histories import done, rejected, unknown
 from tests.chaos.support.runs import read
+from tests.support.histories import done, rejected, unknown
 
 
 def problem(history: list[Operation], held: Content) -> str | None:

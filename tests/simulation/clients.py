@@ -9,6 +9,19 @@ from typing import Any, NamedTuple, TypeAlias
 from redrepl.doors.base import CoordinatorBase, Limits
 from redrepl.edges.clock import StampClock, SystemClock
 from redrepl.edges.configuration import Configuration
+from redrepl.testing import history
+from redrepl.testing.history import Operation
+from redrepl.testing.model import (
+    ADD,
+    COMPARE_AND_SET,
+    DELETE,
+    GET,
+    INCREMENT,
+    SET,
+    Content,
+    content_of,
+    payload_of,
+)
 from redrepl.values import limits
 from redrepl.values.effects import Plan
 from redrepl.values.errors import NotAReplicatedRecord, RedreplError, RequestError, WriteFailure, WriteRejected
@@ -17,7 +30,6 @@ from redrepl.values.preference import ReadPreference
 from redrepl.values.receipt import Outcome, WriteReceipt
 from redrepl.values.stamp import NO_STAMP, Stamp
 from redrepl.values.topology import Topology
-from tests.simulation.linearizability import ADD, COMPARE, DELETE, GET, INCREMENT, SET, Operation
 from tests.simulation.programs import Program, Rest, Script
 
 QUORUM = ConsistencyLevel.QUORUM
@@ -46,38 +58,34 @@ class Habits(NamedTuple):
     all_share: float = 0.05
 
 
-class History:
-    """What all clients did, in the order in which they began, and how it ended.
+class ClientHistory(history.History):
+    """What all clients did, in the order in which they began, how it ended, and what else is to be judged.
 
     left: conversations that are still to be begun by anybody. crashes: what should never come up. committed: when
     which stamp of a key was acknowledged at QUORUM. foreign: values that none of ours wrote, which a liar alone puts
     there. stale: reads at ONE that are older than may be, in words. mortal: writes of values with a
-    deadline, and the stamps of those that were acknowledged.
+    deadline, by their numbers, and the stamps of those that were acknowledged.
     """
 
     def __init__(self, conversations: int) -> None:
+        super().__init__()
         self.left = conversations
-        self.operations: list[Operation] = []
         self.outcomes: dict[str, int] = {}
         self.crashes: list[str] = []
         self.foreign: list[str] = []
         self.committed: list[tuple[float, str, Stamp]] = []
         self.stale: list[str] = []
-        self.rejected: set[Operation] = set()
-        self.mortal: dict[Operation, Stamp | None] = {}
+        self.mortal: dict[int, Stamp | None] = {}
 
     def count(self, kind: str, outcome: str) -> None:
         """One more operation ended like this."""
         name = f"{kind} {outcome}"
         self.outcomes[name] = self.outcomes.get(name, 0) + 1
 
-    def of_key(self, key: str) -> list[Operation]:
-        """Operations of one key that may have had an effect, or saw something."""
-        return [each for each in self.operations if each.key == key and each not in self.rejected]
-
     def may_be_dropped(self, key: str, oldest: Stamp) -> bool:
         """Whether what stands under this key, if it is no older than that, may be a value with a deadline."""
-        stamps = [self.mortal[each] for each in self.of_key(key) if each in self.mortal]
+        may_stand = [number for number in self.mortal if self[number].outcome is not history.Outcome.REJECTED]
+        stamps = [self.mortal[number] for number in may_stand if self[number].key == key]
         return any(stamp is None or stamp >= oldest for stamp in stamps)
 
 
@@ -118,17 +126,17 @@ class Client:
         configuration: Configuration,
         topology: Topology,
         habits: Habits,
-        history: History,
+        seen: ClientHistory,
         random: Random,
     ) -> None:
         self.program = program
         self.store = Store(configuration, topology, program, 1 + random.randrange(limits.MAX_CLIENT_WRITER))
         self.open_threads = 0
         self._habits = habits
-        self._history = history
+        self._history = seen
         self._random = random
         self._count = 0
-        self._known: dict[str, tuple[Stamp, bytes]] = {}
+        self._known: dict[str, tuple[Stamp, Content]] = {}
         self._past: dict[str, set[Stamp]] = {}
         self._conversations: dict[str, Callable[[], Conversation]] = {
             "get": self._get,
@@ -170,10 +178,10 @@ class Client:
         plan = self.store._get_record(key, QUORUM, ReadPreference.PRIMARY, None)
         done, found = yield from self._carry_out(plan, [operation])
         if done:
-            operation.returned = self.program.world.now
-            operation.result = None if found is None else found.value
+            content = content_of(None if found is None else found.value)
+            self._answered(operation, content)
             if found is not None:
-                self._known[key] = found.stamp, found.value
+                self._known[key] = found.stamp, content
                 self._saw(key, found.stamp)
 
     def _set(self, ttl: float | None = None) -> Conversation:
@@ -181,13 +189,15 @@ class Client:
         operation = self._invoke(key, SET, value)
         if ttl is not None:
             self._history.mortal[operation] = None
-        yield from self._write(operation, lambda: self.store._set(key, value, ttl, self._how(self._level())))
+        payload = value.encode()
+        yield from self._write(operation, lambda: self.store._set(key, payload, ttl, self._how(self._level())))
 
     def _set_alone(self) -> Conversation:
         """Acknowledged by one copy, it may be lost: as good as unknown."""
-        operation = self._invoke(self._key(), SET, self._value())
+        key, value = self._key(), self._value()
+        operation = self._invoke(key, SET, value)
         how = self._how(ConsistencyLevel.ASYNC)
-        yield from self._carry_out(self.store._set(operation.key, operation.value or b"", None, how), [operation])
+        yield from self._carry_out(self.store._set(key, value.encode(), None, how), [operation])
 
     def _delete(self) -> Conversation:
         key = self._key()
@@ -196,7 +206,7 @@ class Client:
     def _add(self) -> Conversation:
         key, value = self._key(), self._value()
         operation = self._invoke(key, ADD, value)
-        yield from self._write(operation, lambda: self.store._add(key, value, None, self._how(QUORUM)))
+        yield from self._write(operation, lambda: self.store._add(key, value.encode(), None, self._how(QUORUM)))
 
     def _compare(self) -> Conversation:
         key, value = self._key(), self._value()
@@ -205,34 +215,34 @@ class Client:
         if key not in self._known:
             return
         stamp, expected = self._known[key]
-        operation = self._invoke(key, COMPARE, value, expected)
+        operation, payload = self._invoke(key, COMPARE_AND_SET, value, expected), value.encode()
         yield from self._write(
-            operation, lambda: self.store._compare_and_set(key, value, stamp, None, self._how(QUORUM))
+            operation, lambda: self.store._compare_and_set(key, payload, stamp, None, self._how(QUORUM))
         )
 
     def _increment(self) -> Conversation:
         amount = 1 << self._history.outcomes.get("increments", 0) % 50
         self._history.outcomes["increments"] = self._history.outcomes.get("increments", 0) + 1
-        operation = self._invoke(COUNTER, INCREMENT, b"%d" % amount)
+        operation = self._invoke(COUNTER, INCREMENT, amount)
         plan = self.store._increment(COUNTER, amount, self._how(QUORUM))
         done, result = yield from self._carry_out(plan, [operation])
         if done:
-            operation.returned = self.program.world.now
-            operation.result = b"%d" % result
+            self._answered(operation, result)
 
     def _set_many(self) -> Conversation:
-        items = {key: self._value() for key in self._habits.keys}
-        operations = [self._invoke(key, SET, value) for key, value in items.items()]
+        values = {key: self._value() for key in self._habits.keys}
+        operations = [self._invoke(key, SET, value) for key, value in values.items()]
+        items = {key: value.encode() for key, value in values.items()}
         done, receipts = yield from self._carry_out(self.store._set_many(items, None, self._how(QUORUM)), operations)
         for operation in operations if done else ():
-            self._committed(operation, receipts[operation.key])
+            self._committed(operation, receipts[self._history[operation].key])
 
     def _get_many(self) -> Conversation:
         operations = [self._invoke(key, GET) for key in self._habits.keys]
         plan = self.store._get_many(self._habits.keys, QUORUM, ReadPreference.PRIMARY, None)
         done, values = yield from self._carry_out(plan, operations)
         for operation in operations if done else ():
-            operation.returned, operation.result = self.program.world.now, values[operation.key]
+            self._answered(operation, content_of(values[self._history[operation].key]))
 
     def _get_at_one(self, prefer: ReadPreference | None = None) -> Conversation:
         """Any copy answers, with something that somebody wrote, and nothing older than this program's own past."""
@@ -243,7 +253,8 @@ class Client:
         done, found = yield from self._carry_out(plan, [])
         if not done:
             return
-        if found is not None and found.value not in {each.value for each in self._history.operations}:
+        written = {payload_of(each.argument) for each in self._history if each.argument is not None}
+        if found is not None and found.value not in written:
             self._history.crashes.append(f"{self.program.name} read {found.value!r} of {key}, which nobody wrote")
         # What nobody acknowledged may be taken back after it was read.
         acknowledged = [(at, stamp) for at, name, stamp in self._history.committed if name == key and at < invoked]
@@ -261,28 +272,32 @@ class Client:
 
     # Parts ---------------------------------------------------------------------------------------------------
 
-    def _write(self, operation: Operation, plan: Callable[[], Plan[WriteReceipt]]) -> Conversation:
+    def _write(self, operation: int, plan: Callable[[], Plan[WriteReceipt]]) -> Conversation:
         done, receipt = yield from self._carry_out(plan(), [operation])
         if done:
             self._committed(operation, receipt)
 
-    def _committed(self, operation: Operation, receipt: WriteReceipt) -> None:
+    def _answered(self, operation: int, answer: Content = None) -> Operation:
+        return self._history.end(operation, self._now_nanos(), answer=answer)
+
+    def _committed(self, operation: int, receipt: WriteReceipt) -> None:
         assert receipt.outcome is Outcome.COMMITTED
-        operation.returned, operation.applied = self.program.world.now, receipt.applied
+        is_conditional = self._history[operation].kind in (ADD, COMPARE_AND_SET)
+        ended = self._answered(operation, receipt.applied if is_conditional else None)
         if operation in self._history.mortal:
             self._history.mortal[operation] = receipt.stamp
         if receipt.applied:
-            self._saw(operation.key, receipt.stamp)
-            self._history.committed.append((self.program.world.now, operation.key, receipt.stamp))
-        if operation.kind != DELETE and receipt.applied and operation.value is not None:
-            self._known[operation.key] = receipt.stamp, operation.value
+            self._saw(ended.key, receipt.stamp)
+            self._history.committed.append((self.program.world.now, ended.key, receipt.stamp))
+        if ended.kind != DELETE and receipt.applied and ended.argument is not None:
+            self._known[ended.key] = receipt.stamp, ended.argument
 
     def _saw(self, key: str, stamp: Stamp) -> None:
         self._past.setdefault(key, set()).add(stamp)
 
-    def _carry_out(self, plan: Plan[Any], operations: list[Operation]) -> Generator[Any, Any, tuple[bool, Any]]:
+    def _carry_out(self, plan: Plan[Any], operations: list[int]) -> Generator[Any, Any, tuple[bool, Any]]:
         """Whether the operations are known to be done, and their result."""
-        program, kind = self.program, operations[0].kind if operations else "get at one"
+        program, kind = self.program, self._history[operations[0]].kind if operations else "get at one"
         try:
             result = yield plan
         except RequestError as error:
@@ -293,7 +308,8 @@ class Client:
             self._end(operations, "unavailable" if kind == GET else "unknown")
         except WriteRejected as error:
             self._end(operations, "rejected")
-            self._history.rejected.update(operations)
+            for operation in operations:
+                self._history.end(operation, self._now_nanos(), history.Outcome.REJECTED)
             self._note(str(error))
         except WriteFailure as error:
             self._end_each(operations, error)
@@ -309,33 +325,35 @@ class Client:
             return True, result
         return False, None
 
-    def _end_each(self, operations: list[Operation], error: WriteFailure) -> None:
+    def _end_each(self, operations: list[int], error: WriteFailure) -> None:
         """Of several writes, each has an outcome of its own."""
         receipts = {receipt.key: receipt for receipt in error.receipts}
         for operation in operations:
-            receipt = receipts.get(operation.key)
+            receipt = receipts.get(self._history[operation].key)
             if receipt is not None and receipt.outcome is Outcome.COMMITTED:
                 self._committed(operation, receipt)
                 self._end([operation], "done")
             elif receipt is not None and receipt.outcome is Outcome.REJECTED:
-                self._history.rejected.add(operation)
+                self._history.end(operation, self._now_nanos(), history.Outcome.REJECTED)
                 self._end([operation], "rejected")
             else:
                 self._end([operation], "unknown")
 
-    def _end(self, operations: list[Operation], outcome: str) -> None:
+    def _end(self, operations: list[int], outcome: str) -> None:
         for operation in operations:
-            self._history.count(operation.kind, outcome)
+            self._history.count(self._history[operation].kind, outcome)
 
     def _note(self, text: str) -> None:
         if self.program.world.is_traced:
             self.program.world.note(self.program.name, f"** {text}")
 
-    def _invoke(self, key: str, kind: str, value: bytes | None = None, expected: bytes | None = None) -> Operation:
-        operation = Operation(self.program.name, key, kind, self.program.world.now, value, expected)
-        self._history.operations.append(operation)
-        self._note(f"{kind} {key} {value!r}" + (f" if {expected!r}" if expected else ""))
-        return operation
+    def _invoke(self, key: str, kind: str, argument: Content = None, expected: Content = None) -> int:
+        """Note that an operation begins; its number in the history."""
+        self._note(f"{kind} {key} {argument!r}" + (f" if {expected!r}" if expected else ""))
+        return self._history.begin(self.program.name, key, kind, self._now_nanos(), argument, expected)
+
+    def _now_nanos(self) -> int:
+        return round(self.program.world.now * 1e9)
 
     def _how(self, level: Level) -> Limits:
         return Limits(level, None)
@@ -346,6 +364,6 @@ class Client:
     def _key(self) -> str:
         return self._random.choice(self._habits.keys)
 
-    def _value(self) -> bytes:
+    def _value(self) -> str:
         self._count += 1
-        return f"{self.program.name}.{self._count}".encode()
+        return f"{self.program.name}.{self._count}"

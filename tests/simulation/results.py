@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
+from redrepl.testing.model import Content, content_of
 from redrepl.values.record import VALUE, parse_record
-from tests.simulation.linearizability import Value
 from tests.simulation.settings import Settings
 
 
@@ -52,9 +52,7 @@ class Result:
         return self.verdict not in (Verdict.RIGHT, Verdict.WAITING)
 
 
-def value_in(stored: bytes | None) -> Value:
+def value_in(stored: bytes | None) -> Content:
     """What a record reads as."""
-    if stored is None:
-        return None
-    record = parse_record(stored)
-    return record.payload if record.kind == VALUE else None
+    record = None if stored is None else parse_record(stored)
+    return content_of(record.payload if record is not None and record.kind == VALUE else None)

@@ -12,6 +12,10 @@ from redrepl.plans.epochs.membership import enrol_call
 from redrepl.plans.epochs.soundness import newest_epoch
 from redrepl.plans.recovery.upkeep import needs_bringing_up
 from redrepl.plans.view import inspect_keys
+from redrepl.testing.history import Operation
+from redrepl.testing.history import Outcome as OperationOutcome
+from redrepl.testing.linearizability import check_key
+from redrepl.testing.model import GET
 from redrepl.values.effects import ScriptCall
 from redrepl.values.keys import KeyLayout
 from redrepl.values.member_state import MemberState
@@ -21,12 +25,10 @@ from redrepl.values.report_answer import UNREADABLE, Unreadable, as_found_in, pa
 from redrepl.values.reports import Reports
 from redrepl.values.topology import Member, Mode, NodeRole, Topology
 from tests.simulation import upkeep
-from tests.simulation.clients import COUNTER, Client, Habits, History
+from tests.simulation.clients import COUNTER, Client, ClientHistory, Habits
 from tests.simulation.faults import READERS, Faults
 from tests.simulation.liars import Liars, Manner, plant
 from tests.simulation.lies import NOWHERE
-from tests.simulation.linearizability import GET, Operation, check_key
-from tests.simulation.linearizability import Verdict as KeyVerdict
 from tests.simulation.network import Machine, Network, address_of
 from tests.simulation.places import Places, twin
 from tests.simulation.programs import Program, Script
@@ -44,6 +46,9 @@ PATIENCE_SECONDS = 20.0
 
 LOOK_SECONDS = 0.25
 FAR_LOOK_SECONDS = 4.0
+
+MOST_STEPS = 200_000
+"""Of the search for an explanation of what clients saw of one key."""
 
 EPOCHS_A_CRASH = 2
 """Where nodes are far: one that replaces the primary, and one more that a rival or the workers begin."""
@@ -79,7 +84,7 @@ class Simulation:
         enter(world)
         self.world = world
         self.settings = settings
-        self.history = History(settings.habits.operations)
+        self.history = ClientHistory(settings.habits.operations)
         self.count = upkeep.Count()
         self.nodes = NODES[: settings.copies]
         self.random = world.stream("simulation")
@@ -379,8 +384,8 @@ class Simulation:
                 client.open_threads += 1
                 client.program.start(_reading(client, key))
             self.world.run(self.world.now + 20.0, _is_done(client))
-            mine = [each for each in self.history.operations if each.program == client.program.name]
-            known = {operation.key for operation in mine if operation.is_known}
+            mine = [operation for operation in self.history if operation.client == client.program.name]
+            known = {operation.key for operation in mine if operation.outcome is OperationOutcome.OK}
             keys = [key for key in keys if key not in known]
             if not keys:
                 return
@@ -413,7 +418,7 @@ class Simulation:
             self.count.by_name,
             self.world.trace,
         )
-        content = [*map(str, self.history.operations), *map(repr, (self.history.outcomes, self.faults.counts))]
+        content = [*map(str, self.history), *map(repr, (self.history.outcomes, self.faults.counts))]
         held = {name: self._contents(machine) for name, machine in self.network.machines.items()}
         content += map(repr, (self.count.by_name, held, verdict))
         result.digest = hashlib.sha256("\n".join(content).encode()).hexdigest()
@@ -471,13 +476,13 @@ class Simulation:
         for key in (*self.settings.habits.keys, COUNTER):
             operations = self.history.of_key(key)
             if self.is_settled:
-                stands = value_in(contents.get(key))
-                now = self.world.now
-                operations.append(Operation("the end", key, GET, now, returned=now, result=stands))
-            verdict = check_key(operations)
-            if verdict is not KeyVerdict.LINEARIZABLE:
-                found = Verdict.WRONG if verdict is KeyVerdict.VIOLATED else Verdict.GAVE_UP
-                return found, [f"key {key}:", *map(str, operations)]
+                stands, now = value_in(contents.get(key)), round(self.world.now * 1e9)
+                end = Operation("the end", key, GET, now, returned=now, outcome=OperationOutcome.OK, answer=stands)
+                operations.append(end)
+            verdict = check_key(key, operations, MOST_STEPS)
+            if not verdict.is_linearizable:
+                found = Verdict.GAVE_UP if verdict.gave_up else Verdict.WRONG
+                return found, [f"key {key}:", *map(str, operations), str(verdict.violation)]
         return Verdict.RIGHT, []
 
     def _contents(self, machine: Machine) -> dict[str, bytes]:

@@ -46,8 +46,10 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "redrepl.doors",
     ),
     "redrepl.embedded": ("redrepl.embedded",),
+    # For tests of those who use the library, and our own: nothing that programs import needs it.
+    "redrepl.testing": ("redrepl.testing",),
     "redrepl_workers": (*_OPERATING, "redrepl_workers"),
-    "redrepl_cli": (*_OPERATING, "redrepl.embedded", "redrepl_workers", "redrepl_cli"),
+    "redrepl_cli": (*_OPERATING, "redrepl.embedded", "redrepl.testing", "redrepl_workers", "redrepl_cli"),
 }
 """For each folder what its modules may import: modules, or folders.
 

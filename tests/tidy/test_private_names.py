@@ -220,8 +220,7 @@ INHERITED = {
         _drop
         _forget_waiting
         _knocks
-        _shut
-        _waiting
+                _waiting
     """,
     "redrepl.edges.driver": """
         _admission

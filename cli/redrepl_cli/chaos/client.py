@@ -18,17 +18,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from redrepl import Coordinator, RedreplError, Stamp, Unavailable, WriteRejected, load_configuration
-from redrepl_cli.chaos.history import (
-    ADD,
-    COMPARE_AND_SET,
-    SET,
-    Content,
-    Operation,
-    Outcome,
-    begun_line,
-    ended_line,
-)
-from redrepl_cli.chaos.workload import Step, is_counter, names_of_keys, steps
+from redrepl.testing.history import Operation, Outcome, begun_line, ended_line
+from redrepl.testing.model import ADD, COMPARE_AND_SET, SET, Content, Step
+from redrepl_cli.chaos.workload import is_counter, names_of_keys, steps
 
 LEVEL = "quorum"
 

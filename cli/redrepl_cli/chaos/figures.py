@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from redrepl_cli.chaos.history import KINDS, Operation, Outcome
+from redrepl.testing.history import Operation, Outcome
 from redrepl_cli.chaos.run import JUDGE, Act
+from redrepl_cli.chaos.workload import KINDS
 
 NANOS = 1e9
 

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from redrepl.embedded.watchdog import watchdog
-from redrepl_cli.chaos.history import Operation, read_log
+from redrepl.testing.history import Operation, read_log
 from redrepl_cli.children import SAFE_PATH
 
 ANSWER_SECONDS = 30.0

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from redrepl.testing.linearizability import KeyVerdict, check
 from redrepl_cli.chaos.figures import ActFigures, Counts, Load, count, figures_of
-from redrepl_cli.chaos.linearizability import KeyVerdict, check
 from redrepl_cli.chaos.run import Run
 from redrepl_cli.chaos.survival import lost_writes
 from redrepl_cli.output import plain_table, write

@@ -9,14 +9,15 @@ from dataclasses import dataclass, field
 
 from redrepl import RedreplError
 from redrepl.doors.operating import forgetful_members
+from redrepl.testing.history import Operation, Outcome
+from redrepl.testing.model import GET, Step
 from redrepl_cli.chaos.client import Recorder
 from redrepl_cli.chaos.copies import differences
 from redrepl_cli.chaos.faults import NOBODY, PRIMARY, Planned
-from redrepl_cli.chaos.history import GET, Operation, Outcome
 from redrepl_cli.chaos.processes import ClientFailed
 from redrepl_cli.chaos.scene import Scene
 from redrepl_cli.chaos.stage import Settings, Stage
-from redrepl_cli.chaos.workload import Step, is_written_once, names_of_keys
+from redrepl_cli.chaos.workload import is_written_once, names_of_keys
 
 LONGEST_CALM_SECONDS = 1.0
 """Load without a fault: before each of them, and after all copies are back. Shorter where faults are short."""

@@ -18,7 +18,7 @@ from redrepl.embedded import EmbeddedCluster, EmbeddedServer, ServerBinary
 from redrepl.embedded.configuration import LOOPBACK_ADDRESS
 from redrepl.embedded.proxy import TcpProxy
 from redrepl.embedded.watchdog import watchdog
-from redrepl_cli.chaos.history import Operation
+from redrepl.testing.history import Operation
 from redrepl_cli.chaos.processes import ClientProcess
 from redrepl_cli.local.servers import WorkerProcess
 

@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from redrepl_cli.chaos.history import DELETE, GET, INCREMENT, Operation, Outcome
+from redrepl.testing.history import Operation, Outcome
+from redrepl.testing.model import DELETE, INCREMENT
 
 
 def lost_writes(history: Iterable[Operation], final_reads: Iterable[Operation]) -> list[str]:
     """In words, for each read at a quiet moment that contradicts the writes before it, what was lost or made up."""
     writes: defaultdict[str, list[Operation]] = defaultdict(list)
     for operation in history:
-        if operation.kind != GET and operation.answer is not False and operation.outcome is not Outcome.REJECTED:
+        if operation.changes and operation.outcome is not Outcome.REJECTED:
             writes[operation.key].append(operation)
     found = []
     for read in final_reads:

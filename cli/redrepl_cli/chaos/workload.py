@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Final
 
-from redrepl_cli.chaos.history import ADD, COMPARE_AND_SET, DELETE, GET, INCREMENT, SET, Content
+from redrepl.testing.model import ADD, COMPARE_AND_SET, DELETE, GET, INCREMENT, SET, Step
 
 COUNTER_SHARE = 5
 """One key in so many is a counter."""
@@ -20,13 +20,8 @@ ONCE_EVERY = 25
 _REGISTER_KINDS = {GET: 30, SET: 35, DELETE: 8, ADD: 10, COMPARE_AND_SET: 17}
 _COUNTER_KINDS = {GET: 30, INCREMENT: 70}
 
-
-class Step(NamedTuple):
-    """What to do next; a compare_and_set follows a read of the same key, whose version it expects."""
-
-    kind: str
-    key: str
-    argument: Content
+KINDS: Final = (*_REGISTER_KINDS, INCREMENT)
+"""What clients do, in the order of the report."""
 
 
 def names_of_keys(count: int) -> tuple[str, ...]:
@@ -50,7 +45,10 @@ def is_written_once(key: str) -> bool:
 
 
 def steps(client: str, keys: tuple[str, ...], choose: random.Random) -> Iterator[Step]:
-    """What a client does, without end. Every value it writes is different."""
+    """What a client does, without end. Every value it writes is different.
+
+    A compare_and_set follows a read of the same key, whose version it expects.
+    """
     number = 0
     while True:
         if number % ONCE_EVERY == 0:

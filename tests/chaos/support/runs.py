@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from redrepl.embedded import ServerBinary
-from redrepl_cli.chaos.history import GET, SET, Content, Operation, Outcome
+from redrepl.testing.history import Operation, Outcome
+from redrepl.testing.model import GET, SET, Content
 from redrepl_cli.chaos.run import JUDGE, Act, Run
 from redrepl_cli.chaos.stage import Settings
 

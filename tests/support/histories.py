@@ -1,4 +1,4 @@
-"""Histories for tests of the checker: written by hand, or made by an imaginary store with concurrent clients."""
+"""Histories for tests of the checker: written by hand, or made by the model with concurrent clients."""
 
 from __future__ import annotations
 
@@ -6,18 +6,8 @@ import heapq
 import random
 from dataclasses import replace
 
-from redrepl_cli.chaos.history import (
-    ADD,
-    COMPARE_AND_SET,
-    DELETE,
-    GET,
-    INCREMENT,
-    KINDS,
-    SET,
-    Content,
-    Operation,
-    Outcome,
-)
+from redrepl.testing.history import Operation, Outcome
+from redrepl.testing.model import ADD, COMPARE_AND_SET, DELETE, EXPIRE, GET, INCREMENT, KINDS, Content, carry_out
 
 
 def done(
@@ -47,33 +37,6 @@ def rejected(kind: str, invoked: int, returned: int, argument: Content = None) -
     return Operation("c", "k", kind, invoked, argument, None, returned, Outcome.REJECTED)
 
 
-class ImaginaryStore:
-    """One key, and what operations do to it at one moment each."""
-
-    def __init__(self) -> None:
-        self.content: Content = None
-
-    def apply(self, operation: Operation) -> Content:
-        """Carry it out; answers what the client is told."""
-        argument = operation.argument
-        match operation.kind:
-            case "get":
-                return self.content
-            case "set" | "delete":
-                self.content = argument
-                return None
-            case "increment":
-                assert isinstance(argument, int)
-                assert not isinstance(self.content, str)
-                self.content = (self.content or 0) + argument
-                return self.content
-        wanted = None if operation.kind == ADD else operation.expected
-        if self.content != wanted:
-            return False
-        self.content = argument
-        return True
-
-
 def linearizable_history(
     operations: int, clients: int, seed: int, unknown_share: float = 0.0, counter: bool = False
 ) -> list[Operation]:
@@ -82,7 +45,8 @@ def linearizable_history(
     Each client does one operation after the other, each with a moment between invocation and return. Of the unknown
     ones half take effect, some of them long after.
     """
-    choose, store = random.Random(seed), ImaginaryStore()
+    choose = random.Random(seed)
+    content: Content = None
     free_at = [0] * clients
     begun: list[Operation] = []
     moments: list[tuple[int, int]] = []
@@ -100,11 +64,12 @@ def linearizable_history(
     found = []
     while moments:
         _, number = heapq.heappop(moments)
-        operation = _chosen(begun[number], number, store.content, choose, counter)
+        operation = _chosen(begun[number], number, content, choose, counter)
+        effect = carry_out(operation.kind, content, operation.argument, operation.expected)
         if operation.outcome is Outcome.OK:
-            operation = replace(operation, answer=store.apply(operation))
+            operation, content = replace(operation, answer=effect.answer), effect.content
         elif choose.random() < 0.5:
-            store.apply(operation)
+            content = effect.content
         found.append(operation)
     choose.shuffle(found)
     return found
@@ -116,29 +81,6 @@ def _chosen(operation: Operation, number: int, content: Content, choose: random.
     expected = (content if choose.random() < 0.7 else "old") if kind == COMPARE_AND_SET else None
     if kind == COMPARE_AND_SET and expected is None:
         kind = ADD
-    return replace(operation, kind=kind, argument=None if kind in (GET, DELETE) else argument, expected=expected)
-
-
-def is_explained_by_some_order(history: list[Operation]) -> bool:
-    """The definition itself, by trying everything: for tiny histories."""
-    counted = [op for op in history if op.outcome is Outcome.OK or (op.outcome is Outcome.UNKNOWN and op.kind != GET)]
-    return _extends(counted, None)
-
-
-def _extends(rest: list[Operation], content: Content) -> bool:
-    known = [operation for operation in rest if operation.outcome is Outcome.OK]
-    if not known:
-        return True
-    first_return = min(operation.returned or 0 for operation in known)
-    for operation in rest:
-        if operation.invoked > first_return:
-            continue
-        store = ImaginaryStore()
-        store.content = content
-        if operation.kind == INCREMENT and isinstance(content, str):
-            continue
-        answer = store.apply(operation)
-        fits = operation.outcome is Outcome.UNKNOWN or operation.kind in (SET, DELETE) or answer == operation.answer
-        if fits and _extends([other for other in rest if other is not operation], store.content):
-            return True
-    return False
+    return replace(
+        operation, kind=kind, argument=None if kind in (GET, DELETE, EXPIRE) else argument, expected=expected
+    )

@@ -28,17 +28,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
-from redrepl_cli.chaos.history import (
-    ADD,
-    COMPARE_AND_SET,
-    DELETE,
-    GET,
-    INCREMENT,
-    SET,
-    Content,
-    Operation,
-    Outcome,
-)
+from redrepl.testing import model
+from redrepl.testing.history import Operation, Outcome
+from redrepl.testing.model import COMPARE_AND_SET, GET, INCREMENT, UNCONDITIONAL, Content
 
 MOST_STEPS: Final = 3_000_000
 """Steps of the search for one key, about ten seconds; beyond them it gives up. Ordinary histories take a few steps per
@@ -94,17 +86,11 @@ def check(history: Iterable[Operation], most_steps: int = MOST_STEPS) -> list[Ke
 
 def check_key(key: str, operations: Sequence[Operation], most_steps: int = MOST_STEPS) -> KeyVerdict:
     """The verdict for the operations of one key."""
-    search = _Search([operation for operation in operations if _counts(operation)], most_steps)
+    search = _Search([operation for operation in operations if operation.tells_anything], most_steps)
     try:
         return KeyVerdict(key, len(operations), violation=search.run(), steps=search.steps)
     except _GaveUp:
         return KeyVerdict(key, len(operations), search.steps, search.stuck_at, gave_up=True)
-
-
-def _counts(operation: Operation) -> bool:
-    if operation.outcome is Outcome.UNKNOWN:
-        return operation.kind != GET
-    return operation.outcome is Outcome.OK
 
 
 UNSEEN: Final = "(a value that no answer names)"
@@ -132,28 +118,11 @@ _IMPOSSIBLE: Final = _Impossible()
 
 def _after(operation: Operation, content: Content) -> Content | _Impossible:
     """What a key holds after an operation on this content; an unknown one may have given any answer."""
-    known = operation.outcome is Outcome.OK
-    match operation.kind:
-        case "set":
-            return operation.argument
-        case "delete":
-            return None
-        case "get":
-            return content if content == operation.answer else _IMPOSSIBLE
-        case "increment":
-            return _incremented(operation, content, known)
-    applies = content is None if operation.kind == ADD else content is not None and content == operation.expected
-    if known and applies != operation.answer:
+    try:
+        after, answer = model.carry_out(operation.kind, content, operation.argument, operation.expected)
+    except model.NotANumber:
         return _IMPOSSIBLE
-    return operation.argument if applies else content
-
-
-def _incremented(operation: Operation, content: Content, known: bool) -> Content | _Impossible:
-    if isinstance(content, str):
-        return _IMPOSSIBLE
-    assert isinstance(operation.argument, int)
-    total = (content or 0) + operation.argument
-    return _IMPOSSIBLE if known and total != operation.answer else total
+    return _IMPOSSIBLE if operation.outcome is Outcome.OK and answer != operation.answer else after
 
 
 def _highest_use(operation: Operation) -> int | None:
@@ -164,14 +133,6 @@ def _highest_use(operation: Operation) -> int | None:
         assert isinstance(operation.argument, int)
         return operation.answer - operation.argument
     return None
-
-
-_UNCONDITIONAL = (SET, DELETE)
-
-
-def _changes(operation: Operation) -> bool:
-    """Whether an answered operation may have changed its key."""
-    return operation.kind != GET and operation.answer is not False
 
 
 class _Configuration(NamedTuple):
@@ -206,7 +167,7 @@ class _Search:
         seen = _seen_contents(operations)
         self._given = operations
         self._operations = [_simplified(operation, seen) for operation in operations]
-        self._changes = [_changes(operation) for operation in operations]
+        self._changes = [operation.changes for operation in operations]
         self._most_steps = most_steps
         self._beginning = _Place(0, frozenset({_Configuration(None, frozenset(), frozenset())}), (), (), ())
         self._now = self._beginning
@@ -338,7 +299,7 @@ class _Search:
         for number in self._now.unknown:
             operation = self._operations[number]
             # What a set or delete overwrites need not have happened: they stand at the beginning of a chain.
-            if number in used or not (is_first or operation.kind not in _UNCONDITIONAL):
+            if number in used or not (is_first or operation.kind not in UNCONDITIONAL):
                 continue
             self._count_step()
             effect = (operation.kind, operation.argument, operation.expected)

@@ -8,26 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from redrepl_cli.chaos.history import (
-    ADD,
-    COMPARE_AND_SET,
-    DELETE,
-    GET,
-    INCREMENT,
-    KINDS,
-    SET,
-    Content,
-    Operation,
-    Outcome,
-)
-from redrepl_cli.chaos.linearizability import UNSEEN, KeyVerdict, check, check_key
-from tests.chaos.support.histories import (
-    done,
-    is_explained_by_some_order,
-    linearizable_history,
-    rejected,
-    unknown,
-)
+from redrepl.testing.history import Operation, Outcome
+from redrepl.testing.linearizability import UNSEEN, KeyVerdict, check, check_key
+from redrepl.testing.model import ADD, COMPARE_AND_SET, DELETE, EXPIRE, GET, INCREMENT, KINDS, SET, Content
+from redrepl.testing.naive import is_explained_by_some_order
+from tests.support.histories import done, linearizable_history, rejected, unknown
 
 RIGHT = {
     "nothing happened": [],
@@ -74,6 +59,31 @@ RIGHT = {
         done(INCREMENT, 5, 6, 4000, answer=4301),
         done(GET, 7, 8, answer=4321),
     ],
+    "a read beside a write sees it, or does not yet": [
+        done(SET, 0, 10, "x"),
+        done(GET, 1, 2),
+        done(GET, 3, 4, answer="x"),
+    ],
+    "an unknown write makes an add fail": [unknown(SET, 0, "x"), done(ADD, 1, 2, "y", answer=False)],
+    "add and comparisons in a row": [
+        done(ADD, 0, 1, "x"),
+        done(ADD, 2, 3, "y", answer=False),
+        done(COMPARE_AND_SET, 4, 5, "z", expected="x"),
+        done(COMPARE_AND_SET, 6, 7, "w", answer=False, expected="x"),
+        done(GET, 8, 9, answer="z"),
+    ],
+    "an expire of a value and of nothing": [
+        done(EXPIRE, 0, 1, answer=False),
+        done(SET, 2, 3, "x"),
+        done(EXPIRE, 4, 5, answer=True),
+        done(GET, 6, 7, answer="x"),
+    ],
+    "a comparison with an absent key": [
+        done(COMPARE_AND_SET, 0, 1, "x"),
+        done(COMPARE_AND_SET, 2, 3, "y", answer=False),
+        done(GET, 4, 5, answer="x"),
+    ],
+    "an increment of a text that failed": [done(SET, 0, 1, "x"), unknown(INCREMENT, 2, 1), done(GET, 3, 4, answer="x")],
     "a rejected write": [rejected(SET, 1, 2, "x"), done(GET, 3, 4)],
     "a read without an answer": [done(SET, 1, 2, "x"), Operation("c", "k", GET, 3, returned=4, answer="never seen")],
 }
@@ -115,6 +125,14 @@ WRONG = {
         done(GET, 5, 6),
         done(GET, 7, 8, answer="x"),
     ],
+    "new and then old": [unknown(SET, 0, "x"), done(GET, 1, 2, answer="x"), done(GET, 3, 4)],
+    "a comparison with what was replaced": [
+        done(SET, 0, 1, "x"),
+        done(SET, 2, 3, "y"),
+        done(COMPARE_AND_SET, 4, 5, "z", expected="x"),
+    ],
+    "an expire that was applied to nothing": [done(EXPIRE, 0, 1, answer=True)],
+    "an increment of a text": [done(SET, 0, 1, "x"), done(INCREMENT, 2, 3, 1, answer=1)],
     "a failed add where nothing was": [done(ADD, 1, 2, "x", answer=False)],
 }
 
@@ -178,29 +196,40 @@ def tiny_histories(draw: st.DrawFn) -> list[Operation]:
     found = []
     counter = draw(st.booleans())
     for _ in range(draw(st.integers(1, 6))):
-        kind = draw(st.sampled_from([GET, INCREMENT, DELETE] if counter else [k for k in KINDS if k != INCREMENT]))
+        kinds = [GET, INCREMENT, DELETE, EXPIRE] if counter else [kind for kind in KINDS if kind != INCREMENT]
+        kind = draw(st.sampled_from(kinds))
         invoked = draw(st.integers(0, 12))
         returned = invoked + draw(st.integers(1, 8))
         argument: Content = None
         answer: Content = None
         if kind == INCREMENT:
             argument, answer = draw(st.integers(1, 2)), draw(st.integers(1, 4))
-        elif kind not in (GET, DELETE):
+        elif kind not in (GET, DELETE, EXPIRE):
             argument = draw(st.sampled_from(["x", "y", "z"]))
         if kind == GET:
             answer = draw(st.sampled_from([None, 1, 2, 3]) if counter else contents())
-        if kind in (ADD, COMPARE_AND_SET):
+        if kind in (ADD, COMPARE_AND_SET, EXPIRE):
             answer = draw(st.booleans())
-        expected = draw(st.sampled_from(["x", "y"])) if kind == COMPARE_AND_SET else None
+        expected = draw(st.sampled_from([None, "x", "y"])) if kind == COMPARE_AND_SET else None
         outcome = draw(st.sampled_from([Outcome.OK, Outcome.OK, Outcome.UNKNOWN, Outcome.REJECTED]))
         found.append(Operation("c", "k", kind, invoked, argument, expected, returned, outcome, answer))
     return found
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=2000, deadline=None)
 @given(tiny_histories())
 def test_it_agrees_with_the_definition(history: list[Operation]) -> None:
     assert verdict(history).is_linearizable == is_explained_by_some_order(history)
+
+
+@pytest.mark.parametrize(("read", "is_right"), [("b", True), ("a", False)])
+def test_any_number_of_writes_that_no_answer_names_is_soon_decided(read: str, is_right: bool) -> None:
+    unseen = [unknown(SET, number, f"unseen {number}") for number in range(50)]
+    known = [done(SET, 100, 200, "a"), done(SET, 300, 400, "b"), done(GET, 500, 600, answer=read)]
+    turned_down = done(COMPARE_AND_SET, 700, 800, "c", answer=False, expected="b")
+    found = check_key("k", [*unseen, *known, turned_down], most_steps=1000)
+    assert not found.gave_up
+    assert found.is_linearizable is is_right
 
 
 @pytest.mark.parametrize("seed", range(8))
