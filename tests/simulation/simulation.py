@@ -10,33 +10,26 @@ from redrepl.edges.configuration import Configuration
 from redrepl.edges.endpoint import split_url
 from redrepl.plans.epochs.membership import enrol_call
 from redrepl.plans.epochs.soundness import newest_epoch
-from redrepl.plans.recovery.upkeep import needs_bringing_up
-from redrepl.plans.view import inspect_keys
-from redrepl.testing.history import Operation
 from redrepl.testing.history import Outcome as OperationOutcome
-from redrepl.testing.linearizability import check_key
-from redrepl.testing.model import GET
-from redrepl.values.effects import ScriptCall
 from redrepl.values.keys import KeyLayout
 from redrepl.values.member_state import MemberState
-from redrepl.values.record import NO_DEADLINE, TOMBSTONE, Record, parse_record
 from redrepl.values.report import NodeReport
-from redrepl.values.report_answer import UNREADABLE, Unreadable, as_found_in, parse_report
-from redrepl.values.reports import Reports
 from redrepl.values.topology import Member, Mode, NodeRole, Topology
 from tests.simulation import upkeep
 from tests.simulation.clients import COUNTER, Client, ClientHistory, Habits
 from tests.simulation.faults import READERS, Faults
+from tests.simulation.inspection import Inspection
+from tests.simulation.judge import judge
 from tests.simulation.liars import Liars, Manner, plant
 from tests.simulation.lies import NOWHERE
 from tests.simulation.network import Machine, Network, address_of
 from tests.simulation.places import Places, twin
 from tests.simulation.programs import Program, Script
-from tests.simulation.results import Result, Verdict, value_in
+from tests.simulation.results import Result
 from tests.simulation.servers import Server
-from tests.simulation.settings import LOGS, PROFILES, SNAPSHOTS, Profile, Settings, draw
+from tests.simulation.settings import PROFILES, Profile, Settings, draw
 from tests.simulation.sources import Sources, library_sources
-from tests.simulation.world import BEGINNING_SECONDS, World, enter
+from tests.simulation.world import World, enter
 
 NODES = ("a", "b", "c", "d", "e", "f", "g")
 LONGEST_SECONDS = 60.0
@@ -46,15 +39,6 @@ PATIENCE_SECONDS = 20.0
 
 LOOK_SECONDS = 0.25
 FAR_LOOK_SECONDS = 4.0
-
-MOST_STEPS = 200_000
-"""Of the search for an explanation of what clients saw of one key."""
-
-EPOCHS_A_CRASH = 2
-"""Where nodes are far: one that replaces the primary, and one more that a rival or the workers begin."""
-
-FORGETTING = {*LOGS, *SNAPSHOTS}
-"""Faults after which a member is set aside since it forgot."""
 
 IN_TIME = 0.4
 """Of what clocks may differ by: how far each is off the true time at most, so that none is off the others."""
@@ -86,20 +70,35 @@ class Simulation:
         self.settings = settings
         self.history = ClientHistory(settings.habits.operations)
         self.count = upkeep.Count()
+        self.clients: list[Client] = []
+        self.keepers: dict[Program, str] = {}
         self.nodes = NODES[: settings.copies]
         self.random = world.stream("simulation")
         self.is_over = False
         self.is_work_left = True
         self.is_settled = False
-        self._epochs = 1
+        self.epochs = 1
+        self.split: list[str] = []
         self.liars: Liars | None = None
+        self._deciding: dict[bytes, str] = {}
+        self._names: dict[str, int] = {}
         roles = [NodeRole.PRIMARY] + [NodeRole.REPLICA] * (settings.copies - 1)
         pairs = zip(self.nodes, roles, strict=True)
         members = (Member(node, address_of(node), role, f"id-{node}") for node, role in pairs)
         self.topology = Topology("shop", 1, Mode.PRIMARY_REPLICA, tuple(members))
         self.network = self._new_network(sources)
+        self.inspection = Inspection(self.network, self.topology, self._doubted, purges=settings.sweeps)
         self.configuration = self._new_configuration()
-        self.customs = upkeep.Customs(
+        self.customs = self._new_customs()
+        self.faults = self._new_faults()
+        self.places = Places(self.network, self.random, self.faults, self.inspection.newest_topology)
+        self._begin_all()
+        if settings.liar is not None:
+            self.liars = self._new_liars(settings.liar)
+
+    def _new_customs(self) -> upkeep.Customs:
+        settings = self.settings
+        return upkeep.Customs(
             LAYOUT,
             self.nodes,
             settings.tolerances,
@@ -114,12 +113,10 @@ class Simulation:
             hurries=settings.hurries,
             moves=settings.replacers > 0,
         )
-        self.clients: list[Client] = []
-        self.keepers: dict[Program, str] = {}
-        self._deciding: dict[bytes, str] = {}
-        self._split: list[str] = []
-        self._names: dict[str, int] = {}
-        self.faults = Faults(
+
+    def _new_faults(self) -> Faults:
+        settings = self.settings
+        return Faults(
             self.network,
             self._faults_that_may_come(),
             settings.fault_pause_seconds,
@@ -130,17 +127,26 @@ class Simulation:
             settings.restarts,
             settings.copies // 2,
         )
-        self.places = Places(self.network, self.random, self.faults, self._newest_topology)
-        kinds = (("client", settings.clients), ("reader", settings.readers), ("worker", settings.workers))
-        for kind, number in kinds:
+
+    def _begin_all(self) -> None:
+        """Start every program that is there from the beginning."""
+        settings = self.settings
+        numbers = {
+            "client": settings.clients,
+            "reader": settings.readers,
+            "worker": settings.workers,
+            "monitor": settings.monitors,
+            "operator": settings.operators,
+            "changer": settings.changers,
+            "replacer": settings.replacers,
+        }
+        for kind, number in numbers.items():
             for _ in range(number):
                 self._begin(kind)
-        others = (("monitor", settings.monitors), ("operator", settings.operators), ("changer", settings.changers))
-        for kind, number in (*others, ("replacer", settings.replacers)):
-            for _ in range(number):
-                self._begin(kind)
-        if settings.liar is not None:
-            self.liars = self._new_liars(settings.liar)
+
+    def _doubted(self) -> set[str]:
+        """Nodes that have lied, or may have been told what they say by one that did."""
+        return set() if self.liars is None else self.liars.doubted
 
     def _new_liars(self, manner: Manner) -> Liars:
         for machine in self.network.machines.values():
@@ -150,7 +156,7 @@ class Simulation:
             manner,
             self.settings.fault_pause_seconds,
             LAYOUT,
-            lambda: (self._newest_topology(), self._members()),
+            lambda: (self.inspection.newest_topology(), self.inspection.members()),
             self.faults.may_lose,
             self._is_repaired,
             self.faults.counts,
@@ -161,8 +167,8 @@ class Simulation:
         self.world.run(LONGEST_SECONDS, self._clients_are_done)
         self.is_over = True
         # Later an operator may be called, who begins one as well.
-        reports = map(self._report, self.network.machines.values())
-        self._epochs = max(report.epoch for report in reports if isinstance(report, NodeReport))
+        reports = map(self.inspection.report, self.network.machines.values())
+        self.epochs = max(report.epoch for report in reports if isinstance(report, NodeReport))
         self.faults.stop()
         if self.liars is not None:
             self.liars.stop()
@@ -195,7 +201,7 @@ class Simulation:
             self.is_work_left = False
             self.world.run(end, self._is_quiet)
             self.keepers.clear()
-            self.is_settled = not self._unsettled()
+            self.is_settled = not self.inspection.unsettled()
 
     # Making the cluster --------------------------------------------------------------------------------------
 
@@ -299,20 +305,6 @@ class Simulation:
 
     # Looking, behind everybody's back ------------------------------------------------------------------------
 
-    def _report(self, machine: Machine, node: str | None = None) -> NodeReport | str:
-        answer = machine.ask(ScriptCall("inspect", inspect_keys(LAYOUT), ()))
-        try:
-            return parse_report(node or machine.name, answer, machine.server.run_id)
-        except UNREADABLE as error:
-            return Unreadable(str(error), as_found_in(answer))
-
-    def _members(self) -> dict[str, Machine]:
-        """Where the members are, and who was one where it always was."""
-        found = {name: self._report(machine) for name, machine in self.network.machines.items()}
-        newest = self._told(Reports.collect(found))
-        urls = {member.id: member.url for member in newest.members if self.network.has(member.url)}
-        return {node: self.network.at(urls.get(node, address_of(node))) for node in self.nodes}
-
     def _note_decider(self, machine: Machine) -> None:
         """In one epoch no two nodes may decide."""
         member = machine.server.data[LAYOUT.member].value if LAYOUT.member in machine.server.data else {}
@@ -321,10 +313,11 @@ class Simulation:
         if member.get(b"state") == b"active" and member.get(b"rule") == b"decide":
             epoch = member[b"epoch"]
             if (other := self._deciding.setdefault(epoch, machine.name)) != machine.name:
-                self._split.append(f"{other} and {machine.name} decide in epoch {epoch.decode()}")
+                self.split.append(f"{other} and {machine.name} decide in epoch {epoch.decode()}")
 
     def _is_repaired(self, machine: Machine) -> bool:
-        members, reports = self._members(), self._reports()
+        members = self.inspection.members()
+        newest, reports = self.inspection.topology_and_reports()
         node = next((node for node, each in members.items() if each is machine), None)
         if node is None:  # whoever was to come in there did not, and never will in a later epoch
             return self.places.is_over(machine.name)
@@ -332,7 +325,7 @@ class Simulation:
         if own is None or (self.liars is not None and self.liars.is_lying(machine)):
             return False
         is_trusted = machine.is_in_time and not own.is_in_doubt
-        if self.liars is not None and machine.name in self.liars.doubted and own.topology != self._told(reports):
+        if self.liars is not None and machine.name in self.liars.doubted and own.topology != newest:
             return False
         is_there = machine.is_up and is_trusted and own.is_serving
         return is_there and own.epoch == newest_epoch(reports)
@@ -342,7 +335,7 @@ class Simulation:
 
     def _look(self) -> None:
         """Whether the workers have done what they can; seen now and then."""
-        if self._clients_are_done() and not self._unsettled():
+        if self._clients_are_done() and not self.inspection.unsettled():
             self.is_work_left = False
         else:
             self.world.after(LOOK_SECONDS, self._look)
@@ -355,31 +348,11 @@ class Simulation:
             return False
         return all(machine.is_idle for machine in self.network.machines.values())
 
-    def _reports(self) -> Reports:
-        found = Reports.collect({node: self._report(machine, node) for node, machine in self._members().items()})
-        newest = self._told(found)
-        return found.updated(Reports({name: report.seen_by(newest) for name, report in found.present.items()}))
-
-    def _newest_topology(self) -> Topology:
-        return self._told(self._reports())
-
-    def _told(self, reports: Reports) -> Topology:
-        """The newest topology that a node tells whose word counts. Nobody is left then who may have made one up."""
-        doubted = set() if self.liars is None else self.liars.doubted
-        honest = [report for name, report in reports.present.items() if name not in doubted]
-        told = [each.own_topology for each in honest if each.own_topology is not None]
-        return max(told, key=lambda topology: topology.epoch, default=self.topology)
-
-    def _unsettled(self) -> list[str]:
-        """Members that lack something."""
-        reports = self._reports()
-        return needs_bringing_up(self._told(reports), reports)
-
     def _read_at_last(self) -> None:
         """A new client reads everything at QUORUM: the cluster serves, and what it answers is part of the history."""
         keys = [*self.settings.habits.keys, COUNTER]
         for attempt in range(1, 6):
-            client = self._new_client(f"last{attempt}", self._newest_topology())
+            client = self._new_client(f"last{attempt}", self.inspection.newest_topology())
             for key in keys:
                 client.open_threads += 1
                 client.program.start(_reading(client, key))
@@ -395,10 +368,10 @@ class Simulation:
         """A record that no log names, since its log was cut at its own false word, is its operator's to repair, once a
         sweep has told of it.
         """
-        topology, members = self._newest_topology(), self._members()
+        topology, members = self.inspection.newest_topology(), self.inspection.members()
         if self.liars is None or not self.count.by_name.get("sweep with differences"):
             return
-        contents = {node: self._contents(members[node]) for node in topology.ids}
+        contents = {node: self.inspection.contents(members[node]) for node in topology.ids}
         differing = [node for node in topology.ids if contents[node] != contents[topology.decider or topology.ids[0]]]
         if differing and self.liars.former.issuperset(differing):
             self._begin("repairer")
@@ -407,7 +380,7 @@ class Simulation:
     # The verdict ---------------------------------------------------------------------------------------------
 
     def _result(self) -> Result:
-        verdict, details = self._judge()
+        verdict, details = judge(self)
         result = Result(
             self.world.seed,
             verdict,
@@ -419,86 +392,10 @@ class Simulation:
             self.world.trace,
         )
         content = [*map(str, self.history), *map(repr, (self.history.outcomes, self.faults.counts))]
-        held = {name: self._contents(machine) for name, machine in self.network.machines.items()}
+        held = {name: self.inspection.contents(machine) for name, machine in self.network.machines.items()}
         content += map(repr, (self.count.by_name, held, verdict))
         result.digest = hashlib.sha256("\n".join(content).encode()).hexdigest()
         return result
-
-    def _judge(self) -> tuple[Verdict, list[str]]:
-        if self.history.crashes:
-            return Verdict.CRASHED, self.history.crashes
-        if self.history.foreign and self.settings.liar is not Manner.ANYTHING:
-            return Verdict.CRASHED, self.history.foreign
-        if self.history.stale:
-            return Verdict.STALE, self.history.stale
-        if self._split:
-            return Verdict.SPLIT, self._split
-        if self.count.by_name.get(upkeep.FORGOT) and self.liars is None and not self.faults.counts.keys() & FORGETTING:
-            return Verdict.ACCUSED, [f"faults: {self.faults.counts}"]
-        if self.is_settled and (forgetful := self.faults.forgetful()):
-            return Verdict.UNNOTICED, forgetful
-        if self.settings.farthest_seconds and self._epochs > 1 + EPOCHS_A_CRASH * sum(self.faults.counts.values()):
-            far, counts = self.settings.farthest_seconds, self.faults.counts
-            return Verdict.REPLACED, [f"nodes are up to {far} s away, epoch {self._epochs} was begun, faults: {counts}"]
-        members, ids = self._members(), self._newest_topology().ids
-        if not members.keys() >= set(ids):
-            # With others away beside the liar, what that tells may not be refuted (SECURITY.md, "Not defended").
-            found = Verdict.WAITING if self.settings.storm or self.settings.faults else Verdict.TRESPASS
-            return found, [f"members are {', '.join(ids)}"]
-        contents = {node: self._contents(members[node]) for node in ids}
-        reference = next(iter(contents.values()))
-        verdict, details = self._judge_keys(reference)
-        if verdict is not Verdict.RIGHT:
-            return verdict, details
-        if not self.is_settled:
-            answers = [self._report(machine) for machine in self.network.machines.values()]
-            reports = [report for report in answers if isinstance(report, NodeReport)]
-            words = [f"{r.node}: epoch {r.epoch}, {r.state}, lineage {r.lineage}" for r in reports]
-            words += [f"{r.node} has restarted" for r in reports if r.has_restarted]
-            words += [f"unreadable: {report}" for report in answers if isinstance(report, str)]
-            words.append(f"primary {self._newest_topology().decider} in epoch {self._newest_topology().epoch}")
-            return Verdict.WAITING if self.settings.storm else Verdict.STUCK, words
-        if any(held != reference for held in contents.values()):
-            return Verdict.DIFFERENT, [f"{node}: {held}" for node, held in contents.items()]
-        return self._judge_lies() if self.liars is not None else (Verdict.RIGHT, [])
-
-    def _judge_lies(self) -> tuple[Verdict, list[str]]:
-        """That nothing of what a node told is on those that never lied; and that operations went on beside it."""
-        assert self.liars is not None
-        keys = {key.encode() for key in (*self.settings.habits.keys, COUNTER)}
-        if found := self.liars.trespasses(self.network.machines.values(), keys):
-            return Verdict.TRESPASS, found
-        refused = self.liars.refused(self.history.outcomes)
-        return (Verdict.REFUSED, refused) if refused else (Verdict.RIGHT, [])
-
-    def _judge_keys(self, contents: dict[str, bytes]) -> tuple[Verdict, list[str]]:
-        """Every key by itself; what stands in the end is as good as read by somebody."""
-        for key in (*self.settings.habits.keys, COUNTER):
-            operations = self.history.of_key(key)
-            if self.is_settled:
-                stands, now = value_in(contents.get(key)), round(self.world.now * 1e9)
-                end = Operation("the end", key, GET, now, returned=now, outcome=OperationOutcome.OK, answer=stands)
-                operations.append(end)
-            verdict = check_key(key, operations, MOST_STEPS)
-            if not verdict.is_linearizable:
-                found = Verdict.GAVE_UP if verdict.gave_up else Verdict.WRONG
-                return found, [f"key {key}:", *map(str, operations), str(verdict.violation)]
-        return Verdict.RIGHT, []
-
-    def _contents(self, machine: Machine) -> dict[str, bytes]:
-        """A machine's records, without those that have a deadline, and without tombstones where they are purged.
-
-        Nobody here sets a deadline: these are tombstones that copying made, which each node drops when it likes.
-        """
-        data, prefix = machine.server.data, LAYOUT.data_prefix
-        found = {name[len(prefix) :].decode(): data[name].value for name in sorted(data) if name.startswith(prefix)}
-        records = {key: parse_record(stored) for key, stored in found.items()}
-        return {key: found[key] for key, record in records.items() if self._lasts(record)}
-
-    def _lasts(self, record: Record) -> bool:
-        if self.settings.sweeps and record.kind == TOMBSTONE:
-            return False
-        return record.deadline_millis == NO_DEADLINE or record.is_live(int(1000 * (BEGINNING_SECONDS + self.world.now)))
 
 
 def _is_done(client: Client) -> Callable[[], bool]:
