@@ -1756,6 +1756,32 @@ MUTANTS = (
         evidence="Error",
     ),
     Mutant(
+        name="the rule for restarts in the middle of a plan refuses no node",
+        file="redrepl/edges/restarts.py",
+        old="return None if self._answered_in.get(node, run_id) == run_id else RESTARTED",
+        new="return None",
+        killer="tests/simulation/test_programs.py",
+        evidence="test_upkeep_does_not_go_on_with_a_node_that_restarted_in_the_middle_of_a_plan",
+        quick=True,
+    ),
+    Mutant(
+        name="a write of a group leaves although its task was cancelled",
+        file="redrepl/edges/write_groups.py",
+        old="for key, entry in self.entries.items() if not entry[1].done()}",
+        new="for key, entry in self.entries.items()}",
+        killer="tests/unit/test_write_groups.py::test_a_write_whose_task_was_cancelled_before_it_left_is_not_sent",
+        evidence="AssertionError",
+    ),
+    Mutant(
+        name="one key that is not managed fails its whole group",
+        file="redrepl/doors/writes.py",
+        old="            return (yield from self._write_one_by_one(chunk))\n",
+        new="            raise\n",
+        killer="tests/unit/test_write_groups.py"
+        "::test_a_group_of_which_one_key_is_not_managed_is_written_one_by_one_with_the_stamps_it_has",
+        evidence="Error",
+    ),
+    Mutant(
         name="upkeep goes on with a node that restarted in between",
         file="redrepl/edges/driver.py",
         old="RestartGuard() if self._admission.purpose is Purpose.MAINTAIN else None",

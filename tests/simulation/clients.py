@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from random import Random
 from typing import Any, NamedTuple, TypeAlias
 
@@ -23,7 +23,6 @@ from redrepl.testing.model import (
     payload_of,
 )
 from redrepl.values import limits
-from redrepl.values.effects import Plan
 from redrepl.values.errors import NotAReplicatedRecord, RedreplError, RequestError, WriteFailure, WriteRejected
 from redrepl.values.level import ConsistencyLevel, Level
 from redrepl.values.preference import ReadPreference
@@ -89,7 +88,7 @@ class ClientHistory(history.History):
         return any(stamp is None or stamp >= oldest for stamp in stamps)
 
 
-class _Clock(SystemClock):
+class ProgramClock(SystemClock):
     """A program's wall clock."""
 
     def __init__(self, program: Program) -> None:
@@ -107,7 +106,7 @@ class Store(CoordinatorBase[bytes, bytes]):
     """A coordinator that the simulation drives."""
 
     def __init__(self, configuration: Configuration, topology: Topology, program: Program, writer: int) -> None:
-        clock = StampClock(_Clock(program), writer)
+        clock = StampClock(ProgramClock(program), writer)
         self._program = program
         super().__init__(configuration, topology, program, program, clock=clock)
         program.follow(topology)
@@ -115,6 +114,45 @@ class Store(CoordinatorBase[bytes, bytes]):
     def _adopt(self, topology: Topology) -> None:
         super()._adopt(topology)
         self._program.follow(topology)
+
+
+class PlanCalls:
+    """Operations of a store, by the coordinator's names, as the plans that a program's channel runs."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def get_record(self, key: str, level: Level, prefer: ReadPreference) -> Any:
+        """One record."""
+        return self._store._get_record(key, level, prefer, None)
+
+    def get_many(self, keys: Sequence[str], level: Level) -> Any:
+        """Some values."""
+        return self._store._get_many(keys, level, ReadPreference.PRIMARY, None)
+
+    def set(self, key: str, value: bytes, ttl: float | None, level: Level) -> Any:
+        """One write."""
+        return self._store._set(key, value, ttl, Limits(level, None))
+
+    def delete(self, key: str, level: Level) -> Any:
+        """One delete."""
+        return self._store._delete(key, Limits(level, None))
+
+    def add(self, key: str, value: bytes, level: Level) -> Any:
+        """A write where nothing is."""
+        return self._store._add(key, value, None, Limits(level, None))
+
+    def compare_and_set(self, key: str, value: bytes, expected: Stamp, level: Level) -> Any:
+        """A write where this record is."""
+        return self._store._compare_and_set(key, value, expected, None, Limits(level, None))
+
+    def increment(self, key: str, amount: int, level: Level) -> Any:
+        """Add to a counter."""
+        return self._store._increment(key, amount, Limits(level, None))
+
+    def set_many(self, items: dict[str, bytes], level: Level) -> Any:
+        """One batch."""
+        return self._store._set_many(items, None, Limits(level, None))
 
 
 class Client:
@@ -130,7 +168,8 @@ class Client:
         random: Random,
     ) -> None:
         self.program = program
-        self.store = Store(configuration, topology, program, 1 + random.randrange(limits.MAX_CLIENT_WRITER))
+        writer = 1 + random.randrange(limits.MAX_CLIENT_WRITER)
+        self.store, self.calls = self._open_store(configuration, topology, writer)
         self.open_threads = 0
         self._habits = habits
         self._history = seen
@@ -160,6 +199,11 @@ class Client:
             self.open_threads += 1
             self.program.start(self._thread())
 
+    def _open_store(self, configuration: Configuration, topology: Topology, writer: int) -> tuple[Any, Any]:
+        """The coordinator, and its operations as this program's threads want them."""
+        store = Store(configuration, topology, self.program, writer)
+        return store, PlanCalls(store)
+
     def _thread(self) -> Script:
         names, weights = zip(*self._habits.weights.items(), strict=True)
         while self._history.left > 0:
@@ -175,8 +219,8 @@ class Client:
 
     def read(self, key: str) -> Conversation:
         operation = self._invoke(key, GET)
-        plan = self.store._get_record(key, QUORUM, ReadPreference.PRIMARY, None)
-        done, found = yield from self._carry_out(plan, [operation])
+        wanted = self.calls.get_record(key, QUORUM, ReadPreference.PRIMARY)
+        done, found = yield from self._carry_out(wanted, [operation])
         if done:
             content = content_of(None if found is None else found.value)
             self._answered(operation, content)
@@ -189,24 +233,22 @@ class Client:
         operation = self._invoke(key, SET, value)
         if ttl is not None:
             self._history.mortal[operation] = None
-        payload = value.encode()
-        yield from self._write(operation, lambda: self.store._set(key, payload, ttl, self._how(self._level())))
+        yield from self._write(operation, self.calls.set(key, value.encode(), ttl, self._level()))
 
     def _set_alone(self) -> Conversation:
         """Acknowledged by one copy, it may be lost: as good as unknown."""
         key, value = self._key(), self._value()
         operation = self._invoke(key, SET, value)
-        how = self._how(ConsistencyLevel.ASYNC)
-        yield from self._carry_out(self.store._set(key, value.encode(), None, how), [operation])
+        yield from self._carry_out(self.calls.set(key, value.encode(), None, ConsistencyLevel.ASYNC), [operation])
 
     def _delete(self) -> Conversation:
         key = self._key()
-        yield from self._write(self._invoke(key, DELETE), lambda: self.store._delete(key, self._how(self._level())))
+        yield from self._write(self._invoke(key, DELETE), self.calls.delete(key, self._level()))
 
     def _add(self) -> Conversation:
         key, value = self._key(), self._value()
         operation = self._invoke(key, ADD, value)
-        yield from self._write(operation, lambda: self.store._add(key, value.encode(), None, self._how(QUORUM)))
+        yield from self._write(operation, self.calls.add(key, value.encode(), QUORUM))
 
     def _compare(self) -> Conversation:
         key, value = self._key(), self._value()
@@ -215,17 +257,14 @@ class Client:
         if key not in self._known:
             return
         stamp, expected = self._known[key]
-        operation, payload = self._invoke(key, COMPARE_AND_SET, value, expected), value.encode()
-        yield from self._write(
-            operation, lambda: self.store._compare_and_set(key, payload, stamp, None, self._how(QUORUM))
-        )
+        operation = self._invoke(key, COMPARE_AND_SET, value, expected)
+        yield from self._write(operation, self.calls.compare_and_set(key, value.encode(), stamp, QUORUM))
 
     def _increment(self) -> Conversation:
         amount = 1 << self._history.outcomes.get("increments", 0) % 50
         self._history.outcomes["increments"] = self._history.outcomes.get("increments", 0) + 1
         operation = self._invoke(COUNTER, INCREMENT, amount)
-        plan = self.store._increment(COUNTER, amount, self._how(QUORUM))
-        done, result = yield from self._carry_out(plan, [operation])
+        done, result = yield from self._carry_out(self.calls.increment(COUNTER, amount, QUORUM), [operation])
         if done:
             self._answered(operation, result)
 
@@ -233,14 +272,13 @@ class Client:
         values = {key: self._value() for key in self._habits.keys}
         operations = [self._invoke(key, SET, value) for key, value in values.items()]
         items = {key: value.encode() for key, value in values.items()}
-        done, receipts = yield from self._carry_out(self.store._set_many(items, None, self._how(QUORUM)), operations)
+        done, receipts = yield from self._carry_out(self.calls.set_many(items, QUORUM), operations)
         for operation in operations if done else ():
             self._committed(operation, receipts[self._history[operation].key])
 
     def _get_many(self) -> Conversation:
         operations = [self._invoke(key, GET) for key in self._habits.keys]
-        plan = self.store._get_many(self._habits.keys, QUORUM, ReadPreference.PRIMARY, None)
-        done, values = yield from self._carry_out(plan, operations)
+        done, values = yield from self._carry_out(self.calls.get_many(self._habits.keys, QUORUM), operations)
         for operation in operations if done else ():
             self._answered(operation, content_of(values[self._history[operation].key]))
 
@@ -249,8 +287,7 @@ class Client:
         key, invoked = self._key(), self.program.world.now
         prefer = prefer or self._random.choice([ReadPreference.PRIMARY, *ReadPreference])
         past, may_be_absent = set(self._past.get(key, ())), "delete" in self._habits.weights
-        plan = self.store._get_record(key, ConsistencyLevel.ONE, prefer, None)
-        done, found = yield from self._carry_out(plan, [])
+        done, found = yield from self._carry_out(self.calls.get_record(key, ConsistencyLevel.ONE, prefer), [])
         if not done:
             return
         written = {payload_of(each.argument) for each in self._history if each.argument is not None}
@@ -272,8 +309,8 @@ class Client:
 
     # Parts ---------------------------------------------------------------------------------------------------
 
-    def _write(self, operation: int, plan: Callable[[], Plan[WriteReceipt]]) -> Conversation:
-        done, receipt = yield from self._carry_out(plan(), [operation])
+    def _write(self, operation: int, wanted: Any) -> Conversation:
+        done, receipt = yield from self._carry_out(wanted, [operation])
         if done:
             self._committed(operation, receipt)
 
@@ -295,35 +332,37 @@ class Client:
     def _saw(self, key: str, stamp: Stamp) -> None:
         self._past.setdefault(key, set()).add(stamp)
 
-    def _carry_out(self, plan: Plan[Any], operations: list[int]) -> Generator[Any, Any, tuple[bool, Any]]:
+    def _carry_out(self, wanted: Any, operations: list[int]) -> Generator[Any, Any, tuple[bool, Any]]:
         """Whether the operations are known to be done, and their result."""
-        program, kind = self.program, self._history[operations[0]].kind if operations else "get at one"
+        kind = self._history[operations[0]].kind if operations else "get at one"
         try:
-            result = yield plan
-        except RequestError as error:
-            self._history.crashes.append(f"{program.name}: {error!r}")
+            result = yield wanted
+        except Exception as error:
+            self._failed(operations, kind, error)
             return False, None
-        except NotAReplicatedRecord as error:
-            self._history.foreign.append(f"{program.name}: {error!r}")
-            self._end(operations, "unavailable" if kind == GET else "unknown")
-        except WriteRejected as error:
+        self._end(operations, "done")
+        self._note(f"{kind} is done")
+        return True, result
+
+    def _failed(self, operations: list[int], kind: str, error: Exception) -> None:
+        """What is known of operations that ended with an error."""
+        unknown = "unavailable" if kind == GET else "unknown"
+        if isinstance(error, NotAReplicatedRecord):
+            self._history.foreign.append(f"{self.program.name}: {error!r}")
+            self._end(operations, unknown)
+        elif isinstance(error, RequestError) or not isinstance(error, RedreplError):
+            self._history.crashes.append(f"{self.program.name}: {error!r}")
+        elif isinstance(error, WriteRejected):
             self._end(operations, "rejected")
             for operation in operations:
                 self._history.end(operation, self._now_nanos(), history.Outcome.REJECTED)
             self._note(str(error))
-        except WriteFailure as error:
+        elif isinstance(error, WriteFailure):
             self._end_each(operations, error)
             self._note(str(error))
-        except RedreplError as error:
-            self._end(operations, "unavailable" if kind == GET else f"unknown ({type(error).__name__})")
-            self._note(repr(error))
-        except Exception as error:
-            self._history.crashes.append(f"{program.name}: {error!r}")
         else:
-            self._end(operations, "done")
-            self._note(f"{kind} is done")
-            return True, result
-        return False, None
+            self._end(operations, unknown if kind == GET else f"unknown ({type(error).__name__})")
+            self._note(repr(error))
 
     def _end_each(self, operations: list[int], error: WriteFailure) -> None:
         """Of several writes, each has an outcome of its own."""
@@ -354,9 +393,6 @@ class Client:
 
     def _now_nanos(self) -> int:
         return round(self.program.world.now * 1e9)
-
-    def _how(self, level: Level) -> Limits:
-        return Limits(level, None)
 
     def _level(self) -> Level:
         return ConsistencyLevel.ALL if self._random.random() < self._habits.all_share else QUORUM

@@ -12,7 +12,7 @@ from redrepl.plans import doubtful_clocks
 from redrepl.plans.copies import undecided
 from redrepl.plans.copies.copying import Copier
 from redrepl.plans.epochs import change_members, failover
-from redrepl.plans.operations import mending, read, write
+from redrepl.plans.operations import batch, mending, read, write
 from redrepl.values.report import NodeReport
 from redrepl.values.session import Session
 from redrepl.values.stamp import NO_STAMP
@@ -87,11 +87,15 @@ def _without_restamping() -> Sources:
 
 
 _write_one, _read_confirmed = write.write_one, read.read_confirmed
-_send, _is_serving = Copier.send, NodeReport.is_serving
+_send, _is_serving, _write_chunk = Copier.send, NodeReport.is_serving, batch.write_chunk
 
 
 def _write_alone(view: Any, order: Any, *rest: Any) -> Any:
     return _write_one(view, order._replace(required=0), *rest)
+
+
+def _write_group_alone(view: Any, chunk: Any) -> Any:
+    return _write_chunk(view, chunk._replace(order=chunk.order._replace(required=0)))
 
 
 def _read_alone(view: Any, home: str, keys: Any, _required: int, *rest: Any) -> Any:
@@ -105,6 +109,13 @@ def _send_the_mark_alone(copier: Copier, wanted: Any, mark: Any = None) -> Any:
 BUGS = (
     Bug("a write without a guard", "mixed", 1000, _without_guard, quick=False),
     Bug("acknowledged by the primary alone", "mixed", 1000, patches=((writes, "write_one", _write_alone),)),
+    Bug(
+        "a group is acknowledged by the primary alone",
+        "tasks",
+        1000,
+        patches=((writes, "write_chunk", _write_group_alone),),
+        quick=False,
+    ),
     Bug("a QUORUM read without confirmation", "mixed", 1000, patches=((mending, "read_confirmed", _read_alone),)),
     Bug("the primary keeps the later stamp instead of restamping", "clocks", 100, _without_restamping),
     Bug("a failover with one member", "mixed", 2000, patches=((failover, "majority_of", lambda _: 1),), quick=False),

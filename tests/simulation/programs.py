@@ -21,7 +21,7 @@ from redrepl.values.effects import DeadlinePassed, Event, Exchange, Plan, Progre
 from redrepl.values.keys import KeyLayout
 from redrepl.values.reasons import LOST, REFUSES
 from redrepl.values.topology import Topology
-from tests.simulation.network import Connection, Hello, Introduction, Load, Network, address_of, brief
+from tests.simulation.network import Connection, Hello, Introduction, Link, Load, Machine, Network, address_of, brief
 from tests.simulation.world import BEGINNING_SECONDS, World
 from tests.simulation.world import Event as Appointment
 from tests.support.questions import Questions
@@ -79,7 +79,7 @@ class Gate(NodeGate):
         self._openings, self._asked_at = 1, program.world.now
         machine = program.network.at(self.endpoint.url)
         link = program.network.link(program.name, machine.name)
-        self._opening = Connection(program.name, link, machine, self._node)
+        self._opening = program.new_connection(link, machine, self._node)
         self._opening.on_readable = program.unless_paused(self._go_on)
         late = program.unless_paused(self._give_up)
         self._late = program.world.after(self.timeout_seconds, late, self._opening)
@@ -311,6 +311,7 @@ class Program:
         self.paused_until = 0.0
         self.is_alive = True
         self.open_scripts = 0
+        self.layout = layout
         self._purpose = purpose
         self._channels: list[Channel] = []
         self._scripts: list[Script] = []
@@ -340,6 +341,10 @@ class Program:
     def reached_urls(self) -> dict[str, str]:
         """By which url each node is reached."""
         return {node: gate.endpoint.url for node, gate in self.gates.items()}
+
+    def new_connection(self, link: Link, machine: Machine, node: str) -> Connection:
+        """A connection on which nothing was said yet."""
+        return Connection(self.name, link, machine, node)
 
     def start(self, script: Script) -> None:
         """Begin to do something, in a thread of its own."""

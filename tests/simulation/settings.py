@@ -38,6 +38,7 @@ class Profile(NamedTuple):
     readers: programs that only read at ONE keep to a former primary that nobody else reaches.
     twins: servers are replaced by others at other addresses, and come back where they were.
     liars: a replica lies.
+    tasks: programs with an event loop, whose writes leave in groups.
     farthest_seconds: nodes are up to such a round trip away, steadily. Where no fault comes, monitors are to do
     nothing; else to replace a primary that crashed, once.
     """
@@ -56,6 +57,7 @@ class Profile(NamedTuple):
     readers: bool = False
     twins: bool = False
     liars: bool = False
+    tasks: bool = False
     farthest_seconds: float = 0.0
 
 
@@ -76,6 +78,7 @@ PROFILES = {
     "members": Profile((*NETWORK, "kill", *PROGRAMS, *CLOCKS), members=True),
     "twins": Profile((*NETWORK, "kill", *PROGRAMS, *CLOCKS), twins=True),
     "liars": Profile((*NETWORK, "kill", "kill older", *PROGRAMS, *CLOCKS), liars=True),
+    "tasks": Profile(NETWORK + RESTARTS + PROGRAMS + CLOCKS, tasks=True),
     "logs": Profile(("kill", "slow links", "flush scripts", *LOGS * 3), logs=True),
     "snapshots": Profile(("kill", "flush scripts", *SNAPSHOTS * 3), moves=False, snapshots=True),
     "readers": Profile(("cut keepers", "kill", "pause program"), readers=True),
@@ -92,7 +95,7 @@ class Settings(NamedTuple):
     stands on one copy until the workers have shipped it. page_names: names on one page of a walk. hurries: how often a
     job of the workers ends after its first page. replacers: operators who
     give members' places to other servers; each member then has a second machine. readers:
-    clients that only read, at ONE. liar: what a replica may tell that lies.
+    clients that only read, at ONE. liar: what a replica may tell that lies. task_clients: programs with an event loop.
     """
 
     copies: int
@@ -121,6 +124,7 @@ class Settings(NamedTuple):
     replacers: int = 0
     readers: int = 0
     liar: Manner | None = None
+    task_clients: int = 0
 
 
 def draw(random: Random, profile: Profile, copies: int) -> Settings:
@@ -139,6 +143,8 @@ def draw(random: Random, profile: Profile, copies: int) -> Settings:
         return _with_twins(random, draw(random, profile._replace(twins=False), copies))
     if profile.liars:
         return _with_liars(random, draw(random, profile._replace(liars=False), copies))
+    if profile.tasks:
+        return _with_tasks(random, draw(random, profile._replace(tasks=False), copies))
     if profile.farthest_seconds:
         return _with_distance(random, draw(random, profile._replace(farthest_seconds=0.0), copies), profile)
     clients, threads = random.choice(((2, 1), (3, 1), (2, 2), (4, 1)))
@@ -237,6 +243,17 @@ def _with_readers(random: Random, settings: Settings) -> Settings:
         fault_pause_seconds=random.choice((1.0, 3.0)),
         sweeps=False,
     )
+
+
+def _with_tasks(random: Random, settings: Settings) -> Settings:
+    """Programs whose tasks write several keys in one turn, mostly without a pause in between."""
+    habits = settings.habits._replace(
+        operations=random.choice((60, 100)),
+        pause_seconds=random.choice((0.0, 0.0, 0.01)),
+        keys=("A", "B", "C", "D"),
+        weights={**settings.habits.weights, "delete": 2},
+    )
+    return settings._replace(habits=habits, clients=1, threads=1, task_clients=random.choice((1, 2)))
 
 
 def _with_twins(random: Random, settings: Settings) -> Settings:

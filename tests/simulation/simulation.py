@@ -17,7 +17,7 @@ from redrepl.values.report import NodeReport
 from redrepl.values.topology import Member, Mode, NodeRole, Topology
 from tests.simulation import upkeep
 from tests.simulation.clients import COUNTER, Client, ClientHistory, Habits
-from tests.simulation.faults import READERS, Faults
+from tests.simulation.faults import Faults
 from tests.simulation.inspection import Inspection
 from tests.simulation.judge import judge
 from tests.simulation.liars import Liars, Manner, plant
@@ -29,6 +29,7 @@ from tests.simulation.results import Result
 from tests.simulation.servers import Server
 from tests.simulation.settings import PROFILES, Profile, Settings, draw
 from tests.simulation.sources import Sources, library_sources
+from tests.simulation.tasks import TaskClient, TaskProgram
 from tests.simulation.world import World, enter
 
 NODES = ("a", "b", "c", "d", "e", "f", "g")
@@ -42,6 +43,15 @@ FAR_LOOK_SECONDS = 4.0
 
 IN_TIME = 0.4
 """Of what clocks may differ by: how far each is off the true time at most, so that none is off the others."""
+
+CLIENTS = ("client", "reader", "tasks")
+"""Kinds of programs that read and write."""
+
+TASKS = 6
+"""Of a program whose threads are tasks. They share the coordinator, so that what they write meets in one turn."""
+
+TOGETHER = {"set together": 6, "delete together": 2}
+"""Conversations that only tasks have."""
 
 LAYOUT = KeyLayout("shop")
 
@@ -134,6 +144,7 @@ class Simulation:
         numbers = {
             "client": settings.clients,
             "reader": settings.readers,
+            "tasks": settings.task_clients,
             "worker": settings.workers,
             "monitor": settings.monitors,
             "operator": settings.operators,
@@ -242,13 +253,15 @@ class Simulation:
         """Start a program of this kind."""
         number = self._names[kind] = self._names.get(kind, 0) + 1
         name = f"{kind}{number}"
-        if kind in ("client", "reader"):
+        if kind in CLIENTS:
             habits = self.settings.habits
             if kind == "reader":
                 # One that reads from replicas too learns by them that there is another primary.
                 habits = habits._replace(weights={"get from primary" if number % 2 else "get at one": 1})
-            self.clients.append(self._new_client(name, habits=habits))
-            self.clients[-1].begin(self.settings.threads)
+            elif kind == "tasks":
+                habits = habits._replace(weights={**habits.weights, **TOGETHER})
+            self.clients.append(self._new_client(name, habits=habits, has_tasks=kind == "tasks"))
+            self.clients[-1].begin(TASKS if kind == "tasks" else self.settings.threads)
             return
         program = Program(name, self.network, LAYOUT, Purpose.MAINTAIN, self.customs.look_seconds, self._skew())
         if self.customs.moves:
@@ -276,13 +289,17 @@ class Simulation:
             return upkeep.speak_for(program, self.customs, random, self.count)
         return upkeep.take_up(program, self.customs, random, self.count)
 
-    def _new_client(self, name: str, known: Topology | None = None, habits: Habits | None = None) -> Client:
+    def _new_client(
+        self, name: str, known: Topology | None = None, habits: Habits | None = None, has_tasks: bool = False
+    ) -> Client:
         timeout = self.settings.habits.timeout_seconds
-        program = Program(name, self.network, LAYOUT, Purpose.SERVE, timeout, self._skew())
+        kind = TaskProgram if has_tasks else Program
+        program = kind(name, self.network, LAYOUT, Purpose.SERVE, timeout, self._skew())
         if known is None:
             known = self.random.choice([self.topology, *(client.store.topology for client in self.clients)])
         habits = habits or self.settings.habits
-        return Client(program, self.configuration, known, habits, self.history, self.world.stream(name))
+        around = (self.configuration, known, habits, self.history, self.world.stream(name))
+        return TaskClient(program, *around) if isinstance(program, TaskProgram) else Client(program, *around)
 
     def _replace(self, program: Program) -> None:
         """In the place of a program that was killed."""
@@ -294,7 +311,7 @@ class Simulation:
         dead = next(client for client in self.clients if client.program is program)
         dead.open_threads = 0
         if not self.is_over:
-            self._begin("reader" if program.name.startswith(READERS) else "client")
+            self._begin(next(kind for kind in CLIENTS if program.name.startswith(kind)))
 
     def _faults_that_may_come(self) -> tuple[str, ...]:
         """Where nobody gives the primary's role away, a primary that comes back empty waits for its operator."""

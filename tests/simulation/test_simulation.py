@@ -122,16 +122,18 @@ def test_different_seeds_give_different_histories() -> None:
     assert len({simulate(seed).digest for seed in range(5)}) == 5
 
 
-@pytest.mark.parametrize("hash_seed", ["1", "2"])
-def test_another_process_gives_the_same_history(hash_seed: str) -> None:
+@pytest.mark.parametrize(("profile", "hash_seed"), [("mixed", "1"), ("mixed", "2"), ("tasks", "3")])
+def test_another_process_gives_the_same_history(profile: str, hash_seed: str) -> None:
     """Sets of strings are gone through in another order there."""
     code = (
+        "from tests.simulation.settings import PROFILES\n"
         "from tests.simulation.simulation import simulate\n"
         "from tests.simulation.world import in_virtual_time\n"
-        "with in_virtual_time(): print(*(simulate(seed).digest for seed in range(4)))"
+        "with in_virtual_time():\n"
+        f"    print(*(simulate(seed, profile=PROFILES[{profile!r}]).digest for seed in range(4)))"
     )
     environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
     )
-    assert done.stdout.split() == [simulate(seed).digest for seed in range(4)]
+    assert done.stdout.split() == [simulate(seed, profile=PROFILES[profile]).digest for seed in range(4)]

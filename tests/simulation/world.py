@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from random import Random
 from typing import Any
 
-from redrepl.edges import opening, switchboard
+from redrepl.edges import loop_board, loop_operation, opening, switchboard
 from tests.simulation.servers import virtual_server_time
 
 BEGINNING_SECONDS = 1_700_000_000.0
@@ -96,7 +96,7 @@ class _Time:
 
 
 _TIME = _Time()
-_TIMED = (switchboard, opening)
+_TIMED = (switchboard, opening, loop_board, loop_operation)
 
 
 @contextmanager
