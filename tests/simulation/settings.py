@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from redrepl.plans.epochs.membership import Tolerances
 from redrepl.plans.recovery.upkeep import Retention
+from redrepl.values.topology import Mode
 from tests.simulation.clients import Habits
 from tests.simulation.faults import chosen
 from tests.simulation.liars import Manner
@@ -125,6 +126,13 @@ class Settings(NamedTuple):
     readers: int = 0
     liar: Manner | None = None
     task_clients: int = 0
+    mode: Mode = Mode.PRIMARY_REPLICA
+    has_twins: bool = False
+
+    @property
+    def members_move(self) -> bool:
+        """Whether servers at other addresses come into members' places, for which each has a second machine."""
+        return self.replacers > 0 or self.has_twins
 
 
 def draw(random: Random, profile: Profile, copies: int) -> Settings:

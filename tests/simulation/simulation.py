@@ -92,10 +92,11 @@ class Simulation:
         self.liars: Liars | None = None
         self._deciding: dict[bytes, str] = {}
         self._names: dict[str, int] = {}
-        roles = [NodeRole.PRIMARY] + [NodeRole.REPLICA] * (settings.copies - 1)
+        others = NodeRole.REPLICA if settings.mode is Mode.PRIMARY_REPLICA else NodeRole.PRIMARY
+        roles = [NodeRole.PRIMARY] + [others] * (settings.copies - 1)
         pairs = zip(self.nodes, roles, strict=True)
         members = (Member(node, address_of(node), role, f"id-{node}") for node, role in pairs)
-        self.topology = Topology("shop", 1, Mode.PRIMARY_REPLICA, tuple(members))
+        self.topology = Topology("shop", 1, settings.mode, tuple(members))
         self.network = self._new_network(sources)
         self.inspection = Inspection(self.network, self.topology, self._doubted, purges=settings.sweeps)
         self.configuration = self._new_configuration()
@@ -121,7 +122,7 @@ class Simulation:
             silence_seconds=self.random.choice((0.2, 0.7)),
             sweeps=settings.sweeps,
             hurries=settings.hurries,
-            moves=settings.replacers > 0,
+            moves=settings.members_move,
         )
 
     def _new_faults(self) -> Faults:
@@ -218,7 +219,7 @@ class Simulation:
 
     def _new_network(self, sources: Sources) -> Network:
         machines = []
-        for host in (*self.nodes, *(map(twin, self.nodes) if self.settings.replacers else ())):
+        for host in (*self.nodes, *(map(twin, self.nodes) if self.settings.members_move else ())):
             server = _SERVERS.setdefault(host, Server(host))
             server.page_names, server.refusal = self.settings.page_names, None
             tolerances = self.settings.tolerances
@@ -240,6 +241,7 @@ class Simulation:
             "shop",
             tuple(split_url(node, f"redis://{node}:6379/0") for node in self.nodes),
             tuple(member.role for member in self.topology.members),
+            self.settings.mode,
             timeout_seconds=self.settings.habits.timeout_seconds,
             max_age_seconds=self.settings.tolerances.max_age_seconds,
             max_skew_seconds=self.settings.tolerances.max_skew_seconds,

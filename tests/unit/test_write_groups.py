@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from redrepl.edges.admission import Purpose
-from redrepl.edges.write_groups import GROUPS_IN_FLIGHT, HOLD_SECONDS, MAX_GROUPS_IN_FLIGHT
+from redrepl.edges.write_groups import GROUP_HOLD_SECONDS, GROUPS_IN_FLIGHT
 from redrepl.values.effects import Command, PlainCommand, ScriptCall
 from redrepl.values.errors import NotAReplicatedRecord, WriteRejected
+from redrepl.values.limits import MAX_GROUPS_IN_FLIGHT
 from redrepl.values.receipt import Outcome, WriteReceipt
 from tests.simulation.quiet import quiet_cluster
 from tests.simulation.simulation import LAYOUT, Simulation
@@ -194,10 +195,10 @@ def test_while_three_groups_are_on_their_way_the_next_is_held_for_a_moment_and_n
     began_at = tasks.world.now
     many = MAX_GROUPS_IN_FLIGHT + 4
     done = tasks.begin(one_group_a_turn(many))
-    tasks.world.run(began_at + HOLD_SECONDS / 2)
+    tasks.world.run(began_at + GROUP_HOLD_SECONDS / 2)
     assert done.done()
     assert tasks.groups_under_way() == GROUPS_IN_FLIGHT
-    tasks.world.run(began_at + 2 * HOLD_SECONDS)
+    tasks.world.run(began_at + 2 * GROUP_HOLD_SECONDS)
     assert tasks.groups_under_way() == MAX_GROUPS_IN_FLIGHT
     for machine in tasks.cluster.network.machines.values():
         machine.thaw()
