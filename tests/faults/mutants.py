@@ -1769,7 +1769,7 @@ MUTANTS = (
         file="redrepl/edges/write_groups.py",
         old="for key, entry in self.entries.items() if not entry[1].done()}",
         new="for key, entry in self.entries.items()}",
-        killer="tests/unit/test_write_groups.py::test_a_write_whose_task_was_cancelled_before_it_left_is_not_sent",
+        killer="tests/simulation/test_write_groups.py::test_a_write_whose_task_was_cancelled_before_it_left_is_not_sent",
         evidence="AssertionError",
     ),
     Mutant(
@@ -1777,7 +1777,7 @@ MUTANTS = (
         file="redrepl/doors/writes.py",
         old="            return (yield from self._write_one_by_one(chunk))\n",
         new="            raise\n",
-        killer="tests/unit/test_write_groups.py"
+        killer="tests/simulation/test_write_groups.py"
         "::test_a_group_of_which_one_key_is_not_managed_is_written_one_by_one_with_the_stamps_it_has",
         evidence="Error",
     ),

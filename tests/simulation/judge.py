@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from redrepl.testing.history import Operation, Outcome
 from redrepl.testing.linearizability import check_key
 from redrepl.testing.model import GET
 from redrepl.values.report import NodeReport
 from tests.simulation import upkeep
-from tests.simulation.clients import COUNTER
-from tests.simulation.liars import Manner
-from tests.simulation.network import Machine
+from tests.simulation.clients import COUNTER, ClientHistory
+from tests.simulation.faults import Faults
+from tests.simulation.inspection import Inspection
+from tests.simulation.liars import Liars, Manner
+from tests.simulation.network import Machine, Network
 from tests.simulation.results import Verdict, value_in
-from tests.simulation.settings import LOGS, SNAPSHOTS
-
-if TYPE_CHECKING:
-    from tests.simulation.simulation import Simulation
+from tests.simulation.settings import LOGS, SNAPSHOTS, Settings
+from tests.simulation.world import World
 
 MOST_STEPS = 200_000
 """Of the search for an explanation of what clients saw of one key."""
@@ -30,12 +30,31 @@ FORGETTING = {*LOGS, *SNAPSHOTS}
 Finding = tuple[Verdict, list[str]]
 
 
-def judge(simulation: Simulation) -> Finding:
+class Judged(Protocol):
+    """A simulation that has ended, as far as it is judged.
+
+    split: epochs in which two nodes decided. epochs: how many there were. is_settled: whether it came to rest.
+    """
+
+    settings: Settings
+    history: ClientHistory
+    split: list[str]
+    faults: Faults
+    count: upkeep.Count
+    liars: Liars | None
+    epochs: int
+    inspection: Inspection
+    network: Network
+    world: World
+    is_settled: bool
+
+
+def judge(simulation: Judged) -> Finding:
     """The verdict, and details of what is wrong. What clients saw comes first: it is what the guarantees are about."""
     return _judge_errors(simulation) or _judge_upkeep(simulation) or _judge_end(simulation)
 
 
-def _judge_errors(simulation: Simulation) -> Finding | None:
+def _judge_errors(simulation: Judged) -> Finding | None:
     """Errors that should never come up, and what was noticed at the time."""
     history, settings = simulation.history, simulation.settings
     if history.crashes:
@@ -47,7 +66,7 @@ def _judge_errors(simulation: Simulation) -> Finding | None:
     return (Verdict.SPLIT, simulation.split) if simulation.split else None
 
 
-def _judge_upkeep(simulation: Simulation) -> Finding | None:
+def _judge_upkeep(simulation: Judged) -> Finding | None:
     """Whether members were set aside, or replaced, that did nothing wrong; or were not."""
     faults, settings = simulation.faults, simulation.settings
     set_aside = simulation.count.by_name.get(upkeep.FORGOT)
@@ -63,7 +82,7 @@ def _judge_upkeep(simulation: Simulation) -> Finding | None:
     return None
 
 
-def _judge_end(simulation: Simulation) -> Finding:
+def _judge_end(simulation: Judged) -> Finding:
     """What clients saw and what is left: all copies hold the same, and serve."""
     inspection, settings = simulation.inspection, simulation.settings
     members, ids = inspection.members(), inspection.newest_topology().ids
@@ -85,7 +104,7 @@ def _judge_end(simulation: Simulation) -> Finding:
     return _judge_lies(simulation) if simulation.liars is not None else (Verdict.RIGHT, [])
 
 
-def _judge_keys(simulation: Simulation, contents: dict[str, bytes]) -> Finding:
+def _judge_keys(simulation: Judged, contents: dict[str, bytes]) -> Finding:
     """Every key by itself; what stands in the end is as good as read by a client."""
     for key in (*simulation.settings.habits.keys, COUNTER):
         operations = simulation.history.of_key(key)
@@ -100,7 +119,7 @@ def _judge_keys(simulation: Simulation, contents: dict[str, bytes]) -> Finding:
     return Verdict.RIGHT, []
 
 
-def _judge_lies(simulation: Simulation) -> Finding:
+def _judge_lies(simulation: Judged) -> Finding:
     """That nothing of what a node told is on those that never lied; and that operations went on beside it."""
     assert simulation.liars is not None
     keys = {key.encode() for key in (*simulation.settings.habits.keys, COUNTER)}
@@ -110,7 +129,7 @@ def _judge_lies(simulation: Simulation) -> Finding:
     return (Verdict.REFUSED, refused) if refused else (Verdict.RIGHT, [])
 
 
-def _describe(simulation: Simulation) -> list[str]:
+def _describe(simulation: Judged) -> list[str]:
     """How a cluster looks that did not come to rest."""
     inspection = simulation.inspection
     machines: list[Machine] = list(simulation.network.machines.values())

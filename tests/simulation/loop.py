@@ -147,6 +147,15 @@ class SimulatedLoop:
             if coroutine is not None:
                 coroutine.close()
 
+    def calls_of(self, owner: object) -> list[asyncio.Handle]:
+        """What is ready to be called of this object."""
+        return [handle for handle in self._ready if getattr(_callback_of(handle), "__self__", None) is owner]
+
+    def lose_calls(self, owner: object) -> None:
+        """An exception from outside loses what is ready to be called of this object."""
+        for handle in self.calls_of(owner):
+            self._ready.remove(handle)
+
     def _forget(self, task: asyncio.Task[Any]) -> None:
         self._tasks.pop(task, None)
 
@@ -186,6 +195,10 @@ class SimulatedLoop:
         if handle is not None:
             self._make_ready(handle)
             self._world.after(ROOM_SECONDS, self._writable, fd)
+
+
+def _callback_of(handle: asyncio.Handle) -> object:
+    return handle._callback  # type: ignore[attr-defined]  # asyncio shows it nowhere else
 
 
 def _ignore(_: str) -> None:

@@ -6,95 +6,25 @@ On the simulator's event loop and servers: the coordinator, groups, board and sc
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 
-from redrepl.edges.admission import Purpose
 from redrepl.edges.write_groups import GROUP_HOLD_SECONDS, GROUPS_IN_FLIGHT
-from redrepl.values.effects import Command, PlainCommand, ScriptCall
+from redrepl.values import limits
+from redrepl.values.effects import PlainCommand
 from redrepl.values.errors import NotAReplicatedRecord, WriteRejected
 from redrepl.values.limits import MAX_GROUPS_IN_FLIGHT
 from redrepl.values.receipt import Outcome, WriteReceipt
-from tests.simulation.quiet import quiet_cluster
-from tests.simulation.simulation import LAYOUT, Simulation
-from tests.simulation.tasks import TaskProgram, TaskStore
+from tests.simulation.simulation import LAYOUT
+from tests.simulation.task_cluster import Tasks
 from tests.simulation.world import in_virtual_time
-
-WRITES = ("write", "write_many", "write_oom", "write_many_oom")
 
 
 @pytest.fixture(autouse=True)
 def _virtual_time() -> Iterator[None]:
     with in_virtual_time():
         yield
-
-
-class Tasks:
-    """A program with an event loop in a quiet cluster, and the writes that each server was sent."""
-
-    def __init__(self) -> None:
-        self.cluster: Simulation = quiet_cluster()
-        self.world = self.cluster.world
-        self.program = TaskProgram("tasks", self.cluster.network, LAYOUT, Purpose.SERVE, 1.0)
-        self.store = TaskStore(self.cluster.configuration, self.cluster.topology, self.program, 7)
-        self.sent: dict[str, list[ScriptCall]] = {node: [] for node in self.cluster.nodes}
-        for node, machine in self.cluster.network.machines.items():
-            machine.twist = self._noting(node)
-
-    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
-        """What a coroutine returns, or raises."""
-        task = self.begin(work)
-        self.world.run(self.world.now + 30.0, task.done)
-        return task.result()
-
-    def begin(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Have it carried out when the world runs."""
-        return self.program.loop.create_task(work)
-
-    def together(self, *operations: Awaitable[Any]) -> list[Any]:
-        """What operations return or raise that are begun in one turn, behind a read that is on its way.
-
-        Without the read the first of them would be alone, and leave at once.
-        """
-
-        async def gathered() -> list[Any]:
-            return await asyncio.gather(self.store.get("busy"), *operations, return_exceptions=True)
-
-        return list(self.run(gathered()))[1:]
-
-    def connect(self) -> None:
-        """Have connections to all nodes opened."""
-        self.together(self.store.set("first", b"v", level="all"))
-        self.forget()
-
-    def forget(self) -> None:
-        """What was sent until now is not looked at."""
-        for sent in self.sent.values():
-            sent.clear()
-
-    def groups(self, node: str = "a") -> list[tuple[str, int]]:
-        """Scripts that wrote on a node, and how many keys each."""
-        return [(call.script, len(call.keys) - 2) for call in self.sent[node]]
-
-    def groups_under_way(self) -> int:
-        """Groups that have left and have not returned."""
-        return sum(len(groups._under_way) for groups in self.store._write_groups.values())
-
-    def values(self, key: str) -> list[bytes | None]:
-        """What each node holds under a key."""
-        found = [machine.server.data for machine in self.cluster.network.machines.values()]
-        name = LAYOUT.data(key.encode())
-        return [data[name].value.rpartition(b"|")[2] if name in data else None for data in found]
-
-    def _noting(self, node: str) -> Callable[[Command, Callable[[], Any]], Any]:
-        def carried_out(command: Command, carry_out: Callable[[], Any]) -> Any:
-            if isinstance(command, ScriptCall) and command.script in WRITES:
-                self.sent[node].append(command)
-            return carry_out()
-
-        return carried_out
 
 
 def test_writes_of_one_turn_leave_as_one_call_for_each_node_and_have_receipts_of_their_own() -> None:
@@ -134,6 +64,18 @@ def test_what_differs_in_level_or_kind_leaves_apart() -> None:
     at_two_levels = [tasks.store.set("u", b"v", level="all"), tasks.store.set("v", b"v", level="quorum")]
     tasks.together(*at_two_levels, tasks.store.delete("w"), tasks.store.delete("x"))
     assert sorted(tasks.groups()) == [("write", 1), ("write", 1), ("write_many_oom", 2)]
+
+
+def test_a_group_has_no_more_keys_and_bytes_than_a_batch_may_have() -> None:
+    tasks = Tasks()
+    tasks.connect()
+    many = limits.BATCH_KEYS + 3
+    tasks.together(*(tasks.store.set(f"key-{n}", b"v") for n in range(many)))
+    assert tasks.groups() == [("write_many", limits.BATCH_KEYS), ("write_many", 3)]
+    tasks.forget()
+    large = bytes(limits.BATCH_BYTES // 2)
+    tasks.together(*(tasks.store.set(f"key-{n}", large) for n in range(3)))
+    assert tasks.groups() == [("write", 1)] * 3
 
 
 def test_a_group_of_which_one_key_is_not_managed_is_written_one_by_one_with_the_stamps_it_has() -> None:
