@@ -23,7 +23,7 @@ class MemberState(StrEnum):
 
     @classmethod
     def parse(cls, stored: str | bytes | None) -> MemberState:
-        """The state that is stored so; UNKNOWN for anything that redrepl does not write. Never raises."""
+        """The state that is stored so; UNKNOWN for what redrepl does not write. Never raises."""
         text = stored.decode("ascii", "replace") if isinstance(stored, bytes) else stored
         return _STATES.get(text or "", cls.UNKNOWN)
 
@@ -39,12 +39,12 @@ class MemberState(StrEnum):
 
     @property
     def is_filled(self) -> bool:
-        """Whether the member serves, or did until it was fenced: it holds what it ever confirmed."""
+        """Whether the member serves, or did until it was fenced."""
         return self in (MemberState.ACTIVE, MemberState.FENCED)
 
     @property
     def when_stopped(self) -> MemberState:
-        """The state after a change of epoch stopped the member: one that is being filled goes on with that."""
+        """The state after a change of epoch stopped the member; one that is being filled keeps it."""
         return MemberState.FENCED if self is MemberState.ACTIVE else self
 
 

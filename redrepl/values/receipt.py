@@ -91,7 +91,7 @@ class WriteReceipt(NamedTuple):
         required: int,
         elapsed: float = 0.0,
     ) -> WriteReceipt:
-        """The receipt of a write that certainly had no effect: no copy has it or can still get it."""
+        """The receipt of a write that certainly had no effect: no copy has it, or can get it."""
         nowhere = frozenset[str]()
         copies = nowhere, nowhere, dict(failed)
         return cls(key, stamp, Outcome.REJECTED, False, *copies, required, elapsed)

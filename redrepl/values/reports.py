@@ -67,10 +67,12 @@ class Reports:
     def only(self, nodes: Iterable[str]) -> Reports:
         """What was found of these nodes alone."""
         wanted = set(nodes)
-        return self.collect({node: each for node, each in self._by_node().items() if node in wanted})
+        found = self._by_node()
+        return self.collect({node: found[node] for node in self.nodes if node in wanted})
 
     def _by_node(self) -> dict[str, NodeReport | str]:
-        return {node: self.present[node] if node in self.present else self.silent[node] for node in self.nodes}
+        found: dict[str, NodeReport | str] = {**self.present, **self.silent}
+        return {node: found[node] for node in self.nodes}
 
 
 NO_REPORTS = Reports()

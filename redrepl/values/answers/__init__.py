@@ -1,6 +1,6 @@
-"""What our scripts return: which answers can be ours (`shapes`), and what each of them means, as frozen types.
+"""What our scripts return: which answers can be ours (`shapes`), and what they mean as types.
 
-There is one parser for each script whose answer a plan acts on. An answer comes past `is_ours` at the
+There is one parser for each script whose answer a plan acts on. An answer passes `is_ours` at the
 edge first; of what that lets through, a parser makes a typed result, and never raises.
 """
 

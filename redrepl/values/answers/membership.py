@@ -1,4 +1,4 @@
-"""Answers of the scripts that make members and change them: `enrol`, `change_member` and `probe_write`."""
+"""Answers of the scripts that make members and change them, and of the probe of a write."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from redrepl.values.reading import words
 
 
 class MemberChange(NamedTuple):
-    """Whether `change_member` wrote the fields. ``found_instead``: else how the member is, in words."""
+    """Whether `change_member` wrote the fields.
+
+    ``found_instead`` says in words how the member is, where it is not as the caller had seen it.
+    """
 
     is_done: bool
     found_instead: str = ""
@@ -23,7 +26,9 @@ def parse_change(content: Answer) -> MemberChange:
     if not isinstance(content, list) or len(content) != 3:
         return MemberChange(False, f"unexpected answer {content!r}")
     epoch, state = map(words, content[1:])
-    return MemberChange(False, f"is {state} in epoch {epoch} by now" if state else "holds no membership any more")
+    if not state:
+        return MemberChange(False, "holds no membership any more")
+    return MemberChange(False, f"is {state} in epoch {epoch} by now")
 
 
 def parse_changes(answers: Mapping[str, Answer]) -> dict[str, MemberChange]:
@@ -67,7 +72,8 @@ class Probed(NamedTuple):
     """The node took the write of a probe.
 
     monitor_millis: since a monitor's probe was stored, None where none was.
-    denied: in the server's words what this login may not do that a change of epoch needs, '' for nothing.
+    denied: in the server's words what this login may not do that a change of epoch needs; '' for
+    nothing.
     """
 
     monitor_millis: int | None

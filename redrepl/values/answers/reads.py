@@ -33,8 +33,8 @@ def parse_headers(content: Answer) -> Headers | NotAdmitted:
 class Vouched(NamedTuple):
     """What a copy's log tells of the first of some keys.
 
-    positions: incarnation of the log, the id up to which the primary has checked it, and the mark of
-    the primary's log, each as `mend` takes it.
+    positions: incarnation of the log, the id up to which the primary has checked it, and the mark
+    of the primary's log, each as `mend` takes it.
     records: for each key the record and b'1' or b'0', flat, as `mend` takes them too.
     """
 

@@ -50,7 +50,10 @@ class Foreign(NamedTuple):
 
 
 class TooOld(NamedTuple):
-    """The record is older than the node takes. ``now``: the node's clock in microseconds, in decimal."""
+    """The record is older than the node takes.
+
+    now: the node's clock in microseconds, in decimal.
+    """
 
     now: str
 
@@ -61,7 +64,10 @@ class TooOld(NamedTuple):
 
 
 class TooFarAhead(NamedTuple):
-    """The record's stamp is ahead of the node's clock by more than is tolerated. ``now``: as in `TooOld`."""
+    """The record's stamp is ahead of the node's clock by more than is tolerated.
+
+    now: the node's clock in microseconds, in decimal.
+    """
 
     now: str
 
@@ -88,7 +94,9 @@ Refusal: TypeAlias = NotAdmitted | Foreign | TooOld | TooFarAhead | Unexpected
 
 def parse_not_admitted(content: Answer) -> NotAdmitted | None:
     """The refusal with which every script begins, None where the caller was admitted."""
-    return not_admitted(content) if isinstance(content, list) and content[:1] == [b"refused"] else None
+    if isinstance(content, list) and content[:1] == [b"refused"]:
+        return not_admitted(content)
+    return None
 
 
 def not_admitted(content: Answer) -> NotAdmitted:

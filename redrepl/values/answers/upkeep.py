@@ -46,7 +46,7 @@ class NotAbsorbed(Enum):
     """Why nothing of a slice was stored.
 
     PURGED: a tombstone later than one of the records may have been purged since these were read.
-    SET_BACK: the newest entry that was known of this log is gone, so that the server forgot what came since.
+    SET_BACK: the newest entry that was known of this log is gone; the server forgot some of it.
     """
 
     PURGED = "purged"
@@ -68,7 +68,11 @@ def parse_absorb(content: Answer) -> Absorbed | NotAbsorbed | Foreign | NotAdmit
 
 
 class Replacement(Enum):
-    """DONE: exactly that record was replaced. NOT_FOUND: something else is stored there, and was left as it is."""
+    """What became of one record.
+
+    DONE: exactly that record was replaced.
+    NOT_FOUND: something else is stored there, and was left as it is.
+    """
 
     DONE = "done"
     NOT_FOUND = "not found"
@@ -90,7 +94,10 @@ class LogPage(NamedTuple):
 
 
 class LogCut(NamedTuple):
-    """The log was cut beyond the place that was asked for. ``floor``: from which id on it is complete."""
+    """The log was cut beyond the place that was asked for.
+
+    floor: the id from which on it is complete.
+    """
 
     floor: str
 
@@ -104,7 +111,11 @@ def parse_log_page(content: Answer) -> LogPage | LogCut:
 
 
 class Held(NamedTuple):
-    """The log is kept. ``floor``: from which id on it is complete. ``added``: entries that it ever had."""
+    """The log is kept.
+
+    floor: the id from which on it is complete.
+    added: how many entries it ever had.
+    """
 
     floor: str
     added: int
