@@ -1343,8 +1343,8 @@ MUTANTS = (
     Mutant(
         name="a copy that has purged a tombstone does not confirm it",
         file="redrepl/plans/operations/read.py",
-        old="            if not (is_needless or verdict in",
-        new="            if not (verdict in",
+        old="            if not (is_needless or isinstance(",
+        new="            if not (isinstance(",
         killer=f"{PURGED}::test_a_delete_is_read_where_only_the_primary_has_not_purged_it_yet",
         evidence="Unavailable",
     ),

@@ -97,6 +97,22 @@ def test_an_item_that_a_copy_lacks_waits_for_another_copy() -> None:
     assert [receipt.acked for receipt in receipts] == [{"a", "b", "c"}, {"a", "c"}, {"a", "b", "c"}]
 
 
+def test_a_batch_ends_when_no_key_can_be_confirmed_any_more() -> None:
+    batch = _start(3, 2).replies("a", 1)
+    assert not batch.replies("b", [b"some", 0, b"expired", b"9", 1, b"expired", b"9"]).is_done
+    batch = _start(3, 2).replies("a", 1)
+    lacking = [part for place in range(3) for part in (place, b"expired", b"9")]
+    assert _outcomes(batch.replies("b", [b"some", *lacking])) == [UNKNOWN] * 3
+
+
+def test_a_later_record_that_a_copy_showed_confirms_restamped_items_too() -> None:
+    later = Stamp(3000, 1).encode()
+    batch = _start(3, 1).replies("b", [b"some", 0, b"has", later])
+    batch.replies("c", 1).replies("a", [b"some", 0, b"ok", RESTAMPS[0].encode()])
+    assert _outcomes(batch) == [COMMITTED] * 3
+    assert batch.result[0].acked == {"a", "b"}
+
+
 @pytest.mark.parametrize("is_first", [True, False])
 def test_what_the_primary_took_goes_once_more_to_a_copy_whose_clock_turned_it_down(is_first: bool) -> None:
     batch, turned_down = _start(2, 1), [b"some", 1, b"skewed", b"9"]

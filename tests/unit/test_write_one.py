@@ -6,6 +6,7 @@ from itertools import permutations
 
 import pytest
 
+from redrepl.plans.operations.watch import LOOK
 from redrepl.plans.operations.write import write_one
 from redrepl.plans.view import SUSPECT_SECONDS, EpochMoved
 from redrepl.values import limits
@@ -14,7 +15,7 @@ from redrepl.values.receipt import Outcome, WriteReceipt
 from redrepl.values.record import Record, parse_record, value_record
 from redrepl.values.stamp import Stamp
 from redrepl.values.topology import Mode
-from tests.unit.support.by_hand import START, UNTIL, ByHand, copies_of, order, view
+from tests.unit.support.by_hand import START, UNTIL, ByHand, copies_of, order, topology, view
 
 STAMP = Stamp(1000, 1)
 RECORD = value_record(STAMP, b"payload")
@@ -262,6 +263,29 @@ def test_one_of_several_primaries_keeps_what_is_later(copies: int) -> None:
         write.replies("b", 1)
     receipt = write.result
     assert (receipt.outcome, receipt.applied, receipt.stamp) == (Outcome.COMMITTED, False, STAMP)
+
+
+def test_a_copy_whose_clock_was_behind_is_asked_again_also_where_the_write_has_lost_already() -> None:
+    write = _start(3, 1, mode=Mode.MULTI_PRIMARY).replies("b", [b"skewed", b"1"])
+    write.replies("a", [b"has", Stamp(3000, 5).encode()])
+    assert (write.targets(), write.sent[0].command.arguments[-1]) == (["b"], b"decided")
+    receipt = write.replies("b", 1).result
+    assert (receipt.outcome, receipt.applied) == (Outcome.COMMITTED, False)
+
+
+def test_at_async_a_primary_that_is_asked_first_is_asked_alone() -> None:
+    limits = order(0, reach_others=False)._replace(home_first=True)
+    write = ByHand(write_one(view(3), limits, "key", b"key", RECORD)).replies("a", 1)
+    assert [request.node for request in write.everything] == ["a"]
+    assert copies_of(write.result) == ({"a"}, {"b", "c"}, {})
+
+
+def test_what_is_known_of_a_refused_write_is_told_where_a_later_epoch_begins() -> None:
+    write = _start(3, 1).fails("a", OOM).replies("b", 1)
+    write.looks_around()
+    told = topology(3, epoch=8).encode().encode()
+    receipt = write.replies("c", told, tag=LOOK).result
+    assert (receipt.outcome, receipt.failed) == (Outcome.UNKNOWN, {"a": OOM})
 
 
 def test_nothing_required_is_nothing_waited_for() -> None:

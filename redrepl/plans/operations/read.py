@@ -22,7 +22,8 @@ from redrepl.plans.view import (
     not_admitted_error,
 )
 from redrepl.values import limits
-from redrepl.values.answers.refusals import Foreign, NotAdmitted, parse_not_admitted, parse_refusal
+from redrepl.values.answers.refusals import Foreign, NotAdmitted, TooOld, parse_not_admitted, parse_refusal
+from redrepl.values.answers.writes import HasLater, Partly, Restamped, parse_write_many
 from redrepl.values.effects import (
     DeadlinePassed,
     Event,
@@ -354,10 +355,15 @@ class _ConfirmedRead:
         Where nothing stands a copy takes nothing that is older than the tombstones it has purged. It needs no tombstone
         then, nor what is past its deadline by the time that it tells.
         """
-        for index, verdict, told in zip(content[1::3], content[2::3], content[3::3], strict=True):
-            record = (self.records or [])[self.repairing[node].parts[0][index]]
-            is_needless = verdict == b"expired" and record is not None and not record.is_live(int(told) // 1000)
-            if not (is_needless or verdict in (b"ok", b"has")):
+        answer = parse_write_many(content)
+        if not isinstance(answer, Partly):
+            return False
+        for place, verdict in answer.exceptions.items():
+            record = (self.records or [])[self.repairing[node].parts[0][place]]
+            is_needless = (
+                isinstance(verdict, TooOld) and record is not None and not record.is_live(int(verdict.now) // 1000)
+            )
+            if not (is_needless or isinstance(verdict, (Restamped, HasLater))):
                 return False
         return True
 
