@@ -2,12 +2,12 @@
 
 from redrepl.doors.administration import Administration
 from redrepl.doors.async_coordinator import AsyncCoordinator
-from redrepl.doors.base import FoundRecord
 from redrepl.doors.batch import AsyncBatch, Batch
 from redrepl.doors.cache import CacheStatistics, ReplicatedCache
 from redrepl.doors.coordinator import Coordinator
 from redrepl.doors.transaction import AsyncTransaction, Transaction
 from redrepl.edges.configuration import Configuration, load_configuration
+from redrepl.plans.client.reads import FoundRecord
 from redrepl.plans.copies.comparison import Mismatch
 from redrepl.plans.copies.discarded import DiscardedRecord, DiscardedRecords
 from redrepl.plans.copies.verify import VerifyReport

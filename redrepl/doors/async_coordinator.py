@@ -6,37 +6,33 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Mapping, Sequence
+from functools import partial
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Generic, Never, Self, TypeVar, cast
 
 from redrepl.doors.administration import Administration
-from redrepl.doors.base import CoordinatorBase, FoundRecord, K, Limits, OwnK, OwnV, PendingWrite, V, Walk
 from redrepl.doors.batch import AsyncBatch
-from redrepl.doors.coordinator import wake_ups_of
-from redrepl.doors.foundation import is_about_clocks
+from redrepl.doors.coordinator import OwnK, OwnV
+from redrepl.doors.opening import OpenedCluster, described, is_about_clocks, opened_for_asyncio
 from redrepl.doors.reaching import OnProgress
 from redrepl.doors.transaction import AsyncTransaction, run_async_transactions
-from redrepl.edges.addresses import Addresses, are_withheld
-from redrepl.edges.admission import Admission, Purpose
-from redrepl.edges.async_driver import AsyncDriver
-from redrepl.edges.clock import StampClock
-from redrepl.edges.cluster import Elsewhere, cluster_clock, find_cluster
+from redrepl.edges.cluster import find_cluster
 from redrepl.edges.configuration import Configuration, configuration_of, load_configuration
-from redrepl.edges.wake_ups import NoWakeUps, QueueWakeUps
-from redrepl.edges.write_groups import WriteGroups
+from redrepl.plans.client.codecs import Codecs, K, V
+from redrepl.plans.client.options import CallOptions
+from redrepl.plans.client.reads import FoundRecord, Walk
+from redrepl.plans.client.store import ClientStore
+from redrepl.plans.client.writes import PendingWrite
 from redrepl.plans.copies.verify import VerifyReport
 from redrepl.plans.epochs.failover import FailedOver
 from redrepl.plans.recovery.bring_up import BroughtUp
-from redrepl.plans.topology import Told
 from redrepl.values import limits
 from redrepl.values.codec import Codec
 from redrepl.values.effects import Plan
 from redrepl.values.errors import RedreplError, RequestError
-from redrepl.values.keys import KeyLayout
 from redrepl.values.level import ConsistencyLevel, Level
 from redrepl.values.preference import ReadPreference
 from redrepl.values.receipt import WriteReceipt
-from redrepl.values.record import NO_DEADLINE, TOMBSTONE, VALUE
 from redrepl.values.session import Session, check_session
 from redrepl.values.stamp import Stamp
 from redrepl.values.status import ClusterStatus, ReplicationStats
@@ -46,7 +42,7 @@ from redrepl.values.validation import check_prefix
 R = TypeVar("R")
 
 
-class AsyncCoordinator(CoordinatorBase[K, V]):
+class AsyncCoordinator(Generic[K, V]):
     """Reads and writes a replicated store from the tasks of an event loop.
 
     Any number of tasks share it, over one connection per node; what they ask in one turn of the loop leaves together.
@@ -69,13 +65,26 @@ class AsyncCoordinator(CoordinatorBase[K, V]):
         session: Session | None = None,
     ) -> None:
         self.configuration = configuration
-        self.session = check_session(session)
-        self._codecs = (key_codec, value_codec)
-        self._driver: AsyncDriver | None = None
-        self._queue: QueueWakeUps | NoWakeUps | None = None
-        self._write_groups: dict[tuple[ConsistencyLevel | int, bytes], WriteGroups[PendingWrite, Limits]] = {}
+        self._session = check_session(session)
+        self._codecs = Codecs(key_codec, value_codec)
+        self._opened: OpenedCluster[K, V] | None = None
         self._opening: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
         self._is_closed = False
+
+    def __repr__(self) -> str:
+        if self._opened is None:
+            state = "closed" if self._is_closed else "not open yet"
+            return f"<AsyncCoordinator {self.configuration.cluster} {state}>"
+        return described(self._opened.store, is_closed=self._is_closed).replace("<", "<Async")
+
+    def __reduce__(self) -> Never:
+        """Connections and threads go to no other process."""
+        raise RequestError(f"a {type(self).__name__} cannot be pickled or copied: open one in each process")
+
+    @property
+    def session(self) -> Session:
+        """What this coordinator has written and read, so that it never reads its past."""
+        return self._session
 
     @classmethod
     def from_config(
@@ -86,7 +95,10 @@ class AsyncCoordinator(CoordinatorBase[K, V]):
         value_codec: Codec[OwnV] | None = None,
         session: Session | None = None,
     ) -> AsyncCoordinator[OwnK, OwnV]:
-        """As `Coordinator.from_config`; may be awaited or entered with ``async with``."""
+        """Open the cluster of a configuration file (default: REDREPL_CONFIG, then ./redrepl.toml).
+
+        May be awaited or entered with ``async with``.
+        """
         kind = cast(type[AsyncCoordinator[OwnK, OwnV]], cls)
         return kind(load_configuration(path), key_codec=key_codec, value_codec=value_codec, session=session)
 
@@ -101,30 +113,29 @@ class AsyncCoordinator(CoordinatorBase[K, V]):
         session: Session | None = None,
         **settings: Any,
     ) -> AsyncCoordinator[OwnK, OwnV]:
-        """As `Coordinator.connect`; may be awaited or entered with ``async with``."""
+        """Open a cluster from the urls of some of its nodes.
+
+        settings: the fields of `Configuration`; ``connect_urls`` says for members, by id, at which url this program
+        reaches them in place of the cluster's; ``tls`` is a mapping with the keys of the configuration's `[tls]` table.
+        Raises RequestError or ConfigError, naming the setting.
+
+        May be awaited or entered with ``async with``.
+        """
         configuration = configuration_of(urls, cluster, settings)
         kind = cast(type[AsyncCoordinator[OwnK, OwnV]], cls)
         return kind(configuration, key_codec=key_codec, value_codec=value_codec, session=session)
 
     async def open(self) -> Self:
         """Find the cluster, unless that was done already. Raises Unavailable where no node answers."""
-        if self._is_closed:
-            raise RequestError("this coordinator is closed")
-        loop = asyncio.get_running_loop()
-        if self._opening is None or self._opening[0] is not loop:
-            self._opening = (loop, asyncio.Lock())
-        async with self._opening[1]:
-            if self._driver is None:
-                await self._open()
+        await self._open()
         return self
 
     async def close(self) -> None:
-        """Close the connections; wake-ups not yet sent get a moment to leave."""
+        """Close the connections; wake-ups not yet sent get a moment to leave. Operations are refused from then on."""
         self._is_closed = True
-        if self._driver is not None:
-            self._driver.close()
-        if self._queue is not None:
-            await asyncio.to_thread(self._queue.close)
+        if self._opened is not None:
+            self._opened.driver.close()
+            await asyncio.to_thread(self._opened.queue.close)
 
     async def aclose(self) -> None:
         """As `close`, by the name that redis-py gives it."""
@@ -144,125 +155,119 @@ class AsyncCoordinator(CoordinatorBase[K, V]):
     @property
     def topology(self) -> Topology:
         """The members, roles and epoch as last read. Raises RequestError before the coordinator is open."""
-        if self._driver is None:
-            raise RequestError("this coordinator is not open yet: await it, or enter it with async with")
-        return super().topology
+        return self._store.cluster.view.topology
 
-    async def _open(self) -> None:
-        configuration, (key_codec, value_codec) = self.configuration, self._codecs
-        found = await asyncio.to_thread(find_cluster, configuration)
+    @property
+    def reached_in_seconds(self) -> float:
+        """How long the slowest node that answered took when the cluster was found, connecting included."""
+        return 0.0 if self._opened is None else self._opened.reached_in_seconds
+
+    @property
+    def _store(self) -> ClientStore[K, V]:
+        if self._opened is None:
+            raise RequestError("this coordinator is not open yet: await it, or enter it with async with")
+        return self._opened.store
+
+    async def _open(self) -> OpenedCluster[K, V]:
+        if self._opened is not None and not self._is_closed:
+            return self._opened
+        if self._is_closed:
+            raise RequestError("this coordinator is closed")
+        loop = asyncio.get_running_loop()
+        if self._opening is None or self._opening[0] is not loop:
+            self._opening = (loop, asyncio.Lock())
+        async with self._opening[1]:
+            if self._opened is None:
+                self._opened = await self._find_cluster()
+        return self._opened
+
+    async def _find_cluster(self) -> OpenedCluster[K, V]:
+        found = await asyncio.to_thread(find_cluster, self.configuration)
         if self._is_closed:
             raise RequestError("this coordinator was closed while it was opened")
-        self._addresses = addresses = Addresses(configuration)
-        endpoints = addresses.found(found)
-        admission = Admission(KeyLayout(configuration.cluster), Purpose.SERVE)
-        driver = AsyncDriver(endpoints, admission, configuration.timeout_seconds)
-        self._queue = wake_ups_of(configuration)
-        max_skew = configuration.max_skew_seconds
-        clock = StampClock(cluster_clock(found, max_skew, driver.now()), max_skew_seconds=max_skew)
-        super().__init__(
-            configuration,
-            found.topology,
-            driver,
-            self._queue,
-            key_codec,
-            value_codec,
-            self.session,
-            clock,
-            Elsewhere(configuration, lambda again: addresses.hear_reports(again.reports)),
-            found.reached_in_seconds,
-            found.is_in_doubt,
-        )
-        self._has_withheld = are_withheld(endpoints)
-        self._driver = driver
+        return opened_for_asyncio(self.configuration, found, self._codecs, self._session)
 
-    async def _opened(self) -> AsyncDriver:
-        if self._driver is None or self._is_closed:
-            await self.open()
-        assert self._driver is not None, "open has set it"
-        return self._driver
+    async def _run(self, make_plan: Callable[[ClientStore[K, V]], Plan[R]]) -> R:
+        """Carry out a plan of this coordinator's store, once that is open."""
+        opened = await self._open()
+        return await self._carry_out(opened, make_plan(opened.store))
 
-    async def _run(self, plan: Plan[R]) -> R:
-        driver = await self._opened()
+    async def _run_plan(self, plan: Plan[R]) -> R:
+        """Carry out a plan of a batch or a transaction, which are made by an open coordinator."""
+        return await self._carry_out(await self._open(), plan)
+
+    async def _carry_out(self, opened: OpenedCluster[K, V], plan: Plan[R]) -> R:
         try:
-            return await driver.run(plan)
+            return await opened.driver.run(plan)
         except RedreplError as error:
             if is_about_clocks(error):
-                await driver.run(self._compare_clocks())
+                await opened.driver.run(opened.store.compare_clocks_plan())
             raise
 
-    def _adopt(self, topology: Topology) -> None:
-        super()._adopt(topology)
-        self._reach(topology)
-
-    def _reach(self, topology: Topology) -> None:
-        if self._driver is not None:
-            endpoints = self._addresses.of(topology)
-            self._has_withheld = are_withheld(endpoints)
-            self._driver.set_endpoints(endpoints)
-
-    def _heard(self, told: Told) -> None:
-        if self._addresses.hear_told(told, len(self._view.ids)) and self._has_withheld:
-            self._reach(self._view.topology)
-
-    def _look_for_vouchers(self) -> None:
-        self._found_elsewhere()
-        if not are_withheld(self._addresses.of(self._view.topology)):
-            self._reach(self._view.topology)
-
-    async def _write_grouped(
-        self, key: K | str | bytes, kind: bytes, payload: bytes, deadline_millis: int, how: Limits
-    ) -> WriteReceipt:
+    async def _write(self, opened: OpenedCluster[K, V], write: PendingWrite, options: CallOptions) -> WriteReceipt:
         """A write that leaves together with those that other tasks make in this turn of the loop."""
-        raw = self._key(key)
-        user_key = key if isinstance(key, (str, bytes)) else raw
-        level = self._view.resolve_level(self._default_level if how.level is None else how.level)[0]
-        how = Limits(level, self._timeout(how.timeout_seconds))
-        pending = PendingWrite(user_key, raw, kind, payload, deadline_millis)
+        store, driver = opened.store, opened.driver
+        options = store.resolved(options)
         try:
-            return await self._groups(level, kind).add(pending, how)
+            # Deletes go by themselves: at full memory a node takes these alone.
+            groups = driver.write_groups((options.level, write.kind), store.write_group_plan)
+            return await groups.add(write, options)
         except RedreplError as error:
             if is_about_clocks(error):
-                await self._run(self._compare_clocks())
+                await driver.run(store.compare_clocks_plan())
             raise
-
-    def _groups(self, level: ConsistencyLevel | int, kind: bytes) -> WriteGroups[PendingWrite, Limits]:
-        """Deletes go by themselves: at full memory a node takes these alone."""
-        assert self._driver is not None, "it is open"
-        board, groups = self._driver.board(), self._write_groups.get((level, kind))
-        if groups is None or groups.board is not board:
-            groups = self._write_groups[level, kind] = WriteGroups(board, self._write_group)
-        return groups
 
     # The cluster ---------------------------------------------------------------------------------------------
 
     async def health(self) -> ClusterStatus:
-        """As `Coordinator.health`. This and the other operations on the whole cluster run in a thread."""
+        """Every node's state and lag, the cluster's condition, and the conditions of correctness.
+
+        This and the other operations on the whole cluster run in a thread.
+        """
         return await asyncio.to_thread(self._administer, Administration.status)
 
     async def stats(self) -> ReplicationStats:
-        """As `Coordinator.stats`."""
+        """Counts of replicas and data, and the largest lag."""
         return (await self.health()).stats
 
     async def nodes(self) -> list[Node]:
-        """As `Coordinator.nodes`."""
+        """The members with role, state and lag."""
         now = time.time()
         return [status.as_node(now) for status in (await self.health()).nodes]
 
     async def sync(self, node: str | None = None, on_progress: OnProgress | None = None) -> list[BroughtUp]:
-        """As `Coordinator.sync`; ``on_progress`` is called in another thread. Cancelled, the work goes on there."""
+        """Bring one replica, or all, to the primary's state exactly; waits until it is done.
+
+        ``on_progress`` is called in another thread. Cancelled, the work goes on there.
+        """
         return await asyncio.to_thread(self._administer, Administration.sync, node, on_progress)
 
     async def verify(self, repair: bool = False, on_progress: OnProgress | None = None) -> VerifyReport:
-        """As `Coordinator.verify`; ``on_progress`` is called in another thread. Cancelled, the work goes on there."""
+        """Compare every copy with the primary; with ``repair``, make them equal.
+
+        ``on_progress`` is called in another thread. Cancelled, the work goes on there.
+        """
         return await asyncio.to_thread(self._administer, Administration.verify, repair, on_progress)
 
     async def failover(self, to: str | None = None) -> FailedOver:
-        """As `Coordinator.failover`. Cancelled, the work goes on in its thread."""
+        """Give the primary's role to ``to``, or to the node that has seen most, where the present primary is away.
+
+        No acknowledged QUORUM write is lost; for a planned move, which loses nothing at all, see `switchover`. This
+        coordinator goes on with the new primary. Raises RequestError for what cannot be, Unavailable where too few
+        members can take part or somebody else moved the cluster meanwhile.
+
+        Cancelled, the work goes on in its thread.
+        """
         return await self._moved(Administration.failover, to)
 
     async def switchover(self, to: str, on_progress: OnProgress | None = None) -> FailedOver:
-        """As `Coordinator.switchover`; ``on_progress`` is called in another thread. Cancelled, it goes on there."""
+        """Give the primary's role to ``to`` without losing anything: writes pause for a moment, and none fails.
+
+        This coordinator goes on with the new primary. Raises as `failover` does, and Unavailable where the node lags
+        and does not catch up.
+
+        ``on_progress`` is called in another thread. Cancelled, it goes on there.
+        """
         return await self._moved(Administration.switchover, to, on_progress)
 
     async def _moved(self, operation: Any, *arguments: Any) -> FailedOver:
@@ -272,10 +277,10 @@ class AsyncCoordinator(CoordinatorBase[K, V]):
             done = operation(administration, *arguments)
             return done, administration.inspect()[0]
 
-        await self._opened()
+        await self._open()
         done: FailedOver
         done, topology = await asyncio.to_thread(self._administer, move)
-        self._take_up(topology)
+        self._store.cluster.take_up(topology)
         return done
 
     def _administer(self, operation: Any, *arguments: Any) -> Any:
@@ -294,17 +299,18 @@ class AsyncCoordinator(CoordinatorBase[K, V]):
         level: Level | None = None,
         timeout_seconds: float | None = None,
     ) -> WriteReceipt:
-        """As `Coordinator.set`."""
-        await self._opened()
-        payload, deadline = self._value(value), self._deadline(ttl)
-        return await self._write_grouped(key, VALUE, payload, deadline, Limits(level, timeout_seconds))
+        """Store a value. ``ttl`` in seconds: every copy forgets it at the same moment."""
+        opened = await self._open()
+        write = opened.store.writer.pending_set(key, value, ttl)
+        return await self._write(opened, write, CallOptions(level, timeout_seconds))
 
     async def delete(
         self, key: K | str | bytes, *, level: Level | None = None, timeout_seconds: float | None = None
     ) -> WriteReceipt:
-        """As `Coordinator.delete`."""
-        await self._opened()
-        return await self._write_grouped(key, TOMBSTONE, b"", NO_DEADLINE, Limits(level, timeout_seconds))
+        """Delete a key: a write like any other, also where the key does not exist."""
+        opened = await self._open()
+        write = opened.store.writer.pending_delete(key)
+        return await self._write(opened, write, CallOptions(level, timeout_seconds))
 
     async def set_many(
         self,
@@ -314,14 +320,21 @@ class AsyncCoordinator(CoordinatorBase[K, V]):
         level: Level | None = None,
         timeout_seconds: float | None = None,
     ) -> dict[Any, WriteReceipt]:
-        """As `Coordinator.set_many`."""
-        return await self._run(self._set_many(items, ttl, Limits(level, timeout_seconds)))
+        """Store many values, in chunks of one round trip each; a receipt per key.
+
+        The time-out is each chunk's. Where keys are not confirmed, WriteNotConfirmed (or WriteRejected, where none may
+        take effect) is raised after the last chunk, or once the primary cannot be reached. What else the primary
+        refuses a chunk with (NotAReplicatedRecord, ClockSkew) is raised as it is, after the chunks under way have
+        ended; no more leave. Each of these errors has in ``receipts`` one for every key, in the order of ``items``,
+        whose outcome says whether it was committed, may take effect or was not sent.
+        """
+        return await self._run(lambda store: store.set_many_plan(items, ttl, CallOptions(level, timeout_seconds)))
 
     async def delete_many(
         self, keys: Iterable[K | str | bytes], *, level: Level | None = None, timeout_seconds: float | None = None
     ) -> dict[Any, WriteReceipt]:
-        """As `Coordinator.delete_many`."""
-        return await self._run(self._delete_many(keys, Limits(level, timeout_seconds)))
+        """Delete many keys as `set_many` stores them."""
+        return await self._run(lambda store: store.delete_many_plan(keys, CallOptions(level, timeout_seconds)))
 
     async def add(
         self,
@@ -332,8 +345,8 @@ class AsyncCoordinator(CoordinatorBase[K, V]):
         level: Level | None = None,
         timeout_seconds: float | None = None,
     ) -> WriteReceipt:
-        """As `Coordinator.add`."""
-        return await self._run(self._add(key, value, ttl, Limits(level, timeout_seconds)))
+        """Store a value where the key reads as absent: ``receipt.applied`` says whether it did."""
+        return await self._run(lambda store: store.add_plan(key, value, ttl, CallOptions(level, timeout_seconds)))
 
     async def compare_and_set(
         self,
@@ -345,8 +358,13 @@ class AsyncCoordinator(CoordinatorBase[K, V]):
         level: Level | None = None,
         timeout_seconds: float | None = None,
     ) -> WriteReceipt:
-        """As `Coordinator.compare_and_set`."""
-        return await self._run(self._compare_and_set(key, value, expected, ttl, Limits(level, timeout_seconds)))
+        """Store a value where the version ``expected`` still stands (None: where the key reads as absent).
+
+        ``receipt.applied`` says whether it did; if not, ``receipt.stamp`` is the version that stands.
+        """
+        return await self._run(
+            lambda store: store.compare_and_set_plan(key, value, expected, ttl, CallOptions(level, timeout_seconds))
+        )
 
     async def increment(
         self,
@@ -356,8 +374,11 @@ class AsyncCoordinator(CoordinatorBase[K, V]):
         level: Level | None = None,
         timeout_seconds: float | None = None,
     ) -> int:
-        """As `Coordinator.increment`."""
-        return await self._run(self._increment(key, amount, Limits(level, timeout_seconds)))
+        """Add to a whole number, an absent key counting as 0, and answer the sum. A deadline that stands stays.
+
+        With several primaries, increments on different primaries at the same time are lost but for one.
+        """
+        return await self._run(lambda store: store.increment_plan(key, amount, CallOptions(level, timeout_seconds)))
 
     async def expire(
         self,
@@ -367,16 +388,22 @@ class AsyncCoordinator(CoordinatorBase[K, V]):
         level: Level | None = None,
         timeout_seconds: float | None = None,
     ) -> WriteReceipt:
-        """As `Coordinator.expire`."""
-        return await self._run(self._expire(key, ttl, Limits(level, timeout_seconds)))
+        """Give a value ``ttl`` more seconds from now, or no deadline with None; not applied where the key is absent."""
+        return await self._run(lambda store: store.expire_plan(key, ttl, CallOptions(level, timeout_seconds)))
 
     def batch(self, level: Level | None = None, timeout_seconds: float | None = None) -> AsyncBatch[K, V]:
-        """As `Coordinator.batch`, with ``async with`` and an awaited `execute`. The coordinator must be open."""
-        return AsyncBatch(self, self._run, level, timeout_seconds)
+        """Queue operations of any kind and send them in few round trips, each key on its own; see `Batch`.
+
+        With ``async with`` and an awaited `execute`. The coordinator must be open.
+        """
+        return AsyncBatch(self._store, self._run_plan, level, timeout_seconds)
 
     def transaction(self, level: Level | None = None, timeout_seconds: float | None = None) -> AsyncTransaction[K, V]:
-        """As `Coordinator.transaction`, with ``async with`` and awaited reads. The coordinator must be open."""
-        return AsyncTransaction(self, self._run, level, timeout_seconds)
+        """Several writes, all or none, if what was read still stands; see `Transaction`.
+
+        With ``async with`` and awaited reads. The coordinator must be open.
+        """
+        return AsyncTransaction(self._store, self._run_plan, level, timeout_seconds)
 
     async def transact(
         self,
@@ -386,10 +413,17 @@ class AsyncCoordinator(CoordinatorBase[K, V]):
         level: Level | None = None,
         timeout_seconds: float | None = None,
     ) -> R:
-        """As `Coordinator.transact`, with an asynchronous function."""
-        await self._opened()
+        """Call ``function`` with a transaction and commit it; answers what the function answered.
+
+        On a conflict both are repeated with a new transaction, ``attempts`` times in all; then TransactionConflict is
+        raised. The function may be called several times, so it should do nothing else. Other errors end it at once: an
+        unknown outcome is not repeated.
+
+        With an asynchronous function.
+        """
+        await self._open()
         return await run_async_transactions(
-            lambda: self.transaction(level, timeout_seconds), function, attempts, self._run
+            lambda: self.transaction(level, timeout_seconds), function, attempts, self._run_plan
         )
 
     # Reads ---------------------------------------------------------------------------------------------------
@@ -402,8 +436,12 @@ class AsyncCoordinator(CoordinatorBase[K, V]):
         prefer: ReadPreference | str = ReadPreference.PRIMARY,
         timeout_seconds: float | None = None,
     ) -> V | None:
-        """As `Coordinator.get`."""
-        return await self._run(self._get(key, level, prefer, timeout_seconds))
+        """The value, None where the key is absent, deleted or past its deadline.
+
+        At ONE one copy answers, chosen by ``prefer``. Above, the primary's record is confirmed by that many other
+        copies, and pushed to those that lack it; ``prefer`` then has no effect.
+        """
+        return await self._run(lambda store: store.get_plan(key, level, prefer, timeout_seconds))
 
     async def get_record(
         self,
@@ -413,8 +451,8 @@ class AsyncCoordinator(CoordinatorBase[K, V]):
         prefer: ReadPreference | str = ReadPreference.PRIMARY,
         timeout_seconds: float | None = None,
     ) -> FoundRecord[V] | None:
-        """As `Coordinator.get_record`."""
-        return await self._run(self._get_record(key, level, prefer, timeout_seconds))
+        """The value with its version, deadline and the node that answered."""
+        return await self._run(lambda store: store.get_record_plan(key, level, prefer, timeout_seconds))
 
     async def get_many(
         self,
@@ -424,24 +462,32 @@ class AsyncCoordinator(CoordinatorBase[K, V]):
         prefer: ReadPreference | str = ReadPreference.PRIMARY,
         timeout_seconds: float | None = None,
     ) -> dict[Any, V | None]:
-        """As `Coordinator.get_many`."""
-        return await self._run(self._get_many(keys, level, prefer, timeout_seconds))
+        """The values of many keys, None for those that are absent.
+
+        At ONE with ``prefer`` REPLICA or NEAREST the keys are divided among the replicas, or the copies near by, and
+        asked for at once; what one does not answer in time, or has older than this session has seen, others are asked.
+        """
+        return await self._run(lambda store: store.get_many_plan(keys, level, prefer, timeout_seconds))
 
     async def ttl(
         self, key: K | str | bytes, *, level: Level = ConsistencyLevel.ONE, timeout_seconds: float | None = None
     ) -> float:
-        """As `Coordinator.ttl`."""
-        return await self._run(self._ttl(key, level, timeout_seconds))
+        """Seconds the value has left; -1 if it has no deadline, -2 if the key is absent (as Redis answers)."""
+        return await self._run(lambda store: store.ttl_plan(key, level, timeout_seconds))
 
     def keys(self, prefix: str | bytes = b"", *, timeout_seconds: float | None = None) -> AsyncIterator[bytes]:
-        """As `Coordinator.keys`, with ``async for``."""
+        """Keys that start with ``prefix`` and read as present on the primary, in no order; each once.
+
+        With ``async for``.
+        """
         return self._walk_keys(check_prefix(prefix), timeout_seconds)
 
     async def _walk_keys(self, start: bytes, timeout_seconds: float | None) -> AsyncIterator[bytes]:
         walk, seen = Walk(), set[bytes]()
         while not walk.is_over:
-            walk, names = await self._run(self._keys_page(start, walk, timeout_seconds))
+            plan = partial(ClientStore[K, V].keys_page_plan, start=start, walk=walk, timeout_seconds=timeout_seconds)
+            walk, names = await self._run(plan)
             for name in names:
                 if name not in seen:
                     seen.add(name)
-                    yield self._view.layout.user_key(name)
+                    yield self._store.cluster.view.layout.user_key(name)

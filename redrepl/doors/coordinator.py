@@ -6,24 +6,25 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Generic, Never, Self, cast
+
+from typing_extensions import TypeVar
 
 from redrepl.doors.administration import Administration
-from redrepl.doors.base import CoordinatorBase, FoundRecord, K, Limits, OwnK, OwnV, V, Walk
 from redrepl.doors.batch import Batch
-from redrepl.doors.foundation import is_about_clocks
+from redrepl.doors.opening import client_store, described, is_about_clocks, wake_ups_of
 from redrepl.doors.reaching import OnProgress
 from redrepl.doors.transaction import Transaction, run_transactions
-from redrepl.edges.addresses import Addresses, are_withheld
 from redrepl.edges.admission import Purpose
-from redrepl.edges.clock import StampClock
-from redrepl.edges.cluster import Elsewhere, cluster_clock, find_cluster, open_driver
+from redrepl.edges.cluster import find_cluster, open_driver
 from redrepl.edges.configuration import Configuration, configuration_of, load_configuration
-from redrepl.edges.wake_ups import NoWakeUps, QueueWakeUps
+from redrepl.edges.member_access import MemberAccess
+from redrepl.plans.client.codecs import Codecs, K, V
+from redrepl.plans.client.options import CallOptions
+from redrepl.plans.client.reads import FoundRecord, Walk
 from redrepl.plans.copies.verify import VerifyReport
 from redrepl.plans.epochs.failover import FailedOver
 from redrepl.plans.recovery.bring_up import BroughtUp
-from redrepl.plans.topology import Told
 from redrepl.values import limits
 from redrepl.values.codec import Codec
 from redrepl.values.effects import Plan
@@ -31,7 +32,7 @@ from redrepl.values.errors import RedreplError, RequestError
 from redrepl.values.level import ConsistencyLevel, Level
 from redrepl.values.preference import ReadPreference
 from redrepl.values.receipt import WriteReceipt
-from redrepl.values.session import Session
+from redrepl.values.session import Session, check_session
 from redrepl.values.stamp import Stamp
 from redrepl.values.status import ClusterStatus, ReplicationStats
 from redrepl.values.topology import Node, Topology
@@ -39,8 +40,13 @@ from redrepl.values.validation import check_prefix
 
 R = TypeVar("R")
 
+OwnK = TypeVar("OwnK", default=str)
+OwnV = TypeVar("OwnV", default=bytes)
+"""The types of keys and values where a class method gets the codecs: some type checkers take the class' own for decided
+there."""
 
-class Coordinator(CoordinatorBase[K, V]):
+
+class Coordinator(Generic[K, V]):
     """Reads and writes a replicated store; safe to share between threads.
 
     Keys are str or bytes and values bytes, unless codecs are given. Common arguments:
@@ -65,28 +71,37 @@ class Coordinator(CoordinatorBase[K, V]):
         session: Session | None = None,
     ) -> None:
         found = find_cluster(configuration)
-        self._addresses = Addresses(configuration)
-        endpoints = self._addresses.found(found)
-        self._driver = open_driver(configuration, endpoints, Purpose.SERVE)
-        wake_ups = wake_ups_of(configuration)
-        max_skew = configuration.max_skew_seconds
-        clock = StampClock(cluster_clock(found, max_skew, self._driver.now()), max_skew_seconds=max_skew)
-        super().__init__(
-            configuration,
-            found.topology,
-            self._driver,
-            wake_ups,
-            key_codec,
-            value_codec,
-            session,
-            clock,
-            Elsewhere(configuration, lambda again: self._addresses.hear_reports(again.reports)),
-            found.reached_in_seconds,
-            found.is_in_doubt,
-        )
-        self._has_withheld = are_withheld(endpoints)
-        self._queue = wake_ups
+        access = MemberAccess.found(configuration, found)
+        self.configuration = configuration
+        self._reached_in_seconds = found.reached_in_seconds
+        self._driver = open_driver(configuration, access.endpoints, Purpose.SERVE)
+        self._queue = wake_ups_of(configuration)
+        codecs = Codecs(key_codec, value_codec)
+        checked = check_session(session)
+        self._store = client_store(configuration, found, self._driver, access, self._queue, codecs, checked)
         self._is_closed = False
+
+    def __repr__(self) -> str:
+        return described(self._store, is_closed=self._is_closed)
+
+    def __reduce__(self) -> Never:
+        """Connections and threads go to no other process."""
+        raise RequestError(f"a {type(self).__name__} cannot be pickled or copied: open one in each process")
+
+    @property
+    def topology(self) -> Topology:
+        """The members, roles and epoch as last read."""
+        return self._store.cluster.view.topology
+
+    @property
+    def reached_in_seconds(self) -> float:
+        """How long the slowest node that answered took when the cluster was found, connecting included."""
+        return self._reached_in_seconds
+
+    @property
+    def session(self) -> Session:
+        """What this coordinator has written and read, so that it never reads its past."""
+        return self._store.session
 
     @classmethod
     def from_config(
@@ -171,7 +186,7 @@ class Coordinator(CoordinatorBase[K, V]):
         """
         with self._administration() as administration:
             done = administration.failover(to)
-            self._take_up(administration.inspect()[0])
+            self._store.cluster.take_up(administration.inspect()[0])
         return done
 
     def switchover(self, to: str, on_progress: OnProgress | None = None) -> FailedOver:
@@ -182,7 +197,7 @@ class Coordinator(CoordinatorBase[K, V]):
         """
         with self._administration() as administration:
             done = administration.switchover(to, on_progress)
-            self._take_up(administration.inspect()[0])
+            self._store.cluster.take_up(administration.inspect()[0])
         return done
 
     def _administration(self) -> Administration:
@@ -198,30 +213,12 @@ class Coordinator(CoordinatorBase[K, V]):
             return self._driver.run(plan)
         except RedreplError as error:
             if is_about_clocks(error):
-                self._driver.run(self._compare_clocks())
+                self._driver.run(self._store.compare_clocks_plan())
             raise
 
     def _check_open(self) -> None:
         if self._is_closed:
             raise RequestError("this coordinator is closed")
-
-    def _adopt(self, topology: Topology) -> None:
-        super()._adopt(topology)
-        self._reach(topology)
-
-    def _reach(self, topology: Topology) -> None:
-        endpoints = self._addresses.of(topology)
-        self._has_withheld = are_withheld(endpoints)
-        self._driver.set_endpoints(endpoints)
-
-    def _heard(self, told: Told) -> None:
-        if self._addresses.hear_told(told, len(self._view.ids)) and self._has_withheld:
-            self._reach(self._view.topology)
-
-    def _look_for_vouchers(self) -> None:
-        self._found_elsewhere()
-        if not are_withheld(self._addresses.of(self._view.topology)):
-            self._reach(self._view.topology)
 
     # Writes --------------------------------------------------------------------------------------------------
 
@@ -235,13 +232,13 @@ class Coordinator(CoordinatorBase[K, V]):
         timeout_seconds: float | None = None,
     ) -> WriteReceipt:
         """Store a value. ``ttl`` in seconds: every copy forgets it at the same moment."""
-        return self._run(self._set(key, value, ttl, Limits(level, timeout_seconds)))
+        return self._run(self._store.set_plan(key, value, ttl, CallOptions(level, timeout_seconds)))
 
     def delete(
         self, key: K | str | bytes, *, level: Level | None = None, timeout_seconds: float | None = None
     ) -> WriteReceipt:
         """Delete a key: a write like any other, also where the key does not exist."""
-        return self._run(self._delete(key, Limits(level, timeout_seconds)))
+        return self._run(self._store.delete_plan(key, CallOptions(level, timeout_seconds)))
 
     def set_many(
         self,
@@ -259,13 +256,13 @@ class Coordinator(CoordinatorBase[K, V]):
         ended; no more leave. Each of these errors has in ``receipts`` one for every key, in the order of ``items``,
         whose outcome says whether it was committed, may take effect or was not sent.
         """
-        return self._run(self._set_many(items, ttl, Limits(level, timeout_seconds)))
+        return self._run(self._store.set_many_plan(items, ttl, CallOptions(level, timeout_seconds)))
 
     def delete_many(
         self, keys: Iterable[K | str | bytes], *, level: Level | None = None, timeout_seconds: float | None = None
     ) -> dict[Any, WriteReceipt]:
         """Delete many keys as `set_many` stores them."""
-        return self._run(self._delete_many(keys, Limits(level, timeout_seconds)))
+        return self._run(self._store.delete_many_plan(keys, CallOptions(level, timeout_seconds)))
 
     def add(
         self,
@@ -277,7 +274,7 @@ class Coordinator(CoordinatorBase[K, V]):
         timeout_seconds: float | None = None,
     ) -> WriteReceipt:
         """Store a value where the key reads as absent: ``receipt.applied`` says whether it did."""
-        return self._run(self._add(key, value, ttl, Limits(level, timeout_seconds)))
+        return self._run(self._store.add_plan(key, value, ttl, CallOptions(level, timeout_seconds)))
 
     def compare_and_set(
         self,
@@ -293,7 +290,9 @@ class Coordinator(CoordinatorBase[K, V]):
 
         ``receipt.applied`` says whether it did; if not, ``receipt.stamp`` is the version that stands.
         """
-        return self._run(self._compare_and_set(key, value, expected, ttl, Limits(level, timeout_seconds)))
+        return self._run(
+            self._store.compare_and_set_plan(key, value, expected, ttl, CallOptions(level, timeout_seconds))
+        )
 
     def increment(
         self,
@@ -307,7 +306,7 @@ class Coordinator(CoordinatorBase[K, V]):
 
         With several primaries, increments on different primaries at the same time are lost but for one.
         """
-        return self._run(self._increment(key, amount, Limits(level, timeout_seconds)))
+        return self._run(self._store.increment_plan(key, amount, CallOptions(level, timeout_seconds)))
 
     def expire(
         self,
@@ -318,15 +317,15 @@ class Coordinator(CoordinatorBase[K, V]):
         timeout_seconds: float | None = None,
     ) -> WriteReceipt:
         """Give a value ``ttl`` more seconds from now, or no deadline with None; not applied where the key is absent."""
-        return self._run(self._expire(key, ttl, Limits(level, timeout_seconds)))
+        return self._run(self._store.expire_plan(key, ttl, CallOptions(level, timeout_seconds)))
 
     def batch(self, level: Level | None = None, timeout_seconds: float | None = None) -> Batch[K, V]:
         """Queue operations of any kind and send them in few round trips, each key on its own; see `Batch`."""
-        return Batch(self, self._run, level, timeout_seconds)
+        return Batch(self._store, self._run, level, timeout_seconds)
 
     def transaction(self, level: Level | None = None, timeout_seconds: float | None = None) -> Transaction[K, V]:
         """Several writes, all or none, if what was read still stands; see `Transaction`."""
-        return Transaction(self, self._run, level, timeout_seconds)
+        return Transaction(self._store, self._run, level, timeout_seconds)
 
     def transact(
         self,
@@ -359,7 +358,7 @@ class Coordinator(CoordinatorBase[K, V]):
         At ONE one copy answers, chosen by ``prefer``. Above, the primary's record is confirmed by that many other
         copies, and pushed to those that lack it; ``prefer`` then has no effect.
         """
-        return self._run(self._get(key, level, prefer, timeout_seconds))
+        return self._run(self._store.get_plan(key, level, prefer, timeout_seconds))
 
     def get_record(
         self,
@@ -370,7 +369,7 @@ class Coordinator(CoordinatorBase[K, V]):
         timeout_seconds: float | None = None,
     ) -> FoundRecord[V] | None:
         """The value with its version, deadline and the node that answered."""
-        return self._run(self._get_record(key, level, prefer, timeout_seconds))
+        return self._run(self._store.get_record_plan(key, level, prefer, timeout_seconds))
 
     def get_many(
         self,
@@ -385,13 +384,13 @@ class Coordinator(CoordinatorBase[K, V]):
         At ONE with ``prefer`` REPLICA or NEAREST the keys are divided among the replicas, or the copies near by, and
         asked for at once; what one does not answer in time, or has older than this session has seen, others are asked.
         """
-        return self._run(self._get_many(keys, level, prefer, timeout_seconds))
+        return self._run(self._store.get_many_plan(keys, level, prefer, timeout_seconds))
 
     def ttl(
         self, key: K | str | bytes, *, level: Level = ConsistencyLevel.ONE, timeout_seconds: float | None = None
     ) -> float:
         """Seconds the value has left; -1 if it has no deadline, -2 if the key is absent (as Redis answers)."""
-        return self._run(self._ttl(key, level, timeout_seconds))
+        return self._run(self._store.ttl_plan(key, level, timeout_seconds))
 
     def keys(self, prefix: str | bytes = b"", *, timeout_seconds: float | None = None) -> Iterator[bytes]:
         """Keys that start with ``prefix`` and read as present on the primary, in no order; each once."""
@@ -400,15 +399,8 @@ class Coordinator(CoordinatorBase[K, V]):
     def _walk_keys(self, start: bytes, timeout_seconds: float | None) -> Iterator[bytes]:
         walk, seen = Walk(), set[bytes]()
         while not walk.is_over:
-            walk, names = self._run(self._keys_page(start, walk, timeout_seconds))
+            walk, names = self._run(self._store.keys_page_plan(start, walk, timeout_seconds))
             for name in names:
                 if name not in seen:
                     seen.add(name)
-                    yield self._view.layout.user_key(name)
-
-
-def wake_ups_of(configuration: Configuration) -> QueueWakeUps | NoWakeUps:
-    """Where this configuration's workers are woken."""
-    if configuration.queue_url is None:
-        return NoWakeUps()
-    return QueueWakeUps(configuration.cluster, configuration.queue_url, configuration.queue, configuration.queue_key)
+                    yield self._store.cluster.view.layout.user_key(name)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from typing import TypeVar
+from collections.abc import Callable, Hashable, Iterable
+from typing import Any, TypeVar
 
 from redrepl.edges.admission import Admission
 from redrepl.edges.driver_base import DriverBase
@@ -12,6 +12,7 @@ from redrepl.edges.endpoint import Endpoint
 from redrepl.edges.locks import give_back_all
 from redrepl.edges.loop_board import LoopBoard
 from redrepl.edges.loop_operation import carry_out
+from redrepl.edges.write_groups import H, Result, W, WriteGroups
 from redrepl.values import limits
 from redrepl.values.effects import Plan
 from redrepl.values.errors import RedreplError, RequestError
@@ -34,6 +35,7 @@ class AsyncDriver(DriverBase):
     ) -> None:
         self._board: LoopBoard | None = None
         self._turns = _new_turns()
+        self._write_groups: dict[Hashable, WriteGroups[Any, Any]] = {}
         super().__init__(endpoints, admission, timeout_seconds)
 
     def after_fork(self) -> None:
@@ -59,6 +61,13 @@ class AsyncDriver(DriverBase):
         if board is None or board.loop is not asyncio.get_running_loop() or not board.is_usable:
             board = self._open_board(board)
         return board
+
+    def write_groups(self, name: Hashable, make_plan: Callable[[list[W], H], Plan[list[Result]]]) -> WriteGroups[W, H]:
+        """Where writes of one name come together in the running loop. ``make_plan`` writes those of one group."""
+        board, groups = self.board(), self._write_groups.get(name)
+        if groups is None or groups.board is not board:
+            groups = self._write_groups[name] = WriteGroups(board, make_plan)
+        return groups
 
     def close(self) -> None:
         """Close every connection. What is under way learns that its connections are lost."""

@@ -59,8 +59,8 @@ UNDER_WAY = "tests/unit/test_under_way.py"
 MUTANTS = (
     Mutant(
         name="a program whose clock jumped back reads nothing confirmed any more",
-        file="redrepl/doors/reads.py",
-        old="        except ClocksDiffer:\n            yield from self._set_clock(order.until)\n",
+        file="redrepl/plans/client/reads.py",
+        old="        except ClocksDiffer:\n            yield from self._cluster.set_clock(order.until)\n",
         new="        except ClocksDiffer:\n            pass\n",
         killer="tests/servers/test_clocks.py::test_a_confirmed_read_takes_no_notice_of_a_clock_that_jumped_back",
         evidence="gives no answer: its clock shows",
@@ -726,7 +726,7 @@ MUTANTS = (
     ),
     Mutant(
         name="what never arrived is waited for",
-        file="redrepl/doors/following.py",
+        file="redrepl/plans/client/outcomes.py",
         old="            in_doubt.may_still_arrive = not (yield from cut_off(view, order, reasons))\n",
         new="            yield from cut_off(view, order, reasons)\n",
         killer="tests/servers/test_resets.py::test_what_never_arrived_is_sent_again_or_rejected",
@@ -734,7 +734,7 @@ MUTANTS = (
     ),
     Mutant(
         name="what a primary turns down goes to all copies every time",
-        file="redrepl/doors/foundation.py",
+        file="redrepl/plans/client/cluster_state.py",
         old="level, home in refused_at)",
         new="level, False)",
         killer="tests/servers/test_refusals.py::"
@@ -1001,9 +1001,9 @@ MUTANTS = (
     ),
     Mutant(
         name="no deadline in the record",
-        file="redrepl/doors/writes.py",
-        old="VALUE, self._value(value), self._deadline(ttl), how)",
-        new="VALUE, self._value(value), NO_DEADLINE, how)",
+        file="redrepl/plans/client/writes.py",
+        old="VALUE, self._codecs.value(value), self._cluster.deadline(ttl))",
+        new="VALUE, self._codecs.value(value), NO_DEADLINE)",
         killer=f"{SERVERS}/test_returning_values.py::test_a_record_past_its_deadline_reads_as_absent_on_every_copy_at_once",
         evidence="the deadline passes: not met",
     ),
@@ -1234,7 +1234,7 @@ MUTANTS = (
     ),
     Mutant(
         name="an operation forgets under which stamps it was tried",
-        file="redrepl/doors/writes.py",
+        file="redrepl/plans/client/updates.py",
         old="            tried += (update.stamp, updated.receipt.stamp)\n",
         new="            tried = [update.stamp, updated.receipt.stamp]\n",
         killer="tests/unit/test_following_epochs.py::test_of_several_attempts_at_an_operation_the_first_counts_where_it_stands",
@@ -1242,8 +1242,8 @@ MUTANTS = (
     ),
     Mutant(
         name="what a later attempt is told rejects an operation that may have been carried out",
-        file="redrepl/doors/writes.py",
-        old="_unsure(in_doubt.receipts()[0]) if is_out else in_doubt.receipts()[0]",
+        file="redrepl/plans/client/updates.py",
+        old="unsure(in_doubt.receipts()[0]) if is_out else in_doubt.receipts()[0]",
         new="in_doubt.receipts()[0]",
         killer=f"{FOLLOWING}::test_what_a_later_attempt_is_told_does_not_reject_an_operation_that_may_have_been_carried_out",
         evidence="was rejected: nothing was sent",
@@ -1251,7 +1251,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a later attempt ends with the error that it meets, whatever became of an earlier one",
-        file="redrepl/doors/writes.py",
+        file="redrepl/plans/client/updates.py",
         old="                    if not is_out:\n                        raise\n",
         new="                    raise\n",
         killer=f"{FOLLOWING}::test_what_a_later_attempt_is_told_does_not_reject_an_operation_that_may_have_been_carried_out",
@@ -1259,7 +1259,7 @@ MUTANTS = (
     ),
     Mutant(
         name="an operation that may have been carried out is tried with the next primary before that is asked for it",
-        file="redrepl/doors/writes.py",
+        file="redrepl/plans/client/updates.py",
         old="asked is not None and view is not asked:",
         new="asked is None and view is not asked:",
         killer=f"{FOLLOWING}::test_an_operation_that_may_have_been_carried_out_is_looked_for_with_each_primary_before_it_is_tried_again",
@@ -1316,8 +1316,8 @@ MUTANTS = (
     ),
     Mutant(
         name="another topology of the same epoch is waited past",
-        file="redrepl/doors/foundation.py",
-        old="return present > epoch or (present == epoch and self._view is not view)",
+        file="redrepl/plans/client/cluster_state.py",
+        old="return present > epoch or (present == epoch and self.view is not view)",
         new="return present > epoch",
         killer=f"{FOLLOWING}::test_a_write_that_a_replica_was_to_decide_is_looked_for_where_it_is_decided",
         evidence="it may not have the write at all",
@@ -1350,7 +1350,7 @@ MUTANTS = (
     ),
     Mutant(
         name="an operation is repeated however late",
-        file="redrepl/doors/writes.py",
+        file="redrepl/plans/client/updates.py",
         old="            if is_too_late or write.fate is not Fate.ABSENT:\n",
         new="            if write.fate is not Fate.ABSENT:\n",
         killer=f"{PURGED}::test_an_operation_is_not_repeated_by_a_client_that_slept_before_it_looked_for_it",
@@ -1585,7 +1585,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a batch goes on after a part that failed",
-        file="redrepl/doors/batch.py",
+        file="redrepl/plans/client/batch_run.py",
         old="                raise self._with_all_receipts(failure) from failure\n",
         new="                error = self._with_all_receipts(failure)\n",
         killer=f"{BATCHES}::test_a_batch_with_a_replica_down",
@@ -1657,7 +1657,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a write whose answer was lost is not looked for before another epoch",
-        file="redrepl/doors/following.py",
+        file="redrepl/plans/client/outcomes.py",
         old="        if not in_doubt.lost_its_answer():\n",
         new="        if True:\n",
         killer="tests/servers/test_resets.py::test_what_was_taken_is_committed_when_it_is_found",
@@ -1673,7 +1673,7 @@ MUTANTS = (
     ),
     Mutant(
         name="one record of a transaction proves it while another is missing",
-        file="redrepl/doors/following.py",
+        file="redrepl/plans/client/outcomes.py",
         old="        found = in_doubt.found if in_doubt.is_told(is_unit) else {}\n",
         new="        found = in_doubt.found\n",
         killer="tests/unit/test_lost_answers.py::test_one_record_of_a_transaction_is_no_proof_while_another_is_missing",
@@ -1681,15 +1681,15 @@ MUTANTS = (
     ),
     Mutant(
         name="programs that only read never look for another topology",
-        file="redrepl/doors/reads.py",
-        old="            if now >= self._topology_read_at + TOPOLOGY_SECONDS:\n",
+        file="redrepl/plans/client/reads.py",
+        old="            if now >= self._watch.read_at + TOPOLOGY_SECONDS:\n",
         new="            if False:\n",
         killer="tests/servers/test_readers_follow.py::test_a_former_primary_that_is_cut_off_from_all_but_the_reader_is_left_in_the_end",
         evidence="the reader has followed",
     ),
     Mutant(
         name="a program goes on with a primary of which it is not known whether it was replaced",
-        file="redrepl/doors/looking.py",
+        file="redrepl/plans/client/topology_watch.py",
         old="        if told.dispute:\n",
         new="        if False:\n",
         killer=f"{LOOKING}::test_one_member_that_tells_of_another_primary_keeps_a_program_from_the_former_one",
@@ -1705,7 +1705,7 @@ MUTANTS = (
     ),
     Mutant(
         name="who told of a later epoch is forgotten as soon as it is silent",
-        file="redrepl/doors/looking.py",
+        file="redrepl/plans/client/topology_watch.py",
         old="        elif self._dispute is not None and self._dispute.epoch == found.epoch:\n",
         new="        elif False:\n",
         killer=f"{LOOKING}::test_who_was_heard_to_be_in_a_later_epoch_and_is_silent_now_is_not_forgotten",
@@ -1713,16 +1713,17 @@ MUTANTS = (
     ),
     Mutant(
         name="while one operation asks who the primary is all others go on with the former one",
-        file="redrepl/doors/looking.py",
-        old="            if is_asked and now < self._topology_read_at + TOPOLOGY_SECONDS + wait_seconds:\n",
+        file="redrepl/plans/client/topology_watch.py",
+        old="            if is_asked and now < self.read_at + TOPOLOGY_SECONDS + wait_seconds:\n",
         new="            if is_asked:\n",
         killer=f"{LOOKING}::test_while_one_operation_asks_others_go_on_only_with_what_is_not_too_old_yet",
         evidence="assert ",
     ),
     Mutant(
         name="a look that had no time to hear anybody counts as one",
-        file="redrepl/doors/looking.py",
-        old="        elif not told.was_cut_short or self._base_driver.now() >= started + self._look_wait_seconds():\n",
+        file="redrepl/plans/client/topology_watch.py",
+        old="        elif not told.was_cut_short or "
+        "self._cluster.driver.now() >= started + self._look_wait_seconds():\n",
         new="        else:\n",
         killer=f"{LOOKING}::test_a_look_that_the_deadline_cut_short_told_nothing",
         evidence="assert ",
@@ -1749,7 +1750,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a write of a group that is not confirmed counts as committed",
-        file="redrepl/doors/writes.py",
+        file="redrepl/plans/client/writes.py",
         old="else _failure_of_one(receipt, order) for receipt in receipts",
         new="else receipt for receipt in receipts",
         killer=f"{ASYNCIO}::test_writes_of_one_turn_have_outcomes_of_their_own[asyncio]",
@@ -1774,7 +1775,7 @@ MUTANTS = (
     ),
     Mutant(
         name="one key that is not managed fails its whole group",
-        file="redrepl/doors/writes.py",
+        file="redrepl/plans/client/writes.py",
         old="            return (yield from self._write_one_by_one(chunk))\n",
         new="            raise\n",
         killer="tests/simulation/test_write_groups.py"
@@ -3384,9 +3385,9 @@ MUTANTS = (
     ),
     Mutant(
         name="who lists keys does not follow to another primary",
-        file="redrepl/doors/reads.py",
-        old="        return (yield from self._reading_at_one(order, page))\n",
-        new="        return (yield from page(self._view, order))\n",
+        file="redrepl/plans/client/reads.py",
+        old="        return (yield from self.reading_at_one(order, page))\n",
+        new="        return (yield from page(self._cluster.view, order))\n",
         killer="tests/servers/test_readers_follow.py::test_every_reading_call_of_asyncio_follows",
         evidence="in _walk_keys",
     ),

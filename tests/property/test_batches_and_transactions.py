@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from redrepl.doors.base import Limits
 from redrepl.doors.batch import Batch
 from redrepl.doors.transaction import Transaction
+from redrepl.plans.client.options import CallOptions
 from redrepl.values.errors import RequestError, TransactionConflict
 from redrepl.values.level import ConsistencyLevel
 from redrepl.values.preference import ReadPreference
@@ -17,7 +17,7 @@ from redrepl.values.receipt import WriteReceipt
 from tests.unit.support.stores import Store
 
 KEYS = ("x", "y", "z")
-ALL = Limits("all", None)
+ALL = CallOptions("all", None)
 
 
 class Step(NamedTuple):
@@ -53,16 +53,16 @@ def _alone(store: Store, step: Step) -> Any:
     """What the operation answers by itself."""
     ttl = 600 if step.number == 4 else None
     if step.name == "set":
-        return store.run(store._set(step.key, _value(step), ttl, ALL))
+        return store.run(store.set_plan(step.key, _value(step), ttl, ALL))
     if step.name == "add":
-        return store.run(store._add(step.key, _value(step), ttl, ALL))
+        return store.run(store.add_plan(step.key, _value(step), ttl, ALL))
     if step.name == "increment":
-        return store.run(store._increment(step.key, step.number, ALL))
+        return store.run(store.increment_plan(step.key, step.number, ALL))
     if step.name == "expire":
-        return store.run(store._expire(step.key, 60 if step.number % 2 else None, ALL))
+        return store.run(store.expire_plan(step.key, 60 if step.number % 2 else None, ALL))
     if step.name == "delete":
-        return store.run(store._delete(step.key, ALL))
-    return store.run(store._get(step.key, ConsistencyLevel.ONE, ReadPreference.PRIMARY, None))
+        return store.run(store.delete_plan(step.key, ALL))
+    return store.run(store.get_plan(step.key, ConsistencyLevel.ONE, ReadPreference.PRIMARY, None))
 
 
 def _shown(result: Any) -> Any:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from redrepl.doors.base import Limits
 from redrepl.doors.batch import Batch
 from redrepl.doors.transaction import Transaction
+from redrepl.plans.client.options import CallOptions
 from redrepl.testing import model
 from redrepl.testing.model import (
     ADD,
@@ -40,7 +40,7 @@ from tests.unit.support.stores import Store
 KEYS = ("x", "y")
 CONTENTS: tuple[str | int, ...] = ("word", "other", 7, -3)
 EXPECTED: tuple[Content, ...] = (None, *CONTENTS)
-ALL = Limits("all", None)
+ALL = CallOptions("all", None)
 
 
 @st.composite
@@ -74,28 +74,28 @@ class Cluster:
         """What the program is told, as the model tells it."""
         store, key, argument = self.store, step.key, step.argument
         if step.kind == GET:
-            plan: Any = store._get(key, ConsistencyLevel.ONE, ReadPreference.PRIMARY, None)
+            plan: Any = store.get_plan(key, ConsistencyLevel.ONE, ReadPreference.PRIMARY, None)
             return content_of(store.run(plan))
         if step.kind == DELETE:
-            store.run(store._delete(key, ALL))
+            store.run(store.delete_plan(key, ALL))
             return None
         if step.kind == EXPIRE:
-            return store.run(store._expire(key, 600, ALL)).applied
+            return store.run(store.expire_plan(key, 600, ALL)).applied
         if step.kind == INCREMENT:
             assert isinstance(argument, int)
-            return store.run(store._increment(key, argument, ALL))
+            return store.run(store.increment_plan(key, argument, ALL))
         assert argument is not None
         if step.kind == SET:
-            store.run(store._set(key, payload_of(argument), None, ALL))
+            store.run(store.set_plan(key, payload_of(argument), None, ALL))
             return None
         if step.kind == ADD:
-            return store.run(store._add(key, payload_of(argument), None, ALL)).applied
-        plan = store._compare_and_set(key, payload_of(argument), self._stamp_of(step), None, ALL)
+            return store.run(store.add_plan(key, payload_of(argument), None, ALL)).applied
+        plan = store.compare_and_set_plan(key, payload_of(argument), self._stamp_of(step), None, ALL)
         return bool(store.run(plan).applied)
 
     def _stamp_of(self, step: Step) -> Stamp | None:
         """The stamp of what stands, if it is what the step expects; else one that nothing has."""
-        plan = self.store._get_record(step.key, ConsistencyLevel.ONE, ReadPreference.PRIMARY, None)
+        plan = self.store.get_record_plan(step.key, ConsistencyLevel.ONE, ReadPreference.PRIMARY, None)
         found = self.store.run(plan)
         content = content_of(None if found is None else found.value)
         if step.expected is None:

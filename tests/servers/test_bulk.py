@@ -24,6 +24,7 @@ from redrepl_workers.lease import lease
 from tests.servers.conftest import MakeCluster
 from tests.servers.support.cluster import Cluster
 from tests.support.clients import connect
+from tests.support.program_clocks import physical_clock
 
 LAYOUT = KeyLayout("shop")
 KEYS = [f"key-{number}" for number in range(2345)]
@@ -54,8 +55,8 @@ def test_a_large_batch_arrives_whole(cluster: Cluster, level: str) -> None:
 
 def test_a_batch_of_a_client_whose_clock_is_behind_is_restamped_whole(cluster: Cluster) -> None:
     ahead, behind = cluster.open(), cluster.open()
-    ahead._clock.physical.offset_micros += 1_200_000
-    behind._clock.physical.offset_micros -= 1_200_000
+    physical_clock(ahead).offset_micros += 1_200_000
+    physical_clock(behind).offset_micros -= 1_200_000
     first = ahead.set_many(dict.fromkeys(KEYS, b"first"), level="all")
     second = behind.set_many(dict.fromkeys(KEYS, b"second"), level="all")
     assert all(second[key].stamp > first[key].stamp for key in KEYS)

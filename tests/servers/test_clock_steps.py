@@ -7,6 +7,7 @@ import pytest
 from redrepl import ClockSkew, Outcome, RedreplError
 from tests.servers.conftest import MakeCluster
 from tests.servers.support.cluster import Cluster, Store
+from tests.support.program_clocks import physical_clock
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("movable_clocks", "server_binary")
@@ -145,18 +146,18 @@ def test_keys_written_while_the_primary_was_ahead_can_be_written_afterwards(clus
     """They hold stamps of the future; what the primary makes of a write is for its replicas to take."""
     cluster["a"].set_clock(HOUR)
     store = cluster.open()
-    store._clock.physical.offset_micros = int(HOUR * 1e6)
+    physical_clock(store).offset_micros = int(HOUR * 1e6)
     store.set("key", b"ahead", level="async")
     cluster["a"].set_clock(0)
     right = cluster.open()
-    assert right.set("key", b"right", level="all").stamp.micros > store._clock.physical.micros() - 60_000_000
+    assert right.set("key", b"right", level="all").stamp.micros > physical_clock(store).micros() - 60_000_000
     cluster.assert_identical()
 
 
 def program_ahead(cluster: Cluster) -> Store:
     """A program whose clock is ahead like that of the primary."""
     store = cluster.open()
-    store._clock.physical.offset_micros = int(HOUR * 1e6)
+    physical_clock(store).offset_micros = int(HOUR * 1e6)
     return store
 
 
@@ -203,7 +204,7 @@ def test_what_was_acknowledged_while_the_primary_was_ahead_outlives_it(cluster: 
     """The one copy that has it keeps it, and hands it on, however far ahead its stamp is."""
     cluster["a"].set_clock(seconds)
     ahead = cluster.open()
-    ahead._clock.physical.offset_micros = int(seconds * 1e6)
+    physical_clock(ahead).offset_micros = int(seconds * 1e6)
     cluster["b"].freeze()
     assert ahead.set("key", b"1", level="quorum").acked == {"a", "c"}
     cluster["a"].kill()

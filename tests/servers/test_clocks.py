@@ -13,6 +13,7 @@ import pytest
 from redrepl import AsyncCoordinator, ClockSkew, Outcome, RedreplError, Unavailable, WriteNotConfirmed
 from tests.servers.conftest import MakeCluster
 from tests.servers.support.cluster import Cluster, Store
+from tests.support.program_clocks import physical_clock
 
 HOUR_MICROS = 3_600_000_000
 
@@ -20,7 +21,7 @@ HOUR_MICROS = 3_600_000_000
 def skewed(cluster: Cluster, micros: int) -> Store:
     """A coordinator whose clock is off after it was opened: opening sets it by the primary's."""
     store = cluster.open()
-    store._clock.physical.offset_micros += micros
+    physical_clock(store).offset_micros += micros
     return store
 
 
@@ -122,12 +123,12 @@ def test_a_client_whose_clock_is_set_right_again_writes_at_once(cluster: Cluster
     store = skewed(cluster, HOUR_MICROS)
     with pytest.raises(ClockSkew):
         store.set("key", b"from the future")
-    assert abs(store._clock.physical.offset_micros) < HOUR_MICROS // 60, "it has asked the nodes"
-    store._clock.physical.offset_micros += HOUR_MICROS
-    writer = store._clock.next().writer
-    store._clock.physical.offset_micros -= HOUR_MICROS
+    assert abs(physical_clock(store).offset_micros) < HOUR_MICROS // 60, "it has asked the nodes"
+    physical_clock(store).offset_micros += HOUR_MICROS
+    writer = store._store.cluster.clock.next().writer
+    physical_clock(store).offset_micros -= HOUR_MICROS
     assert store.set("key", b"now", level="all").outcome is Outcome.COMMITTED
-    assert store._clock.next().writer != writer, "one stamp must never be given to two records"
+    assert store._store.cluster.clock.next().writer != writer, "one stamp must never be given to two records"
     assert cluster.values_everywhere() == {b"key": b"now"}
 
 
@@ -177,14 +178,14 @@ def test_after_one_write_that_is_refused_the_clock_is_right(cluster: Cluster, mi
     with pytest.raises(RedreplError):
         change()
     change()
-    assert abs(store._clock.physical.offset_micros) < HOUR_MICROS // 60
+    assert abs(physical_clock(store).offset_micros) < HOUR_MICROS // 60
 
 
 @pytest.mark.parametrize("micros", [*JUMPS, HOUR_MICROS])
 def test_a_clock_that_jumped_is_set_by_the_nodes_with_asyncio_too(cluster: Cluster, micros: int) -> None:
     async def use() -> None:
         async with await AsyncCoordinator.from_config(cluster.configuration_file()) as store:
-            clock = store._clock.physical
+            clock = physical_clock(store)
             await store.set("key", b"1", level="all")
             writes: list[Callable[[], Awaitable[Any]]] = [
                 lambda: store.set("key", b"1"),

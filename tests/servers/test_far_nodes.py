@@ -107,12 +107,12 @@ def test_a_program_suspects_a_primary_that_is_far_later_than_one_that_is_near(cl
     """Nobody is asked whether it was replaced while its answers take what they usually take."""
     proxy, store = cluster.proxied("a")
     store.set("key", b"near")
-    assert store._view.suspect_seconds == SUSPECT_SECONDS
+    assert store._store.cluster.view.suspect_seconds == SUSPECT_SECONDS
     proxy.delay(0.2)
 
     def is_known() -> bool:
         store.set("key", b"far")
-        return store._view.suspect_seconds > 2 * 0.2
+        return store._store.cluster.view.suspect_seconds > 2 * 0.2
 
     wait_until(is_known, 30, "the distance is known")
 

@@ -27,6 +27,7 @@ from tests.servers.support.raw import LAYOUT
 from tests.servers.support.sending import send_write
 from tests.servers.support.writers import Writers
 from tests.servers.test_client_killed import some_record
+from tests.support.program_clocks import physical_clock
 from tests.support.waiting import wait_until
 
 
@@ -214,7 +215,7 @@ def test_a_restamp_of_a_new_epoch_is_never_one_of_the_old(cluster: Cluster) -> N
             client.hset(LAYOUT.member, "probe", 1)
         stamps.add(store.set("key", b"v", level="all").stamp)
         behind = cluster.open()
-        behind._clock.physical.offset_micros = -1_000_000
+        physical_clock(behind).offset_micros = -1_000_000
         stamps.add(behind.set("key", b"w", level="all").stamp)
         cluster.administration.remove_node("c")
         cluster.administration.add_node(split_url("c", cluster["c"].url))

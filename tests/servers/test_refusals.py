@@ -228,10 +228,10 @@ def test_a_primary_that_takes_writes_again_is_not_asked_alone_for_ever(
         client.config_set("maxmemory", 0)
         for write in (lambda: store.set("key", b"2", level="all"), lambda: store.set_many({"key": b"3"}, level="all")):
             assert write()
-        assert store._refused_at
-        monkeypatch.setattr("redrepl.doors.foundation.CARE_SECONDS", 0.0)
+        assert store._store.cluster._refused_at
+        monkeypatch.setattr("redrepl.plans.client.cluster_state.CARE_SECONDS", 0.0)
         assert store.set("key", b"4", level="all").outcome is Outcome.COMMITTED
-        assert not store._refused_at
+        assert not store._store.cluster._refused_at
         assert cluster.values_everywhere() == {b"key": b"4"}
 
 

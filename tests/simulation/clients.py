@@ -6,9 +6,12 @@ from collections.abc import Callable, Generator, Sequence
 from random import Random
 from typing import Any, NamedTuple, TypeAlias
 
-from redrepl.doors.base import CoordinatorBase, Limits
 from redrepl.edges.clock import StampClock, SystemClock
 from redrepl.edges.configuration import Configuration
+from redrepl.plans.client.cluster_state import ClusterState
+from redrepl.plans.client.codecs import Codecs
+from redrepl.plans.client.options import CallOptions
+from redrepl.plans.client.store import ClientStore
 from redrepl.testing import history
 from redrepl.testing.history import Operation
 from redrepl.testing.model import (
@@ -27,9 +30,11 @@ from redrepl.values.errors import NotAReplicatedRecord, RedreplError, RequestErr
 from redrepl.values.level import ConsistencyLevel, Level
 from redrepl.values.preference import ReadPreference
 from redrepl.values.receipt import Outcome, WriteReceipt
+from redrepl.values.session import Session
 from redrepl.values.stamp import NO_STAMP, Stamp
 from redrepl.values.topology import Topology
 from tests.simulation.programs import Program, Rest, Script
+from tests.support.access import ByName
 
 QUORUM = ConsistencyLevel.QUORUM
 LONG_SECONDS = 5_000.0
@@ -102,18 +107,19 @@ class ProgramClock(SystemClock):
         return int(self._program.wall_seconds * 1e6)
 
 
-class Store(CoordinatorBase[bytes, bytes]):
+class Store(ClientStore[bytes, bytes]):
     """A coordinator that the simulation drives."""
 
     def __init__(self, configuration: Configuration, topology: Topology, program: Program, writer: int) -> None:
         clock = StampClock(ProgramClock(program), writer)
-        self._program = program
-        super().__init__(configuration, topology, program, program, clock=clock)
+        cluster = ClusterState(configuration, topology, program, clock, ByName(program.follow))
+        super().__init__(cluster, program, Codecs(), Session())
         program.follow(topology)
 
-    def _adopt(self, topology: Topology) -> None:
-        super()._adopt(topology)
-        self._program.follow(topology)
+    @property
+    def topology(self) -> Topology:
+        """The members as this coordinator knows them."""
+        return self.cluster.view.topology
 
 
 class PlanCalls:
@@ -124,35 +130,35 @@ class PlanCalls:
 
     def get_record(self, key: str, level: Level, prefer: ReadPreference) -> Any:
         """One record."""
-        return self._store._get_record(key, level, prefer, None)
+        return self._store.get_record_plan(key, level, prefer, None)
 
     def get_many(self, keys: Sequence[str], level: Level) -> Any:
         """Some values."""
-        return self._store._get_many(keys, level, ReadPreference.PRIMARY, None)
+        return self._store.get_many_plan(keys, level, ReadPreference.PRIMARY, None)
 
     def set(self, key: str, value: bytes, ttl: float | None, level: Level) -> Any:
         """One write."""
-        return self._store._set(key, value, ttl, Limits(level, None))
+        return self._store.set_plan(key, value, ttl, CallOptions(level, None))
 
     def delete(self, key: str, level: Level) -> Any:
         """One delete."""
-        return self._store._delete(key, Limits(level, None))
+        return self._store.delete_plan(key, CallOptions(level, None))
 
     def add(self, key: str, value: bytes, level: Level) -> Any:
         """A write where nothing is."""
-        return self._store._add(key, value, None, Limits(level, None))
+        return self._store.add_plan(key, value, None, CallOptions(level, None))
 
     def compare_and_set(self, key: str, value: bytes, expected: Stamp, level: Level) -> Any:
         """A write where this record is."""
-        return self._store._compare_and_set(key, value, expected, None, Limits(level, None))
+        return self._store.compare_and_set_plan(key, value, expected, None, CallOptions(level, None))
 
     def increment(self, key: str, amount: int, level: Level) -> Any:
         """Add to a counter."""
-        return self._store._increment(key, amount, Limits(level, None))
+        return self._store.increment_plan(key, amount, CallOptions(level, None))
 
     def set_many(self, items: dict[str, bytes], level: Level) -> Any:
         """One batch."""
-        return self._store._set_many(items, None, Limits(level, None))
+        return self._store.set_many_plan(items, None, CallOptions(level, None))
 
 
 class Client:
@@ -192,6 +198,12 @@ class Client:
             "get from primary": lambda: self._get_at_one(ReadPreference.PRIMARY),
             "set alone": self._set_alone,
         }
+
+    @property
+    def topology(self) -> Topology:
+        """The members as this client knows them."""
+        known: Topology = self.store.topology
+        return known
 
     def begin(self, threads: int) -> None:
         """Start the threads."""

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from redrepl.doors import reads, writes
 from redrepl.edges.admission import Admission
 from redrepl.plans import doubtful_clocks
+from redrepl.plans.client import reads, writes
 from redrepl.plans.copies import undecided
 from redrepl.plans.copies.copying import Copier
 from redrepl.plans.epochs import change_members, failover

@@ -298,7 +298,7 @@ class Simulation:
         kind = TaskProgram if has_tasks else Program
         program = kind(name, self.network, LAYOUT, Purpose.SERVE, timeout, self._skew())
         if known is None:
-            known = self.random.choice([self.topology, *(client.store.topology for client in self.clients)])
+            known = self.random.choice([self.topology, *(client.topology for client in self.clients)])
         habits = habits or self.settings.habits
         around = (self.configuration, known, habits, self.history, self.world.stream(name))
         return TaskClient(program, *around) if isinstance(program, TaskProgram) else Client(program, *around)

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from redrepl.edges.admission import Purpose
+from redrepl.edges.write_groups import WriteGroups
 from redrepl.values.effects import Command, ScriptCall
 from tests.simulation.quiet import quiet_cluster
 from tests.simulation.simulation import LAYOUT, Simulation
@@ -64,7 +65,12 @@ class Tasks:
 
     def groups_under_way(self) -> int:
         """Groups that have left and have not returned."""
-        return sum(len(groups._under_way) for groups in self.store._write_groups.values())
+        return sum(len(groups._under_way) for groups in self.write_groups())
+
+    def write_groups(self) -> list[WriteGroups[Any, Any]]:
+        """Where writes of one manner come together."""
+        assert self.program.driver is not None, "its store is open"
+        return list(self.program.driver._write_groups.values())
 
     def values(self, key: str) -> list[bytes | None]:
         """What each node holds under a key."""

@@ -12,7 +12,7 @@ from random import Random
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from redrepl.doors.async_coordinator import AsyncCoordinator
-from redrepl.doors.base import CoordinatorBase
+from redrepl.doors.opening import OpenedCluster
 from redrepl.edges.addresses import Addresses
 from redrepl.edges.admission import Admission, Purpose
 from redrepl.edges.async_driver import AsyncDriver
@@ -20,7 +20,11 @@ from redrepl.edges.clock import StampClock
 from redrepl.edges.configuration import Configuration
 from redrepl.edges.endpoint import Endpoint
 from redrepl.edges.loop_board import LoopBoard
+from redrepl.edges.member_access import MemberAccess
 from redrepl.edges.opening import NodeGate
+from redrepl.edges.wake_ups import NoWakeUps
+from redrepl.plans.client.cluster_state import ClusterState
+from redrepl.plans.client.store import ClientStore
 from redrepl.testing.model import DELETE, SET
 from redrepl.values.errors import RedreplError
 from redrepl.values.level import Level
@@ -96,17 +100,27 @@ class TaskDriver(AsyncDriver):
         return board
 
 
+class TaskAccess(MemberAccess):
+    """The members' addresses alone: no thread asks for the cluster elsewhere."""
+
+    def find_elsewhere(self) -> Topology | None:
+        """Nowhere."""
+        return None
+
+
 class TaskStore(AsyncCoordinator[str, bytes]):
     """The library's coordinator, which has found its cluster already."""
 
     def __init__(self, configuration: Configuration, topology: Topology, program: TaskProgram, writer: int) -> None:
         super().__init__(configuration)
-        self._addresses = Addresses(configuration)
+        addresses = Addresses(configuration)
+        access = TaskAccess(configuration, addresses, addresses.of(topology))
         admission = Admission(program.layout, Purpose.SERVE)
-        driver = TaskDriver(program, self._addresses.of(topology), admission, configuration.timeout_seconds)
-        clock = StampClock(ProgramClock(program), writer)
-        CoordinatorBase.__init__(self, configuration, topology, driver, program, clock=clock)
-        self._driver = program.driver = driver
+        driver = program.driver = TaskDriver(program, access.endpoints, admission, configuration.timeout_seconds)
+        access.drive(driver)
+        cluster = ClusterState(configuration, topology, driver, StampClock(ProgramClock(program), writer), access)
+        store = ClientStore(cluster, program, self._codecs, self.session)
+        self._opened = OpenedCluster(driver, NoWakeUps(), store, 0.0)
 
 
 class TaskCalls:

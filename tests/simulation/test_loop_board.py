@@ -115,7 +115,7 @@ def test_a_callback_that_was_lost_is_made_up_for(whose: str) -> None:
 
 def owner(tasks: Tasks, whose: str) -> object:
     """Whose callbacks are lost: those of a group's collection, or of the board."""
-    return list(tasks.store._write_groups.values())[-1] if whose == "groups" else board_of(tasks)
+    return tasks.write_groups()[-1] if whose == "groups" else board_of(tasks)
 
 
 def test_a_deadline_whose_timer_was_lost_is_noticed_all_the_same() -> None:

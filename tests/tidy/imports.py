@@ -27,18 +27,26 @@ _OPERATING = ("redrepl", "redrepl.values", "redrepl.doors", *OPERATING_EDGES)
 _PLANS = ("redrepl.values", "redrepl.plans")
 
 LAYERS: dict[str, tuple[str, ...]] = {
-    "redrepl": ("redrepl.values", "redrepl.plans.copies", "redrepl.plans.epochs", "redrepl.edges", "redrepl.doors"),
+    "redrepl": (
+        "redrepl.values",
+        "redrepl.plans.client",
+        "redrepl.plans.copies",
+        "redrepl.plans.epochs",
+        "redrepl.edges",
+        "redrepl.doors",
+    ),
     "redrepl.values": ("redrepl.values",),
     # What lies directly in plans is below its folders, but for status.py; the rule on circles holds that.
     "redrepl.plans": (*_PLANS, "redrepl.plans.copies", "redrepl.plans.epochs", "redrepl.plans.recovery"),
     "redrepl.plans.operations": (*_PLANS, "redrepl.plans.operations"),
+    "redrepl.plans.client": (*_PLANS, "redrepl.plans.operations", "redrepl.plans.client"),
     "redrepl.plans.copies": (*_PLANS, "redrepl.plans.copies"),
     "redrepl.plans.epochs": (*_PLANS, "redrepl.plans.copies", "redrepl.plans.epochs"),
     "redrepl.plans.recovery": (*_PLANS, "redrepl.plans.copies", "redrepl.plans.epochs", "redrepl.plans.recovery"),
     "redrepl.edges": ("redrepl.values", "redrepl.edges", "redrepl.plans.inspect", "redrepl.plans.topology"),
     "redrepl.doors": (
         *_PLANS,
-        "redrepl.plans.operations",
+        "redrepl.plans.client",
         "redrepl.plans.copies",
         "redrepl.plans.epochs",
         "redrepl.plans.recovery",

@@ -11,55 +11,6 @@ from tests.tidy.tree import PACKAGES, sources
 PRESENT = uses(sources(*PACKAGES.values()))
 
 OF_OTHERS = {
-    "redrepl.doors.batch": """
-        _clock
-        _confirm_taken
-        _confirmed
-        _deciding
-        _find_lost
-        _given_up
-        _live_value
-        _note
-        _order
-        _read_part
-        _renewed
-        _settle_batch
-        _value
-        _view
-        _write_chunk
-    """,
-    "redrepl.doors.bulk": """
-        _base_driver
-        _clock
-        _given_up
-        _is_open
-        _note_chunk
-        _order
-        _see_through
-        _view
-        _wake_for
-    """,
-    "redrepl.doors.queueing": """
-        _default_level
-        _key
-        _receipt_key
-        _value
-    """,
-    "redrepl.doors.transaction": """
-        _base_driver
-        _clock
-        _confirm_taken
-        _deciding
-        _decoded
-        _find_lost
-        _given_up
-        _key
-        _note
-        _order
-        _reading_at_one
-        _receipt_key
-        _settle_batch
-    """,
     "redrepl.edges.clock": """
         _is_owned
     """,
@@ -74,7 +25,7 @@ OF_OTHERS = {
         _connect
     """,
     "redrepl_cli.chaos.client": """
-        _clock
+        _store
     """,
 }
 """Used of other objects: of the coordinator by its parts, of redis-py, of Python's locks."""
@@ -100,115 +51,6 @@ INHERITED = {
         _tolerances
         _until
     """,
-    "redrepl.doors.async_coordinator": """
-        _add
-        _compare_and_set
-        _compare_clocks
-        _deadline
-        _default_level
-        _delete_many
-        _expire
-        _found_elsewhere
-        _get
-        _get_many
-        _get_record
-        _increment
-        _key
-        _keys_page
-        _set_many
-        _take_up
-        _timeout
-        _ttl
-        _value
-        _view
-        _write_group
-    """,
-    "redrepl.doors.batch": """
-        _queue
-    """,
-    "redrepl.doors.coordinator": """
-        _add
-        _compare_and_set
-        _compare_clocks
-        _delete
-        _delete_many
-        _expire
-        _found_elsewhere
-        _get
-        _get_many
-        _get_record
-        _increment
-        _keys_page
-        _set
-        _set_many
-        _take_up
-        _ttl
-        _view
-    """,
-    "redrepl.doors.following": """
-        _base_driver
-        _following
-        _has_moved_on
-        _home
-        _look_seconds
-        _patient_until
-        _pause_between_epochs
-        _read_topology
-        _renewed
-        _view
-    """,
-    "redrepl.doors.looking": """
-        _base_driver
-        _found_elsewhere
-        _heard
-        _note_distance
-        _take_up
-        _view
-    """,
-    "redrepl.doors.reads": """
-        _await_reader
-        _base_driver
-        _check_undisputed
-        _clock
-        _decoded
-        _home
-        _key
-        _order
-        _reading
-        _renew_topology
-        _renewed
-        _set_clock
-        _timeout
-        _topology_read_at
-        _turns
-        _view
-    """,
-    "redrepl.doors.transaction": """
-        _how
-        _operations
-        _store
-    """,
-    "redrepl.doors.writes": """
-        _await_epoch_after
-        _base_driver
-        _clock
-        _deadline
-        _follow
-        _following
-        _home
-        _key
-        _key_codec
-        _look_up_until_told
-        _note_decision
-        _order
-        _pursue
-        _receipt_key
-        _renewed
-        _value
-        _value_codec
-        _view
-        _wake_ups
-    """,
     "redrepl.edges.async_driver": """
         _close_gates
         _gates
@@ -220,7 +62,7 @@ INHERITED = {
         _drop
         _forget_waiting
         _knocks
-                _waiting
+        _waiting
     """,
     "redrepl.edges.driver": """
         _admission
@@ -234,6 +76,14 @@ INHERITED = {
         _drop
         _let_go
         _waiting
+    """,
+    "redrepl.plans.client.batch_run": """
+        _queue
+    """,
+    "redrepl.plans.client.transaction_run": """
+        _operations
+        _options
+        _store
     """,
 }
 """Used by a class of a class that it inherits from."""

@@ -144,12 +144,12 @@ def test_an_operation_that_cannot_be_carried_out_leaves_the_others() -> None:
 def test_times_to_live_begin_when_the_batch_leaves() -> None:
     store = Store()
     batch = store.batch().set("x", b"v", ttl=60).add("y", b"v", ttl=60)
-    before = store._clock.physical.millis()
+    before = store.cluster.clock.physical.millis()
     batch.execute()
     for key in (b"x", b"y"):
         record = store.nodes.record("b", key)
         assert record is not None
-        assert before + 60_000 <= record.deadline_millis <= store._clock.physical.millis() + 60_000
+        assert before + 60_000 <= record.deadline_millis <= store.cluster.clock.physical.millis() + 60_000
 
 
 def test_what_was_written_belongs_to_the_session() -> None:
@@ -297,7 +297,7 @@ def test_without_the_primary_it_is_rejected(conditional: bool) -> None:
 def test_what_was_confirmed_before_stays_confirmed() -> None:
     store = Store()
     batch = store.batch().set("x", b"1").get("x").set("y", b"1")
-    execute = batch._plan()
+    execute = batch.plan()
     calls = store.nodes.calls
     original = store.nodes._event
 

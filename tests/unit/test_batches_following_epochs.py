@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from redrepl.doors.base import CoordinatorBase, Limits
 from redrepl.doors.batch import Batch
 from redrepl.doors.transaction import Transaction
+from redrepl.plans.client.options import CallOptions
+from redrepl.plans.client.store import ClientStore
 from redrepl.values.effects import ScriptCall
 from redrepl.values.errors import Unavailable, WriteNotConfirmed, WriteRejected
 from redrepl.values.receipt import Outcome
@@ -37,34 +38,34 @@ def _deadline_passes(plan: ByHand[Any], around: Surroundings) -> None:
     plan.times_out()
 
 
-Start = Callable[[CoordinatorBase[bytes, bytes]], Any]
-NOW = Limits(None, None)
-ALONE = Limits("async", None)
+Start = Callable[[ClientStore[bytes, bytes]], Any]
+NOW = CallOptions(None, None)
+ALONE = CallOptions("async", None)
 
 
 def _refuse_to_run(plan: Any) -> Any:
     raise AssertionError(plan)
 
 
-def _batch(base: CoordinatorBase[bytes, bytes]) -> Batch[bytes, bytes]:
+def _batch(base: ClientStore[bytes, bytes]) -> Batch[bytes, bytes]:
     return Batch(base, _refuse_to_run, None, None)
 
 
-def _transaction(base: CoordinatorBase[bytes, bytes]) -> Transaction[bytes, bytes]:
+def _transaction(base: ClientStore[bytes, bytes]) -> Transaction[bytes, bytes]:
     return Transaction(base, _refuse_to_run, None, None)
 
 
 SPREAD: dict[str, Start] = {
-    "set": lambda base: base._set(b"x", b"1", None, NOW),
-    "set_many": lambda base: base._set_many({b"x": b"1", b"y": b"2"}, None, NOW),
-    "batch": lambda base: _batch(base).set(b"x", b"1").delete(b"y")._plan(),
+    "set": lambda base: base.set_plan(b"x", b"1", None, NOW),
+    "set_many": lambda base: base.set_many_plan({b"x": b"1", b"y": b"2"}, None, NOW),
+    "batch": lambda base: _batch(base).set(b"x", b"1").delete(b"y").plan(),
 }
 DECIDED_FIRST: dict[str, Start] = {
-    "set at async": lambda base: base._set(b"x", b"1", None, ALONE),
-    "set_many at async": lambda base: base._set_many({b"x": b"1", b"y": b"2"}, None, ALONE),
-    "add": lambda base: base._add(b"x", b"1", None, NOW),
-    "batch": lambda base: _batch(base).add(b"x", b"1").increment(b"y")._plan(),
-    "transaction": lambda base: _transaction(base).set(b"x", b"1").increment(b"y")._commit(),
+    "set at async": lambda base: base.set_plan(b"x", b"1", None, ALONE),
+    "set_many at async": lambda base: base.set_many_plan({b"x": b"1", b"y": b"2"}, None, ALONE),
+    "add": lambda base: base.add_plan(b"x", b"1", None, NOW),
+    "batch": lambda base: _batch(base).add(b"x", b"1").increment(b"y").plan(),
+    "transaction": lambda base: _transaction(base).set(b"x", b"1").increment(b"y").commit_plan(),
 }
 
 
@@ -106,7 +107,7 @@ def test_a_write_whose_deadline_passed_when_it_heard_of_the_epoch_is_unknown() -
 
 def test_a_write_is_unknown_where_its_level_cannot_be_met_in_the_new_epoch() -> None:
     old, new = topology(3, epoch=7), topology(2, epoch=8)
-    write = ByHand(_coordinator(old, "quorum")[0]._set(b"key", b"value", None, Limits(2, None)))
+    write = ByHand(_coordinator(old, "quorum")[0].set_plan(b"key", b"value", None, CallOptions(2, None)))
     with pytest.raises(WriteNotConfirmed) as caught:
         _moves(write, old, new)
     assert "level" in caught.value.receipt.failed["a"]
@@ -115,10 +116,10 @@ def test_a_write_is_unknown_where_its_level_cannot_be_met_in_the_new_epoch() -> 
 def test_a_read_between_epochs_until_its_deadline_is_not_available() -> None:
     old = topology(3, epoch=7)
     base, around = _coordinator(old, "quorum")
-    plan = _between_epochs(ByHand(base._get(b"key", "quorum", "primary", None)), old, around)
+    plan = _between_epochs(ByHand(base.get_plan(b"key", "quorum", "primary", None)), old, around)
     with pytest.raises(Unavailable, match="between epochs"):
         _deadline_passes(plan, around)
-    looking = ByHand(_transaction(base).check(b"x", None)._commit())
+    looking = ByHand(_transaction(base).check(b"x", None).commit_plan())
     around.at += 1.0
     with pytest.raises(Unavailable, match="between epochs"):
         looking.replies("a", [b"refused", b"8", b"active"])
@@ -163,7 +164,7 @@ def test_what_a_batch_lost_between_epochs_stays_unknown() -> None:
 
 def test_changes_of_a_batch_taken_just_before_the_epoch_moved_are_confirmed_with_their_sums() -> None:
     base, _ = _coordinator(topology(3, epoch=7), "quorum")
-    plan = ByHand(_batch(base).increment(b"n").add(b"x", b"2").increment(b"n")._plan())
+    plan = ByHand(_batch(base).increment(b"n").add(b"x", b"2").increment(b"n").plan())
     made = [value_record(Stamp(5_000 + number, 9), b"%d" % number) for number in (0, 1, 2)]
     answer = [b"done", b"ok", made[0].encode(), b"unmet", X.stamp.encode(), b"ok", made[2].encode()]
     _taken(plan, answer, topology(3, epoch=8))
@@ -176,11 +177,11 @@ def test_changes_of_a_batch_taken_just_before_the_epoch_moved_are_confirmed_with
     assert (results[0], results[1].applied, results[2]) == (0, False, 2)
 
 
-def _transacted() -> tuple[CoordinatorBase[bytes, bytes], Transaction[bytes, bytes], ByHand[Any]]:
+def _transacted() -> tuple[ClientStore[bytes, bytes], Transaction[bytes, bytes], ByHand[Any]]:
     base, _ = _coordinator(topology(3, epoch=7), "quorum")
     transaction = _transaction(base).set(b"x", b"1").increment(b"n")
     answer = [b"done", b"ok", X.stamp.encode(), b"ok", value_record(Stamp(5_001, 9), b"1").encode()]
-    return base, transaction, _taken(ByHand(transaction._commit()), answer, topology(3, epoch=8))
+    return base, transaction, _taken(ByHand(transaction.commit_plan()), answer, topology(3, epoch=8))
 
 
 def test_a_transaction_taken_just_before_the_epoch_moved_is_confirmed_as_a_whole() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from redrepl.doors.base import Limits
+from redrepl.plans.client.options import CallOptions
 from redrepl.plans.operations.chunk import Chunk, Draft
 from redrepl.values import limits
 from redrepl.values.effects import Plan, ScriptCall
@@ -20,7 +20,7 @@ from redrepl.values.topology import Mode
 from tests.unit.support.stores import Store
 
 COMMITTED, UNKNOWN, REJECTED = Outcome.COMMITTED, Outcome.UNKNOWN, Outcome.REJECTED
-NOW = Limits(None, None)
+NOW = CallOptions(None, None)
 ITEMS = {f"key-{number}": b"value" for number in range(12)}
 
 
@@ -30,8 +30,8 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "BATCH_KEYS", 2)
 
 
-def _set_many(store: Store, how: Limits = NOW) -> Plan[dict[Any, Any]]:
-    return store._set_many(ITEMS, None, how)
+def _set_many(store: Store, how: CallOptions = NOW) -> Plan[dict[Any, Any]]:
+    return store.set_many_plan(ITEMS, None, how)
 
 
 def _foreign(store: Store, key: str) -> None:
@@ -92,7 +92,7 @@ def test_at_async_a_chunk_that_the_primary_refuses_is_rejected() -> None:
     store = Store()
     _foreign(store, "key-0")
     with pytest.raises(NotAReplicatedRecord) as caught:
-        store.run(_set_many(store, Limits("async", None)))
+        store.run(_set_many(store, CallOptions("async", None)))
     assert {receipt.outcome for receipt in caught.value.receipts[:2]} == {REJECTED}
 
 
@@ -124,7 +124,7 @@ def test_with_several_primaries_the_rest_goes_to_another_where_the_first_is_away
         return send(node, command)
 
     send, store.nodes.send = store.nodes.send, notice  # type: ignore[method-assign]
-    receipts = store.run(_set_many(store, Limits("one", None)))
+    receipts = store.run(_set_many(store, CallOptions("one", None)))
     assert {receipt.outcome for receipt in receipts.values()} == {COMMITTED}
     assert list(receipts) == list(ITEMS)
 
@@ -132,7 +132,7 @@ def test_with_several_primaries_the_rest_goes_to_another_where_the_first_is_away
 def test_what_cannot_be_asked_for_is_refused_before_anything_is_sent() -> None:
     store = Store()
     with pytest.raises(RequestError) as caught:
-        store.run(_set_many(store, Limits(3, None)))
+        store.run(_set_many(store, CallOptions(3, None)))
     assert (caught.value.receipts, store.nodes.calls) == ((), [])
 
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from redrepl.doors.base import Limits
+from redrepl.plans.client.options import CallOptions
 from redrepl.values.codec import JsonCodec, decoded, encoded
 from redrepl.values.errors import RequestError, UndecodableValue
 from redrepl.values.level import ConsistencyLevel
 from redrepl.values.preference import ReadPreference
 from tests.unit.support.stores import Store
 
-HOW = Limits(None, None)
+HOW = CallOptions(None, None)
 ONE, PRIMARY = ConsistencyLevel.ONE, ReadPreference.PRIMARY
 Call = Callable[[Store], Any]
 
@@ -35,9 +35,9 @@ class Refusing:
 @pytest.mark.parametrize(
     "call",
     [
-        lambda store: store.run(store._set("k", "v", None, HOW)),
-        lambda store: store.run(store._set_many({"k": "v"}, None, HOW)),
-        lambda store: store.run(store._add("k", "v", None, HOW)),
+        lambda store: store.run(store.set_plan("k", "v", None, HOW)),
+        lambda store: store.run(store.set_many_plan({"k": "v"}, None, HOW)),
+        lambda store: store.run(store.add_plan("k", "v", None, HOW)),
         lambda store: store.batch().set("k", "v"),
         lambda store: store.transaction().add("k", "v"),
     ],
@@ -57,10 +57,10 @@ def test_what_cannot_be_encoded_is_the_callers_mistake(argument: str, call: Call
 @pytest.mark.parametrize(
     "read",
     [
-        lambda store: store.run(store._get("k", ONE, PRIMARY, None)),
-        lambda store: store.run(store._get("k", "quorum", PRIMARY, None)),
-        lambda store: store.run(store._get_record("k", ONE, PRIMARY, None)),
-        lambda store: store.run(store._get_many(["other", "k"], ONE, PRIMARY, None)),
+        lambda store: store.run(store.get_plan("k", ONE, PRIMARY, None)),
+        lambda store: store.run(store.get_plan("k", "quorum", PRIMARY, None)),
+        lambda store: store.run(store.get_record_plan("k", ONE, PRIMARY, None)),
+        lambda store: store.run(store.get_many_plan(["other", "k"], ONE, PRIMARY, None)),
         lambda store: store.batch().get("k").execute(),
         lambda store: store.transaction().get("k"),
         lambda store: store.transaction().get_record("k"),
@@ -69,7 +69,7 @@ def test_what_cannot_be_encoded_is_the_callers_mistake(argument: str, call: Call
 def test_what_cannot_be_decoded_is_told_with_its_key(read: Call) -> None:
     store = Store()
     store.batch().set("k", b"{").execute()
-    store._value_codec = JsonCodec()
+    store.codecs._value_codec = JsonCodec()
     with pytest.raises(UndecodableValue, match=r"^the value of key 'k' cannot be decoded by JsonCodec") as caught:
         read(store)
     assert isinstance(caught.value.__cause__, ValueError)
@@ -78,7 +78,7 @@ def test_what_cannot_be_decoded_is_told_with_its_key(read: Call) -> None:
 def test_one_value_that_cannot_be_decoded_leaves_the_other_results_of_a_batch() -> None:
     store = Store()
     store.batch().set("good", b"1").set("bad", b"{").execute()
-    store._value_codec = JsonCodec()
+    store.codecs._value_codec = JsonCodec()
     batch = store.batch().get("bad").get("good")
     with pytest.raises(UndecodableValue):
         batch.execute()

@@ -28,7 +28,7 @@ def _store(mode: Mode = Mode.PRIMARY_REPLICA) -> Store:
 def _read(store: Store, prefer: str, level: str | ConsistencyLevel = "one") -> dict[str, int]:
     """How many requests each node got for one read, which must be right."""
     before = len(store.nodes.calls)
-    assert store.run(store._get_many([*KEYS, "absent"], level, prefer, None)) == {**VALUES, "absent": None}
+    assert store.run(store.get_many_plan([*KEYS, "absent"], level, prefer, None)) == {**VALUES, "absent": None}
     asked = [node for node, _, _ in store.nodes.calls[before:]]
     return {node: asked.count(node) for node in sorted(set(asked))}
 
@@ -59,7 +59,7 @@ def test_a_replica_that_is_down_leaves_its_part_to_the_other() -> None:
 def test_a_replica_that_lags_behind_this_session_leaves_that_key_to_the_primary() -> None:
     store = _store()
     store.batch("async").set("key-3", b"new").delete("key-9").execute()
-    values = store.run(store._get_many(KEYS, "one", "replica", None))
+    values = store.run(store.get_many_plan(KEYS, "one", "replica", None))
     assert values == {**VALUES, "key-3": b"new", "key-9": None}
 
 
@@ -77,7 +77,9 @@ def test_few_keys_are_not_divided() -> None:
     store = _store()
     for count, requests in ((1, 1), (15, 1), (16, 2)):
         store.nodes.calls.clear()
-        assert store.run(store._get_many(KEYS[:count], "one", "replica", None)) == {k: VALUES[k] for k in KEYS[:count]}
+        assert store.run(store.get_many_plan(KEYS[:count], "one", "replica", None)) == {
+            k: VALUES[k] for k in KEYS[:count]
+        }
         assert len(store.nodes.calls) == requests
 
 
@@ -85,7 +87,7 @@ def test_nobody_left_is_told_with_every_reason() -> None:
     store = _store()
     store.nodes.down = {"a", "b", "c"}
     with pytest.raises(Unavailable) as caught:
-        store.run(store._get_many(KEYS, "one", "replica", None))
+        store.run(store.get_many_plan(KEYS, "one", "replica", None))
     assert set(caught.value.evidence) == {"a", "b", "c"}
 
 

@@ -39,3 +39,12 @@ def test_the_arguments_are_the_same(blocking: type, asynchronous: type, name: st
 def _parameters(operation: Callable[..., object]) -> list[tuple[str, object, object]]:
     found = inspect.signature(operation).parameters.values()
     return [(parameter.name, parameter.kind, parameter.default) for parameter in found]
+
+
+@pytest.mark.parametrize("name", sorted(_public(Coordinator)))
+def test_the_texts_are_the_same(name: str) -> None:
+    """Of the asynchronous one more may follow, about what differs there."""
+    blocking = inspect.getdoc(getattr(Coordinator, name)) or ""
+    asynchronous = inspect.getdoc(getattr(AsyncCoordinator, name)) or ""
+    assert blocking
+    assert asynchronous.startswith(blocking)

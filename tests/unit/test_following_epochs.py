@@ -8,17 +8,22 @@ from typing import Any
 
 import pytest
 
-from redrepl.doors.base import CoordinatorBase, Limits
 from redrepl.edges.clock import StampClock, SystemClock
 from redrepl.edges.configuration import Configuration
 from redrepl.edges.endpoint import Endpoint
+from redrepl.plans.client.cluster_state import ClusterState
+from redrepl.plans.client.codecs import Codecs
+from redrepl.plans.client.options import CallOptions
+from redrepl.plans.client.store import ClientStore
 from redrepl.plans.operations.watch import LOOK
 from redrepl.values.effects import ScriptCall
 from redrepl.values.errors import WriteNotConfirmed, WriteRejected
 from redrepl.values.receipt import Outcome, WriteReceipt
 from redrepl.values.record import value_record
+from redrepl.values.session import Session
 from redrepl.values.stamp import NO_STAMP, Stamp
 from redrepl.values.topology import Mode, Topology
+from tests.support.access import ByName
 from tests.unit.support.by_hand import START, ByHand, copies_of, topology
 
 
@@ -51,18 +56,19 @@ class Surroundings:
         self.woken.append(set(targets))
 
 
-def _coordinator(cluster: Topology, level: str) -> tuple[CoordinatorBase[bytes, bytes], Surroundings]:
+def _coordinator(cluster: Topology, level: str) -> tuple[ClientStore[bytes, bytes], Surroundings]:
     endpoints = tuple(Endpoint(member.id, member.url) for member in cluster.members)
     roles = tuple(member.role for member in cluster.members)
     around = Surroundings()
     configuration = Configuration("shop", endpoints, roles, mode=cluster.mode, level=level)
     clock = StampClock(StillClock(), 9)
-    base: CoordinatorBase[bytes, bytes] = CoordinatorBase(configuration, cluster, around, around, clock=clock)
-    return base, around
+    state = ClusterState(configuration, cluster, around, clock, ByName())
+    codecs: Codecs[bytes, bytes] = Codecs()
+    return ClientStore(state, around, codecs, Session()), around
 
 
-def _set(base: CoordinatorBase[bytes, bytes]) -> ByHand[WriteReceipt]:
-    return ByHand(base._set(b"key", b"value", None, Limits(None, None)))
+def _set(base: ClientStore[bytes, bytes]) -> ByHand[WriteReceipt]:
+    return ByHand(base.set_plan(b"key", b"value", None, CallOptions(None, None)))
 
 
 def _moves(write: ByHand[Any], old: Topology, new: Topology) -> None:
@@ -99,7 +105,7 @@ def test_a_write_follows_the_epoch_with_the_same_record() -> None:
     assert (write.scripts()[0], write.sent[0].command.arguments) == ("write_many", (b"8", *first[1:]))
     receipt = write.replies("a", 1).replies("c", 1).result
     assert (receipt.outcome, set(receipt.acked)) == (Outcome.COMMITTED, {"a", "c"})
-    assert base.topology.epoch == 8
+    assert base.cluster.view.topology.epoch == 8
 
 
 @pytest.mark.parametrize(("level", "copies", "required"), [("quorum", 5, 2), ("all", 4, 3), ("quorum", 4, 2)])
@@ -200,7 +206,7 @@ def test_a_session_asks_for_what_it_wrote() -> None:
     base, _ = _coordinator(topology(3), "quorum")
     stamp = _set(base).replies("a", 1).replies("b", 1).result.stamp
     older = value_record(Stamp(1, 1), b"older")
-    read = ByHand(base._get(b"key", "one", "replica", None))
+    read = ByHand(base.get_plan(b"key", "one", "replica", None))
     first = read.targets()
     read.replies(first[0], [b"7 active", older.encode()])
     assert read.targets() != first, "the next copy is asked"
@@ -297,7 +303,7 @@ def _silent(plan: ByHand[Any], around: Surroundings) -> ByHand[Any]:
 
 def test_many_writes_to_a_silent_primary_are_looked_up_with_the_next_one() -> None:
     base, around = _coordinator(topology(3), "quorum")
-    plan = ByHand(base._set_many({b"x": b"1", b"y": b"2"}, None, Limits(None, None)))
+    plan = ByHand(base.set_many_plan({b"x": b"1", b"y": b"2"}, None, CallOptions(None, None)))
     plan.replies("b", 1).replies("c", 1)
     _silent(plan, around)
     records = [value_record(Stamp(5_000, 9), payload).encode() for payload in (b"1", b"2")]
@@ -309,7 +315,7 @@ def test_many_writes_to_a_silent_primary_are_looked_up_with_the_next_one() -> No
 
 def test_a_condition_on_a_silent_primary_is_decided_by_the_next_one() -> None:
     base, around = _coordinator(topology(3), "quorum")
-    plan = ByHand(base._increment(b"n", 2, Limits(None, None)))
+    plan = ByHand(base.increment_plan(b"n", 2, CallOptions(None, None)))
     assert plan.scripts() == ["update"]
     _silent(plan, around)
     assert (plan.scripts(), plan.targets()) == (["read_many"], ["b"])
@@ -323,7 +329,7 @@ def test_a_condition_on_a_silent_primary_is_decided_by_the_next_one() -> None:
 
 def test_a_condition_that_a_former_primary_carried_out_is_not_carried_out_again() -> None:
     base, around = _coordinator(topology(3), "quorum")
-    plan = ByHand(base._increment(b"n", 2, Limits(None, None)))
+    plan = ByHand(base.increment_plan(b"n", 2, CallOptions(None, None)))
     _silent(plan, around)
     made = value_record(Stamp(5_000, 9), b"2").encode()
     plan.replies("b", [b"ok", made])
@@ -333,7 +339,7 @@ def test_a_condition_that_a_former_primary_carried_out_is_not_carried_out_again(
 def test_of_several_attempts_at_an_operation_the_first_counts_where_it_stands() -> None:
     """The second primary was alone; the third has what the first had, and not what the second made of it."""
     base, _ = _coordinator(topology(3), "quorum")
-    plan = ByHand(base._increment(b"n", 2, Limits(None, None)))
+    plan = ByHand(base.increment_plan(b"n", 2, CallOptions(None, None)))
     first = value_record(Stamp(5_000, 9), b"2").encode()
     plan.replies("a", [b"ok", first])
     for node in ("b", "c"):
@@ -361,7 +367,7 @@ def test_of_several_attempts_at_an_operation_the_first_counts_where_it_stands() 
 
 def test_where_something_later_than_the_first_attempt_stands_nobody_repeats_the_operation() -> None:
     base, around = _coordinator(topology(3), "quorum")
-    plan = ByHand(base._increment(b"n", 2, Limits(None, None)))
+    plan = ByHand(base.increment_plan(b"n", 2, CallOptions(None, None)))
     _silent(plan, around)
     plan.replies("b", [b"ok", None])
     plan.replies("b", [b"ok", value_record(Stamp(5_001, 9), b"2").encode()])
@@ -378,7 +384,7 @@ def test_where_something_later_than_the_first_attempt_stands_nobody_repeats_the_
 def _lost_on_the_first_primary() -> tuple[ByHand[Any], Surroundings]:
     """An operation with a condition whose answer never came, and of which the second primary has nothing."""
     base, around = _coordinator(topology(3), "quorum")
-    plan = ByHand(base._increment(b"n", 2, Limits(None, None)))
+    plan = ByHand(base.increment_plan(b"n", 2, CallOptions(None, None)))
     _silent(plan, around)
     plan.replies("b", [b"ok", None])
     assert (plan.scripts(), plan.targets()) == (["update"], ["b"])
@@ -425,6 +431,6 @@ def test_a_write_that_a_replica_was_to_decide_is_looked_for_where_it_is_decided(
     write.replies("a", [b"refused", b"7", b"active"])
     for node in ("b", "c"):
         write.replies(node, right.encode().encode())
-    assert base.topology == right
+    assert base.cluster.view.topology == right
     record = value_record(Stamp(5_000, 9), b"value").encode()
     assert _stands(write, record, "c").result.outcome is Outcome.COMMITTED

@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
-from redrepl.doors.base import CoordinatorBase
-from redrepl.doors.looking import TOPOLOGY_SECONDS, TOPOLOGY_WAIT_SECONDS
 from redrepl.edges.admission import Admission, Membership, Purpose
 from redrepl.edges.clock import StampClock, SystemClock
 from redrepl.edges.configuration import Configuration
 from redrepl.edges.endpoint import Endpoint
+from redrepl.plans.client.cluster_state import ClusterState
+from redrepl.plans.client.codecs import Codecs
+from redrepl.plans.client.store import ClientStore
+from redrepl.plans.client.topology_watch import TOPOLOGY_SECONDS, TOPOLOGY_WAIT_SECONDS
 from redrepl.plans.topology import Discovery
 from redrepl.values.errors import Unavailable
 from redrepl.values.keys import KeyLayout
@@ -23,8 +25,10 @@ from redrepl.values.reasons import epoch_served, having_served
 from redrepl.values.record import value_record
 from redrepl.values.report import NodeReport
 from redrepl.values.reports import Reports
+from redrepl.values.session import Session
 from redrepl.values.stamp import Stamp
 from redrepl.values.topology import Topology
+from tests.support.access import ByName
 from tests.unit.support.by_hand import START, ByHand, topology
 from tests.unit.support.reports import report
 
@@ -63,19 +67,14 @@ class Reader:
         roles = tuple(member.role for member in known.members)
         endpoints = tuple(Endpoint(member.id, member.url) for member in known.members)
         configuration = Configuration("shop", endpoints, roles, mode=known.mode)
-        self.store: CoordinatorBase[bytes, bytes] = CoordinatorBase(
-            configuration,
-            known,
-            self.around,
-            self.around,
-            clock=StampClock(SystemClock(), 9),
-            is_in_doubt=is_in_doubt,
-        )
+        cluster = ClusterState(configuration, known, self.around, StampClock(SystemClock(), 9), ByName())
+        codecs: Codecs[bytes, bytes] = Codecs()
+        self.store = ClientStore(cluster, self.around, codecs, Session(), is_in_doubt)
 
     def get(self, at: float, timeout_seconds: float = 1.0, **how: Any) -> ByHand[bytes | None]:
         """A read that begins at this time."""
         self.around.at, self.around.plan = at, None
-        plan = self.store._get(b"key", how.get("level", ONE), how.get("prefer", PRIMARY), timeout_seconds)
+        plan = self.store.get_plan(b"key", how.get("level", ONE), how.get("prefer", PRIMARY), timeout_seconds)
         read = _At(plan, at)
         self.around.plan = read
         return read

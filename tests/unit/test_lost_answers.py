@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from redrepl.doors.base import Limits
 from redrepl.doors.transaction import Transaction
+from redrepl.plans.client.options import CallOptions
 from redrepl.values.errors import WriteNotConfirmed
 from redrepl.values.record import Record, value_record
 from redrepl.values.stamp import Stamp
@@ -16,7 +16,7 @@ from tests.unit.support.by_hand import UNTIL, ByHand, topology
 from tests.unit.test_following_epochs import _coordinator as coordinator
 
 HEADERS = 1
-HOW = Limits("quorum", None)
+HOW = CallOptions("quorum", None)
 
 
 def _finds(plan: ByHand[Any], *standing: Record | None) -> None:
@@ -62,7 +62,7 @@ def _stamp(plan: ByHand[Any]) -> Stamp:
 
 def test_a_write_that_is_found_is_committed() -> None:
     base, _ = coordinator(topology(3), "quorum")
-    write = _lost(ByHand(base._set(b"key", b"value", None, HOW)))
+    write = _lost(ByHand(base.set_plan(b"key", b"value", None, HOW)))
     record = value_record(_stamp(write), b"value")
     _finds(write, record)
     _is_confirmed(write, record)
@@ -72,7 +72,7 @@ def test_a_write_that_is_found_is_committed() -> None:
 def test_what_is_not_there_yet_is_looked_for_and_never_sent_again() -> None:
     """The original may be under way: were it overwritten and sent again, it would take effect twice."""
     base, around = coordinator(topology(3), "quorum")
-    write = _lost(ByHand(base._set(b"key", b"value", None, HOW)))
+    write = _lost(ByHand(base.set_plan(b"key", b"value", None, HOW)))
     around.plan = write
     record = value_record(_stamp(write), b"value")
     for standing in (None, value_record(Stamp(1, 1), b"before")):
@@ -86,7 +86,7 @@ def test_what_is_not_there_yet_is_looked_for_and_never_sent_again() -> None:
 
 def test_until_the_deadline_and_then_it_is_unknown() -> None:
     base, around = coordinator(topology(3), "quorum")
-    write = _lost(ByHand(base._set(b"key", b"value", None, HOW)))
+    write = _lost(ByHand(base.set_plan(b"key", b"value", None, HOW)))
     around.plan = write
     with pytest.raises(WriteNotConfirmed, match="unknown"):
         _finds_nothing(write)
@@ -96,7 +96,7 @@ def test_until_the_deadline_and_then_it_is_unknown() -> None:
 
 def test_under_something_later_nobody_can_tell() -> None:
     base, _ = coordinator(topology(3), "quorum")
-    write = _lost(ByHand(base._set(b"key", b"value", None, HOW)))
+    write = _lost(ByHand(base.set_plan(b"key", b"value", None, HOW)))
     later = value_record(Stamp(_stamp(write).micros + 1, 1), b"later")
     _finds(write, later)
     with pytest.raises(WriteNotConfirmed, match="unknown"):
@@ -105,7 +105,7 @@ def test_under_something_later_nobody_can_tell() -> None:
 
 def test_a_conditional_operation_is_looked_for_and_not_carried_out_again() -> None:
     base, around = coordinator(topology(3), "quorum")
-    added = _lost(ByHand(base._increment(b"key", 1, HOW)))
+    added = _lost(ByHand(base.increment_plan(b"key", 1, HOW)))
     around.plan = added
     stamp = Stamp.parse(_sent(added, 2))
     _finds(added, None)
@@ -121,7 +121,7 @@ def _transaction(cluster: Topology) -> tuple[ByHand[Any], Any]:
     base, around = coordinator(cluster, "quorum")
     transaction: Transaction[bytes, bytes] = Transaction(base, lambda plan: plan, None, None)
     transaction.set(b"x", b"1").set(b"y", b"1")
-    commit = _lost(ByHand(transaction._commit()))
+    commit = _lost(ByHand(transaction.commit_plan()))
     around.plan = commit
     return commit, around
 

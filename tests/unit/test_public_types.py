@@ -16,7 +16,7 @@ from typing import Any, assert_type
 import pytest
 
 from redrepl import AsyncCoordinator, Coordinator, JsonCodec, ReplicatedCache, WriteReceipt
-from redrepl.doors.base import FoundRecord
+from redrepl.plans.client.reads import FoundRecord
 
 Counts = dict[str, int]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from redrepl.doors.foundation import Limits
+from redrepl.plans.client.options import CallOptions
 from redrepl.plans.epochs.failover import FailoverOrder, fail_over
 from redrepl.plans.epochs.membership import Tolerances
 from redrepl.plans.operations.read import read_confirmed
@@ -271,7 +271,7 @@ def test_an_operation_is_not_repeated_by_a_client_that_slept_before_it_looked_fo
         nodes.at += 2 * MAX_AGE_SECONDS
 
     nodes.lost = {"a"}
-    plan = interrupted(store._increment("counter", 1, Limits(None, None)), 2, fail_over_with_it)
+    plan = interrupted(store.increment_plan("counter", 1, CallOptions(None, None)), 2, fail_over_with_it)
     with pytest.raises(WriteNotConfirmed):
         nodes.run(interrupted(plan, question, sleep))
     assert store.values("counter") == [None] * 3

@@ -596,10 +596,7 @@ def test_the_asyncio_forms_are_the_same_plans() -> None:
 
 
 def test_an_asyncio_coordinator_that_is_not_open_yet_says_so() -> None:
-    async def run(plan: Plan[R]) -> R:
-        raise AssertionError(plan)
-
     closed = AsyncCoordinator[Any, bytes](Store().configuration)
-    for begin in (AsyncTransaction, AsyncBatch):
+    for begin in (closed.transaction, closed.batch):
         with pytest.raises(RequestError, match="not open"):
-            begin(closed, run, None, None)
+            begin()

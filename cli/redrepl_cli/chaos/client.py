@@ -160,7 +160,7 @@ def _connected(file: Path, orders: Orders) -> Store | None:
 
 def _run(store: Store, orders: Orders, log: TextIO, name: str, seed: str, keys: int) -> None:
     recorder = Recorder(store, name, log)
-    clock = store._clock.physical
+    clock: Any = store._store.cluster.clock.physical  # moved as no program can move its own
     right_micros = clock.offset_micros
     plan = steps(name, names_of_keys(keys), random.Random(f"{seed} {name}"))
     while orders.wait_for_turn():

@@ -1,6 +1,6 @@
 """Writes in doubt: those that left in an epoch which may be over, and what is learned of each of them.
 
-See docs/protocol.md, section 5.5. Pure bookkeeping: who asks the nodes is `redrepl.doors.following`.
+See docs/protocol.md, section 5.5. Pure bookkeeping: the nodes are asked by `redrepl.plans.client.outcomes`.
 """
 
 from __future__ import annotations

@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
-from redrepl.doors.base import CoordinatorBase
 from redrepl.doors.batch import Batch
 from redrepl.doors.transaction import Transaction
+from redrepl.edges.clock import StampClock
 from redrepl.edges.configuration import Configuration
 from redrepl.edges.endpoint import split_url
+from redrepl.plans.client.cluster_state import ClusterState
+from redrepl.plans.client.codecs import Codecs
+from redrepl.plans.client.store import ClientStore
 from redrepl.values.codec import Codec
 from redrepl.values.effects import Event, Failure, Plan, Reply, Request, ScriptCall
 from redrepl.values.level import Level
+from redrepl.values.session import Session
 from redrepl.values.topology import Mode, NodeRole
+from tests.support.access import ByName
 from tests.unit.support.in_memory import Nodes
 
 R = TypeVar("R")
@@ -71,7 +76,7 @@ class Surroundings:
         self.woken += targets
 
 
-class Store(CoordinatorBase[Any, bytes]):
+class Store(ClientStore[Any, bytes]):
     """A coordinator on nodes in memory; everything it does happens at once."""
 
     def __init__(
@@ -89,8 +94,9 @@ class Store(CoordinatorBase[Any, bytes]):
         roles = tuple(
             NodeRole.PRIMARY if mode is Mode.MULTI_PRIMARY or node == "a" else NodeRole.REPLICA for node in ids
         )
-        configuration = Configuration("shop", endpoints, roles, mode, level)
-        super().__init__(configuration, self.nodes.first, self.around, self.around, key_codec, value_codec)
+        self.configuration = Configuration("shop", endpoints, roles, mode, level)
+        cluster = ClusterState(self.configuration, self.nodes.first, self.around, StampClock(), ByName())
+        super().__init__(cluster, self.around, Codecs(key_codec, value_codec), Session())
 
     def run(self, plan: Plan[R]) -> R:
         """Drive a plan to its end."""
@@ -107,7 +113,7 @@ class Store(CoordinatorBase[Any, bytes]):
     def value(self, key: str, node: str = "a") -> bytes | None:
         """What a key reads as on one node."""
         record = self.nodes.record(node, key.encode())
-        return None if record is None else self._live_value(key, record)
+        return None if record is None else self.live_value(key, record)
 
     def values(self, key: str) -> list[bytes | None]:
         """What a key reads as on each node."""

@@ -1,31 +1,15 @@
-"""Queueing operations: what batches and transactions share. Bad input is refused here, before anything is sent."""
+"""Operations that wait to be sent together: what batches and transactions share. Bad input is refused here."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
-from typing import Generic, Self, TypeVar
+from typing import Generic, Self
 
-from redrepl.doors.base import CoordinatorBase, K, Limits, V
+from redrepl.plans.client.codecs import K, V
+from redrepl.plans.client.options import CallOptions
+from redrepl.plans.client.store import ClientStore
 from redrepl.values.level import Level, required_copies
 from redrepl.values.operation import ADD, DELETE, EXPIRE, INCREMENT, SET, Operation
 from redrepl.values.validation import check_integer, check_timeout, check_ttl
-
-C = TypeVar("C", bound=type)
-
-
-def described_like(other: type) -> Callable[[C], C]:
-    """Add to a class' docstring what that of ``other`` says after its first line.
-
-    `help` shows no text of base classes, and a text written twice comes to differ.
-    """
-
-    def describe(cls: C) -> C:
-        own, (_, _, rest) = inspect.cleandoc(cls.__doc__ or ""), inspect.cleandoc(other.__doc__ or "").partition("\n\n")
-        cls.__doc__ = f"{own}\n\n{rest}"
-        return cls
-
-    return describe
 
 
 class OperationQueue(Generic[K, V]):
@@ -34,13 +18,13 @@ class OperationQueue(Generic[K, V]):
     Belongs to one thread or task. Raises RequestError for bad arguments.
     """
 
-    def __init__(self, store: CoordinatorBase[K, V], level: Level | None, timeout_seconds: float | None) -> None:
+    def __init__(self, store: ClientStore[K, V], level: Level | None, timeout_seconds: float | None) -> None:
         self._store = store
-        self._how = Limits(level, timeout_seconds)
+        self._options = CallOptions(level, timeout_seconds)
         self._operations: list[Operation] = []
         # Refused now and not when it is sent; an asyncio coordinator that is not open yet says so too.
-        others = len(store.topology.ids) - 1
-        required_copies(store._default_level if level is None else level, others)
+        others = len(store.cluster.view.ids) - 1
+        required_copies(store.cluster.default_level if level is None else level, others)
         if timeout_seconds is not None:
             check_timeout(timeout_seconds)
 
@@ -54,7 +38,7 @@ class OperationQueue(Generic[K, V]):
 
     def set(self, key: K | str | bytes, value: V | bytes, ttl: float | None = None) -> Self:
         """Store a value."""
-        return self._queue(key, SET, self._store._value(value), ttl)
+        return self._queue(key, SET, self._store.codecs.value(value), ttl)
 
     def delete(self, key: K | str | bytes) -> Self:
         """Delete a key."""
@@ -62,7 +46,7 @@ class OperationQueue(Generic[K, V]):
 
     def add(self, key: K | str | bytes, value: V | bytes, ttl: float | None = None) -> Self:
         """Store a value where the key reads as absent."""
-        return self._queue(key, ADD, self._store._value(value), ttl)
+        return self._queue(key, ADD, self._store.codecs.value(value), ttl)
 
     def increment(self, key: K | str | bytes, amount: int = 1) -> Self:
         """Add to a whole number, an absent key counting as 0. A deadline that stands stays."""
@@ -74,7 +58,7 @@ class OperationQueue(Generic[K, V]):
 
     def _queue(self, key: K | str | bytes, name: bytes, operand: bytes = b"", ttl: float | None = None) -> Self:
         store = self._store
-        operation = Operation(key, store._receipt_key(key), store._key(key), name, operand, check_ttl(ttl))
+        operation = Operation(key, store.codecs.receipt_key(key), store.codecs.key(key), name, operand, check_ttl(ttl))
         self._take(operation)
         return self
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple, Protocol
 
-from redrepl.doors.foundation import Driver, Limits
-from redrepl.edges.clock import StampClock
+from redrepl.plans.client.cluster_state import ClusterState
+from redrepl.plans.client.options import CallOptions
 from redrepl.plans.operations.batch import Written, write_chunks
 from redrepl.plans.operations.chunk import Chunk, Draft
 from redrepl.plans.operations.write import WriteOrder
@@ -19,28 +19,30 @@ from redrepl.values.receipt import Outcome, WriteReceipt
 from redrepl.values.stamp import NO_STAMP, Stamp
 
 
-class BulkStore(Protocol):
-    """What a bulk write needs of the coordinator that it belongs to: see `redrepl.doors.writes.Writes`."""
+class ChunkWriter(Protocol):
+    """What a batch needs of the writer that it is a part of."""
 
-    _base_driver: Driver
-    _clock: StampClock
-    _view: ClusterView
+    def is_open(self, chunk: Chunk, view: ClusterView, receipts: Sequence[WriteReceipt] | None) -> bool:
+        """Whether a chunk that left once in this view has to be seen through."""
+        ...
 
-    def _order(self, how: Limits) -> WriteOrder: ...
-
-    def _is_open(self, chunk: Chunk, view: ClusterView, receipts: Sequence[WriteReceipt] | None) -> bool: ...
-
-    def _see_through(
+    def see_through(
         self, chunk: Chunk, view: ClusterView, receipts: Sequence[WriteReceipt] | None
-    ) -> Plan[Sequence[WriteReceipt]]: ...
+    ) -> Plan[Sequence[WriteReceipt]]:
+        """Its receipts in the end."""
+        ...
 
-    def _given_up(
-        self, order: WriteOrder, user_key: str | bytes, stamp: Stamp, error: RedreplError
-    ) -> WriteReceipt: ...
+    def given_up(self, order: WriteOrder, user_key: str | bytes, stamp: Stamp, error: RedreplError) -> WriteReceipt:
+        """The receipt of a write of which no more can be learned."""
+        ...
 
-    def _note_chunk(self, chunk: Chunk, receipts: Sequence[WriteReceipt]) -> None: ...
+    def note_chunk(self, chunk: Chunk, receipts: Sequence[WriteReceipt]) -> None:
+        """It is committed, or not: a part of this session's past."""
+        ...
 
-    def _wake_for(self, receipts: Sequence[WriteReceipt], reached_others: bool) -> None: ...
+    def wake_for(self, receipts: Sequence[WriteReceipt], reached_others: bool) -> None:
+        """Wake the workers for the copies that lack some of these."""
+        ...
 
 
 class _Open(NamedTuple):
@@ -60,14 +62,15 @@ class BulkWrite:
     ``_is_cut_off``: nothing could be sent to the primary, and no other took over in time; no more leave then.
     """
 
-    def __init__(self, store: BulkStore, draft: Draft, how: Limits) -> None:
+    def __init__(self, writer: ChunkWriter, cluster: ClusterState, draft: Draft, options: CallOptions) -> None:
         _check_distinct(draft)
-        self.order = store._order(how)
-        self._store = store
+        self.order = cluster.order(options)
+        self._writer = writer
+        self._cluster = cluster
         self._draft = draft
-        self._how = how
+        self._options = options
         self._parts = deque(draft.parts())
-        self._view = store._view
+        self._view = cluster.view
         self._first = 0
         self._receipts: dict[int, Sequence[WriteReceipt]] = {}
         self._open: list[_Open] = []
@@ -79,14 +82,14 @@ class BulkWrite:
         receipts; what had not left is rejected then.
         """
         while self._parts and self._error is None and not self._is_cut_off:
-            self._view, self._first = self._store._view, len(self._receipts)
-            yield from write_chunks(self._view, self._leaving(self._view), self._take, self._store._base_driver.now())
+            self._view, self._first = self._cluster.view, len(self._receipts)
+            yield from write_chunks(self._view, self._leaving(self._view), self._take, self._cluster.driver.now())
             yield from self._see_through()
         receipts = list(chain.from_iterable(self._receipts[number] for number in sorted(self._receipts)))
         receipts += self._not_sent()
         if self._error is not None:
             self._error.receipts = tuple(receipts)
-            self._store._wake_for(receipts, self.order.reach_others)
+            self._writer.wake_for(receipts, self.order.reach_others)
             raise self._error
         return receipts
 
@@ -95,16 +98,16 @@ class BulkWrite:
 
         Ends early where another thread has taken up another topology: an order belongs to the view it was made in.
         """
-        store = self._store
+        cluster = self._cluster
         while self._parts and not self._open:
             try:
-                order = store._order(self._how)
+                order = cluster.order(self._options)
             except RequestError as error:  # fewer members now than the level asks for
                 self._error = self._error or error
                 return
-            if store._view is not view:
+            if cluster.view is not view:
                 return
-            yield self._draft.leave(self._parts.popleft(), store._clock.next(), order)
+            yield self._draft.leave(self._parts.popleft(), cluster.clock.next(), order)
 
     def _take(self, written: Written) -> None:
         """A chunk has ended for now."""
@@ -112,27 +115,27 @@ class BulkWrite:
         number += self._first
         if receipts is not None and error is not None:
             self._error = self._error or error
-        elif receipts is None or self._store._is_open(chunk, self._view, receipts):
+        elif receipts is None or self._writer.is_open(chunk, self._view, receipts):
             self._open.append(_Open(number, chunk, self._view, receipts))
             return
         self._keep(number, chunk, receipts)
 
     def _see_through(self) -> Plan[None]:
-        store, still_open = self._store, self._open
+        writer, still_open = self._writer, self._open
         self._open = []
         for number, chunk, view, receipts in still_open:
             done: Sequence[WriteReceipt]
             try:
-                done = yield from store._see_through(chunk, view, receipts)
+                done = yield from writer.see_through(chunk, view, receipts)
             except RedreplError as error:
                 self._error = self._error or error
                 keys = zip(chunk.user_keys, chunk.stamps, strict=True)
-                done = [store._given_up(chunk.order, key, stamp, error) for key, stamp in keys]
+                done = [writer.given_up(chunk.order, key, stamp, error) for key, stamp in keys]
             self._is_cut_off |= view.decider is not None and done[0].outcome is Outcome.REJECTED
             self._keep(number, chunk, done)
 
     def _keep(self, number: int, chunk: Chunk, receipts: Sequence[WriteReceipt]) -> None:
-        self._store._note_chunk(chunk, receipts)
+        self._writer.note_chunk(chunk, receipts)
         self._receipts[number] = receipts
 
     def _not_sent(self) -> list[WriteReceipt]:

@@ -1,4 +1,4 @@
-"""Following the cluster through a change of epoch: what becomes of writes that were under way.
+"""Resolving the outcome of writes whose answer is missing, or that were under way when the epoch moved on.
 
 See docs/protocol.md, section 5.5.
 
@@ -10,21 +10,20 @@ later stands nobody can tell whether the write took effect before that, and its 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from redrepl.doors.foundation import BETWEEN_EPOCHS_SECONDS, K, R, V
-from redrepl.doors.looking import Looking
+from redrepl.plans.client.cluster_state import ClusterState
+from redrepl.plans.client.following import EpochFollower
+from redrepl.plans.client.topology_watch import BETWEEN_EPOCHS_SECONDS, TopologyWatch
 from redrepl.plans.operations.batch import write_chunk
 from redrepl.plans.operations.chunk import Chunk
 from redrepl.plans.operations.cut_off import cut_off
 from redrepl.plans.operations.in_doubt import InDoubtWrites, answer_was_lost
 from redrepl.plans.operations.read import read_confirmed
-from redrepl.plans.operations.watch import watching
 from redrepl.plans.operations.write import WriteOrder
-from redrepl.plans.view import ClusterView, EpochMoved, Refused, epoch_in_refusal, pause
+from redrepl.plans.view import ClusterView, EpochMoved, epoch_in_refusal, pause
 from redrepl.values.effects import Plan
 from redrepl.values.errors import RedreplError, RequestError, Unavailable
-from redrepl.values.reasons import LOST
 from redrepl.values.receipt import Outcome, WriteReceipt
 from redrepl.values.record import Record
 
@@ -32,10 +31,15 @@ LONGEST_LOOK_PAUSE_SECONDS = 0.2
 """Between looks for a write whose answer was lost; the first pause is BETWEEN_EPOCHS_SECONDS."""
 
 
-class Following(Looking[K, V]):
-    """What a coordinator does when the primary is away or another one takes over, within the operation's deadline."""
+class OutcomeResolver:
+    """Finds out what became of writes, and sends again what certainly had no effect."""
 
-    def _pursue(
+    def __init__(self, cluster: ClusterState, watch: TopologyWatch, follower: EpochFollower) -> None:
+        self._cluster = cluster
+        self._watch = watch
+        self._follower = follower
+
+    def resolve(
         self, chunk: Chunk, epoch: int, receipts: Sequence[WriteReceipt] | None
     ) -> Plan[Sequence[WriteReceipt]]:
         """See writes that left in this epoch through to their receipts.
@@ -44,9 +48,9 @@ class Following(Looking[K, V]):
         """
         in_doubt = InDoubtWrites(chunk, epoch, receipts)
         while in_doubt.open() and (yield from self._await_turn(in_doubt)):
-            view = self._view
+            view = self._cluster.view
             try:
-                order = self._renewed(chunk.order)
+                order = self._cluster.renewed(chunk.order)
                 yield from self._look_up_once(in_doubt, view, order)
                 if absent := in_doubt.to_send():
                     receipts = yield from write_chunk(view, chunk.part(absent, order))
@@ -59,77 +63,27 @@ class Following(Looking[K, V]):
                 break
             except (EpochMoved, Unavailable) as error:
                 in_doubt.stay_open(error, view)
-                yield from self._look_around(chunk.order.until)
+                yield from self._follower.look_around(chunk.order.until)
         return in_doubt.receipts()
 
-    def _reading(self, order: WriteOrder, build: Callable[[ClusterView, WriteOrder], Plan[R]]) -> Plan[R]:
-        """Carry out a read, again with another primary where one takes over in time."""
-        if self._view.decider is None:
-            return (yield from self._following(order, build))
-        while True:
-            view = self._view
-            try:
-                plan = build(view, order)
-                return (yield from watching(view, plan, self._base_driver.now(), view.others[order.home]))
-            except (EpochMoved, Unavailable) as error:
-                if not (yield from self._await_reader(view, error, order.home, order.until)):
-                    raise as_unavailable(error) from error
-                order = self._renewed(order)
-
-    def _await_reader(self, view: ClusterView, error: EpochMoved | Unavailable, home: str, until: float) -> Plan[bool]:
-        """After a read that failed in this view: wait for another primary, or for this one where it was out of reach.
-
-        False where neither comes in time, or where the primary is not what was missing.
-        """
-        if isinstance(error, EpochMoved):
-            return (yield from self._await_epoch_after(view.topology.epoch, until))
-        if LOST in error.evidence.get(home, ""):
-            # The connection may be there again by now: to read twice does no harm.
-            yield from self._pause_between_epochs(until)
-            if self._base_driver.trouble(home) is None and self._view is view:
-                return self._base_driver.now() < until
-        if not isinstance(error, Refused) and self._base_driver.trouble(home) is None and self._view is view:
-            return False
-        return (yield from self._await_epoch_after(view.topology.epoch, until, home))
-
-    def _look_up_until_told(self, in_doubt: InDoubtWrites) -> Plan[Record | None]:
+    def look_up(self, in_doubt: InDoubtWrites) -> Plan[Record | None]:
         """Look, in a later epoch, what became of one write that is not to be sent again; the record that stands."""
         while in_doubt.open() and (yield from self._await_turn(in_doubt)):
-            view = self._view
+            view = self._cluster.view
             if not in_doubt.writes[0].may_be_out:
                 in_doubt.writes[0].note_absent()
                 return None
             try:
-                records = yield from self._look_up_once(in_doubt, view, self._renewed(in_doubt.order))
+                records = yield from self._look_up_once(in_doubt, view, self._cluster.renewed(in_doubt.order))
                 if not in_doubt.may_still_arrive or not in_doubt.open():
                     return records[0] if records else None
                 yield from self._pause_between_looks(in_doubt)
             except (EpochMoved, Unavailable) as error:
                 in_doubt.stay_open(error, view)
-                yield from self._look_around(in_doubt.order.until)
+                yield from self._follower.look_around(in_doubt.order.until)
         return None
 
-    def _await_turn(self, in_doubt: InDoubtWrites) -> Plan[bool]:
-        """Wait until it is time to look what became of writes, or to send them again where none ever left.
-
-        What was sent on a connection that was lost is looked for on a new one, in the same epoch too.
-        """
-        home, until = in_doubt.order.home, in_doubt.order.until
-        if not in_doubt.lost_its_answer():
-            return (yield from self._await_epoch_after(in_doubt.epoch, until, home if in_doubt.never_left() else None))
-        if self._base_driver.trouble(home) is not None:  # which has the connection opened
-            yield from self._pause_between_epochs(until)
-        if self._base_driver.trouble(home) is None:
-            return self._base_driver.now() < until
-        return (yield from self._await_epoch_after(in_doubt.epoch, until, home))
-
-    def _pause_between_looks(self, in_doubt: InDoubtWrites) -> Plan[None]:
-        """What was sent may be under way still, on the connection that was lost: the node may take it later."""
-        in_doubt.looks += 1
-        seconds = min(LONGEST_LOOK_PAUSE_SECONDS, BETWEEN_EPOCHS_SECONDS * 2.0**in_doubt.looks)
-        return pause(min(in_doubt.order.until, self._base_driver.now() + seconds))
-
-    def _find_lost(
+    def find_lost(
         self, order: WriteOrder, keys: Sequence[bytes], receipts: Sequence[WriteReceipt], is_unit: bool = False
     ) -> Plan[tuple[list[WriteReceipt], dict[bytes, Record]]]:
         """Receipts as given, but for operations whose answer was lost with the connection; none is sent again.
@@ -137,15 +91,15 @@ class Following(Looking[K, V]):
         They are looked for by their stamps; the last operation on a key stands for those before it. Also answers the
         records that were found; of a unit none, unless every key has that of the unit or a later one.
         """
-        home = self._home()
+        home = self._cluster.home()
         last = {key: n for n, key in enumerate(keys) if answer_was_lost(receipts[n], home)}
-        if self._view.decider is None or not last:
+        if self._cluster.view.decider is None or not last:
             return list(receipts), {}
         lost = [receipts[index] for index in last.values()]
         stamps = [each.stamp for each in lost]
         chunk = Chunk([each.key for each in lost], list(last), stamps, [b""] * len(lost), order._replace(home=home))
-        in_doubt = InDoubtWrites(chunk, self._view.topology.epoch, lost)
-        yield from self._look_up_all_until_told(in_doubt, is_unit)
+        in_doubt = InDoubtWrites(chunk, self._cluster.view.topology.epoch, lost)
+        yield from self._look_up_all(in_doubt, is_unit)
         told = dict(zip(last.values(), in_doubt.receipts(), strict=True))
         if in_doubt.never_arrived:
             are_lost = [answer_was_lost(receipt, home) for receipt in receipts]
@@ -153,7 +107,7 @@ class Following(Looking[K, V]):
         found = in_doubt.found if in_doubt.is_told(is_unit) else {}
         return [told.get(index, receipt) for index, receipt in enumerate(receipts)], found
 
-    def _confirm_taken(
+    def confirm_taken(
         self, order: WriteOrder, keys: Sequence[bytes], receipts: Sequence[WriteReceipt]
     ) -> Plan[list[WriteReceipt]]:
         """Receipts as given, but for what the deciding node took just before the epoch moved on; none is sent again.
@@ -162,7 +116,7 @@ class Following(Looking[K, V]):
         or what came after it on the same node, on as many copies as the level asks for. The last write of a key
         stands for those before it.
         """
-        home = self._home()
+        home = self._cluster.home()
         last = {
             key: index
             for index, (key, receipt) in enumerate(zip(keys, receipts, strict=True))
@@ -170,26 +124,26 @@ class Following(Looking[K, V]):
         }
         taken = [receipts[index] for index in last.values()]
         newest = max((epoch_in_refusal(reason) for each in taken for reason in each.failed.values()), default=0)
-        if newest < self._view.topology.epoch:
+        if newest < self._cluster.view.topology.epoch:
             return list(receipts)
         stamps = [each.stamp for each in taken]
         chunk = Chunk([each.key for each in taken], list(last), stamps, [b""] * len(taken), order._replace(home=home))
         in_doubt = InDoubtWrites(chunk, newest - 1, taken)
-        yield from self._look_up_all_until_told(in_doubt)
+        yield from self._look_up_all(in_doubt)
         found = dict(zip(last, in_doubt.receipts(), strict=True))
         pairs = zip(keys, receipts, strict=True)
         return [_as_found(each, found[key]) if key in found else each for key, each in pairs]
 
-    def _look_up_all_until_told(self, in_doubt: InDoubtWrites, is_unit: bool = False) -> Plan[None]:
+    def _look_up_all(self, in_doubt: InDoubtWrites, is_unit: bool = False) -> Plan[None]:
         """`_look_up_until_told` for several writes, all of which may be out."""
         until = in_doubt.order.until
         while in_doubt.open() and (yield from self._await_turn(in_doubt)):
-            view = self._view
+            view = self._cluster.view
             try:
-                yield from self._look_up_once(in_doubt, view, self._renewed(in_doubt.order))
+                yield from self._look_up_once(in_doubt, view, self._cluster.renewed(in_doubt.order))
             except (EpochMoved, Unavailable) as error:
                 in_doubt.stay_open(error, view)
-                yield from self._look_around(until)
+                yield from self._follower.look_around(until)
                 continue
             except RedreplError:
                 return  # it cannot be told in this epoch: unknown is the truth
@@ -227,39 +181,29 @@ class Following(Looking[K, V]):
         in_doubt.end_look(view)
         return records
 
-    def _await_epoch_after(self, epoch: int, until: float, or_home: str | None = None) -> Plan[bool]:
-        """Wait until the cluster `_has_moved_on`, or until this node can be reached; False where neither comes."""
-        patient_until = self._patient_until(epoch)
-        look_seconds, view = self._look_seconds(), self._view
-        while True:
-            now = self._base_driver.now()
-            if self._has_moved_on(view, epoch):
-                return now < until
-            if now >= until or len(self._view.ids) < 2:
-                return False
-            yield from self._read_topology(min(until, now + look_seconds))
-            look_seconds *= 2  # they may be farther away than is known
-            if not self._has_moved_on(view, epoch):
-                if now >= patient_until:
-                    return False
-                yield from self._pause_between_epochs(until)
-                if or_home is not None and self._base_driver.trouble(or_home) is None:
-                    return self._base_driver.now() < until
+    def _await_turn(self, in_doubt: InDoubtWrites) -> Plan[bool]:
+        """Wait until it is time to look what became of writes, or to send them again where none ever left.
 
-    def _look_around(self, until: float) -> Plan[None]:
-        """After something that did not come out in an epoch: let the members move, and see where they are by then."""
-        yield from self._pause_between_epochs(until)
-        if (now := self._base_driver.now()) < until:
-            yield from self._read_topology(min(until, now + self._look_seconds()))
+        What was sent on a connection that was lost is looked for on a new one, in the same epoch too.
+        """
+        home, until = in_doubt.order.home, in_doubt.order.until
+        if not in_doubt.lost_its_answer():
+            return (
+                yield from self._follower.await_epoch_after(
+                    in_doubt.epoch, until, home if in_doubt.never_left() else None
+                )
+            )
+        if self._cluster.driver.trouble(home) is not None:  # which has the connection opened
+            yield from self._watch.pause_between_epochs(until)
+        if self._cluster.driver.trouble(home) is None:
+            return self._cluster.driver.now() < until
+        return (yield from self._follower.await_epoch_after(in_doubt.epoch, until, home))
 
-
-def as_unavailable(error: EpochMoved | Unavailable) -> Unavailable:
-    """The error as callers of a read meet it."""
-    if type(error) is Unavailable:
-        return error
-    if isinstance(error, Unavailable):
-        return Unavailable(error.message, error.evidence)
-    return Unavailable(f"the cluster is between epochs: {error.message}", error.evidence)
+    def _pause_between_looks(self, in_doubt: InDoubtWrites) -> Plan[None]:
+        """What was sent may be under way still, on the connection that was lost: the node may take it later."""
+        in_doubt.looks += 1
+        seconds = min(LONGEST_LOOK_PAUSE_SECONDS, BETWEEN_EPOCHS_SECONDS * 2.0**in_doubt.looks)
+        return pause(min(in_doubt.order.until, self._cluster.driver.now() + seconds))
 
 
 def _as_found(receipt: WriteReceipt, found: WriteReceipt) -> WriteReceipt:

@@ -1,0 +1,142 @@
+"""The operations whose effect depends on what is stored: add, compare and set, increment, expire."""
+
+from __future__ import annotations
+
+from typing import Generic
+
+from redrepl.plans.client.cluster_state import ClusterState
+from redrepl.plans.client.codecs import Codecs, K, V
+from redrepl.plans.client.following import EpochFollower
+from redrepl.plans.client.options import CallOptions
+from redrepl.plans.client.outcomes import OutcomeResolver
+from redrepl.plans.client.writes import Writer, is_rejected, unsure
+from redrepl.plans.operations.chunk import Chunk
+from redrepl.plans.operations.in_doubt import Fate, InDoubtWrites
+from redrepl.plans.operations.update import Update, Updated, update_one
+from redrepl.plans.operations.write import WriteOrder
+from redrepl.plans.view import ClusterView, EpochMoved
+from redrepl.values.effects import Plan
+from redrepl.values.errors import RedreplError, RequestError, Unavailable
+from redrepl.values.receipt import Outcome, WriteReceipt
+from redrepl.values.record import NO_DEADLINE
+from redrepl.values.stamp import Stamp
+from redrepl.values.validation import check_integer
+
+
+class Updater(Generic[K, V]):
+    """Plans of single operations with a condition. The primary decides, and is asked alone first."""
+
+    def __init__(
+        self,
+        cluster: ClusterState,
+        follower: EpochFollower,
+        outcomes: OutcomeResolver,
+        writer: Writer[K, V],
+        codecs: Codecs[K, V],
+    ) -> None:
+        self._cluster = cluster
+        self._follower = follower
+        self._outcomes = outcomes
+        self._writer = writer
+        self._codecs = codecs
+
+    def add(
+        self, key: K | str | bytes, value: V | bytes, ttl: float | None, options: CallOptions
+    ) -> Plan[WriteReceipt]:
+        """Store a value where the key reads as absent."""
+        updated = yield from self._update(key, b"add", self._codecs.value(value), self._cluster.deadline(ttl), options)
+        return updated.receipt
+
+    def compare_and_set(
+        self, key: K | str | bytes, value: V | bytes, expected: Stamp | None, ttl: float | None, options: CallOptions
+    ) -> Plan[WriteReceipt]:
+        """Store a value where the version ``expected`` is current; None: where the key reads as absent."""
+        if expected is None:
+            return (yield from self.add(key, value, ttl, options))
+        if not isinstance(expected, Stamp):
+            raise RequestError(f"expected must be a Stamp (of a receipt or a record) or None, not {expected!r}")
+        operand = expected.encode() + self._codecs.value(value)
+        return (yield from self._update(key, b"compare", operand, self._cluster.deadline(ttl), options)).receipt
+
+    def increment(self, key: K | str | bytes, amount: int, options: CallOptions) -> Plan[int]:
+        """Add to a whole number; returns the sum."""
+        operand = b"%d" % check_integer("amount", amount)
+        updated = yield from self._update(key, b"increment", operand, NO_DEADLINE, options)
+        assert updated.record is not None
+        return int(updated.record.payload)
+
+    def expire(self, key: K | str | bytes, ttl: float | None, options: CallOptions) -> Plan[WriteReceipt]:
+        """Give a value another deadline; None for none."""
+        return (yield from self._update(key, b"expire", b"", self._cluster.deadline(ttl), options)).receipt
+
+    def _update(
+        self, key: K | str | bytes, operation: bytes, operand: bytes, deadline: int, options: CallOptions
+    ) -> Plan[Updated]:
+        raw, order = self._codecs.key(key), self._cluster.order(options)
+        user_key = self._codecs.receipt_key(key)
+        update = Update(operation, self._cluster.clock.next(), operand, deadline)
+        updated = yield from self._updated(order, user_key, raw, update)
+        self._writer.note(raw, updated.receipt)
+        self._writer.settle(updated.receipt, order.reach_others or not updated.receipt.applied)
+        return updated
+
+    def _updated(self, order: WriteOrder, user_key: str | bytes, raw: bytes, update: Update) -> Plan[Updated]:
+        """What came of an update in the end. Where it certainly had no effect it is carried out in the new epoch."""
+
+        is_out = False
+
+        def give_up(order: WriteOrder, error: RedreplError) -> Updated:
+            receipt = self._writer.given_up(order, user_key, update.stamp, error, at_home_alone=True)
+            return Updated(unsure(receipt) if is_out else receipt, None)
+
+        if self._cluster.view.decider is None:
+            return (
+                yield from self._writer.deciding(
+                    order,
+                    lambda view, order: update_one(view, order, user_key, raw, update),
+                    lambda updated: updated.receipt,
+                    (),
+                    give_up,
+                )
+            )
+        # Once an attempt may be out nothing is rejected any more, and another one is made only where the primary was
+        # asked for it: one that no majority followed may be passed over by the next, which may have that attempt.
+        tried: list[Stamp] = []
+        asked: ClusterView | None = None
+        updated: Updated | None = None
+        while True:
+            view = self._cluster.view
+            if updated is not None and asked is not None and view is not asked:
+                updated, epoch = updated._replace(receipt=unsure(updated.receipt)), asked.topology.epoch
+            else:
+                order, epoch = self._cluster.renewed(order), view.topology.epoch
+                try:
+                    updated = yield from update_one(view, order, user_key, raw, update)
+                except EpochMoved as moved:
+                    try:
+                        order = yield from self._follower.follow(order, moved)
+                    except (Unavailable, RequestError) as error:
+                        return give_up(order, error)
+                    continue
+                except RedreplError as error:
+                    if not is_out:
+                        raise
+                    return give_up(order, error)
+                self._cluster.note_decision(order, updated.receipt)
+                if updated.receipt.outcome is Outcome.COMMITTED:
+                    return updated
+                tried += (update.stamp, updated.receipt.stamp)
+                is_out = is_out or not is_rejected(updated.receipt)
+            chunk = Chunk((user_key,), (raw,), (tried[0],), (b"",), order)
+            in_doubt = InDoubtWrites(chunk, epoch, (updated.receipt,), tried)
+            found = yield from self._outcomes.look_up(in_doubt)
+            asked = in_doubt.asked or asked
+            (write,) = in_doubt.writes
+            # Later than that a tombstone may have been purged: nothing there does not tell that it had no effect.
+            is_too_late = write.may_be_out and self._cluster.driver.now() >= order.until
+            if is_too_late or write.fate is not Fate.ABSENT:
+                receipt = unsure(in_doubt.receipts()[0]) if is_out else in_doubt.receipts()[0]
+                has_found = found is not None and found.stamp == receipt.stamp
+                return Updated(receipt, found if has_found else updated.record or found)
+            # What it makes depends on what stands: a former primary may hold other bytes under the stamp it had there.
+            update = update._replace(stamp=self._cluster.clock.next())
