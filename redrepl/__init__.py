@@ -7,6 +7,8 @@ from redrepl.doors.cache import CacheStatistics, ReplicatedCache
 from redrepl.doors.coordinator import Coordinator
 from redrepl.doors.transaction import AsyncTransaction, Transaction
 from redrepl.edges.configuration import Configuration, load_configuration
+from redrepl.logging_observer import LoggingObserver
+from redrepl.observe import Observer
 from redrepl.plans.client.reads import FoundRecord
 from redrepl.plans.copies.comparison import Mismatch
 from redrepl.plans.copies.discarded import DiscardedRecord, DiscardedRecords
@@ -58,6 +60,7 @@ __all__ = [
     "Foreseen",
     "FoundRecord",
     "JsonCodec",
+    "LoggingObserver",
     "Mismatch",
     "Mode",
     "Node",
@@ -65,6 +68,7 @@ __all__ = [
     "NodeState",
     "NodeStatus",
     "NotAReplicatedRecord",
+    "Observer",
     "Outcome",
     "PossibleLoss",
     "ReadPreference",

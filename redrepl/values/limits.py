@@ -265,6 +265,10 @@ Beyond it the log is cut and the walk begins anew."""
 HOLD_SECONDS: Final = 600.0
 """A walk that nobody goes on with holds the source's log for so long."""
 
+MAX_WAITING_FACTS: Final = 10_000
+"""Facts that wait for an observer that takes its time; a failover under load makes some hundreds.
+More are dropped."""
+
 LOG_CAP_ENTRIES: Final = 1_000_000
 """Log entries a node keeps for a member that is away; past it the log is cut and that member needs
 a full sync."""

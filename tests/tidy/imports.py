@@ -29,6 +29,8 @@ _PLANS = ("redrepl.values", "redrepl.plans")
 LAYERS: dict[str, tuple[str, ...]] = {
     "redrepl": (
         "redrepl.values",
+        "redrepl.observe",
+        "redrepl.logging_observer",
         "redrepl.plans.client",
         "redrepl.plans.copies",
         "redrepl.plans.epochs",
@@ -43,9 +45,20 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "redrepl.plans.copies": (*_PLANS, "redrepl.plans.copies"),
     "redrepl.plans.epochs": (*_PLANS, "redrepl.plans.copies", "redrepl.plans.epochs"),
     "redrepl.plans.recovery": (*_PLANS, "redrepl.plans.copies", "redrepl.plans.epochs", "redrepl.plans.recovery"),
-    "redrepl.edges": ("redrepl.values", "redrepl.edges", "redrepl.plans.inspect", "redrepl.plans.topology"),
+    "redrepl.observe": ("redrepl.values",),
+    "redrepl.logging_observer": ("redrepl.values", "redrepl.observe"),
+    "redrepl.edges": (
+        "redrepl.values",
+        "redrepl.observe",
+        "redrepl.logging_observer",
+        "redrepl.edges",
+        "redrepl.plans.inspect",
+        "redrepl.plans.topology",
+    ),
     "redrepl.doors": (
         *_PLANS,
+        "redrepl.observe",
+        "redrepl.logging_observer",
         "redrepl.plans.client",
         "redrepl.plans.copies",
         "redrepl.plans.epochs",
