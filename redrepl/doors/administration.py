@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from redrepl.doors.drawing import new_identity, new_incarnation
 from redrepl.doors.reaching import OnProgress, Reaching
+from redrepl.doors.upkeep_facts import why_resynced
 from redrepl.edges.cluster import look_at_urls
 from redrepl.edges.configuration import AUTOMATIC, BY_URLS, OFF, REPAIR
 from redrepl.edges.endpoint import Endpoint
@@ -176,6 +177,7 @@ class Administration(Reaching):
         away: Iterable[str] = (),
         accept_loss: bool = False,
         seen_epoch: int | None = None,
+        why: str = "asked for",
     ) -> FailedOver:
         """Give the primary's role to ``to``, or to whoever has seen most. No acknowledged QUORUM write is lost.
 
@@ -184,9 +186,24 @@ class Administration(Reaching):
         accept_loss: the way out where too few sound members are left. What ``to`` has becomes the truth; acknowledged
         writes that it does not have are given up.
         seen_epoch: the newest epoch that the caller saw a member in; nothing is done where one has gone on since.
+        why: what the observer is told.
         Raises RequestError for what cannot be, Unavailable where too few members can take part or somebody else moved
         the cluster meanwhile.
         """
+        present = None if self._believed is None else self._believed.decider
+
+        def move() -> FailedOver:
+            return self._fail_over(to, away, accept_loss, seen_epoch)
+
+        return self._facts.failover(present, to, why, move)
+
+    def _fail_over(
+        self,
+        to: str | None,
+        away: Iterable[str],
+        accept_loss: bool,
+        seen_epoch: int | None,
+    ) -> FailedOver:
         if accept_loss:
             url = self._reach_truth(to)
             order = FailoverOrder(self._driver.now(), to, frozenset(away), own_ahead=self._driver.wall_ahead_seconds())
@@ -232,6 +249,14 @@ class Administration(Reaching):
         """
         self.find_members()
         self._prepare(to, on_progress)
+        present = None if self._believed is None else self._believed.decider
+
+        def move() -> FailedOver:
+            return self._switch_over(to, on_progress)
+
+        return self._facts.failover(present, to, "switchover asked for", move)
+
+    def _switch_over(self, to: str, on_progress: OnProgress | None) -> FailedOver:
         own_ahead, seen = self._driver.wall_ahead_seconds(), self._seen_entries
         order = FailoverOrder(self._driver.now(), to, planned=True, own_ahead=own_ahead, last_entries=seen)
         return self._run(fail_over(self._layout, self._nodes, order), on_progress)
@@ -261,7 +286,13 @@ class Administration(Reaching):
             self.configuration.sync_keys_per_second,
             self._reached_urls,
         )
-        return self._run(bring_up(self._layout, self._nodes, node, order), on_progress)
+        plan = bring_up(self._layout, self._nodes, node, order)
+        why = why_resynced(reports.of(node), exactly)
+
+        def run(progress: OnProgress) -> BroughtUp:
+            return self._run(plan, progress)
+
+        return self._facts.resync(node, why, on_progress, run)
 
     def sync(self, node: str | None = None, on_progress: OnProgress | None = None) -> list[BroughtUp]:
         """Bring one copy, or all but the primary, to the primary's state exactly."""

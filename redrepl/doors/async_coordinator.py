@@ -18,6 +18,8 @@ from redrepl.doors.reaching import OnProgress
 from redrepl.doors.transaction import AsyncTransaction, run_async_transactions
 from redrepl.edges.cluster import find_cluster
 from redrepl.edges.configuration import Configuration, configuration_of, load_configuration
+from redrepl.edges.reporter import Dispatcher, Reporter
+from redrepl.observe import Observer, Part
 from redrepl.plans.client.codecs import Codecs, K, V
 from redrepl.plans.client.options import CallOptions
 from redrepl.plans.client.reads import FoundRecord, Walk
@@ -63,9 +65,11 @@ class AsyncCoordinator(Generic[K, V]):
         key_codec: Codec[K] | None = None,
         value_codec: Codec[V] | None = None,
         session: Session | None = None,
+        observer: Observer | None = None,
     ) -> None:
         self.configuration = configuration
         self._session = check_session(session)
+        self._reporter = Reporter(Dispatcher(observer), configuration.cluster, Part.CLIENT)
         self._codecs = Codecs(key_codec, value_codec)
         self._opened: OpenedCluster[K, V] | None = None
         self._opening: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
@@ -73,8 +77,7 @@ class AsyncCoordinator(Generic[K, V]):
 
     def __repr__(self) -> str:
         if self._opened is None:
-            state = "closed" if self._is_closed else "not open yet"
-            return f"<AsyncCoordinator {self.configuration.cluster} {state}>"
+            return f"<AsyncCoordinator {self.configuration.cluster} {'closed' if self._is_closed else 'not open yet'}>"
         return described(self._opened.store, is_closed=self._is_closed).replace("<", "<Async")
 
     def __reduce__(self) -> Never:
@@ -94,13 +97,15 @@ class AsyncCoordinator(Generic[K, V]):
         key_codec: Codec[OwnK] | None = None,
         value_codec: Codec[OwnV] | None = None,
         session: Session | None = None,
+        observer: Observer | None = None,
     ) -> AsyncCoordinator[OwnK, OwnV]:
         """Open the cluster of a configuration file (default: REDREPL_CONFIG, then ./redrepl.toml).
 
         May be awaited or entered with ``async with``.
         """
         kind = cast(type[AsyncCoordinator[OwnK, OwnV]], cls)
-        return kind(load_configuration(path), key_codec=key_codec, value_codec=value_codec, session=session)
+        configuration = load_configuration(path)
+        return kind(configuration, key_codec=key_codec, value_codec=value_codec, session=session, observer=observer)
 
     @classmethod
     def connect(
@@ -111,6 +116,7 @@ class AsyncCoordinator(Generic[K, V]):
         key_codec: Codec[OwnK] | None = None,
         value_codec: Codec[OwnV] | None = None,
         session: Session | None = None,
+        observer: Observer | None = None,
         **settings: Any,
     ) -> AsyncCoordinator[OwnK, OwnV]:
         """Open a cluster from the urls of some of its nodes.
@@ -123,7 +129,7 @@ class AsyncCoordinator(Generic[K, V]):
         """
         configuration = configuration_of(urls, cluster, settings)
         kind = cast(type[AsyncCoordinator[OwnK, OwnV]], cls)
-        return kind(configuration, key_codec=key_codec, value_codec=value_codec, session=session)
+        return kind(configuration, key_codec=key_codec, value_codec=value_codec, session=session, observer=observer)
 
     async def open(self) -> Self:
         """Find the cluster, unless that was done already. Raises Unavailable where no node answers."""
@@ -136,6 +142,7 @@ class AsyncCoordinator(Generic[K, V]):
         if self._opened is not None:
             self._opened.driver.close()
             await asyncio.to_thread(self._opened.queue.close)
+            await asyncio.to_thread(self._reporter.finish)
 
     async def aclose(self) -> None:
         """As `close`, by the name that redis-py gives it."""
@@ -185,7 +192,7 @@ class AsyncCoordinator(Generic[K, V]):
         found = await asyncio.to_thread(find_cluster, self.configuration)
         if self._is_closed:
             raise RequestError("this coordinator was closed while it was opened")
-        return opened_for_asyncio(self.configuration, found, self._codecs, self._session)
+        return opened_for_asyncio(self.configuration, found, self._codecs, self._session, self._reporter)
 
     async def _run(self, make_plan: Callable[[ClientStore[K, V]], Plan[R]]) -> R:
         """Carry out a plan of this coordinator's store, once that is open."""
@@ -193,7 +200,7 @@ class AsyncCoordinator(Generic[K, V]):
         return await self._carry_out(opened, make_plan(opened.store))
 
     async def _run_plan(self, plan: Plan[R]) -> R:
-        """Carry out a plan of a batch or a transaction, which are made by an open coordinator."""
+        """A plan of a batch or a transaction, which an open coordinator has made."""
         return await self._carry_out(await self._open(), plan)
 
     async def _carry_out(self, opened: OpenedCluster[K, V], plan: Plan[R]) -> R:
@@ -206,15 +213,14 @@ class AsyncCoordinator(Generic[K, V]):
 
     async def _write(self, opened: OpenedCluster[K, V], write: PendingWrite, options: CallOptions) -> WriteReceipt:
         """A write that leaves together with those that other tasks make in this turn of the loop."""
-        store, driver = opened.store, opened.driver
-        options = store.resolved(options)
+        options = opened.store.resolved(options)
         try:
             # Deletes go by themselves: at full memory a node takes these alone.
-            groups = driver.write_groups((options.level, write.kind), store.write_group_plan)
+            groups = opened.driver.write_groups((options.level, write.kind), opened.store.write_group_plan)
             return await groups.add(write, options)
         except RedreplError as error:
             if is_about_clocks(error):
-                await driver.run(store.compare_clocks_plan())
+                await opened.driver.run(opened.store.compare_clocks_plan())
             raise
 
     # The cluster ---------------------------------------------------------------------------------------------
@@ -284,7 +290,8 @@ class AsyncCoordinator(Generic[K, V]):
         return done
 
     def _administer(self, operation: Any, *arguments: Any) -> Any:
-        with Administration(self.configuration) as administration:
+        reporter = self._reporter.beside(Part.ADMINISTRATION)
+        with Administration(self.configuration, reporter=reporter) as administration:
             administration.find_members()
             return operation(administration, *arguments)
 

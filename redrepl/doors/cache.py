@@ -18,7 +18,7 @@ from redrepl.values.validation import check_items, check_key, check_keys, check_
 
 _SEPARATOR = ":"
 _NOTHING = object()
-_log = logging.getLogger("redrepl")
+_log = logging.getLogger("redrepl.client")
 _CLEAR_PAGE = 500
 
 

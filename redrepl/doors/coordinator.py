@@ -19,6 +19,8 @@ from redrepl.edges.admission import Purpose
 from redrepl.edges.cluster import find_cluster, open_driver
 from redrepl.edges.configuration import Configuration, configuration_of, load_configuration
 from redrepl.edges.member_access import MemberAccess
+from redrepl.edges.reporter import Dispatcher, Reporter
+from redrepl.observe import Observer, Part
 from redrepl.plans.client.codecs import Codecs, K, V
 from redrepl.plans.client.options import CallOptions
 from redrepl.plans.client.reads import FoundRecord, Walk
@@ -51,6 +53,7 @@ class Coordinator(Generic[K, V]):
 
     Keys are str or bytes and values bytes, unless codecs are given. Common arguments:
 
+    observer: told what happens (default: the log, see `LoggingObserver`).
     level: copies besides the primary that must confirm: a `ConsistencyLevel`, its name, or a count. Writes default to
         the configuration's level, reads to ONE (one copy, see ``prefer``).
     timeout_seconds: for the whole operation; default from the configuration.
@@ -69,16 +72,18 @@ class Coordinator(Generic[K, V]):
         key_codec: Codec[K] | None = None,
         value_codec: Codec[V] | None = None,
         session: Session | None = None,
+        observer: Observer | None = None,
     ) -> None:
+        reporter = Reporter(Dispatcher(observer), configuration.cluster, Part.CLIENT)
         found = find_cluster(configuration)
         access = MemberAccess.found(configuration, found)
         self.configuration = configuration
+        self._reporter = reporter
         self._reached_in_seconds = found.reached_in_seconds
-        self._driver = open_driver(configuration, access.endpoints, Purpose.SERVE)
-        self._queue = wake_ups_of(configuration)
-        codecs = Codecs(key_codec, value_codec)
-        checked = check_session(session)
-        self._store = client_store(configuration, found, self._driver, access, self._queue, codecs, checked)
+        self._driver = open_driver(configuration, access.endpoints, Purpose.SERVE, reporter)
+        self._queue = wake_ups_of(configuration, reporter)
+        codecs, checked = Codecs(key_codec, value_codec), check_session(session)
+        self._store = client_store(configuration, found, self._driver, access, self._queue, codecs, checked, reporter)
         self._is_closed = False
 
     def __repr__(self) -> str:
@@ -111,10 +116,17 @@ class Coordinator(Generic[K, V]):
         key_codec: Codec[OwnK] | None = None,
         value_codec: Codec[OwnV] | None = None,
         session: Session | None = None,
+        observer: Observer | None = None,
     ) -> Coordinator[OwnK, OwnV]:
         """Open the cluster of a configuration file (default: REDREPL_CONFIG, then ./redrepl.toml)."""
         kind = cast(type[Coordinator[OwnK, OwnV]], cls)
-        return kind(load_configuration(path), key_codec=key_codec, value_codec=value_codec, session=session)
+        return kind(
+            load_configuration(path),
+            key_codec=key_codec,
+            value_codec=value_codec,
+            session=session,
+            observer=observer,
+        )
 
     @classmethod
     def connect(
@@ -125,6 +137,7 @@ class Coordinator(Generic[K, V]):
         key_codec: Codec[OwnK] | None = None,
         value_codec: Codec[OwnV] | None = None,
         session: Session | None = None,
+        observer: Observer | None = None,
         **settings: Any,
     ) -> Coordinator[OwnK, OwnV]:
         """Open a cluster from the urls of some of its nodes.
@@ -135,13 +148,20 @@ class Coordinator(Generic[K, V]):
         """
         configuration = configuration_of(urls, cluster, settings)
         kind = cast(type[Coordinator[OwnK, OwnV]], cls)
-        return kind(configuration, key_codec=key_codec, value_codec=value_codec, session=session)
+        return kind(
+            configuration,
+            key_codec=key_codec,
+            value_codec=value_codec,
+            session=session,
+            observer=observer,
+        )
 
     def close(self) -> None:
         """Close the connections; wake-ups not yet sent get a moment to leave. Operations are refused from then on."""
         self._is_closed = True
         self._queue.close()
         self._driver.close()
+        self._reporter.finish()
 
     def __enter__(self) -> Self:
         return self
@@ -202,7 +222,8 @@ class Coordinator(Generic[K, V]):
 
     def _administration(self) -> Administration:
         self._check_open()
-        administration = Administration(self.configuration)
+        reporter = self._reporter.beside(Part.ADMINISTRATION)
+        administration = Administration(self.configuration, reporter=reporter)
         administration.find_members()
         return administration
 

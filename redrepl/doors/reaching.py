@@ -7,12 +7,15 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self, TypeVar
 
+from redrepl.doors.upkeep_facts import UpkeepFacts
 from redrepl.edges.addresses import Addresses
 from redrepl.edges.admission import Purpose
 from redrepl.edges.channel import Channel
 from redrepl.edges.cluster import find_cluster, open_driver
 from redrepl.edges.configuration import Configuration
 from redrepl.edges.endpoint import Endpoint
+from redrepl.edges.reporter import Dispatcher, Reporter
+from redrepl.observe import Observer, Part
 from redrepl.plans.epochs.membership import Tolerances
 from redrepl.plans.inspect import MONITOR, inspect_nodes, newest_topology
 from redrepl.plans.lookout import Lookout, Seen
@@ -29,15 +32,28 @@ OnProgress = Callable[[Progress], None]
 
 
 class Reaching:
-    """Reaches the nodes of one cluster, in any state, and tells how they look."""
+    """Reaches the nodes of one cluster, in any state, and tells how they look.
 
-    def __init__(self, configuration: Configuration) -> None:
+    observer: told what happens (default: the log, see `LoggingObserver`). part: of the program, for
+    the observer. reporter: in place of these, for what belongs to a coordinator.
+    """
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        *,
+        observer: Observer | None = None,
+        part: Part = Part.ADMINISTRATION,
+        reporter: Reporter | None = None,
+    ) -> None:
         self.configuration = configuration
+        self._reporter = reporter or Reporter(Dispatcher(observer), configuration.cluster, part)
+        self._facts = UpkeepFacts(self._reporter)
         self._layout = KeyLayout(configuration.cluster)
         self._endpoints = list(configuration.endpoints)
         self._addresses = Addresses(configuration)
         self._given: dict[str, Endpoint] = {}
-        self._driver = open_driver(configuration, self._endpoints, Purpose.MAINTAIN)
+        self._driver = open_driver(configuration, self._endpoints, Purpose.MAINTAIN, self._reporter)
         self._tolerances = Tolerances(configuration.max_age_seconds, configuration.max_skew_seconds)
         self._lookout: Lookout | None = None
         self._lookout_channel: Channel | None = None
@@ -63,6 +79,7 @@ class Reaching:
     def find_members(self) -> Topology:
         """The topology as the nodes know it; from then on all members are reached, configured or not."""
         found = find_cluster(self.configuration)
+        self._reporter.epoch_is(found.topology)
         self._addresses.hear_reports(found.reports)
         seeds = self._places()
         self._reach(self._endpoints_of(found.topology, found.seed_of))
@@ -97,6 +114,8 @@ class Reaching:
         now = self._driver.now()
         seen = self._lookout_channel.run(self._lookout.look(now, now + wait_seconds, MONITOR if writes else None))
         topology = self._newest(seen.reports)
+        if seen.is_current:
+            self._facts.looked(topology, seen.reports)
         self._addresses.hear_reports(self._reached(seen.reports))
         self._reach_members(topology)
         return topology, seen
@@ -126,6 +145,7 @@ class Reaching:
             newest = self._newest(reports)
             topology = known if newest is None or newest.epoch <= known.epoch else newest
             self._reach_members(topology)
+        self._facts.looked(topology, reports)
         return topology, reports
 
     def _remember(self, reports: Reports) -> None:

@@ -12,6 +12,7 @@ from redrepl.edges.endpoint import Endpoint
 from redrepl.edges.locks import give_back_all
 from redrepl.edges.loop_board import LoopBoard
 from redrepl.edges.loop_operation import carry_out
+from redrepl.edges.reporter import NOT_OBSERVED, Reporter
 from redrepl.edges.write_groups import H, Result, W, WriteGroups
 from redrepl.values import limits
 from redrepl.values.effects import Plan
@@ -32,11 +33,12 @@ class AsyncDriver(DriverBase):
         endpoints: Iterable[Endpoint],
         admission: Admission,
         timeout_seconds: float = limits.DEFAULT_TIMEOUT_SECONDS,
+        reporter: Reporter = NOT_OBSERVED,
     ) -> None:
         self._board: LoopBoard | None = None
         self._turns = _new_turns()
         self._write_groups: dict[Hashable, WriteGroups[Any, Any]] = {}
-        super().__init__(endpoints, admission, timeout_seconds)
+        super().__init__(endpoints, admission, timeout_seconds, reporter)
 
     def after_fork(self) -> None:
         """A child opens connections of its own. The parent's loop must not notice: its sockets are only let go."""

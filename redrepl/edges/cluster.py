@@ -15,6 +15,7 @@ from redrepl.edges.driver import BlockingDriver
 from redrepl.edges.endpoint import Endpoint, address, place_of
 from redrepl.edges.forking import renew_after_fork
 from redrepl.edges.locks import new_lock
+from redrepl.edges.reporter import NOT_OBSERVED, Reporter
 from redrepl.edges.threads import check_threads
 from redrepl.plans.inspect import inspect_nodes
 from redrepl.plans.topology import Discovery, discover
@@ -159,10 +160,15 @@ def _is_elsewhere(endpoint: Endpoint, topology: Topology) -> bool:
     return endpoint.node in urls and place_of(endpoint.url) != place_of(urls[endpoint.node])
 
 
-def open_driver(configuration: Configuration, endpoints: list[Endpoint], purpose: Purpose) -> BlockingDriver:
+def open_driver(
+    configuration: Configuration,
+    endpoints: list[Endpoint],
+    purpose: Purpose,
+    reporter: Reporter = NOT_OBSERVED,
+) -> BlockingDriver:
     """A driver for this purpose."""
     admission = Admission(KeyLayout(configuration.cluster), purpose)
-    return BlockingDriver(endpoints, admission, configuration.timeout_seconds)
+    return BlockingDriver(endpoints, admission, configuration.timeout_seconds, reporter)
 
 
 def cluster_clock(found: Discovery, max_skew_seconds: float, now_seconds: float) -> SystemClock:

@@ -14,6 +14,7 @@ from redrepl.edges.driver_base import DriverBase
 from redrepl.edges.endpoint import Endpoint
 from redrepl.edges.lifetimes import Living
 from redrepl.edges.locks import give_back_all, new_lock
+from redrepl.edges.reporter import NOT_OBSERVED, Reporter
 from redrepl.edges.restarts import RestartGuard
 from redrepl.values import limits
 from redrepl.values.effects import Plan, Progress
@@ -44,12 +45,13 @@ class BlockingDriver(DriverBase):
         endpoints: Iterable[Endpoint],
         admission: Admission,
         timeout_seconds: float = limits.DEFAULT_TIMEOUT_SECONDS,
+        reporter: Reporter = NOT_OBSERVED,
     ) -> None:
         self._idle: list[Channel] = []
         self._lock = new_lock()
         self._turns: deque[_Turn] = deque()
         self._channels: Living[Channel] = Living()
-        super().__init__(endpoints, admission, timeout_seconds)
+        super().__init__(endpoints, admission, timeout_seconds, reporter)
 
     def after_fork(self) -> None:
         """A child opens connections of its own; the parent's stay untouched."""

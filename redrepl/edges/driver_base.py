@@ -9,6 +9,7 @@ from redrepl.edges.admission import Admission
 from redrepl.edges.endpoint import Endpoint
 from redrepl.edges.forking import renew_after_fork
 from redrepl.edges.opening import NodeGate
+from redrepl.edges.reporter import NOT_OBSERVED, Reporter
 from redrepl.values import limits
 
 
@@ -20,8 +21,10 @@ class DriverBase:
         endpoints: Iterable[Endpoint],
         admission: Admission,
         timeout_seconds: float = limits.DEFAULT_TIMEOUT_SECONDS,
+        reporter: Reporter = NOT_OBSERVED,
     ) -> None:
         self._admission = admission
+        self._reporter = reporter
         self._timeout_seconds = timeout_seconds
         self._gates: dict[str, NodeGate] = {}
         self._closed = False
@@ -71,4 +74,4 @@ class DriverBase:
             gate.close()
 
     def _gate(self, endpoint: Endpoint) -> NodeGate:
-        return NodeGate(endpoint, self._admission, self._timeout_seconds)
+        return NodeGate(endpoint, self._admission, self._timeout_seconds, self._reporter)

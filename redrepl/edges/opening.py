@@ -13,11 +13,14 @@ from collections.abc import Callable
 
 from redrepl.edges.admission import Admission
 from redrepl.edges.connection import NodeConnection, open_connection
-from redrepl.edges.endpoint import Endpoint
+from redrepl.edges.endpoint import Endpoint, address
 from redrepl.edges.introduction import NodeUnusable
 from redrepl.edges.locks import new_lock
+from redrepl.edges.reporter import NOT_OBSERVED, Reporter
 from redrepl.edges.threads import check_threads
+from redrepl.observe import Observer
 from redrepl.values import limits
+from redrepl.values.reasons import LOST, kind_of, shown_reason
 from redrepl.values.round_trip import RoundTrip
 
 FIRST_RETRY_SECONDS = 0.02
@@ -46,7 +49,13 @@ class NodeGate:
     dead without a word (monotonic clock, seconds): others that are idle since before may be, too.
     """
 
-    def __init__(self, endpoint: Endpoint, admission: Admission, timeout_seconds: float) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        admission: Admission,
+        timeout_seconds: float,
+        reporter: Reporter = NOT_OBSERVED,
+    ) -> None:
         self.endpoint = endpoint
         self.admission = admission
         self.timeout_seconds = timeout_seconds
@@ -62,6 +71,9 @@ class NodeGate:
         self._openings = 0
         self._closed = False
         self._lock = new_lock()
+        self._reporter = reporter
+        self._told_kind: str | None = None
+        self._away_since = 0.0
 
     def take(self, wake: Wake = _nobody) -> NodeConnection | None:
         """The connection that was opened for this caller, else one that is left over, if there is any."""
@@ -113,10 +125,16 @@ class NodeGate:
     def report(self, trouble: str, pause: bool) -> None:
         """A connection failed in use: open anew, with ``pause`` after a moment."""
         with self._lock:
+            self._tell_lost(trouble)
             if pause:
                 self._note(trouble)
             else:
                 self.trouble, self._retry_at = trouble, 0.0
+
+    def suspect(self, at: float) -> None:
+        """A connection proved dead without a word, at this time (monotonic clock, seconds)."""
+        self.suspected_at = at
+        self._tell_lost("it was idle, and the node did not answer on it")
 
     def close(self) -> None:
         """Close what nobody took and open no more."""
@@ -128,6 +146,7 @@ class NodeGate:
 
     def _note(self, trouble: str) -> None:
         self.trouble, now = trouble, time.monotonic()
+        self._tell_unavailable(trouble, now)
         if now < self._retry_at:
             return  # one of several that were opened at once
         self._retry_at = now + self._pause_seconds
@@ -189,6 +208,7 @@ class NodeGate:
             else:
                 self.trouble, self._pause_seconds = None, FIRST_RETRY_SECONDS
                 self._asked_at = time.monotonic()
+                self._tell_opened(self._asked_at)
                 wake = self._keep(connection)
                 served = [] if wake is None else [wake]
                 done = len(self._wanted) < self._openings
@@ -218,3 +238,28 @@ class NodeGate:
             return None
         self._kept[wake] = connection
         return wake
+
+    # Facts ----------------------------------------------------------------------------------------
+
+    def _tell_lost(self, why: str) -> None:
+        why = shown_reason(why).removeprefix(f"{LOST}: ")
+        self._reporter.note(Observer.connection_lost, node=self.endpoint.node, why=why)
+
+    def _tell_unavailable(self, why: str, now: float) -> None:
+        """Once, and again where something else is wrong. A closed gate's node is as it was."""
+        kind = kind_of(why)
+        if self._closed or kind == self._told_kind:
+            return
+        if self._told_kind is None:
+            self._away_since = now
+        self._told_kind = kind
+        node, why = self.endpoint.node, shown_reason(why)
+        self._reporter.note(Observer.node_unavailable, node=node, why=why)
+
+    def _tell_opened(self, now: float) -> None:
+        node = self.endpoint.node
+        self._reporter.note(Observer.connection_opened, node=node, address=address(self.endpoint))
+        if self._told_kind is not None:
+            self._told_kind = None
+            away_seconds = now - self._away_since
+            self._reporter.note(Observer.node_available, node=node, away_seconds=away_seconds)

@@ -28,23 +28,13 @@ from redrepl.logging_observer import LoggingObserver, is_logged
 from redrepl.observe import Observer, Part, Source
 from redrepl.values import limits
 from redrepl.values.errors import RequestError
-from redrepl.values.reasons import NOT_OURS
+from redrepl.values.reasons import shown_reason
 from redrepl.values.topology import Topology
 
 P = ParamSpec("P")
 
 FINISH_SECONDS = 1.0
 """For an observer to take what is left when its coordinator is closed, or the interpreter ends."""
-
-_CONTENT_FOLLOWS = (
-    NOT_OURS,
-    "unexpected answer",
-    "with args beginning with",
-    "that redrepl did not write under",
-)
-"""What follows these in a reason came from a server, and may be a value, a key, or what the server
-was asked.
-"""
 
 _log = logging.getLogger("redrepl.observer")
 _all: Living[Dispatcher] = Living()
@@ -219,15 +209,6 @@ class Reporter:
 
 NOT_OBSERVED = Reporter(Dispatcher(Observer()), "", Part.CLIENT)
 """For connections that no observer is told of: a look for the cluster, and parts in tests."""
-
-
-def shown_reason(why: str) -> str:
-    """A reason without what a server answered where that may hold a value or a password."""
-    for phrase in _CONTENT_FOLLOWS:
-        before, found, _ = why.partition(phrase)
-        if found:
-            why = before + found
-    return why
 
 
 @atexit.register

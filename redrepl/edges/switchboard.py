@@ -274,7 +274,7 @@ class Switchboard(ABC):
             self.receive(knock.connection)  # the answer may be here
             if self._knocks.get(node) is knock:
                 if node in self.gates:
-                    self.gates[node].suspected_at = now
+                    self.gates[node].suspect(now)
                 self._retired.add(knock.connection)
                 self.end_knock(knock, True)
 

@@ -7,7 +7,6 @@ So hints are sent by a thread of their own, and a queue that is away slows no wr
 from __future__ import annotations
 
 import atexit
-import logging
 import threading
 import time
 from collections.abc import Iterable
@@ -20,8 +19,11 @@ from redrepl.edges.job_queue import FAILURE_SECONDS, RUNNING_SECONDS
 from redrepl.edges.lifetimes import Living, let_go_of_frames
 from redrepl.edges.locks import new_lock
 from redrepl.edges.queue_connection import describe_queue_error, queue_connection
+from redrepl.edges.reporter import Dispatcher, Reporter
 from redrepl.edges.threads import check_threads
+from redrepl.observe import Observer, Part
 from redrepl.values.jobs import SIGNATURE, Job
+from redrepl.values.reasons import shown_reason
 
 if TYPE_CHECKING:
     from rq import Queue
@@ -33,7 +35,6 @@ WAITING_SECONDS = 600
 """A hint that no worker took for so long is forgotten, and its id may be used again."""
 
 _CLOSE_SECONDS = 1.0
-_log = logging.getLogger("redrepl")
 _all: Living[QueueWakeUps] = Living()
 
 
@@ -48,10 +49,22 @@ class NoWakeUps:
 
 
 class QueueWakeUps:
-    """Sends wake-up jobs to an RQ queue, coalesced, from a daemon thread that lives while there are any."""
+    """Sends wake-up jobs to an RQ queue, coalesced, from a daemon thread that lives while there are
+    any.
 
-    def __init__(self, cluster: str, queue_url: str, queue: str, key: str = "") -> None:
+    reporter: whom to tell that the queue is away; without one, the log.
+    """
+
+    def __init__(
+        self,
+        cluster: str,
+        queue_url: str,
+        queue: str,
+        key: str = "",
+        reporter: Reporter | None = None,
+    ) -> None:
         self._cluster = cluster
+        self._reporter = reporter or Reporter(Dispatcher(None), cluster, Part.CLIENT)
         self._queue_url = queue_url
         self._queue_name = queue
         self._key = key
@@ -136,8 +149,8 @@ class QueueWakeUps:
         """Say once that the queue is away, not with every hint."""
         if not self._is_away:
             where = address(split_url("queue", self._queue_url))
-            told = describe_queue_error(self._queue_url, error)
-            _log.warning("no wake-ups while the queue on %s is away (%s); the workers' tick does it all", where, told)
+            why = shown_reason(describe_queue_error(self._queue_url, error))
+            self._reporter.note(Observer.wake_up_failed, queue=where, why=why)
         self._is_away = True
 
 

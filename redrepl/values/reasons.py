@@ -207,3 +207,23 @@ def _advice_on(reason: str) -> str | None:
 
 def _listed(names: Iterable[str]) -> str:
     return ", ".join(sorted(names))
+
+
+_CONTENT_FOLLOWS = (
+    NOT_OURS,
+    "unexpected answer",
+    "with args beginning with",
+    "that redrepl did not write under",
+)
+"""What follows these in a reason came from a server, and may be a value, a key, or what the server
+was asked.
+"""
+
+
+def shown_reason(why: str) -> str:
+    """A reason without what a server answered where that may hold a value or a password."""
+    for phrase in _CONTENT_FOLLOWS:
+        before, found, _ = why.partition(phrase)
+        if found:
+            why = before + found
+    return why

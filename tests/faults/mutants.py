@@ -54,6 +54,8 @@ WALKS = "tests/unit/test_long_walks.py"
 LOOKING = "tests/unit/test_looking.py"
 LOOKOUT = "tests/unit/test_lookout.py"
 REPLACING = "tests/unit/test_replacing.py"
+REPORTER = "tests/unit/test_reporter.py"
+FACTS = "tests/unit/test_facts.py"
 UNDER_WAY = "tests/unit/test_under_way.py"
 
 MUTANTS = (
@@ -2359,8 +2361,8 @@ MUTANTS = (
     Mutant(
         name="a monitor does not say what it saw",
         file="workers/redrepl_workers/monitor.py",
-        old="failover(away=verdict.away, seen_epoch=seen_epoch)",
-        new="failover(away=verdict.away)",
+        old="                seen_epoch=seen_epoch,\n",
+        new="",
         killer="tests/unit/test_monitor.py::test_where_a_crash_is_proved_it_never_waits_longer",
         evidence="assert ",
     ),
@@ -3590,5 +3592,105 @@ MUTANTS = (
         new=":\n",
         killer="tests/unit/test_late_answers.py::test_one_whose_answers_are_late_twice_keeps_its_bookkeeping",
         evidence="Expected regex",
+    ),
+    Mutant(
+        name="an observer is called where a fact happens",
+        file="redrepl/edges/reporter.py",
+        old="        self._facts.append(fact)\n",
+        new="        self._tell(fact)\n",
+        killer=f"{REPORTER}::test_facts_are_told_in_order_by_another_thread",
+        evidence="redrepl-observer",
+    ),
+    Mutant(
+        name="an observer that raises ends the telling",
+        file="redrepl/edges/reporter.py",
+        old="        except Exception as error:\n            kind",
+        new="        except LookupError as error:\n            kind",
+        killer=f"{REPORTER}::test_a_handler_that_raises_ends_nothing",
+        evidence="assert 1 == 2",
+    ),
+    Mutant(
+        name="facts that wait for an observer have no bound",
+        file="redrepl/edges/reporter.py",
+        old="if len(self._facts) >= limits.MAX_WAITING_FACTS:",
+        new="if False:",
+        killer=f"{REPORTER}::test_an_observer_that_blocks_holds_nothing_up_and_learns_how_much_it_missed",
+        evidence="facts_dropped",
+    ),
+    Mutant(
+        name="an observer is called with the lock held",
+        file="redrepl/edges/reporter.py",
+        old="            self._tell(fact)\n",
+        new="            with self._lock:\n                self._tell(fact)\n",
+        killer=f"{REPORTER}::test_no_lock_is_held_and_nothing_is_amid_while_an_observer_is_called",
+        evidence="assert not",
+    ),
+    Mutant(
+        name="a forked child tells what happened in its parent",
+        file="redrepl/edges/reporter.py",
+        old="        self._facts.clear()\n",
+        new="",
+        killer=f"{REPORTER}::test_a_forked_child_tells_its_own_facts_and_none_of_its_parents",
+        evidence="assert 2 == 0",
+    ),
+    Mutant(
+        name="a handler's fact that comes amid another leaves both untold",
+        file="redrepl/edges/reporter.py",
+        old="                thread.start()\n",
+        new="                self._thread.start()\n",
+        killer=f"{REPORTER}::test_a_handler_that_notes_a_fact_while_one_is_noted_loses_none",
+        evidence="not met within",
+    ),
+    Mutant(
+        name="what a server answered is shown to observers",
+        file="redrepl/values/reasons.py",
+        old="            why = before + found\n",
+        new="            pass\n",
+        killer=f"{REPORTER}::test_a_reason_shows_nothing_of_what_a_server_answered",
+        evidence="the value",
+    ),
+    Mutant(
+        name="a node that stays away is told at every try",
+        file="redrepl/edges/opening.py",
+        old="        if self._closed or kind == self._told_kind:\n",
+        new="        if self._closed:\n",
+        killer=f"{FACTS}::test_a_node_that_cannot_be_reached_is_told_once_for_each_kind_of_reason",
+        evidence="assert [",
+    ),
+    Mutant(
+        name="a gate that is closed tells that its node is away",
+        file="redrepl/edges/opening.py",
+        old="        if self._closed or kind == self._told_kind:\n",
+        new="        if kind == self._told_kind:\n",
+        killer=f"{FACTS}::test_a_gate_that_is_closed_tells_nothing",
+        evidence="node_unavailable",
+    ),
+    Mutant(
+        name="every write counts as one in doubt",
+        file="redrepl/plans/client/writes.py",
+        old="        self.note(raw, receipt)\n        return self.settle(receipt, order.reach_others)\n",
+        new=(
+            "        done = Chunk((user_key,), (raw,), (record.stamp,), (b'',), order)\n"
+            "        self._outcomes.facts.resolved(done, (0,), (receipt,))\n"
+            "        self.note(raw, receipt)\n        return self.settle(receipt, order.reach_others)\n"
+        ),
+        killer=f"{FACTS}::test_a_write_that_succeeds_is_no_fact",
+        evidence="write_resolved",
+    ),
+    Mutant(
+        name="what became of a write in doubt is not told",
+        file="redrepl/plans/client/outcomes.py",
+        old="        self.facts.resolved(chunk, followed, final)\n",
+        new="",
+        killer=f"{FACTS}::test_a_write_in_another_epoch_is_sent_again",
+        evidence="write_resolved",
+    ),
+    Mutant(
+        name="a failover that was refused is told as nothing",
+        file="redrepl/doors/upkeep_facts.py",
+        old="        except RedreplError as error:\n            self._reporter.note(",
+        new="        except RedreplError as error:\n            str(",
+        killer=f"{FACTS}::test_a_failover_is_told_with_what_came_of_it",
+        evidence="failover_refused",
     ),
 )

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from redrepl.edges.clock import StampClock, SystemClock
 from redrepl.edges.configuration import Configuration
+from redrepl.edges.reporter import NOT_OBSERVED
 from redrepl.plans.client.cluster_state import ClusterState
 from redrepl.plans.client.codecs import Codecs
 from redrepl.plans.client.options import CallOptions
@@ -112,7 +113,7 @@ class Store(ClientStore[bytes, bytes]):
 
     def __init__(self, configuration: Configuration, topology: Topology, program: Program, writer: int) -> None:
         clock = StampClock(ProgramClock(program), writer)
-        cluster = ClusterState(configuration, topology, program, clock, ByName(program.follow))
+        cluster = ClusterState(configuration, topology, program, clock, ByName(program.follow), NOT_OBSERVED)
         super().__init__(cluster, program, Codecs(), Session())
         program.follow(topology)
 

@@ -22,6 +22,7 @@ from redrepl.edges.endpoint import Endpoint
 from redrepl.edges.loop_board import LoopBoard
 from redrepl.edges.member_access import MemberAccess
 from redrepl.edges.opening import NodeGate
+from redrepl.edges.reporter import NOT_OBSERVED
 from redrepl.edges.wake_ups import NoWakeUps
 from redrepl.plans.client.cluster_state import ClusterState
 from redrepl.plans.client.store import ClientStore
@@ -118,7 +119,9 @@ class TaskStore(AsyncCoordinator[str, bytes]):
         admission = Admission(program.layout, Purpose.SERVE)
         driver = program.driver = TaskDriver(program, access.endpoints, admission, configuration.timeout_seconds)
         access.drive(driver)
-        cluster = ClusterState(configuration, topology, driver, StampClock(ProgramClock(program), writer), access)
+        cluster = ClusterState(
+            configuration, topology, driver, StampClock(ProgramClock(program), writer), access, NOT_OBSERVED
+        )
         store = ClientStore(cluster, program, self._codecs, self.session)
         self._opened = OpenedCluster(driver, NoWakeUps(), store, 0.0)
 

@@ -22,7 +22,7 @@ OPERATING_EDGES = tuple(
 )
 """What workers and commands may use of the edges: configuration and addresses, and the queue."""
 
-_OPERATING = ("redrepl", "redrepl.values", "redrepl.doors", *OPERATING_EDGES)
+_OPERATING = ("redrepl", "redrepl.values", "redrepl.observe", "redrepl.doors", *OPERATING_EDGES)
 
 _PLANS = ("redrepl.values", "redrepl.plans")
 
@@ -41,7 +41,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     # What lies directly in plans is below its folders, but for status.py; the rule on circles holds that.
     "redrepl.plans": (*_PLANS, "redrepl.plans.copies", "redrepl.plans.epochs", "redrepl.plans.recovery"),
     "redrepl.plans.operations": (*_PLANS, "redrepl.plans.operations"),
-    "redrepl.plans.client": (*_PLANS, "redrepl.plans.operations", "redrepl.plans.client"),
+    "redrepl.plans.client": (*_PLANS, "redrepl.observe", "redrepl.plans.operations", "redrepl.plans.client"),
     "redrepl.plans.copies": (*_PLANS, "redrepl.plans.copies"),
     "redrepl.plans.epochs": (*_PLANS, "redrepl.plans.copies", "redrepl.plans.epochs"),
     "redrepl.plans.recovery": (*_PLANS, "redrepl.plans.copies", "redrepl.plans.epochs", "redrepl.plans.recovery"),

@@ -32,9 +32,11 @@ OF_OTHERS = {
 
 INHERITED = {
     "redrepl.doors.administration": """
+        _believed
         _driver
         _endpoints
         _endpoints_of
+        _facts
         _forget_entries
         _given
         _inspect

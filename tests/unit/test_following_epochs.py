@@ -11,6 +11,7 @@ import pytest
 from redrepl.edges.clock import StampClock, SystemClock
 from redrepl.edges.configuration import Configuration
 from redrepl.edges.endpoint import Endpoint
+from redrepl.edges.reporter import NOT_OBSERVED
 from redrepl.plans.client.cluster_state import ClusterState
 from redrepl.plans.client.codecs import Codecs
 from redrepl.plans.client.options import CallOptions
@@ -62,7 +63,7 @@ def _coordinator(cluster: Topology, level: str) -> tuple[ClientStore[bytes, byte
     around = Surroundings()
     configuration = Configuration("shop", endpoints, roles, mode=cluster.mode, level=level)
     clock = StampClock(StillClock(), 9)
-    state = ClusterState(configuration, cluster, around, clock, ByName())
+    state = ClusterState(configuration, cluster, around, clock, ByName(), NOT_OBSERVED)
     codecs: Codecs[bytes, bytes] = Codecs()
     return ClientStore(state, around, codecs, Session()), around
 

@@ -12,6 +12,7 @@ from redrepl.edges.admission import Admission, Membership, Purpose
 from redrepl.edges.clock import StampClock, SystemClock
 from redrepl.edges.configuration import Configuration
 from redrepl.edges.endpoint import Endpoint
+from redrepl.edges.reporter import NOT_OBSERVED
 from redrepl.plans.client.cluster_state import ClusterState
 from redrepl.plans.client.codecs import Codecs
 from redrepl.plans.client.store import ClientStore
@@ -67,7 +68,7 @@ class Reader:
         roles = tuple(member.role for member in known.members)
         endpoints = tuple(Endpoint(member.id, member.url) for member in known.members)
         configuration = Configuration("shop", endpoints, roles, mode=known.mode)
-        cluster = ClusterState(configuration, known, self.around, StampClock(SystemClock(), 9), ByName())
+        cluster = ClusterState(configuration, known, self.around, StampClock(SystemClock(), 9), ByName(), NOT_OBSERVED)
         codecs: Codecs[bytes, bytes] = Codecs()
         self.store = ClientStore(cluster, self.around, codecs, Session(), is_in_doubt)
 

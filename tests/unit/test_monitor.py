@@ -45,8 +45,9 @@ class Cluster:
         seen[self.primary] = self.trouble
         return topology(3).with_primary(self.primary, self.epoch), Seen(Reports.collect(seen), {})
 
-    def failover(self, away: Iterable[str] = (), seen_epoch: int | None = None) -> FailedOver:
+    def failover(self, away: Iterable[str] = (), seen_epoch: int | None = None, why: str = "") -> FailedOver:
         assert (list(away), seen_epoch) == ([self.primary], self.epoch)
+        assert self.trouble in why
         self.failovers.append(self.now)
         if not self.can_fail_over:
             raise Unavailable("node 'b' changed meanwhile")

@@ -16,10 +16,11 @@ import pytest
 
 from redrepl import LoggingObserver, Observer, RequestError
 from redrepl.edges import reporter as reporters
-from redrepl.edges.reporter import Dispatcher, Reporter, shown_reason
+from redrepl.edges.reporter import Dispatcher, Reporter
 from redrepl.edges.threads import check_threads
 from redrepl.observe import Part, Source
 from redrepl.values import limits
+from redrepl.values.reasons import shown_reason
 from tests.support.recorder import FACTS, Recorder
 from tests.support.waiting import wait_until
 from tests.unit.support.by_hand import topology

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from redrepl import Administration, Configuration, load_configuration
+from redrepl import Administration, Configuration, Observer, load_configuration
+from redrepl.observe import Part
 from redrepl_workers.lease import Holders
 from redrepl_workers.troubles import Troubles
 
@@ -15,7 +16,8 @@ _log = logging.getLogger("redrepl.worker")
 class WorkerContext:
     """One cluster's configuration and upkeep connections. ``is_stopping`` tells a long job to come to an end.
 
-    troubles: what was said of lasting trouble, for the whole process.
+    troubles: what was said of lasting trouble, for the whole process. observer: told what happens.
+    part: of the worker, for the observer.
     """
 
     def __init__(
@@ -23,11 +25,13 @@ class WorkerContext:
         configuration: Configuration,
         is_stopping: Callable[[], bool] = lambda: False,
         troubles: Troubles | None = None,
+        observer: Observer | None = None,
+        part: Part = Part.JOBS,
     ) -> None:
         self.configuration = configuration
         self.is_stopping = is_stopping
         self.troubles = troubles or Troubles(_log)
-        self.administration = Administration(configuration)
+        self.administration = Administration(configuration, observer=observer, part=part)
         self.holders = Holders()
 
     def close(self) -> None:

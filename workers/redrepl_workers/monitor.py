@@ -13,9 +13,10 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from redrepl import Administration, Configuration, FailedOver
+from redrepl import Administration, Configuration, FailedOver, Observer
 from redrepl.doors.operating import NOT_SEEN_YET, Suspicion, Verdict, newest_epoch
 from redrepl.edges.configuration import AUTOMATIC
+from redrepl.observe import Part
 from redrepl.values import limits
 from redrepl.values.clocks import describe_offset
 from redrepl.values.errors import RedreplError, RequestError
@@ -70,9 +71,10 @@ class Monitor:
         configuration: Configuration,
         on_failover: Callable[[FailedOver], None] | None = None,
         tells: bool = False,
+        observer: Observer | None = None,
     ) -> None:
         self._configuration = configuration
-        self._administration = Administration(configuration)
+        self._administration = Administration(configuration, observer=observer, part=Part.MONITOR)
         self._on_failover = on_failover
         self._stop = threading.Event()
         self._suspicion = Suspicion(
@@ -180,7 +182,11 @@ class Monitor:
     def _fail_over(self, verdict: Verdict, seen_epoch: int) -> FailedOver | None:
         self._troubles.note(PRIMARY, without_numbers(f"failing over {verdict.why}"), f"failing over: {verdict.why}")
         try:
-            done = self._administration.failover(away=verdict.away, seen_epoch=seen_epoch)
+            done = self._administration.failover(
+                away=verdict.away,
+                seen_epoch=seen_epoch,
+                why=verdict.why,
+            )
         except RequestError:
             raise  # several primaries: there is nothing to do here
         except RedreplError as error:

@@ -18,7 +18,7 @@ from typing import Any
 from redis.exceptions import RedisError
 from rq.utils import now
 
-from redrepl import Configuration
+from redrepl import Configuration, Observer
 from redrepl.edges.job_queue import JobQueue
 from redrepl.edges.queue_connection import interrupt, queue_connection
 from redrepl.values import limits
@@ -53,7 +53,13 @@ _log = logging.getLogger("redrepl.worker")
 class QueueWorker:
     """Takes jobs and runs them one by one, in a thread of its own or, with `drain`, in the caller's."""
 
-    def __init__(self, configuration: Configuration, name: str | None, troubles: Troubles) -> None:
+    def __init__(
+        self,
+        configuration: Configuration,
+        name: str | None,
+        troubles: Troubles,
+        observer: Observer | None = None,
+    ) -> None:
         assert configuration.queue_url is not None
         self._url = configuration.queue_url
         self._cluster = configuration.cluster
@@ -67,7 +73,7 @@ class QueueWorker:
         self._queues = {queue.list_key.encode(): queue for queue in queues}
         self._name = name
         self._registration: Registration | None = None
-        self._context = WorkerContext(configuration, self._stop.is_set, troubles)
+        self._context = WorkerContext(configuration, self._stop.is_set, troubles, observer)
         self._others: set[str] = set()
         self._refused = 0
         self._pause_seconds = RECONNECT_SECONDS

@@ -12,8 +12,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from redrepl import Configuration
+from redrepl import Configuration, Observer
 from redrepl.edges.wake_ups import enqueue_bring_up, enqueue_sweep
+from redrepl.observe import Part
 from redrepl.values.errors import RedreplError
 from redrepl_workers.configuration_check import ConfigurationCheck
 from redrepl_workers.context import WorkerContext
@@ -39,10 +40,21 @@ _log = logging.getLogger("redrepl.worker")
 class Ticker:
     """Looks at the nodes every ``tick_seconds``, in a thread of its own with connections of its own."""
 
-    def __init__(self, configuration: Configuration, troubles: Troubles | None = None) -> None:
+    def __init__(
+        self,
+        configuration: Configuration,
+        troubles: Troubles | None = None,
+        observer: Observer | None = None,
+    ) -> None:
         self._stop = threading.Event()
         self._troubles = troubles or Troubles(_log)
-        self._context = WorkerContext(configuration, self._stop.is_set, self._troubles)
+        self._context = WorkerContext(
+            configuration,
+            self._stop.is_set,
+            self._troubles,
+            observer,
+            Part.TICK,
+        )
         self._tick_seconds = configuration.tick_seconds
         self._hints = Hints(configuration, self._troubles)
         self._lacking: Counter[str] = Counter()

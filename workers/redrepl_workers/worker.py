@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 
-from redrepl import Configuration
+from redrepl import Configuration, Observer
 from redrepl_workers.monitor import Monitor
 from redrepl_workers.queue_worker import QueueWorker
 from redrepl_workers.signals import StopSignals, call_on_stop
@@ -25,19 +25,29 @@ _log = logging.getLogger("redrepl.worker")
 
 
 def run_worker(
-    configuration: Configuration, *, burst: bool = False, name: str | None = None, log_level: str = "INFO"
+    configuration: Configuration,
+    *,
+    burst: bool = False,
+    name: str | None = None,
+    log_level: str = "INFO",
+    observer: Observer | None = None,
 ) -> int:
-    """Run until SIGTERM or SIGINT (with ``burst``: until nothing is left to do); answers the exit code."""
+    """Run until SIGTERM or SIGINT, with ``burst`` until nothing is left to do.
+
+    Returns the exit code.
+    observer: told what happens, by several threads at once (default: the log).
+    """
     logging.basicConfig(level=log_level, format="%(asctime)s %(levelname)s %(message)s")
     if configuration.queue_url is None:
-        return _run_without_queue(configuration, burst)
-    return _run_burst(configuration) if burst else _run(configuration, name)
+        return _run_without_queue(configuration, burst, observer)
+    return _run_burst(configuration, observer) if burst else _run(configuration, name, observer)
 
 
-def _run(configuration: Configuration, name: str | None) -> int:
+def _run(configuration: Configuration, name: str | None, observer: Observer | None) -> int:
     signals, troubles = StopSignals(), Troubles(_log)
-    ticker, monitor = Ticker(configuration, troubles), Monitor(configuration)
-    queue = QueueWorker(configuration, name, troubles)
+    ticker = Ticker(configuration, troubles, observer)
+    monitor = Monitor(configuration, observer=observer)
+    queue = QueueWorker(configuration, name, troubles, observer)
     for part in (monitor, ticker, queue):
         part.start()
     _log.info(
@@ -52,10 +62,11 @@ def _run(configuration: Configuration, name: str | None) -> int:
     return 0
 
 
-def _run_burst(configuration: Configuration) -> int:
+def _run_burst(configuration: Configuration, observer: Observer | None) -> int:
     """Look, queue, work, until nothing is left."""
     stop, troubles = threading.Event(), Troubles(_log)
-    ticker, queue = Ticker(configuration, troubles), QueueWorker(configuration, None, troubles)
+    ticker = Ticker(configuration, troubles, observer)
+    queue = QueueWorker(configuration, None, troubles, observer)
 
     def end() -> None:
         stop.set()
@@ -74,11 +85,12 @@ def _run_burst(configuration: Configuration) -> int:
     return UNAVAILABLE if ticker.sees_nobody else 0
 
 
-def _run_without_queue(configuration: Configuration, burst: bool) -> int:
+def _run_without_queue(configuration: Configuration, burst: bool, observer: Observer | None) -> int:
     if burst:
-        return _run_burst_without_queue(configuration)
+        return _run_burst_without_queue(configuration, observer)
     signals = StopSignals()
-    ticker, monitor = Ticker(configuration), Monitor(configuration)
+    ticker = Ticker(configuration, observer=observer)
+    monitor = Monitor(configuration, observer=observer)
     ticker.start()
     monitor.start()
     _log.info("worker for cluster %s without a queue: tick %g s", configuration.cluster, configuration.tick_seconds)
@@ -87,8 +99,8 @@ def _run_without_queue(configuration: Configuration, burst: bool) -> int:
     return 0
 
 
-def _run_burst_without_queue(configuration: Configuration) -> int:
-    stop, ticker = threading.Event(), Ticker(configuration)
+def _run_burst_without_queue(configuration: Configuration, observer: Observer | None) -> int:
+    stop, ticker = threading.Event(), Ticker(configuration, observer=observer)
     call_on_stop(stop.set)
     for _ in range(BURST_ROUNDS):
         if stop.is_set() or not ticker.tick():
@@ -97,11 +109,18 @@ def _run_burst_without_queue(configuration: Configuration) -> int:
     return UNAVAILABLE if ticker.sees_nobody else 0
 
 
-def run_monitor(configuration: Configuration, log_level: str = "INFO") -> int:
-    """Watch the nodes and fail over, nothing else, until SIGTERM or SIGINT; answers the exit code."""
+def run_monitor(
+    configuration: Configuration,
+    log_level: str = "INFO",
+    observer: Observer | None = None,
+) -> int:
+    """Watch the nodes and fail over, nothing else, until SIGTERM or SIGINT; returns the exit code.
+
+    observer: told what happens (default: the log).
+    """
     logging.basicConfig(level=log_level, format="%(asctime)s %(levelname)s %(message)s")
     signals = StopSignals()
-    monitor = Monitor(configuration, tells=True)
+    monitor = Monitor(configuration, tells=True, observer=observer)
     monitor.start()
     _log.info("monitor for cluster %s: looks every %g s", configuration.cluster, configuration.probe_seconds)
     signals.wait()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from redrepl.plans.client.environment import Clock, Driver, NodeAccess
+from redrepl.plans.client.environment import Clock, Driver, NodeAccess, Reporter
 from redrepl.plans.client.options import CallOptions, ClientSettings
 from redrepl.plans.operations.write import WriteOrder
 from redrepl.plans.topology import read_clocks
@@ -40,9 +40,16 @@ class ClusterState:
     """
 
     def __init__(
-        self, settings: ClientSettings, topology: Topology, driver: Driver, clock: Clock, access: NodeAccess
+        self,
+        settings: ClientSettings,
+        topology: Topology,
+        driver: Driver,
+        clock: Clock,
+        access: NodeAccess,
+        reporter: Reporter,
     ) -> None:
         self.driver = driver
+        self.reporter = reporter
         self.clock = clock
         self.access = access
         self.view = ClusterView(topology)
@@ -53,6 +60,7 @@ class ClusterState:
         self._max_skew_seconds = settings.max_skew_seconds
         self._refused_at: dict[str, float] = {}
         self._distance_known_at = self._clocks_compared_at = float("-inf")
+        reporter.epoch_is(topology)
 
     # Members and epoch -------------------------------------------------------------------------------------------
 
@@ -61,6 +69,7 @@ class ClusterState:
         self.view = ClusterView(topology)
         self.note_distance(self.driver.now())
         self.access.follow(topology)
+        self.reporter.epoch_is(topology)
 
     def take_up(self, topology: Topology | None, was_heard: bool = False) -> None:
         """Work in this topology, if it is newer than the present one.

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import Callable, Iterable
+from typing import Concatenate, ParamSpec, Protocol
 
+from redrepl.observe import Observer, Source
 from redrepl.plans.topology import Told
 from redrepl.values.stamp import Stamp
 from redrepl.values.topology import Topology
+
+P = ParamSpec("P")
 
 
 class Driver(Protocol):
@@ -64,6 +67,20 @@ class WakeUps(Protocol):
 
     def request(self, targets: Iterable[str]) -> None:
         """Wake the workers for these nodes."""
+        ...
+
+
+class Reporter(Protocol):
+    """Takes facts for an observer. Never blocks, and calls no foreign code."""
+
+    def note(
+        self, fact: Callable[Concatenate[Observer, Source, P], object], *arguments: P.args, **named: P.kwargs
+    ) -> None:
+        """Have a fact told: a method of `Observer` itself, and its arguments."""
+        ...
+
+    def epoch_is(self, topology: Topology) -> None:
+        """This topology is used from now on; a newer epoch than before is a fact."""
         ...
 
 

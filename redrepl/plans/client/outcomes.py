@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from redrepl.plans.client.cluster_state import ClusterState
 from redrepl.plans.client.following import EpochFollower
 from redrepl.plans.client.topology_watch import BETWEEN_EPOCHS_SECONDS, TopologyWatch
+from redrepl.plans.client.write_facts import WriteFacts
 from redrepl.plans.operations.batch import write_chunk
 from redrepl.plans.operations.chunk import Chunk
 from redrepl.plans.operations.cut_off import cut_off
@@ -38,6 +39,7 @@ class OutcomeResolver:
         self._cluster = cluster
         self._watch = watch
         self._follower = follower
+        self.facts = WriteFacts(cluster.reporter)
 
     def resolve(
         self, chunk: Chunk, epoch: int, receipts: Sequence[WriteReceipt] | None
@@ -47,12 +49,14 @@ class OutcomeResolver:
         ``receipts`` are those of the first attempt; None: the deciding node is in a later epoch and stored nothing.
         """
         in_doubt = InDoubtWrites(chunk, epoch, receipts)
+        followed = self.tell_in_doubt(in_doubt)
         while in_doubt.open() and (yield from self._await_turn(in_doubt)):
             view = self._cluster.view
             try:
                 order = self._cluster.renewed(chunk.order)
                 yield from self._look_up_once(in_doubt, view, order)
                 if absent := in_doubt.to_send():
+                    self.facts.sent_again(chunk, absent, order.home)
                     receipts = yield from write_chunk(view, chunk.part(absent, order))
                     in_doubt.take_sent(absent, receipts, order)
                 elif in_doubt.open() and view.topology.epoch == in_doubt.epoch:
@@ -64,7 +68,9 @@ class OutcomeResolver:
             except (EpochMoved, Unavailable) as error:
                 in_doubt.stay_open(error, view)
                 yield from self._follower.look_around(chunk.order.until)
-        return in_doubt.receipts()
+        final = in_doubt.receipts()
+        self.facts.resolved(chunk, followed, final)
+        return final
 
     def look_up(self, in_doubt: InDoubtWrites) -> Plan[Record | None]:
         """Look, in a later epoch, what became of one write that is not to be sent again; the record that stands."""
@@ -136,6 +142,14 @@ class OutcomeResolver:
 
     def _look_up_all(self, in_doubt: InDoubtWrites, is_unit: bool = False) -> Plan[None]:
         """`_look_up_until_told` for several writes, all of which may be out."""
+        followed = self.tell_in_doubt(in_doubt)
+        yield from self._look_for_all(in_doubt, is_unit)
+        final = in_doubt.receipts()
+        if in_doubt.never_arrived:
+            final = [receipt._replace(outcome=Outcome.REJECTED) for receipt in final]
+        self.facts.resolved(in_doubt.chunk, followed, final)
+
+    def _look_for_all(self, in_doubt: InDoubtWrites, is_unit: bool) -> Plan[None]:
         until = in_doubt.order.until
         while in_doubt.open() and (yield from self._await_turn(in_doubt)):
             view = self._cluster.view
@@ -162,6 +176,7 @@ class OutcomeResolver:
         """
         in_doubt.begin_look(view)
         writes = in_doubt.to_look_up(view)
+        self.facts.looked_up(in_doubt.chunk, [write.place for write in writes], order.home)
         if in_doubt.may_still_arrive and writes and order.home == in_doubt.order.home:
             reasons = [write.reason_at(order.home) for write in writes]
             in_doubt.may_still_arrive = not (yield from cut_off(view, order, reasons))
@@ -180,6 +195,14 @@ class OutcomeResolver:
             records = confirmed.records
         in_doubt.end_look(view)
         return records
+
+    def tell_in_doubt(self, in_doubt: InDoubtWrites) -> list[int]:
+        """Tell the observer that what is open of these writes is followed up; returns their places."""
+        opened = in_doubt.open()
+        why = next(filter(None, (write.reason_at(in_doubt.order.home) for write in opened)), "")
+        places = [write.place for write in opened]
+        self.facts.in_doubt(in_doubt.chunk, places, why)
+        return places
 
     def _await_turn(self, in_doubt: InDoubtWrites) -> Plan[bool]:
         """Wait until it is time to look what became of writes, or to send them again where none ever left.

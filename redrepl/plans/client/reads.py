@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from redrepl.observe import Observer
 from redrepl.plans.client.cluster_state import ClusterState
 from redrepl.plans.client.codecs import Codecs, K, V
 from redrepl.plans.client.following import EpochFollower, as_unavailable
@@ -115,6 +116,11 @@ class Reader(Generic[K, V]):
     def confirmed(self, keys: Sequence[bytes], order: WriteOrder) -> Plan[list[Found]]:
         """Records of the primary that as many other copies confirm as the order asks for, in the order of the keys."""
         confirmed = yield from self._follower.reading(order, lambda view, order: self._read_in_time(view, keys, order))
+        node, reporter = confirmed.node, self._cluster.reporter
+        if confirmed.restored:
+            reporter.note(Observer.record_restored, node=node, records=confirmed.restored)
+        if confirmed.repaired:
+            reporter.note(Observer.read_repaired, node=node, records=confirmed.repaired)
         return [Found(record, confirmed.node) for record in confirmed.records]
 
     def _read_in_time(self, view: ClusterView, keys: Sequence[bytes], order: WriteOrder) -> Plan[Confirmed]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Generic
 
 from redrepl.plans.client.cluster_state import ClusterState
@@ -83,22 +84,18 @@ class Updater(Generic[K, V]):
     def _updated(self, order: WriteOrder, user_key: str | bytes, raw: bytes, update: Update) -> Plan[Updated]:
         """What came of an update in the end. Where it certainly had no effect it is carried out in the new epoch."""
 
-        is_out = False
+        is_out, chunk = False, Chunk((user_key,), (raw,), (update.stamp,), (b"",), order)
+        facts = self._outcomes.facts
 
         def give_up(order: WriteOrder, error: RedreplError) -> Updated:
             receipt = self._writer.given_up(order, user_key, update.stamp, error, at_home_alone=True)
-            return Updated(unsure(receipt) if is_out else receipt, None)
+            if is_out:
+                receipt = unsure(receipt)
+                facts.resolved(chunk, (0,), (receipt,))
+            return Updated(receipt, None)
 
         if self._cluster.view.decider is None:
-            return (
-                yield from self._writer.deciding(
-                    order,
-                    lambda view, order: update_one(view, order, user_key, raw, update),
-                    lambda updated: updated.receipt,
-                    (),
-                    give_up,
-                )
-            )
+            return (yield from self._updated_anywhere(order, user_key, raw, update, give_up))
         # Once an attempt may be out nothing is rejected any more, and another one is made only where the primary was
         # asked for it: one that no majority followed may be passed over by the next, which may have that attempt.
         tried: list[Stamp] = []
@@ -124,11 +121,13 @@ class Updater(Generic[K, V]):
                     return give_up(order, error)
                 self._cluster.note_decision(order, updated.receipt)
                 if updated.receipt.outcome is Outcome.COMMITTED:
+                    facts.resolved(chunk, (0,) if tried else (), (updated.receipt,))
                     return updated
                 tried += (update.stamp, updated.receipt.stamp)
                 is_out = is_out or not is_rejected(updated.receipt)
             chunk = Chunk((user_key,), (raw,), (tried[0],), (b"",), order)
             in_doubt = InDoubtWrites(chunk, epoch, (updated.receipt,), tried)
+            followed = self._outcomes.tell_in_doubt(in_doubt)
             found = yield from self._outcomes.look_up(in_doubt)
             asked = in_doubt.asked or asked
             (write,) = in_doubt.writes
@@ -137,6 +136,27 @@ class Updater(Generic[K, V]):
             if is_too_late or write.fate is not Fate.ABSENT:
                 receipt = unsure(in_doubt.receipts()[0]) if is_out else in_doubt.receipts()[0]
                 has_found = found is not None and found.stamp == receipt.stamp
+                facts.resolved(chunk, followed, (receipt,))
                 return Updated(receipt, found if has_found else updated.record or found)
+            facts.sent_again(chunk, (0,), self._cluster.home())
             # What it makes depends on what stands: a former primary may hold other bytes under the stamp it had there.
             update = update._replace(stamp=self._cluster.clock.next())
+
+    def _updated_anywhere(
+        self,
+        order: WriteOrder,
+        user_key: str | bytes,
+        raw: bytes,
+        update: Update,
+        give_up: Callable[[WriteOrder, RedreplError], Updated],
+    ) -> Plan[Updated]:
+        """`_updated` with several primaries: by the first of them that takes it."""
+        return (
+            yield from self._writer.deciding(
+                order,
+                lambda view, order: update_one(view, order, user_key, raw, update),
+                lambda updated: updated.receipt,
+                (),
+                give_up,
+            )
+        )

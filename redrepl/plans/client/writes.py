@@ -137,6 +137,8 @@ class Writer(Generic[K, V]):
         was_lost = receipts is not None and answer_was_lost(receipts[0], home)
         if receipts is not None and not was_lost and not self._may_go_on_elsewhere(receipts[0], home):
             return receipts
+        places = range(len(chunk.keys))
+        self._outcomes.facts.sent_again(chunk, places, self._cluster.home())
         again = yield from self.deciding(
             self._cluster.renewed(chunk.order),
             lambda view, order: write_chunk(view, chunk._replace(order=order)),
@@ -148,7 +150,9 @@ class Writer(Generic[K, V]):
             ],
         )
         may_be_out = not is_rejected(receipts[0]) if receipts else chunk.order.reach_others
-        return list(map(unsure, again)) if may_be_out else again
+        final = list(map(unsure, again)) if may_be_out else again
+        self._outcomes.facts.resolved(chunk, places, final)
+        return final
 
     def _may_go_on_elsewhere(self, receipt: WriteReceipt, home: str) -> bool:
         """Whether another of several primaries may take what this one did not."""

@@ -44,16 +44,19 @@ def read_mended(
             raise
         shown = yield from _ask_others(view, home, keys, required, until)
         lost = _lost(keys, range(len(keys)), shown, now_micros)
-        if not lost or not (yield from _mend_all(view, home, lost, until, now_micros)):
+        restored = (yield from _mend_all(view, home, lost, until, now_micros)) if lost else 0
+        if not restored:
             raise
     else:
         if None not in confirmed.records:
             return confirmed
         absent = [place for place, record in enumerate(confirmed.records) if record is None]
         lost = _lost(keys, absent, confirmed.shown, now_micros)
-        if not lost or not (yield from _mend_all(view, home, lost, until, now_micros)):
+        restored = (yield from _mend_all(view, home, lost, until, now_micros)) if lost else 0
+        if not restored:
             return confirmed
-    return (yield from read_confirmed(view, home, keys, required, until, now_micros))
+    confirmed = yield from read_confirmed(view, home, keys, required, until, now_micros)
+    return confirmed._replace(restored=restored)
 
 
 def _lost(

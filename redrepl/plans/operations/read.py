@@ -111,6 +111,7 @@ class Confirmed(NamedTuple):
 
     node: whose records they are. holders: the copies that hold all of them, or later ones. repaired: records pushed to
     lagging copies. shown: headers that other copies had answered by then.
+    restored: records that ``node`` had lost and got back before it was read.
     """
 
     records: list[Record | None]
@@ -119,6 +120,7 @@ class Confirmed(NamedTuple):
     repaired: int
     at: float
     shown: Mapping[str, Sequence[bytes]]
+    restored: int = 0
 
 
 def read_confirmed(

@@ -10,6 +10,8 @@ from redrepl.doors.transaction import Transaction
 from redrepl.edges.clock import StampClock
 from redrepl.edges.configuration import Configuration
 from redrepl.edges.endpoint import split_url
+from redrepl.edges.reporter import NOT_OBSERVED, Dispatcher, Reporter
+from redrepl.observe import Observer, Part
 from redrepl.plans.client.cluster_state import ClusterState
 from redrepl.plans.client.codecs import Codecs
 from redrepl.plans.client.store import ClientStore
@@ -86,6 +88,7 @@ class Store(ClientStore[Any, bytes]):
         level: Level = "quorum",
         key_codec: Codec[Any] | None = None,
         value_codec: Codec[Any] | None = None,
+        observer: Observer | None = None,
     ) -> None:
         self.nodes = FaultyNodes(copies, mode)
         self.around = Surroundings(self.nodes)
@@ -95,7 +98,8 @@ class Store(ClientStore[Any, bytes]):
             NodeRole.PRIMARY if mode is Mode.MULTI_PRIMARY or node == "a" else NodeRole.REPLICA for node in ids
         )
         self.configuration = Configuration("shop", endpoints, roles, mode, level)
-        cluster = ClusterState(self.configuration, self.nodes.first, self.around, StampClock(), ByName())
+        self.reporter = NOT_OBSERVED if observer is None else Reporter(Dispatcher(observer), "shop", Part.CLIENT)
+        cluster = ClusterState(self.configuration, self.nodes.first, self.around, StampClock(), ByName(), self.reporter)
         super().__init__(cluster, self.around, Codecs(key_codec, value_codec), Session())
 
     def run(self, plan: Plan[R]) -> R:
