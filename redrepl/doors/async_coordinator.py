@@ -13,7 +13,7 @@ from typing import Any, Generic, Never, Self, TypeVar, cast
 from redrepl.doors.administration import Administration
 from redrepl.doors.batch import AsyncBatch
 from redrepl.doors.coordinator import OwnK, OwnV
-from redrepl.doors.opening import OpenedCluster, described, is_about_clocks, opened_for_asyncio
+from redrepl.doors.opening import OpenedCluster, is_about_clocks, opened_for_asyncio
 from redrepl.doors.reaching import OnProgress
 from redrepl.doors.transaction import AsyncTransaction, run_async_transactions
 from redrepl.edges.cluster import find_cluster
@@ -76,9 +76,10 @@ class AsyncCoordinator(Generic[K, V]):
         self._is_closed = False
 
     def __repr__(self) -> str:
-        if self._opened is None:
-            return f"<AsyncCoordinator {self.configuration.cluster} {'closed' if self._is_closed else 'not open yet'}>"
-        return described(self._opened.store, is_closed=self._is_closed).replace("<", "<Async")
+        known, state = self.configuration.cluster, "closed" if self._is_closed else "not open yet"
+        if self._opened is not None:
+            known, state = str(self._store.cluster.view), "closed" if self._is_closed else "open"
+        return f"<{type(self).__name__} {known} {state}>"
 
     def __reduce__(self) -> Never:
         """Connections and threads go to no other process."""
@@ -200,7 +201,6 @@ class AsyncCoordinator(Generic[K, V]):
         return await self._carry_out(opened, make_plan(opened.store))
 
     async def _run_plan(self, plan: Plan[R]) -> R:
-        """A plan of a batch or a transaction, which an open coordinator has made."""
         return await self._carry_out(await self._open(), plan)
 
     async def _carry_out(self, opened: OpenedCluster[K, V], plan: Plan[R]) -> R:

@@ -78,6 +78,10 @@ class ReplicatedCache:
         self._lock = new_lock()
         self._hits = self._misses = self._sets = self._deletes = self._undecodable = 0
 
+    def __repr__(self) -> str:
+        namespace = self._start.decode().removesuffix(_SEPARATOR)
+        return f"<{type(self).__name__} {namespace} on {self._coordinator!r}>"
+
     def get(self, key: str | bytes, default: Any = None, *, level: Level = ConsistencyLevel.ONE) -> Any:
         """The value, ``default`` where there is none or it has expired.
 

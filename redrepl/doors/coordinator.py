@@ -12,7 +12,7 @@ from typing_extensions import TypeVar
 
 from redrepl.doors.administration import Administration
 from redrepl.doors.batch import Batch
-from redrepl.doors.opening import client_store, described, is_about_clocks, wake_ups_of
+from redrepl.doors.opening import client_store, is_about_clocks, wake_ups_of
 from redrepl.doors.reaching import OnProgress
 from redrepl.doors.transaction import Transaction, run_transactions
 from redrepl.edges.admission import Purpose
@@ -87,7 +87,8 @@ class Coordinator(Generic[K, V]):
         self._is_closed = False
 
     def __repr__(self) -> str:
-        return described(self._store, is_closed=self._is_closed)
+        state = "closed" if self._is_closed else "open"
+        return f"<{type(self).__name__} {self._store.cluster.view} {state}>"
 
     def __reduce__(self) -> Never:
         """Connections and threads go to no other process."""

@@ -81,12 +81,3 @@ def wake_ups_of(configuration: Configuration, reporter: Reporter) -> QueueWakeUp
 def is_about_clocks(error: RedreplError) -> bool:
     """Whether a node refused something because its clock and this program's differ."""
     return any(map(is_clock_refusal, error.evidence.values()))
-
-
-def described(store: ClientStore[K, V], is_closed: bool) -> str:
-    """A coordinator in one line, for logs and debuggers. No addresses: they may hold passwords."""
-    topology = store.cluster.view.topology
-    primary = topology.decider or "each"
-    state = "closed" if is_closed else "open"
-    nodes = ",".join(topology.ids)
-    return f"<Coordinator {topology.cluster} primary={primary} epoch={topology.epoch} nodes={nodes} {state}>"

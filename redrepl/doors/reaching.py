@@ -66,6 +66,9 @@ class Reaching:
             self._lookout_channel.close()
         self._driver.close()
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.configuration.cluster} nodes={','.join(self._nodes)}>"
+
     def __enter__(self) -> Self:
         return self
 

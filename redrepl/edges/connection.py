@@ -102,6 +102,11 @@ class NodeConnection:
         self._received = hiredis.Reader(notEnoughData=NOTHING_YET)
         self._lists = AnnouncedLists()
 
+    def __repr__(self) -> str:
+        state = "closed" if self.is_closed else "open"
+        client = "" if self.client_id is None else f" client={self.client_id}"
+        return f"<{type(self).__name__} {self.node}{client} owed={len(self.owed)} {state}>"
+
     def send(self, data: bytes) -> None:
         """Send now what the socket takes and keep the rest in `unsent`. Raises OSError when the connection is gone."""
         if self.unsent:

@@ -87,6 +87,15 @@ class ClusterView:
             for name in (level, level.value, level.name)
         }
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self}>"
+
+    def __str__(self) -> str:
+        topology = self.topology
+        primaries = ",".join(topology.primaries)
+        roles = f"primary={self.decider}" if self.decider else f"primaries={primaries}"
+        return f"{topology.cluster} {roles} epoch={topology.epoch} nodes={','.join(self.ids)}"
+
     def expect_answers_within(self, seconds: float) -> None:
         """Suspect the one primary when it has taken longer than its answers usually do (0: not known)."""
         self.suspect_seconds = suspect_seconds(seconds)

@@ -33,6 +33,9 @@ class Session:
         while len(self._seen) > limits.SESSION_KEYS:
             self._forget_oldest()
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} keys={len(self._seen)}>"
+
     def note(self, key: bytes, stamp: Stamp) -> None:
         """Remember a stamp that was written or read."""
         seen = self._seen

@@ -66,4 +66,4 @@ def test_a_bad_argument_is_refused_when_the_plan_is_driven_and_nothing_is_sent(
 
 
 def test_its_repr_names_cluster_epoch_and_members() -> None:
-    assert repr(Store()) == "<ClientStore shop epoch=1 nodes=a,b,c>"
+    assert repr(Store()) == "<Store shop primary=a epoch=1 nodes=a,b,c>"

@@ -36,6 +36,10 @@ class OperationQueue(Generic[K, V]):
         """True, also while nothing waits: this is no container."""
         return True
 
+    def __repr__(self) -> str:
+        cluster = self._store.cluster.view.topology.cluster
+        return f"<{type(self).__name__} {cluster} queued={len(self._operations)}>"
+
     def set(self, key: K | str | bytes, value: V | bytes, ttl: float | None = None) -> Self:
         """Store a value."""
         return self._queue(key, SET, self._store.codecs.value(value), ttl)

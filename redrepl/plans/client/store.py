@@ -52,8 +52,7 @@ class ClientStore(Generic[K, V]):
         self.updater = Updater(cluster, self.follower, self.outcomes, self.writer, codecs)
 
     def __repr__(self) -> str:
-        topology = self.cluster.view.topology
-        return f"<ClientStore {topology.cluster} epoch={topology.epoch} nodes={','.join(topology.ids)}>"
+        return f"<{type(self).__name__} {self.cluster.view}>"
 
     # Writes ------------------------------------------------------------------------------------------------------
 

@@ -47,6 +47,11 @@ class TransactionQueue(OperationQueue[K, V]):
         self._bytes = 0
         self._is_over = False
 
+    def __repr__(self) -> str:
+        cluster, state = self._store.cluster.view.topology.cluster, "over" if self._is_over else "open"
+        counts = f"queued={len(self._operations)} expected={len(self._expectations)}"
+        return f"<{type(self).__name__} {cluster} {counts} {state}>"
+
     @property
     def is_over(self) -> bool:
         """Whether it was committed, or tried to."""
