@@ -17,7 +17,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PINNED := --constraint constraints.txt --build-constraint constraints.txt
 
-.PHONY: help demo test lint types wheel soak tls fuzz constraints clean
+.PHONY: help demo test lint types wheel hooks soak tls fuzz constraints clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -51,6 +51,9 @@ wheel: $(VENV)/.dev ## Build the sdist, and the wheel from it, into dist/
 	rm -rf dist
 	$(BIN)/python -m build --dependency-constraints-txt constraints.txt
 
+hooks: $(VENV)/.hooks ## Have git check style and types before each commit (.pre-commit-config.yaml)
+	$(BIN)/pre-commit install
+
 # Everything that the commands above and the build install, as newly resolved in a fresh environment.
 # async-timeout: redis-py needs it on Python 3.11.0 to 3.11.2, so no newer Python would list it.
 constraints: $(VENV)/.made ## Pin the newest versions of everything in constraints.txt
@@ -60,7 +63,7 @@ constraints: $(VENV)/.made ## Pin the newest versions of everything in constrain
 	install="$$fresh/venv/bin/python -m pip --disable-pip-version-check --quiet install"; \
 	backend='import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])'; \
 	$$install --upgrade pip; \
-	$$install --group dev '.[embedded]' async-timeout $$($(BIN)/python -c "$$backend"); \
+	$$install --group dev --group hooks '.[embedded]' async-timeout $$($(BIN)/python -c "$$backend"); \
 	{ \
 	    echo "# Exact versions of all that the README's commands, CI and the container install; lower bounds: pyproject.toml."; \
 	    echo "# Made by \`make constraints\` in a fresh environment with $$($(BIN)/python --version). Do not edit."; \
@@ -96,6 +99,11 @@ $(VENV)/.embedded: $(VENV)/.made pyproject.toml
 $(VENV)/.dev: $(VENV)/.embedded
 	@echo "Installing the tools for development into $(VENV) ..."
 	@$(PIP) install $(PINNED) --group dev
+	@touch $@
+
+$(VENV)/.hooks: $(VENV)/.dev
+	@echo "Installing pre-commit into $(VENV) ..."
+	@$(PIP) install $(PINNED) --group hooks
 	@touch $@
 
 $(VENV)/.fuzz: $(VENV)/.dev
