@@ -17,7 +17,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PINNED := --constraint constraints.txt --build-constraint constraints.txt
 
-.PHONY: help demo test lint types wheel hooks soak tls fuzz constraints clean
+.PHONY: help demo test lint types wheel reference hooks soak tls fuzz constraints clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -50,6 +50,10 @@ fuzz: $(VENV)/.fuzz ## Feed each parser with what reaches new branches (SECONDS=
 wheel: $(VENV)/.dev ## Build the sdist, and the wheel from it, into dist/
 	rm -rf dist
 	$(BIN)/python -m build --dependency-constraints-txt constraints.txt
+
+reference: $(VENV)/.dev ## Write the API reference from the docstrings, as HTML, into build/reference/
+	rm -rf build/reference
+	$(BIN)/python docs/reference.py build/reference
 
 hooks: $(VENV)/.hooks ## Have git check style and types before each commit (.pre-commit-config.yaml)
 	$(BIN)/pre-commit install

@@ -18,6 +18,10 @@ NEEDED_TO_BUILD_AND_TEST = (
     "docker/Dockerfile",
     "docker/Dockerfile.dockerignore",
     ".ci/run",
+    ".editorconfig",
+    ".pre-commit-config.yaml",
+    "docs/reference.py",
+    "docs/examples/quick_start.py",
     "tests/conftest.py",
 )
 

@@ -1,4 +1,30 @@
-"""redrepl: several plain Redis or Valkey servers as one replicated store for Python programs."""
+"""redrepl: several plain Redis or Valkey servers as one replicated store for Python programs.
+
+`Coordinator` reads and writes, `AsyncCoordinator` does the same for asyncio, `ReplicatedCache` is a
+cache on top, and `Administration` is for operators and workers. Every error is a `RedreplError`.
+
+Arguments that mean the same everywhere:
+
+key, keys, prefix: str or bytes, of at most 32 KiB; what the key codec takes, where there is one.
+value, data, items: bytes, of at most 64 MiB; what the value codec takes, where there is one.
+ttl: seconds until the value reads as absent on every copy; None for no deadline.
+level: copies besides the primary that must confirm: a `ConsistencyLevel`, its name, or a number.
+prefer: which copy answers a read at level ONE: a `ReadPreference`, or its name.
+timeout_seconds: of the whole operation; None for the one that the configuration has.
+amount: what is added to a number; it may be negative.
+expected, stamp: a version, as a receipt or a record has it.
+repair: make the copies equal, instead of only comparing them.
+node, to: the id of a member.
+accept_loss: continue although writes may be lost; only an operator can decide that.
+on_progress: called again and again while a long operation runs, with how far it has come.
+configuration: what `load_configuration` returns.
+path: the configuration file; None for the one that REDREPL_CONFIG names, else ./redrepl.toml.
+key_codec, value_codec: a `Codec`; without one keys are str or bytes, and values bytes.
+session: what was read and written so far, by other objects or processes; None for a new one.
+attempts: how often a transaction is tried in all where it meets conflicts.
+message, evidence: what happened, in words, and what each node answered, by its id.
+receipt, receipts: what is known of the write, or of each of several, in order.
+"""
 
 from redrepl.doors.administration import Administration
 from redrepl.doors.async_coordinator import AsyncCoordinator

@@ -56,12 +56,17 @@ class Administration(Reaching):
     """Upkeep of one cluster over connections of its own, which take nodes in any state. Not for reading or writing.
 
     Calls raise Unavailable where the nodes they need do not answer.
+
+    topology, reports: what `inspect` returned. endpoint: a server's address and login, under the id of the member.
     """
 
     # Looking ------------------------------------------------------------------------------------------------
 
     def status(self, look_at_keys: bool = True) -> ClusterStatus:
-        """Health, lag, statistics and the conditions of correctness."""
+        """Health, lag, statistics and the conditions of correctness.
+
+        look_at_keys: also count the keys of each node, or look at a sample where they are many.
+        """
         topology, reports = self.inspect()
         options = self.configuration
         fails_over = options.failover == AUTOMATIC
@@ -100,7 +105,10 @@ class Administration(Reaching):
         return self._run(list_discarded(self._layout, nodes, limit, self._driver.now()))
 
     def discarded_record(self, node: str, record_id: str) -> DiscardedRecord:
-        """One record of a member's discarded log. Raises RequestError where there is none with this id."""
+        """One record of a member's discarded log, by the record_id that `discarded` lists it under.
+
+        Raises RequestError where there is none with this id.
+        """
         return self._run(read_discarded(self._layout, self._known(node), record_id, self._driver.now()))
 
     # Changing ------------------------------------------------------------------------------------------------
@@ -268,7 +276,10 @@ class Administration(Reaching):
         on_progress: OnProgress | None = None,
         budget_seconds: float = BRING_UP_SECONDS,
     ) -> BroughtUp:
-        """Bring one node up to what the others have; ``exactly``: by walking all keys, surplus ones included."""
+        """Bring one node up to what the others have; ``exactly``: by walking all keys, surplus ones included.
+
+        budget_seconds: after these it stops between two batches; the next call resumes.
+        """
         topology, reports = self.inspect()
         if topology is not None:
             self.set_forgetful_aside(topology, reports, asks_again=False)

@@ -101,7 +101,7 @@ class Reaching:
         return self._inspect(self._until())
 
     def probe(self, wait_seconds: float, patience_seconds: float, writes: bool = False) -> tuple[Topology | None, Seen]:
-        """For monitors: ask all nodes once more, and answer what is known after no longer than this, from earlier
+        """For monitors: ask all nodes once more, and answer what is known after wait_seconds at most, from earlier
         questions too.
 
         patience_seconds: a node that has left a question unanswered for so long, besides its usual round trip, is away.

@@ -114,7 +114,7 @@ def load_configuration(
 ) -> Configuration:
     """Read the file given, or the one REDREPL_CONFIG names, or ./redrepl.toml; then REDREPL_<OPTION> over it.
 
-    Raises ConfigError naming the file and the line or field.
+    environment: in place of the process's. Raises ConfigError naming the file and the line or field.
     """
     environment = os.environ if environment is None else environment
     file = Path(path or environment.get("REDREPL_CONFIG") or DEFAULT_FILE)

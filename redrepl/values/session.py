@@ -25,6 +25,8 @@ class Session:
 
     Keys beyond SESSION_KEYS are covered by a common floor: a copy of them that is older than the floor is read from the
     primary instead, which costs a little and is never wrong.
+
+    seen: what an earlier session had, by the encoded key. floor: what it had of all other keys.
     """
 
     def __init__(self, seen: Mapping[bytes, Stamp] | None = None, floor: Stamp = NO_STAMP) -> None:

@@ -32,7 +32,7 @@ class Stamp(NamedTuple):
 
     @classmethod
     def parse(cls, text: bytes | str) -> Stamp:
-        """Read 22 hexadecimal digits. Raises ValueError on anything else."""
+        """Read 22 hexadecimal digits, as text or bytes. Raises ValueError on anything else."""
         digits = text if isinstance(text, str) else text.decode("ascii", "replace")
         if len(digits) != STAMP_BYTES or not _HEXADECIMAL.issuperset(digits):
             raise ValueError(f"a stamp has {STAMP_BYTES} hexadecimal digits, not {text!r:.80}")

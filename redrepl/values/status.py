@@ -46,7 +46,7 @@ class NodeStatus:
     takes_writes: bool | None = None
 
     def as_node(self, now_seconds: float) -> Node:
-        """The short public form."""
+        """The short public form. now_seconds: since 1970, by the clock of this machine."""
         last_sync = None if self.sync_age_seconds is None else now_seconds - self.sync_age_seconds
         return Node(self.id, self.url, self.role, self.state, self.lag_entries or 0, last_sync)
 

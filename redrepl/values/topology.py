@@ -181,7 +181,7 @@ class Topology:
 
     @classmethod
     def parse(cls, text: str | bytes) -> Topology:
-        """Read what `encode` wrote. Raises ConfigError on anything else.
+        """Read the text that `encode` wrote. Raises ConfigError on anything else.
 
         Earlier versions stored options with urls, which name files of one program, and secrets: they are left out.
         """
