@@ -151,7 +151,7 @@ class Observer:
         serving: tuple[str, ...],
         seconds: float,
     ) -> None:
-        """The role was moved. Noted by the thread that moved it.
+        """The role was moved from ``previous`` to ``primary``. Noted by the thread that moved it.
 
         new_epoch: the one that began. serving: members that serve in it already. seconds: how long
         it took.
@@ -284,6 +284,6 @@ class Observer:
     # The observer itself --------------------------------------------------------------------------
 
     def facts_dropped(self, source: Source, /, *, count: int) -> None:
-        """So many facts were dropped just before this one: the observer took longer for them than
-        they kept coming.
+        """Facts were dropped just before this one (``count`` of them): the observer took longer for
+        them than they kept coming.
         """

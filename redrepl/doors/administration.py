@@ -58,6 +58,8 @@ class Administration(Reaching):
     Calls raise Unavailable where the nodes they need do not answer.
 
     topology, reports: what `inspect` returned. endpoint: a server's address and login, under the id of the member.
+    observer: told what happens (default: the log). part, reporter: for the library's own programs, which share one
+    observer.
     """
 
     # Looking ------------------------------------------------------------------------------------------------

@@ -75,7 +75,10 @@ def test_a_public_class_and_its_methods_are_described(name: str) -> None:
     assert cls.__doc__
     lacking = []
     for method, function in methods(cls):
-        texts = [inspect.getdoc(each) or "" for each in (cls, twin, getattr(twin, method, None))]
+        inherited = [getattr(base, method, None) for base in cls.__mro__]
+        texts = [
+            inspect.getdoc(each) or "" for each in (*cls.__mro__[:-1], twin, getattr(twin, method, None), *inherited)
+        ]
         is_described = inspect.getdoc(getattr(cls, method)) is not None
         lacking += [] if is_described else [method]
         lacking += [f"{method}({argument})" for argument in unexplained(function, *texts)]
