@@ -29,11 +29,11 @@ if seen_purged_before and seen_purged_before ~= member.noted_limit then
   end
 end
 
-local function accept(proposed, stored)
+local function judge(proposed, stored)
   return accept_copied(proposed, stored, seen_purged_before and 0 or purged)
 end
 
-local taken, _, entry = store_taken(standing, 4, 8, member.max_age, accept, true)
+local taken, _, entry = store_taken(standing, 4, 8, member.max_age, judge, true)
 if id ~= '' then
   local known_incarnation, known_id = known_mark(KEYS[3], source)
   if known_incarnation ~= incarnation or not is_later_id(known_id, id) then

@@ -1,5 +1,5 @@
 -- at full memory: transact_oom
--- include: guard typed record acceptance operation growth
+-- include: guard typed record operation growth
 -- Carry out several operations in one step, on a node that takes writes for clients (never on a replica): as a unit, all
 -- or nothing, or each on its own. An operation sees what those before it made of its key. What is stored makes one log
 -- entry. At full memory the script `transact_oom` takes what takes no more of it.

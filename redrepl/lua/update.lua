@@ -1,5 +1,5 @@
 -- at full memory: update_oom
--- include: guard typed record acceptance operation growth
+-- include: guard typed record operation growth
 -- Change a key depending on what it holds, on a node that takes writes for clients (never on a replica).
 -- At full memory the script `update_oom` takes what takes no more of it.
 -- Keys:      member hash, change log, the user's key

@@ -55,7 +55,7 @@ if not admits(member) then return refusal(member) end
 if is_taken_for_primary(member, ARGV[3]) then return refusal(member) end
 stored = peek(key)
 if not stored then return {'foreign', key} end
-local stamp, verdict, text = acceptance(member, now, ARGV[3])(record, stored)
+local stamp, verdict, text = accept(member, now, record, stored, ARGV[3])
 if stamp then
   record = stamp .. sub(record, 23)
   if lacks_memory({key}, {#record}) then return redis.error_reply(OUT_OF_MEMORY) end

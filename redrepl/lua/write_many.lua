@@ -15,7 +15,12 @@ if not admits(member) then return refusal(member) end
 if is_taken_for_primary(member, ARGV[#ARGV]) then return refusal(member) end
 local standing, foreign = read_standing(3)
 if foreign then return {'foreign', foreign} end
-local accept = acceptance(member, now_micros(), ARGV[#standing + 2])
-local _, exceptions = store_taken(standing, 3, 2, member.max_age, accept)
+local now, said = now_micros(), ARGV[#standing + 2]
+
+local function judge(proposed, stored)
+  return accept(member, now, proposed, stored, said)
+end
+
+local _, exceptions = store_taken(standing, 3, 2, member.max_age, judge)
 if #exceptions == 0 then return 1 end
 return {'some', unpack(exceptions)}

@@ -50,11 +50,11 @@ local function read_standing(first)
 end
 
 -- Go over the records in ARGV[first..] beside the headers that stand, and store those that are taken, as one log entry.
--- `accept(stamp, header)` is the acceptance rule: it returns the stamp to store the record with (nil: it is not stored),
+-- `judge(stamp, header)` is the acceptance rule: it returns the stamp to store the record with (nil: it is not stored),
 -- and a verdict to report with a text. Returns how many were taken, and a flat list of index (from 0), verdict and text.
 -- The log comes first: it can fail (its key may hold something else), and then nothing is stored. Unless
 -- they may grow, it ends with an error where at full memory they would take more.
-local function store_taken(standing, first_key, first_record, max_age, accept, may_grow)
+local function store_taken(standing, first_key, first_record, max_age, judge, may_grow)
   local entry, plain, expiring, reported, names, lengths = {}, {}, {}, {}, {}, {}
   local is_bounded = AT_FULL_MEMORY and not may_grow
   local last_header, last_standing, last_deadline, stamp, verdict, text, expiry, restamped
@@ -63,7 +63,7 @@ local function store_taken(standing, first_key, first_record, max_age, accept, m
     local header = sub(record, 1, 40)
     if header ~= last_header or stands ~= last_standing then
       local proposed, deadline = sub(header, 1, 22), sub(header, 24, 35)
-      stamp, verdict, text = accept(proposed, stands)
+      stamp, verdict, text = judge(proposed, stands)
       restamped = stamp ~= proposed
       if deadline ~= last_deadline then expiry = native_expiry(header, max_age) end
       last_header, last_standing, last_deadline = header, stands, deadline

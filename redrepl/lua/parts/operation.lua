@@ -1,9 +1,18 @@
 -- Part: what one operation makes of the record that stands, and whether an expectation holds of it. Changes nothing.
--- Included parts: record, acceptance.
+-- Included parts: guard, record.
 
 -- Beyond 2^53 Lua's numbers are not exact.
 local LARGEST = 9007199254740992
 local NEEDS_PAYLOAD = {increment = true, expire = true}
+
+-- The acceptance rule for operations, which are decided here: why this node does not carry out one
+-- with this stamp, as its answer; nil where it does.
+local function turn_down(member, now, proposed, stored)
+  local micros = micros_of(proposed)
+  if micros > now + member.max_skew then return {'skewed', string.format('%.0f', now)} end
+  if micros < now - member.max_age then return expired(now) end
+  if stored == ABSENT and is_in_doubt(member, now) then return refusal_in_doubt(member) end
+end
 
 local function payload_of(record)
   return string.sub(record, whole_header_bytes(record) + 1)
@@ -52,6 +61,6 @@ end
 local function carry_out(operation, stored, stamp, deadline, operand, now, restamp_writer)
   local kind, new_deadline, payload = outcome_of(operation, stored, deadline, operand, now)
   if not kind then return new_deadline, payload end
-  stamp = later_stamp(stamp, stored, restamp_writer)
+  if compare(stamp, stored) <= 0 then stamp = restamp(stored, restamp_writer) end
   return 'ok', stamp .. kind .. new_deadline .. NO_CAUSAL_PART .. '|' .. payload
 end
