@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.mutants import MUTANTS, Mutant, PatchDoesNotApply
+from tests.faults.mutants import MUTANTS
+from tests.faults.planting import Mutant
 
 pytestmark = pytest.mark.servers
 
@@ -29,12 +30,27 @@ def copy_repository(target: Path) -> Path:
     return target
 
 
-def run_tests(tree: Path, *tests: str, timeout_seconds: float = 110) -> subprocess.CompletedProcess[str]:
+def run_tests(
+    tree: Path, *tests: str, timeout_seconds: float = 110
+) -> subprocess.CompletedProcess[str]:
     """Run tests of the copy against the copy."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    # The parallel run's plugin is not for the inner run, and the copy must not find the original on the path.
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")
+    }
+    # The parallel run's plugin is not for the inner run, and the copy must not find the original.
     environment.pop("PYTHONPATH", None)
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-W", "ignore", *tests]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-x",
+        "-p",
+        "no:cacheprovider",
+        "-W",
+        "ignore",
+        *tests,
+    ]
     return subprocess.run(
         command,
         cwd=tree,
@@ -55,7 +71,9 @@ def test_a_planted_bug_is_noticed(mutant: Mutant, tmp_path: Path) -> None:
     tree = copy_repository(tmp_path / "tree")
     mutant.plant(tree)
     run = run_tests(tree, mutant.killer)
-    assert run.returncode == TESTS_FAILED, f"{mutant.name} is not noticed by {mutant.killer}:\n{run.stdout}{run.stderr}"
+    assert run.returncode == TESTS_FAILED, (
+        f"{mutant.name} is not noticed by {mutant.killer}:\n{run.stdout}{run.stderr}"
+    )
     assert mutant.evidence in run.stdout, f"{mutant.name} fails for another reason:\n{run.stdout}"
 
 
@@ -65,19 +83,3 @@ def test_without_a_planted_bug_their_tests_pass(tmp_path: Path) -> None:
     tree = copy_repository(tmp_path / "tree")
     run = run_tests(tree, *dict.fromkeys(mutant.killer for mutant in MUTANTS), timeout_seconds=900)
     assert run.returncode == 0, run.stdout
-
-
-def test_every_mutant_applies_to_the_library_as_it_is(tmp_path: Path) -> None:
-    for number, mutant in enumerate(MUTANTS):
-        file = tmp_path / str(number) / mutant.file
-        file.parent.mkdir(parents=True)
-        shutil.copy(ROOT / mutant.file, file)
-        mutant.plant(tmp_path / str(number))
-        assert mutant.new in file.read_text()
-
-
-def test_a_mutant_that_no_longer_applies_says_so(tmp_path: Path) -> None:
-    (tmp_path / "library.py").write_text("something else\n")
-    mutant = Mutant("old news", "library.py", "the text of last year", "a bug", "no test", "none")
-    with pytest.raises(PatchDoesNotApply, match="'old news': its text is found 0 times"):
-        mutant.plant(tmp_path)

@@ -1,0 +1,318 @@
+"""Bugs in bringing a node back."""
+
+from __future__ import annotations
+
+from tests.faults.planting import ALWAYS, NEVER, REMOVED, Mutant
+
+MUTANTS = (
+    Mutant(
+        name="a former member whose topology is damaged waits for an operator",
+        place="_is_former_member",
+        old="found.epoch < view.topology.epoch and (known is None or "
+        "known.is_related_to(view.topology))",
+        new="found.epoch < view.topology.epoch and known is not None and "
+        "known.is_related_to(view.topology)",
+        killer="tests/unit/test_replacing.py::"
+        "test_a_server_that_comes_back_with_what_it_was_before_it_was_replaced_in_its_place_is_"
+        "filled",
+        evidence="before or elsewhere",
+    ),
+    Mutant(
+        name="nobody can follow a replica that was filled a moment ago",
+        place="_look_after_copy",
+        old="has_new_log and view.decider is not None",
+        new=NEVER,
+        killer="tests/unit/test_failover.py::"
+        "test_a_replica_that_was_filled_a_moment_ago_has_the_others_follow_it",
+        evidence="assert ('c',) == ('c', 'b')",
+    ),
+    Mutant(
+        name="a copy whose bookkeeping cannot be true stays out for ever",
+        place="needs_bringing_up",
+        old="isinstance(reports.get(...), Unreadable) and node != topology.decider",
+        new=NEVER,
+        killer="tests/servers/test_lying_nodes.py::"
+        "test_a_copy_that_holds_what_cannot_be_true_is_filled_anew",
+        evidence="AssertionError",
+    ),
+    Mutant(
+        name="a primary that nobody can replace waits for monitors for ever",
+        place="_look_after_primary",
+        old="not successors(...)",
+        new=NEVER,
+        killer="tests/unit/test_clocks.py::"
+        "test_what_a_primary_dropped_is_taken_from_members_that_were_left_behind",
+        evidence="AssertionError",
+    ),
+    Mutant(
+        name="nobody notices that a guard is gone",
+        place="needs_bringing_up",
+        old="report.has_lost_guard",
+        new=REMOVED,
+        killer="tests/servers/test_guards.py::"
+        "test_a_guard_that_somebody_took_away_is_named_and_restored",
+        evidence="assert [] == ['b']",
+    ),
+    Mutant(
+        name="a guard that is gone stays away",
+        place="_restore_guard",
+        old="not (found.has_lost_guard or lacks)",
+        new=ALWAYS,
+        killer="tests/servers/test_guards.py::"
+        "test_a_guard_that_somebody_took_away_is_named_and_restored",
+        evidence="assert ",
+    ),
+    Mutant(
+        name="a replica that forgot is caught up from its mark",
+        place="_look_after_copy",
+        old="target.is_in_doubt or target.has_forgotten",
+        new="target.is_in_doubt",
+        killer="tests/unit/test_forgetting.py::"
+        "test_a_mark_that_was_moved_beyond_what_was_forgotten_counts_for_nothing[b]",
+        evidence="key-1",
+    ),
+    Mutant(
+        name="a walk does not hold the log",
+        place="held_from",
+        old="min((hold.id for hold in holds if hold is not None), key=id_order, default='')",
+        new="''",
+        killer="tests/servers/test_walks.py::test_the_log_is_held_from_the_beginning_of_a_walk",
+        evidence="length",
+    ),
+    Mutant(
+        name="a server that was emptied is said to have come back empty",
+        place="describe_stranger",
+        old="_was_there_in_this_run(report, reports or {})",
+        new="not report",
+        killer="tests/unit/test_reasons.py::"
+        "test_a_server_that_was_emptied_is_told_from_one_that_came_back_empty",
+        evidence="was emptied while its server ran",
+    ),
+    Mutant(
+        name="undecided records are copied to the primary",
+        place="_look_after_primary",
+        old="check_log(view, replica, primary, mark, steps, order.stop_at)",
+        new="ship_log(view, replica, primary.node, mark, steps, order.stop_at)",
+        killer="tests/servers/test_client_killed.py::"
+        "test_an_undecided_write_is_not_taken_back_before_the_primary_refuses_it",
+        evidence='stored("key") is None',
+    ),
+    Mutant(
+        name="a node that was ahead reads the log instead of being walked",
+        place="_look_after_copy",
+        old="is_doubtful or (target.lineage == 0 and source.node not in target.marks)",
+        new="target.lineage == 0 and source.node not in target.marks",
+        killer="tests/unit/test_clocks.py::"
+        "test_a_step_there_and_back_between_two_looks_is_seen_in_the_log",
+        evidence="assert (0, True) == (1, True)",
+    ),
+    Mutant(
+        name="a member that was taken out is taken in with what it held",
+        place="_look_after_copy",
+        old="target.lineage == 0 and source.node not in target.marks",
+        new=REMOVED,
+        killer="tests/unit/test_change_members.py::"
+        "test_one_that_comes_back_with_old_records_keeps_none_that_the_primary_does_not_have",
+        evidence="assert ",
+    ),
+    Mutant(
+        name="a node is admitted although nobody could bring it up",
+        place="_look_after_copy",
+        old="if not sources: ...",
+        new="if False: ...",
+        killer="tests/unit/test_bring_up.py::"
+        "test_nobody_is_admitted_while_there_is_no_one_to_bring_it_up_from",
+        evidence="assert (True, True) == (False, False)",
+    ),
+    Mutant(
+        name="a former primary keeps what it alone was written",
+        place="_look_after_copy",
+        old="discarded = (yield from discard_diverged(...))",
+        new="discarded = 0",
+        killer="tests/unit/test_failover.py::"
+        "test_what_only_the_old_primary_has_is_kept_for_the_operator",
+        evidence="assert ",
+    ),
+    Mutant(
+        name="a member that was moved while it was brought up serves at once",
+        place="bring_up._activate",
+        old="now.epoch != view.topology.epoch",
+        new=NEVER,
+        killer="tests/unit/test_change_members.py::"
+        "test_one_that_is_moved_while_it_is_brought_up_does_not_begin_to_serve",
+        evidence="DID NOT RAISE",
+    ),
+    Mutant(
+        name="a copy that lost its log goes on from its marks",
+        place="_suspend",
+        old="fields |= forgotten_fields(...)",
+        new=REMOVED,
+        killer="tests/unit/test_lost_logs.py::test_what_the_primary_never_took_does_not_stay",
+        evidence="assert ",
+    ),
+    Mutant(
+        name="a primary that serves leaves a replica between epochs for ever",
+        place="_look_after_primary",
+        old="between_epochs(view.topology, reports)",
+        new="primary.epoch > view.topology.epoch",
+        killer="tests/unit/test_change_members.py::"
+        "test_a_replica_that_was_fenced_and_crashed_does_not_wait_for_ever_beside_a_primary_that_"
+        "serves",
+        evidence="epoch 9 is somebody else's",
+    ),
+    Mutant(
+        name="a worker replaces a primary that restarted while somebody else does",
+        place="_replace_or_reinstate",
+        old="moved and (yield from goes_on(...))",
+        new=NEVER,
+        killer="tests/unit/test_under_way.py::"
+        "test_a_change_of_epoch_that_goes_on_is_left_to_whoever_is_at_work",
+        evidence="assert ",
+    ),
+    Mutant(
+        name="a worker ends no change of epoch beside a primary that restarted",
+        place="_replace_or_reinstate",
+        old="moved and (yield from goes_on(view.layout, view.topology, moved, steps))",
+        new="moved",
+        killer="tests/unit/test_under_way.py::test_a_change_of_epoch_that_was_left_is_ended",
+        evidence="assert 1 == 3",
+    ),
+    Mutant(
+        name="a worker overtakes whoever began after it had looked",
+        place="_replace_or_reinstate",
+        old="seen_epoch=newest_epoch(...)",
+        new=REMOVED,
+        killer="tests/unit/test_under_way.py::"
+        "test_who_began_after_the_worker_had_looked_is_left_alone",
+        evidence="DID NOT RAISE",
+    ),
+    Mutant(
+        name="a copy that has less than it confirmed waits for the next write",
+        place="needs_bringing_up",
+        old="_has_less_than_noted(...)",
+        new=REMOVED,
+        killer="tests/unit/test_forgetting.py::"
+        "test_a_copy_that_has_less_than_it_confirmed_is_brought_up_although_nothing_was_written_"
+        "since",
+        evidence="assert 'b' in []",
+    ),
+    Mutant(
+        name="a worker that began before admits a member that forgot meanwhile",
+        place="bring_up._activate",
+        old="now.has_forgotten and now.member['run_id'] != target.member['run_id']",
+        new=REMOVED,
+        killer="tests/unit/test_forgetting.py::"
+        "test_a_member_that_forgets_while_it_is_brought_up_is_not_admitted_by_who_began_before",
+        evidence="DID NOT RAISE",
+    ),
+    Mutant(
+        name="a member is admitted without what it lost since it was brought up",
+        place="bring_up._activate",
+        old="now.lost is not None",
+        new=REMOVED,
+        killer="tests/unit/test_forgetting.py::"
+        "test_a_member_that_is_set_back_just_before_it_is_admitted_is_not",
+        evidence="DID NOT RAISE",
+    ),
+    Mutant(
+        name="what one source brought is not named to the next",
+        place="bring_up._walk",
+        old="newest_entry",
+        new=REMOVED,
+        killer="tests/unit/test_forgetting.py::"
+        "test_a_member_that_is_set_back_between_two_sources_is_not_admitted_without_what_the_"
+        "first_one_brought",
+        evidence="DID NOT RAISE",
+    ),
+    Mutant(
+        name="a worker gives a log an incarnation again that it had before",
+        place="_suspend",
+        old="f'{order.incarnation}-begun'",
+        new="order.incarnation",
+        killer="tests/unit/test_forgetting.py::"
+        "test_of_two_workers_that_begin_a_lost_log_anew_none_brings_an_incarnation_back",
+        evidence="not in",
+    ),
+    Mutant(
+        name="nobody says of a copy that forgot that it was filled",
+        place="_look_after_copy",
+        old="target.lineage == 0 or target.has_forgotten",
+        new="target.lineage == 0",
+        killer="tests/unit/test_forgetting.py::"
+        "test_what_is_undecided_in_the_log_of_a_copy_that_forgot_is_looked_at_from_its_first_"
+        "write_on",
+        evidence="b'undecided' not in",
+    ),
+    Mutant(
+        name="a former member in its own place waits for an operator",
+        place="drop_bookkeeping",
+        old="not _is_former_member(...)",
+        new=REMOVED,
+        killer="tests/unit/test_replacing.py::"
+        "test_a_server_that_comes_back_with_what_it_was_before_it_was_replaced_in_its_place_is_"
+        "filled",
+        evidence="before or elsewhere",
+    ),
+    Mutant(
+        name="a server that was replaced and goes on loses its membership",
+        place="_is_former_member",
+        old="not found.has_restarted",
+        new=REMOVED,
+        killer="tests/unit/test_replacing.py::"
+        "test_a_server_that_was_replaced_and_goes_on_at_the_members_address_is_left_alone",
+        evidence="DID NOT RAISE",
+    ),
+    Mutant(
+        name="a job takes what answers at a former address for what is at the member's",
+        place="_bring_up",
+        old="check_reached(...)",
+        new=REMOVED,
+        killer="tests/unit/test_replacing.py::"
+        "test_a_former_server_gets_no_place_by_a_worker_that_still_asks_at_its_address",
+        evidence="DID NOT RAISE",
+        quick=True,
+    ),
+    Mutant(
+        name="who tells of a later epoch while a member is filled is not heard",
+        place="bring_up._activate",
+        old="if may_have_forgotten_epoch(view.topology, target, reports): ...",
+        new=REMOVED,
+        killer="tests/unit/test_forgotten_epochs.py::"
+        "test_nor_where_those_are_heard_while_it_is_filled",
+        evidence="assert not True",
+    ),
+    Mutant(
+        name="what a server was before it is to come in stays",
+        place="drop_bookkeeping",
+        old="_is_awaited(...)",
+        new="False",
+        killer="tests/unit/test_coming_in.py::test_a_former_member_is_taken_in_by_the_workers",
+        evidence="before or elsewhere",
+    ),
+    Mutant(
+        name="workers take one that joins for one that takes a place",
+        place="_end_enrolment",
+        old="joins=joins",
+        new="joins=False",
+        killer="tests/unit/test_coming_in.py::test_one_that_joins_is_enrolled_as_that",
+        evidence="is_newcomer",
+    ),
+    Mutant(
+        name="workers take one that takes a place for one that joins",
+        place="_end_enrolment",
+        old="joins=joins",
+        new="joins=True",
+        killer="tests/unit/test_coming_in.py::"
+        "test_one_that_takes_a_place_is_not_taken_for_one_that_joins",
+        evidence="is_newcomer",
+    ),
+    Mutant(
+        name="at each look a member tells something else, and loses its bookkeeping",
+        place="_disown",
+        old="not (isinstance(before, Unreadable) and before.stands_in(...))",
+        new=REMOVED,
+        killer="tests/unit/test_late_answers.py::"
+        "test_one_whose_answers_are_late_twice_keeps_its_bookkeeping",
+        evidence="Expected regex",
+    ),
+)
