@@ -271,6 +271,23 @@ MUTANTS = (
         new=REMOVED,
         killer="tests/servers/test_connections.py::"
         "test_what_redis_py_opened_a_connection_with_is_gone_at_once",
-        evidence="assert ",
+        evidence="nothing is left of opening connections",
+    ),
+    Mutant(
+        name="a node that stays away is told at every try",
+        place="NodeGate._tell_unavailable",
+        old="kind == self._told_kind",
+        new=REMOVED,
+        killer="tests/unit/test_facts.py::"
+        "test_a_node_that_cannot_be_reached_is_told_once_for_each_kind_of_reason",
+        evidence="assert [",
+    ),
+    Mutant(
+        name="a gate that is closed tells that its node is away",
+        place="NodeGate._tell_unavailable",
+        old="self._closed",
+        new=REMOVED,
+        killer="tests/unit/test_facts.py::test_a_gate_that_is_closed_tells_nothing",
+        evidence="node_unavailable",
     ),
 )

@@ -8,7 +8,7 @@ MUTANTS = (
     Mutant(
         name="a primary that turns the monitor away is taken for dead",
         place="Suspicion.judge",
-        old="isinstance(report, str) and refuses_us(...)",
+        old="report is None and refuses_us(...)",
         new=NEVER,
         killer="tests/unit/test_suspicion.py::test_one_that_turns_the_monitor_away_is_not_replaced",
         evidence="AssertionError",
@@ -52,7 +52,7 @@ MUTANTS = (
     Mutant(
         name="a connection to a far primary that broke counts as a crash before it is opened anew",
         place="Suspicion.judge",
-        old="patience += _distance_seconds(...)",
+        old="patience += silence.usual_seconds if report is not None else _distance_seconds(...)",
         new="pass",
         killer="tests/unit/test_lookout.py::"
         "test_a_lost_connection_to_a_far_primary_is_opened_anew_before_that_counts_as_a_crash",
@@ -134,8 +134,8 @@ MUTANTS = (
         name="a far primary that ends a connection while it is opened counts as silent before "
         "it is asked again",
         place="_distance_seconds",
-        old="kind_of(report) != SILENT",
-        new="is_crash(report)",
+        old="kind_of(reason) != SILENT",
+        new="is_crash(reason)",
         killer="tests/unit/test_lookout.py::"
         "test_a_far_primary_that_ends_connections_while_they_are_opened_is_asked_once_more",
         evidence="assert not ",
@@ -143,7 +143,7 @@ MUTANTS = (
     Mutant(
         name="a monitor waits for one answer before it asks again",
         place="_Watched.may_be_asked",
-        old="len(self.unanswered) < (MAX_UNANSWERED if self._answers else 1)",
+        old="len(self.unanswered) < (limits.MAX_UNANSWERED_LOOKS if self._answers else 1)",
         new="not self.unanswered",
         killer="tests/unit/test_lookout.py::"
         "test_how_often_nodes_are_looked_at_does_not_depend_on_their_distance",

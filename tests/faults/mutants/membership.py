@@ -44,8 +44,8 @@ MUTANTS = (
     Mutant(
         name="a node whose clock is off goes on serving",
         place="set_aside",
-        old="{'state': 'syncing', **clock_field(describe_offset(seconds))}",
-        new="{'state': 'active', **clock_field(describe_offset(seconds))}",
+        old="MemberState.SYNCING",
+        new="MemberState.ACTIVE",
         killer="tests/unit/test_clocks.py::"
         "test_a_replica_whose_clock_is_off_serves_nothing_until_it_was_walked",
         evidence="'syncing'",
@@ -98,7 +98,7 @@ MUTANTS = (
         name="a change of members has a former primary serve",
         place="_Change._serves",
         old="report.is_serving and report.epoch == self._old.epoch",
-        new="report.state == 'active'",
+        new="report.state.serves",
         killer="tests/unit/test_change_members.py::"
         "test_a_former_primary_that_was_left_behind_is_not_taken_for_one_that_serves",
         evidence="assert ",

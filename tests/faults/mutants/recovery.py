@@ -29,7 +29,7 @@ MUTANTS = (
     Mutant(
         name="a copy whose bookkeeping cannot be true stays out for ever",
         place="needs_bringing_up",
-        old="isinstance(reports.get(...), Unreadable) and node != topology.decider",
+        old="reports.unreadable(...) is not None and node != topology.decider",
         new=NEVER,
         killer="tests/servers/test_lying_nodes.py::"
         "test_a_copy_that_holds_what_cannot_be_true_is_filled_anew",
@@ -82,7 +82,7 @@ MUTANTS = (
     Mutant(
         name="a server that was emptied is said to have come back empty",
         place="describe_stranger",
-        old="_was_there_in_this_run(report, reports or {})",
+        old="_was_there_in_this_run(report, reports)",
         new="not report",
         killer="tests/unit/test_reasons.py::"
         "test_a_server_that_was_emptied_is_told_from_one_that_came_back_empty",
@@ -309,8 +309,8 @@ MUTANTS = (
     Mutant(
         name="at each look a member tells something else, and loses its bookkeeping",
         place="_disown",
-        old="not (isinstance(before, Unreadable) and before.stands_in(...))",
-        new=REMOVED,
+        old="found is None or before is None or not before.stands_in(found)",
+        new="found is None",
         killer="tests/unit/test_late_answers.py::"
         "test_one_whose_answers_are_late_twice_keeps_its_bookkeeping",
         evidence="Expected regex",

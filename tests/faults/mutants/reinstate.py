@@ -139,8 +139,8 @@ MUTANTS = (
     Mutant(
         name="a primary is put back in an epoch that somebody else began",
         place="reinstate.reinstate",
-        old="(report.epoch for report in reports.values() if isinstance(report, NodeReport))",
-        new="(report.epoch for report in [primary, *witnesses])",
+        old="reports.present.values()",
+        new="[primary, *witnesses]",
         killer="tests/unit/test_change_members.py::"
         "test_a_replica_that_was_fenced_and_crashed_does_not_wait_for_ever_beside_a_primary_that_"
         "serves",

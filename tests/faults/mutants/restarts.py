@@ -61,7 +61,7 @@ MUTANTS = (
     Mutant(
         name="where all members forgot nothing begins again",
         place="_stop_call",
-        old="'fenced' if report.state == 'active' else report.state",
+        old="report.state.when_stopped",
         new="'syncing'",
         killer="tests/unit/test_forgetting.py::"
         "test_where_all_members_were_set_back_at_once_they_begin_again",
@@ -107,7 +107,7 @@ MUTANTS = (
     Mutant(
         name="a log that was only read too early counts as lost",
         place="forgetful.set_forgetful_aside",
-        old="_shorter_than_read(topology, {**reports, **now})",
+        old="_shorter_than_read(topology, found)",
         new="_shorter_than_read(topology, reports)",
         killer="tests/unit/test_forgetting.py::"
         "test_a_member_that_was_asked_before_the_others_is_asked_once_more",
@@ -133,7 +133,7 @@ MUTANTS = (
     Mutant(
         name="one alone can say that another one is replaced while the primary serves",
         place="voided_members",
-        old="isinstance(primary, NodeReport) and primary.is_serving and ... == topology.epoch",
+        old="primary is not None and primary.is_serving and primary.epoch == topology.epoch",
         new=NEVER,
         killer="tests/unit/test_replacing.py::"
         "test_while_the_primary_serves_nobody_can_say_that_another_one_is_replaced",

@@ -84,10 +84,28 @@ MUTANTS = (
         evidence="assert ",
     ),
     Mutant(
+        name="the rule for restarts in the middle of a plan refuses no node",
+        place="RestartGuard.refusal",
+        old="None if self._answered_in.get(...) == run_id else RESTARTED",
+        new="None",
+        killer="tests/simulation/test_programs.py",
+        evidence="test_upkeep_does_not_go_on_with_a_node_that_restarted_in_the_middle_of_a_plan",
+        quick=True,
+    ),
+    Mutant(
+        name="a write of a group leaves although its task was cancelled",
+        place="_Group.leave",
+        old="not entry[1].done()",
+        new=REMOVED,
+        killer="tests/simulation/test_write_groups.py::"
+        "test_a_write_whose_task_was_cancelled_before_it_left_is_not_sent",
+        evidence="AssertionError",
+    ),
+    Mutant(
         name="upkeep goes on with a node that restarted in between",
         place="BlockingDriver.own_channel",
-        old="UpkeepChannel if self._admission.purpose is Purpose.MAINTAIN else Channel",
-        new="Channel",
+        old="RestartGuard() if self._admission.purpose is Purpose.MAINTAIN else None",
+        new="None",
         killer="tests/servers/test_connections.py::"
         "test_upkeep_does_not_go_on_with_a_node_that_restarted_in_between",
         evidence="restarted meanwhile",
@@ -143,5 +161,60 @@ MUTANTS = (
         killer="tests/unit/test_reading.py::"
         "test_a_file_with_what_is_huge_or_none_is_refused_in_words",
         evidence="ConfigError",
+    ),
+    Mutant(
+        name="an observer is called where a fact happens",
+        place="Dispatcher.put",
+        old="self._facts.append",
+        new="self._tell",
+        killer="tests/unit/test_reporter.py::test_facts_are_told_in_order_by_another_thread",
+        evidence="redrepl-observer",
+    ),
+    Mutant(
+        name="an observer that raises ends the telling",
+        place="Dispatcher._tell",
+        old="except Exception as error: ...",
+        new="except LookupError as error: ...",
+        killer="tests/unit/test_reporter.py::test_a_handler_that_raises_ends_nothing",
+        evidence="assert 1 == 2",
+    ),
+    Mutant(
+        name="facts that wait for an observer have no bound",
+        place="Dispatcher.put",
+        old="len(self._facts) >= limits.MAX_WAITING_FACTS",
+        new=NEVER,
+        killer="tests/unit/test_reporter.py::"
+        "test_an_observer_that_blocks_holds_nothing_up_and_learns_how_much_it_missed",
+        evidence="facts_dropped",
+    ),
+    Mutant(
+        name="an observer is called with the lock held",
+        place="Dispatcher._tell_all",
+        old="self._tell(fact)",
+        new="""
+            with self._lock:
+                self._tell(fact)
+        """,
+        killer="tests/unit/test_reporter.py::"
+        "test_no_lock_is_held_and_nothing_is_amid_while_an_observer_is_called",
+        evidence="assert not",
+    ),
+    Mutant(
+        name="a forked child tells what happened in its parent",
+        place="Dispatcher.after_fork",
+        old="self._facts.clear()",
+        new=REMOVED,
+        killer="tests/unit/test_reporter.py::"
+        "test_a_forked_child_tells_its_own_facts_and_none_of_its_parents",
+        evidence="assert 2 == 0",
+    ),
+    Mutant(
+        name="a handler's fact that comes amid another leaves both untold",
+        place="Dispatcher._begin",
+        old="thread.start",
+        new="self._thread.start",
+        killer="tests/unit/test_reporter.py::"
+        "test_a_handler_that_notes_a_fact_while_one_is_noted_loses_none",
+        evidence="not met within",
     ),
 )

@@ -42,7 +42,7 @@ MUTANTS = (
     ),
     Mutant(
         name="monitors judge by looks from before their own failover",
-        place="Administration.failover",
+        place="Administration._fail_over",
         old="self._look_anew()",
         new="pass",
         killer="tests/servers/test_far_nodes.py::"

@@ -155,7 +155,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a sweep goes on from what a wrong clock noted",
-        place="anti_entropy._go_on",
+        place="_go_on",
         old="_is_of_the_future(...)",
         new=REMOVED,
         killer="tests/unit/test_anti_entropy.py::"
@@ -182,9 +182,9 @@ MUTANTS = (
     ),
     Mutant(
         name="a log that begins with a walk is taken for a whole one",
-        place="starting_mark",
-        old="not known and source.log_floor == LOG_START and not gap",
-        new="not known and source.log_floor == LOG_START",
+        place="marks._is_whole",
+        old="not (source.log_gap and target.may_be_outdated)",
+        new=REMOVED,
         killer="tests/unit/test_purged_without_it.py::"
         "test_an_old_primary_follows_members_that_were_filled_after_the_purge",
         evidence="assert ",
@@ -207,6 +207,33 @@ MUTANTS = (
         evidence="assert b'alone' not in",
     ),
     Mutant(
+        name="a log that replaced a lost one counts as complete since its beginning",
+        place="starting_mark",
+        old="not _shows_loss(...)",
+        new=REMOVED,
+        killer="tests/unit/test_positions.py::"
+        "test_a_log_of_which_the_target_had_more_is_not_complete",
+        evidence="is None",
+    ),
+    Mutant(
+        name="a place in a log that replaced a lost one reaches a checkpoint of that",
+        place="_is_at_least",
+        old="reached.entries >= wanted.entries",
+        new=REMOVED,
+        killer="tests/unit/test_positions.py::"
+        "test_a_later_place_that_counts_fewer_entries_reaches_no_checkpoint",
+        evidence="assert Mark",
+    ),
+    Mutant(
+        name="what is left of a lost log stands for what it named before",
+        place="mark_of_remains",
+        old="None if mark is None else Mark(f'{mark.incarnation}-remains', mark.position)",
+        new="mark",
+        killer="tests/unit/test_lost_logs.py::"
+        "test_what_is_left_of_a_lost_log_stands_for_nothing_that_it_named_before[30]",
+        evidence="assert None ==",
+    ),
+    Mutant(
         name="a change of epoch waits for memory",
         place="Copier._absorb_call",
         old="'absorb' if names and self.where == ON_ACTIVE else 'absorb_oom'",
@@ -217,7 +244,7 @@ MUTANTS = (
     Mutant(
         name="a walk goes on beyond what was forgotten",
         place="Copier.settle",
-        old="content[2]",
+        old="stored.entry_id",
         new=REMOVED,
         killer="tests/unit/test_forgetting.py::"
         "test_a_member_that_is_set_back_while_it_is_walked_does_not_serve_without_what_it_lost",

@@ -75,8 +75,8 @@ MUTANTS = (
     Mutant(
         name="a job's arguments are inflated whatever comes out",
         place="_inflated",
-        old="unpacking.decompress(data, MAX_INFLATED_BYTES)",
-        new="unpacking.decompress(data)",
+        old="limits.MAX_JOB_INFLATED_BYTES",
+        new=REMOVED,
         killer="tests/unit/test_jobs_on_the_queue.py::"
         "test_what_inflates_is_refused_before_it_is_inflated",
         evidence="DID NOT RAISE",
@@ -270,8 +270,8 @@ MUTANTS = (
     Mutant(
         name="words of a node that are no UTF-8 end a call with UnicodeDecodeError",
         place="reading.words",
-        old="content[:_MOST_WORDS].decode(...)",
-        new="content[:_MOST_WORDS].decode('utf-8')",
+        old="content[:MOST_WORD_BYTES].decode(...)",
+        new="content[:MOST_WORD_BYTES].decode('utf-8')",
         killer="tests/unit/test_reading.py::"
         "test_a_guard_of_other_letters_is_a_refusal_and_no_bare_error",
         evidence="UnicodeDecodeError",
@@ -287,7 +287,7 @@ MUTANTS = (
     Mutant(
         name="an address may be configured that no topology holds",
         place="parse_node_url",
-        old="len(public) > MAX_ADDRESS_CHARACTERS or not public.isascii()",
+        old="len(public) > limits.MAX_ADDRESS_CHARACTERS or not public.isascii()",
         new=NEVER,
         killer="tests/unit/test_reading.py::"
         "test_an_address_that_no_resolver_takes_or_no_topology_holds_is_refused",
@@ -313,5 +313,13 @@ MUTANTS = (
         killer="tests/servers/test_rights_taken.py::"
         "test_a_replica_that_cannot_be_moved_is_named_before_the_failover_that_needs_it",
         evidence="not met within",
+    ),
+    Mutant(
+        name="what a server answered is shown to observers",
+        place="shown_reason",
+        old="why = before + found",
+        new=REMOVED,
+        killer="tests/unit/test_reporter.py::test_a_reason_shows_nothing_of_what_a_server_answered",
+        evidence="the value",
     ),
 )
