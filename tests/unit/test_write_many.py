@@ -61,6 +61,16 @@ def test_all_are_committed_when_the_required_copies_hold_all() -> None:
         assert (receipt.applied, receipt.required) == (True, 1)
 
 
+def test_a_copy_that_refuses_one_key_says_why_and_is_not_waited_for() -> None:
+    """So the workers are woken for it, as they are where the key is written alone."""
+    batch = _start(3, 1).replies("a", 1).replies("b", [b"some", 1, b"expired", b"9"])
+    first, second, third = batch.replies("c", 1).result
+    assert copies_of(first) == copies_of(third) == ({"a", "b", "c"}, set(), {})
+    acked, pending, failed = copies_of(second)
+    assert (acked, pending, second.outcome) == ({"a", "c"}, set(), COMMITTED)
+    assert "older than the node accepts" in failed["b"]
+
+
 def test_only_restamped_items_go_out_again() -> None:
     batch = _start(3, 1).replies("b", 1)
     batch.replies("a", [b"some", 0, b"ok", RESTAMPS[0].encode(), 2, b"ok", RESTAMPS[2].encode()])

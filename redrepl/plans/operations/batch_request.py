@@ -150,7 +150,7 @@ class BatchRequest:
             asked, number = self._second, self._second_place[place]
         is_decided = self.replication.is_decided
         acked = asked.tracker.holders(number) if is_decided else ()
-        failed = asked.failures()
+        failed = asked.refusals(number)
         if (refused := self._refused.get(place)) is not None:
             failed[self._order.home] = refused
             is_decided = False

@@ -159,4 +159,13 @@ MUTANTS = (
         "test_what_the_primary_turned_down_in_part_goes_to_no_copy_again",
         evidence="assert ",
     ),
+    Mutant(
+        name="a copy that refuses one key of a batch is said to be silent",
+        place="BatchRequest._receipt",
+        old="asked.refusals(number)",
+        new="asked.failures()",
+        killer="tests/unit/test_write_many.py::"
+        "test_a_copy_that_refuses_one_key_says_why_and_is_not_waited_for",
+        evidence="assert ",
+    ),
 )
