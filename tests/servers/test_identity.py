@@ -436,7 +436,7 @@ def test_a_worker_that_still_asks_at_a_former_address_gives_nothing_to_the_serve
     old = administration_of(cluster, stale_file(cluster))
     spare = replace_frozen_c(cluster)
     epoch = cluster.raw("a").member()["epoch"]
-    monkeypatch.setattr(old, "inspect", lambda: (None, {}))
+    monkeypatch.setattr(old, "inspect", lambda: (None, NO_REPORTS))
     with pytest.raises(Unavailable, match=f"c: is at {spare.url}, and was asked at {cluster['c'].url}"):
         old.bring_up("c")
     assert cluster.raw("c").member()["state"] == "active"

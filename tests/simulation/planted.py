@@ -83,7 +83,7 @@ def _without_guard() -> Sources:
 
 
 def _without_restamping() -> Sources:
-    return changed_sources("write", ("if member.rule ~= 'decide' then", "if true then"))
+    return changed_sources("write", ("if not decides then return nil, 'has'", "if true then return nil, 'has'"))
 
 
 _write_one, _read_confirmed = write.write_one, read.read_confirmed
