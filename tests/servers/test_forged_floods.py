@@ -75,5 +75,6 @@ def test_a_primary_is_replaced_in_the_midst_of_a_flood(make_cluster: MakeCluster
         assert left, "the flood lasted until it was replaced"
         assert seconds < FAILOVER_SECONDS
     assert "Traceback" not in worker.log.read_text()
-    assert len(worker.log.read_text().splitlines()) < 30
+    # A failover has some 30 lines by itself; a line for each of the jobs would be hundreds.
+    assert len(worker.log.read_text().splitlines()) < 100
     assert worker.stop() == 0

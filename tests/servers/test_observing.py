@@ -77,7 +77,7 @@ def test_a_failover_under_load_can_be_followed_in_the_logs(
         wait_until(lambda: store.topology.epoch == 2, 30, "the client follows")
         writers.wait_more(100)
         cluster["a"].start()
-        _wait_for_line(worker, r"monitor\] node a: \w+ -> active")
+        _wait_for_line(worker, r"monitor\] node a: (?!unknown)\w+ -> active")
         wait_until(lambda: any("available again" in line for line in client_lines(caplog)), 30)
         writers.wait_more(100)
     assert writers.errors == []
