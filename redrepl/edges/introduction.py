@@ -17,7 +17,7 @@ from redrepl.edges.opening_errors import describe_reply
 from redrepl.edges.scripts import all_scripts
 from redrepl.plans.inspect import run_id_in
 from redrepl.values.effects import PlainCommand
-from redrepl.values.reasons import NOT_OURS
+from redrepl.values.reasons import NOT_OURS, shown_reason
 from redrepl.values.report_answer import UNREADABLE
 
 RECEIVE_BYTES = 65536
@@ -136,7 +136,9 @@ class _Talk:
             return None
         if command[0] == b"HMGET" and str(error).startswith("WRONGTYPE"):
             return [None] * len(MEMBER_FIELDS)  # something else was put there: a member of nothing, as `inspect` finds
-        told = describe_denial(self._endpoint.username, PlainCommand(command), str(error))
+        # A server that knows no AUTH says with which arguments it was called.
+        said = shown_reason(str(error))
+        told = describe_denial(self._endpoint.username, PlainCommand(command), said)
         raise NodeUnusable(describe_reply(self._endpoint, told))
 
     def _next_answer(self) -> Any:

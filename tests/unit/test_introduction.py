@@ -65,3 +65,11 @@ def test_what_a_server_says_before_it_closes_is_told(sends: bool, resets: bool, 
 def test_one_that_closes_without_a_word_is_told_as_that(sends: bool, resets: bool, error: str) -> None:
     with pytest.raises((ConnectionResetError, BrokenPipeError), match=error):
         opened(b"", sends, resets)
+
+
+def test_a_server_that_quotes_what_it_was_asked_shows_no_password() -> None:
+    quoted = b"-ERR unknown command 'AUTH', with args beginning with: 'ada' 's3cr3t' \r\n"
+    with pytest.raises(NodeUnusable) as told:
+        opened(quoted, url="redis://ada:s3cr3t@h")
+    assert "unknown command 'AUTH'" in str(told.value)
+    assert "s3cr3t" not in str(told.value)

@@ -290,4 +290,13 @@ MUTANTS = (
         killer="tests/unit/test_facts.py::test_a_gate_that_is_closed_tells_nothing",
         evidence="node_unavailable",
     ),
+    Mutant(
+        name="what a server quotes of a login is told",
+        place="_Talk._in_place_of",
+        old="shown_reason(str(error))",
+        new="str(error)",
+        killer="tests/unit/test_introduction.py::"
+        "test_a_server_that_quotes_what_it_was_asked_shows_no_password",
+        evidence="s3cr3t",
+    ),
 )
