@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from redrepl.values import limits
-from redrepl.values.answers.refusals import TOO_FAR_AHEAD, TOO_OLD, NotAdmitted, not_admitted
+from redrepl.values.answers.refusals import TOO_FAR_AHEAD, TOO_OLD, NotAdmitted
 from redrepl.values.clocks import describe_time
 from redrepl.values.effects import Command, Exchange, Failure, PlainCommand, Plan, Reply, Request, ScriptCall
 from redrepl.values.errors import NotAReplicatedRecord, RedreplError, Unavailable
@@ -236,11 +236,6 @@ def admitted(answer: R | NotAdmitted, node: str, epoch: bytes) -> R:
     if isinstance(answer, NotAdmitted):
         raise not_admitted_error(answer, node, epoch)
     return answer
-
-
-def refusal_error(content: list[bytes], node: str, epoch: bytes) -> RedreplError:
-    """The error for a script's refusal, from the answer as it came."""
-    return not_admitted_error(not_admitted(content), node, epoch)
 
 
 def not_admitted_error(refused: NotAdmitted, node: str, epoch: bytes) -> RedreplError:

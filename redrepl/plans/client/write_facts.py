@@ -55,6 +55,8 @@ class WriteFacts:
         receipts: Sequence[WriteReceipt],
     ) -> None:
         """No more will become known of these. ``receipts``: of all writes of the chunk."""
+        if not places:
+            return  # nearly always
         for outcome in Outcome:
             ended = [place for place in places if receipts[place].outcome is outcome]
             if ended:
