@@ -249,7 +249,8 @@ def _is_refuted(told: Topology, former: Topology, heard: Sequence[Topology], voi
     if stayed and is_role_moved and len(moved) <= 1 and heard.count(told) <= 1:
         return not _is_accepted_loss(told, former, heard, voices)
     if former.decider is None:  # they move one after the other
-        return told.epoch > former.epoch + LEFT_OVER_EPOCHS or abs(len(told.ids) - len(former.ids)) > 1
+        # One further than the numbers that are not given again: it begins beyond these.
+        return told.epoch > former.epoch + LEFT_OVER_EPOCHS + 1 or abs(len(told.ids) - len(former.ids)) > 1
     skipped = told.epoch - former.epoch >= limits.SKIPPED_EPOCHS
     if _is_accepted_loss(told, former, heard, voices) or (skipped and former.decider in moved):
         return False

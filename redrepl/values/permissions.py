@@ -44,7 +44,7 @@ SCRIPT_COMMANDS: Final[Mapping[str, str]] = {
     "checkpoint": "del hmget lpush lrange ltrim",
     "confirm": "del hget hmget hset time",
     "digest": "get",
-    "disown": "hdel hmget unlink",
+    "disown": "hdel hmget set unlink",
     "enrol": "del exists hget hkeys hmget hset hsetnx set",
     "headers": "exists getrange hmget strlen",
     "hold": "exists hdel hget hmget hset time xinfo",

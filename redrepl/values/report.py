@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -17,6 +18,9 @@ LOG_START = "0-0"
 
 ABOVE_LOG_START = "0-1"
 """As the floor of an empty log: it is not complete since its beginning."""
+
+_DROPPED = re.compile(r"([0-9]{1,9}) ").fullmatch
+"""What `disown.lua` leaves of a guard: the epoch, and no state."""
 
 LOG_BEGINS = "start"
 """In place of an incarnation: the log leaves out what was before its beginning."""
@@ -321,6 +325,14 @@ class NodeReport:
     def has_lost_guard(self) -> bool:
         """Whether somebody deleted or overwrote the guard: it is written with the membership, and says the same."""
         return bool(self.member) and self.guard not in (None, f"{self.epoch} {self.state}")
+
+    @property
+    def dropped_epoch(self) -> int:
+        """The epoch of which a server told before its bookkeeping was dropped as untrue, as it has no
+        place since; 0 for none.
+        """
+        found = None if self.member else _DROPPED(self.guard or "")
+        return int(found[1]) if found else 0
 
     @property
     def has_forgotten(self) -> bool:

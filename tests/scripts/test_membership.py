@@ -1,4 +1,4 @@
-"""`enrol`, `change_member` and `leave`: who is a member, changed only by who saw the present state."""
+"""`enrol`, `change_member`, `leave` and `disown`: who is a member, changed only by who saw the present state."""
 
 from __future__ import annotations
 
@@ -174,3 +174,21 @@ def test_with_a_topology_go_the_cursors_and_marks_of_servers_that_it_does_not_na
     assert [sorted(node.client.hkeys(positions)) for positions in (LAYOUT.cursors, LAYOUT.marks)] == [
         [b"b@new", b"c"]
     ] * 2
+
+
+@pytest.mark.parametrize("epoch", [b"7", b"1234567890", b"x", b"-1", b""])
+def test_what_is_dropped_leaves_its_records_and_the_number_of_its_epoch(node: Node, epoch: bytes) -> None:
+    """That no epoch begins twice is for whoever gives the server a place; until then reads at ONE find no state."""
+    record = value(node.stamp())
+    node.write(b"key", record)
+    node.client.hset(LAYOUT.topology, "topology", TOPOLOGY)
+    node.client.lpush(LAYOUT.guard, "what?")
+    node.client.hset(LAYOUT.member, "epoch", epoch)
+    assert node.call("disown", [], b"shop", b"7" + epoch, b"active", b"run-1", b"") == 0
+    assert node.call("disown", [], b"shop", epoch, b"active", b"run-1", b"") == 1
+    assert node.stored(b"key") == record.encode()
+    kept = [LAYOUT.guard] if epoch == b"7" else []
+    assert sorted(node.client.keys("*")) == sorted([LAYOUT.data(b"key"), *kept])
+    assert not kept or node.client.get(LAYOUT.guard) == b"7 "
+    assert _enrol(node, b"shop", b"state", b"syncing") == 1
+    assert node.client.get(LAYOUT.guard) == b"1 syncing"

@@ -374,6 +374,26 @@ def test_the_number_of_one_who_is_not_believed_is_not_given_again(told: bytes, n
     assert newest_epoch(Reports({"a": report("a", member={"epoch": "4"})}, {"b": lies})) == next_after
 
 
+@pytest.mark.parametrize(
+    ("guard", "next_after"),
+    [("7 ", 7), ("14 ", 14), ("15 ", 4), ("7 active", 4), ("7", 4), (" ", 4), ("x ", 4), ("\u0667 ", 4), ("", 4)],
+)
+def test_nor_is_the_number_of_one_whose_bookkeeping_was_dropped(guard: str, next_after: int) -> None:
+    dropped = replace(report("b"), member={}, guard=guard)
+    assert newest_epoch(Reports({"a": report("a", member={"epoch": "4"}), "b": dropped})) == next_after
+    serving = replace(report("b", member={"epoch": "4"}), guard=guard)
+    assert newest_epoch(Reports({"b": serving})) == 4, "a member that lost its guard says which epoch it works in"
+
+
+@pytest.mark.parametrize(("further", "is_believed"), [(1, True), (11, True), (12, False)])
+def test_the_first_of_several_primaries_that_moves_is_believed(further: int, is_believed: bool) -> None:
+    """Also where it moved beyond the farthest number that a member told of. Else nobody ends what died after that."""
+    old = replace(forged(cluster(3), "several primaries"), epoch=OLD)
+    new = replace(old.with_replaced(replace(old.member("c"), identity="id-new")), epoch=OLD + further)
+    voices = [says(new, "a"), says(old, "b"), says(old, "c", is_serving=False)]
+    assert believed(voices) == (new if is_believed else old)
+
+
 @pytest.mark.parametrize("others", ["a", "ab"])
 def test_the_next_epoch_has_no_address_that_one_member_made_up(others: str) -> None:
     """A failover died when all were fenced; that one then told the topology of this epoch, which nobody else knows, and

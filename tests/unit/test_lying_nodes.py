@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from redrepl.edges.introduction import membership_in
+from redrepl.plans.epochs.change_members import change_topology
 from redrepl.plans.epochs.failover import FailoverOrder, fail_over
-from redrepl.plans.epochs.membership import change_call
+from redrepl.plans.epochs.membership import Tolerances, change_call
 from redrepl.values.effects import Answer, Command, PlainCommand
 from redrepl.values.errors import Unavailable
 from redrepl.values.record import value_record
@@ -200,3 +201,59 @@ def test_a_run_of_any_bytes_is_no_restart_that_could_be_ended(nodes: Nodes) -> N
     nodes.bring_up("c")
     nodes.bring_up("c")
     assert nodes.report("c").is_serving
+
+
+class Died(Exception):
+    """Whoever was at work dies here."""
+
+
+def tells_epoch(nodes: Nodes, node: str, epoch: int, lineage: int | None = None) -> None:
+    """A replica tells that it is the primary of a later epoch, which is not believed."""
+    told = nodes.first.with_primary(node, epoch)
+    nodes.client(node).hset(nodes.layout.topology, "topology", told.encode())
+    fields = {"epoch": epoch, "lineage": lineage or epoch, "era": 1, "rule": "decide"}
+    nodes.client(node).hset(nodes.layout.member, mapping=fields)
+
+
+def dies() -> None:
+    raise Died
+
+
+@pytest.mark.parametrize("is_interrupted", [False, True])
+def test_an_epoch_that_a_dropped_member_told_of_does_not_begin_again(nodes: Nodes, is_interrupted: bool) -> None:
+    """It may have been right: a failover made c the primary, and another member denied afterwards that it was
+    counted. Then there would be two primaries in one epoch. The worker may die before the place is given anew.
+    """
+    tells_epoch(nodes, "c", 2)
+    if is_interrupted:
+        nodes.meanwhile["change_member"] = dies
+        with pytest.raises(Died):
+            nodes.bring_up("c")
+        dropped = nodes.report("c")
+        assert (dropped.member, dropped.dropped_epoch) == ({}, 2)
+    nodes.bring_up("c")
+    told = nodes.report("a").topology
+    assert told is not None
+    assert (told.epoch, told.decider) == (3, "a")
+    found = nodes.report("c")
+    assert (found.epoch, found.member["rule"], found.is_serving) == (3, "follow", True)
+    assert (found.guard, found.dropped_epoch) == ("3 active", 0)
+
+
+def test_a_change_of_members_does_not_begin_an_epoch_that_one_of_them_told_of() -> None:
+    nodes = Nodes(5)
+    tells_epoch(nodes, "c", 2)
+    change = change_topology(nodes.first, nodes.first.without_member("e"), Tolerances(), "inc-new", nodes.at)
+    nodes.run(change)
+    told = nodes.report("a").topology
+    assert told is not None
+    assert (told.epoch, told.ids) == (3, ("a", "b", "c", "d"))
+    assert {nodes.report(node).epoch for node in "abd"} == {3}
+
+
+def test_a_primary_that_is_put_back_does_not_begin_an_epoch_that_another_member_told_of() -> None:
+    nodes = Nodes(5)
+    tells_epoch(nodes, "c", 2, lineage=1)
+    nodes.restart("a")
+    assert nodes.bring_up("a").activated
+    assert (nodes.report("a").epoch, nodes.report("a").is_serving) == (3, True)

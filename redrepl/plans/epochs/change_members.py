@@ -59,6 +59,7 @@ def change_topology(
 ) -> Plan[dict[str, str]]:
     """Move the cluster to ``new``, which differs by one member; answers what happened on each node.
 
+    The epoch is that of ``new``, or a later one where a member told of that and is not believed.
     newcomer: under which name the driver reaches the server that takes a member's place; None: at the member's own
     address, where it came back empty. accept_loss: the operator's word that the members that are missing are gone for
     good; the primary then moves without them, far ahead of all that they may have begun.
@@ -75,6 +76,7 @@ def change_topology(
         _check_nobody_at_work(old, reports)
     reports = reports.updated((yield from _drop_unreadable(old, reports, what, steps)))
     _check_nodes(old, reports, what)
+    new = replace(new, epoch=max(new.epoch, newest_epoch(reports.only(old.ids)) + 1))
     change = _Change(layout, old, new, reports, steps, tolerances, incarnation, what)
     if old.decider is None:
         check_majority(old, reports, what)

@@ -26,10 +26,12 @@ def newest_epoch(reports: Reports) -> int:
     """The newest epoch that a node works in, published or not.
 
     The number that one tells who is not believed is not given again either, where changes of epoch that died may have
-    led to it: if it was right after all, two primaries would serve in one epoch.
+    led to it: if it was right after all, two primaries would serve in one epoch. So it is with the number that one told
+    whose bookkeeping was dropped for that.
     """
     newest = max((report.epoch for report in reports.present.values()), default=0)
     doubted = [reason.epoch for reason in reports.silent.values() if isinstance(reason, Unreadable)]
+    doubted += [report.dropped_epoch for report in reports.present.values()]
     return max([newest, *(epoch for epoch in doubted if epoch <= newest + LEFT_OVER_EPOCHS)])
 
 

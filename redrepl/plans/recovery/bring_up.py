@@ -212,7 +212,7 @@ def _give_place(view: ClusterView, node: str, order: BringUpOrder, steps: Steps,
     topology = view.topology
     changed = topology.with_replaced(replace(topology.member(node), identity=order.identity))
     yield from steps.step(lambda _: change_topology(topology, changed, order.tolerances, order.incarnation, steps.at))
-    done.notes.append(f"came back empty: it is a new server in this place, from epoch {changed.epoch} on")
+    done.notes.append("came back empty: it is a new server in this place, in a new epoch")
 
 
 def _sources(view: ClusterView, reports: Reports, target: str) -> list[NodeReport]:

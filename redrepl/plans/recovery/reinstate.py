@@ -32,7 +32,14 @@ from redrepl.plans.epochs.membership import (
     settled_fields,
     trusted_fields,
 )
-from redrepl.plans.epochs.soundness import donors_among, sound_members, way_out, why_left, witnesses_needed
+from redrepl.plans.epochs.soundness import (
+    donors_among,
+    newest_epoch,
+    sound_members,
+    way_out,
+    why_left,
+    witnesses_needed,
+)
 from redrepl.plans.recovery.restarts import restarted_together
 from redrepl.plans.scan import FOREIGN, SCAN_START, read_headers, scan_page
 from redrepl.plans.steps import Steps
@@ -63,7 +70,7 @@ def reinstate(
     """Admit the primary again. Raises Unavailable where too few replicas can bear witness."""
     witnesses = find_witnesses(view, primary, reports)
     # Also beyond epochs that somebody began with members that do not count: each epoch has one owner.
-    epoch = 1 + max(report.epoch for report in reports.present.values())
+    epoch = newest_epoch(reports) + 1
     topology = replace(view.topology, epoch=epoch, merged_epoch=epoch)
     # The primary first: it serves nobody, and whoever is second stops here, before a replica is fenced in vain.
     primary = yield from _fence(view, primary, topology, MemberState.SYNCING, steps)
