@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from typing import Any
 
+from redrepl.values import limits
 from redrepl.values.effects import Command, PlainCommand, ScriptCall
 from redrepl.values.keys import CLUSTERS_KEY, KeyLayout
 from redrepl.values.topology import Topology
@@ -164,7 +165,7 @@ class Liars:
             return
         if self._random.random() < CHANGES_SHARE:
             known = [lie for lie in LIES if self._manner is Manner.ANYTHING or not lie.of_its_records]
-            if self._is_in_two_majorities(topology, members, machine):
+            if self.is_in_two_majorities(topology, members, machine):
                 known = [lie for lie in known if not lie.goes_back]
             # One that comes to need its operator tells nothing after that which another server could take over from it.
             lie = self._random.choice(known)
@@ -175,13 +176,24 @@ class Liars:
         else:
             self._answer(machine)
 
-    def _is_in_two_majorities(self, topology: Topology, members: dict[str, Machine], liar: Machine) -> bool:
+    def is_in_two_majorities(self, topology: Topology, members: dict[str, Machine], liar: Machine) -> bool:
         """Whether as many serve in an earlier epoch still as make a majority with it. Were it to say that it is there
         too, they would go on beside the others, and nobody can tell (SECURITY.md, "Not defended").
+
+        From the moment on in which a failover has fenced its majority: the topology is told later.
         """
-        others = [machine for node, machine in members.items() if node in topology.ids and machine is not liar]
-        behind = [epoch for machine in others if 0 < (epoch := self._serves_in(machine)) < topology.epoch]
+        present = [machine for node, machine in members.items() if node in topology.ids]
+        newest = max(topology.epoch, *(self._moved_to(machine, liar) for machine in present))
+        others = [machine for machine in present if machine is not liar]
+        behind = [epoch for machine in others if 0 < (epoch := self._serves_in(machine)) < newest]
         return any(behind.count(epoch) + 1 > len(topology.ids) // 2 for epoch in behind)
+
+    def _moved_to(self, machine: Machine, liar: Machine) -> int:
+        """The epoch in which it works. The liar's word counts where it was stopped, as a failover may count on it."""
+        member = self._member(machine)
+        epoch = member.get(b"epoch", b"")
+        is_told = machine is not liar or member.get(b"state") == b"fenced"
+        return int(epoch) if is_told and epoch.isdigit() and int(epoch) <= limits.MAX_EPOCH else 0
 
     def _serves_in(self, machine: Machine) -> int:
         """The epoch in which it serves, 0 for none."""

@@ -50,6 +50,18 @@ def test_each_lie_is_told(simulation: Simulation, lie: Told) -> None:
     assert held(machine) != before
 
 
+@pytest.mark.parametrize("fenced", ["", "b", "c", "bc"])
+def test_no_replica_goes_back_from_an_epoch_that_a_failover_has_begun(fenced: str) -> None:
+    """The topology is not told yet, and the primary serves in the epoch before: both would have a majority."""
+    world = World(1)
+    begun = Simulation(world, draw(world.stream("settings"), PROFILES["liars"], 3), library_sources())
+    machines = begun.network.machines
+    for node in fenced:
+        machines[node].ask(PlainCommand((b"HSET", LAYOUT.member, b"epoch", 2, b"state", b"fenced")))
+    assert begun.liars is not None
+    assert begun.liars.is_in_two_majorities(begun.topology, machines, machines["b"]) is bool(fenced)
+
+
 def test_rubbish_promises_nothing() -> None:
     write = ScriptCall("write", (b"m", b"l", b"k"), ())
     refused, random = [b"refused", b"1", b"active"], Random(1)
