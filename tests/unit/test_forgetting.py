@@ -505,6 +505,19 @@ def test_what_is_undecided_in_the_log_of_a_copy_that_forgot_is_looked_at_from_it
     assert b"undecided" not in nodes.present("b")
 
 
+@pytest.mark.parametrize("log", ["was cut too", "is gone"])
+def test_the_primary_goes_on_where_the_log_of_a_copy_that_forgot_ended_when_it_was_filled(log: str) -> None:
+    """Else it looks through all that is left there, and an operator is told to look for what was cut."""
+    nodes = cluster()
+    forget_newest_entry(nodes, "b")
+    if log == "is gone":
+        nodes.send("b", PlainCommand((b"DEL", nodes.layout.log)))
+    else:
+        cut(nodes, "b")
+    nodes.bring_up("b")
+    assert nodes.bring_up("a").notes == []
+
+
 def test_marks_of_a_log_that_went_back_count_for_nothing_whatever_its_ids() -> None:
     """A machine that is set back goes on with the time of then for a moment, and gives ids that others have read."""
     nodes = cluster()
