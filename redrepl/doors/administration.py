@@ -437,7 +437,7 @@ class Administration(Reaching):
         steps = Steps(self._driver.now())
         keep_from, held = floor or report.log_floor, held_from(topology, report)
         caps = (retention.cap_entries, steps, held, retention.cap_bytes)
-        return self._run(trim_log(ClusterView(topology), report.node, keep_from, *caps))
+        return self._run(trim_log(ClusterView(topology), report, keep_from, *caps))
 
     def _change(
         self, old: Topology, new: Topology, newcomer: str | None = None, accept_loss: bool = False

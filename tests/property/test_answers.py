@@ -89,6 +89,7 @@ SOUND: list[tuple[Command, Answer]] = [
     (_call("read_many", 2), [b"ok", None]),
     (_call("headers", 2), [b"ok", b"", b"foreign"]),
     (_call("log_page", 0), [b"ok", [[b"1-1", [b"k", STAMP]]], b"1-1", 1]),
+    (_call("log_page", 0), [b"replaced"]),
     (_call("vouch"), [b"ok", b"inc", b"", b"", RECORD, b"1"]),
     (_call("change_member", 0), [b"changed", b"7", b"fenced"]),
     (_call("absorb"), [b"foreign", b"k"]),

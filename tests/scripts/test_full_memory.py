@@ -126,10 +126,10 @@ def test_bookkeeping_passes(real_node: Node) -> None:
     real_node.put(b"old", grave := deleted(real_node.stamp(-100)))
     real_node.write(b"key", record := value(real_node.stamp(), LARGE))
     with full_memory(real_node):
-        assert real_node.call("confirm", [], EPOCH, b"b", b"1-0", 1, b"1") == 1
+        assert real_node.call("confirm", [], EPOCH, b"b", b"1-0", 1, b"1", b"") == 1
         assert real_node.call("checkpoint", [], EPOCH, b"inc 1-0 1 b inc 1-0 1 7", 4) == 1
         assert real_node.call("note_sweep", [], EPOCH, b"last", b"{}", b"under_way") == 1
-        assert real_node.call("trim", [], EPOCH, b"1-0", 1000)[0] == b"ok"
+        assert real_node.call("trim", [], EPOCH, b"1-0", 1000, b"", 0, b"")[0] == b"ok"
         assert real_node.purge({b"old": grave.stamp}, real_node.stamp(-50).micros) == [b"ok", 1]
         other = value(real_node.stamp(), LARGE).encode()
         assert real_node.call("replace", [b"key"], EPOCH, record.stamp.encode(), other, b"undecided", 10, 10_000) == 1

@@ -72,7 +72,7 @@ def test_a_full_member_tells_everything(node: Node) -> None:
     for number in range(3):
         node.write(b"key-%d" % number, value(node.stamp()))
     ids = [stream_id.decode() for stream_id, _ in node.client.xrange(LAYOUT.log)]
-    node.call("confirm", [], EPOCH, b"b", ids[1].encode(), 2, b"0")
+    node.call("confirm", [], EPOCH, b"b", ids[1].encode(), 2, b"0", b"")
     node.call("absorb", [], EPOCH, b"b", b"inc", b"9-0", 4, 0, b"")
     node.client.hset(LAYOUT.sweep, "last", "{}")
     report = parse_report("a", node.call("inspect", []), "run-1")

@@ -33,7 +33,7 @@ def calls(now: int) -> dict[str, tuple[list[bytes], tuple[bytes | int, ...]]]:
         "headers": ([KEY, OTHER], (EPOCH, b"active")),
         "absorb": ([KEY], (EPOCH, b"b", b"inc", b"1-0", 1, 0, b"", later)),
         "replace": ([KEY], (EPOCH, standing, later, b"undecided", 10, 10_000)),
-        "confirm": ([], (EPOCH, b"b", b"1-0", 1, b"1")),
+        "confirm": ([], (EPOCH, b"b", b"1-0", 1, b"1", b"")),
         "digest": ([KEY, OTHER], (now // 1000, 10_000, 0, b"0", b"0")),
         "change_member": ([], MOVED),
         "inspect": ([], ()),

@@ -181,7 +181,7 @@ def _trim(program: Program, customs: Customs, count: Count, topology: Topology, 
         steps, keep_from, held = Steps(program.now()), floor or report.log_floor, held_from(topology, report)
         caps = (cap, steps, held, customs.retention.cap_bytes)
         try:
-            yield trim_log(ClusterView(topology), report.node, keep_from, *caps)
+            yield trim_log(ClusterView(topology), report, keep_from, *caps)
         except RedreplError:
             return
         count.add("trim")

@@ -38,6 +38,7 @@ from redrepl.values.answers.upkeep import (
     Held,
     LogCut,
     LogPage,
+    LogReplaced,
     NotAbsorbed,
     Noted,
     Replacement,
@@ -154,6 +155,7 @@ def test_a_page_of_a_log_or_from_where_on_it_is_complete() -> None:
     entries = [[b"2-1", [b"k", b"s"]]]
     assert parse_log_page([b"ok", entries, b"2-1", 2]) == LogPage(entries, "2-1", 2)  # type: ignore[arg-type]  # as it comes
     assert parse_log_page([b"cut", b"2-1"]) == LogCut("2-1")
+    assert parse_log_page([b"replaced"]) == LogReplaced()
 
 
 def test_what_is_counted_held_and_noted() -> None:

@@ -6,10 +6,12 @@ import contextlib
 
 import pytest
 
+from redrepl.plans.copies.catch_up import trim_log
 from redrepl.plans.copies.marks import starting_mark
 from redrepl.plans.epochs.failover import FailedOver, FailoverOrder, fail_over
 from redrepl.plans.epochs.membership import change_call, forgotten_fields
 from redrepl.plans.recovery.upkeep import needs_bringing_up
+from redrepl.plans.steps import Steps
 from redrepl.values.errors import Unavailable
 from redrepl.values.record import tombstone
 from redrepl.values.reports import Reports
@@ -177,6 +179,62 @@ def test_what_is_left_of_a_lost_log_stands_for_nothing_that_it_named_before(node
     if nodes.view().topology.decider != "b":
         move(nodes, "b")
     assert nodes.record("b", b"key") == committed
+
+
+def begin_anew(nodes: Nodes, node: str) -> None:
+    """The node loses its log, and another worker brings it up: it serves, with a log of another incarnation."""
+    lose_log(nodes, node)
+    nodes.bring_up(node)
+    assert nodes.report(node).is_serving
+
+
+def test_a_late_worker_says_nothing_of_the_log_that_replaced_a_lost_one(nodes: Nodes) -> None:
+    """It noted how far the lost log was confirmed. The next one looked lost by that, for as long as no primary served:
+    here the primary's own log is lost next, and nobody could put it back to work or take its place.
+    """
+    nodes.bring_up("a")
+    nodes.meanwhile["confirm"] = lambda: begin_anew(nodes, "b")
+    nodes.bring_up("a")
+    assert not nodes.meanwhile
+    assert (nodes.report("b").has_lost_log, nodes.report("b").is_serving) == (False, True)
+    lose_log(nodes, "a")
+    assert move(nodes).primary in "bc"
+
+
+def test_a_late_worker_reads_nothing_of_the_log_that_replaced_a_lost_one(nodes: Nodes) -> None:
+    nodes.meanwhile["log_page"] = lambda: begin_anew(nodes, "b")
+    with pytest.raises(Unavailable, match="begun anew while it was read"):
+        nodes.bring_up("a")
+    assert nodes.bring_up("a").finished
+
+
+def test_a_late_worker_cuts_nothing_of_the_log_that_replaced_a_lost_one(nodes: Nodes) -> None:
+    before = nodes.report("b")
+    begin_anew(nodes, "b")
+    steps = Steps(nodes.at)
+    assert nodes.run(trim_log(nodes.view(), before, before.log.last_id, 1000, steps)) == 0
+    assert not nodes.report("b").has_lost_log
+
+
+def test_a_late_worker_begins_no_log_anew_that_is_in_order_again(nodes: Nodes) -> None:
+    lose_log(nodes, "b")
+    nodes.meanwhile["change_member"] = lambda: begin_anew(nodes, "b")
+    with pytest.raises(Unavailable, match="changed while it was being looked at"):
+        nodes.bring_up("b")
+    assert nodes.report("b").is_serving
+
+
+def test_what_is_left_of_the_primarys_log_is_no_place_to_note_on_a_replica(nodes: Nodes) -> None:
+    """It counts nothing of what the lost log named: whoever reads on there would seem to have had it all."""
+    before = nodes.report("b").checkpoints
+
+    def lose_it_before_the_last_look() -> None:
+        nodes.meanwhile["inspect"] = lambda: lose_log(nodes, "a")
+
+    nodes.meanwhile["log_page"] = lose_it_before_the_last_look
+    nodes.bring_up("a")
+    assert nodes.report("a").has_lost_log
+    assert nodes.report("b").checkpoints == before
 
 
 def move(nodes: Nodes, to: str | None = None) -> FailedOver:

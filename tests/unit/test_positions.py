@@ -31,9 +31,15 @@ def test_a_mark_at_the_end_that_counts_too_few_entries_stepped_over_some() -> No
 
 
 def test_a_page_of_a_log_that_was_cut_in_between_is_not_taken() -> None:
-    page = ByHand(read_page(view(3), "a", Position("39-0", 59), 10, Steps(START)))
+    page = ByHand(read_page(view(3), report("a"), Position("39-0", 59), 10, Steps(START)))
     with pytest.raises(Unavailable, match="full sync"):
         page.replies("a", [b"cut", b"40-0"])
+
+
+def test_a_page_of_a_log_that_was_begun_anew_is_not_taken() -> None:
+    page = ByHand(read_page(view(3), report("a"), Position("39-0", 59), 10, Steps(START)))
+    with pytest.raises(Unavailable, match="begun anew"):
+        page.replies("a", [b"replaced"])
 
 
 @pytest.mark.parametrize("place", ["40-0", "41-7", "99-9"])
@@ -102,8 +108,8 @@ def test_stream_ids_are_ordered_as_numbers(first: str, second: str) -> None:
 
 
 def _page(*entries: tuple[bytes, list[bytes]], log_end: tuple[bytes, int] = (b"9-0", 20)) -> Page:
-    plan: ByHand[Page] = ByHand(read_page(view(2), "a", Position("5-0", 10), 100, Steps(START)))
-    assert plan.sent[0].command.arguments == (b"5-0", 100)
+    plan: ByHand[Page] = ByHand(read_page(view(2), report("a"), Position("5-0", 10), 100, Steps(START)))
+    assert plan.sent[0].command.arguments == (b"5-0", 100, b"inc-1")
     return plan.replies("a", [b"ok", [list(entry) for entry in entries], *log_end]).result
 
 

@@ -78,7 +78,7 @@ def _trim(nodes: Nodes, retention: Retention, cap_bytes: int = 1 << 30) -> None:
     topology = nodes.view().topology
     floor = trim_floor(topology, reports["a"], Reports(reports), retention) or reports["a"].log_floor
     held = held_from(topology, reports["a"])
-    nodes.run(trim_log(nodes.view(), "a", floor, retention.cap_entries, Steps(nodes.at), held, cap_bytes))
+    nodes.run(trim_log(nodes.view(), reports["a"], floor, retention.cap_entries, Steps(nodes.at), held, cap_bytes))
 
 
 def test_a_job_whose_time_is_over_stops_between_pages_and_the_next_goes_on(nodes: Nodes) -> None:

@@ -14,7 +14,14 @@ from redrepl.plans.copies.copying import Copier
 from redrepl.plans.lanes import Lanes
 from redrepl.plans.steps import Steps
 from redrepl.plans.view import ON_ACTIVE, ClusterView, admitted
-from redrepl.values.answers.upkeep import LogCut, LogPage, parse_count, parse_log_page, parse_noted
+from redrepl.values.answers.upkeep import (
+    LogCut,
+    LogPage,
+    LogReplaced,
+    parse_count,
+    parse_log_page,
+    parse_noted,
+)
 from redrepl.values.effects import Plan, Progress, ScriptCall
 from redrepl.values.errors import Unavailable
 from redrepl.values.report import LOG_START, Mark, NodeReport, Position, id_order
@@ -47,19 +54,27 @@ class Page(NamedTuple):
         return sum(map(len, map(_fields_of, self.entries))) // 2
 
 
-def read_page(view: ClusterView, node: str, after: Position, count: int, steps: Steps) -> Plan[Page]:
-    """The next entries of a node's log. Raises Unavailable where it was cut beyond the place meanwhile."""
-    content = yield from steps.ask(node, _page_call(view, after, count), "reading the change log")
-    return _page_of(parse_log_page(content), after, node, view.layout.data_prefix)
+def read_page(view: ClusterView, source: NodeReport, after: Position, count: int, steps: Steps) -> Plan[Page]:
+    """The next entries of a node's log.
+
+    ``source``: as the node was when the place was found in its log. Raises Unavailable where the
+    log was cut beyond the place since, or begun anew.
+    """
+    call = _page_call(view, source, after, count)
+    content = yield from steps.ask(source.node, call, "reading the change log")
+    return _page_of(parse_log_page(content), after, source.node, view.layout.data_prefix)
 
 
-def _page_of(answer: LogPage | LogCut, after: Position, node: str, prefix: bytes) -> Page:
+def _page_of(answer: LogPage | LogCut | LogReplaced, after: Position, node: str, prefix: bytes) -> Page:
     """What a log tells of users' keys. What else it names, or with which stamps, no script of ours wrote: to copy that
     would carry it to other programs' keys, and to the bookkeeping of other nodes.
     """
     if isinstance(answer, LogCut):
         reason = f"cut up to {answer.floor}, and {after.id} was reached"
         raise Unavailable("the change log was cut while it was read; a full sync is needed", {node: reason})
+    if isinstance(answer, LogReplaced):
+        reason = "restarted, or lost its log, and was brought up since"
+        raise Unavailable("the change log was begun anew while it was read", {node: reason})
     entries = answer.entries
     flat = list(chain.from_iterable(map(_fields_of, entries)))
     stamps: dict[bytes, bytes] = {}
@@ -83,8 +98,9 @@ def _end_of(entries: Sequence[tuple[bytes, Any]], after: Position, log_end: Posi
     return Position(last, min(after.entries + len(entries), most))
 
 
-def _page_call(view: ClusterView, after: Position, count: int) -> ScriptCall:
-    return ScriptCall("log_page", (view.layout.member, view.layout.log), (after.id.encode(), count))
+def _page_call(view: ClusterView, source: NodeReport, after: Position, count: int) -> ScriptCall:
+    arguments = (after.id.encode(), count, source.incarnation.encode())
+    return ScriptCall("log_page", (view.layout.member, view.layout.log), arguments)
 
 
 def next_count(page: Page) -> int:
@@ -127,8 +143,9 @@ def ship_log(
     copier = Copier(view, source, target, steps, where, merges, skips_gone)
     copier.frees_memory = True
     copier.newest_entry = newest_entry
-    confirming = _Confirming(view, source.node, target, copier.lanes, start.position)
-    position, coming = start.position, _ask_for_page(view, copier, start.position, FIRST_PAGE_ENTRIES)
+    confirming = _Confirming(view, source, target, copier.lanes, start.position)
+    position = start.position
+    coming = _ask_for_page(view, source, copier, position, FIRST_PAGE_ENTRIES)
     while True:
         content = yield from copier.lanes.answer(coming)
         page = _page_of(parse_log_page(content), position, source.node, view.layout.data_prefix)
@@ -136,7 +153,7 @@ def ship_log(
         finished = not page.entries or position.entries >= source.log.added
         is_last = finished or steps.at >= stop_at
         if not is_last:
-            coming = _ask_for_page(view, copier, position, next_count(page))
+            coming = _ask_for_page(view, source, copier, position, next_count(page))
         if page.entries or position == start.position:
             # Also where there is nothing: the start may follow from a checkpoint, and a mark of its own lasts longer.
             yield from copier.send(page.stamps, Mark(start.incarnation, position))
@@ -154,14 +171,15 @@ def ship_log(
     return CaughtUp(shipped, copier.records, copier.bytes, finished, foreign, reached, copier.newest_entry)
 
 
-def _ask_for_page(view: ClusterView, copier: Copier, after: Position, count: int) -> int:
-    return copier.lanes.start(copier.source, _page_call(view, after, count), "reading the change log")
+def _ask_for_page(view: ClusterView, source: NodeReport, copier: Copier, after: Position, count: int) -> int:
+    call = _page_call(view, source, after, count)
+    return copier.lanes.start(source.node, call, "reading the change log")
 
 
 class _Confirming:
     """Notes on the source what is on the target, without waiting each time. ``reached``: the last place noted."""
 
-    def __init__(self, view: ClusterView, source: str, target: str, lanes: Lanes, start: Position) -> None:
+    def __init__(self, view: ClusterView, source: NodeReport, target: str, lanes: Lanes, start: Position) -> None:
         self.reached = start
         self._view = view
         self._source = source
@@ -175,49 +193,75 @@ class _Confirming:
             return
         yield from self.settle()
         self.reached = stored or self.reached
-        call = _confirm_call(self._view, self._target, self.reached, force=False)
-        self._ticket = self._lanes.start(self._source, call, "noting what is confirmed")
+        call = _confirm_call(self._view, self._source, self._target, self.reached, force=False)
+        self._ticket = self._lanes.start(self._source.node, call, "noting what is confirmed")
 
     def settle(self) -> Plan[None]:
         """Wait for the answer to the last note. Raises for a refusal."""
         if self._ticket is not None:
             ticket, self._ticket = self._ticket, None
             answer = parse_noted((yield from self._lanes.answer(ticket)))
-            admitted(answer, self._source, self._view.epoch)
+            admitted(answer, self._source.node, self._view.epoch)
 
 
 def confirm(
-    view: ClusterView, source: str, target: str, position: Position, steps: Steps, force: bool = False
+    view: ClusterView,
+    source: NodeReport,
+    target: str,
+    position: Position,
+    steps: Steps,
+    force: bool = False,
 ) -> Plan[None]:
-    """Note on the source that its log is on the target up to here."""
-    call = _confirm_call(view, target, position, force)
-    answer = parse_noted((yield from steps.ask(source, call, "noting what is confirmed")))
-    admitted(answer, source, view.epoch)
+    """Note on the source that its log is on the target up to here.
+
+    ``source``: as the node was when the place was found in its log. Nothing is noted where that
+    log was begun anew since: a job may be late by as much as it takes to bring the source up.
+    """
+    call = _confirm_call(view, source, target, position, force)
+    yield from _note_confirmed(view, source.node, call, steps)
+
+
+def _note_confirmed(view: ClusterView, node: str, call: ScriptCall, steps: Steps) -> Plan[None]:
+    answer = parse_noted((yield from steps.ask(node, call, "noting what is confirmed")))
+    admitted(answer, node, view.epoch)
 
 
 def forget_cursors(view: ClusterView, source: NodeReport, steps: Steps) -> Plan[None]:
     """Have a log that replaced a lost one count as confirmed nowhere: the old cursors would hide what it names."""
     for target, cursor in source.cursors.items():
         if cursor.position.entries > source.log.added:
-            yield from confirm(view, source.node, target, Position(LOG_START, 0), steps, force=True)
+            call = _cursor_call(view, target, Position(LOG_START, 0), force=True, incarnation="")
+            yield from _note_confirmed(view, source.node, call, steps)
 
 
-def _confirm_call(view: ClusterView, target: str, position: Position, force: bool) -> ScriptCall:
-    layout = view.layout
-    field = view.position_fields[target]
-    arguments = (view.epoch, field, position.id.encode(), position.entries, b"1" if force else b"0")
-    return ScriptCall("confirm", (layout.member, layout.cursors), arguments)
+def _confirm_call(view: ClusterView, source: NodeReport, target: str, position: Position, force: bool) -> ScriptCall:
+    return _cursor_call(view, target, position, force, source.incarnation)
+
+
+def _cursor_call(view: ClusterView, target: str, position: Position, force: bool, incarnation: str) -> ScriptCall:
+    """``incarnation``: of the log that the place is in; '' for the beginning of any log."""
+    layout, field = view.layout, view.position_fields[target]
+    place = (position.id.encode(), position.entries)
+    arguments = (view.epoch, field, *place, b"1" if force else b"0", incarnation.encode())
+    return ScriptCall("confirm", (layout.member, layout.log, layout.cursors), arguments)
 
 
 def trim_log(
-    view: ClusterView, node: str, keep_from: str, cap_entries: int, steps: Steps, held: str = "", cap_bytes: int = 0
+    view: ClusterView,
+    source: NodeReport,
+    keep_from: str,
+    cap_entries: int,
+    steps: Steps,
+    held: str = "",
+    cap_bytes: int = 0,
 ) -> Plan[int]:
-    """Cut a node's log; answers how many entries went.
+    """Cut a node's log, unless it was begun anew since the report; returns how many entries went.
 
     held: the place from which on a walk needs the log, '' for none: it may then take ``cap_bytes``.
     """
-    layout = view.layout
-    arguments = (view.epoch, keep_from.encode(), cap_entries, held.encode(), cap_bytes)
+    layout, node = view.layout, source.node
+    places = (keep_from.encode(), cap_entries, held.encode(), cap_bytes)
+    arguments = (view.epoch, *places, source.incarnation.encode())
     call = ScriptCall("trim", (layout.member, layout.log), arguments)
     answer = parse_count((yield from steps.ask(node, call, "cutting the change log")))
     return admitted(answer, node, view.epoch).number

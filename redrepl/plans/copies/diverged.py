@@ -42,7 +42,7 @@ def _overwritten(
     found: dict[bytes, Stamp] = {}
     position, count = start, FIRST_PAGE_ENTRIES
     while True:
-        page = yield from read_page(view, target.node, position, count, steps)
+        page = yield from read_page(view, target, position, count, steps)
         if not page.entries:
             return found
         names = list(page.stamps)
@@ -76,7 +76,7 @@ def _leave_known(
         FIRST_PAGE_ENTRIES,
     )
     while overwritten:
-        page: Page = yield from read_page(view, primary.node, position, count, steps)
+        page: Page = yield from read_page(view, primary, position, count, steps)
         if not page.entries:
             return
         for _, fields in page.entries:

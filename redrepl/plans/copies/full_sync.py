@@ -269,7 +269,7 @@ class _Walking:
         """Set the mark, and let go of the log."""
         began = self._walk.began
         yield from self.copier.absorb((), (), Mark(self._source.incarnation, began))
-        yield from confirm(self._view, self._source.node, self._target.node, began, self._steps, force=True)
+        yield from confirm(self._view, self._source, self._target.node, began, self._steps, force=True)
         # A member that serves needs no note: its mark says it all. One that is not admitted yet would be walked again.
         is_serving = self._target.state.serves
         yield from self._write(b"" if is_serving else self._walk.next_phase(WALKED, self._walk.total).encode())

@@ -178,7 +178,7 @@ def check_log(
     marker = Copier(view, replica, primary.node, steps)
     marker.newest_entry = primary.log.newest_id.encode()
     while True:
-        page = yield from read_page(view, replica.node, position, count, steps)
+        page = yield from read_page(view, replica, position, count, steps)
         if not page.entries:
             break
         settled = yield from settle(view, primary, replica, page.newest, steps, why)
@@ -187,7 +187,7 @@ def check_log(
         if reached != position:
             position = reached
             yield from marker.absorb((), (), Mark(start.incarnation, position))
-            yield from confirm(view, replica.node, primary.node, position, steps)
+            yield from confirm(view, replica, primary.node, position, steps)
         count = next_count(page)
         if settled.young:
             break
@@ -199,7 +199,7 @@ def check_log(
         # been set back, at each look anew.
         if primary.marks.get(replica.node) != start:
             yield from marker.absorb((), (), start)
-        yield from confirm(view, replica.node, primary.node, position, steps)
+        yield from confirm(view, replica, primary.node, position, steps)
     return CaughtUp(position.entries - start.position.entries, replaced, 0, finished, reached=position)
 
 

@@ -78,8 +78,12 @@ def new_log_fields(report: NodeReport, incarnation: str) -> dict[str, str]:
 
     Ids may be given again to other content: marks made in the old log count up to where that ended. Of a log that was
     lost none counts, and what is there now is not complete since its beginning.
+
+    Only a log that is still the one of the report is begun anew: where it was lost the run id stays,
+    and another worker may have brought the member up since.
     """
-    fields = {"incarnation": incarnation, "previous_incarnation": report.incarnation}
+    fields = {"=incarnation": report.incarnation, "incarnation": incarnation}
+    fields |= {"previous_incarnation": report.incarnation}
     if not report.has_lost_log:
         # Of one that forgot, what others had read may be what is gone, whatever its ids say.
         return {**fields, "previous_end": LOG_START if report.has_forgotten else report.log.last_id}

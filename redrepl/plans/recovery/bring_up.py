@@ -344,7 +344,7 @@ def _catch_up(
             raise Unavailable(f"node {target.node!r} was taken out while it was brought up", {target.node: "no mark"})
     elif not target.state.serves:
         # It may have lost what was confirmed earlier: show the honest lag while it catches up.
-        yield from confirm(view, source.node, target.node, mark.position, steps, force=True)
+        yield from confirm(view, source, target.node, mark.position, steps, force=True)
     caught_up = yield from ship_log(view, source, target.node, mark, steps, order.stop_at, newest_entry=newest_entry)
     done.entries += caught_up.entries
     done.records += caught_up.records
@@ -452,7 +452,7 @@ def _look_after_primary(
                     f"the log of {replica.node} may have been cut before it was looked through: "
                     "`redrepl verify --repair` finds what is undecided there"
                 )
-            yield from confirm(view, replica.node, primary.node, mark.position, steps, force=True)
+            yield from confirm(view, replica, primary.node, mark.position, steps, force=True)
         checked = yield from check_log(view, replica, primary, mark, steps, order.stop_at)
         done.entries += checked.entries
         done.undecided_replaced += checked.records

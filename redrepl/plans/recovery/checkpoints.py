@@ -28,7 +28,13 @@ def note_checked(
     reached: Mapping[str, Position],
     steps: Steps,
 ) -> Plan[None]:
-    """Note on replicas up to where the primary has looked through their logs. ``primary``: as it was after that."""
+    """Note on replicas up to where the primary has looked through their logs. ``primary``: as it was after that.
+
+    Nothing is noted where its own log was lost meanwhile: a place in what is left of that counts
+    none of what the primary had, so that others would seem to have reached it.
+    """
+    if primary.has_restarted:
+        return
     mark = Mark(primary.incarnation, primary.log_end)
     for replica in replicas:
         position = reached.get(replica.node)

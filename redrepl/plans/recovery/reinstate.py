@@ -248,7 +248,7 @@ def _roll_forward(
         return copier
     position, count = mark.position, FIRST_PAGE_ENTRIES
     while True:
-        page = yield from read_page(view, witness.node, position, count, steps)
+        page = yield from read_page(view, witness, position, count, steps)
         if not page.entries:
             return copier
         yield from copier.copy(page.newest, Mark(mark.incarnation, page.end))

@@ -227,6 +227,8 @@ def _are_short(parts: list[Answer]) -> bool:
 
 def _is_log_page(content: Answer, _: int) -> bool:
     match content:
+        case [b"replaced"]:
+            return True
         case [b"cut", bytes(floor)]:
             return _is_id(floor) is not None
         case [b"ok", entries, bytes(last), int(added)]:

@@ -102,8 +102,14 @@ class LogCut(NamedTuple):
     floor: str
 
 
-def parse_log_page(content: Answer) -> LogPage | LogCut:
+class LogReplaced(NamedTuple):
+    """The log is another one than the place was in: it was begun anew."""
+
+
+def parse_log_page(content: Answer) -> LogPage | LogCut | LogReplaced:
     """The answer of `log_page`."""
+    if content[0] == b"replaced":
+        return LogReplaced()
     if content[0] == b"cut":
         return LogCut(content[1].decode())
     _, entries, last_id, added = content

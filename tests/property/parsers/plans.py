@@ -37,6 +37,7 @@ from redrepl.values.report import Position
 from redrepl.values.stamp import NO_STAMP, Stamp
 from tests.property.parsers.parser import Parser
 from tests.support.answering import NOW_MICROS, STAMP, TOPOLOGY, driven, edits
+from tests.unit.support.reports import report
 
 VIEW = ClusterView(TOPOLOGY)
 OTHER_VIEW = ClusterView(TOPOLOGY.with_primary("a", 8))
@@ -103,7 +104,7 @@ PARSERS = (
         discovery=lambda: discover(VIEW.layout, NODES, 101.0, 102.0),
         inspection=lambda: inspect_nodes(VIEW.layout, NODES, 101.0, known=TOPOLOGY, probe_as=b"visitor"),
         status=lambda: cluster_status(VIEW.layout, NODES, Expectations("quorum", 30.0, 1), 100.0),
-        log=lambda: read_page(VIEW, "a", Position("1-1", 1), 10, Steps(100.0)),
+        log=lambda: read_page(VIEW, report("a"), Position("1-1", 1), 10, Steps(100.0)),
         discarded=lambda: list_discarded(VIEW.layout, NODES, 5, 100.0),
         filling=lambda: bring_up(VIEW.layout, NODES, "c", _BRING_UP),
         verification=lambda: verify(VIEW.layout, NODES, 100.0, True, 60.0),
