@@ -173,4 +173,22 @@ MUTANTS = (
         "test_one_that_was_empty_and_is_filled_by_another_worker_keeps_what_it_got",
         evidence="match",
     ),
+    Mutant(
+        name="a change of members begins an epoch that is not believed",
+        place="change_topology",
+        old="new = replace(new, epoch=max(new.epoch, newest_epoch(reports.only(old.ids)) + 1))",
+        new=REMOVED,
+        killer="tests/unit/test_lying_nodes.py::"
+        "test_a_change_of_members_does_not_begin_an_epoch_that_one_of_them_told_of",
+        evidence="assert (2, ('a', 'b', 'c', 'd')) == (3, ('a', 'b', 'c', 'd'))",
+    ),
+    Mutant(
+        name="a late worker begins a log anew that another has begun anew before",
+        place="new_log_fields",
+        old="{'=incarnation': report.incarnation, 'incarnation': incarnation}",
+        new="{'incarnation': incarnation}",
+        killer="tests/unit/test_lost_logs.py::"
+        "test_a_late_worker_begins_no_log_anew_that_is_in_order_again",
+        evidence="DID NOT RAISE",
+    ),
 )

@@ -238,10 +238,9 @@ MUTANTS = (
         place="_look_after_copy",
         old="target.lineage == 0 or target.has_forgotten",
         new="target.lineage == 0",
-        killer="tests/unit/test_forgetting.py::"
-        "test_what_is_undecided_in_the_log_of_a_copy_that_forgot_is_looked_at_from_its_first_"
-        "write_on",
-        evidence="b'undecided' not in",
+        killer="tests/unit/test_failover.py::"
+        "test_a_replica_that_was_filled_a_moment_ago_has_the_others_follow_it[it lost its log]",
+        evidence="assert ('c',) == ('c', 'b')",
     ),
     Mutant(
         name="a former member in its own place waits for an operator",
@@ -314,5 +313,14 @@ MUTANTS = (
         killer="tests/unit/test_late_answers.py::"
         "test_one_whose_answers_are_late_twice_keeps_its_bookkeeping",
         evidence="Expected regex",
+    ),
+    Mutant(
+        name="a replica is told that what is left of the primary's log holds all of its own",
+        place="note_checked",
+        old="if primary.has_restarted: ...",
+        new=REMOVED,
+        killer="tests/unit/test_lost_logs.py::"
+        "test_what_is_left_of_the_primarys_log_is_no_place_to_note_on_a_replica",
+        evidence="AssertionError",
     ),
 )

@@ -139,8 +139,8 @@ MUTANTS = (
     Mutant(
         name="a primary is put back in an epoch that somebody else began",
         place="reinstate.reinstate",
-        old="reports.present.values()",
-        new="[primary, *witnesses]",
+        old="newest_epoch(...) + 1",
+        new="1 + max(report.epoch for report in [primary, *witnesses])",
         killer="tests/unit/test_change_members.py::"
         "test_a_replica_that_was_fenced_and_crashed_does_not_wait_for_ever_beside_a_primary_that_"
         "serves",
@@ -181,5 +181,14 @@ MUTANTS = (
         killer="tests/unit/test_coming_in.py::"
         "test_a_primary_that_others_stood_in_for_enrols_nobody",
         evidence="DID NOT RAISE",
+    ),
+    Mutant(
+        name="a primary that is put back begins an epoch that is not believed",
+        place="reinstate.reinstate",
+        old="newest_epoch(reports) + 1",
+        new="1 + max(report.epoch for report in reports.present.values())",
+        killer="tests/unit/test_lying_nodes.py::"
+        "test_a_primary_that_is_put_back_does_not_begin_an_epoch_that_another_member_told_of",
+        evidence="assert (2, True) == (3, True)",
     ),
 )

@@ -148,4 +148,13 @@ MUTANTS = (
         "test_it_does_not_serve_in_the_earlier_epoch_again_as_long_as_others_work_in_the_later_one",
         evidence="assert (True",
     ),
+    Mutant(
+        name="the number that a server was left with is given again",
+        place="newest_epoch",
+        old="doubted += [report.dropped_epoch for report in reports.present.values()]",
+        new=REMOVED,
+        killer="tests/unit/test_hearsay.py::"
+        "test_nor_is_the_number_of_one_whose_bookkeeping_was_dropped[7 -7]",
+        evidence="assert 4 == 7",
+    ),
 )

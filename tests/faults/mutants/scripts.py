@@ -409,4 +409,59 @@ MUTANTS = (
         "test_a_primary_whose_records_cannot_be_read_is_replaced_and_nobody_is_told_to_delete_them",
         evidence="assert ",
     ),
+    Mutant(
+        name="the number of an epoch is forgotten with the bookkeeping that is dropped",
+        place="disown.lua",
+        old="then redis.call('SET', KEYS[9], epoch .. ' ') end",
+        new="then epoch = '' end",
+        killer="tests/unit/test_lying_nodes.py::"
+        "test_an_epoch_that_a_dropped_member_told_of_does_not_begin_again[False]",
+        evidence="assert (2, 'a') == (3, 'a')",
+    ),
+    Mutant(
+        name="how far a lost log was confirmed is noted for the log that replaced it",
+        place="confirm.lua",
+        old="if is_another_log(ARGV[6]) then return 0 end",
+        new=REMOVED,
+        killer="tests/unit/test_lost_logs.py::"
+        "test_a_late_worker_says_nothing_of_the_log_that_replaced_a_lost_one",
+        evidence="assert (True, False)",
+    ),
+    Mutant(
+        name="what a member lost is noted as confirmed while it is brought up",
+        place="confirm.lua",
+        old="if member.state == 'syncing' and tonumber(ARGV[4]) > entries_added() then return 0 "
+        "end",
+        new=REMOVED,
+        killer="tests/scripts/test_positions.py::"
+        "test_a_member_that_is_brought_up_is_noted_no_place_that_it_lost",
+        evidence="assert 1 == ",
+    ),
+    Mutant(
+        name="a place in a lost log is read on from in the log that replaced it",
+        place="log_page.lua",
+        old="if is_another_log(ARGV[3]) then return {'replaced'} end",
+        new=REMOVED,
+        killer="tests/unit/test_lost_logs.py::"
+        "test_a_late_worker_reads_nothing_of_the_log_that_replaced_a_lost_one",
+        evidence="DID NOT RAISE",
+    ),
+    Mutant(
+        name="a log is cut at a place that was found in a lost one",
+        place="trim.lua",
+        old="if is_another_log(ARGV[6]) then return {'ok', 0} end",
+        new=REMOVED,
+        killer="tests/scripts/test_positions.py::"
+        "test_a_log_that_was_begun_anew_is_cut_by_nobody_who_saw_the_one_before",
+        evidence="assert b'",
+    ),
+    Mutant(
+        name="a log is cut up to a place that it does not reach",
+        place="trim.lua",
+        old="if is_later_id(id, last_id) then return end",
+        new=REMOVED,
+        killer="tests/scripts/test_positions.py::"
+        "test_a_place_that_the_log_does_not_reach_is_no_floor",
+        evidence="AssertionError",
+    ),
 )

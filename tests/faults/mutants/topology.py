@@ -312,4 +312,13 @@ MUTANTS = (
         killer="tests/unit/test_hearsay.py::test_the_primary_that_it_names_is_not_in_its_epoch",
         evidence="assert ",
     ),
+    Mutant(
+        name="several primaries do not follow beyond a number that is not given again",
+        place="_is_refuted",
+        old="former.epoch + LEFT_OVER_EPOCHS + 1",
+        new="former.epoch + LEFT_OVER_EPOCHS",
+        killer="tests/unit/test_hearsay.py::"
+        "test_the_first_of_several_primaries_that_moves_is_believed[11-True]",
+        evidence="assert Topology(",
+    ),
 )
