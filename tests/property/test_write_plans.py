@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import pytest
@@ -11,13 +11,16 @@ from hypothesis import strategies as st
 
 from redrepl.plans.operations.batch import Written
 from redrepl.plans.operations.chunk import Chunk, Item
-from redrepl.plans.operations.write import write_one
-from redrepl.values.effects import Request, ScriptCall
+from redrepl.plans.operations.outgoing import ManyRecords
+from redrepl.plans.operations.replication import Replication, replicate
+from redrepl.plans.operations.write import WriteOrder, receipt_of, replicate_decided, write_one
+from redrepl.plans.view import ClusterView
+from redrepl.values.effects import Plan, Request, ScriptCall
 from redrepl.values.errors import ClockSkew
 from redrepl.values.receipt import Outcome, WriteReceipt
 from redrepl.values.record import parse_record, value_record
 from redrepl.values.stamp import Stamp
-from tests.unit.support.by_hand import UNTIL, ByHand, all_written, order, view, write_many
+from tests.unit.support.by_hand import START, UNTIL, ByHand, all_written, order, view, write_many
 
 RESTAMP_WRITER = 0x80007000
 STAMPS = [Stamp(1000, 1), Stamp(1001, 1), Stamp(1002, 1)]
@@ -271,3 +274,39 @@ def test_what_the_deciding_node_turned_down_is_never_committed(verdict: bytes, r
         single.replies(node, 1)
     with pytest.raises(ClockSkew):
         single.replies("a", [verdict, b"1"])
+
+
+def _decided(case: Case, plan: Callable[..., Plan[list[WriteReceipt]]]) -> ByHand[list[WriteReceipt]]:
+    """Bring to the others what the primary has, in a case; the plan when it has ended."""
+    cluster, keys = view(case.copies), [item.key for item in ITEMS]
+    records = [item.record for item in ITEMS]
+    stamps = [record.stamp for record in records]
+    outgoing = ManyRecords(cluster, keys, [record.encode() for record in records], stamps)
+    user_keys = [item.user_key for item in ITEMS]
+    running = ByHand(plan(cluster, order(case.required), user_keys, outgoing, START))
+    Play(case).run(running)
+    return running
+
+
+def _by_the_machine_alone(
+    cluster: ClusterView, order: WriteOrder, user_keys: list[str], records: ManyRecords, at: float
+) -> Plan[list[WriteReceipt]]:
+    """What `replicate_decided` does, without its short way."""
+    others = cluster.others[order.home]
+    replication = Replication(others, order.required, cluster.epoch, order.started, order.until)
+    asked = replication.begin_round(records, 0, is_decided=True)
+    replication.decide()
+    asked.replicate()
+    at = yield from replicate(replication, at)
+    return [
+        receipt_of(order, others, key, stamp, at, asked.tracker.holders(place), asked.refusals(place))
+        for place, (key, stamp) in enumerate(zip(user_keys, records.stamps, strict=True))
+    ]
+
+
+@settings(max_examples=300)
+@given(cases(behind=True))
+def test_decided_records_end_as_they_do_without_the_short_way(case: Case) -> None:
+    short, long = _decided(case, replicate_decided), _decided(case, _by_the_machine_alone)
+    assert short.everything == long.everything
+    assert (short.at, short.result) == (long.at, long.result)

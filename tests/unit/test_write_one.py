@@ -409,6 +409,14 @@ def test_where_the_primary_turned_writes_down_the_others_get_what_it_has_taken()
     assert (receipt.outcome, copies_of(receipt)) == (Outcome.COMMITTED, ({"a", "c"}, {"b"}, {}))
 
 
+def test_where_the_primary_is_asked_first_no_answer_to_a_look_confirms_the_write() -> None:
+    """While it is waited for, the others are asked for the topology."""
+    write = _start_at_home(1).looks_around()
+    assert write.looks == ["b", "c"]
+    write.replies("a", 1)
+    assert (write.exchange.fresh, write.targets()) == (True, ["b", "c"])
+
+
 @pytest.mark.parametrize(
     ("reason", "sent", "outcome"),
     [

@@ -14,6 +14,7 @@ from redrepl.values.answers.refusals import NotAdmitted, TooFarAhead
 from redrepl.values.answers.writes import HasLater, Restamped, WriteVerdict
 from redrepl.values.effects import (
     DeadlinePassed,
+    Event,
     Exchange,
     Failure,
     Plan,
@@ -368,18 +369,26 @@ def replicate(replication: Replication, at: float) -> Plan[float]:
 
     This is a question of its own: no answer to an earlier one may be taken for one to this.
     """
+    exchange = replication.next_exchange(at, 0.0)
+    if exchange is None:
+        return at
+    event = yield exchange._replace(fresh=True)
+    return (yield from resume_replication(replication, event))
+
+
+def resume_replication(replication: Replication, event: Event) -> Plan[float]:
+    """Go on with decided records that were sent, from the next event; returns when it ended."""
     passed = 0.0
-    is_fresh = True
-    while (exchange := replication.next_exchange(at, passed)) is not None:
-        event = yield exchange._replace(fresh=is_fresh)
-        is_fresh = False
+    while True:
         assert event is not None
-        at = event.at
         if isinstance(event, DeadlinePassed):
-            passed = at
+            passed = event.at
         else:
             replication.receive(event)
-    return at
+        exchange = replication.next_exchange(event.at, passed)
+        if exchange is None:
+            return event.at
+        event = yield exchange
 
 
 def may_be_sent_again(event: Failure) -> bool:

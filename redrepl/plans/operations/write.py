@@ -12,7 +12,12 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from redrepl.plans.operations.outgoing import OneRecord, Outgoing
-from redrepl.plans.operations.replication import Replication, replicate
+from redrepl.plans.operations.replication import (
+    Replication,
+    Round,
+    replicate,
+    resume_replication,
+)
 from redrepl.plans.operations.watch import ask_decider, watching
 from redrepl.plans.view import ClusterView, Overtaken, foreign_value, not_admitted_error
 from redrepl.values.answers.refusals import Foreign, NotAdmitted, Refusal
@@ -119,19 +124,57 @@ def replicate_decided(
     at: float,
 ) -> Plan[list[WriteReceipt]]:
     """Bring records that the primary has stored to the other copies; a receipt for each."""
-    others = view.others[order.home]
-    replication = Replication(others, order.required, view.epoch, order.started, order.until)
+    others, required = view.others[order.home], order.required
+    if not order.reach_others or not 0 < required <= len(others):
+        replication = Replication(others, required, view.epoch, order.started, order.until)
+        asked = replication.begin_round(records, FIRST_ROUND, is_decided=True)
+        replication.decide()
+        if order.reach_others:
+            asked.replicate()
+        at = yield from replicate(replication, at)
+        return _decided_receipts(order, others, user_keys, asked, at)
+
+    call = records.call(is_decided=True)
+    requests = tuple([Request(copy, call, FIRST_ROUND) for copy in others])
+    event = yield Exchange(requests, order.until, fresh=True)
+    holders: list[str] = []
+    wait: Exchange | None = None
+    # The short way, as in `write_one`: all copies that must have the records have stored them.
+    while type(event) is Reply and event.content == 1:
+        holders.append(event.node)
+        if len(holders) == required:
+            acked = frozenset((order.home, *holders))
+            pending, elapsed = view.everybody - acked, event.at - order.started
+            return [
+                WriteReceipt(user_key, stamp, Outcome.COMMITTED, True, acked, pending, {}, required, elapsed)
+                for user_key, stamp in zip(user_keys, records.stamps, strict=True)
+            ]
+        wait = wait or Exchange((), order.until)
+        event = yield wait
+
+    replication = Replication(others, required, view.epoch, order.started, order.until)
     asked = replication.begin_round(records, FIRST_ROUND, is_decided=True)
     replication.decide()
-    if order.reach_others:
-        asked.replicate()
-    at = yield from replicate(replication, at)
+    asked.mark_sent()
+    for copy in holders:
+        asked.acknowledge(copy)
+    at = yield from resume_replication(replication, event)
+    return _decided_receipts(order, others, user_keys, asked, at)
 
-    def receipt(place: int) -> WriteReceipt:
-        acked, failed = asked.tracker.holders(place), asked.refusals(place)
-        return receipt_of(order, others, user_keys[place], records.stamps[place], at, acked, failed)
 
-    return [receipt(place) for place in range(len(user_keys))]
+def _decided_receipts(
+    order: WriteOrder,
+    others: Sequence[str],
+    user_keys: Sequence[str | bytes],
+    asked: Round,
+    at: float,
+) -> list[WriteReceipt]:
+    """The receipts of records that the primary has, as far as the other copies have answered."""
+    stamps, tracker = asked.records.stamps, asked.tracker
+    return [
+        receipt_of(order, others, user_key, stamp, at, tracker.holders(place), asked.refusals(place))
+        for place, (user_key, stamp) in enumerate(zip(user_keys, stamps, strict=True))
+    ]
 
 
 class _SingleWrite:

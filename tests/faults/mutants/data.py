@@ -72,11 +72,29 @@ MUTANTS = (
     Mutant(
         name="decided records leave while answers to another question are wanted",
         place="replication.replicate",
-        old="is_fresh = True",
-        new="is_fresh = False",
+        old="exchange._replace(fresh=True)",
+        new="exchange",
+        killer="tests/unit/test_write_one.py::"
+        "test_where_the_primary_is_asked_first_no_answer_to_a_look_confirms_the_write",
+        evidence="assert (False, ",
+    ),
+    Mutant(
+        name="an update leaves for the others while answers to another question are wanted",
+        place="replicate_decided",
+        old="Exchange(requests, order.until, fresh=True)",
+        new="Exchange(requests, order.until)",
         killer="tests/unit/test_update_one.py::"
         "test_however_far_the_deciding_node_is_nobody_takes_an_answer_to_another_question",
         evidence="assert (False, ",
+    ),
+    Mutant(
+        name="an update that went the short way is sent again with what stopped it",
+        place="replicate_decided",
+        old="asked.mark_sent()",
+        new="asked.replicate()",
+        killer="tests/property/test_write_plans.py::"
+        "test_decided_records_end_as_they_do_without_the_short_way",
+        evidence="assert ",
     ),
     Mutant(
         name="what may still arrive in its own epoch is sent again",
