@@ -28,7 +28,7 @@ from redrepl.edges.pending import Run
 from redrepl.edges.restarts import RestartGuard
 from redrepl.edges.switchboard import DEADLINE_EXTENSION_SECONDS, LATE_SECONDS, Switchboard
 from redrepl.values import limits
-from redrepl.values.effects import DeadlinePassed, Event, Exchange, Plan, Progress, Request
+from redrepl.values.effects import Ask, DeadlinePassed, Event, Exchange, Plan, Progress, Request
 from redrepl.values.errors import RequestError
 from redrepl.values.reasons import lost_connection
 
@@ -73,15 +73,15 @@ class Channel(Switchboard):
         try:
             effect = next(plan)
             while True:
-                if type(effect) is Exchange:
+                if isinstance(effect, Progress):
+                    if on_progress is not None:
+                        on_progress(effect)
+                    effect = plan.send(DeadlinePassed(time.monotonic()))
+                else:
                     self._is_amid = True
                     event = self._exchange(effect)
                     self._is_amid = False
                     effect = plan.send(event)
-                else:
-                    if on_progress is not None and isinstance(effect, Progress):
-                        on_progress(effect)
-                    effect = plan.send(None)
         except StopIteration as end:
             result: R = end.value
             return result
@@ -99,7 +99,7 @@ class Channel(Switchboard):
         self._bell.close()
 
     def _begin(self) -> None:
-        """Every plan's first exchange is fresh, and so begins a new run."""
+        """Every plan begins with a question, and so with a new run."""
         self.begin_plan()
         if self._used_at and time.monotonic() - self._used_at > IDLE_CHECK_SECONDS:
             self._poll(0.0)
@@ -114,18 +114,18 @@ class Channel(Switchboard):
         self.follow_gates()
 
     def _exchange(self, effect: Exchange) -> Event:
-        if effect.fresh:
+        if type(effect) is Ask:
             self._abandon()
         run = self._run
         if effect.requests:
             self.start(run, effect)
         events, until = run.events, effect.until
-        if effect.gate is not None and not events:
-            self._await_gate(effect.gate, until)
+        if effect.required_node is not None and not events:
+            self._await_required(effect.required_node, until)
         while not events:
             left = self._left_seconds(until)
             if left <= 0:
-                return self._last_look(run, effect.holds)
+                return self._last_look(run, effect.is_deadline)
             self._poll(self._knocked(left) if self._knocks else left)
         return events.popleft()
 
@@ -148,19 +148,19 @@ class Channel(Switchboard):
     def _look_again_at(self, at: float) -> None:
         """The time is kept by who waits."""
 
-    def _await_gate(self, gate: str, until: float) -> None:
-        """Wait for the gate's answer alone: without it the others' mean nothing yet, and waking up for each costs."""
-        connection = self._connections.get(gate)
+    def _await_required(self, node: str, until: float) -> None:
+        """Wait for its answer alone: without it the others' mean nothing yet, and waking up for each costs."""
+        connection = self._connections.get(node)
         if connection is None or self._waiting or self._unsent:
             return
         left = until - time.monotonic()
         if left > 0 and connection.poller.poll(left * 1000):
             self.receive(connection)
 
-    def _last_look(self, run: Run, holds: bool) -> Event:
+    def _last_look(self, run: Run, is_deadline: bool) -> Event:
         """The time is over: what has come by now still counts."""
         self._poll(0.0)
-        if not holds:
+        if is_deadline:
             self.give_up(run)
             self._forget_waiting()
         return run.events.popleft() if run.events else DeadlinePassed(time.monotonic())

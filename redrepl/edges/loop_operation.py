@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from redrepl.edges.loop_board import LoopBoard
 from redrepl.edges.pending import Run
 from redrepl.edges.switchboard import DEADLINE_EXTENSION_SECONDS, LATE_SECONDS
-from redrepl.values.effects import DeadlinePassed, Event, Exchange, Plan
+from redrepl.values.effects import NOT_BEGUN, Ask, DeadlinePassed, Event, Exchange, Plan, Progress
 from redrepl.values.errors import Unavailable
 
 R = TypeVar("R")
@@ -49,7 +49,7 @@ class Operation(Generic[R]):
         "_board",
         "_grace_seconds",
         "_has_news",
-        "_holds",
+        "_is_deadline",
         "_is_over",
         "_on_end",
         "_plan",
@@ -72,12 +72,13 @@ class Operation(Generic[R]):
         self._run: Run = _Question(self)
         self._timer: asyncio.TimerHandle | None = None
         self._until = self._timer_at = self._grace_seconds = 0.0
-        self._has_news = self._holds = self._is_over = False
+        self._has_news = self._is_over = False
+        self._is_deadline = True
 
     def begin(self) -> None:
         """Let the plan start. Where it comes to its end at once, that is told before this returns."""
         self._board.under_way.add(self)
-        self._advance(None)
+        self._advance(NOT_BEGUN)
 
     def abandon(self) -> None:
         """Nobody waits any more: no answers are wanted, and no end is told."""
@@ -118,8 +119,8 @@ class Operation(Generic[R]):
             except BaseException as error:  # whatever it is, it belongs to who waits and not to the loop
                 self.error = error
                 break
-            if type(effect) is not Exchange:
-                event = None
+            if isinstance(effect, Progress):
+                event = DeadlinePassed(time.monotonic())
             elif self._has_to_wait(effect):
                 return
             else:
@@ -134,13 +135,13 @@ class Operation(Generic[R]):
 
     def _has_to_wait(self, effect: Exchange) -> bool:
         """Send what is to be sent; answers whether nothing has happened yet and there is time left."""
-        if effect.fresh:
+        if type(effect) is Ask:
             self._begin_question()
         if effect.requests:
             self._board.start(self._run, effect)
         if self._run.events:
             return False
-        self._holds = effect.holds
+        self._is_deadline = effect.is_deadline
         until = effect.until + self._grace_seconds
         left = until - time.monotonic()
         if left <= 0 and self._was_held_up():
@@ -174,7 +175,7 @@ class Operation(Generic[R]):
         if not events:
             # The loop may have been busy elsewhere: what has come by now still counts.
             self._board.look()
-            if not self._holds:
+            if self._is_deadline:
                 self._board.give_up(self._run)
         return events.popleft() if events else DeadlinePassed(time.monotonic())
 

@@ -122,7 +122,7 @@ class Switchboard(ABC):
 
     def start(self, run: Run, effect: Exchange) -> None:
         """Send the requests of an exchange, or keep them until there is a connection; failures go to the run."""
-        gate = effect.gate
+        gate = effect.required_node
         standing = None if gate is None else self._connections.get(gate)
         if standing is not None and standing.owed and not self._is_within_bounds(standing, time.monotonic()):
             # A gate that turns out to be silent keeps the others from being sent to, like one that is away.

@@ -10,16 +10,7 @@ from redrepl.plans.hearsay import Voice, believed, not_believed
 from redrepl.plans.scatter import NO_ANSWER
 from redrepl.plans.view import inspect_keys
 from redrepl.values.answers.membership import Probed, parse_probe
-from redrepl.values.effects import (
-    Command,
-    Exchange,
-    Failure,
-    PlainCommand,
-    Plan,
-    Reply,
-    Request,
-    ScriptCall,
-)
+from redrepl.values.effects import Ask, Command, Exchange, Failure, PlainCommand, Plan, Reply, Request, ScriptCall, Wait
 from redrepl.values.keys import KeyLayout
 from redrepl.values.permissions import CLIENTS_COMMANDS, FENCE_COMMANDS
 from redrepl.values.reading import whole_number
@@ -73,10 +64,10 @@ def inspect_nodes(
         for node in nodes
         for question in questions_to(layout, node, probe_as=probe_as, last=last_entries.get(node))
     ]
-    effect = Exchange(tuple(questions), until, fresh=True)
+    effect: Exchange = Ask(tuple(questions), until)
     while answers:
         event = yield effect
-        effect = Exchange((), until)
+        effect = Wait(until)
         if not isinstance(event, (Reply, Failure)):
             break
         if event.node not in answers or (outcome := answers[event.node].take(event, event.tag)) is None:
@@ -85,7 +76,7 @@ def inspect_nodes(
         found[event.node] = outcome
         if isinstance(event, Reply) and is_enough is not None and is_enough(Reports.collect(found)):
             until = min(until, event.at + STRAGGLER_SECONDS)
-            effect = Exchange((), until)
+            effect = Wait(until)
     return as_seen(Reports.collect(found), known)
 
 
@@ -143,9 +134,8 @@ def run_id_in(information: bytes) -> str:
 
 
 def look_at_the_clock() -> Plan[float]:
-    """The driver's clock: an exchange without requests whose time is over ends at once."""
-    event = yield Exchange((), 0.0, fresh=True)
-    assert event is not None
+    """The driver's clock: a question without requests whose time is over ends at once."""
+    event = yield Ask((), 0.0)
     return event.at
 
 

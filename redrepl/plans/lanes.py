@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from redrepl.plans.steps import Steps
-from redrepl.values.effects import Answer, Command, Event, Exchange, Failure, Plan, Reply, Request
+from redrepl.values.effects import Answer, Ask, Command, Event, Exchange, Failure, Plan, Reply, Request, Wait
 from redrepl.values.errors import Unavailable
 
 
@@ -49,11 +49,10 @@ class Lanes:
         """The answer to one request. Raises Unavailable where it, or any other under way, could not be carried out."""
         while self._unsent or not self._is_over(ticket):
             requests, self._unsent = tuple(self._unsent), []
-            is_first = len(requests) == len(self._started)
             # Where the answer is here, requests are only to leave: those that wait for a connection are not late.
             only_sends = self._is_over(ticket)
             until = self._steps.at if only_sends else self._steps.until
-            self._take((yield Exchange(requests, until, fresh=is_first, holds=only_sends)), ticket)
+            self._take((yield self._exchange(requests, until, is_deadline=not only_sends)), ticket)
         del self._started[ticket]
         if ticket in self._failures:
             raise self._failures.pop(ticket)
@@ -71,11 +70,16 @@ class Lanes:
         until = self._steps.at + seconds
         while self._steps.at < until:
             requests, self._unsent = tuple(self._unsent), []
-            event = yield Exchange(requests, until, fresh=len(requests) == len(self._started), holds=True)
+            event = yield self._exchange(requests, until, is_deadline=False)
             self._take(event, ticket=None)
 
+    def _exchange(self, requests: tuple[Request, ...], until: float, is_deadline: bool) -> Exchange:
+        """Send these. Where nothing else is under way, that begins a question."""
+        if len(requests) == len(self._started):
+            return Ask(requests, until, is_deadline=is_deadline)
+        return Wait(until, requests, is_deadline=is_deadline)
+
     def _take(self, event: Event, ticket: int | None) -> None:
-        assert event is not None
         self._steps.at = event.at
         if isinstance(event, Reply):
             self._answers[event.tag] = event.content

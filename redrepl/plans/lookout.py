@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from redrepl.plans.inspect import QUESTIONS, Answers, as_seen, questions_to
 from redrepl.values import limits
-from redrepl.values.effects import DeadlinePassed, Event, Exchange, Failure, Plan, Reply, Request
+from redrepl.values.effects import Ask, DeadlinePassed, Event, Exchange, Failure, Plan, Reply, Request, Wait
 from redrepl.values.keys import KeyLayout
 from redrepl.values.report import LastEntry, NodeReport
 from redrepl.values.reports import Reports
@@ -97,11 +97,10 @@ class Lookout:
         is_first, self._is_first, self._looks = self._is_first, False, self._looks + 1
         now = yield from self._take_what_has_come(now, is_first)
         requests = [request for watched in self._watched.values() for request in self._ask(watched, now, probe_as)]
-        effect = Exchange(tuple(requests), until, holds=True)
+        effect = Wait(until, tuple(requests), is_deadline=False)
         while any(watched.unanswered for watched in self._watched.values()):
             event = yield effect
-            effect = Exchange((), until, holds=True)
-            assert event is not None
+            effect = Wait(until, is_deadline=False)
             now = event.at
             if isinstance(event, DeadlinePassed):
                 break
@@ -110,14 +109,13 @@ class Lookout:
 
     def _take_what_has_come(self, now: float, is_first: bool) -> Plan[float]:
         """Before anybody is said to be silent: answers may have been here while nobody looked."""
-        effect = Exchange((), now, fresh=is_first, holds=True)
+        effect: Exchange = Ask((), now, is_deadline=False) if is_first else Wait(now, is_deadline=False)
         while True:
             event = yield effect
-            assert event is not None
             if isinstance(event, DeadlinePassed):
                 return event.at
             self._take(event)
-            effect = Exchange((), now, holds=True)
+            effect = Wait(now, is_deadline=False)
 
     def _ask(self, watched: _Watched, now: float, probe_as: bytes | None) -> tuple[Request, ...]:
         if not watched.may_be_asked():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from redrepl.values.effects import Answer, Command, DeadlinePassed, Exchange, Failure, Plan, Reply, Request
+from redrepl.values.effects import Answer, Ask, Command, DeadlinePassed, Exchange, Failure, Plan, Reply, Request, Wait
 
 NO_ANSWER = "no answer in time"
 
@@ -23,11 +23,10 @@ def gather(commands: Mapping[str, Command], started: float, until: float) -> Pla
     answers: dict[str, Answer] = {}
     failures: dict[str, str] = {}
     at = started
-    effect = Exchange(tuple(Request(node, command) for node, command in commands.items()), until, fresh=True)
+    effect: Exchange = Ask(tuple(Request(node, command) for node, command in commands.items()), until)
     while len(answers) + len(failures) < len(commands):
         event = yield effect
-        effect = Exchange((), until)
-        assert event is not None
+        effect = Wait(until)
         at = event.at
         if isinstance(event, DeadlinePassed):
             silent = commands.keys() - answers.keys() - failures.keys()

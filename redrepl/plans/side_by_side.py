@@ -6,7 +6,19 @@ from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 from redrepl.plans.steps import Steps
-from redrepl.values.effects import DeadlinePassed, Effect, Event, Exchange, Failure, Plan, Progress, Reply, Request
+from redrepl.values.effects import (
+    NOT_BEGUN,
+    Ask,
+    DeadlinePassed,
+    Effect,
+    Event,
+    Failure,
+    Plan,
+    Progress,
+    Reply,
+    Request,
+    Wait,
+)
 
 R = TypeVar("R")
 
@@ -20,7 +32,7 @@ def side_by_side(plans: Sequence[Plan[R]], steps: Steps) -> Plan[list[R]]:
     owed: dict[int, tuple[_Lane[R], int]] = {}
     try:
         for lane in lanes:
-            lane.go_on(None)
+            lane.go_on(NOT_BEGUN)
         is_first, tags = True, 0
         while any(not lane.is_over for lane in lanes):
             requests: list[Request] = []
@@ -34,10 +46,10 @@ def side_by_side(plans: Sequence[Plan[R]], steps: Steps) -> Plan[list[R]]:
             waiting = [lane for lane in lanes if not lane.is_over]
             next_lane = min(waiting, key=lambda lane: lane.until)
             # That one has waited for long enough ends nothing of the others'.
-            holds = next_lane.holds or len(waiting) > 1
-            event = yield Exchange(tuple(requests), next_lane.until, fresh=is_first, holds=holds)
+            is_deadline = next_lane.is_deadline and len(waiting) == 1
+            until, sent = next_lane.until, tuple(requests)
+            event = yield Ask(sent, until, None, is_deadline) if is_first else Wait(until, sent, None, is_deadline)
             is_first = False
-            assert event is not None
             steps.at = max(steps.at, event.at)
             _deliver(event, waiting, owed)
     finally:
@@ -64,7 +76,7 @@ class _Lane(Generic[R]):
         self.results: list[R] = []
         self.unsent: tuple[Request, ...] = ()
         self.until = 0.0
-        self.holds = self.is_afresh = False
+        self.is_deadline, self.is_afresh = True, False
 
     @property
     def is_over(self) -> bool:
@@ -75,11 +87,12 @@ class _Lane(Generic[R]):
         try:
             effect: Effect = self._plan.send(event)
             while isinstance(effect, Progress):
-                effect = self._plan.send(None)
+                effect = self._plan.send(DeadlinePassed(event.at))
         except StopIteration as end:
             self.results.append(end.value)
             return
-        self.unsent, self.until, self.holds, self.is_afresh = effect.requests, effect.until, effect.holds, effect.fresh
+        self.unsent, self.until = effect.requests, effect.until
+        self.is_deadline, self.is_afresh = effect.is_deadline, isinstance(effect, Ask)
 
     def take_unsent(self) -> tuple[Request, ...]:
         """What is to be sent, once."""

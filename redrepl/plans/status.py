@@ -18,7 +18,7 @@ from redrepl.plans.steps import Steps
 from redrepl.plans.strangers import describe_other, describe_stranger, no_member_error
 from redrepl.plans.view import ClusterView
 from redrepl.values import limits
-from redrepl.values.effects import Exchange, PlainCommand, Plan, Reply, Request
+from redrepl.values.effects import Ask, Exchange, PlainCommand, Plan, Reply, Request, Wait
 from redrepl.values.errors import RedreplError, RequestError
 from redrepl.values.keys import KeyLayout
 from redrepl.values.level import Level, required_copies
@@ -132,10 +132,11 @@ def _ages(survey: Survey, until: float) -> Plan[dict[tuple[str, str], float]]:
         command = PlainCommand((b"XRANGE", survey.view.layout.log, after, b"+", b"COUNT", 1))
         requests.append(Request(report.node, command, number))
     ages: dict[tuple[str, str], float] = {}
-    effect, open_count = Exchange(tuple(requests), until, fresh=True), len(requests)
+    open_count = len(requests)
+    effect: Exchange = Ask(tuple(requests), until)
     while open_count:
         event = yield effect
-        effect = Exchange((), until)
+        effect = Wait(until)
         open_count -= 1
         if isinstance(event, Reply) and event.content:
             report, target = pairs[event.tag]

@@ -13,7 +13,7 @@ from typing import TypeVar
 from redrepl.plans.inspect import NO_ENTRIES, inspect_nodes
 from redrepl.plans.scatter import Gathered, gather
 from redrepl.plans.view import ask, expect_reply
-from redrepl.values.effects import Answer, Command, DeadlinePassed, Exchange, Plan
+from redrepl.values.effects import Answer, Ask, Command, DeadlinePassed, Plan
 from redrepl.values.keys import KeyLayout
 from redrepl.values.report import LastEntry
 from redrepl.values.reports import Reports
@@ -79,8 +79,7 @@ class Steps:
             effect = next(plan)
             while True:
                 event = yield effect
-                if event is not None:
-                    self.at = event.at
+                self.at = event.at
                 effect = plan.send(event)
         except StopIteration as end:
             result: R = end.value
@@ -88,7 +87,7 @@ class Steps:
 
     def rest(self, seconds: float) -> Plan[None]:
         """Let time pass."""
-        event = yield Exchange((), self.at + seconds, fresh=True)
+        event = yield Ask((), self.at + seconds)
         if isinstance(event, DeadlinePassed):
             self.at = event.at
 

@@ -13,7 +13,7 @@ from redrepl.plans.scatter import NO_ANSWER
 from redrepl.plans.strangers import no_member_error
 from redrepl.plans.view import ClusterView
 from redrepl.values.clocks import ClockReading
-from redrepl.values.effects import Answer, Exchange, Failure, PlainCommand, Plan, Reply, Request
+from redrepl.values.effects import Answer, Ask, Exchange, Failure, PlainCommand, Plan, Reply, Request, Wait
 from redrepl.values.errors import ConfigError, Unavailable
 from redrepl.values.keys import KeyLayout
 from redrepl.values.member_state import MemberState
@@ -50,7 +50,7 @@ def hear_topology(view: ClusterView, until: float) -> Plan[Told]:
     """
     told, guard = PlainCommand((b"HGET", view.layout.topology, b"topology")), PlainCommand((b"GET", view.layout.guard))
     requests = [Request(node, *each) for node in view.ids for each in ((guard, _GUARD), (told, _TOPOLOGY))]
-    effect = Exchange(tuple(requests), until, fresh=True)
+    effect: Exchange = Ask(tuple(requests), until)
     guards: dict[str, Answer] = {}
     voices: dict[str, Voice] = {}
     failures: dict[str, str] = {}
@@ -73,7 +73,7 @@ def hear_topology(view: ClusterView, until: float) -> Plan[Told]:
                 break
             if not _is_undecided(voices.values(), view.topology):
                 until = min(until, event.at + STRAGGLER_SECONDS)
-        effect = Exchange((), until)
+        effect = Wait(until)
     found = believed(voices.values(), view.topology) if voices else None
     if found is not None and not may_follow(found, view.topology, voices.values()):
         found = view.topology
@@ -137,12 +137,12 @@ def read_topology(view: ClusterView, until: float) -> Plan[Topology]:
 
 def read_clocks(view: ClusterView, started: float, until: float) -> Plan[dict[str, ClockReading]]:
     """The clocks of a majority of the members, or of those that answer in time. Never raises."""
-    effect = Exchange(tuple(Request(node, PlainCommand((b"TIME",))) for node in view.ids), until, fresh=True)
+    effect: Exchange = Ask(tuple(Request(node, PlainCommand((b"TIME",))) for node in view.ids), until)
     found: dict[str, ClockReading] = {}
     failed = 0
     while len(found) <= len(view.ids) // 2 and len(found) + failed < len(view.ids):
         event = yield effect
-        effect = Exchange((), until)
+        effect = Wait(until)
         if isinstance(event, Reply):
             seconds = int(event.content[0]) + int(event.content[1]) / 1e6
             found[event.node] = ClockReading(seconds - event.at, seconds - started)

@@ -9,7 +9,7 @@ from typing import TypeVar
 from redrepl.values import limits
 from redrepl.values.answers.refusals import TOO_FAR_AHEAD, TOO_OLD, NotAdmitted
 from redrepl.values.clocks import describe_time
-from redrepl.values.effects import Command, Exchange, Failure, PlainCommand, Plan, Reply, Request, ScriptCall
+from redrepl.values.effects import Ask, Command, Failure, PlainCommand, Plan, Reply, Request, ScriptCall
 from redrepl.values.errors import NotAReplicatedRecord, RedreplError, Unavailable
 from redrepl.values.keys import CLUSTERS_KEY, KeyLayout
 from redrepl.values.level import ConsistencyLevel, Level, parse_level, required_copies
@@ -210,18 +210,18 @@ def foreign_value(layout: KeyLayout, node: str, name: bytes) -> NotAReplicatedRe
     )
 
 
-def ask(node: str, command: Command, until: float) -> Exchange:
+def ask(node: str, command: Command, until: float) -> Ask:
     """A question to one node."""
-    return Exchange((Request(node, command),), until, fresh=True)
+    return Ask((Request(node, command),), until)
 
 
 def pause(until: float) -> Plan[None]:
     """Let time pass. What is still owed to earlier questions is no longer wanted, and does not end it early."""
-    yield Exchange((), until, fresh=True)
+    yield Ask((), until)
 
 
 def expect_reply(event: object, node: str, doing: str) -> Reply:
-    """The reply in an event of an exchange with one node. Raises Unavailable saying what could not be done."""
+    """The reply in what happened to a question to one node. Raises Unavailable saying what could not be done."""
     if isinstance(event, Reply):
         return event
     reason = event.reason if isinstance(event, Failure) else "no answer in time"

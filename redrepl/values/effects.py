@@ -1,13 +1,14 @@
 """What a plan asks of its driver, and what the driver tells it.
 
-A plan is a generator: it yields an `Exchange` (send these requests, then tell me the next thing that happens) and
-receives one `Event` for it. It returns its result or raises a redrepl error. Drivers alone know sockets and clocks.
+A plan is a generator: it yields `Ask` or `Wait` (send these requests, then tell me the next thing
+that happens) and receives one `Event` for it. It returns its result or raises a redrepl error.
+Drivers alone know sockets and clocks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
 
 Answer: TypeAlias = Any
 """A decoded reply: bytes, int, None, or a list of answers."""
@@ -38,26 +39,43 @@ class Request(NamedTuple):
     tag: int = 0
 
 
-class Exchange(NamedTuple):
-    """Send ``requests`` and wait for the next event until ``until`` (the driver's monotonic clock, seconds).
+class Ask(NamedTuple):
+    """Begin a question: send requests, and wait for the first event.
 
-    ``gate`` names the node without which nothing is sent: if it cannot be reached, none of the requests leave. A
-    driver may report nothing else before its answer.
-    ``fresh`` begins a new question: replies still owed to earlier requests of the plan are no longer wanted and never
-    come back as events. Every first exchange of a question is fresh, so that plans can be put together.
-    ``holds``: ``until`` is no deadline, only when the plan wants to look around: what still waits for a connection then
-    goes on waiting. Without it, that fails when the time is over.
+    Replies still owed to earlier requests of the plan are no longer wanted, and never come back as
+    events. A plan begins each question with this, so that plans can be put together.
+
+    requests: empty to let time pass. until: when to stop waiting; the driver's monotonic clock,
+    seconds.
+    required_node: where this node cannot be reached none of the requests leave, and a driver may
+    report nothing else before its answer.
+    is_deadline: False where the plan only wants to look around at that time: requests that wait for
+    a connection then continue to wait, and do not fail.
     """
 
     requests: tuple[Request, ...]
     until: float
-    gate: str | None = None
-    fresh: bool = False
-    holds: bool = False
+    required_node: str | None = None
+    is_deadline: bool = True
+
+
+class Wait(NamedTuple):
+    """Continue a question: wait for the next event, and send more requests before.
+
+    The fields mean what those of `Ask` do.
+    """
+
+    until: float
+    requests: tuple[Request, ...] = ()
+    required_node: str | None = None
+    is_deadline: bool = True
 
 
 class Progress(NamedTuple):
-    """How far a long plan has come; answered at once with no event. ``total`` is None where it is unknown."""
+    """How far a long plan has come. ``total`` is None where it is unknown.
+
+    No event is waited for: a driver tells at once that the time has passed.
+    """
 
     stage: str
     done: int
@@ -84,12 +102,16 @@ class Failure(NamedTuple):
 
 
 class DeadlinePassed(NamedTuple):
-    """The exchange's deadline came first."""
+    """Nothing else happened until then."""
 
     at: float
 
 
-Effect: TypeAlias = Exchange | Progress
-Event: TypeAlias = Reply | Failure | DeadlinePassed | None
+Exchange: TypeAlias = Ask | Wait
+Effect: TypeAlias = Ask | Wait | Progress
+Event: TypeAlias = Reply | Failure | DeadlinePassed
 R = TypeVar("R")
 Plan: TypeAlias = Generator[Effect, Event, R]
+
+NOT_BEGUN: Event = cast(Event, None)
+"""What a generator is sent that has not begun: Python takes nothing but None there."""

@@ -112,7 +112,7 @@ class Play:
         while not plan.is_done:
             flying += plan.everything[seen:]
             seen = len(plan.everything)
-            waits_a_moment = plan.exchange.until < UNTIL and not plan.exchange.holds
+            waits_a_moment = plan.exchange.until < UNTIL and plan.exchange.is_deadline
             if not flying or (waits_a_moment and self._choose(2)):
                 plan.times_out()
                 continue

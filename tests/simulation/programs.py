@@ -17,7 +17,7 @@ from redrepl.edges.opening import NodeGate
 from redrepl.edges.pending import Run
 from redrepl.edges.restarts import RestartGuard
 from redrepl.edges.switchboard import Switchboard
-from redrepl.values.effects import DeadlinePassed, Event, Exchange, Plan, Progress, Request
+from redrepl.values.effects import NOT_BEGUN, Ask, DeadlinePassed, Event, Exchange, Plan, Progress, Request
 from redrepl.values.keys import KeyLayout
 from redrepl.values.reasons import LOST, REFUSES
 from redrepl.values.topology import Topology
@@ -150,7 +150,7 @@ class Channel(Switchboard):
         self._plan, self._done = plan, done
         self.begin_plan()
         self._poll()
-        self._advance(None)
+        self._advance(NOT_BEGUN)
 
     def stop(self) -> None:
         """The program is no more."""
@@ -171,12 +171,13 @@ class Channel(Switchboard):
                 self._questions.answered(plan, value)
                 effect = plan.send(value)
                 if isinstance(effect, Progress):
-                    value = None
+                    value = DeadlinePassed(self._world.now)
                     continue
                 self._questions.asked(plan, effect)
-                value = self._exchange(effect)
-                if value is None:
+                event = self._exchange(effect)
+                if event is None:
                     return
+                value = event
         except StopIteration as end:
             self._finish(end.value, None)
         except Exception as error:
@@ -186,22 +187,23 @@ class Channel(Switchboard):
         self._plan = None
         self._done(result, error)
 
-    def _exchange(self, effect: Exchange) -> Event:
-        if effect.fresh:
+    def _exchange(self, effect: Exchange) -> Event | None:
+        if isinstance(effect, Ask):
             self._abandon()
         run = self._run
         if effect.requests:
             self.start(run, effect)
         self._gate = None
-        if effect.gate is not None and not run.events and not self._waiting and effect.gate in self._connections:
-            self._gate = effect.gate
+        required = effect.required_node
+        if required is not None and not run.events and not self._waiting and required in self._connections:
+            self._gate = required
         if not run.events:
             self._poll()
         if run.events:
             return run.events.popleft()
         if effect.until <= self._world.now:
-            return self._last_look(run, effect.holds)
-        self._holds = effect.holds
+            return self._last_look(run, effect.is_deadline)
+        self._is_deadline = effect.is_deadline
         self._deadline = self._world.at(effect.until, self._time_is_up)
         return None
 
@@ -213,10 +215,10 @@ class Channel(Switchboard):
             self._forget_waiting()
         self.follow_gates()
 
-    def _last_look(self, run: Run, holds: bool) -> Event:
+    def _last_look(self, run: Run, is_deadline: bool) -> Event:
         self._gate = None
         self._poll()
-        if not holds:
+        if is_deadline:
             self.give_up(run)
             self._forget_waiting()
         return run.events.popleft() if run.events else DeadlinePassed(self._world.now)
@@ -235,7 +237,7 @@ class Channel(Switchboard):
             self._deadline = self._world.at(self._program.paused_until, self._time_is_up)
         elif self._plan is not None:
             self._deadline = None
-            self._advance(self._last_look(self._run, self._holds))
+            self._advance(self._last_look(self._run, self._is_deadline))
 
     # What the switchboard asks for ---------------------------------------------------------------------------
 

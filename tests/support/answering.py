@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from redrepl.values.answers import is_ours
 from redrepl.values.effects import (
     Answer,
+    Ask,
     DeadlinePassed,
     Event,
     Exchange,
@@ -201,9 +202,9 @@ def driven(plan: Plan[Any], data: bytes) -> object:
     try:
         effect = next(plan)
         while count < MOST_REQUESTS:
-            event: Event = None
+            event: Event = DeadlinePassed(at)
             if isinstance(effect, Exchange):
-                owed = [*([] if effect.fresh else owed), *effect.requests]
+                owed = [*([] if isinstance(effect, Ask) else owed), *effect.requests]
                 at += 0.001
                 if owed:
                     event = _event_of(owed[0], usual_answer(owed.pop(0), moved), changes.get(count, []), at)

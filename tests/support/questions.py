@@ -1,7 +1,7 @@
 """Whether an answer goes to the generator that asked for it.
 
 Plans are put together from generators. Where one ends with questions unanswered, and the next one does not begin with a
-fresh exchange, an answer to the first would reach the second, which takes it for its own.
+question of its own (`Ask`), an answer to the first would reach the second, which takes it for its own.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from collections import defaultdict, deque
 from collections.abc import Generator
 from typing import Any
 
-from redrepl.values.effects import Effect, Event, Exchange, Failure, Reply
+from redrepl.values.effects import Ask, Effect, Event, Exchange, Failure, Reply
 
 TICKETED = ("Lanes.answer", "Lanes.rest", "Lookout.look")
 """Generators that take each other's answers and tell them apart by their tags, each of which is used once."""
 
 
 class Questions:
-    """What one plan has asked since its last fresh exchange, and which of its generators did."""
+    """What one plan has asked since its last `Ask`, and which of its generators did."""
 
     def __init__(self) -> None:
         self._askers: defaultdict[tuple[str, int], deque[Any]] = defaultdict(deque)
@@ -26,7 +26,7 @@ class Questions:
         """The plan has just yielded this."""
         if not isinstance(effect, Exchange):
             return
-        if effect.fresh:
+        if isinstance(effect, Ask):
             self._askers.clear()
         asker = _delegation(plan)[-1]
         for request in effect.requests:
@@ -39,7 +39,7 @@ class Questions:
         asker, delegation = self._askers[event.node, event.tag].popleft(), _delegation(plan)
         assert asker.__qualname__ in TICKETED or any(asker is each for each in delegation), (
             f"{event} answers what {asker.__qualname__} asked, and reaches {delegation[-1].__qualname__}: "
-            f"its first exchange has to be fresh"
+            f"it has to begin with `Ask`"
         )
 
 

@@ -13,7 +13,7 @@ from redrepl.plans.topology import discover, read_topology
 from redrepl.plans.view import ClusterView, EpochMoved, admitted
 from redrepl.values.answers.refusals import NotAdmitted
 from redrepl.values.answers.upkeep import Counted
-from redrepl.values.effects import PlainCommand, ScriptCall
+from redrepl.values.effects import Ask, PlainCommand, ScriptCall
 from redrepl.values.errors import RequestError, Unavailable
 from redrepl.values.keys import KeyLayout
 from redrepl.values.report import NodeReport
@@ -207,7 +207,7 @@ def test_where_no_cluster_is_found_every_address_tells() -> None:
 def test_a_step_is_a_question_of_its_own() -> None:
     steps = Steps(START, 5.0)
     plan = ByHand(steps.ask("a", PlainCommand((b"PING",)), "greeting"))
-    assert (plan.exchange.until, plan.exchange.fresh) == (START + 5.0, True)
+    assert (plan.exchange.until, isinstance(plan.exchange, Ask)) == (START + 5.0, True)
     assert plan.replies("a", b"PONG").result == b"PONG"
     assert steps.until == plan.at + 5.0
     for reason in ("down", "no answer in time"):

@@ -19,15 +19,16 @@ from redrepl.edges.opening import NodeGate
 from redrepl.edges.switchboard import LATE_SECONDS
 from redrepl.values import limits
 from redrepl.values.effects import (
+    Ask,
     DeadlinePassed,
     Event,
-    Exchange,
     Failure,
     PlainCommand,
     Plan,
     Progress,
     Reply,
     Request,
+    Wait,
 )
 from redrepl.values.keys import KeyLayout
 from tests.support.waiting import wait_until
@@ -61,7 +62,8 @@ def _sending(sizes: list[int]) -> Plan[list[Event]]:
     events = []
     for number, size in enumerate(sizes):
         command = PlainCommand((b"SET", b"key", bytes(size)))
-        events.append((yield Exchange((Request("a", command, number),), 0.0, fresh=number == 0)))
+        request = Request("a", command, number)
+        events.append((yield Wait(0.0, (request,)) if number else Ask((request,), 0.0)))
     return events
 
 
@@ -92,10 +94,10 @@ def _answer_everything(far: socket.socket) -> None:
 def _asking_twice(until: float) -> Plan[list[Event]]:
     """Two questions with one deadline, and something that the caller is told in between."""
     request = Request("a", PlainCommand((b"PING",)))
-    first = yield Exchange((request,), until, fresh=True)
+    first = yield Ask((request,), until)
     yield Progress("between", 1, 1)
-    second = yield Exchange((request,), until)
-    third = yield Exchange((), until)
+    second = yield Wait(until, (request,))
+    third = yield Wait(until)
     return [first, second, third]
 
 

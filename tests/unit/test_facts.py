@@ -30,7 +30,7 @@ from redrepl.plans.client.options import CallOptions
 from redrepl.plans.client.store import ClientStore
 from redrepl.plans.epochs.failover import FailedOver
 from redrepl.plans.recovery.bring_up import BroughtUp
-from redrepl.values.effects import Exchange, PlainCommand, Plan, Progress, Request
+from redrepl.values.effects import Ask, PlainCommand, Plan, Progress, Request
 from redrepl.values.errors import NotAReplicatedRecord, WriteNotConfirmed, WriteRejected
 from redrepl.values.keys import KeyLayout
 from redrepl.values.reasons import LOST, REFUSES, SILENT
@@ -174,7 +174,7 @@ def test_a_gate_that_is_closed_tells_nothing(
 
 def _ping() -> Plan[object]:
     request = Request("a", PlainCommand((b"PING",)))
-    return (yield Exchange((request,), time.monotonic() + 30.0, fresh=True))
+    return (yield Ask((request,), time.monotonic() + 30.0))
 
 
 def test_a_connection_that_fails_in_use_is_told_and_closing_is_not(

@@ -10,7 +10,7 @@ import pytest
 from redrepl.plans.epochs.failover import FailedOver, FailoverOrder, choose, fail_over
 from redrepl.plans.epochs.membership import change_call
 from redrepl.plans.operations.write import WriteOrder, write_one
-from redrepl.values.effects import DeadlinePassed, Event, Exchange, Failure, Plan, Reply, Request, ScriptCall
+from redrepl.values.effects import Ask, DeadlinePassed, Event, Exchange, Failure, Plan, Reply, Request, ScriptCall
 from redrepl.values.errors import RequestError, Unavailable
 from redrepl.values.receipt import Outcome
 from redrepl.values.topology import Mode
@@ -380,7 +380,7 @@ def round_trips(plan: Plan[Any], nodes: Nodes) -> int:
     try:
         while True:
             if isinstance(effect, Exchange):
-                due = [] if effect.fresh else due
+                due = [] if isinstance(effect, Ask) else due
                 for asked in effect.requests:
                     answer = nodes.send(asked.node, asked.command)
                     due.append((now + 1, Reply(asked.node, asked.tag, answer, nodes.at)))
@@ -390,7 +390,7 @@ def round_trips(plan: Plan[Any], nodes: Nodes) -> int:
                     event = DeadlinePassed(effect.until)
                 effect = plan.send(event)
             else:
-                effect = plan.send(None)
+                effect = plan.send(DeadlinePassed(nodes.at))
     except StopIteration:
         return now
 

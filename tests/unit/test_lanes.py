@@ -27,10 +27,10 @@ def test_the_end_of_a_rest_is_no_deadline_of_what_waits_for_a_connection() -> No
     ticket = lanes.start("a", PING, "looking")
     resting = lanes.rest(1.0)
     effect = _begin(resting)
-    assert (len(effect.requests), effect.until, effect.holds) == (1, 101.0, True)
+    assert (len(effect.requests), effect.until, effect.is_deadline) == (1, 101.0, False)
     _end(resting, DeadlinePassed(101.0))
     effect = _begin(lanes.answer(ticket))
-    assert (len(effect.requests), effect.until, effect.holds) == (0, 101.0 + STEP_SECONDS, False)
+    assert (len(effect.requests), effect.until, effect.is_deadline) == (0, 101.0 + STEP_SECONDS, True)
 
 
 def test_what_only_leaves_while_another_answer_is_taken_is_not_late() -> None:
@@ -42,4 +42,4 @@ def test_what_only_leaves_while_another_answer_is_taken_is_not_late() -> None:
     _end(waiting, Reply("b", second, b"PONG", 100.2))
     lanes.start("c", PING, "looking")
     effect = _begin(lanes.answer(first))
-    assert (len(effect.requests), effect.until, effect.holds) == (1, 100.2, True)
+    assert (len(effect.requests), effect.until, effect.is_deadline) == (1, 100.2, False)

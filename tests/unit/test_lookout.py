@@ -12,7 +12,17 @@ from redrepl.plans.epochs.suspicion import NOT_SEEN_YET, Suspicion, Verdict
 from redrepl.plans.inspect import newest_topology
 from redrepl.plans.lookout import Lookout, Seen
 from redrepl.values import limits
-from redrepl.values.effects import DeadlinePassed, Event, Exchange, Failure, PlainCommand, Plan, Reply, Request
+from redrepl.values.effects import (
+    NOT_BEGUN,
+    DeadlinePassed,
+    Event,
+    Exchange,
+    Failure,
+    PlainCommand,
+    Plan,
+    Reply,
+    Request,
+)
 from redrepl.values.keys import KeyLayout
 from redrepl.values.reasons import CLOSES, LOST, REFUSES
 from redrepl.values.topology import Topology
@@ -76,7 +86,7 @@ class Nodes:
             self._put(self.at, Failure(node, event.tag, reason, True, self.at))
 
     def _drive(self, plan: Plan[Seen]) -> Seen:
-        event: Event = None
+        event = NOT_BEGUN
         while True:
             try:
                 effect = plan.send(event)

@@ -189,10 +189,10 @@ def test_a_late_answer_counts_until_the_deadline_has_passed() -> None:
 def test_what_is_due_is_sent_although_enough_is_known() -> None:
     sent = Sent(required=0).replies("b", SKEWED)
     sent.replication.decide()
-    exchange = sent.replication.next_exchange(sent.at, 0.0)
-    assert exchange is not None
-    assert ([request.node for request in exchange.requests], exchange.until) == (["b"], sent.at)
-    assert sent.replication.next_exchange(sent.at, 0.0) is None
+    wait = sent.replication.next_wait(sent.at, 0.0)
+    assert wait is not None
+    assert ([request.node for request in wait.requests], wait.until) == (["b"], sent.at)
+    assert sent.replication.next_wait(sent.at, 0.0) is None
 
 
 def test_a_restamped_record_counts_in_the_second_round_alone() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from redrepl.plans.side_by_side import side_by_side, steps_beside
 from redrepl.plans.steps import Steps
-from redrepl.values.effects import DeadlinePassed, Exchange, PlainCommand, Plan, Reply, Request
+from redrepl.values.effects import Ask, DeadlinePassed, PlainCommand, Plan, Reply, Request
 from redrepl.values.errors import Unavailable
 from tests.unit.support.by_hand import START, ByHand
 
@@ -45,7 +45,7 @@ def test_answers_of_one_node_go_to_who_asked() -> None:
 def test_the_deadline_is_that_of_each() -> None:
     plans, _ = started("b", "c")
     plans.replies("b", b"b1", 1)
-    assert (plans.exchange.until, plans.exchange.holds) == (START + 2.0, True)
+    assert (plans.exchange.until, plans.exchange.is_deadline) == (START + 2.0, False)
     with pytest.raises(Unavailable, match="node 'c'"):
         plans.happens(DeadlinePassed(START + 2.0))
 
@@ -58,8 +58,8 @@ def test_a_failure_ends_all() -> None:
 
 def test_what_one_does_not_want_any_more_reaches_nobody() -> None:
     def impatient() -> Plan[bytes]:
-        yield Exchange((Request("b", PING, 7),), START + 0.5, fresh=True)
-        event = yield Exchange((Request("b", PING, 7),), START + 2.0, fresh=True)
+        yield Ask((Request("b", PING, 7),), START + 0.5)
+        event = yield Ask((Request("b", PING, 7),), START + 2.0)
         assert isinstance(event, Reply)
         assert event.tag == 7
         return bytes(event.content)

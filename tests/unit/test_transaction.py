@@ -57,7 +57,7 @@ def _start(copies: int, required: int, reach_others: bool = True) -> ByHand[Tran
 
 def test_the_deciding_node_is_asked_alone_first() -> None:
     plan = _start(3, 1)
-    assert (plan.targets(), plan.exchange.gate) == (["a"], "a")
+    assert (plan.targets(), plan.exchange.required_node) == (["a"], "a")
     command = plan.sent[0].command
     assert isinstance(command, ScriptCall)
     assert command.keys == (b"shop:m:member", b"shop:m:log", b"shop:k:seen", b"shop:k:x", b"shop:k:n")

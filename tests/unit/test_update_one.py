@@ -7,7 +7,7 @@ import pytest
 from redrepl.plans.operations.update import Update, Updated, update_one
 from redrepl.plans.operations.watch import ask_decider
 from redrepl.plans.view import EpochMoved
-from redrepl.values.effects import Exchange, PlainCommand, Reply, ScriptCall
+from redrepl.values.effects import Ask, PlainCommand, Reply, ScriptCall
 from redrepl.values.errors import ClockSkew, NotAReplicatedRecord, RequestError, Unavailable
 from redrepl.values.receipt import Outcome
 from redrepl.values.record import value_record
@@ -26,7 +26,7 @@ def _start(copies: int, required: int, reach_others: bool = True) -> ByHand[Upda
 
 def test_the_deciding_node_is_asked_alone_first() -> None:
     update = _start(3, 1)
-    assert (update.targets(), update.exchange.gate) == (["a"], "a")
+    assert (update.targets(), update.exchange.required_node) == (["a"], "a")
     command = update.sent[0].command
     assert isinstance(command, ScriptCall)
     assert command.keys == (b"shop:m:member", b"shop:m:log", b"shop:k:key")
@@ -139,7 +139,7 @@ def test_however_far_the_deciding_node_is_nobody_takes_an_answer_to_another_ques
     for _ in range(looks):
         update.looks_around()
     update.replies("a", [b"ok", RECORD.encode()])
-    assert (update.exchange.fresh, update.targets()) == (True, ["b", "c"])
+    assert (isinstance(update.exchange, Ask), update.targets()) == (True, ["b", "c"])
     receipt = update.replies("c", 1).result.receipt
     assert (receipt.outcome, copies_of(receipt)) == (Outcome.COMMITTED, ({"a", "c"}, {"b"}, {}))
 
@@ -148,7 +148,7 @@ def test_what_was_asked_meanwhile_is_over_when_the_deciding_node_has_answered() 
     asked = ByHand(ask_decider(view(3), "a", PlainCommand((b"PING",)), START, UNTIL)).looks_around()
     assert asked.looks == ["b", "c"]
     asked.replies("a", b"PONG")
-    assert asked.exchange == Exchange((), START, fresh=True)
+    assert asked.exchange == Ask((), START)
     assert isinstance(asked.result, Reply)
 
 

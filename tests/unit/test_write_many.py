@@ -10,7 +10,7 @@ from redrepl.plans.operations.batch import Written
 from redrepl.plans.operations.chunk import Chunk, Draft, Item
 from redrepl.plans.view import EpochMoved
 from redrepl.values import limits
-from redrepl.values.effects import ScriptCall
+from redrepl.values.effects import Ask, ScriptCall, Wait
 from redrepl.values.errors import ClockSkew, NotAReplicatedRecord
 from redrepl.values.receipt import Outcome, WriteReceipt
 from redrepl.values.record import VALUE, parse_record, value_record
@@ -38,7 +38,7 @@ def test_the_same_bytes_go_to_all_copies_at_once(copies: int) -> None:
     batch = _start(copies, 0)
     assert batch.targets() == ["a", "b", "c", "d", "e"][:copies]
     assert len({id(request.command) for request in batch.sent}) == 1
-    assert batch.exchange.gate == "a"
+    assert batch.exchange.required_node == "a"
     assert _outcomes(batch.replies("a", 1)) == [COMMITTED] * 3
 
 
@@ -257,10 +257,10 @@ def _fly(count: int) -> tuple[Leaving, ByHand[list[Written]]]:
 
 def test_the_next_chunk_leaves_when_somebody_answered_the_newest() -> None:
     leaving, batch = _fly(3)
-    assert (leaving.left, batch.targets(), batch.exchange.fresh) == (1, ["a", "b", "c"], True)
+    assert (leaving.left, batch.targets(), isinstance(batch.exchange, Ask)) == (1, ["a", "b", "c"], True)
     batch.replies("c", 1)
-    assert (leaving.left, batch.targets(), batch.exchange.gate) == (2, ["a", "b", "c"], "a")
-    assert not batch.exchange.fresh, "the answers to the first are still wanted"
+    assert (leaving.left, batch.targets(), batch.exchange.required_node) == (2, ["a", "b", "c"], "a")
+    assert isinstance(batch.exchange, Wait), "the answers to the first are still wanted"
     batch.replies("b", 1)
     assert (leaving.left, batch.sent) == (2, ()), "that was an answer to the first"
     batch.replies("a", 1)
@@ -299,7 +299,7 @@ def test_what_is_restamped_goes_again_while_the_next_is_on_its_way() -> None:
     _, batch = _fly(2)
     batch.replies("b", 1).replies("a", [b"some", 0, b"ok", RESTAMPS[0].encode()])
     assert [(request.node, request.tag) for request in batch.sent] == [("b", 1), ("c", 1)]
-    assert batch.exchange.gate is None
+    assert batch.exchange.required_node is None
     batch.replies("a", 1, tag=2).replies("c", 1, tag=2).replies("c", 1, tag=1)
     receipts = [written.receipts[0] for written in batch.result if written.receipts]
     assert [(receipt.stamp, receipt.outcome) for receipt in receipts] == [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from redrepl.values.effects import DeadlinePassed, Exchange, PlainCommand, Plan, Reply, Request
+from redrepl.values.effects import Ask, DeadlinePassed, Exchange, PlainCommand, Plan, Reply, Request, Wait
 from redrepl.values.errors import RequestError
 
 Facts = Mapping[str, str]
@@ -16,11 +16,11 @@ _INFORMATION = PlainCommand((b"INFO",))
 def look_at_servers(nodes: Iterable[str], until: float) -> Plan[dict[str, Facts]]:
     """What INFO says of each server that answers."""
     nodes = tuple(nodes)
-    effect = Exchange(tuple(Request(node, _INFORMATION) for node in nodes), until, fresh=True)
+    effect: Exchange = Ask(tuple(Request(node, _INFORMATION) for node in nodes), until)
     found: dict[str, Facts] = {}
     for _ in nodes:
         event = yield effect
-        effect = Exchange((), until)
+        effect = Wait(until)
         if isinstance(event, DeadlinePassed):
             break
         if isinstance(event, Reply):

@@ -10,7 +10,7 @@ from redrepl.plans.operations.chunk import Chunk
 from redrepl.plans.operations.watch import watching
 from redrepl.plans.view import ClusterView, EpochMoved, Overtaken
 from redrepl.values import limits
-from redrepl.values.effects import DeadlinePassed, Exchange, Failure, Plan, Reply, Request
+from redrepl.values.effects import Ask, DeadlinePassed, Exchange, Failure, Plan, Reply, Request, Wait
 from redrepl.values.errors import RedreplError
 from redrepl.values.receipt import WriteReceipt
 
@@ -83,7 +83,6 @@ class _Flight:
         at = passed = 0.0
         while (effect := self._next_exchange(at, passed)) is not None:
             event = yield effect
-            assert event is not None
             at = event.at
             if isinstance(event, DeadlinePassed):
                 passed = at  # until then nothing more is there; an answer that merely comes late still counts
@@ -98,12 +97,14 @@ class _Flight:
         if requests:
             # What is sent again goes alone, and not behind the gate of a chunk that leaves. Where all have landed
             # nothing is waited for.
-            return Exchange(tuple(requests), self._until() if self._flying else at)
+            return Wait(self._until() if self._flying else at, tuple(requests))
         launched = self._launch()
         if launched is not None:
-            first = self._left == 1
-            return Exchange(launched.opening(), self._until(), launched.chunk.order.home, fresh=first)
-        return Exchange((), self._until()) if self._flying else None
+            opening, home = launched.opening(), launched.chunk.order.home
+            if self._left == 1:
+                return Ask(opening, self._until(), home)
+            return Wait(self._until(), opening, home)
+        return Wait(self._until()) if self._flying else None
 
     def _launch(self) -> BatchRequest | None:
         if self._leaving is None or not self._newest_is_answered or len(self._flying) >= limits.CHUNKS_IN_FLIGHT:

@@ -14,7 +14,7 @@ from redrepl.plans.view import ClocksDiffer, ClusterView, InDoubt, ask
 from redrepl.values import limits
 from redrepl.values.answers.reads import Headers, Vouched, parse_headers, parse_vouch
 from redrepl.values.answers.upkeep import Counted, parse_count
-from redrepl.values.effects import DeadlinePassed, Exchange, Plan, Reply, Request, ScriptCall
+from redrepl.values.effects import Ask, DeadlinePassed, Exchange, Plan, Reply, Request, ScriptCall, Wait
 from redrepl.values.record import NO_DEADLINE, VALUE
 from redrepl.values.stamp import STAMP_BYTES
 
@@ -83,10 +83,10 @@ def _ask_others(
     """Headers of as many other copies as must confirm a read, or of those that answer in time."""
     call = view.headers_call([view.layout.data(key) for key in keys])
     left, shown = len(view.others[home]), dict[str, Sequence[bytes]]()
-    effect = Exchange(tuple(Request(node, call) for node in view.others[home]), until, fresh=True)
+    effect: Exchange = Ask(tuple(Request(node, call) for node in view.others[home]), until)
     while left and len(shown) < required:
         event = yield effect
-        effect = Exchange((), until)
+        effect = Wait(until)
         if isinstance(event, DeadlinePassed):
             break
         left -= 1

@@ -24,16 +24,7 @@ from redrepl.plans.view import (
 from redrepl.values import limits
 from redrepl.values.answers.refusals import Foreign, NotAdmitted, TooOld, parse_not_admitted, parse_refusal
 from redrepl.values.answers.writes import HasLater, Partly, Restamped, parse_write_many
-from redrepl.values.effects import (
-    DeadlinePassed,
-    Event,
-    Exchange,
-    Failure,
-    Plan,
-    Reply,
-    Request,
-    ScriptCall,
-)
+from redrepl.values.effects import Ask, DeadlinePassed, Event, Exchange, Failure, Plan, Reply, Request, ScriptCall, Wait
 from redrepl.values.errors import RedreplError, Unavailable
 from redrepl.values.reasons import LOST
 from redrepl.values.record import Record
@@ -61,7 +52,7 @@ def read_decider(view: ClusterView, key: bytes, started: float, until: float) ->
     patient_until = started + view.patience_seconds
     is_patient = patient_until >= until
     request = Request(home, view.get_command(name))
-    event = yield Exchange((request,), until if is_patient else patient_until, home, True, not is_patient)
+    event = yield Ask((request,), until if is_patient else patient_until, home, is_patient)
     if type(event) is not Reply and type(event) is DeadlinePassed and not is_patient:
         event = yield from watching(view, _wait(until), started, view.others[home])
     if type(event) is Reply:
@@ -73,7 +64,7 @@ def read_decider(view: ClusterView, key: bytes, started: float, until: float) ->
 
 
 def _wait(until: float) -> Plan[Event]:
-    return (yield Exchange((), until))
+    return (yield Wait(until))
 
 
 def read_one(
@@ -90,7 +81,6 @@ def read_one(
     for number, node in enumerate(candidates):
         share = (until - started) / (len(candidates) - number)
         event = yield ask(node, command, min(until, started + share))
-        assert event is not None
         started = event.at
         if type(event) is Reply:
             guard, stored = event.content
@@ -135,18 +125,18 @@ def read_confirmed(
     for, and refuses.
     """
     reading = _ConfirmedRead(view, home, keys, required, now_micros)
-    effect = reading.opening(until)
+    effect: Exchange = reading.opening(until)
     while True:
         event = yield effect
-        assert event is not None
         reading.take(event)
         if isinstance(event, DeadlinePassed) and event.at >= until:
             raise reading.unconfirmed("not confirmed in time")
-        effect = Exchange(reading.due_requests(event.at), reading.next_look(until))
+        requests = reading.due_requests(event.at)
+        effect = Wait(reading.next_look(until), requests)
         if reading.records is not None and reading.is_confirmed():
-            if effect.requests:
+            if requests:
                 # Enough copies hold it; the others get it too, and nobody is waited for.
-                yield effect._replace(until=event.at, holds=True)
+                yield effect._replace(until=event.at, is_deadline=False)
             holders = reading.holders()
             return Confirmed(reading.records, reading.source, holders, reading.repaired, event.at, reading.shown)
         if reading.is_lost():
@@ -197,12 +187,12 @@ class _ConfirmedRead:
     def _read_call(self, names: Sequence[bytes]) -> ScriptCall:
         return self.view.read_call(names, WHERE_DECIDED, self.now_micros)
 
-    def opening(self, until: float) -> Exchange:
+    def opening(self, until: float) -> Ask:
         """Records from home, headers from all others, at once."""
         requests = [Request(self.home, self._read_call(self.names), _RECORDS)]
         if self.required:
             requests += [Request(node, self._headers, _HEADERS) for node in self.view.others[self.home]]
-        return Exchange(tuple(requests), until, fresh=True)
+        return Ask(tuple(requests), until)
 
     def take(self, event: Event) -> None:
         """Take in an answer or a failure."""

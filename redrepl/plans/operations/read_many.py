@@ -11,7 +11,7 @@ from typing import NamedTuple
 from redrepl.plans.operations.read import Found, failure_of, stamp_of
 from redrepl.plans.operations.refusals import Refusals
 from redrepl.plans.view import ClusterView
-from redrepl.values.effects import DeadlinePassed, Event, Exchange, Plan, Reply, Request
+from redrepl.values.effects import Ask, DeadlinePassed, Event, Exchange, Plan, Reply, Request, Wait
 from redrepl.values.errors import RedreplError
 from redrepl.values.preference import ReadPreference
 from redrepl.values.stamp import Stamp
@@ -58,10 +58,9 @@ def read_many_from(
     EpochMoved where a node is in a later epoch.
     """
     reading = _DividedRead(view, keys, nodes, at_least, until)
-    effect = reading.opening(width, started)
+    effect: Exchange = reading.opening(width, started)
     while True:
         event = yield effect
-        assert event is not None
         requests = reading.take(event)
         if reading.is_done():
             return reading.answer()
@@ -69,7 +68,7 @@ def read_many_from(
         if is_over or not (requests or reading.is_waiting()):
             text = f"no copy could answer the read of {reading.left()} of {len(keys)} keys"
             raise reading.error(text)
-        effect = Exchange(requests, reading.next_look())
+        effect = Wait(reading.next_look(), requests)
 
 
 class _Asked(NamedTuple):
@@ -104,7 +103,7 @@ class _DividedRead:
         self._out: set[str] = set()
         self._tried: dict[int, set[str]] = {index: set() for index in range(len(keys))}
 
-    def opening(self, width: int, at: float) -> Exchange:
+    def opening(self, width: int, at: float) -> Ask:
         """The keys in equal parts to the first nodes."""
         count, width = len(self._names), min(width, len(self._nodes))
         bounds = [count * part // width for part in range(width + 1)]
@@ -113,11 +112,10 @@ class _DividedRead:
             for node, start, end in zip(self._nodes, bounds, bounds[1:], strict=False)
             if start < end
         )
-        return Exchange(requests, self.next_look(), fresh=True)
+        return Ask(requests, self.next_look())
 
     def take(self, event: Event) -> tuple[Request, ...]:
         """Take in what happened; answers what to ask now."""
-        assert event is not None
         if isinstance(event, DeadlinePassed):
             return self._give_up_silent(event.at)
         asked = self._asked[event.tag]

@@ -13,14 +13,15 @@ from redrepl.plans.operations.quorum import AcknowledgementTracker, QuorumStatus
 from redrepl.values.answers.refusals import NotAdmitted, TooFarAhead
 from redrepl.values.answers.writes import HasLater, Restamped, WriteVerdict
 from redrepl.values.effects import (
+    Ask,
     DeadlinePassed,
     Event,
-    Exchange,
     Failure,
     Plan,
     Reply,
     Request,
     ScriptCall,
+    Wait,
 )
 from redrepl.values.reasons import LOST, is_refusal
 from redrepl.values.stamp import Stamp
@@ -332,7 +333,7 @@ class Replication:
         """When to look again if nothing happens."""
         return min(self.until, self._retry_at) if self._is_waiting() else self.until
 
-    def next_exchange(self, at: float, passed: float) -> Exchange | None:
+    def next_wait(self, at: float, passed: float) -> Wait | None:
         """What to send or wait for next, where nothing else is under way; None at the end.
 
         at: now. passed: as for `is_pending`.
@@ -340,9 +341,9 @@ class Replication:
         is_pending = self.is_pending(passed)
         requests = tuple(self.take_due(at))
         if is_pending:
-            return Exchange(requests, self.wake_at())
+            return Wait(self.wake_at(), requests)
         # Enough is known. What is still to be sent is sent, and not waited for.
-        return Exchange(requests, at) if requests else None
+        return Wait(at, requests) if requests else None
 
     def _is_waiting(self) -> bool:
         has_waited = self._retry_at > 0.0
@@ -369,10 +370,10 @@ def replicate(replication: Replication, at: float) -> Plan[float]:
 
     This is a question of its own: no answer to an earlier one may be taken for one to this.
     """
-    exchange = replication.next_exchange(at, 0.0)
-    if exchange is None:
+    wait = replication.next_wait(at, 0.0)
+    if wait is None:
         return at
-    event = yield exchange._replace(fresh=True)
+    event = yield Ask(wait.requests, wait.until)
     return (yield from resume_replication(replication, event))
 
 
@@ -380,15 +381,14 @@ def resume_replication(replication: Replication, event: Event) -> Plan[float]:
     """Go on with decided records that were sent, from the next event; returns when it ended."""
     passed = 0.0
     while True:
-        assert event is not None
         if isinstance(event, DeadlinePassed):
             passed = event.at
         else:
             replication.receive(event)
-        exchange = replication.next_exchange(event.at, passed)
-        if exchange is None:
+        wait = replication.next_wait(event.at, passed)
+        if wait is None:
             return event.at
-        event = yield exchange
+        event = yield wait
 
 
 def may_be_sent_again(event: Failure) -> bool:

@@ -154,7 +154,6 @@ class _Call:
         if isinstance(event, Failure):
             return event._replace(sent=event.sent and not is_refusal(event.reason))
         if not isinstance(event, Reply):
-            assert event is not None
             return Failure(order.home, 0, "no answer in time", True, event.at)
         verdict = parse_transact(event.content)
         match verdict:

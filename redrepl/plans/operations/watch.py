@@ -6,7 +6,20 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from redrepl.plans.view import ClusterView, Overtaken
-from redrepl.values.effects import Command, DeadlinePassed, Event, Exchange, Failure, PlainCommand, Plan, Reply, Request
+from redrepl.values.effects import (
+    Ask,
+    Command,
+    DeadlinePassed,
+    Event,
+    Exchange,
+    Failure,
+    PlainCommand,
+    Plan,
+    Progress,
+    Reply,
+    Request,
+    Wait,
+)
 from redrepl.values.errors import ConfigError
 from redrepl.values.topology import Topology
 
@@ -31,11 +44,11 @@ def watching(view: ClusterView, plan: Plan[R], started: float, asked: Sequence[s
     try:
         effect = next(plan)
         while True:
-            if type(effect) is not Exchange:
+            if isinstance(effect, Progress):
                 effect = plan.send((yield effect))
                 continue
             until = effect.until
-            if effect.fresh:
+            if type(effect) is Ask:
                 unanswered.clear()
             event = yield _until(effect, look_at)
             while _is_our_own(event, until):
@@ -43,17 +56,17 @@ def watching(view: ClusterView, plan: Plan[R], started: float, asked: Sequence[s
                     look_at = event.at + LOOK_SECONDS
                     looks = tuple([Request(node, question, LOOK) for node in asked if node not in unanswered])
                     unanswered.update(asked)
-                    event = yield _until(Exchange(looks, until), look_at)
+                    event = yield _until(Wait(until, looks), look_at)
                 else:
                     assert isinstance(event, (Reply, Failure)), "it was asked for here"
                     unanswered.discard(event.node)
                     _check(view, event)
-                    event = yield _until(Exchange((), until), look_at)
+                    event = yield _until(Wait(until), look_at)
             effect = plan.send(event)
     except StopIteration as end:
         result: R = end.value
         if unanswered:
-            yield Exchange((), started, fresh=True)
+            yield Ask((), started)
         return result
     finally:
         plan.close()
@@ -61,7 +74,7 @@ def watching(view: ClusterView, plan: Plan[R], started: float, asked: Sequence[s
 
 def _until(effect: Exchange, look_at: float) -> Exchange:
     """The exchange, interrupted when it is time to look."""
-    return effect if effect.until <= look_at else effect._replace(until=look_at, holds=True)
+    return effect if effect.until <= look_at else effect._replace(until=look_at, is_deadline=False)
 
 
 def _is_our_own(event: Event, until: float) -> bool:
@@ -87,7 +100,7 @@ def _check(view: ClusterView, event: Reply | Failure) -> None:
 
 def ask_decider(view: ClusterView, home: str, command: Command, started: float, until: float) -> Plan[Event]:
     """Ask the deciding node alone. Where a later epoch begins before it answers, that is a failure of what was sent."""
-    question = _wait_for(Exchange((Request(home, command),), until, home, True))
+    question = _wait_for(Ask((Request(home, command),), until, home))
     if view.decider is None:
         return (yield from question)
     try:

@@ -22,7 +22,7 @@ from redrepl.plans.operations.watch import ask_decider, watching
 from redrepl.plans.view import ClusterView, Overtaken, foreign_value, not_admitted_error
 from redrepl.values.answers.refusals import Foreign, NotAdmitted, Refusal
 from redrepl.values.answers.writes import HasLater, Restamped, parse_write
-from redrepl.values.effects import DeadlinePassed, Event, Exchange, Failure, Plan, Reply, Request
+from redrepl.values.effects import Ask, DeadlinePassed, Event, Failure, Plan, Reply, Request, Wait
 from redrepl.values.errors import ClockSkew, RedreplError
 from redrepl.values.level import ConsistencyLevel
 from redrepl.values.reasons import is_refusal
@@ -71,9 +71,9 @@ def write_one(
     patient_until = order.started + view.patience_seconds
     is_patient = patient_until >= order.until
     until = order.until if is_patient else patient_until
-    event = yield Exchange(tuple([Request(node, call) for node in targets]), until, home, True, not is_patient)
+    event = yield Ask(tuple([Request(node, call) for node in targets]), until, home, is_patient)
     holders: list[str] = []
-    wait: Exchange | None = None
+    wait: Wait | None = None
     # The short way. Nearly every write ends here: all copies have stored the record as it was sent.
     while type(event) is Reply and event.content == 1:
         holders.append(event.node)
@@ -81,7 +81,7 @@ def write_one(
             acked = frozenset(holders)
             pending, elapsed = view.everybody - acked, event.at - order.started
             return WriteReceipt(user_key, stamp, Outcome.COMMITTED, True, acked, pending, {}, order.required, elapsed)
-        wait = wait or Exchange((), until, holds=not is_patient)
+        wait = wait or Wait(until, is_deadline=is_patient)
         event = yield wait
     write = _SingleWrite(view, order, user_key, key, record)
     rest = write.resume(holders, event)
@@ -136,9 +136,9 @@ def replicate_decided(
 
     call = records.call(is_decided=True)
     requests = tuple([Request(copy, call, FIRST_ROUND) for copy in others])
-    event = yield Exchange(requests, order.until, fresh=True)
+    event = yield Ask(requests, order.until)
     holders: list[str] = []
-    wait: Exchange | None = None
+    wait: Wait | None = None
     # The short way, as in `write_one`: all copies that must have the records have stored them.
     while type(event) is Reply and event.content == 1:
         holders.append(event.node)
@@ -149,7 +149,7 @@ def replicate_decided(
                 WriteReceipt(user_key, stamp, Outcome.COMMITTED, True, acked, pending, {}, required, elapsed)
                 for user_key, stamp in zip(user_keys, records.stamps, strict=True)
             ]
-        wait = wait or Exchange((), order.until)
+        wait = wait or Wait(order.until)
         event = yield wait
 
     replication = Replication(others, required, view.epoch, order.started, order.until)
@@ -215,7 +215,6 @@ class _SingleWrite:
 
         passed = 0.0
         while True:
-            assert event is not None
             if isinstance(event, DeadlinePassed):
                 passed = event.at
             elif event.node != home:
@@ -225,10 +224,10 @@ class _SingleWrite:
 
             if replication.refusal is not None and self._is_refusal_settled(event):
                 return self._refused(event.at)
-            exchange = replication.next_exchange(event.at, passed)
-            if exchange is None:
+            wait = replication.next_wait(event.at, passed)
+            if wait is None:
                 return self.receipt(event.at)
-            event = yield exchange
+            event = yield wait
 
     def receipt(self, at: float) -> WriteReceipt:
         """The receipt as far as is known."""

@@ -67,13 +67,13 @@ MUTANTS = (
         new="if False: ...",
         killer="tests/unit/test_update_one.py::"
         "test_what_was_asked_meanwhile_is_over_when_the_deciding_node_has_answered",
-        evidence="fresh=True",
+        evidence="Ask(",
     ),
     Mutant(
         name="decided records leave while answers to another question are wanted",
         place="replication.replicate",
-        old="exchange._replace(fresh=True)",
-        new="exchange",
+        old="Ask(wait.requests, wait.until)",
+        new="wait",
         killer="tests/unit/test_write_one.py::"
         "test_where_the_primary_is_asked_first_no_answer_to_a_look_confirms_the_write",
         evidence="assert (False, ",
@@ -81,8 +81,8 @@ MUTANTS = (
     Mutant(
         name="an update leaves for the others while answers to another question are wanted",
         place="replicate_decided",
-        old="Exchange(requests, order.until, fresh=True)",
-        new="Exchange(requests, order.until)",
+        old="Ask(requests, order.until)",
+        new="Wait(order.until, requests)",
         killer="tests/unit/test_update_one.py::"
         "test_however_far_the_deciding_node_is_nobody_takes_an_answer_to_another_question",
         evidence="assert (False, ",

@@ -25,7 +25,7 @@ MUTANTS = (
     Mutant(
         name="all steps of a walk have one deadline",
         place="Steps.step",
-        old="if event is not None: ...",
+        old="self.at = event.at",
         new=REMOVED,
         killer="tests/unit/test_long_walks.py::"
         "test_a_replica_is_walked_that_has_everything_and_more",
@@ -209,11 +209,11 @@ MUTANTS = (
     Mutant(
         name="the end of a rest fails what waits for a connection",
         place="Lanes.rest",
-        old="holds=True",
-        new=REMOVED,
+        old="is_deadline=False",
+        new="is_deadline=True",
         killer="tests/unit/test_lanes.py::"
         "test_the_end_of_a_rest_is_no_deadline_of_what_waits_for_a_connection",
-        evidence="(1, 101.0, False) == (1, 101.0, True)",
+        evidence="(1, 101.0, True) == (1, 101.0, False)",
     ),
     Mutant(
         name="every write counts as one in doubt",

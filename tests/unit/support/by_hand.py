@@ -14,6 +14,8 @@ from redrepl.plans.operations.watch import LOOK
 from redrepl.plans.operations.write import WriteOrder
 from redrepl.plans.view import ClusterView
 from redrepl.values.effects import (
+    NOT_BEGUN,
+    Ask,
     DeadlinePassed,
     Effect,
     Event,
@@ -47,12 +49,12 @@ class ByHand(Generic[R]):
         self.at = START
         self.sent: tuple[Request, ...] = ()
         self.everything: list[Request] = []
-        self.exchange = Exchange((), 0.0)
+        self.exchange: Exchange = Ask((), 0.0)
         self.progress: list[Progress] = []
         self.looks: list[str] = []
         self._owed: list[tuple[str, int]] = []
         self._questions = Questions()
-        self._go_on(None)
+        self._go_on(NOT_BEGUN)
 
     @property
     def is_done(self) -> bool:
@@ -75,7 +77,7 @@ class ByHand(Generic[R]):
 
     def times_out(self) -> ByHand[R]:
         """The deadline of the exchange passes, with all looks around before it."""
-        while self.exchange.holds:
+        while not self.exchange.is_deadline:
             self.looks_around()
         return self.looks_around()
 
@@ -113,7 +115,7 @@ class ByHand(Generic[R]):
         try:
             effect = self._plan.send(event)
             while not self._waits(effect):
-                effect = self._plan.send(None if isinstance(effect, Progress) else DeadlinePassed(self.at))
+                effect = self._plan.send(DeadlinePassed(self.at))
         except StopIteration as end:
             self._result.append(end.value)
 
@@ -124,7 +126,7 @@ class ByHand(Generic[R]):
             return False
         self.exchange = effect
         self._questions.asked(self._plan, effect)
-        if effect.fresh:
+        if isinstance(effect, Ask):
             self._owed.clear()
         self._owed += [(request.node, request.tag) for request in effect.requests]
         looks = [request for request in effect.requests if request.tag == LOOK]

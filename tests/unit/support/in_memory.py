@@ -16,6 +16,7 @@ from redrepl.plans.inspect import inspect_nodes
 from redrepl.plans.recovery.bring_up import BringUpOrder, BroughtUp, bring_up
 from redrepl.plans.view import ClusterView
 from redrepl.values.effects import (
+    Ask,
     Command,
     DeadlinePassed,
     Event,
@@ -78,9 +79,9 @@ class Nodes:
             effect = next(plan)
             while True:
                 if not isinstance(effect, Exchange):
-                    effect = plan.send(None)
+                    effect = plan.send(DeadlinePassed(self.at))
                     continue
-                if effect.fresh:
+                if isinstance(effect, Ask):
                     events.clear()
                 questions.asked(plan, effect)
                 events.extend(self._event(request) for request in effect.requests)
@@ -253,5 +254,4 @@ class Nodes:
 
 
 def _time_of(event: Event) -> float:
-    assert event is not None
     return event.at

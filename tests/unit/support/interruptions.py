@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from redrepl.values.effects import Exchange, Plan
+from redrepl.values.effects import Ask, Exchange, Plan
 
 R = TypeVar("R")
 
@@ -24,7 +24,7 @@ def interrupted_once(plan: Plan[R], is_so: Callable[[], bool], action: Callable[
     try:
         effect = next(plan)
         while True:
-            if isinstance(effect, Exchange) and effect.fresh and is_so():
+            if isinstance(effect, Ask) and is_so():
                 action()
             effect = plan.send((yield effect))
     except StopIteration as end:
@@ -42,7 +42,7 @@ def interrupted(plan: Plan[R], question: int, action: Callable[[], object], ever
         effect = next(plan)
         while True:
             # `inspect_nodes` first only wants to know what time it is.
-            is_question = isinstance(effect, Exchange) and effect.fresh and effect.until > 0
+            is_question = isinstance(effect, Ask) and effect.until > 0
             if every_request:
                 is_question = isinstance(effect, Exchange) and bool(effect.requests)
             asked += is_question
