@@ -126,6 +126,11 @@ class LoggingObserver(Observer):
             why,
         )
 
+    def failover_step(self, source: Source, /, *, step: str, done: int, total: int | None) -> None:
+        """See `Observer`; DEBUG."""
+        of_how_many = "" if total is None else f" of {total}"
+        _say(_failover, logging.DEBUG, source, "failover: %s: %d%s", step, done, of_how_many)
+
     def failover_decided(
         self,
         source: Source,
@@ -345,6 +350,7 @@ _NEWS: Final = {
 _AREAS: Final = {
     "connection": _connection,
     "member": _cluster,
+    "failover": _failover,
     "resync": _sync,
     "write": _client,
     "read": _client,

@@ -140,6 +140,13 @@ class Observer:
         to get it, None for the fittest.
         """
 
+    def failover_step(self, source: Source, /, *, step: str, done: int, total: int | None) -> None:
+        """A failover has come this far. Noted by the thread that moves the role.
+
+        step: in words, with the members that it is about. done, total: how many members these are,
+        of how many; or how many records were copied, None where it is not known of how many.
+        """
+
     def failover_decided(
         self,
         source: Source,

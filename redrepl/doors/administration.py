@@ -202,10 +202,10 @@ class Administration(Reaching):
         """
         present = None if self._believed is None else self._believed.decider
 
-        def move() -> FailedOver:
-            return self._fail_over(to, away, accept_loss, seen_epoch)
+        def move(on_progress: OnProgress) -> FailedOver:
+            return self._fail_over(to, away, accept_loss, seen_epoch, on_progress)
 
-        return self._facts.failover(present, to, why, move)
+        return self._facts.failover(present, to, why, None, move)
 
     def _fail_over(
         self,
@@ -213,6 +213,7 @@ class Administration(Reaching):
         away: Iterable[str],
         accept_loss: bool,
         seen_epoch: int | None,
+        on_progress: OnProgress,
     ) -> FailedOver:
         if accept_loss:
             url = self._reach_truth(to)
@@ -220,7 +221,7 @@ class Administration(Reaching):
             identities = {node: new_identity() for node in self._nodes}
             reached = {node: place for node, place in self._reached_urls.items() if node != to or url is None}
             fresh = Fresh(new_incarnation(), identities, url, self._tolerances, reached)
-            return self._run(go_on_with_loss(self._layout, self._nodes, order, fresh))
+            return self._run(go_on_with_loss(self._layout, self._nodes, order, fresh), on_progress)
         if not away:
             self.inspect()
         own_ahead = self._driver.wall_ahead_seconds()
@@ -233,7 +234,7 @@ class Administration(Reaching):
             last_entries=self._seen_entries,
         )
         try:
-            return self._run(fail_over(self._layout, self._nodes, order))
+            return self._run(fail_over(self._layout, self._nodes, order), on_progress)
         finally:
             self._look_anew()
 
@@ -261,12 +262,12 @@ class Administration(Reaching):
         self._prepare(to, on_progress)
         present = None if self._believed is None else self._believed.decider
 
-        def move() -> FailedOver:
+        def move(on_progress: OnProgress) -> FailedOver:
             return self._switch_over(to, on_progress)
 
-        return self._facts.failover(present, to, "switchover asked for", move)
+        return self._facts.failover(present, to, "switchover asked for", on_progress, move)
 
-    def _switch_over(self, to: str, on_progress: OnProgress | None) -> FailedOver:
+    def _switch_over(self, to: str, on_progress: OnProgress) -> FailedOver:
         own_ahead, seen = self._driver.wall_ahead_seconds(), self._seen_entries
         order = FailoverOrder(self._driver.now(), to, planned=True, own_ahead=own_ahead, last_entries=seen)
         return self._run(fail_over(self._layout, self._nodes, order), on_progress)

@@ -38,12 +38,24 @@ class UpkeepFacts:
         primary: str | None,
         to: str | None,
         why: str,
-        move: Callable[[], FailedOver],
+        on_progress: _OnProgress | None,
+        move: Callable[[_OnProgress], FailedOver],
     ) -> FailedOver:
-        """Move the primary's role. Raises what ``move`` raises."""
+        """Move the primary's role. Raises what both callables raise."""
+
+        def progress(step: Progress) -> None:
+            self._reporter.note(
+                Observer.failover_step,
+                step=step.stage,
+                done=step.done,
+                total=step.total,
+            )
+            if on_progress is not None:
+                on_progress(step)
+
         self._reporter.note(Observer.failover_begun, primary=primary, to=to, why=shown_reason(why))
         try:
-            done = move()
+            done = move(progress)
         except RedreplError as error:
             self._reporter.note(
                 Observer.failover_refused,

@@ -105,6 +105,11 @@ def test_a_failover_under_load_can_be_followed_in_the_logs(
         [
             r"^DEBUG redrepl\.cluster \[shop, epoch 1, monitor\] node a: active -> silent: ",
             r"^INFO redrepl\.failover .* failover begun: from a to the fittest member: primary 'a' is away: ",
+            r"^DEBUG redrepl\.failover .* failover: fencing in epoch 2: b, c: 2 of 3$",
+            r"^DEBUG redrepl\.failover .* failover: fenced in epoch 2: b, c: 2 of 3$",
+            rf"^DEBUG redrepl\.failover .* failover: {primary} is to be the primary, with what these have: ",
+            rf"^DEBUG redrepl\.failover .* failover: records that {primary} took from the others: \d+$",
+            rf"^DEBUG redrepl\.failover .* failover: serving in epoch 2: {primary}, ",
             rf"^INFO redrepl\.failover .* failover decided: {primary} takes over from a in epoch 2, serving: ",
             rf"^INFO redrepl\.cluster \[shop, epoch 2, monitor\] epoch 1 -> 2: primary {primary}, ",
             r"^DEBUG redrepl\.sync \[shop, epoch 2, tick\] node a: resync began: ",

@@ -438,24 +438,32 @@ def test_a_look_tells_states_that_changed(recorder: Recorder, reporter: Reporter
 
 def test_a_failover_is_told_with_what_came_of_it(recorder: Recorder, reporter: Reporter) -> None:
     facts, done = UpkeepFacts(reporter), FailedOver(4, "b", "a", ("b", "c"), seconds=0.5)
-    assert facts.failover("a", None, "it is away", lambda: done) is done
+    steps = list[Progress]()
+
+    def move(on_progress: Callable[[Progress], None]) -> FailedOver:
+        on_progress(Progress("fenced in epoch 4: b, c", 2, 3))
+        return done
+
+    assert facts.failover("a", None, "it is away", steps.append, move) is done
     with pytest.raises(Unavailable):
-        facts.failover("b", "c", "asked for", _raising(Unavailable("no majority", {"a": "down"})))
+        facts.failover("b", "c", "asked for", None, _raising(Unavailable("no majority", {"a": "down"})))
     with pytest.raises(KeyboardInterrupt):
-        facts.failover("b", "c", "asked for", _raising(KeyboardInterrupt()))
+        facts.failover("b", "c", "asked for", None, _raising(KeyboardInterrupt()))
     reporter.finish()
     begun = "failover_begun"
-    assert recorder.names() == [begun, "failover_decided", begun, "failover_refused", begun]
+    assert recorder.names("failover_step") == [begun, "failover_decided", begun, "failover_refused", begun]
+    assert steps == [Progress("fenced in epoch 4: b, c", 2, 3)]
+    assert recorder.of("failover_step")[0].named == {"step": "fenced in epoch 4: b, c", "done": 2, "total": 3}
     assert recorder.facts[0].named == {"primary": "a", "to": None, "why": "it is away"}
-    assert recorder.facts[1].named == {
+    assert recorder.of("failover_decided")[0].named == {
         "primary": "b",
         "previous": "a",
         "new_epoch": 4,
         "serving": ("b", "c"),
         "seconds": 0.5,
     }
-    assert recorder.facts[3].named["primary"] == "b"
-    assert "no majority" in recorder.facts[3].named["why"]
+    assert recorder.of("failover_refused")[0].named["primary"] == "b"
+    assert "no majority" in recorder.of("failover_refused")[0].named["why"]
 
 
 def _raising(error: BaseException) -> Callable[..., Any]:

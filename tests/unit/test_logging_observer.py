@@ -113,6 +113,14 @@ SAID: list[tuple[str, Source, dict[str, Any], str, int, str]] = [
         "failover begun: from a to the fittest member: it is away",
     ),
     (
+        "failover_step",
+        MONITOR,
+        {"step": "fenced in epoch 4: b, c", "done": 2, "total": 3},
+        "failover",
+        10,
+        "failover: fenced in epoch 4: b, c: 2 of 3",
+    ),
+    (
         "failover_decided",
         MONITOR,
         {"primary": "b", "previous": "a", "new_epoch": 4, "serving": ("b", "c"), "seconds": 0.0125},

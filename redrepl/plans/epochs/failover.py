@@ -41,7 +41,7 @@ from redrepl.plans.strangers import no_member_error, why_gone
 from redrepl.plans.topology import check_members_stayed
 from redrepl.plans.view import FOR_UPKEEP, ClusterView, EpochMoved
 from redrepl.values.answers.membership import changed_nodes, parse_change, parse_changes
-from redrepl.values.effects import Plan
+from redrepl.values.effects import Plan, Progress
 from redrepl.values.errors import RequestError, Unavailable
 from redrepl.values.keys import KeyLayout
 from redrepl.values.member_state import MemberState
@@ -130,11 +130,14 @@ def _try_once(layout: KeyLayout, nodes: tuple[str, ...], order: FailoverOrder, s
     doubtful = doubtful_members(topology, reports, order.own_ahead)
     epoch = newest_epoch(reports) + 1
     must = topology.decider if order.planned else None
+    yield _step(topology, f"fencing in epoch {epoch}", sound)
     fenced = yield from _fence(layout, topology, sound, doubtful, epoch, steps, must)
+    yield _step(topology, f"fenced in epoch {epoch}", fenced)
     fenced = [replace(report, refusal=_refusal_of(report.node, sound)) for report in fenced]
     lineage = max(report.lineage for report in fenced)
     donors = donors_among(fenced)
     chosen = choose(donors, previous, order, doubtful)
+    yield _step(topology, f"{chosen.node} is to be the primary, with what these have", donors)
     view = ClusterView(topology.with_primary(chosen.node, epoch))
     done = FailedOver(epoch, chosen.node, previous)
     done.left = {node: doubtful.get(node) or why_left(node, reports) for node in topology.ids}
@@ -147,6 +150,12 @@ def _try_once(layout: KeyLayout, nodes: tuple[str, ...], order: FailoverOrder, s
         raise Unavailable(MOVED_MEANWHILE, moved.evidence) from moved
     done.seconds = steps.at - order.started
     return done
+
+
+def _step(topology: Topology, stage: str, members: Sequence[NodeReport]) -> Progress:
+    """How far a failover has come, for logs and commands."""
+    names = ", ".join(report.node for report in members)
+    return Progress(f"{stage}: {names}", len(members), len(topology.ids))
 
 
 def check_failover(topology: Topology, to: str | None) -> str:
@@ -329,11 +338,13 @@ class _Installation:
         # wins, and where members are far it is the round trips that take the time.
         yield from self._with_each(self._others, self._take_from)
         self._primary = yield from self._report(self._primary)
+        yield Progress(f"records that {self._primary.node} took from the others", self._done.records, None)
         # Who may have dropped records by a wrong clock is left to the workers, who compare all keys.
         trusted = [donor for donor in self._others if donor.node not in self._doubtful]
         ready = [donor for donor in (yield from self._with_each(trusted, self._give_to)) if donor is not None]
         active = yield from self._activate(ready)
         yield from self._activate_primary()
+        yield _step(self._view.topology, f"serving in epoch {self._done.epoch}", [self._primary, *active])
         self._done.active = (self._primary.node, *(report.node for report in active))
         self._done.left = {node: why for node, why in self._done.left.items() if node not in self._done.active}
         yield from self._publish(active)
