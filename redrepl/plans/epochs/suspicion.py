@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from redrepl.plans.doubtful_clocks import doubtful_members
 from redrepl.plans.epochs.soundness import successors
-from redrepl.plans.epochs.takeover import cause_of, takeover_of, what_comes_next, why_not_replaced
+from redrepl.plans.epochs.takeover import Takeover, cause_of, takeover_of, what_comes_next, why_not_replaced
 from redrepl.plans.epochs.under_way import CHANGE_ROUND_TRIPS, Trace, left_alone_seconds, trace_of
 from redrepl.plans.lookout import OPENING_ROUND_TRIPS, Silence
 from redrepl.plans.strangers import describe_stranger
@@ -60,6 +60,66 @@ class _Unfinished(NamedTuple):
     hesitation: float
 
 
+class _Look:
+    """One look at the members of a cluster with one primary, and what it tells by itself.
+
+    away: members that do not answer. silence: the primary's. doubtful: members whose clocks cannot
+    be trusted, and why.
+    """
+
+    def __init__(
+        self,
+        topology: Topology,
+        reports: Reports,
+        now: float,
+        own_ahead: float | None,
+        silences: Mapping[str, Silence],
+    ) -> None:
+        self.topology = topology
+        self.reports = reports
+        self.now = now
+        self.own_ahead = own_ahead
+        self.silences = silences
+        self.primary = topology.decider or ""
+        self.report = reports.of(self.primary)
+        self.reason = reports.reason(self.primary, "its address is not known")
+        self.silence = silences.get(self.primary, Silence(now, 0.0))
+        self.away = frozenset(node for node in topology.ids if node not in reports.present)
+        self.doubtful = doubtful_members(topology, reports, own_ahead)
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether the primary serves in the published epoch."""
+        report = self.report
+        return report is not None and report.is_serving and report.epoch == self.topology.epoch
+
+    @property
+    def refuses(self) -> bool:
+        """Whether it serves, and takes no writes."""
+        return self.is_serving and self.report is not None and not self.report.takes_writes
+
+    @property
+    def is_well(self) -> bool:
+        """Whether it serves as it should."""
+        return self.is_serving and self.primary not in self.doubtful and not self.refuses
+
+    @property
+    def is_put_back(self) -> bool:
+        """Whether workers put it back to work: it has restarted with its membership."""
+        return self.report is not None and self.report.is_itself and self.report.has_restarted
+
+
+class _Fault(NamedTuple):
+    """What is wrong with a primary. patience: for how many seconds that is put up with.
+
+    is_proved: it crashed for certain and is not merely silent.
+    """
+
+    why: str
+    patience: float
+    is_proved: bool
+
+
 class Suspicion:
     """Remembers since when the primary has not been as it should.
 
@@ -104,49 +164,47 @@ class Suspicion:
         """
         if topology is None or topology.decider is None:
             return _WELL
-        reports = self._with_refusals(reports)
-        primary = topology.decider
-        if primary != self._primary:
-            self._primary, self._well_at = primary, now
-        away = frozenset(node for node in topology.ids if node not in reports.present)
-        silences = silences or {}
-        left, is_left_alone = self._between_epochs(topology, reports, now, silences)
-        silence = silences.get(primary, Silence(now, 0.0))
-        report, reason = reports.of(primary), reports.reason(primary, "its address is not known")
-        doubtful = doubtful_members(topology, reports, own_ahead)
-        is_serving = report is not None and report.is_serving and report.epoch == topology.epoch
-        refuses = is_serving and report is not None and not report.takes_writes
-        if is_serving and primary not in doubtful and not refuses:
-            self._well_at = max(self._well_at, silence.since)
+        look = _Look(topology, self._with_refusals(reports), now, own_ahead, silences or {})
+        if look.primary != self._primary:
+            self._primary, self._well_at = look.primary, now
+        left, is_left_alone = self._between_epochs(topology, look.reports, now, look.silences)
+
+        if look.is_well:
+            self._well_at = max(self._well_at, look.silence.since)
             why = f"a change of epoch was left unfinished on {', '.join(left)}" if left else ""
-            return Verdict(is_left_alone, why, away)
-        if report is None and refuses_us(reason):
-            # Who has another login, or was connected before, may be served: that is no reason to replace it. A change
-            # of epoch that was left unfinished is ended all the same.
-            text = f"primary {primary!r} {TURNS_AWAY}, which does not tell whether it serves others: {reason}"
-            return Verdict(is_left_alone, text, away, False, "" if is_left_alone else f"turned away: {primary}")
-        why, patience, is_proved = self._fault(primary, reports)
-        if primary in doubtful:
-            why, patience = f"primary {primary!r}: {doubtful[primary]}", self._crash_seconds
-        else:
-            patience += silence.usual_seconds if report is not None else _distance_seconds(reason, silence)
-        is_over = now - self._well_at >= patience
-        # One that takes no writes gives its role to nobody who takes none either.
-        takeover = takeover_of(topology, reports, away, takes_writes=refuses)
+            return Verdict(is_left_alone, why, look.away)
+        if look.report is None and refuses_us(look.reason):
+            return _turned_away(look, is_left_alone)
+        return self._judge_fault(look, self._fault(look), left, is_left_alone)
+
+    def _judge_fault(self, look: _Look, fault: _Fault, left: Sequence[str], is_left_alone: bool) -> Verdict:
+        """What is to be done about a primary that does not serve as it should."""
+        why, away, is_proved = fault.why, look.away, fault.is_proved
+        is_over = look.now - self._well_at >= fault.patience
+        # One that takes no writes gives its role to none that takes none either.
+        takeover = takeover_of(look.topology, look.reports, away, takes_writes=look.refuses)
         assert takeover is not None
-        if not takeover.is_possible:
-            # What is said may repeat what a node said: the cause is told by what stays the same.
-            blocked = cause_of(takeover, reports) if is_over and self._replaces else ""
-            return Verdict(False, why_not_replaced(takeover, why), away, is_proved, blocked)
-        if not successors(topology, reports, own_ahead, away):
-            text = f"{why}, and no other node whose clock can be trusted is there to replace it"
-            return Verdict(False, text, away, is_proved, f"clocks: {', '.join(doubtful)}" if is_over else "")
-        is_put_back = report is not None and report.is_itself and report.has_restarted
-        if is_over and not self._replaces and not left and not is_put_back:
-            return Verdict(False, what_comes_next(takeover, why, False, False), away, is_proved, f"manual: {primary}")
-        # Somebody may be replacing it at this moment: who comes in between only makes that start over.
+        if (blocked := self._blocked(look, takeover, fault, is_over)) is not None:
+            return blocked
+        if is_over and not self._replaces and not left and not look.is_put_back:
+            text = what_comes_next(takeover, why, False, False)
+            return Verdict(False, text, away, is_proved, f"manual: {look.primary}")
+        # Another process may be replacing it at this moment: whoever comes in between only makes
+        # that start over.
         is_due = is_over and (is_left_alone or (self._replaces and not left))
         return Verdict(is_due, why, away, is_proved)
+
+    def _blocked(self, look: _Look, takeover: Takeover, fault: _Fault, is_over: bool) -> Verdict | None:
+        """The verdict where no member can take over, whatever is set; None where one can."""
+        if not takeover.is_possible:
+            # What is said may repeat what a node said: the cause is told by what stays the same.
+            blocked = cause_of(takeover, look.reports) if is_over and self._replaces else ""
+            return Verdict(False, why_not_replaced(takeover, fault.why), look.away, fault.is_proved, blocked)
+        if not successors(look.topology, look.reports, look.own_ahead, look.away):
+            text = f"{fault.why}, and no other node whose clock can be trusted is there to replace it"
+            blocked = f"clocks: {', '.join(look.doubtful)}" if is_over else ""
+            return Verdict(False, text, look.away, fault.is_proved, blocked)
+        return None
 
     def _between_epochs(
         self,
@@ -187,21 +245,41 @@ class Suspicion:
         self._refusals |= dict.fromkeys(reports.silent, (None, ""))
         return reports.updated(Reports(found))
 
-    def _fault(self, primary: str, reports: Reports) -> tuple[str, float, bool]:
-        """What is wrong with the primary, how long that is to be put up with, and whether a crash is proved."""
-        report = reports.of(primary)
+    def _fault(self, look: _Look) -> _Fault:
+        """What is wrong with the primary, at its distance."""
+        fault = self._fault_told(look)
+        if look.primary in look.doubtful:
+            why = f"primary {look.primary!r}: {look.doubtful[look.primary]}"
+            return fault._replace(why=why, patience=self._crash_seconds)
+        answers = look.report is not None
+        distance = look.silence.usual_seconds if answers else _distance_seconds(look.reason, look.silence)
+        return fault._replace(patience=fault.patience + distance)
+
+    def _fault_told(self, look: _Look) -> _Fault:
+        """What is wrong with the primary, by its answer or the reason that there is none."""
+        primary, report, reason = look.primary, look.report, look.reason
         if report is None:
-            reason = reports.reason(primary, "its address is not known")
             is_proved = is_crash(reason)
             patience = self._crash_seconds if is_proved else self._silence_seconds
-            return f"primary {primary!r} is away: {reason}", patience, is_proved
+            return _Fault(f"primary {primary!r} is away: {reason}", patience, is_proved)
         if not report.member:
-            return f"primary {primary!r} {describe_stranger(report, reports)}", self._crash_seconds, True
+            return _Fault(f"primary {primary!r} {describe_stranger(report, look.reports)}", self._crash_seconds, True)
         if report.has_restarted:
-            return f"primary {primary!r} {report.restart}", self._crash_seconds, True
+            return _Fault(f"primary {primary!r} {report.restart}", self._crash_seconds, True)
         if report.refusal and report.is_serving:
-            return f"primary {primary!r} takes no writes: {report.refusal}", self._refusal_seconds, False
-        return f"primary {primary!r} is {report.state} in epoch {report.epoch}", self._crash_seconds, False
+            return _Fault(f"primary {primary!r} takes no writes: {report.refusal}", self._refusal_seconds, False)
+        return _Fault(f"primary {primary!r} is {report.state} in epoch {report.epoch}", self._crash_seconds, False)
+
+
+def _turned_away(look: _Look, is_left_alone: bool) -> Verdict:
+    """The verdict where the primary turns this monitor away.
+
+    Who has another login, or was connected before, may be served: that is no reason to replace it.
+    A change of epoch that was left unfinished is ended all the same.
+    """
+    text = f"primary {look.primary!r} {TURNS_AWAY}, which does not tell whether it serves others: {look.reason}"
+    blocked = "" if is_left_alone else f"turned away: {look.primary}"
+    return Verdict(is_left_alone, text, look.away, False, blocked)
 
 
 def _distance_seconds(reason: str, silence: Silence) -> float:

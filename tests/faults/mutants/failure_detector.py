@@ -8,14 +8,14 @@ MUTANTS = (
     Mutant(
         name="a primary that turns the monitor away is taken for dead",
         place="Suspicion.judge",
-        old="report is None and refuses_us(...)",
+        old="look.report is None and refuses_us(...)",
         new=NEVER,
         killer="tests/unit/test_suspicion.py::test_one_that_turns_the_monitor_away_is_not_replaced",
         evidence="AssertionError",
     ),
     Mutant(
         name="a monitor that is blocked says nothing",
-        place="Suspicion.judge",
+        place="Suspicion._blocked",
         old="cause_of(...)",
         new="''",
         killer="tests/unit/test_takeover.py::"
@@ -24,17 +24,17 @@ MUTANTS = (
     ),
     Mutant(
         name="a primary that answers is well",
-        place="Suspicion.judge",
-        old="is_serving and primary not in doubtful and not refuses",
-        new="is_serving and primary not in doubtful",
+        place="_Look.is_well",
+        old="self.is_serving and self.primary not in self.doubtful and not self.refuses",
+        new="self.is_serving and self.primary not in self.doubtful",
         killer="tests/servers/test_refusals.py::"
         "test_a_primary_that_takes_no_writes_is_named_and_replaced",
         evidence="another primary: not met",
     ),
     Mutant(
         name="the role goes round where all are full",
-        place="Suspicion.judge",
-        old="takes_writes=refuses",
+        place="Suspicion._judge_fault",
+        old="takes_writes=look.refuses",
         new=REMOVED,
         killer="tests/unit/test_suspicion.py::"
         "test_the_role_does_not_go_round_where_too_few_take_writes",
@@ -51,9 +51,9 @@ MUTANTS = (
     ),
     Mutant(
         name="a connection to a far primary that broke counts as a crash before it is opened anew",
-        place="Suspicion.judge",
-        old="patience += silence.usual_seconds if report is not None else _distance_seconds(...)",
-        new="pass",
+        place="Suspicion._fault",
+        old="fault.patience + distance",
+        new="fault.patience",
         killer="tests/unit/test_lookout.py::"
         "test_a_lost_connection_to_a_far_primary_is_opened_anew_before_that_counts_as_a_crash",
         evidence="assert not ",
