@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from redrepl.plans.copies.copying import stamp_in
+from redrepl.plans.copies.headers import stamp_in
 from redrepl.plans.view import ClusterView
 from redrepl.values.stamp import NO_STAMP
 from redrepl.values.status import NodeStatus, Verdict

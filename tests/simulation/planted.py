@@ -11,7 +11,7 @@ from redrepl.plans import doubtful_clocks
 from redrepl.plans.client import reads, writes
 from redrepl.plans.copies import undecided
 from redrepl.plans.copies.copying import Copier
-from redrepl.plans.epochs import change_members, failover
+from redrepl.plans.epochs import change_members, failover, fencing
 from redrepl.plans.operations import batch, mending, read, write
 from redrepl.values.report import NodeReport
 from redrepl.values.session import Session
@@ -118,7 +118,13 @@ BUGS = (
     ),
     Bug("a QUORUM read without confirmation", "mixed", 1000, patches=((mending, "read_confirmed", _read_alone),)),
     Bug("the primary keeps the later stamp instead of restamping", "clocks", 100, _without_restamping),
-    Bug("a failover with one member", "mixed", 2000, patches=((failover, "majority_of", lambda _: 1),), quick=False),
+    Bug(
+        "a failover with one member",
+        "mixed",
+        2000,
+        patches=((failover, "majority_of", lambda _: 1), (fencing, "majority_of", lambda _: 1)),
+        quick=False,
+    ),
     Bug(
         "a change of members that wins no epoch",
         "members",

@@ -10,8 +10,8 @@ from redrepl.values.answers.membership import (
     MemberChange,
     Occupied,
     Probed,
-    changed_nodes,
     parse_change,
+    parse_changes,
     parse_enrolment,
     parse_probe,
 )
@@ -107,7 +107,8 @@ def test_a_change_of_a_member_is_done_or_tells_how_the_member_is(content: Answer
 
 
 def test_only_members_that_were_changed_count() -> None:
-    assert changed_nodes({"a": 1, "b": 0, "c": [b"changed", b"9", b"active"], "d": 1}) == ["a", "d"]
+    changes = parse_changes({"a": 1, "b": 0, "c": [b"changed", b"9", b"active"], "d": 1})
+    assert [node for node, change in changes.items() if change.is_done] == ["a", "d"]
 
 
 def test_a_server_is_enrolled_or_a_member_or_occupied() -> None:

@@ -14,18 +14,20 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from redrepl.plans.copies.comparison import Comparison, Mismatch
-from redrepl.plans.copies.digests import NAMES_PER_RANGE, Digests, add_digests, differing_ranges
+from redrepl.plans.copies.digests import PageDigests, digest_page, names_that_may_differ
+from redrepl.plans.copies.headers import holds_record, stamp_in
+from redrepl.plans.copies.member_calls import note_on_member
 from redrepl.plans.copies.undecided import max_age_micros
 from redrepl.plans.copies.verify import find_comparable, yardstick_for
-from redrepl.plans.scan import FOREIGN, read_headers, scan_page
+from redrepl.plans.scan import read_headers, scan_page
 from redrepl.plans.steps import Steps
 from redrepl.plans.view import ON_ACTIVE, ClusterView, admitted
 from redrepl.values import limits
-from redrepl.values.answers.upkeep import parse_count, parse_noted
+from redrepl.values.answers.upkeep import parse_count
 from redrepl.values.effects import Plan, Progress, ScriptCall
 from redrepl.values.keys import KeyLayout
 from redrepl.values.report import NodeReport
-from redrepl.values.stamp import STAMP_BYTES, Stamp
+from redrepl.values.stamp import Stamp
 from redrepl.values.sweep import LAST, UNDER_WAY, Findings, Sweep, SweepReport, read_last, read_under_way
 from redrepl.values.topology import Mode
 
@@ -194,19 +196,18 @@ class _Part:
         return max(len(names), limits.SCAN_KEYS)
 
     def _compare(self, walked: str, others: Sequence[str], names: list[bytes]) -> Plan[None]:
-        numbers = [index // NAMES_PER_RANGE for index in range(len(names))]
-        sums: dict[str, Digests] = {node: {} for node in (walked, *others)}
-        old = yield from add_digests(walked, names, numbers, sums[walked], self._yardstick, self.steps)
+        own = yield from digest_page(walked, names, self._yardstick, self.steps)
+        theirs: dict[str, PageDigests] = {}
         for node in others:
-            yield from add_digests(node, names, numbers, sums[node], self._yardstick, self.steps)
+            theirs[node] = yield from digest_page(node, names, self._yardstick, self.steps)
+
         unequal: set[bytes] = set()
-        for node in others:
-            ranges = differing_ranges(sums[walked], sums[node])
-            suspects = [name for name, number in zip(names, numbers, strict=True) if number in ranges]
+        for node, other in theirs.items():
+            suspects = names_that_may_differ(names, own, other)
             copy = walked if node == self.reference.node else node
             suspects = yield from self._settled(copy, suspects, only_surplus=walked != self.reference.node)
             unequal.update((yield from self._mend(copy, suspects)))
-        yield from self._purge(walked, {name: stamp for name, stamp in old.items() if name not in unequal})
+        yield from self._purge(walked, {name: stamp for name, stamp in own.old.items() if name not in unequal})
 
     def _mend(self, node: str, suspects: list[bytes]) -> Plan[list[bytes]]:
         """Count what differs on a copy and stays so, and mend it; answers the names."""
@@ -241,16 +242,18 @@ class _Part:
         """Remove old tombstones on all copies; from a copy's walk those that the reference has purged already."""
         before = self.state.purge_before
         ripe = {name: stamp for name, stamp in old.items() if self._purges and stamp.micros < before}
-        nodes: Sequence[str] = list(self.present)
-        if walked != self.reference.node and ripe:
-            nodes, names = [walked], list(ripe)
-            standing = yield from read_headers(self.view, self.reference.node, names, self.steps, ON_ACTIVE)
-            ripe = {name: ripe[name] for name, header in zip(names, standing, strict=True) if not header}
-        elif walked == self.reference.node:
+        nodes = [walked]
+        if walked == self.reference.node:
+            nodes = list(self.present)
             self._note(waiting=len(old) - len(ripe))
-        if not ripe:
-            return
-        call = self.view.purge_call(ripe, min(before, self._yardstick.old_before))
+        else:
+            ripe = yield from self._gone_on_reference(ripe)
+        if ripe:
+            yield from self._remove(nodes, ripe, walked)
+
+    def _remove(self, nodes: Sequence[str], tombstones: dict[bytes, Stamp], walked: str) -> Plan[None]:
+        """Remove these tombstones on nodes, and count those that go from the one that is walked."""
+        call = self.view.purge_call(tombstones, min(self.state.purge_before, self._yardstick.old_before))
         gathered = yield from self.steps.gather(dict.fromkeys(nodes, call))
         purged = {
             node: admitted(parse_count(content), node, self.view.epoch).number
@@ -259,6 +262,12 @@ class _Part:
         if walked in purged:
             self._note(purged=purged[walked])
 
+    def _gone_on_reference(self, tombstones: dict[bytes, Stamp]) -> Plan[dict[bytes, Stamp]]:
+        """Those of a copy's tombstones under whose names the reference has nothing."""
+        names = list(tombstones)
+        current = yield from read_headers(self.view, self.reference.node, names, self.steps, ON_ACTIVE)
+        return {name: tombstones[name] for name, header in zip(names, current, strict=True) if not header}
+
     def _note(self, **more: int) -> None:
         found = self.state.findings
         counts = {name: getattr(found, name) + count for name, count in more.items()}
@@ -266,9 +275,7 @@ class _Part:
 
 
 def _micros(header: bytes) -> int:
-    if header in (b"", FOREIGN):
-        return 0
-    return Stamp.parse(header[:STAMP_BYTES]).micros
+    return stamp_in(header).micros if holds_record(header) else 0
 
 
 def _keep(view: ClusterView, reference: str, part: _Part, steps: Steps) -> Plan[None]:
@@ -278,5 +285,4 @@ def _keep(view: ClusterView, reference: str, part: _Part, steps: Steps) -> Plan[
     else:
         note = (LAST.encode(), part.report.encode(), UNDER_WAY.encode())
     call = ScriptCall("note_sweep", (view.layout.member, view.layout.sweep), (view.epoch, *note))
-    answer = parse_noted((yield from steps.ask(reference, call, "noting how far the sweep is")))
-    admitted(answer, reference, view.epoch)
+    yield from note_on_member(view, reference, call, "noting how far the sweep is", steps)

@@ -11,10 +11,12 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from redrepl.plans.copies.copying import Copier
+from redrepl.plans.copies.member_calls import ask_member, note_on_member
 from redrepl.plans.lanes import Lanes
 from redrepl.plans.steps import Steps
 from redrepl.plans.view import ON_ACTIVE, ClusterView, admitted
 from redrepl.values.answers.upkeep import (
+    Entry,
     LogCut,
     LogPage,
     LogReplaced,
@@ -66,8 +68,9 @@ def read_page(view: ClusterView, source: NodeReport, after: Position, count: int
 
 
 def _page_of(answer: LogPage | LogCut | LogReplaced, after: Position, node: str, prefix: bytes) -> Page:
-    """What a log tells of users' keys. What else it names, or with which stamps, no script of ours wrote: to copy that
-    would carry it to other programs' keys, and to the bookkeeping of other nodes.
+    """The page in a node's answer.
+
+    Raises Unavailable where the log is not what it was when the place was found.
     """
     if isinstance(answer, LogCut):
         reason = f"cut up to {answer.floor}, and {after.id} was reached"
@@ -75,7 +78,18 @@ def _page_of(answer: LogPage | LogCut | LogReplaced, after: Position, node: str,
     if isinstance(answer, LogReplaced):
         reason = "restarted, or lost its log, and was brought up since"
         raise Unavailable("the change log was begun anew while it was read", {node: reason})
+
     entries = answer.entries
+    end = _end_of(entries, after, Position(answer.last_id, answer.added))
+    return Page(_newest_stamps(entries, prefix), entries, end)
+
+
+def _newest_stamps(entries: Sequence[Entry], prefix: bytes) -> dict[bytes, bytes]:
+    """What a log tells of users' keys.
+
+    What else it names, or with which stamps, no script of ours wrote: to copy that would carry it
+    to other programs' keys, and to the bookkeeping of other nodes.
+    """
     flat = list(chain.from_iterable(map(_fields_of, entries)))
     stamps: dict[bytes, bytes] = {}
     for name, stamp in zip(flat[::2], flat[1::2], strict=True):
@@ -83,8 +97,8 @@ def _page_of(answer: LogPage | LogCut | LogReplaced, after: Position, node: str,
         if stamp > stamps.get(name, b""):
             stamps[name] = stamp
     if not all(map(is_possible, stamps.values())) or not all(name.startswith(prefix) for name in stamps):
-        stamps = {name: stamp for name, stamp in stamps.items() if name.startswith(prefix) and is_possible(stamp)}
-    return Page(stamps, entries, _end_of(entries, after, Position(answer.last_id, answer.added)))
+        return {name: stamp for name, stamp in stamps.items() if name.startswith(prefix) and is_possible(stamp)}
+    return stamps
 
 
 def _end_of(entries: Sequence[tuple[bytes, Any]], after: Position, log_end: Position) -> Position:
@@ -143,37 +157,78 @@ def ship_log(
     copier = Copier(view, source, target, steps, where, merges, skips_gone)
     copier.frees_memory = True
     copier.newest_entry = newest_entry
-    confirming = _Confirming(view, source, target, copier.lanes, start.position)
-    position = start.position
-    coming = _ask_for_page(view, source, copier, position, FIRST_PAGE_ENTRIES)
-    while True:
-        content = yield from copier.lanes.answer(coming)
-        page = _page_of(parse_log_page(content), position, source.node, view.layout.data_prefix)
-        position = page.end
-        finished = not page.entries or position.entries >= source.log.added
-        is_last = finished or steps.at >= stop_at
-        if not is_last:
-            coming = _ask_for_page(view, source, copier, position, next_count(page))
-        if page.entries or position == start.position:
-            # Also where there is nothing: the start may follow from a checkpoint, and a mark of its own lasts longer.
-            yield from copier.send(page.stamps, Mark(start.incarnation, position))
-        if is_last:
-            yield from copier.settle()
-        yield from confirming.follow(copier.stored)
-        shipped = confirming.reached.entries - start.position.entries
-        yield Progress(f"{source.node} to {target}", shipped, max(0, source.log.added - start.position.entries))
-        if is_last:
-            break
-    yield from confirming.settle()
-    if copier.full is not None:
-        raise copier.full
-    foreign, reached = tuple(copier.foreign), confirming.reached
-    return CaughtUp(shipped, copier.records, copier.bytes, finished, foreign, reached, copier.newest_entry)
+    shipping = _Shipping(view, source, copier, start, steps)
+    finished = yield from shipping.carry_out(stop_at)
+
+    shipped, foreign = shipping.shipped, tuple(copier.foreign)
+    return CaughtUp(shipped, copier.records, copier.bytes, finished, foreign, shipping.reached, copier.newest_entry)
 
 
-def _ask_for_page(view: ClusterView, source: NodeReport, copier: Copier, after: Position, count: int) -> int:
-    call = _page_call(view, source, after, count)
-    return copier.lanes.start(source.node, call, "reading the change log")
+class _Shipping:
+    """Shipping a source's log to one target: while this stores a page, the next one is read."""
+
+    def __init__(self, view: ClusterView, source: NodeReport, copier: Copier, start: Mark, steps: Steps) -> None:
+        self._view = view
+        self._source = source
+        self._copier = copier
+        self._start = start
+        self._steps = steps
+        self._position = start.position
+        self._confirming = _Confirming(view, source, copier.target, copier.lanes, start.position)
+
+    @property
+    def reached(self) -> Position:
+        """The last position that was noted on the source as acknowledged."""
+        return self._confirming.reached
+
+    @property
+    def shipped(self) -> int:
+        """How many entries that is."""
+        return self.reached.entries - self._start.position.entries
+
+    def carry_out(self, stop_at: float) -> Plan[bool]:
+        """Ship page after page; returns whether the log's end, as reported, was reached."""
+        coming = self._ask_for_page(FIRST_PAGE_ENTRIES)
+        finished = is_last = False
+        while not is_last:
+            page = yield from self._take_page(coming)
+            finished = not page.entries or self._position.entries >= self._source.log.added
+            is_last = finished or self._steps.at >= stop_at
+            if not is_last:
+                coming = self._ask_for_page(next_count(page))
+
+            yield from self._store(page)
+            if is_last:
+                yield from self._copier.settle()
+            yield from self._confirming.follow(self._copier.stored)
+            yield self._progress()
+
+        yield from self._confirming.settle()
+        if self._copier.full is not None:
+            raise self._copier.full
+        return finished
+
+    def _ask_for_page(self, count: int) -> int:
+        call = _page_call(self._view, self._source, self._position, count)
+        return self._copier.lanes.start(self._source.node, call, "reading the change log")
+
+    def _take_page(self, coming: int) -> Plan[Page]:
+        content = yield from self._copier.lanes.answer(coming)
+        prefix = self._view.layout.data_prefix
+        page = _page_of(parse_log_page(content), self._position, self._source.node, prefix)
+        self._position = page.end
+        return page
+
+    def _store(self, page: Page) -> Plan[None]:
+        """Have the target store what a page names, and its applied position move with that."""
+        if page.entries or self._position == self._start.position:
+            # Also where there is nothing: the start may follow from a checkpoint, and a mark of its
+            # own lasts longer.
+            yield from self._copier.send(page.stamps, Mark(self._start.incarnation, self._position))
+
+    def _progress(self) -> Progress:
+        total = max(0, self._source.log.added - self._start.position.entries)
+        return Progress(f"{self._source.node} to {self._copier.target}", self.shipped, total)
 
 
 class _Confirming:
@@ -218,12 +273,7 @@ def confirm(
     log was begun anew since: a job may be late by as much as it takes to bring the source up.
     """
     call = _confirm_call(view, source, target, position, force)
-    yield from _note_confirmed(view, source.node, call, steps)
-
-
-def _note_confirmed(view: ClusterView, node: str, call: ScriptCall, steps: Steps) -> Plan[None]:
-    answer = parse_noted((yield from steps.ask(node, call, "noting what is confirmed")))
-    admitted(answer, node, view.epoch)
+    yield from note_on_member(view, source.node, call, "noting what is confirmed", steps)
 
 
 def forget_cursors(view: ClusterView, source: NodeReport, steps: Steps) -> Plan[None]:
@@ -231,7 +281,7 @@ def forget_cursors(view: ClusterView, source: NodeReport, steps: Steps) -> Plan[
     for target, cursor in source.cursors.items():
         if cursor.position.entries > source.log.added:
             call = _cursor_call(view, target, Position(LOG_START, 0), force=True, incarnation="")
-            yield from _note_confirmed(view, source.node, call, steps)
+            yield from note_on_member(view, source.node, call, "noting what is confirmed", steps)
 
 
 def _confirm_call(view: ClusterView, source: NodeReport, target: str, position: Position, force: bool) -> ScriptCall:
@@ -263,8 +313,7 @@ def trim_log(
     places = (keep_from.encode(), cap_entries, held.encode(), cap_bytes)
     arguments = (view.epoch, *places, source.incarnation.encode())
     call = ScriptCall("trim", (layout.member, layout.log), arguments)
-    answer = parse_count((yield from steps.ask(node, call, "cutting the change log")))
-    return admitted(answer, node, view.epoch).number
+    return (yield from ask_member(view, node, call, parse_count, "cutting the change log", steps)).number
 
 
 def positions_before(page: Page, names: Sequence[bytes], start: Position) -> Position:

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from redrepl.plans.copies.copying import Copier, stamp_in
+from redrepl.plans.copies.copying import Copier
+from redrepl.plans.copies.headers import stamp_in
+from redrepl.plans.copies.member_calls import ask_member
 from redrepl.plans.copies.undecided import settle
 from redrepl.plans.steps import Steps
-from redrepl.plans.view import ClusterView, admitted, keys_to_ask
+from redrepl.plans.view import ClusterView, keys_to_ask
 from redrepl.values import limits
 from redrepl.values.answers.reads import parse_read_many
 from redrepl.values.effects import Plan, Progress
@@ -105,8 +107,9 @@ class Comparison:
 
     def _read(self, node: str, names: Sequence[bytes]) -> Plan[list[bytes | None]]:
         """What stands under the first of these names, as many as one answer holds."""
-        answer = parse_read_many((yield from self.steps.ask(node, self.view.read_call(names), "comparing records")))
-        return admitted(answer, node, self.view.epoch).records
+        call = self.view.read_call(names)
+        answer = yield from ask_member(self.view, node, call, parse_read_many, "comparing records", self.steps)
+        return answer.records
 
     def _mismatch(self, name: bytes, own: bytes | None, other: bytes | None) -> Mismatch | None:
         if own == other:
@@ -143,20 +146,29 @@ class Comparison:
 
         takes_away: replace what the copy has and the one primary never took, or has lost.
         """
-        wanted = {n: Stamp.parse(m.primary_stamp) for n in names if (m := self.mismatches[n]).primary_stamp}
-        copier = Copier(self.view, self.reference, self.node, self.steps)
-        yield from copier.copy(wanted)
-        ahead = {n: Stamp.parse(m.node_stamp) for n in names if (m := self.mismatches[n]).kind in ("ahead", "extra")}
+        found = {name: self.mismatches[name] for name in names}
+        wanted = {name: Stamp.parse(each.primary_stamp) for name, each in found.items() if each.primary_stamp}
+        repaired = yield from self._copy(self.reference, self.node, wanted)
+
+        ahead = {name: Stamp.parse(each.node_stamp) for name, each in found.items() if each.kind in ("ahead", "extra")}
         if self.view.decider is None:
-            back = Copier(self.view, self.copy, self.reference.node, self.steps)
-            yield from back.copy(ahead)
-            return copier.records + back.records
-        replaced = 0
+            return repaired + (yield from self._copy(self.copy, self.reference.node, ahead))
         if takes_away:
-            replaced = yield from self._settle(ahead)
-            self.decided += [name for name in ahead if self.mismatches[name].kind == "extra"]
-        rewritten = yield from self._rewrite([n for n in names if self.mismatches[n].kind == "differs"])
-        return copier.records + replaced + rewritten
+            repaired += yield from self._take_away(ahead)
+        damaged = [name for name, each in found.items() if each.kind == "differs"]
+        return repaired + (yield from self._rewrite(damaged))
+
+    def _take_away(self, ahead: dict[bytes, Stamp]) -> Plan[int]:
+        """Replace what the one primary never took, or has lost."""
+        replaced = yield from self._settle(ahead)
+        self.decided += [name for name in ahead if self.mismatches[name].kind == "extra"]
+        return replaced
+
+    def _copy(self, source: NodeReport, target: str, wanted: dict[bytes, Stamp]) -> Plan[int]:
+        """Bring the target to at least these stamps; returns how many records were new there."""
+        copier = Copier(self.view, source, target, self.steps)
+        yield from copier.copy(wanted)
+        return copier.records
 
     def _settle(self, ahead: dict[bytes, Stamp]) -> Plan[int]:
         """Replace what the primary never took; what is younger than it accepts is waited for."""

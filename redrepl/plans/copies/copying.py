@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from redrepl.plans.copies.headers import holds_record, is_tombstone, is_value
+from redrepl.plans.copies.key_walk import KeyWalk, read_stamps
 from redrepl.plans.lanes import Lanes
-from redrepl.plans.scan import FOREIGN, SCAN_START, read_headers, scan_page
+from redrepl.plans.scan import FOREIGN
 from redrepl.plans.steps import Steps
 from redrepl.plans.view import (
     FOR_UPKEEP,
@@ -28,12 +30,9 @@ from redrepl.values.effects import Answer, PlainCommand, Plan, ScriptCall
 from redrepl.values.errors import Unavailable
 from redrepl.values.reading import whole_number
 from redrepl.values.reasons import is_out_of_memory
-from redrepl.values.record import TOMBSTONE, VALUE, is_record, tombstone
+from redrepl.values.record import is_record, tombstone
 from redrepl.values.report import Mark, NodeReport, Position
-from redrepl.values.stamp import NO_STAMP, STAMP_BYTES, Stamp
-
-UNTOUCHABLE = Stamp((1 << 56) - 1, (1 << 32) - 1)
-"""Stands for a value that redrepl did not write: no record is later."""
+from redrepl.values.stamp import STAMP_BYTES, Stamp
 
 MOSTLY_LACKING = 0.9
 """Where the target lacked this share of what was looked at last, it is not asked first: it compares by itself."""
@@ -127,11 +126,8 @@ class Copier:
         """`copy` for encoded stamps; the last slice may still be under way afterwards: `settle` waits for it."""
         if wanted and self._seen_purged_before is None and not self.merges:
             self._seen_purged_before = yield from self._purged_before()
-        names = self._not_sent_yet(wanted)
-        if self._asks_first and names:
-            asked = len(names)
-            names = yield from self._lacking(names, wanted)
-            self._asks_first = len(names) < MOSTLY_LACKING * asked
+        names = yield from self._to_read(wanted)
+
         start = 0
         while start < len(names):
             part, stored = yield from self._read(names[start : start + self._slice_keys])
@@ -154,7 +150,7 @@ class Copier:
         if self._asks_first and names:
             headers = yield from self._headers(self.source, names, self.where)
             pairs = zip(names, headers, strict=True)
-            found = {name: header[:STAMP_BYTES] for name, header in pairs if header not in (b"", FOREIGN)}
+            found = {name: header[:STAMP_BYTES] for name, header in pairs if holds_record(header)}
             yield from self.send(found)
         else:
             yield from self.send(dict.fromkeys(names, _AT_ALL))
@@ -220,6 +216,15 @@ class Copier:
             text = f"node {self.target!r} forgot a part of what was brought to it; it is tried again"
             raise Unavailable(text, {self.target: f"entry {self.newest_entry.decode()} is gone from its change log"})
         return answer
+
+    def _to_read(self, wanted: Mapping[bytes, bytes]) -> Plan[list[bytes]]:
+        """Those of the names of which the target lacks the record, as far as that is known."""
+        names = self._not_sent_yet(wanted)
+        if not self._asks_first or not names:
+            return names
+        lacking = yield from self._lacking(names, wanted)
+        self._asks_first = len(lacking) < MOSTLY_LACKING * len(names)
+        return lacking
 
     def _not_sent_yet(self, wanted: Mapping[bytes, bytes]) -> list[bytes]:
         """What was read for an earlier stamp was sent as it stood then, which may have been this one."""
@@ -300,19 +305,17 @@ class Copier:
     def _free_memory(self, sent: _Slice) -> Plan[None]:
         """Bring the target those of these tombstones that replace values there. The mark stays where it is."""
         pairs = zip(sent.names, sent.records, strict=True)
-        graves = {name: record for name, record in pairs if record[22:23] == TOMBSTONE}
-        if not graves:
+        graves = {name: record for name, record in pairs if is_tombstone(record)}
+        headers = yield from self._headers(self.target, list(graves), FOR_UPKEEP)
+        values = [name for name, header in zip(graves, headers, strict=True) if is_value(header)]
+        if not values:
             return
-        call = self.view.headers_call(graves, FOR_UPKEEP)
-        answer = parse_headers((yield from self.lanes.ask(self.target, call, "reading headers")))
-        headers = zip(graves, admitted(answer, self.target, self.view.epoch).headers, strict=True)
-        values = [name for name, header in headers if header != FOREIGN and header[22:23] == VALUE]
-        if values:
-            part = sent._replace(names=values, records=[graves[name] for name in values], mark=None)
-            call = self._absorb_call(part, "absorb_oom")
-            stored = self._checked((yield from self.lanes.ask(self.target, call, "storing deletes")))
-            if isinstance(stored, Absorbed):
-                self.newest_entry = stored.entry_id or self.newest_entry
+
+        part = sent._replace(names=values, records=[graves[name] for name in values], mark=None)
+        call = self._absorb_call(part, "absorb_oom")
+        stored = self._checked((yield from self.lanes.ask(self.target, call, "storing deletes")))
+        if isinstance(stored, Absorbed):
+            self.newest_entry = stored.entry_id or self.newest_entry
 
     def _store_around(self, sent: _Slice) -> Plan[Absorbed]:
         """Store the rest of a slice of which nothing was stored, because redrepl did not write what stands there.
@@ -345,14 +348,10 @@ class Copier:
 
 def copy_all(copier: Copier, steps: Steps) -> Plan[None]:
     """Walk over all keys of the source, wherever it may be read, and bring the target to at least its stamps."""
-    cursor = SCAN_START
-    while True:
-        cursor, names = yield from scan_page(copier.view, copier.source, cursor, steps)
-        headers = yield from read_headers(copier.view, copier.source, names, steps)
-        pairs = zip(names, headers, strict=True)
-        yield from copier.copy({name: stamp_in(header) for name, header in pairs if header not in (b"", FOREIGN)})
-        if cursor == SCAN_START:
-            return
+    keys = KeyWalk(copier.view, copier.source, steps)
+    while not keys.is_over:
+        names = yield from keys.next_page()
+        yield from copier.copy((yield from read_stamps(copier.view, copier.source, names, steps)))
 
 
 def micros_of(time: Answer) -> int:
@@ -361,16 +360,18 @@ def micros_of(time: Answer) -> int:
     return int(seconds) * 1_000_000 + int(micros)
 
 
+def check_clock_steady(now: NodeReport, before: NodeReport) -> None:
+    """Raise Unavailable where a node's clock has stepped ahead since an earlier look.
+
+    It may have dropped records by that.
+    """
+    if now.has_stepped_since(before):
+        raise clock_stepped(now.node)
+
+
 def clock_stepped(node: str) -> Unavailable:
     """The error where a node's clock is ahead of what it was when the node was looked at."""
     reason = "its clock has stepped ahead"
     return Unavailable(
         f"the clock of node {node!r} stepped while records were compared; it is tried again", {node: reason}
     )
-
-
-def stamp_in(header: bytes) -> Stamp:
-    """The stamp at the start of a header; the earliest for nothing, the latest for what must not be overwritten."""
-    if header == FOREIGN:
-        return UNTOUCHABLE
-    return Stamp.parse(header[:STAMP_BYTES]) if header else NO_STAMP

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from redrepl.plans.copies.comparison import Yardstick
 from redrepl.plans.steps import Steps
@@ -29,33 +29,49 @@ class RangeDigest(NamedTuple):
         return RangeDigest(self.keys + keys, (self.amount + amount) % _SUM_RANGE)
 
 
-Digests = dict[int, RangeDigest]
+class PageDigests(NamedTuple):
+    """Digests of what a node holds under the names of one page.
 
-
-def add_digests(
-    node: str, names: Sequence[bytes], numbers: Sequence[int], sums: Digests, yardstick: Yardstick, steps: Steps
-) -> Plan[dict[bytes, Stamp]]:
-    """Add the digests of these names to their ranges; answers the tombstones among them that are old.
-
-    ``numbers``: the range of each name; equal ones stand together.
+    sums: by the number of the range. old: the tombstones among the records that are old.
     """
-    old: dict[bytes, Stamp] = {}
+
+    sums: dict[int, RangeDigest]
+    old: dict[bytes, Stamp]
+
+
+def digest_page(node: str, names: Sequence[bytes], yardstick: Yardstick, steps: Steps) -> Plan[PageDigests]:
+    """Have a node digest its records under these names, NAMES_PER_RANGE of them in one range."""
+    numbers = _range_numbers(names)
+    digests = PageDigests({}, {})
     start, count = 0, limits.BATCH_KEYS
     while start < len(names):
         part = names[start : start + count]
         head = (yardstick.now_millis, limits.BATCH_BYTES, yardstick.old_before)
         call = ScriptCall("digest", tuple(part), (*head, *numbers[start : start + count]))
         done, found, tombstones = yield from steps.ask(node, call, "digesting records")
-        for number, keys, amount in zip(found[::3], found[1::3], found[2::3], strict=True):
-            sums[int(number)] = sums.get(int(number), RangeDigest()).plus(keys, int(amount))
-        for index, stamp in zip(tombstones[::2], tombstones[1::2], strict=True):
-            old[part[index]] = Stamp.parse(stamp[:STAMP_BYTES])
+        _add(digests, part, found, tombstones)
         start, count = start + done, keys_to_ask(done)
-    return old
+    return digests
 
 
-def differing_ranges(first: Digests, second: Digests) -> set[int]:
-    """The ranges in which two nodes hold different records."""
+def _add(digests: PageDigests, names: Sequence[bytes], found: Sequence[Any], tombstones: Sequence[Any]) -> None:
+    """Add what a node answered about the first of these names."""
+    sums = digests.sums
+    for number, keys, amount in zip(found[::3], found[1::3], found[2::3], strict=True):
+        sums[int(number)] = sums.get(int(number), RangeDigest()).plus(keys, int(amount))
+    for index, stamp in zip(tombstones[::2], tombstones[1::2], strict=True):
+        digests.old[names[index]] = Stamp.parse(stamp[:STAMP_BYTES])
+
+
+def names_that_may_differ(names: Sequence[bytes], first: PageDigests, second: PageDigests) -> list[bytes]:
+    """Those of a page's names that are in ranges in which two nodes hold different records."""
     nothing = RangeDigest()
-    numbers = first.keys() | second.keys()
-    return {number for number in numbers if first.get(number, nothing) != second.get(number, nothing)}
+    return [
+        name
+        for name, number in zip(names, _range_numbers(names), strict=True)
+        if first.sums.get(number, nothing) != second.sums.get(number, nothing)
+    ]
+
+
+def _range_numbers(names: Sequence[bytes]) -> list[int]:
+    return [index // NAMES_PER_RANGE for index in range(len(names))]

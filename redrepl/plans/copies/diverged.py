@@ -7,8 +7,8 @@ would go without a trace. Both are kept in the node's discarded log.
 
 from __future__ import annotations
 
-from redrepl.plans.copies.catch_up import FIRST_PAGE_ENTRIES, Page, next_count, read_page
-from redrepl.plans.copies.copying import stamp_in
+from redrepl.plans.copies.headers import holds_record, stamp_in
+from redrepl.plans.copies.log_reader import LogReader
 from redrepl.plans.copies.marks import has_seen_all, starting_mark
 from redrepl.plans.copies.undecided import DIVERGED, check_log, max_age_micros, replace_record
 from redrepl.plans.scan import FOREIGN, read_headers
@@ -21,7 +21,10 @@ from redrepl.values.stamp import Stamp
 
 
 def discard_diverged(view: ClusterView, primary: NodeReport, target: NodeReport, steps: Steps) -> Plan[int | None]:
-    """Replace what only the target has; answers how many records, None where its log does not tell them all."""
+    """Replace what only the target has; returns how many records were replaced.
+
+    None: the target's log does not tell them all.
+    """
     start = starting_mark(target, primary)
     if start is None:
         return 0 if target.has_restarted and has_seen_all(target, primary) else None
@@ -40,21 +43,18 @@ def _overwritten(
 ) -> Plan[dict[bytes, Stamp]]:
     """Records that the target's log names and still holds, where the primary holds later ones; the newest of them."""
     found: dict[bytes, Stamp] = {}
-    position, count = start, FIRST_PAGE_ENTRIES
-    while True:
-        page = yield from read_page(view, target, position, count, steps)
-        if not page.entries:
-            return found
+    log = LogReader(view, target, start, steps)
+    while (page := (yield from log.next_page())) is not None:
         names = list(page.stamps)
         theirs = yield from read_headers(view, primary.node, names, steps, ON_ACTIVE)
         ours = yield from read_headers(view, target.node, names, steps)
         for name, own, other in zip(names, ours, theirs, strict=True):
             found.pop(name, None)
-            if FOREIGN not in (own, other) and own and stamp_in(own) < stamp_in(other):
+            if holds_record(own) and other != FOREIGN and stamp_in(own) < stamp_in(other):
                 found[name] = stamp_in(own)
         while len(found) > limits.DISCARDED_ENTRIES:
             del found[next(iter(found))]
-        position, count = page.end, next_count(page)
+    return found
 
 
 def _leave_known(
@@ -71,19 +71,13 @@ def _leave_known(
     """
     earliest = min(id_order(start.id)[0], *(stamp.micros // 1000 for stamp in overwritten.values()))
     margin_millis = 2 * max_age_micros(target) // 1000
-    position, count = (
-        _later(Position(f"{max(0, earliest - margin_millis)}-0", 0), primary.log_floor),
-        FIRST_PAGE_ENTRIES,
-    )
-    while overwritten:
-        page: Page = yield from read_page(view, primary, position, count, steps)
-        if not page.entries:
-            return
+    first = _later(Position(f"{max(0, earliest - margin_millis)}-0", 0), primary.log_floor)
+    log = LogReader(view, primary, first, steps)
+    while overwritten and (page := (yield from log.next_page())) is not None:
         for _, fields in page.entries:
             for name, stamp in zip(fields[::2], fields[1::2], strict=True):
                 if name in overwritten and overwritten[name].encode() == stamp:
                     del overwritten[name]
-        position, count = page.end, next_count(page)
 
 
 def _later(position: Position, floor: str) -> Position:

@@ -16,13 +16,15 @@ from typing import NamedTuple
 
 from redrepl.plans.copies.brake import Brake
 from redrepl.plans.copies.catch_up import confirm
-from redrepl.plans.copies.copying import Copier, stamp_in
+from redrepl.plans.copies.copying import Copier
+from redrepl.plans.copies.key_walk import KeyWalk, read_stamps
+from redrepl.plans.copies.member_calls import ask_member, note_on_member
 from redrepl.plans.copies.undecided import UNDECIDED, max_age_micros, settle
-from redrepl.plans.scan import FOREIGN, SCAN_START, parse_page, read_headers, scan_command
+from redrepl.plans.scan import SCAN_START, parse_page, scan_command
 from redrepl.plans.steps import Steps
-from redrepl.plans.view import ClusterView, admitted
+from redrepl.plans.view import ClusterView
 from redrepl.values import limits
-from redrepl.values.answers.upkeep import parse_hold, parse_noted
+from redrepl.values.answers.upkeep import parse_hold
 from redrepl.values.effects import PlainCommand, Plan, Progress, ScriptCall
 from redrepl.values.errors import Unavailable
 from redrepl.values.report import Mark, NodeReport, id_order
@@ -154,14 +156,14 @@ class _Walking:
         """Bring the target what the source has; while it stores one page, the next is read. False: stopped before
         that.
         """
-        lanes, source = self.copier.lanes, self._source.node
-        coming = lanes.start(source, self._scan(self._walk.cursor.encode()), "listing keys")
+        coming = self._ask_for_page(self._walk.cursor.encode())
         while True:
-            following, names = parse_page((yield from lanes.answer(coming)), self._view.layout.data_prefix)
+            answer = yield from self.copier.lanes.answer(coming)
+            following, names = parse_page(answer, self._view.layout.data_prefix)
             is_last = following == SCAN_START
             is_pausing = is_last or self._is_due()
             if not is_pausing:
-                coming = lanes.start(source, self._scan(following), "listing keys")
+                coming = self._ask_for_page(following)
             yield from self.copier.send_page(names)
             self._count(following, names)
             yield self._progress("copy")
@@ -173,21 +175,23 @@ class _Walking:
                 yield from self._note()
                 if self._steps.at >= self._order.stop_at:
                     return False
-                coming = lanes.start(source, self._scan(following), "listing keys")
+                coming = self._ask_for_page(following)
             yield from self._brake.after(len(names))
+
+    def _ask_for_page(self, cursor: bytes) -> int:
+        """Have the source list its next keys; returns the number of the request."""
+        command = scan_command(self._view, cursor, count=self._brake.page_keys)
+        return self.copier.lanes.start(self._source.node, command, "listing keys")
 
     def _take_away(self) -> Plan[bool]:
         """Settle what the target has and the source does not. False: stopped before that."""
+        keys = KeyWalk(self._view, self._target.node, self._steps, self._walk.cursor.encode())
         while True:
-            command = self._scan(self._walk.cursor.encode())
-            answer = yield from self._steps.ask(self._target.node, command, "listing keys")
-            following, names = parse_page(answer, self._view.layout.data_prefix)
-            headers = yield from read_headers(self._view, self._target.node, names, self._steps)
-            pairs = zip(names, headers, strict=True)
-            yield from self._settle({n: stamp_in(header) for n, header in pairs if header not in (b"", FOREIGN)})
-            self._count(following, names)
+            names = yield from keys.next_page(self._brake.page_keys)
+            yield from self._settle((yield from read_stamps(self._view, self._target.node, names, self._steps)))
+            self._count(keys.cursor, names)
             yield self._progress("compare")
-            if following == SCAN_START:
+            if keys.is_over:
                 break
             if self._is_due():
                 yield from self._note()
@@ -195,9 +199,6 @@ class _Walking:
                 return False
             yield from self._brake.after(len(names))
         return (yield from self._wait_for_young())
-
-    def _scan(self, cursor: bytes) -> PlainCommand:
-        return scan_command(self._view, cursor, count=self._brake.page_keys)
 
     def _wait_for_young(self) -> Plan[bool]:
         """Wait for what the primary may still take. False: it is time to stop; the next call finds it again."""
@@ -244,8 +245,7 @@ class _Walking:
         layout, node = self._view.layout, self._target.node
         arguments = (self._view.epoch, field_of(self._source.node).encode(), text)
         call = ScriptCall("note_walk", (layout.member,), arguments)
-        answer = parse_noted((yield from self._steps.ask(node, call, "noting how far a walk is")))
-        admitted(answer, node, self._view.epoch)
+        yield from note_on_member(self._view, node, call, "noting how far a walk is", self._steps)
 
     def _hold(self, stream_id: str) -> Plan[None]:
         """Keep the source's log from the walk's beginning, '' lets go of it. Raises Unavailable where it was cut."""
@@ -254,8 +254,7 @@ class _Walking:
         field, millis = hold_field_of(self._target.node), int(limits.HOLD_SECONDS * 1000)
         arguments = (self._view.epoch, field.encode(), place.encode(), millis)
         call = ScriptCall("hold", (layout.member, layout.log), arguments)
-        answer = parse_hold((yield from self._steps.ask(node, call, "holding the change log")))
-        held = admitted(answer, node, self._view.epoch)
+        held = yield from ask_member(self._view, node, call, parse_hold, "holding the change log", self._steps)
         self._brake.note_writes(held.added)
         if stream_id and id_order(held.floor) > began.order:
             text = (

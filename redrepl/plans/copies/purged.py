@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from redrepl.plans.copies.copying import stamp_in
-from redrepl.plans.copies.undecided import DIVERGED, fresh_tombstone
-from redrepl.plans.scan import FOREIGN, SCAN_START, read_headers, scan_page
+from redrepl.plans.copies.headers import holds_record, is_tombstone, stamp_in
+from redrepl.plans.copies.key_walk import KeyWalk
+from redrepl.plans.copies.undecided import DIVERGED, fresh_tombstone, replace_exactly
+from redrepl.plans.scan import read_headers
 from redrepl.plans.steps import Steps
-from redrepl.plans.view import ClusterView, admitted
-from redrepl.values.answers.upkeep import Replacement, parse_replace
+from redrepl.plans.view import ClusterView
 from redrepl.values.effects import Plan
-from redrepl.values.record import TOMBSTONE
 from redrepl.values.report import NodeReport
 from redrepl.values.stamp import Stamp
 
@@ -28,9 +27,10 @@ def give_up_purged(view: ClusterView, primary: NodeReport, witnesses: Sequence[N
     limit = max((witness.purged_before for witness in witnesses), default=0)
     if limit <= primary.purged_before:
         return 0
-    cursor, given_up = SCAN_START, 0
-    while True:
-        cursor, names = yield from scan_page(view, primary.node, cursor, steps)
+    given_up = 0
+    keys = KeyWalk(view, primary.node, steps)
+    while not keys.is_over:
+        names = yield from keys.next_page()
         suspects = yield from _older_values(view, primary.node, names, limit, steps)
         for witness in witnesses:
             headers = yield from read_headers(view, witness.node, list(suspects), steps)
@@ -39,8 +39,7 @@ def give_up_purged(view: ClusterView, primary: NodeReport, witnesses: Sequence[N
             }
         for name, stamp in suspects.items():
             given_up += yield from _replace(view, primary, name, stamp, steps)
-        if cursor == SCAN_START:
-            return given_up
+    return given_up
 
 
 def _older_values(
@@ -49,14 +48,13 @@ def _older_values(
     headers = yield from read_headers(view, node, names, steps)
     found = {}
     for name, header in zip(names, headers, strict=True):
-        if header not in (b"", FOREIGN) and header[22:23] != TOMBSTONE and stamp_in(header).micros < limit_micros:
+        if holds_record(header) and not is_tombstone(header) and stamp_in(header).micros < limit_micros:
             found[name] = stamp_in(header)
     return found
 
 
-def _replace(view: ClusterView, primary: NodeReport, name: bytes, standing: Stamp, steps: Steps) -> Plan[int]:
-    grave = yield from fresh_tombstone(view, primary, standing, steps)
-    call = view.replace_call(name, standing, grave, DIVERGED)
-    answer = parse_replace((yield from steps.ask(primary.node, call, "giving up a record")))
-    replacement = admitted(answer, primary.node, view.epoch)
-    return 1 if replacement is Replacement.DONE else 0
+def _replace(view: ClusterView, primary: NodeReport, name: bytes, current: Stamp, steps: Steps) -> Plan[int]:
+    """How many records were replaced: 0 or 1."""
+    grave = yield from fresh_tombstone(view, primary, current, steps)
+    call = view.replace_call(name, current, grave, DIVERGED)
+    return int((yield from replace_exactly(view, primary.node, call, "giving up a record", steps)))

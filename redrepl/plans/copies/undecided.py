@@ -1,23 +1,28 @@
 """Records on a replica that the primary never took (docs/protocol.md, section 3).
 
-A stamp that sits on a replica alone is undecided: it is never copied to the primary, which may still take it while the
-write is younger than max_age. After that it cannot any more, and the replica gets the primary's record instead.
+A stamp that sits on a replica alone is uncommitted: it is never copied to the primary, which may
+still take it while the write is younger than max_age. After that it cannot any more, and the
+replica gets the primary's record instead.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import Enum
 from typing import NamedTuple
 
-from redrepl.plans.copies.catch_up import FIRST_PAGE_ENTRIES, CaughtUp, confirm, next_count, positions_before, read_page
-from redrepl.plans.copies.copying import TIME, Copier, clock_stepped, micros_of, stamp_in
-from redrepl.plans.scan import FOREIGN, read_headers
+from redrepl.plans.copies.catch_up import CaughtUp, confirm, positions_before
+from redrepl.plans.copies.copying import TIME, Copier, clock_stepped, micros_of
+from redrepl.plans.copies.headers import deadline_in, holds_record, is_tombstone, stamp_in
+from redrepl.plans.copies.log_reader import LogReader
+from redrepl.plans.copies.member_calls import ask_member
+from redrepl.plans.scan import read_headers
 from redrepl.plans.steps import Steps
-from redrepl.plans.view import ON_ACTIVE, ClusterView, admitted
+from redrepl.plans.view import ON_ACTIVE, ClusterView
 from redrepl.values.answers.reads import parse_read_many
 from redrepl.values.answers.upkeep import Replacement, parse_count, parse_replace
-from redrepl.values.effects import Plan
-from redrepl.values.record import NO_DEADLINE, TOMBSTONE, is_record, tombstone
+from redrepl.values.effects import Plan, ScriptCall
+from redrepl.values.record import is_record, tombstone
 from redrepl.values.report import Mark, NodeReport
 from redrepl.values.stamp import Stamp
 
@@ -26,14 +31,29 @@ DIVERGED = b"diverged"
 """Why a record goes: the primary did not take it in time, or it was written in an epoch that went on without it."""
 
 BURIED = b"buried"
-"""Why nothing gives way to a tombstone. Nothing is not kept, so nobody sees this word."""
+"""Why nothing gives way to a tombstone. Nothing is not kept, so no discarded log has this word."""
 
 
 class Settled(NamedTuple):
-    """Names still too young to be judged, and how many undecided records were replaced."""
+    """Names still too young to be judged, and how many uncommitted records were replaced."""
 
     young: dict[bytes, Stamp]
     replaced: int
+
+
+class _Fate(Enum):
+    """What becomes of a record that is later on a replica than on the primary.
+
+    LEFT: by now there is none, or it has expired.
+    PURGED: a tombstone that the primary has purged; it is purged on the replica too.
+    YOUNG: the primary may still take it.
+    REPLACED: the primary cannot take it any more; its own record replaces it.
+    """
+
+    LEFT = "left"
+    PURGED = "purged"
+    YOUNG = "young"
+    REPLACED = "replaced"
 
 
 def max_age_micros(report: NodeReport) -> int:
@@ -56,39 +76,87 @@ def settle(
 
     DIVERGED records were written in an older epoch alone: no primary can take them any more, however young they are.
     """
-    names = list(stamps)
-    headers = yield from read_headers(view, primary.node, names, steps, ON_ACTIVE)
-    on_primary = dict(zip(names, headers, strict=True))
-    ahead = [name for name in names if stamp_in(on_primary[name]) < stamps[name]]
+    young: dict[bytes, Stamp] = {}
+    replaced = 0
+    fates = yield from _judge(view, primary, replica, stamps, steps, why)
+    for name, (fate, header) in fates.items():
+        match fate:
+            case _Fate.PURGED:
+                yield from _purge(view, primary, replica.node, name, header, steps)
+            case _Fate.YOUNG:
+                young[name] = stamps[name]
+            case _Fate.REPLACED:
+                replaced += yield from replace_record(view, primary, replica.node, name, stamp_in(header), steps, why)
+    return Settled(young, replaced)
+
+
+def _judge(
+    view: ClusterView,
+    primary: NodeReport,
+    replica: NodeReport,
+    stamps: Mapping[bytes, Stamp],
+    steps: Steps,
+    why: bytes,
+) -> Plan[dict[bytes, tuple[_Fate, bytes]]]:
+    """What becomes of the replica's records that are later than the primary's, each with its
+    header; see `settle`.
+    """
+    ahead = yield from _ahead_of(view, primary, stamps, steps)
     if not ahead:
-        return Settled({}, 0)
-    on_replica = yield from read_headers(view, replica.node, ahead, steps)
+        return {}
+    on_replica = yield from read_headers(view, replica.node, list(ahead), steps)
     if b"" in on_replica:
         # What a clock that is ahead hides is there again when the clock is right: it would have been passed over.
         yield from read_clock(replica, steps)
     now_micros = yield from read_clock(primary, steps)
+    return {
+        name: (_fate_of(header, on_primary, primary, now_micros, why), header)
+        for (name, on_primary), header in zip(ahead.items(), on_replica, strict=True)
+    }
+
+
+def _ahead_of(
+    view: ClusterView, primary: NodeReport, stamps: Mapping[bytes, Stamp], steps: Steps
+) -> Plan[dict[bytes, bytes]]:
+    """Names under which the primary has an earlier stamp, or nothing, with the header there."""
+    names = list(stamps)
+    headers = yield from read_headers(view, primary.node, names, steps, ON_ACTIVE)
+    found = zip(names, headers, strict=True)
+    return {name: header for name, header in found if stamp_in(header) < stamps[name]}
+
+
+def _fate_of(header: bytes, on_primary: bytes, primary: NodeReport, now_micros: int, why: bytes) -> _Fate:
+    """What becomes of a replica's record with this header.
+
+    ``on_primary``: what is there under its name.
+    """
+    # By the time of the look, at which the primary's clock was compared with the others': what is
+    # passed over here must not come to life again by a clock that is set back.
+    if not holds_record(header) or _is_past_deadline(header, min(now_micros, primary.now_millis * 1000)):
+        return _Fate.LEFT
+    if not on_primary and _is_purged(header, primary):
+        return _Fate.PURGED
+    if why == UNDECIDED and _may_be_under_way(header, primary, now_micros):
+        return _Fate.YOUNG
+    return _Fate.REPLACED
+
+
+def _may_be_under_way(header: bytes, primary: NodeReport, now_micros: int) -> bool:
+    """Whether the primary may still get a write with this stamp, and take it."""
     oldest_open = now_micros - max_age_micros(primary)
-    # Further ahead no node takes a client's stamp: somebody else wrote it, and nothing is under way that has it.
+    # Further ahead no node takes a client's stamp: another program wrote it, and no request has it.
     newest_open = now_micros + max_age_micros(primary) + int(primary.max_skew_seconds * 1e6)
-    young: dict[bytes, Stamp] = {}
-    replaced = 0
-    for name, header in zip(ahead, on_replica, strict=True):
-        # By the time of the look, at which the primary's clock was compared with the others': what is passed over here
-        # must not come to life again by a clock that is set back.
-        if header in (b"", FOREIGN) or _is_past_deadline(header, min(now_micros, primary.now_millis * 1000)):
-            continue
-        if not on_primary[name] and _is_purged(header, primary):
-            yield from _purge(view, primary, replica.node, name, header, steps)
-        elif why == UNDECIDED and oldest_open <= stamp_in(header).micros <= newest_open:
-            young[name] = stamps[name]
-        else:
-            replaced += yield from replace_record(view, primary, replica.node, name, stamp_in(header), steps, why)
-    return Settled(young, replaced)
+    return oldest_open <= stamp_in(header).micros <= newest_open
 
 
 def _is_purged(header: bytes, primary: NodeReport) -> bool:
     """Whether this is a tombstone so old that the primary may have purged its own."""
-    return header[22:23] == TOMBSTONE and stamp_in(header).micros < primary.purged_before
+    return is_tombstone(header) and stamp_in(header).micros < primary.purged_before
+
+
+def _is_past_deadline(header: bytes, now_micros: int) -> bool:
+    deadline = deadline_in(header)
+    return deadline is not None and deadline * 1000 <= now_micros
 
 
 def _purge(
@@ -96,8 +164,7 @@ def _purge(
 ) -> Plan[None]:
     """Remove a tombstone that the primary has purged: the replica was away then, or got it from an old log entry."""
     call = view.purge_call({name: stamp_in(header)}, primary.purged_before)
-    answer = parse_count((yield from steps.ask(replica, call, "purging a tombstone")))
-    admitted(answer, replica, view.epoch)
+    yield from ask_member(view, replica, call, parse_count, "purging a tombstone", steps)
 
 
 def fresh_tombstone(view: ClusterView, primary: NodeReport, found: Stamp, steps: Steps) -> Plan[bytes]:
@@ -120,17 +187,23 @@ def read_clock(looked_at: NodeReport, steps: Steps) -> Plan[int]:
     return now_micros
 
 
-def _bury(view: ClusterView, primary: NodeReport, name: bytes, found: Stamp, steps: Steps) -> Plan[bytes | None]:
-    """Have the primary decide that a key under which it has nothing is deleted, later than what a replica holds there.
+def replace_exactly(view: ClusterView, node: str, call: ScriptCall, doing: str, steps: Steps) -> Plan[bool]:
+    """Carry out a `ClusterView.replace_call`; returns whether the expected record was there."""
+    return (yield from ask_member(view, node, call, parse_replace, doing, steps)) is Replacement.DONE
 
-    Simply to remove the replica's record would be wrong: its log would go on naming the stamp, and a record that the
-    log names and that is gone counts as expired. Answers the tombstone, None where something stands there by now.
+
+def _bury(view: ClusterView, primary: NodeReport, name: bytes, found: Stamp, steps: Steps) -> Plan[bytes | None]:
+    """Have the primary decide that a key under which it has nothing is deleted, later than what a
+    replica holds there.
+
+    Simply to remove the replica's record would be wrong: its log would go on naming the stamp, and
+    a record that the log names and that is gone counts as expired. Returns the tombstone, None
+    where there is something by now.
     """
     grave = yield from fresh_tombstone(view, primary, found, steps)
     call = view.replace_call(name, None, grave, BURIED)
-    answer = parse_replace((yield from steps.ask(primary.node, call, "deciding that it is deleted")))
-    replacement = admitted(answer, primary.node, view.epoch)
-    return grave if replacement is Replacement.DONE else None
+    is_done = yield from replace_exactly(view, primary.node, call, "deciding that it is deleted", steps)
+    return grave if is_done else None
 
 
 def replace_record(
@@ -145,20 +218,20 @@ def replace_record(
 ) -> Plan[int]:
     """Replace exactly this record on the replica by the primary's; unless ``by_later``, only where that is earlier.
 
-    Answers how many were replaced.
+    Returns how many were replaced.
     """
-    content = yield from steps.ask(primary.node, view.read_call((name,)), "reading the primary's record")
-    record = admitted(parse_read_many(content), primary.node, view.epoch).records[0]
+    call = view.read_call((name,))
+    answer = yield from ask_member(view, primary.node, call, parse_read_many, "reading the primary's record", steps)
+    record = answer.records[0]
     if record is None:
         record = yield from _bury(view, primary, name, found, steps)
         by_later = True
     if record is None or not is_record(record):
-        return 0  # somebody wrote there meanwhile: the next look decides
+        return 0  # another program wrote there meanwhile: the next look decides
     if stamp_in(record) >= found and not by_later:
         return 0  # the primary has it after all: catch-up brings the rest
-    answer = yield from steps.ask(replica, view.replace_call(name, found, record, why), "replacing a record")
-    replacement = admitted(parse_replace(answer), replica, view.epoch)
-    return 1 if replacement is Replacement.DONE else 0
+    call = view.replace_call(name, found, record, why)
+    return int((yield from replace_exactly(view, replica, call, "replacing a record", steps)))
 
 
 def check_log(
@@ -170,39 +243,66 @@ def check_log(
     stop_at: float,
     why: bytes = UNDECIDED,
 ) -> Plan[CaughtUp]:
-    """Go through a replica's log and settle what the primary does not have; stops before what is too young.
+    """Go through a replica's log and settle what the primary does not have; stops before what is
+    too young.
 
-    The mark on the primary and the cursor on the replica say how far that has been done.
+    The applied position on the primary and the acknowledged one on the replica say how far that has
+    been done.
     """
-    position, count, replaced, finished = start.position, FIRST_PAGE_ENTRIES, 0, True
-    marker = Copier(view, replica, primary.node, steps)
-    marker.newest_entry = primary.log.newest_id.encode()
-    while True:
-        page = yield from read_page(view, replica, position, count, steps)
-        if not page.entries:
-            break
-        settled = yield from settle(view, primary, replica, page.newest, steps, why)
-        replaced += settled.replaced
-        reached = positions_before(page, list(settled.young), position) if settled.young else page.end
-        if reached != position:
-            position = reached
-            yield from marker.absorb((), (), Mark(start.incarnation, position))
-            yield from confirm(view, replica, primary.node, position, steps)
-        count = next_count(page)
-        if settled.young:
-            break
-        if steps.at >= stop_at:
-            finished = False
-            break
-    if position == start.position:
-        # The start may follow from a checkpoint. A mark that stood before the cursor would look as if the primary had
-        # been set back, at each look anew.
-        if primary.marks.get(replica.node) != start:
-            yield from marker.absorb((), (), start)
-        yield from confirm(view, replica, primary.node, position, steps)
-    return CaughtUp(position.entries - start.position.entries, replaced, 0, finished, reached=position)
+    check = _LogCheck(view, replica, primary, start, steps)
+    yield from check.carry_out(stop_at, why)
+    if check.reached == start.position:
+        yield from check.note_start()
+    entries = check.reached.entries - start.position.entries
+    return CaughtUp(entries, check.replaced, 0, check.finished, reached=check.reached)
 
 
-def _is_past_deadline(header: bytes, now_micros: int) -> bool:
-    deadline = int(header[23:35], 16)
-    return deadline != NO_DEADLINE and deadline * 1000 <= now_micros
+class _LogCheck:
+    """Going through a replica's log.
+
+    ``reached``: up to where that has been done. ``replaced``: how many records were.
+
+    finished: it has come to the log's end, or to what is too young.
+    """
+
+    def __init__(self, view: ClusterView, replica: NodeReport, primary: NodeReport, start: Mark, steps: Steps) -> None:
+        self.reached = start.position
+        self.replaced = 0
+        self.finished = True
+        self._view = view
+        self._replica = replica
+        self._primary = primary
+        self._start = start
+        self._steps = steps
+        self._marker = Copier(view, replica, primary.node, steps)
+        self._marker.newest_entry = primary.log.newest_id.encode()
+
+    def carry_out(self, stop_at: float, why: bytes) -> Plan[None]:
+        """Settle page after page."""
+        log = LogReader(self._view, self._replica, self._start.position, self._steps)
+        while (page := (yield from log.next_page())) is not None:
+            settled = yield from settle(self._view, self._primary, self._replica, page.newest, self._steps, why)
+            self.replaced += settled.replaced
+            checked = positions_before(page, list(settled.young), self.reached) if settled.young else page.end
+            if checked != self.reached:
+                self.reached = checked
+                yield from self._marker.absorb((), (), Mark(self._start.incarnation, checked))
+                yield from self._confirm()
+            if settled.young:
+                return
+            if self._steps.at >= stop_at:
+                self.finished = False
+                return
+
+    def note_start(self) -> Plan[None]:
+        """Note where nothing was to be done that it is so.
+
+        The start may follow from a checkpoint. An applied position before the acknowledged one
+        would look as if the primary had been set back, at each look anew.
+        """
+        if self._primary.marks.get(self._replica.node) != self._start:
+            yield from self._marker.absorb((), (), self._start)
+        yield from self._confirm()
+
+    def _confirm(self) -> Plan[None]:
+        yield from confirm(self._view, self._replica, self._primary.node, self.reached, self._steps)

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from redrepl.plans.copies.comparison import Comparison, Mismatch, Yardstick
-from redrepl.plans.copies.copying import REMEMBERED_NAMES, Copier, stamp_in
-from redrepl.plans.copies.digests import NAMES_PER_RANGE, Digests, add_digests, differing_ranges
+from redrepl.plans.copies.copying import REMEMBERED_NAMES, Copier
+from redrepl.plans.copies.digests import digest_page, names_that_may_differ
+from redrepl.plans.copies.key_walk import KeyWalk, read_stamps
 from redrepl.plans.doubtful_clocks import doubtful_members
 from redrepl.plans.inspect import newest_topology
-from redrepl.plans.scan import FOREIGN, SCAN_START, read_headers, scan_page
+from redrepl.plans.scan import read_headers
 from redrepl.plans.steps import Steps
 from redrepl.plans.strangers import no_member_error
 from redrepl.plans.view import ON_ACTIVE, ClusterView
@@ -104,9 +105,7 @@ def yardstick_for(view: ClusterView, reference: NodeReport, retention_seconds: f
 
 def _spread(view: ClusterView, reference: NodeReport, nodes: list[str], names: list[bytes], steps: Steps) -> Plan[None]:
     """Bring what the primary decided during the repair to all copies: equal now, not after the next catch-up."""
-    headers = yield from read_headers(view, reference.node, names, steps, ON_ACTIVE)
-    pairs = zip(names, headers, strict=True)
-    wanted = {name: stamp_in(header) for name, header in pairs if header not in (b"", FOREIGN)}
+    wanted = yield from read_stamps(view, reference.node, names, steps, ON_ACTIVE)
     for node in nodes:
         copier = Copier(view, reference, node, steps)
         yield from copier.copy(wanted)
@@ -162,43 +161,36 @@ class _Verification:
     def compare_reference(self) -> Plan[None]:
         """Compare each of the reference's keys with all copies."""
         total: int = yield from self._steps.ask(self._reference, PlainCommand((b"DBSIZE",)), "counting keys")
-        cursor, looked, lately = SCAN_START, 0, _Lately()
-        while True:
-            cursor, names = yield from scan_page(self._view, self._reference, cursor, self._steps)
-            fresh = lately.without(names)
+        looked, lately = 0, _Lately()
+        keys = KeyWalk(self._view, self._reference, self._steps)
+        while not keys.is_over:
+            fresh = lately.without((yield from keys.next_page()))
             yield from self._compare(fresh)
             looked += len(fresh)
-            yield Progress(f"digest {self._reference}", looked, looked if cursor == SCAN_START else max(total, looked))
-            if cursor == SCAN_START:
-                break
+            yield Progress(f"digest {self._reference}", looked, looked if keys.is_over else max(total, looked))
         for node in self._comparisons:
             yield from self._look(node)
 
     def _compare(self, names: list[bytes]) -> Plan[None]:
-        numbers = [index // NAMES_PER_RANGE for index in range(len(names))]
-        own: Digests = {}
-        yield from add_digests(self._reference, names, numbers, own, self._yardstick, self._steps)
-        self.keys += sum(digest.keys for digest in own.values())
+        own = yield from digest_page(self._reference, names, self._yardstick, self._steps)
+        self.keys += sum(digest.keys for digest in own.sums.values())
         for node, suspects in self._suspects.items():
-            other: Digests = {}
-            yield from add_digests(node, names, numbers, other, self._yardstick, self._steps)
-            ranges = differing_ranges(own, other)
-            suspects += [name for name, number in zip(names, numbers, strict=True) if number in ranges]
+            other = yield from digest_page(node, names, self._yardstick, self._steps)
+            suspects += names_that_may_differ(names, own, other)
             if len(suspects) >= SUSPECTS:
                 yield from self._look(node)
 
     def find_surplus(self, node: str) -> Plan[None]:
         """Look at a copy's keys for those under which the reference has nothing; all others have been compared."""
-        cursor, looked = SCAN_START, 0
-        while True:
-            cursor, names = yield from scan_page(self._view, node, cursor, self._steps)
+        looked = 0
+        keys = KeyWalk(self._view, node, self._steps)
+        while not keys.is_over:
+            names = yield from keys.next_page()
             looked += len(names)
             self._suspects[node] += yield from self._unknown(names)
             if len(self._suspects[node]) >= SUSPECTS:
                 yield from self._look(node)
-            yield Progress(f"digest {node}", looked, looked if cursor == SCAN_START else None)
-            if cursor == SCAN_START:
-                break
+            yield Progress(f"digest {node}", looked, looked if keys.is_over else None)
         yield from self._look(node)
 
     def _unknown(self, names: list[bytes]) -> Plan[list[bytes]]:

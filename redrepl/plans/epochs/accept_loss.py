@@ -13,8 +13,9 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from redrepl.plans.copies.catch_up import forget_cursors
-from redrepl.plans.copies.copying import clock_stepped
+from redrepl.plans.copies.copying import check_clock_steady
 from redrepl.plans.epochs.failover import FailedOver, FailoverOrder, check_failover
+from redrepl.plans.epochs.member_changes import MemberChanges, change_member, change_members
 from redrepl.plans.epochs.membership import (
     Tolerances,
     active_fields,
@@ -30,7 +31,6 @@ from redrepl.plans.inspect import VISITOR, newest_topology
 from redrepl.plans.steps import Steps
 from redrepl.plans.strangers import check_reached, no_member_error
 from redrepl.plans.view import ClusterView
-from redrepl.values.answers.membership import changed_nodes, parse_change
 from redrepl.values.effects import Plan
 from redrepl.values.errors import RequestError, Unavailable
 from redrepl.values.keys import KeyLayout
@@ -64,23 +64,49 @@ def accept_loss(layout: KeyLayout, nodes: tuple[str, ...], order: FailoverOrder,
     where somebody else changed it meanwhile; then it may be tried again.
     """
     steps = Steps(order.started, order.step_seconds)
+    topology, reports = yield from _look(layout, nodes, order, fresh, steps)
+    truth = check_acceptable(topology, reports, order)
+    changed = _topology_of(topology, truth.node, reports, fresh)
+    fenced = yield from _fence(layout, topology, truth, reports, changed.epoch, steps)
+    truth = fenced.pop(truth.node)
+    yield from _begin_epoch(layout, changed, truth, fenced, reports, fresh, steps)
+
+    left = {node: why_behind(node, reports) for node in topology.others(truth.node)}
+    previous = check_failover(topology, None)
+    return FailedOver(changed.epoch, truth.node, previous, (truth.node,), 0, left, steps.at - order.started)
+
+
+def _look(
+    layout: KeyLayout, nodes: tuple[str, ...], order: FailoverOrder, fresh: Fresh, steps: Steps
+) -> Plan[tuple[Topology, Reports]]:
+    """The cluster as it is.
+
+    Raises Unavailable where no member answers, or not at the address that it has.
+    """
     asked = tuple(node for node in nodes if node not in order.away)
     reports = yield from steps.inspect(layout, asked, probe_as=VISITOR)
     topology = newest_topology(reports)
     if topology is None:
         raise no_member_error(layout.cluster, reports)
     check_reached(topology, fresh.reached)
-    truth = check_acceptable(topology, reports, order)
-    changed = _topology_of(topology, truth.node, reports, fresh)
-    fenced = yield from _fence(layout, topology, truth, reports, changed.epoch, steps)
-    yield from _install(layout, changed, fenced[truth.node], fresh, steps)
+    return topology, reports
+
+
+def _begin_epoch(
+    layout: KeyLayout,
+    changed: Topology,
+    truth: NodeReport,
+    others: Mapping[str, NodeReport],
+    reports: Reports,
+    fresh: Fresh,
+    steps: Steps,
+) -> Plan[None]:
+    """Have the truth serve, enrol those that came back empty, and publish the new topology."""
+    yield from _install(layout, changed, truth, fresh, steps)
     yield from _enrol_empty(changed, reports, fresh, steps)
-    others = {node: report for node, report in fenced.items() if node != truth.node}
+    # Clients learn it from any of them.
     calls = {node: change_call(report, layout, {}, changed) for node, report in others.items()}
     yield from steps.gather(calls)
-    left = {node: why_behind(node, reports) for node in topology.others(truth.node)}
-    previous = check_failover(topology, None)
-    return FailedOver(changed.epoch, truth.node, previous, (truth.node,), 0, left, steps.at - order.started)
 
 
 def _topology_of(topology: Topology, truth: str, reports: Reports, fresh: Fresh) -> Topology:
@@ -139,24 +165,30 @@ def _fence(
     epoch: int,
     steps: Steps,
 ) -> Plan[dict[str, NodeReport]]:
-    """Move all that answer to the new epoch, whatever they lost; answers the reports of those that moved."""
+    """Move all that answer to the new epoch, whatever they lost; returns their reports then."""
     members = {report.node: report for report in reports.members(topology) if report.is_itself}
     fields = {"epoch": str(epoch), "state": MemberState.FENCED}
     calls = {node: change_call(report, layout, fields, None) for node, report in members.items()}
-    gathered = yield from steps.gather(calls)
-    won = changed_nodes(gathered.answers)
-    after = yield from steps.inspect(layout, won, known=topology)
-    fenced = {
-        node: report
-        for node, report in after.present.items()
-        if report.run_id == members[node].run_id and report.epoch == epoch
-    }
-    if truth.node in fenced and fenced[truth.node].has_stepped_since(truth):
-        raise clock_stepped(truth.node)  # it may have dropped by that what the operator was told it has
+    changes = yield from change_members(calls, steps)
+
+    after = yield from steps.inspect(layout, changes.done, known=topology)
+    fenced = _moved(members, after, epoch)
     if truth.node not in fenced:
-        reason = gathered.failures.get(truth.node, "changed meanwhile, or restarted")
-        raise Unavailable(f"node {truth.node!r} could not be taken as the truth", {truth.node: reason})
+        raise _not_taken(truth.node, changes)
+    # It may have dropped by a step what the operator was told it has.
+    check_clock_steady(fenced[truth.node], truth)
     return fenced
+
+
+def _moved(members: Mapping[str, NodeReport], after: Reports, epoch: int) -> dict[str, NodeReport]:
+    """Those of the members that are in the new epoch, in the same run of their servers."""
+    stayed = {node: report for node, report in after.present.items() if report.run_id == members[node].run_id}
+    return {node: report for node, report in stayed.items() if report.epoch == epoch}
+
+
+def _not_taken(node: str, changes: MemberChanges) -> Unavailable:
+    reason = changes.failures.get(node, "changed meanwhile, or restarted")
+    return Unavailable(f"node {node!r} could not be taken as the truth", {node: reason})
 
 
 def _install(layout: KeyLayout, topology: Topology, truth: NodeReport, fresh: Fresh, steps: Steps) -> Plan[None]:
@@ -167,10 +199,7 @@ def _install(layout: KeyLayout, topology: Topology, truth: NodeReport, fresh: Fr
     if truth.has_restarted:
         yield from forget_cursors(ClusterView(topology), truth, steps)
         fields |= {"run_id": truth.run_id, **new_log_fields(truth, fresh.incarnation)}
-    call = change_call(truth, layout, fields, topology)
-    change = parse_change((yield from steps.ask(truth.node, call, "making it the primary")))
-    if not change.is_done:
-        raise Unavailable(f"node {truth.node!r} changed meanwhile", {truth.node: change.found_instead})
+    yield from change_member(truth, layout, fields, topology, "making it the primary", steps)
 
 
 def why_behind(node: str, reports: Reports) -> str:

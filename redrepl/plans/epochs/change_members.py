@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import NamedTuple
 
+from redrepl.plans.epochs.member_changes import change_member, change_members
 from redrepl.plans.epochs.membership import (
     EPOCH_STEP_SECONDS,
     Tolerances,
@@ -33,7 +34,7 @@ from redrepl.plans.epochs.soundness import SKIPPED_EPOCHS, majority_of, newest_e
 from redrepl.plans.inspect import newest_topology
 from redrepl.plans.steps import Steps
 from redrepl.plans.strangers import describe_stranger
-from redrepl.values.answers.membership import Enrolled, parse_change, parse_changes, parse_enrolment
+from redrepl.values.answers.membership import Enrolled, parse_enrolment
 from redrepl.values.effects import Plan
 from redrepl.values.errors import Unavailable
 from redrepl.values.keys import KeyLayout
@@ -67,23 +68,21 @@ def change_topology(
     monitors end what was begun; it may be tried again. Raises RequestError for a server that cannot come in.
     """
     layout, steps = KeyLayout(new.cluster), Steps(started, step_seconds)
-    names = (*old.primaries, *old.ids, *new.ids, *([newcomer] if newcomer else []))
-    reports = yield from steps.inspect(layout, tuple(dict.fromkeys(names)), known=old)
+    reports = yield from steps.inspect(layout, _names_to_ask(old, new, newcomer), known=old)
     if accept_loss:
         new = replace(new, epoch=newest_epoch(reports) + SKIPPED_EPOCHS)
     what = _what_changes(old, new, newcomer, accept_loss)
-    if not accept_loss:
-        _check_nobody_at_work(old, reports)
-    reports = reports.updated((yield from _drop_unreadable(old, reports, what, steps)))
-    _check_nodes(old, reports, what)
+    reports = yield from _check(old, reports, what, steps)
+
     new = replace(new, epoch=max(new.epoch, newest_epoch(reports.only(old.ids)) + 1))
     change = _Change(layout, old, new, reports, steps, tolerances, incarnation, what)
-    if old.decider is None:
-        check_majority(old, reports, what)
-        yield from change.move_all()
-    else:
-        yield from change.move_with(check_serving(old, reports, what))
+    yield from change.carry_out()
     return change.done
+
+
+def _names_to_ask(old: Topology, new: Topology, newcomer: str | None) -> tuple[str, ...]:
+    names = (*old.primaries, *old.ids, *new.ids, *([newcomer] if newcomer else []))
+    return tuple(dict.fromkeys(names))
 
 
 class What(NamedTuple):
@@ -94,6 +93,18 @@ class What(NamedTuple):
     replaced: str | None = None
     newcomer: str | None = None
     accepts_loss: bool = False
+
+
+def _check(old: Topology, reports: Reports, what: What, steps: Steps) -> Plan[Reports]:
+    """The reports to go by; bookkeeping that cannot be read is dropped before.
+
+    Raises where nothing can be changed.
+    """
+    if not what.accepts_loss:
+        _check_no_change_under_way(old, reports)
+    reports = reports.updated((yield from _drop_unreadable(old, reports, what, steps)))
+    _check_nodes(old, reports, what)
+    return reports
 
 
 def _what_changes(old: Topology, new: Topology, newcomer: str | None, accepts_loss: bool) -> What:
@@ -156,10 +167,7 @@ def joins_as(topology: Topology, node: str, primary: NodeReport | None) -> bool 
 
 def note_enrolled(layout: KeyLayout, primary: NodeReport, steps: Steps) -> Plan[None]:
     """Take the note off the primary that a member is to be enrolled: from now on its server may serve."""
-    call = change_call(primary, layout, {"pending": ""}, None)
-    change = parse_change((yield from steps.ask(primary.node, call, "noting that it is enrolled")))
-    if not change.is_done:
-        raise Unavailable(f"node {primary.node!r} changed meanwhile", {primary.node: change.found_instead})
+    yield from change_member(primary, layout, {"pending": ""}, None, "noting that it is enrolled", steps)
 
 
 def check_majority(old: Topology, reports: Reports, what: What) -> None:
@@ -254,7 +262,7 @@ def _drop_unreadable(old: Topology, reports: Reports, what: What, steps: Steps) 
     return (yield from steps.inspect(layout, (node,), known=old))
 
 
-def _check_nobody_at_work(old: Topology, reports: Reports) -> None:
+def _check_no_change_under_way(old: Topology, reports: Reports) -> None:
     """Raise Unavailable where a member is in a later epoch: it must not be moved a second time to one that somebody has
     begun, nor back from it."""
     newest = newest_topology(reports.only(old.ids))
@@ -293,11 +301,21 @@ class _Change:
         self._steps = steps
         self._tolerances = tolerances
         self._incarnation = incarnation
+        self._reports = reports
         self._found = reports.present
+
+    def carry_out(self) -> Plan[None]:
+        """Move the members. Raises Unavailable, before any is moved, where too few can be."""
+        old, reports, what = self._old, self._reports, self._what
+        if old.decider is None:
+            check_majority(old, reports, what)
+            yield from self._move_all()
+        else:
+            yield from self._move_with(check_serving(old, reports, what))
 
     # Several primaries -----------------------------------------------------------------------------------------
 
-    def move_all(self) -> Plan[None]:
+    def _move_all(self) -> Plan[None]:
         """Move one after the other; all are primaries. Of two who do this the second stops at the first member."""
         for node, report in self._found.items():
             if node in self._old.ids and self._stays(node) and report.is_itself:
@@ -309,15 +327,10 @@ class _Change:
 
     # One primary -----------------------------------------------------------------------------------------------
 
-    def move_with(self, primary: NodeReport) -> Plan[None]:
-        """Win the new epoch, begin it, and tell everybody."""
-        needed = 1 if self._what.accepts_loss else members_to_move(self._old, primary)
-        others = [self._found[node] for node in self._old.others(primary.node) if _can_move(self._found.get(node))]
-        if needed > 1:
-            primary = yield from self._move(primary, self._fenced_fields(primary), self._old)
-            others = yield from self._win(others, needed)
-            others = yield from self._activate(others)
-        # Else nobody gets a majority without this primary: its step into the epoch decides, and writes need not pause.
+    def _move_with(self, primary: NodeReport) -> Plan[None]:
+        """Win the new epoch, begin it, and tell the others."""
+        primary, others = yield from self._win_epoch(primary)
+
         final = {**self._final_fields(primary, True), **self._pending_fields()}
         primary = yield from self._move(primary, final, self._new)
         self.done[primary.node] = f"moved to epoch {self._new.epoch}"
@@ -325,6 +338,21 @@ class _Change:
         yield from self._bring_in()
         yield from self._settle(primary)
         yield from self._take_out_others()
+
+    def _win_epoch(self, primary: NodeReport) -> Plan[tuple[NodeReport, list[NodeReport]]]:
+        """Have enough old members come along, where the primary alone does not suffice; returns
+        all, as they are then.
+
+        Where none gets a majority without this primary its step into the epoch decides, and writes
+        need not pause.
+        """
+        needed = 1 if self._what.accepts_loss else members_to_move(self._old, primary)
+        others = [self._found[node] for node in self._old.others(primary.node) if _can_move(self._found.get(node))]
+        if needed > 1:
+            primary = yield from self._move(primary, self._fenced_fields(primary), self._old)
+            others = yield from self._win(others, needed)
+            others = yield from self._activate(others)
+        return primary, others
 
     def _win(self, others: Sequence[NodeReport], needed: int) -> Plan[list[NodeReport]]:
         """Have enough old members come to the new epoch besides the primary; answers all, as they are then.
@@ -405,25 +433,20 @@ class _Change:
         return {**fields, "state": report.state.when_stopped}
 
     def _move(self, report: NodeReport, fields: dict[str, str], topology: Topology) -> Plan[NodeReport]:
-        """Change one member, on which everything depends; answers its report after that."""
-        call = change_call(report, self._layout, fields, topology)
+        """Change one member, on which everything depends; returns its report after that."""
         doing = f"moving it to epoch {self._new.epoch}"
-        change = parse_change((yield from self._steps.ask(report.node, call, doing)))
-        if not change.is_done:
-            text = f"node {report.node!r} changed meanwhile; look at `redrepl status` and try again"
-            raise Unavailable(text, {report.node: change.found_instead})
+        error = f"node {report.node!r} changed meanwhile; look at `redrepl status` and try again"
+        yield from change_member(report, self._layout, fields, topology, doing, self._steps, error)
         return _after(report, fields)
 
     def _move_many(
         self, reports: Sequence[NodeReport], wanted: Mapping[str, dict[str, str]], topology: Topology | None
     ) -> Plan[tuple[list[NodeReport], dict[str, str]]]:
-        """Change several at once; answers the reports of those that were, and why the others were not."""
+        """Change several at once; returns those that were, and why the others were not."""
         calls = {r.node: change_call(r, self._layout, wanted[r.node], topology) for r in reports}
-        gathered = yield from self._steps.gather(calls)
-        changes = parse_changes(gathered.answers)
-        done = [report for report in reports if report.node in changes and changes[report.node].is_done]
-        why = {node: change.found_instead for node, change in changes.items() if not change.is_done}
-        return [_after(report, wanted[report.node]) for report in done], {**gathered.failures, **why}
+        changes = yield from change_members(calls, self._steps)
+        done = [report for report in reports if report.node in changes.done]
+        return [_after(report, wanted[report.node]) for report in done], changes.why_not
 
     def _take_out_others(self) -> Plan[None]:
         """Drop the bookkeeping of who is no member any more, where it answers as the one it was."""

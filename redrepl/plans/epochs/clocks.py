@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from redrepl.plans.doubtful_clocks import wrong_clocks
+from redrepl.plans.epochs.member_changes import change_members
 from redrepl.plans.epochs.membership import change_call, clock_field
 from redrepl.plans.steps import Steps
-from redrepl.values.answers.membership import changed_nodes
 from redrepl.values.clocks import describe_offset
 from redrepl.values.effects import Plan
 from redrepl.values.keys import KeyLayout
@@ -44,5 +44,5 @@ def set_aside(
             calls[node] = change_call(report, layout, fields, None)
     if not calls:
         return {}
-    gathered = yield from steps.gather(calls)
-    return {node: off[node] for node in changed_nodes(gathered.answers)}
+    changes = yield from change_members(calls, steps)
+    return {node: off[node] for node in changes.done}

@@ -19,28 +19,25 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeVar
 
 from redrepl.plans.copies.catch_up import ship_log
-from redrepl.plans.copies.copying import Copier, clock_stepped, copy_all
+from redrepl.plans.copies.copying import Copier, copy_all
 from redrepl.plans.copies.marks import checkpoint_call, mark_of_remains, starting_mark, why_no_mark
 from redrepl.plans.doubtful_clocks import check_trusted, doubtful_members
-from redrepl.plans.epochs.clocks import kept_doubt
+from redrepl.plans.epochs.fencing import Divided, Fencing
+from redrepl.plans.epochs.member_changes import change_member, change_members, look_again, try_to_change_member
 from redrepl.plans.epochs.membership import EPOCH_STEP_SECONDS, active_fields, change_call, epoch_fields, settled_fields
 from redrepl.plans.epochs.soundness import (
     donors_among,
     majority_of,
     newest_epoch,
-    noted_as_voided,
     sound_members,
     way_out,
     why_left,
 )
 from redrepl.plans.inspect import NO_ENTRIES, VISITOR, newest_topology
-from redrepl.plans.scatter import Gathered
 from redrepl.plans.side_by_side import side_by_side, steps_beside
 from redrepl.plans.steps import Steps
-from redrepl.plans.strangers import no_member_error, why_gone
-from redrepl.plans.topology import check_members_stayed
+from redrepl.plans.strangers import no_member_error
 from redrepl.plans.view import FOR_UPKEEP, ClusterView, EpochMoved
-from redrepl.values.answers.membership import changed_nodes, parse_change, parse_changes
 from redrepl.values.effects import Plan, Progress
 from redrepl.values.errors import RequestError, Unavailable
 from redrepl.values.keys import KeyLayout
@@ -100,24 +97,68 @@ def fail_over(layout: KeyLayout, nodes: tuple[str, ...], order: FailoverOrder) -
     steps = Steps(order.started, order.step_seconds, last_entries=order.last_entries)
     try:
         return (yield from _try_once(layout, nodes, order, steps))
-    except _Divided as divided:
+    except Divided as divided:
         # The others stop. Who waited like them would meet them again, as each is nearer to other members.
         order = order._replace(seen_epoch=divided.epoch)
     try:
         return (yield from _try_once(layout, nodes, order, steps))
-    except _Divided as divided:
+    except Divided as divided:
         raise Unavailable(divided.message, divided.evidence) from None
 
 
-class _Divided(Unavailable):
-    """Rivals fenced some members each in this epoch, and none of them a majority: it is for this one to go on."""
+class _Seen(NamedTuple):
+    """How the cluster was before any member was fenced.
 
-    def __init__(self, message: str, evidence: Mapping[str, str], epoch: int) -> None:
-        super().__init__(message, evidence)
-        self.epoch = epoch
+    members: the intact ones. doubtful: members whose clocks cannot be trusted, and why.
+    """
+
+    topology: Topology
+    reports: Reports
+    previous: str
+    members: list[NodeReport]
+    doubtful: dict[str, str]
 
 
 def _try_once(layout: KeyLayout, nodes: tuple[str, ...], order: FailoverOrder, steps: Steps) -> Plan[FailedOver]:
+    seen = yield from _look(layout, nodes, order, steps)
+    # Fence a majority, so that nothing commits in the old epoch any more.
+    epoch = newest_epoch(seen.reports) + 1
+    must = seen.topology.decider if order.planned else None
+    fencing = Fencing(layout, seen.topology, seen.members, seen.doubtful, epoch, steps)
+    yield _step(seen.topology, f"fencing in epoch {epoch}", seen.members)
+    fenced = yield from fencing.carry_out(must)
+    yield _step(seen.topology, f"fenced in epoch {epoch}", fenced)
+    fenced = [replace(report, refusal=_refusal_of(report.node, seen.members)) for report in fenced]
+
+    done = yield from _install_primary(seen, fenced, epoch, order, steps)
+    done.seconds = steps.at - order.started
+    return done
+
+
+def _install_primary(
+    seen: _Seen, fenced: Sequence[NodeReport], epoch: int, order: FailoverOrder, steps: Steps
+) -> Plan[FailedOver]:
+    """Have one of those that hold every committed write between them become the new primary."""
+    topology, previous, doubtful = seen.topology, seen.previous, seen.doubtful
+    donors = donors_among(fenced)
+    chosen = choose(donors, previous, order, doubtful)
+    yield _step(topology, f"{chosen.node} is to be the primary, with what these have", donors)
+    view = ClusterView(topology.with_primary(chosen.node, epoch))
+    left = {node: doubtful.get(node) or why_left(node, seen.reports) for node in topology.ids}
+    done = FailedOver(epoch, chosen.node, previous, left=left)
+
+    installation = _Installation(view, chosen, donors, doubtful, steps, done)
+    if (returned := _returned(seen.reports.of(previous), fenced)) is not None:
+        yield from installation.take_along(returned)
+    try:
+        yield from installation.carry_out()
+    except EpochMoved as moved:
+        raise Unavailable(MOVED_MEANWHILE, moved.evidence) from moved
+    return done
+
+
+def _look(layout: KeyLayout, nodes: tuple[str, ...], order: FailoverOrder, steps: Steps) -> Plan[_Seen]:
+    """How the cluster is. Raises Unavailable or RequestError where it cannot fail over as it is to."""
     asked = tuple(node for node in nodes if node not in order.away)
     reports = yield from steps.inspect(layout, asked, probe_as=VISITOR)
     topology = newest_topology(reports)
@@ -125,31 +166,10 @@ def _try_once(layout: KeyLayout, nodes: tuple[str, ...], order: FailoverOrder, s
         raise no_member_error(layout.cluster, reports)
     previous = check_failover(topology, order.to)
     _check_nobody_began(reports, order.seen_epoch)
-    sound = sound_members(topology, reports, order.away)
-    check_enough(topology, sound, reports, order)
-    doubtful = doubtful_members(topology, reports, order.own_ahead)
-    epoch = newest_epoch(reports) + 1
-    must = topology.decider if order.planned else None
-    yield _step(topology, f"fencing in epoch {epoch}", sound)
-    fenced = yield from _fence(layout, topology, sound, doubtful, epoch, steps, must)
-    yield _step(topology, f"fenced in epoch {epoch}", fenced)
-    fenced = [replace(report, refusal=_refusal_of(report.node, sound)) for report in fenced]
-    lineage = max(report.lineage for report in fenced)
-    donors = donors_among(fenced)
-    chosen = choose(donors, previous, order, doubtful)
-    yield _step(topology, f"{chosen.node} is to be the primary, with what these have", donors)
-    view = ClusterView(topology.with_primary(chosen.node, epoch))
-    done = FailedOver(epoch, chosen.node, previous)
-    done.left = {node: doubtful.get(node) or why_left(node, reports) for node in topology.ids}
-    installation = _Installation(view, chosen, donors, doubtful, steps, done)
-    if (witness := _returned(reports.of(previous), lineage)) is not None:
-        yield from installation.take_along(witness)
-    try:
-        yield from installation.carry_out()
-    except EpochMoved as moved:
-        raise Unavailable(MOVED_MEANWHILE, moved.evidence) from moved
-    done.seconds = steps.at - order.started
-    return done
+
+    members = sound_members(topology, reports, order.away)
+    check_enough(topology, members, reports, order)
+    return _Seen(topology, reports, previous, members, doubtful_members(topology, reports, order.own_ahead))
 
 
 def _step(topology: Topology, stage: str, members: Sequence[NodeReport]) -> Progress:
@@ -190,98 +210,41 @@ def check_enough(topology: Topology, sound: Sequence[NodeReport], reports: Repor
         )
         raise Unavailable(text, evidence)
     if order.to is not None and order.to not in names:
-        raise Unavailable(f"node {order.to!r} cannot become the primary", evidence)
-    # What `choose` would refuse is refused before anybody is fenced: else members would be left between epochs for it.
+        raise _cannot_become_primary(order.to, evidence)
+
+    # What `choose` would refuse is refused before any is fenced: else members would be left between
+    # epochs for it.
     candidates = donors_among(sound)
     check_trusted(doubtful_members(topology, reports, order.own_ahead), candidates, order.to)
-    if order.to is not None and order.to not in [report.node for report in candidates]:
-        raise Unavailable(f"node {order.to!r} cannot become the primary", {order.to: LEFT_BEHIND})
-    if order.to is not None and (refusal := _refusal_of(order.to, sound)):
-        raise Unavailable(f"node {order.to!r} takes no writes, and cannot become the primary", {order.to: refusal})
+    if order.to is not None:
+        _check_candidate(order.to, candidates, sound)
     if order.planned and topology.decider not in names:
         text = f"a switchover needs the present primary {topology.decider!r}; without it, use failover"
         raise Unavailable(text, evidence)
+
+
+def _check_candidate(node: str, candidates: Sequence[NodeReport], sound: Sequence[NodeReport]) -> None:
+    """Raise Unavailable where the one that is asked for cannot become the primary."""
+    if node not in [report.node for report in candidates]:
+        raise _cannot_become_primary(node, {node: LEFT_BEHIND})
+    if refusal := _refusal_of(node, sound):
+        raise Unavailable(f"node {node!r} takes no writes, and cannot become the primary", {node: refusal})
+
+
+def _cannot_become_primary(node: str, evidence: Mapping[str, str]) -> Unavailable:
+    return Unavailable(f"node {node!r} cannot become the primary", evidence)
 
 
 def _refusal_of(node: str, members: Sequence[NodeReport]) -> str | None:
     return next((report.refusal for report in members if report.node == node), None)
 
 
-def _returned(report: NodeReport | None, lineage: int) -> NodeReport | None:
+def _returned(report: NodeReport | None, fenced: Sequence[NodeReport]) -> NodeReport | None:
     """The present primary, where it restarted: what its log still names was decided, although others may lack it."""
+    lineage = max(each.lineage for each in fenced)
     if report is not None and report.is_itself and report.has_restarted and report.lineage == lineage:
         return report
     return None
-
-
-def _check_not_replaced(topology: Topology, members: Sequence[NodeReport], fenced: Sequence[str]) -> None:
-    """Raise Unavailable where one of these members knew that the place of one that was fenced is given away, and the
-    primary went on since the look. A change of members moves it first, so that there is none where it was fenced.
-    """
-    voided = noted_as_voided(topology, Reports({report.node: report for report in members})).intersection(fenced)
-    if voided and topology.decider not in fenced:
-        evidence = dict.fromkeys(sorted(voided), "its place is given to another server")
-        raise Unavailable("somebody else changed the members meanwhile", evidence)
-
-
-def _fence(
-    layout: KeyLayout,
-    topology: Topology,
-    members: Sequence[NodeReport],
-    doubtful: Mapping[str, str],
-    epoch: int,
-    steps: Steps,
-    must: str | None,
-) -> Plan[list[NodeReport]]:
-    """Move members to the new epoch, in which they serve nobody yet; returns their reports after that.
-
-    They learn among which members they are counted, and none may know of a change of these meanwhile. Who may have
-    dropped records by a wrong clock keeps that word until it has been compared with the others. ``must``: the member
-    without which nothing is done; it is moved first, alone, so that the others go on serving where it cannot be.
-    """
-    fields = {"epoch": str(epoch), "state": MemberState.FENCED}
-    calls = {}
-    for report in members:
-        calls[report.node] = change_call(report, layout, fields | kept_doubt(report, doubtful), topology)
-    first = Gathered({}, {}, steps.at)
-    if must is not None:
-        first = yield from steps.gather({must: calls.pop(must)})
-        _check_fenced(first, must)
-    rest = yield from steps.gather(calls)
-    gathered = Gathered(first.answers | rest.answers, rest.failures, rest.at)
-    changes = parse_changes(gathered.answers)
-    won = tuple(node for node, change in changes.items() if change.is_done)
-    reports = yield from steps.inspect(layout, won, known=topology)
-    run_ids = {report.node: report.run_id for report in members}
-    found = reports.present.values()
-    stayed = [report for report in found if report.run_id == run_ids[report.node] and not report.has_restarted]
-    fenced = [report for report in stayed if report.epoch == epoch]
-    if len(fenced) < majority_of(topology):
-        changed = {node: change.found_instead for node, change in changes.items() if not change.is_done}
-        text = f"only {len(fenced)} of {len(topology.ids)} members could be fenced in epoch {epoch}"
-        evidence = {**gathered.failures, **changed}
-        # Whoever fenced the first of all is one at most; and where others have a majority, they go on.
-        if changed and members[0].node in won and len(members) - len(won) < majority_of(topology):
-            raise _Divided(text, evidence, epoch)
-        raise Unavailable(text, evidence)
-    names = [report.node for report in fenced]
-    check_members_stayed(topology, reports, names)
-    _check_not_replaced(topology, members, names)
-    # A new look is no yardstick by itself: the first one was compared with the other nodes' clocks.
-    before = {report.node: report for report in members}
-    for report in fenced:
-        if report.has_stepped_since(before[report.node]):
-            raise clock_stepped(report.node)
-    return fenced
-
-
-def _check_fenced(gathered: Gathered, primary: str) -> None:
-    """Raise Unavailable unless the present primary was moved: what it takes meanwhile would be left behind."""
-    change = parse_change(gathered.answers.get(primary))
-    if not change.is_done:
-        why = gathered.failures.get(primary) or change.found_instead
-        text = f"the present primary {primary!r} could not be fenced, and the role was not moved; try again"
-        raise Unavailable(text, {primary: why})
 
 
 def choose(
@@ -298,19 +261,18 @@ def choose(
         raise Unavailable("the present primary could not be fenced", {previous: "changed meanwhile"})
     if order.to is not None:
         if order.to not in by_name:
-            raise Unavailable(
-                f"node {order.to!r} cannot become the primary",
-                {order.to: LEFT_BEHIND},
-            )
+            raise _cannot_become_primary(order.to, {order.to: LEFT_BEHIND})
         return by_name[order.to]
+
     donors = [report for report in donors if report.node not in doubtful]
+    return max(donors, key=lambda report: _rank(report, previous))
 
-    def seen(report: NodeReport) -> tuple[bool, bool, tuple[int, int], int]:
-        mark = report.marks.get(previous)
-        reached = mark.position.order if mark else (0, 0)
-        return report.takes_writes, report.node == previous, reached, report.log.added
 
-    return max(donors, key=seen)
+def _rank(report: NodeReport, previous: str) -> tuple[bool, bool, tuple[int, int], int]:
+    """How well a member would do as the primary: a higher one is chosen."""
+    applied = report.marks.get(previous)
+    reached = applied.position.order if applied else (0, 0)
+    return report.takes_writes, report.node == previous, reached, report.log.added
 
 
 class _Installation:
@@ -352,14 +314,15 @@ class _Installation:
     def take_along(self, witness: NodeReport) -> Plan[None]:
         """What a restarted primary's log still names beyond what the new one has seen of it. It may fail: nothing that
         is acknowledged at QUORUM depends on it."""
-        fields = {"epoch": str(self._view.topology.epoch), "state": MemberState.SYNCING}
-        call = change_call(witness, self._view.layout, fields, None)
+        view, steps = self._view, self._steps
+        fields = {"epoch": str(view.topology.epoch), "state": MemberState.SYNCING}
         try:
-            if not parse_change((yield from self._steps.ask(witness.node, call, "fencing it"))).is_done:
+            change = yield from try_to_change_member(witness, view.layout, fields, None, "fencing it", steps)
+            if not change.is_done:
                 return
             mark = mark_of_remains(witness, self._primary)
             if mark is not None:
-                yield from self._ship(witness, self._primary, mark, self._steps, merges=True)
+                yield from self._ship(witness, self._primary, mark, steps, merges=True)
         except (Unavailable, EpochMoved):
             return
 
@@ -425,17 +388,8 @@ class _Installation:
         self._done.records += copier.records
 
     def _report(self, member: NodeReport) -> Plan[NodeReport]:
-        now = yield from self._steps.inspect(self._view.layout, (member.node,), known=self._view.topology)
-        found = now.of(member.node)
-        if found is None or found.run_id != member.run_id:
-            raise Unavailable(f"node {member.node!r} went away meanwhile", {member.node: why_gone(member.node, now)})
-        if found.has_stepped_since(member):
-            raise clock_stepped(member.node)
-        if found.epoch != self._done.epoch:
-            # Whoever moved it on counts on it: taken back, it would serve in an epoch that others have left.
-            what = f"epoch {found.epoch}, {found.state}"
-            raise Unavailable(f"node {member.node!r} was moved on meanwhile", {member.node: what})
-        return found
+        view = self._view
+        return (yield from look_again(member, view.layout, view.topology, self._done.epoch, self._steps))
 
     def _active_fields(self, node: str) -> dict[str, str]:
         return {**epoch_fields(self._view.topology, node), **active_fields(self._view.topology)}
@@ -444,22 +398,18 @@ class _Installation:
         """Have the others serve. No client knows the epoch yet."""
         layout = self._view.layout
         calls = {r.node: change_call(r, layout, self._active_fields(r.node), None) for r in ready}
-        gathered = yield from self._steps.gather(calls)
-        changed = changed_nodes(gathered.answers)
+        changes = yield from change_members(calls, self._steps)
         for report in ready:
-            if report.node not in changed:
-                self._done.left[report.node] = gathered.failures.get(report.node, "changed meanwhile")
-        return [report for report in ready if report.node in changed]
+            if report.node not in changes.done:
+                self._done.left[report.node] = changes.failures.get(report.node, "changed meanwhile")
+        return [report for report in ready if report.node in changes.done]
 
     def _activate_primary(self) -> Plan[None]:
         primary, view = self._primary, self._view
         fields = {**self._active_fields(primary.node), **settled_fields(view.topology)}
         if primary.node != self._done.previous:
             fields["pending"] = ""  # another primary has seen to that since, or it is for an operator
-        call = change_call(primary, view.layout, fields, view.topology)
-        change = parse_change((yield from self._steps.ask(primary.node, call, "making it the primary")))
-        if not change.is_done:
-            raise Unavailable(f"node {primary.node!r} changed meanwhile", {primary.node: change.found_instead})
+        yield from change_member(primary, view.layout, fields, view.topology, "making it the primary", self._steps)
 
     def _publish(self, active: Sequence[NodeReport]) -> Plan[None]:
         """Tell the others the topology, so that clients learn it from whomever they ask. The primary has it anyway."""

@@ -9,10 +9,11 @@ look. (A log that is gone while the cursors stay shows by itself: `NodeReport.ha
 from __future__ import annotations
 
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 
+from redrepl.plans.epochs.member_changes import change_members
 from redrepl.plans.epochs.membership import change_call, forgotten_fields
 from redrepl.plans.steps import Steps
-from redrepl.values.answers.membership import changed_nodes
 from redrepl.values.effects import Plan, ScriptCall
 from redrepl.values.keys import KeyLayout
 from redrepl.values.report import LastEntry, NodeReport, Position
@@ -71,26 +72,38 @@ def _is_beyond(place: Position, report: NodeReport) -> bool:
 def set_forgetful_aside(
     layout: KeyLayout, topology: Topology, reports: Reports, steps: Steps, asks_again: bool = True
 ) -> Plan[dict[str, str]]:
-    """Have such members serve nothing until they were brought up, the primary too; answers who was stopped, and why.
+    """Have such members serve nothing until they were brought up, the primary too; returns who was
+    stopped, and why.
 
-    Where others have more of a log than it holds, its member is asked once more: it may have been asked before them.
-    ``asks_again`` False: who cannot wait for that passes it over, and hardly waits for the members that are stopped.
+    Where others have more of a log than it holds, its member is asked once more: it may have been
+    asked before them. ``asks_again`` False: who cannot wait for that passes it over, and hardly
+    waits for the members that are stopped.
     """
     steps = steps if asks_again else Steps(steps.at, BRIEFLY_SECONDS)
     sure = members_that_miss(topology, reports)
-    suspects = forgetful_members(topology, reports).keys() - sure.keys() if asks_again else set()
-    found = reports
-    if suspects:
-        found = reports.updated((yield from steps.inspect(layout, sorted(suspects), known=topology)))
-        shown = _shorter_than_read(topology, found)
-        sure |= {node: shown[node] for node in suspects & shown.keys()}
-    if are_all_left(topology, found, sure):
+    if asks_again:
+        suspects = forgetful_members(topology, reports).keys() - sure.keys()
+        reports, shown = yield from _ask_again(layout, topology, reports, suspects, steps)
+        sure |= shown
+    if are_all_left(topology, reports, sure):
         return {}
-    calls = {report.node: _stop_call(layout, report) for report in found.among(sure)}
+
+    calls = {report.node: _stop_call(layout, report) for report in reports.among(sure)}
     if not calls:
         return {}
-    gathered = yield from steps.gather(calls)
-    return {node: sure[node] for node in changed_nodes(gathered.answers)}
+    changes = yield from change_members(calls, steps)
+    return {node: sure[node] for node in changes.done}
+
+
+def _ask_again(
+    layout: KeyLayout, topology: Topology, reports: Reports, suspects: AbstractSet[str], steps: Steps
+) -> Plan[tuple[Reports, dict[str, str]]]:
+    """The reports with what these members tell now, and those that forgot for certain, in words."""
+    if not suspects:
+        return reports, {}
+    found = reports.updated((yield from steps.inspect(layout, sorted(suspects), known=topology)))
+    shown = _shorter_than_read(topology, found)
+    return found, {node: shown[node] for node in suspects & shown.keys()}
 
 
 def _stop_call(layout: KeyLayout, report: NodeReport) -> ScriptCall:

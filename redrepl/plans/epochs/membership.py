@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from redrepl.plans.copies.key_walk import KeyWalk
 from redrepl.plans.inspect import newest_topology
 from redrepl.plans.steps import Steps
+from redrepl.plans.view import ClusterView
 from redrepl.values import limits
 from redrepl.values.answers.membership import AlreadyMember, Enrolled, Occupied, parse_enrolment
-from redrepl.values.effects import PlainCommand, Plan, ScriptCall
+from redrepl.values.effects import Plan, ScriptCall
 from redrepl.values.errors import RequestError, Unavailable
 from redrepl.values.keys import CLUSTERS_KEY, KeyLayout
 from redrepl.values.member_state import MemberState
 from redrepl.values.report import ABOVE_LOG_START, FORGOT, LOG_BEGINS, LOG_START, RULE_MERGE, AsFound, NodeReport
+from redrepl.values.reports import Reports
 from redrepl.values.topology import Topology
 
 EPOCH_STEP_SECONDS = 2.0
@@ -122,6 +125,29 @@ def enrol_call(
     take that log for complete, so its floor is set above the beginning.
     """
     layout = KeyLayout(topology.cluster)
+    fields = _fields_at_first(topology, node, state, run_id, incarnation, tolerances)
+    if purged_before:
+        fields["purged_before"] = str(purged_before)
+    if state.serves:
+        fields |= active_fields(topology)
+    if joins:
+        fields["joined"] = str(topology.epoch)
+    if state is MemberState.SYNCING and topology.decider is None:
+        fields["log_floor"] = ABOVE_LOG_START
+    head = (topology.cluster, node, str(topology.epoch), topology.encode())
+    flat = [text.encode() for text in head] + _flat(fields)
+    return ScriptCall("enrol", (layout.member, layout.topology, CLUSTERS_KEY, layout.guard), tuple(flat))
+
+
+def _fields_at_first(
+    topology: Topology,
+    node: str,
+    state: MemberState,
+    run_id: str,
+    incarnation: str,
+    tolerances: Tolerances,
+) -> dict[str, str]:
+    """The member fields of any server that is enrolled; the epoch is no field of that call."""
     fields = {
         **epoch_fields(topology, node),
         "state": state,
@@ -133,18 +159,8 @@ def enrol_call(
     }
     if identity := topology.member(node).identity:
         fields["identity"] = identity
-    if purged_before:
-        fields["purged_before"] = str(purged_before)
     del fields["epoch"]
-    if state.serves:
-        fields |= active_fields(topology)
-    if joins:
-        fields["joined"] = str(topology.epoch)
-    if state is MemberState.SYNCING and topology.decider is None:
-        fields["log_floor"] = ABOVE_LOG_START
-    head = (topology.cluster, node, str(topology.epoch), topology.encode())
-    flat = [text.encode() for text in head] + _flat(fields)
-    return ScriptCall("enrol", (layout.member, layout.topology, CLUSTERS_KEY, layout.guard), tuple(flat))
+    return fields
 
 
 def change_call(
@@ -171,22 +187,13 @@ def initialise(
     that was cut off, with the identities that were drawn in the first one. Raises Unavailable or RequestError before
     anything is written.
     """
-    layout = KeyLayout(topology.cluster)
     steps = Steps(started)
-    reports = yield from steps.inspect(layout, topology.ids)
-    if reports.silent:
-        raise Unavailable("a cluster is made when all its nodes can be reached", reports.silent)
-    present = reports.present
-    for node, report in present.items():
-        check_free(topology, node, report)
-    strangers = [node for node, report in present.items() if not report.member]
-    _check_not_at_work(topology, strangers, present)
-    for node in strangers:
-        yield from _check_no_records(layout, node, steps)
+    reports = yield from _look_at_free_nodes(topology, steps)
     topology = newest_topology(reports) or topology
     done = {}
     for node in topology.ids:
-        call = enrol_call(topology, node, MemberState.ACTIVE, present[node].run_id, incarnations[node], tolerances)
+        run_id = reports.present[node].run_id
+        call = enrol_call(topology, node, MemberState.ACTIVE, run_id, incarnations[node], tolerances)
         match parse_enrolment((yield from steps.ask(node, call, "making it a member"))):
             case Occupied(cluster):
                 raise occupied_error(topology.cluster, node, cluster)
@@ -197,6 +204,24 @@ def initialise(
             case Enrolled():
                 done[node] = "created"
     return done
+
+
+def _look_at_free_nodes(topology: Topology, steps: Steps) -> Plan[Reports]:
+    """The reports of all nodes.
+
+    Raises Unavailable or RequestError unless a cluster can be made of them.
+    """
+    layout = KeyLayout(topology.cluster)
+    reports = yield from steps.inspect(layout, topology.ids)
+    if reports.silent:
+        raise Unavailable("a cluster is made when all its nodes can be reached", reports.silent)
+    for node, report in reports.present.items():
+        check_free(topology, node, report)
+    strangers = [node for node, report in reports.present.items() if not report.member]
+    _check_not_at_work(topology, strangers, reports.present)
+    for node in strangers:
+        yield from _check_no_records(ClusterView(topology), node, steps)
+    return reports
 
 
 def _check_not_at_work(topology: Topology, strangers: list[str], reports: Mapping[str, NodeReport]) -> None:
@@ -213,19 +238,17 @@ def _check_not_at_work(topology: Topology, strangers: list[str], reports: Mappin
         )
 
 
-def _check_no_records(layout: KeyLayout, node: str, steps: Steps) -> Plan[None]:
+def _check_no_records(view: ClusterView, node: str, steps: Steps) -> Plan[None]:
     """A node with records but without membership lost its bookkeeping, and may hold more or less than the others."""
-    cursor = b"0"
-    while True:
-        command = PlainCommand((b"SCAN", cursor, b"MATCH", layout.data_pattern, b"COUNT", limits.SCAN_KEYS))
-        cursor, names = yield from steps.ask(node, command, "looking for records")
+    layout = view.layout
+    keys = KeyWalk(view, node, steps, doing="looking for records")
+    while not keys.is_over:
+        names = yield from keys.next_page()
         if names:
             raise RequestError(
                 f"node {node!r} holds records of cluster {layout.cluster!r} (as {layout.user_key(names[0])!r}) but "
                 f"no membership; delete the keys {layout.data_prefix.decode()}* there, or choose another cluster name"
             )
-        if cursor == b"0":
-            return
 
 
 def check_free(topology: Topology, node: str, report: NodeReport) -> None:

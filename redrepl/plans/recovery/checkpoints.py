@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from redrepl.plans.copies.marks import checkpoint_call
-from redrepl.plans.epochs.membership import change_call, gap_field
+from redrepl.plans.copies.member_calls import note_on_member
+from redrepl.plans.epochs.member_changes import change_member
+from redrepl.plans.epochs.membership import gap_field
 from redrepl.plans.steps import Steps
-from redrepl.plans.view import ClusterView, admitted
-from redrepl.values.answers.membership import parse_change
-from redrepl.values.answers.upkeep import parse_noted
+from redrepl.plans.view import ClusterView
 from redrepl.values.effects import Plan
-from redrepl.values.errors import Unavailable
 from redrepl.values.member_state import MemberState
 from redrepl.values.report import Checkpoint, Mark, NodeReport, Position
 
@@ -62,14 +61,10 @@ def note_filled(view: ClusterView, found: NodeReport, incarnation: str, steps: S
 
 def _note(view: ClusterView, replica: NodeReport, checkpoint: Checkpoint, steps: Steps) -> Plan[None]:
     call = checkpoint_call(view.layout, view.epoch, checkpoint)
-    answer = parse_noted((yield from steps.ask(replica.node, call, "noting a checkpoint")))
-    admitted(answer, replica.node, view.epoch)
+    yield from note_on_member(view, replica.node, call, "noting a checkpoint", steps)
 
 
 def note_gap(view: ClusterView, target: NodeReport, steps: Steps) -> Plan[None]:
     """Have others know that the node's log leaves out what was deleted and purged before this walk."""
-    call = change_call(target, view.layout, gap_field(target), None)
-    change = parse_change((yield from steps.ask(target.node, call, "noting a gap in its log")))
-    if not change.is_done:
-        text = f"node {target.node!r} changed while it was brought up"
-        raise Unavailable(text, {target.node: change.found_instead})
+    error = f"node {target.node!r} changed while it was brought up"
+    yield from change_member(target, view.layout, gap_field(target), None, "noting a gap in its log", steps, error)

@@ -36,11 +36,6 @@ def parse_changes(answers: Mapping[str, Answer]) -> dict[str, MemberChange]:
     return {node: parse_change(content) for node, content in answers.items()}
 
 
-def changed_nodes(answers: Mapping[str, Answer]) -> list[str]:
-    """The nodes on which `change_member` wrote the fields."""
-    return [node for node, change in parse_changes(answers).items() if change.is_done]
-
-
 class Enrolled(NamedTuple):
     """The server is a member now."""
 

@@ -8,7 +8,7 @@ MUTANTS = (
     Mutant(
         name="a switchover goes on without having fenced the primary",
         place="_try_once",
-        old="topology.decider if order.planned else None",
+        old="seen.topology.decider if order.planned else None",
         new="None",
         killer="tests/unit/test_failover.py::"
         "test_a_switchover_that_cannot_fence_the_primary_moves_nobody",
@@ -45,8 +45,8 @@ MUTANTS = (
     Mutant(
         name="a truth that dropped records while the operator decided is taken as it was",
         place="accept_loss._fence",
-        old="truth.node in fenced and fenced[truth.node].has_stepped_since(...)",
-        new=NEVER,
+        old="check_clock_steady(...)",
+        new=REMOVED,
         killer="tests/unit/test_stepped_since.py::"
         "test_a_truth_whose_clock_stepped_after_the_operator_was_told_what_it_has_is_looked_at_"
         "again",
@@ -71,7 +71,7 @@ MUTANTS = (
     ),
     Mutant(
         name="the latest stamp counts, not the highest lineage",
-        place="_try_once",
+        place="failover._install_primary",
         old="donors_among(fenced)",
         new="list(fenced)",
         killer="tests/unit/test_failover.py::"
@@ -137,7 +137,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a failover counts by members that were changed meanwhile",
-        place="failover._fence",
+        place="Fencing._check",
         old="check_members_stayed(...)",
         new=REMOVED,
         killer="tests/unit/test_change_members.py::"
@@ -146,16 +146,16 @@ MUTANTS = (
     ),
     Mutant(
         name="whoever is fenced does not learn among whom it is counted",
-        place="failover._fence",
-        old="change_call(report, layout, fields | kept_doubt(report, doubtful), topology)",
-        new="change_call(report, layout, fields | kept_doubt(report, doubtful), None)",
+        place="Fencing._move",
+        old="change_call(report, self._layout, fields | kept_doubt(...), self._topology)",
+        new="change_call(report, self._layout, fields | kept_doubt(...), None)",
         killer="tests/unit/test_change_members.py::"
         "test_whoever_is_fenced_learns_among_whom_it_is_counted",
         evidence="assert ",
     ),
     Mutant(
         name="who takes no writes is chosen",
-        place="choose",
+        place="failover._rank",
         old="report.takes_writes",
         new="True",
         killer="tests/servers/test_refusals.py::test_a_failover_chooses_nobody_who_takes_no_writes",
@@ -163,9 +163,9 @@ MUTANTS = (
     ),
     Mutant(
         name="a failover takes its new primary back from a later one",
-        place="_Installation._report",
-        old="found.epoch != self._done.epoch",
-        new=NEVER,
+        place="member_changes.look_again",
+        old="check_not_moved_on(...)",
+        new=REMOVED,
         killer="tests/unit/test_change_members.py::"
         "test_a_new_primary_that_somebody_moved_on_is_not_taken_back_from_their_epoch",
         evidence="assert ",
@@ -181,8 +181,8 @@ MUTANTS = (
     ),
     Mutant(
         name="rivals that fenced some members each all stop",
-        place="failover._fence",
-        old="changed and members[0].node in won and len(members) - len(won) < "
+        place="Fencing._too_few",
+        old="has_rivals and members[0].node in won and len(members) - len(won) < "
         "majority_of(topology)",
         new="False and members[0].node in won and len(members) - len(won) < majority_of(topology)",
         killer="tests/unit/test_failover.py::"
@@ -191,7 +191,7 @@ MUTANTS = (
     ),
     Mutant(
         name="rivals that fenced some members each all go on",
-        place="failover._fence",
+        place="Fencing._too_few",
         old="members[0].node in won",
         new=REMOVED,
         killer="tests/unit/test_failover.py::test_of_rivals_that_fenced_some_each_the_others_stop",
@@ -199,7 +199,7 @@ MUTANTS = (
     ),
     Mutant(
         name="who fenced the first member overtakes a rival that has a majority",
-        place="failover._fence",
+        place="Fencing._too_few",
         old="len(members) - len(won) < majority_of(...)",
         new=REMOVED,
         killer="tests/unit/test_failover.py::"
@@ -217,7 +217,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a member that forgets while it is fenced takes over",
-        place="failover._fence",
+        place="Fencing._fenced_among",
         old="not report.has_restarted",
         new=REMOVED,
         killer="tests/unit/test_forgetting.py::"
@@ -235,25 +235,25 @@ MUTANTS = (
     ),
     Mutant(
         name="a donor whose clock stepped while it was fenced is a yardstick",
-        place="failover._fence",
-        old="report.has_stepped_since(...)",
-        new=NEVER,
+        place="Fencing._check",
+        old="check_clock_steady(...)",
+        new="pass",
         killer="tests/unit/test_stepped_since.py::"
         "test_a_member_whose_clock_stepped_in_the_midst_of_a_failover_is_no_yardstick",
         evidence="DID NOT RAISE",
     ),
     Mutant(
         name="a new primary whose clock stepped while records came to it is a yardstick",
-        place="_Installation._report",
-        old="found.has_stepped_since(...)",
-        new=NEVER,
+        place="member_changes.look_again",
+        old="check_clock_steady(...)",
+        new=REMOVED,
         killer="tests/unit/test_stepped_since.py::"
         "test_a_member_whose_clock_stepped_in_the_midst_of_a_failover_is_no_yardstick",
         evidence="DID NOT RAISE",
     ),
     Mutant(
         name="an accepted loss gives a place to an empty server at a former address",
-        place="accept_loss.accept_loss",
+        place="accept_loss._look",
         old="check_reached(...)",
         new=REMOVED,
         killer="tests/unit/test_replacing.py::"

@@ -87,7 +87,7 @@ MUTANTS = (
     ),
     Mutant(
         name="members are changed while somebody is at work",
-        place="_check_nobody_at_work",
+        place="_check_no_change_under_way",
         old="ahead or (newest is not None and newest.epoch > old.epoch)",
         new="False and (newest is not None and newest.epoch > old.epoch)",
         killer="tests/unit/test_change_members.py::"

@@ -7,7 +7,7 @@ from tests.faults.planting import NEVER, REMOVED, Mutant
 MUTANTS = (
     Mutant(
         name="what a primary dropped is not looked for on members that were left behind",
-        place="reinstate.reinstate",
+        place="_Reinstatement.__init__",
         old="primary.is_in_doubt and each.lineage > 0 and each not in donors",
         new=NEVER,
         killer="tests/unit/test_clocks.py::"
@@ -16,16 +16,16 @@ MUTANTS = (
     ),
     Mutant(
         name="a primary whose clock was off takes all that a member that was left behind has",
-        place="reinstate.reinstate",
-        old="_roll_forward if witness in donors else _take_up_dropped",
-        new="_roll_forward",
+        place="_Reinstatement._take_from",
+        old="self._roll_forward if replica in self._donors else self._take_up_dropped",
+        new="self._roll_forward",
         killer="tests/unit/test_clocks.py::"
         "test_what_a_primary_dropped_is_taken_from_members_that_were_left_behind",
         evidence="never taken",
     ),
     Mutant(
         name="a primary that lost nothing is put back although others served in a later epoch",
-        place="find_witnesses",
+        place="_replicas_needed",
         old="report.is_itself and report.lineage > primary.lineage",
         new="report.lineage < 0",
         killer="tests/unit/test_reinstate.py::"
@@ -34,7 +34,7 @@ MUTANTS = (
     ),
     Mutant(
         name="of two copies the primary is put back whatever the other does",
-        place="find_witnesses",
+        place="_replicas_needed",
         old="copies // 2",
         new="witnesses_needed(copies) - 1",
         killer="tests/unit/test_reinstate.py::"
@@ -43,7 +43,7 @@ MUTANTS = (
     ),
     Mutant(
         name="of two copies the primary waits for the other that crashed",
-        place="find_witnesses",
+        place="_replicas_needed",
         old="0 if _are_all_heard(...) else copies // 2",
         new="copies // 2",
         killer="tests/unit/test_reinstate.py::"
@@ -61,7 +61,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a primary that is put back to work keeps what was purged without it",
-        place="reinstate.reinstate",
+        place="_Reinstatement.roll_forward",
         old="if walked or left_behind: ...",
         new="if False: ...",
         killer="tests/unit/test_anti_entropy.py::"
@@ -70,15 +70,15 @@ MUTANTS = (
     ),
     Mutant(
         name="the mark of a walk comes before what is to be given up",
-        place="_roll_forward",
+        place="_Reinstatement._roll_forward",
         old="""
-            yield from copy_all(copier, steps)
-            return copier
+            yield from copy_all(copier, self._steps)
+            return
         """,
         new="""
-            yield from copy_all(copier, steps)
-            yield from copier.absorb((), (), Mark(witness.incarnation, witness.log.end))
-            return copier
+            yield from copy_all(copier, self._steps)
+            yield from copier.absorb((), (), Mark(replica.incarnation, replica.log.end))
+            return
         """,
         killer="tests/unit/test_purged_without_it.py::"
         "test_a_worker_that_dies_while_it_puts_an_old_primary_back_leaves_enough_to_do",
@@ -86,7 +86,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a primary is put back with what replicas of any era hold",
-        place="reinstate.reinstate",
+        place="_Reinstatement.__init__",
         old="donors_among([*own, *fenced])",
         new="[*own, *fenced]",
         killer="tests/unit/test_witnesses.py::"
@@ -121,7 +121,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a primary that was fenced in vain takes from members of any era",
-        place="reinstate.reinstate",
+        place="_Reinstatement.__init__",
         old="own = [] if primary.has_restarted else [primary]",
         new="own: list[NodeReport] = []",
         killer="tests/unit/test_change_members.py::test_a_witness_of_an_older_era_gives_it_nothing",
@@ -129,8 +129,8 @@ MUTANTS = (
     ),
     Mutant(
         name="a primary is put back in an epoch that somebody else moved it to",
-        place="reinstate._admit",
-        old="_check_not_moved_on(...)",
+        place="_Reinstatement._look_again",
+        old="check_not_moved_on(...)",
         new=REMOVED,
         killer="tests/unit/test_change_members.py::"
         "test_a_primary_that_somebody_moved_on_is_not_put_back_in_their_epoch",
@@ -140,7 +140,7 @@ MUTANTS = (
         name="a primary is put back in an epoch that somebody else began",
         place="reinstate.reinstate",
         old="newest_epoch(...) + 1",
-        new="1 + max(report.epoch for report in [primary, *witnesses])",
+        new="1 + max(report.epoch for report in [primary, *surviving])",
         killer="tests/unit/test_change_members.py::"
         "test_a_replica_that_was_fenced_and_crashed_does_not_wait_for_ever_beside_a_primary_that_"
         "serves",
@@ -157,8 +157,8 @@ MUTANTS = (
     ),
     Mutant(
         name="a primary that forgets while it is put back to work takes up the rest",
-        place="reinstate.reinstate",
-        old="newest_entry = copier.newest_entry",
+        place="_Reinstatement._take_from",
+        old="self._newest_entry = copier.newest_entry",
         new=REMOVED,
         killer="tests/unit/test_forgetting.py::"
         "test_a_primary_that_is_set_back_while_it_is_put_back_to_work_is_not_admitted",
@@ -166,7 +166,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a primary is put back to work without what it forgot of what it took up",
-        place="reinstate._admit",
+        place="_Reinstatement._look_again",
         old="now.lost is not None",
         new=REMOVED,
         killer="tests/unit/test_forgetting.py::"
@@ -175,7 +175,7 @@ MUTANTS = (
     ),
     Mutant(
         name="whom a primary was to enrol it enrols after a restart",
-        place="reinstate._admit",
+        place="_Reinstatement.admit",
         old="new_log_fields(primary, incarnation) | {'pending': ''}",
         new="new_log_fields(primary, incarnation)",
         killer="tests/unit/test_coming_in.py::"

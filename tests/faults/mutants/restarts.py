@@ -106,7 +106,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a log that was only read too early counts as lost",
-        place="forgetful.set_forgetful_aside",
+        place="forgetful._ask_again",
         old="_shorter_than_read(topology, found)",
         new="_shorter_than_read(topology, reports)",
         killer="tests/unit/test_forgetting.py::"

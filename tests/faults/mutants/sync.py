@@ -16,7 +16,7 @@ MUTANTS = (
     ),
     Mutant(
         name="whatever a log names is copied",
-        place="_page_of",
+        place="catch_up._newest_stamps",
         old="name.startswith(...) and is_possible(stamp)",
         new="is_possible(stamp)",
         killer="tests/unit/test_lying_nodes.py::test_a_failover_copies_users_keys_alone",
@@ -24,7 +24,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a stamp of next year on a replica waits for next year",
-        place="undecided.settle",
+        place="undecided._may_be_under_way",
         old="oldest_open <= stamp_in(header).micros <= newest_open",
         new="oldest_open <= stamp_in(header).micros",
         killer="tests/unit/test_lying_nodes.py::"
@@ -33,7 +33,7 @@ MUTANTS = (
     ),
     Mutant(
         name="what a replica's clock hides is passed over",
-        place="undecided.settle",
+        place="undecided._judge",
         old="b'' in on_replica",
         new=NEVER,
         killer="tests/unit/test_stepped_since.py::"
@@ -88,13 +88,14 @@ MUTANTS = (
     ),
     Mutant(
         name="the mark moves before the data",
-        place="ship_log",
-        old="yield from copier.send(page.stamps, Mark(start.incarnation, position))",
+        place="_Shipping._store",
+        old="yield from self._copier.send(page.stamps, Mark(self._start.incarnation, "
+        "self._position))",
         new="""
-            yield from copier.absorb((), (), Mark(start.incarnation, position))
-            yield from confirming.follow(copier.stored)
-            yield from confirming.settle()
-            yield from copier.send(page.stamps, None)
+            yield from self._copier.absorb((), (), Mark(self._start.incarnation, self._position))
+            yield from self._confirming.follow(self._copier.stored)
+            yield from self._confirming.settle()
+            yield from self._copier.send(page.stamps, None)
         """,
         killer="tests/servers/test_queue_loss.py::"
         "test_a_worker_that_dies_before_it_copied_has_moved_no_mark",
@@ -103,7 +104,7 @@ MUTANTS = (
     ),
     Mutant(
         name="undecided records are removed at once",
-        place="undecided.settle",
+        place="undecided._may_be_under_way",
         old="now_micros - max_age_micros(...)",
         new="now_micros",
         killer="tests/servers/test_client_killed.py::"
@@ -114,7 +115,7 @@ MUTANTS = (
         name="a key that is gone at the source is not shipped",
         place="Copier._sort_out",
         old="Stamp.parse(...)",
-        new="NO_STAMP",
+        new="Stamp(0, 0)",
         killer="tests/servers/test_returning_values.py::"
         "test_a_key_that_expired_for_good_while_the_replica_was_away_stays_away[with_its_data]",
         evidence="not in",
@@ -271,8 +272,8 @@ MUTANTS = (
     ),
     Mutant(
         name="the primary's mark stays behind a checkpoint from which it goes on",
-        place="check_log",
-        old="primary.marks.get(...) != start",
+        place="_LogCheck.note_start",
+        old="self._primary.marks.get(...) != self._start",
         new=NEVER,
         killer="tests/unit/test_bring_up.py::"
         "test_the_primary_is_done_with_the_log_of_a_copy_that_two_jobs_filled",
