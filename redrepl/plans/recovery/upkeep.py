@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 from redrepl.plans.doubtful_clocks import wrong_clocks
@@ -39,18 +40,25 @@ def needs_bringing_up(topology: Topology, reports: Reports, own_ahead: float | N
         report = reports.of(node)
         if reports.unreadable(node) is not None and node != topology.decider:
             found.append(node)  # what it holds is dropped, and it is filled anew
-        if report is None:
-            continue
-        sources = reports.among(topology.sources_of(node))
-        lags = any(source.lag_of(node) or _has_less_than_noted(source, report) for source in sources)
-        is_out = not report.is_serving or report.epoch != topology.epoch
-        is_doubtful = node in off or report.is_in_doubt
-        is_bare = report.has_lost_guard or lacks_topology(topology, report)
-        # The primary may have to begin an epoch that brings back whoever was left between two.
-        is_called = node == topology.decider and bool(between_epochs(topology, reports))
-        if (lags or is_called or is_out or is_doubtful or is_bare) and (node not in off or not is_out):
+        elif report is not None and _lacks_something(topology, report, reports, off):
             found.append(node)
     return found
+
+
+def _lacks_something(topology: Topology, report: NodeReport, reports: Reports, off: Collection[str]) -> bool:
+    """Whether a member is to be brought up. ``off``: members whose clocks are wrong."""
+    node = report.node
+    is_out = not report.is_serving or report.epoch != topology.epoch
+    if node in off and is_out:
+        return False
+
+    sources = reports.among(topology.sources_of(node))
+    lags = any(source.lag_of(node) or _has_less_than_noted(source, report) for source in sources)
+    is_doubtful = node in off or report.is_in_doubt
+    is_bare = report.has_lost_guard or lacks_topology(topology, report)
+    # The primary may have to begin an epoch that brings back members that were left between two.
+    is_called = node == topology.decider and bool(between_epochs(topology, reports))
+    return lags or is_called or is_out or is_doubtful or is_bare
 
 
 def _has_less_than_noted(source: NodeReport, target: NodeReport) -> bool:

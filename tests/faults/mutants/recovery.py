@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.faults.planting import ALWAYS, NEVER, REMOVED, Mutant
+from tests.faults.planting import ALWAYS, NEVER, REMOVED, Edit, Mutant
 
 MUTANTS = (
     Mutant(
@@ -19,8 +19,8 @@ MUTANTS = (
     ),
     Mutant(
         name="nobody can follow a replica that was filled a moment ago",
-        place="_look_after_copy",
-        old="has_new_log and view.decider is not None",
+        place="ReplicaRecovery._admit",
+        old="has_new_log and self._view.decider is not None",
         new=NEVER,
         killer="tests/unit/test_failover.py::"
         "test_a_replica_that_was_filled_a_moment_ago_has_the_others_follow_it",
@@ -37,8 +37,8 @@ MUTANTS = (
     ),
     Mutant(
         name="a primary that nobody can replace waits for monitors for ever",
-        place="_look_after_primary",
-        old="not successors(...)",
+        place="_step_for_primary",
+        old="not facts.has_successor",
         new=NEVER,
         killer="tests/unit/test_clocks.py::"
         "test_what_a_primary_dropped_is_taken_from_members_that_were_left_behind",
@@ -46,7 +46,7 @@ MUTANTS = (
     ),
     Mutant(
         name="nobody notices that a guard is gone",
-        place="needs_bringing_up",
+        place="upkeep._lacks_something",
         old="report.has_lost_guard",
         new=REMOVED,
         killer="tests/servers/test_guards.py::"
@@ -64,7 +64,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a replica that forgot is caught up from its mark",
-        place="_look_after_copy",
+        place="resync_facts",
         old="target.is_in_doubt or target.has_forgotten",
         new="target.is_in_doubt",
         killer="tests/unit/test_forgetting.py::"
@@ -90,35 +90,44 @@ MUTANTS = (
     ),
     Mutant(
         name="undecided records are copied to the primary",
-        place="_look_after_primary",
-        old="check_log(view, replica, primary, mark, steps, order.stop_at)",
-        new="ship_log(view, replica, primary.node, mark, steps, order.stop_at)",
+        place="redrepl.plans.recovery.primary",
+        old="from redrepl.plans.copies.catch_up import confirm",
+        new="from redrepl.plans.copies.catch_up import confirm, ship_log",
         killer="tests/servers/test_client_killed.py::"
         "test_an_undecided_write_is_not_taken_back_before_the_primary_refuses_it",
         evidence='stored("key") is None',
+        also=(
+            Edit(
+                "PrimaryRecovery.check_replicas",
+                "check_log(self._view, replica, self._primary, mark, self._steps, "
+                "self._run.order.stop_at)",
+                "ship_log(self._view, replica, self._primary.node, mark, self._steps, "
+                "self._run.order.stop_at)",
+            ),
+        ),
     ),
     Mutant(
         name="a node that was ahead reads the log instead of being walked",
-        place="_look_after_copy",
-        old="is_doubtful or (target.lineage == 0 and source.node not in target.marks)",
-        new="target.lineage == 0 and source.node not in target.marks",
+        place="resync_facts",
+        old="may_lack or is_new",
+        new="is_new",
         killer="tests/unit/test_clocks.py::"
         "test_a_step_there_and_back_between_two_looks_is_seen_in_the_log",
         evidence="assert (0, True) == (1, True)",
     ),
     Mutant(
         name="a member that was taken out is taken in with what it held",
-        place="_look_after_copy",
+        place="resync_facts",
         old="target.lineage == 0 and source.node not in target.marks",
-        new=REMOVED,
+        new=NEVER,
         killer="tests/unit/test_change_members.py::"
         "test_one_that_comes_back_with_old_records_keeps_none_that_the_primary_does_not_have",
         evidence="assert ",
     ),
     Mutant(
         name="a node is admitted although nobody could bring it up",
-        place="_look_after_copy",
-        old="if not sources: ...",
+        place="ReplicaRecovery.stop_and_resync",
+        old="if not self._sources: ...",
         new="if False: ...",
         killer="tests/unit/test_bring_up.py::"
         "test_nobody_is_admitted_while_there_is_no_one_to_bring_it_up_from",
@@ -126,7 +135,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a former primary keeps what it alone was written",
-        place="_look_after_copy",
+        place="ReplicaRecovery._resync_from",
         old="discarded = (yield from discard_diverged(...))",
         new="discarded = 0",
         killer="tests/unit/test_failover.py::"
@@ -135,8 +144,8 @@ MUTANTS = (
     ),
     Mutant(
         name="a member that was moved while it was brought up serves at once",
-        place="bring_up._activate",
-        old="now.epoch != view.topology.epoch",
+        place="ReplicaRecovery._check_same",
+        old="now.epoch != self._view.topology.epoch",
         new=NEVER,
         killer="tests/unit/test_change_members.py::"
         "test_one_that_is_moved_while_it_is_brought_up_does_not_begin_to_serve",
@@ -144,7 +153,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a copy that lost its log goes on from its marks",
-        place="_suspend",
+        place="ReplicaRecovery._fields_of_lost_log",
         old="fields |= forgotten_fields(...)",
         new=REMOVED,
         killer="tests/unit/test_lost_logs.py::test_what_the_primary_never_took_does_not_stay",
@@ -152,9 +161,9 @@ MUTANTS = (
     ),
     Mutant(
         name="a primary that serves leaves a replica between epochs for ever",
-        place="_look_after_primary",
-        old="between_epochs(view.topology, reports)",
-        new="primary.epoch > view.topology.epoch",
+        place="classification.facts_of",
+        old="bool(between_epochs(topology, reports))",
+        new="target.epoch > topology.epoch",
         killer="tests/unit/test_change_members.py::"
         "test_a_replica_that_was_fenced_and_crashed_does_not_wait_for_ever_beside_a_primary_that_"
         "serves",
@@ -162,25 +171,28 @@ MUTANTS = (
     ),
     Mutant(
         name="a worker replaces a primary that restarted while somebody else does",
-        place="_replace_or_reinstate",
-        old="moved and (yield from goes_on(...))",
-        new=NEVER,
+        place="PrimaryRecovery.is_change_under_way",
+        old="not moved",
+        new=ALWAYS,
         killer="tests/unit/test_under_way.py::"
         "test_a_change_of_epoch_that_goes_on_is_left_to_whoever_is_at_work",
         evidence="assert ",
     ),
     Mutant(
         name="a worker ends no change of epoch beside a primary that restarted",
-        place="_replace_or_reinstate",
-        old="moved and (yield from goes_on(view.layout, view.topology, moved, steps))",
-        new="moved",
+        place="PrimaryRecovery.is_change_under_way",
+        old="return (yield from goes_on(...))",
+        new="""
+            yield from goes_on(...)
+            return True
+        """,
         killer="tests/unit/test_under_way.py::test_a_change_of_epoch_that_was_left_is_ended",
         evidence="assert 1 == 3",
     ),
     Mutant(
         name="a worker overtakes whoever began after it had looked",
-        place="_replace_or_reinstate",
-        old="seen_epoch=newest_epoch(...)",
+        place="PrimaryRecovery.hand_over_role",
+        old="seen_epoch=seen_epoch",
         new=REMOVED,
         killer="tests/unit/test_under_way.py::"
         "test_who_began_after_the_worker_had_looked_is_left_alone",
@@ -188,7 +200,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a copy that has less than it confirmed waits for the next write",
-        place="needs_bringing_up",
+        place="upkeep._lacks_something",
         old="_has_less_than_noted(...)",
         new=REMOVED,
         killer="tests/unit/test_forgetting.py::"
@@ -198,7 +210,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a worker that began before admits a member that forgot meanwhile",
-        place="bring_up._activate",
+        place="ReplicaRecovery._check_same",
         old="now.has_forgotten and now.member['run_id'] != target.member['run_id']",
         new=REMOVED,
         killer="tests/unit/test_forgetting.py::"
@@ -207,7 +219,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a member is admitted without what it lost since it was brought up",
-        place="bring_up._activate",
+        place="ReplicaRecovery._check_same",
         old="now.lost is not None",
         new=REMOVED,
         killer="tests/unit/test_forgetting.py::"
@@ -216,8 +228,8 @@ MUTANTS = (
     ),
     Mutant(
         name="what one source brought is not named to the next",
-        place="bring_up._walk",
-        old="newest_entry",
+        place="ReplicaRecovery._full_sync",
+        old="newest_entry=self._newest_entry",
         new=REMOVED,
         killer="tests/unit/test_forgetting.py::"
         "test_a_member_that_is_set_back_between_two_sources_is_not_admitted_without_what_the_"
@@ -226,16 +238,16 @@ MUTANTS = (
     ),
     Mutant(
         name="a worker gives a log an incarnation again that it had before",
-        place="_suspend",
-        old="f'{order.incarnation}-begun'",
-        new="order.incarnation",
+        place="ReplicaRecovery._fields_of_lost_log",
+        old="f'{self._order.incarnation}-begun'",
+        new="self._order.incarnation",
         killer="tests/unit/test_forgetting.py::"
         "test_of_two_workers_that_begin_a_lost_log_anew_none_brings_an_incarnation_back",
         evidence="not in",
     ),
     Mutant(
         name="nobody says of a copy that forgot that it was filled",
-        place="_look_after_copy",
+        place="ReplicaRecovery._admit",
         old="target.lineage == 0 or target.has_forgotten",
         new="target.lineage == 0",
         killer="tests/unit/test_failover.py::"
@@ -273,7 +285,7 @@ MUTANTS = (
     ),
     Mutant(
         name="who tells of a later epoch while a member is filled is not heard",
-        place="bring_up._activate",
+        place="ReplicaRecovery._returned_fields",
         old="if may_have_forgotten_epoch(view.topology, target, reports): ...",
         new=REMOVED,
         killer="tests/unit/test_forgotten_epochs.py::"
@@ -307,7 +319,7 @@ MUTANTS = (
     ),
     Mutant(
         name="at each look a member tells something else, and loses its bookkeeping",
-        place="_disown",
+        place="bookkeeping.disown",
         old="found is None or before is None or not before.stands_in(found)",
         new="found is None",
         killer="tests/unit/test_late_answers.py::"
