@@ -37,10 +37,11 @@ class Batch(BatchQueue[K, V]):
 
     As a context manager it executes what is queued when the block ends, and discards it if the block raises.
 
-    `execute()` answers the results in the order of the operations: a WriteReceipt for a write, the value or None for
-    `get`, the sum for `increment`. Operations take effect in the order given; a `get` sees what the batch wrote to its
-    key before. Neighbouring operations of one kind share their round trips, so a batch is quickest with few changes of
-    kind: `set` and `delete`; `get`, from the primary alone (level ONE); and those with a condition.
+    `execute()` returns the results in the order of the operations: what the coordinator's method of
+    that name returns, such as a WriteReceipt for `set` and the sum for `increment`. Operations take
+    effect in the order given; a `get` sees what the batch wrote to its key before. Neighbouring
+    operations of one kind share their round trips, so a batch is quickest with few changes of kind:
+    `set` and `delete`; `get`, from the primary alone (level ONE); and those that the primary decides.
 
     Nothing is atomic: each key is on its own. The batch ends with the first part that is not confirmed or fails; what
     follows is not sent. The error that is raised (WriteNotConfirmed, WriteRejected or what else a coordinator raises)

@@ -6,11 +6,9 @@
 -- Keys:      member hash, change log, the users' keys (all different)
 -- Arguments: epoch, 'unit' or 'each', most bytes of whole records in the answer, number of expectations,
 --            for each expectation: index of its key (from 0), stamp that must stand ('' for a key that reads as absent),
---            for each operation: index of its key, operation, proposed stamp, deadline, operand. Those of update.lua, and
---            'set'       operand: payload. Whatever stands.
---            'delete'    leaves a tombstone, whatever stands; deadline and operand do not matter.
--- Answers:   {'done', verdict, detail, ...} for each operation: 'ok' and its stamp, for 'increment' and 'expire' the whole
---                                  record; with 'each' also 'unmet' and 'unfit' as in update.lua
+--            for each operation: index of its key, operation, proposed stamp, deadline, operand (parts/operation.lua)
+-- Answers:   {'done', verdict, detail, ...} for each operation: 'ok' and its stamp, or what ANSWER in
+--                                  parts/operation.lua says; with 'each' also 'unmet' and 'unfit' as in update.lua
 --            {'conflict', index, stamp, ...}   keys (each once) of expectations and conditions that do not hold, and the
 --                                  stamps that stand ('' for nothing); nothing was stored. With 'unit'.
 --            {'unfit', index, why} an operation (from 0) that cannot be carried out; nothing was stored. With 'unit'.
@@ -49,18 +47,20 @@ for place = 5, first_operation - 1, 2 do
 end
 
 local function try(index, operation, stamp, deadline, operand)
-  if NEEDS_PAYLOAD[operation] and not is_whole[index] then
+  if ANSWER[operation] and not is_whole[index] then
     standing[index] = standing[index] ~= ABSENT and redis.call('GET', KEYS[index]) or ABSENT
     is_whole[index] = true
   end
-  local verdict, detail = carry_out(operation, standing[index], stamp, deadline, operand, now, member.restamp_writer)
+  local stood = standing[index]
+  local verdict, detail = carry_out(operation, stood, stamp, deadline, operand, now, member.restamp_writer)
   if verdict ~= 'ok' then return verdict, detail end
-  if NEEDS_PAYLOAD[operation] then
-    if #detail > room then return 'unfit', 'the value is too large to be changed together with others' end
-    room = room - #detail
+  local told = told_of(operation, detail, stood, now)
+  if ANSWER[operation] then
+    if #told > room then return 'unfit', 'the value is too large to be changed together with others' end
+    room = room - #told
   end
   standing[index], is_whole[index], is_changed[index] = detail, true, true
-  return 'ok', NEEDS_PAYLOAD[operation] and detail or string.sub(detail, 1, 22)
+  return 'ok', told
 end
 
 local answer, unfit = {'done'}, nil

@@ -3,14 +3,10 @@
 -- Change a key depending on what it holds, on a node that takes writes for clients (never on a replica).
 -- At full memory the script `update_oom` takes what takes no more of it.
 -- Keys:      member hash, change log, the user's key
--- Arguments: epoch, operation, proposed stamp, deadline (12 hexadecimal digits), operand
---            'add'       operand: payload. Only where the key reads as absent.
---            'compare'   operand: expected stamp and then the payload. Only where the record with that stamp stands.
---            'increment' operand: whole number to add; an absent key counts as 0; a deadline that stands stays.
---            'expire'    sets the deadline (zeros: none) of a live value; the operand is empty.
--- Answers:   {'ok', record}        stored, to be sent to the other copies as it is
+-- Arguments: epoch, operation (parts/operation.lua), proposed stamp, deadline (12 hexadecimal digits), operand
+-- Answers:   {'ok', record}        stored, to be sent to the other copies as it is; or what ANSWER there says
 --            {'unmet', stamp}      the condition does not hold; '' where nothing stands
---            {'unfit', why}        the value cannot be incremented
+--            {'unfit', why}        the operation cannot be carried out on what stands
 --            {'expired', now}, {'skewed', now}, {'foreign', key}, {'refused', epoch, state} as in write.lua
 
 local member = read_member()
@@ -31,5 +27,6 @@ local verdict, detail = carry_out(ARGV[2], stored, stamp, ARGV[4], ARGV[5], now,
 if verdict == 'ok' then
   if lacks_memory({key}, {#detail}) then return redis.error_reply(OUT_OF_MEMORY) end
   log_and_store(key, detail, member.max_age)
+  if ANSWER[ARGV[2]] == 'before' then detail = told_of(ARGV[2], detail, stored, now) end
 end
 return {verdict, detail}

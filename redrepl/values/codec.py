@@ -66,13 +66,16 @@ def encoded(codec: Codec[T], argument: str, value: T) -> bytes:
         raise RequestError(f"{text}: {_described(error)}") from error
 
 
-def decoded(codec: Codec[T], key: object, data: bytes) -> T:
-    """The value that stands under ``key``. Raises UndecodableValue where the codec raises anything."""
+def decoded(codec: Codec[T], key: object, data: bytes, fate: str = "it was left as it is") -> T:
+    """The value that stands under ``key``. Raises UndecodableValue where the codec raises anything.
+
+    fate: what became of the value, for the error.
+    """
     try:
         return codec.decode(data)
     except Exception as error:
         text = f"the value of key {key!r} cannot be decoded by {type(codec).__name__}: {_described(error)}"
-        raise UndecodableValue(f"{text}; it was left as it is") from error
+        raise UndecodableValue(f"{text}; {fate}") from error
 
 
 def _described(error: Exception) -> str:

@@ -23,7 +23,7 @@ from redrepl.values.effects import (
     Request,
     ScriptCall,
 )
-from redrepl.values.operation import EXPIRE, INCREMENT
+from redrepl.values.operation import CHANGING, AnswerForm
 from redrepl.values.topology import Member, Mode, NodeRole, Topology
 from tests.support.mutation import TOKENS
 
@@ -98,7 +98,12 @@ def usual_answer(request: Request, moved: dict[str, dict[str, str]]) -> Answer:
 def _done(call: ScriptCall) -> list[Any]:
     """An answer to each operation of a transaction."""
     names = call.arguments[5 + 2 * int(call.arguments[3]) :: 5]
-    return [b"done", *(part for name in names for part in (b"ok", RECORD if name in (INCREMENT, EXPIRE) else STAMP))]
+    return [b"done", *(part for name in names for part in (b"ok", _DETAILS.get(name, STAMP)))]
+
+
+_BY_FORM = {AnswerForm.STAMP: STAMP, AnswerForm.RECORD: RECORD, AnswerForm.BEFORE: STAMP + RECORD}
+_DETAILS: dict[bytes | int, bytes] = {kind.wire: _BY_FORM[kind.answer] for kind in CHANGING}
+"""What `transact` answers to each operation."""
 
 
 _SCRIPTS: dict[str, Callable[[ScriptCall, int], Answer]] = {

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redrepl.doors.batch import Batch
-from redrepl.plans.operations.batch_builder import Kind, kind_of, parts
+from redrepl.plans.operations.batch_builder import parts
 from redrepl.values import limits
 from redrepl.values.errors import (
     NotAReplicatedRecord,
@@ -22,7 +22,7 @@ from redrepl.values.errors import (
     WriteNotConfirmed,
     WriteRejected,
 )
-from redrepl.values.operation import ADD, DELETE, GET, INCREMENT, SET, Operation
+from redrepl.values.operation import ADD, GET, OPERATIONS, SET, Operation, OperationKind, Way
 from redrepl.values.receipt import Outcome, WriteReceipt
 from redrepl.values.stamp import NO_STAMP, Stamp
 from redrepl.values.topology import Mode
@@ -46,10 +46,10 @@ def _outcomes(receipts: Sequence[WriteReceipt]) -> list[Outcome]:
 @st.composite
 def queues(draw: st.DrawFn) -> list[Operation]:
     """Any operations on few keys, with operands of which few fill a part."""
-    names = st.sampled_from([SET, DELETE, GET, ADD, INCREMENT])
+    kinds = st.sampled_from(OPERATIONS)
     sizes = st.sampled_from([0, 1, limits.BATCH_BYTES // 2, limits.BATCH_BYTES + 1])
-    drawn = draw(st.lists(st.tuples(names, st.sampled_from(["x", "y", "z"]), sizes), max_size=20))
-    return [Operation(key, key, key.encode(), name, b"v" * size) for name, key, size in drawn]
+    drawn = draw(st.lists(st.tuples(kinds, st.sampled_from(["x", "y", "z"]), sizes), max_size=20))
+    return [Operation(key, key, key.encode(), kind, b"v" * size) for kind, key, size in drawn]
 
 
 @given(queues())
@@ -58,24 +58,24 @@ def test_parts_keep_the_order_and_what_belongs_together(queue: list[Operation]) 
     assert [index for part in cut for index in range(part.start, part.end)] == list(range(len(queue)))
     for part in cut:
         inside = queue[part.start : part.end]
-        assert {kind_of(operation) for operation in inside} == {part.kind}
+        assert {operation.kind.way for operation in inside} == {part.way}
         assert len(inside) == 1 or sum(operation.weight() for operation in inside) <= limits.BATCH_BYTES
-        if part.kind is Kind.WRITE:
+        if part.way is Way.WRITE:
             assert len({operation.key for operation in inside}) == len(inside)
     for first, second in pairwise(cut):
         neighbours = [*queue[first.start : first.end], queue[second.start]]
         is_repeated = len({operation.key for operation in neighbours}) < len(neighbours)
         reasons = [
-            first.kind is not second.kind,
-            first.kind is Kind.WRITE and is_repeated,
+            first.way is not second.way,
+            first.way is Way.WRITE and is_repeated,
             sum(operation.weight() for operation in neighbours) > limits.BATCH_BYTES,
         ]
         assert any(reasons), "a part ends for a reason"
 
 
-@pytest.mark.parametrize("name", [SET, GET, ADD])
-def test_parts_are_as_long_as_one_call_may_be(name: bytes) -> None:
-    queue = [Operation(str(number), str(number), b"%d" % number, name) for number in range(1201)]
+@pytest.mark.parametrize("kind", [SET, GET, ADD])
+def test_parts_are_as_long_as_one_call_may_be(kind: OperationKind) -> None:
+    queue = [Operation(str(number), str(number), b"%d" % number, kind) for number in range(1201)]
     assert [part.end - part.start for part in parts(queue)] == [500, 500, 201]
 
 

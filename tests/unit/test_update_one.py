@@ -9,13 +9,14 @@ from redrepl.plans.operations.watch import ask_decider
 from redrepl.plans.view import EpochMoved
 from redrepl.values.effects import Ask, PlainCommand, Reply, ScriptCall
 from redrepl.values.errors import ClockSkew, NotAReplicatedRecord, RequestError, Unavailable
+from redrepl.values.operation import ADD
 from redrepl.values.receipt import Outcome
 from redrepl.values.record import value_record
 from redrepl.values.stamp import NO_STAMP, Stamp
 from tests.unit.support.by_hand import START, UNTIL, ByHand, copies_of, order, view
 
 STAMP = Stamp(1000, 1)
-UPDATE = Update(b"add", STAMP, b"payload", 0x123)
+UPDATE = Update(ADD, STAMP, b"payload", 0x123)
 RECORD = value_record(STAMP, b"payload", 0x123)
 STANDING = Stamp(900, 3)
 
@@ -37,7 +38,7 @@ def test_then_its_record_goes_to_the_others_as_it_is() -> None:
     update = _start(3, 1).replies("a", [b"ok", RECORD.encode()])
     assert (update.targets(), update.scripts()) == (["b", "c"], ["write", "write"])
     assert update.sent[0].command.arguments == (b"7", RECORD.encode(), b"decided")
-    receipt, record = update.replies("c", 1).result
+    receipt, record, _ = update.replies("c", 1).result
     assert record == RECORD
     assert (receipt.outcome, receipt.stamp, receipt.applied) == (Outcome.COMMITTED, STAMP, True)
     assert copies_of(receipt) == ({"a", "c"}, {"b"}, {})
@@ -65,7 +66,7 @@ def test_unknown_when_the_others_do_not_confirm() -> None:
 
 @pytest.mark.parametrize("found", [b"", STANDING.encode()])
 def test_an_unmet_condition_changes_nothing(found: bytes) -> None:
-    receipt, record = _start(3, 0, reach_others=False).replies("a", [b"unmet", found]).result
+    receipt, record, _ = _start(3, 0, reach_others=False).replies("a", [b"unmet", found]).result
     assert record is None
     assert (receipt.outcome, receipt.applied) == (Outcome.COMMITTED, False)
     assert receipt.stamp == (STANDING if found else NO_STAMP)
@@ -101,7 +102,7 @@ def test_verdicts_that_changed_nothing_are_errors() -> None:
 
 @pytest.mark.parametrize("answer", [[b"refused", b"7", b"syncing"], [b"refused", b"", b""]])
 def test_a_deciding_node_that_does_not_serve_rejects(answer: list[bytes]) -> None:
-    receipt, record = _start(3, 1).replies("a", answer).result
+    receipt, record, _ = _start(3, 1).replies("a", answer).result
     assert record is None
     assert (receipt.outcome, receipt.applied, set(receipt.failed)) == (Outcome.REJECTED, False, {"a"})
 
@@ -115,7 +116,7 @@ def test_an_update_that_was_turned_down_cannot_take_effect_later() -> None:
 
 @pytest.mark.parametrize(("sent", "outcome"), [(True, Outcome.UNKNOWN), (False, Outcome.REJECTED)])
 def test_a_deciding_node_that_fails(sent: bool, outcome: Outcome) -> None:
-    receipt, record = _start(3, 1).fails("a", "down", sent=sent).result
+    receipt, record, _ = _start(3, 1).fails("a", "down", sent=sent).result
     assert record is None
     assert (receipt.outcome, receipt.applied, receipt.stamp) == (outcome, False, STAMP)
     assert copies_of(receipt) == (set(), set(), {"a": "down"})

@@ -1,9 +1,20 @@
 -- Part: what one operation makes of the record that stands, and whether an expectation holds of it. Changes nothing.
 -- Included parts: guard, record.
+--
+-- Operations, a branch of `outcome_of` each; what else is to be known of them is in the table in values/operation.py:
+--   'set'       operand: payload. Whatever stands.
+--   'delete'    leaves a tombstone, whatever stands; deadline and operand do not matter.
+--   'add'       operand: payload. Only where the key reads as absent.
+--   'compare'   operand: expected stamp and then the payload. Only where the record with that stamp stands.
+--   'expire'    sets the deadline (zeros: none) of a live value; the operand is empty.
+--   'increment' operand: whole number to add; an absent key counts as 0; a deadline that stands stays.
 
 -- Beyond 2^53 Lua's numbers are not exact.
 local LARGEST = 9007199254740992
-local NEEDS_PAYLOAD = {increment = true, expire = true}
+
+-- What is answered of an operation where the new stamp is not enough: 'record', the whole record that it made; 'before',
+-- the stamp, and then the record that stood where the key read as present. These need what stands whole.
+local ANSWER = {increment = 'record', expire = 'record'}
 
 -- The acceptance rule for operations, which are decided here: why this node does not carry out one
 -- with this stamp, as its answer; nil where it does.
@@ -33,8 +44,8 @@ local function add_exactly(held, amount)
   return string.format('%.0f', sum), nil
 end
 
--- Kind, deadline and payload of the record that the operation makes of what stands (whole where NEEDS_PAYLOAD says so,
--- else its header is enough); nil, verdict and detail where it makes none.
+-- Kind, deadline and payload of the record that the operation makes of what stands (whole where ANSWER has it, else its
+-- header is enough); nil, verdict and detail where it makes none.
 local function outcome_of(operation, stored, deadline, operand, now)
   local live, current = is_live(stored, now), string.sub(stored, 1, 22)
   if operation == 'set' then return 'v', deadline, operand end
@@ -63,4 +74,12 @@ local function carry_out(operation, stored, stamp, deadline, operand, now, resta
   if not kind then return new_deadline, payload end
   if compare(stamp, stored) <= 0 then stamp = restamp(stored, restamp_writer) end
   return 'ok', stamp .. kind .. new_deadline .. NO_CAUSAL_PART .. '|' .. payload
+end
+
+-- The detail that is answered of an operation that made a record of what stood.
+local function told_of(operation, made, stood, now)
+  if ANSWER[operation] == 'record' then return made end
+  local stamp = string.sub(made, 1, 22)
+  if ANSWER[operation] == 'before' and is_live(stood, now) then return stamp .. stood end
+  return stamp
 end

@@ -9,14 +9,14 @@ from redrepl.plans.client.codecs import K, V
 from redrepl.plans.client.operation_queue import OperationQueue
 from redrepl.plans.client.options import CallOptions
 from redrepl.plans.client.store import ClientStore
-from redrepl.plans.operations.batch_builder import Kind, kind_of, parts
+from redrepl.plans.client.writes import without_result
+from redrepl.plans.operations.batch_builder import parts
 from redrepl.plans.operations.chunk import Item, chunk_of
 from redrepl.plans.operations.transaction import Changed, change_each
 from redrepl.plans.operations.write import WriteOrder
 from redrepl.values.effects import Plan
 from redrepl.values.errors import (
     RedreplError,
-    RequestError,
     Unavailable,
     UndecodableValue,
     WriteFailure,
@@ -24,10 +24,19 @@ from redrepl.values.errors import (
     WriteRejected,
 )
 from redrepl.values.level import ConsistencyLevel, Level
-from redrepl.values.operation import COMPARE, GET, INCREMENT, SET, Operation
+from redrepl.values.operation import (
+    COMPARE_AND_SET,
+    GET,
+    Before,
+    Operation,
+    OperationKind,
+    Result,
+    Way,
+    record_of,
+)
 from redrepl.values.preference import ReadPreference
 from redrepl.values.receipt import Outcome, WriteReceipt
-from redrepl.values.record import Record, tombstone, value_record
+from redrepl.values.record import Record
 from redrepl.values.stamp import NO_STAMP, Stamp
 
 
@@ -48,9 +57,7 @@ class BatchQueue(OperationQueue[K, V]):
         """Store a value where the version ``expected`` still stands (None: where the key reads as absent)."""
         if expected is None:
             return self.add(key, value, ttl)
-        if not isinstance(expected, Stamp):
-            raise RequestError(f"expected must be a Stamp (of a receipt or a record) or None, not {expected!r}")
-        return self._queue(key, COMPARE, expected.encode() + self._store.codecs.value(value), ttl)
+        return self._queue(key, COMPARE_AND_SET, (expected, value), ttl)
 
     def discard(self) -> None:
         """Forget what is queued."""
@@ -82,23 +89,23 @@ class BatchRun(Generic[K, V]):
 
     def plan(self) -> Plan[list[Any]]:
         """All parts in order, up to the first that fails."""
-        carry_out = {Kind.WRITE: self._write, Kind.READ: self._read, Kind.CHANGE: self._change}
+        carry_out = {Way.WRITE: self._write, Way.READ: self._read, Way.CHANGE: self._change}
         for part in parts(self._operations):
             indexes = range(part.start, part.end)
             self._assume(indexes, Outcome.UNKNOWN, "no answer")
             try:
-                yield from carry_out[part.kind](indexes)
+                yield from carry_out[part.way](indexes)
             except WriteFailure as failure:
                 raise self._with_all_receipts(failure) from failure
             except RedreplError as error:
-                self._end_by(error, indexes, part.kind)
+                self._end_by(error, indexes, part.way)
                 raise
         return self.results
 
-    def _end_by(self, error: RedreplError, indexes: range, kind: Kind) -> None:
+    def _end_by(self, error: RedreplError, indexes: range, way: Way) -> None:
         """An error ended a part: it is the result of all that have none, and carries the receipts of all writes."""
         # The deciding node stored nothing. Changes are asked of it alone, other writes of all copies at once.
-        is_spread = kind is Kind.WRITE and self._reaches_others
+        is_spread = way is Way.WRITE and self._reaches_others
         outcome = Outcome.UNKNOWN if is_spread else Outcome.REJECTED
         for index in self._open.intersection(indexes):
             self.results[index] = error
@@ -148,9 +155,9 @@ class BatchRun(Generic[K, V]):
             ],
         )
         changed = yield from self._see_through(order, [each.key for each in leaving], changed)
-        for index, each in zip(indexes, changed, strict=True):
-            self._keep_changed(index, each)
-        errors: list[RedreplError] = [each.error for each in changed if each.error]
+        changed = [_as_told(each, operation.kind, order.home) for each, operation in zip(changed, leaving, strict=True)]
+        kept = [self._keep_changed(index, each) for index, each in zip(indexes, changed, strict=True)]
+        errors = [error for error in kept if error]
         errors += yield from self._confirm_unmet(indexes, changed, store.cluster.renewed(order))
         settled = [each.receipt for each in changed if not (each.error or _is_unmet(each))]
         store.writer.settle_batch(settled, order.reach_others)
@@ -182,13 +189,27 @@ class BatchRun(Generic[K, V]):
             return [error]
         return []
 
-    def _keep_changed(self, index: int, changed: Changed) -> None:
-        operation, receipt, record = self._operations[index], changed.receipt, changed.record
+    def _keep_changed(self, index: int, changed: Changed) -> RedreplError | None:
+        """Note what came of an operation; returns the error that it ended with."""
+        operation, receipt = self._operations[index], changed.receipt
         self._store.writer.note(operation.key, receipt)
         result: Any = changed.error or receipt
-        if operation.name == INCREMENT and record is not None and receipt.outcome is Outcome.COMMITTED:
-            result = int(record.payload)
+        if changed.record is not None and receipt.outcome is Outcome.COMMITTED:
+            result = self._result(operation, receipt, changed.record, changed.before)
         self._keep(index, result, receipt)
+        return result if isinstance(result, RedreplError) else None
+
+    def _result(self, operation: Operation, receipt: WriteReceipt, record: Record, before: Before | None) -> Any:
+        """What the caller gets of an operation that is committed."""
+        kind = operation.kind
+        if kind.number is not None:
+            return kind.number(record.payload)
+        if before is None:
+            return receipt
+        try:
+            return self._store.codecs.value_before(operation.given, before)
+        except UndecodableValue as error:
+            return error
 
     def _keep(self, index: int, result: Any, receipt: WriteReceipt | None = None) -> None:
         self.results[index] = result
@@ -201,7 +222,7 @@ class BatchRun(Generic[K, V]):
         order = self._store.cluster.order(self._options)
         for index in indexes:
             operation = self._operations[index]
-            if kind_of(operation) is Kind.READ:
+            if operation.kind.way is Way.READ:
                 self.results[index] = Unavailable(f"key {operation.user_key!r} was not read", {order.home: why})
                 continue
             key, failed = operation.user_key, {order.home: why}
@@ -225,16 +246,20 @@ class BatchRun(Generic[K, V]):
 
 def _item(operation: Operation, stamp: Stamp, now_millis: int) -> Item:
     """What the batch plan writes. The keys of a part differ, so they may share a stamp."""
-    if operation.name == SET:
-        record = value_record(stamp, operation.operand, operation.deadline_at(now_millis))
-    else:
-        record = tombstone(stamp)
+    deadline = operation.deadline_at(now_millis)
+    record = record_of(operation.kind, stamp, operation.operand, deadline)
     return Item(operation.user_key, operation.key, record)
 
 
 def _record_of(receipt: WriteReceipt, found: Record | None) -> Record | None:
     """The record that a receipt is about, where it is the one that was found."""
     return found if found is not None and found.stamp == receipt.stamp else None
+
+
+def _as_told(changed: Changed, kind: OperationKind, home: str) -> Changed:
+    """Without the answer an operation may be found to be stored, and what it is to return is lost all the same."""
+    is_lost = kind.result is Result.VALUE and changed.record is not None and changed.before is None
+    return changed._replace(receipt=without_result(changed.receipt, home)) if is_lost else changed
 
 
 def _is_unmet(changed: Changed) -> bool:

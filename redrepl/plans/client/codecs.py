@@ -8,6 +8,7 @@ from typing import Any, Generic, cast
 from typing_extensions import TypeVar
 
 from redrepl.values.codec import Codec, decoded, encoded
+from redrepl.values.operation import Before
 from redrepl.values.record import NO_DEADLINE, VALUE, Record
 from redrepl.values.validation import check_key, check_value
 
@@ -48,6 +49,12 @@ class Codecs(Generic[K, V]):
     def decoded(self, key: Any, payload: bytes) -> V:
         """The value of these bytes. Raises UndecodableValue, naming the key as it was given."""
         return cast(V, payload) if self._value_codec is None else decoded(self._value_codec, key, payload)
+
+    def value_before(self, key: Any, before: Before) -> V | None:
+        """The value that an operation replaced, None where the key was absent. Raises as `decoded`."""
+        if before.payload is None or self._value_codec is None:
+            return cast(V | None, before.payload)
+        return decoded(self._value_codec, key, before.payload, "it is replaced all the same")
 
     def live_value(self, key: Any, record: Record, now_millis: int) -> V | None:
         """The value of a record; None where it is deleted or past its deadline."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Generic, Self
+from typing import Any, Generic, Self
 
 from redrepl.plans.client.codecs import K, V
 from redrepl.plans.client.options import CallOptions
 from redrepl.plans.client.store import ClientStore
 from redrepl.values.level import Level, required_copies
-from redrepl.values.operation import ADD, DELETE, EXPIRE, INCREMENT, SET, Operation
-from redrepl.values.validation import check_integer, check_timeout, check_ttl
+from redrepl.values.operation import ADD, DELETE, EXPIRE, INCREMENT, SET, Operation, OperationKind
+from redrepl.values.validation import check_timeout, check_ttl
 
 
 class OperationQueue(Generic[K, V]):
@@ -42,7 +42,7 @@ class OperationQueue(Generic[K, V]):
 
     def set(self, key: K | str | bytes, value: V | bytes, ttl: float | None = None) -> Self:
         """Store a value."""
-        return self._queue(key, SET, self._store.codecs.value(value), ttl)
+        return self._queue(key, SET, value, ttl)
 
     def delete(self, key: K | str | bytes) -> Self:
         """Delete a key."""
@@ -50,19 +50,20 @@ class OperationQueue(Generic[K, V]):
 
     def add(self, key: K | str | bytes, value: V | bytes, ttl: float | None = None) -> Self:
         """Store a value where the key reads as absent."""
-        return self._queue(key, ADD, self._store.codecs.value(value), ttl)
+        return self._queue(key, ADD, value, ttl)
 
     def increment(self, key: K | str | bytes, amount: int = 1) -> Self:
         """Add to a whole number, an absent key counting as 0. A deadline that stands stays."""
-        return self._queue(key, INCREMENT, b"%d" % check_integer("amount", amount))
+        return self._queue(key, INCREMENT, amount)
 
     def expire(self, key: K | str | bytes, ttl: float | None) -> Self:
         """Give a value ``ttl`` more seconds, or no deadline with None."""
-        return self._queue(key, EXPIRE, b"", ttl)
+        return self._queue(key, EXPIRE, ttl=ttl)
 
-    def _queue(self, key: K | str | bytes, name: bytes, operand: bytes = b"", ttl: float | None = None) -> Self:
-        store = self._store
-        operation = Operation(key, store.codecs.receipt_key(key), store.codecs.key(key), name, operand, check_ttl(ttl))
+    def _queue(self, key: K | str | bytes, kind: OperationKind, argument: Any = None, ttl: float | None = None) -> Self:
+        codecs = self._store.codecs
+        operand = kind.argument.encode(codecs, argument)
+        operation = Operation(key, codecs.receipt_key(key), codecs.key(key), kind, operand, check_ttl(ttl))
         self._take(operation)
         return self
 

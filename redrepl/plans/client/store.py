@@ -17,6 +17,7 @@ from redrepl.plans.client.updates import Updater
 from redrepl.plans.client.writes import PendingWrite, Writer
 from redrepl.values.effects import Plan
 from redrepl.values.level import ConsistencyLevel, Level
+from redrepl.values.operation import ADD, COMPARE_AND_SET, EXPIRE, INCREMENT
 from redrepl.values.preference import ReadPreference
 from redrepl.values.receipt import WriteReceipt
 from redrepl.values.record import Record
@@ -92,21 +93,23 @@ class ClientStore(Generic[K, V]):
         self, key: K | str | bytes, value: V | bytes, ttl: float | None, options: CallOptions
     ) -> Plan[WriteReceipt]:
         """Store a value where the key reads as absent."""
-        return self.updater.add(key, value, ttl, options)
+        return self.updater.change(ADD, key, value, ttl, options)
 
     def compare_and_set_plan(
         self, key: K | str | bytes, value: V | bytes, expected: Stamp | None, ttl: float | None, options: CallOptions
     ) -> Plan[WriteReceipt]:
-        """Store a value where this version is current."""
-        return self.updater.compare_and_set(key, value, expected, ttl, options)
+        """Store a value where this version is current; None: where the key reads as absent."""
+        if expected is None:
+            return self.updater.change(ADD, key, value, ttl, options)
+        return self.updater.change(COMPARE_AND_SET, key, (expected, value), ttl, options)
 
     def increment_plan(self, key: K | str | bytes, amount: int, options: CallOptions) -> Plan[int]:
         """Add to a whole number; returns the sum."""
-        return self.updater.increment(key, amount, options)
+        return self.updater.number(INCREMENT, key, amount, options)
 
     def expire_plan(self, key: K | str | bytes, ttl: float | None, options: CallOptions) -> Plan[WriteReceipt]:
         """Give a value another deadline."""
-        return self.updater.expire(key, ttl, options)
+        return self.updater.change(EXPIRE, key, None, ttl, options)
 
     # Reads -------------------------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from redrepl.values import limits
 from redrepl.values.effects import Plan
 from redrepl.values.errors import RedreplError, RequestError
 from redrepl.values.level import Level
-from redrepl.values.operation import ADD, EXPIRE, INCREMENT, Operation, Preview, is_settled, preview
+from redrepl.values.operation import Condition, Operation, Preview, is_settled, preview
 from redrepl.values.receipt import Outcome, WriteReceipt
 from redrepl.values.stamp import NO_STAMP, Stamp
 
@@ -75,15 +75,22 @@ class TransactionQueue(OperationQueue[K, V]):
         return super().expire(key, ttl)
 
     def _take(self, operation: Operation) -> None:
-        mine, name = self._queued(operation.key), operation.name
-        if name in (ADD, EXPIRE) and is_settled(mine) and (preview(None, mine, 0) is None) is (name == EXPIRE):
-            left = "no value" if name == EXPIRE else "a value"
-            text = f"{name.decode()} of key {operation.user_key!r} cannot succeed: this transaction leaves {left} there"
-            raise RequestError(text)
+        self._check_possible(operation)
         if len(self._operations) >= limits.BATCH_KEYS:
             raise RequestError(f"a transaction has at most {limits.BATCH_KEYS} operations")
         self._reserve(operation.key, len(operation.operand))
         super()._take(operation)
+
+    def _check_possible(self, operation: Operation) -> None:
+        """Refuse an operation whose condition cannot hold after what is queued for the key."""
+        mine, kind = self._queued(operation.key), operation.kind
+        if kind.condition is Condition.NONE or not is_settled(mine):
+            return
+        is_present = preview(None, mine, 0) is not None
+        if not kind.condition.holds(is_present, is_expected=False):
+            left = "a value" if is_present else "no value"
+            text = f"{kind} of key {operation.user_key!r} cannot succeed"
+            raise RequestError(f"{text}: this transaction leaves {left} there")
 
     def _queued(self, raw: bytes) -> list[Operation]:
         return [operation for operation in self._operations if operation.key == raw]
@@ -203,12 +210,12 @@ class TransactionQueue(OperationQueue[K, V]):
 
     def _keep(self, done: Transacted) -> None:
         given = {operation.key: operation.given for operation in reversed(self._operations)}
-        last = {operation.key: operation.name for operation in self._operations if operation.name != EXPIRE}
+        last = {operation.key: operation.kind for operation in self._operations if not operation.kind.keeps_value}
         for key, receipt in done.receipts.items():
             self._store.writer.note(key, receipt)
             self.receipts[given[key]] = receipt
         for key, record in done.records.items():
-            if last.get(key) == INCREMENT:
+            if key in last and last[key].stores_number:
                 self.sums[given[key]] = int(record.payload)
 
 

@@ -1,16 +1,16 @@
-"""The operations whose effect depends on what is stored: add, compare and set, increment, expire."""
+"""The operations that the primary decides on what it has, one key at a time."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Generic
+from typing import Any, Generic
 
 from redrepl.plans.client.cluster_state import ClusterState
 from redrepl.plans.client.codecs import Codecs, K, V
 from redrepl.plans.client.following import EpochFollower
 from redrepl.plans.client.options import CallOptions
 from redrepl.plans.client.outcomes import OutcomeResolver
-from redrepl.plans.client.writes import Writer, is_rejected, unsure
+from redrepl.plans.client.writes import Writer, is_rejected, unsure, without_result
 from redrepl.plans.operations.chunk import Chunk
 from redrepl.plans.operations.in_doubt import Fate, InDoubtWrites
 from redrepl.plans.operations.update import Update, Updated, update_one
@@ -18,14 +18,13 @@ from redrepl.plans.operations.write import WriteOrder
 from redrepl.plans.view import ClusterView, EpochMoved
 from redrepl.values.effects import Plan
 from redrepl.values.errors import RedreplError, RequestError, Unavailable
+from redrepl.values.operation import OperationKind, Result
 from redrepl.values.receipt import Outcome, WriteReceipt
-from redrepl.values.record import NO_DEADLINE
 from redrepl.values.stamp import Stamp
-from redrepl.values.validation import check_integer
 
 
 class Updater(Generic[K, V]):
-    """Plans of single operations with a condition. The primary decides, and is asked alone first."""
+    """Plans of single operations, by their row of the table. The primary decides, and is asked alone first."""
 
     def __init__(
         self,
@@ -41,42 +40,56 @@ class Updater(Generic[K, V]):
         self._writer = writer
         self._codecs = codecs
 
-    def add(
-        self, key: K | str | bytes, value: V | bytes, ttl: float | None, options: CallOptions
+    def change(
+        self,
+        kind: OperationKind,
+        key: K | str | bytes,
+        argument: Any,
+        ttl: float | None,
+        options: CallOptions,
     ) -> Plan[WriteReceipt]:
-        """Store a value where the key reads as absent."""
-        updated = yield from self._update(key, b"add", self._codecs.value(value), self._cluster.deadline(ttl), options)
+        """Carry out an operation that returns a receipt."""
+        updated = yield from self._update(kind, key, argument, ttl, options)
         return updated.receipt
 
-    def compare_and_set(
-        self, key: K | str | bytes, value: V | bytes, expected: Stamp | None, ttl: float | None, options: CallOptions
-    ) -> Plan[WriteReceipt]:
-        """Store a value where the version ``expected`` is current; None: where the key reads as absent."""
-        if expected is None:
-            return (yield from self.add(key, value, ttl, options))
-        if not isinstance(expected, Stamp):
-            raise RequestError(f"expected must be a Stamp (of a receipt or a record) or None, not {expected!r}")
-        operand = expected.encode() + self._codecs.value(value)
-        return (yield from self._update(key, b"compare", operand, self._cluster.deadline(ttl), options)).receipt
+    def number(self, kind: OperationKind, key: K | str | bytes, argument: Any, options: CallOptions) -> Plan[int]:
+        """Carry out an operation that returns a number of the value that is stored then."""
+        updated = yield from self._update(kind, key, argument, None, options)
+        assert kind.number is not None
+        assert updated.record is not None, "it has no condition"
+        return kind.number(updated.record.payload)
 
-    def increment(self, key: K | str | bytes, amount: int, options: CallOptions) -> Plan[int]:
-        """Add to a whole number; returns the sum."""
-        operand = b"%d" % check_integer("amount", amount)
-        updated = yield from self._update(key, b"increment", operand, NO_DEADLINE, options)
-        assert updated.record is not None
-        return int(updated.record.payload)
-
-    def expire(self, key: K | str | bytes, ttl: float | None, options: CallOptions) -> Plan[WriteReceipt]:
-        """Give a value another deadline; None for none."""
-        return (yield from self._update(key, b"expire", b"", self._cluster.deadline(ttl), options)).receipt
+    def value_before(
+        self,
+        kind: OperationKind,
+        key: K | str | bytes,
+        argument: Any,
+        ttl: float | None,
+        options: CallOptions,
+    ) -> Plan[V | None]:
+        """Carry out an operation that returns what the key held before."""
+        updated = yield from self._update(kind, key, argument, ttl, options)
+        assert updated.before is not None, "without it the write is not settled"
+        return self._codecs.value_before(key, updated.before)
 
     def _update(
-        self, key: K | str | bytes, operation: bytes, operand: bytes, deadline: int, options: CallOptions
+        self,
+        kind: OperationKind,
+        key: K | str | bytes,
+        argument: Any,
+        ttl: float | None,
+        options: CallOptions,
     ) -> Plan[Updated]:
+        operand = kind.argument.encode(self._codecs, argument)
+        deadline = self._cluster.deadline(ttl)
         raw, order = self._codecs.key(key), self._cluster.order(options)
         user_key = self._codecs.receipt_key(key)
-        update = Update(operation, self._cluster.clock.next(), operand, deadline)
+
+        update = Update(kind, self._cluster.clock.next(), operand, deadline)
         updated = yield from self._updated(order, user_key, raw, update)
+        if kind.result is Result.VALUE and updated.before is None:
+            # Found to be stored, perhaps, without the answer that has what the caller is to get.
+            updated = updated._replace(receipt=without_result(updated.receipt, order.home))
         self._writer.note(raw, updated.receipt)
         self._writer.settle(updated.receipt, order.reach_others or not updated.receipt.applied)
         return updated

@@ -325,6 +325,14 @@ def unsure(receipt: WriteReceipt) -> WriteReceipt:
     return receipt._replace(outcome=Outcome.UNKNOWN) if receipt.outcome is Outcome.REJECTED else receipt
 
 
+def without_result(receipt: WriteReceipt, home: str) -> WriteReceipt:
+    """The receipt of an operation without the answer: where it is stored, what it was to return is lost."""
+    if receipt.outcome is not Outcome.COMMITTED:
+        return receipt
+    failed = {**receipt.failed, home: "the answer was lost, and with it what the key held before"}
+    return receipt._replace(outcome=Outcome.UNKNOWN, acked=receipt.acked - {home}, failed=failed)
+
+
 def is_rejected(receipt: WriteReceipt) -> bool:
     """Whether a write certainly had no effect."""
     return receipt.outcome is Outcome.REJECTED

@@ -30,12 +30,12 @@ from redrepl.values.answers.writes import (
 )
 from redrepl.values.effects import Failure, Plan, Reply, ScriptCall
 from redrepl.values.errors import RequestError, TransactionConflict, Unavailable
-from redrepl.values.operation import ADD, COMPARE, DELETE, EXPIRE, SET, Operation
+from redrepl.values.operation import Before, Operation, made_of
 from redrepl.values.reading import words
 from redrepl.values.reasons import is_refusal
 from redrepl.values.receipt import Outcome, WriteReceipt
-from redrepl.values.record import Record, parse_record, tombstone, value_record
-from redrepl.values.stamp import NO_STAMP, STAMP_BYTES, Stamp
+from redrepl.values.record import Record
+from redrepl.values.stamp import NO_STAMP, Stamp
 
 UNIT = b"unit"
 EACH = b"each"
@@ -67,12 +67,13 @@ class _Decision(NamedTuple):
 class Changed(NamedTuple):
     """What came of one operation in a batch.
 
-    record: what it made, None where it was not applied.
-    error: why it cannot be carried out on this key at all.
+    record: what it made, None where it was not applied. before: what the key held, where the
+    primary answers that. error: why it cannot be carried out on this key at all.
     """
 
     receipt: WriteReceipt
     record: Record | None = None
+    before: Before | None = None
     error: RequestError | None = None
 
 
@@ -138,7 +139,7 @@ class _Call:
         self._mode = mode
         self._expectations = expectations
         self._operations = operations
-        self._shrinks = all(each.name in (DELETE, EXPIRE) for each in operations)
+        self._shrinks = all(each.kind.takes_no_memory for each in operations)
         named = [(each.key, each.user_key) for each in expectations]
         named += [(each.key, each.user_key) for each in operations]
         self._user_keys = dict(reversed(named))
@@ -175,7 +176,7 @@ class _Call:
             arguments += [index[key], b"" if stamp is None else stamp.encode()]
         for each in self._operations:
             deadline = b"%012x" % each.deadline_millis
-            arguments += [index[each.key], each.name, each.stamp.encode(), deadline, each.operand]
+            arguments += [index[each.key], each.kind.wire, each.stamp.encode(), deadline, each.operand]
         names = [layout.data(key) for key in self._keys]
         script = "transact_oom" if self._shrinks else "transact"
         return ScriptCall(script, (layout.member, layout.log, *names), tuple(arguments))
@@ -184,7 +185,7 @@ class _Call:
         """The record that each changed key is left with."""
         pairs = zip(self._operations, done.verdicts, strict=True)
         return {
-            operation.key: record_of(operation, verdict.made)
+            operation.key: _made_by(operation, verdict.made)[0]
             for operation, verdict in pairs
             if isinstance(verdict, Applied)
         }
@@ -214,9 +215,9 @@ class _Call:
         home, required, elapsed = self._order.home, self._order.required, at - self._order.started
         match verdict:
             case Applied(made):
-                record = record_of(operation, made)
-                receipt = receipts[operation.key]
-                return Changed(receipt._replace(key=operation.user_key, stamp=record.stamp), record)
+                record, before = _made_by(operation, made)
+                receipt = receipts[operation.key]._replace(key=operation.user_key, stamp=record.stamp)
+                return Changed(receipt, record, before)
             case Unmet(found):
                 receipt = WriteReceipt.committed(
                     operation.user_key,
@@ -235,7 +236,7 @@ class _Call:
                     required=required,
                     elapsed=elapsed,
                 )
-                return Changed(receipt, None, self.unfit(operation, why))
+                return Changed(receipt, error=self.unfit(operation, why))
 
     def unanswered(self, operation: Operation, failure: Failure) -> WriteReceipt:
         """The primary failed: unknown, or rejected where nothing was sent or stored."""
@@ -265,18 +266,11 @@ class _Call:
 
     def unfit(self, operation: Operation, why: bytes) -> RequestError:
         """The error for an operation that cannot be carried out on what is stored."""
-        return RequestError(f"{operation.name.decode()} of key {operation.user_key!r} is impossible: {words(why)}")
+        return RequestError(f"{operation.kind} of key {operation.user_key!r} is impossible: {words(why)}")
 
 
-def record_of(operation: Operation, detail: bytes) -> Record:
-    """The record that the primary made: its answer, or what was sent with the stamp in that."""
-    if operation.name not in (SET, ADD, COMPARE, DELETE):
-        return parse_record(detail)
-    stamp = Stamp.parse(detail)
-    if operation.name == DELETE:
-        return tombstone(stamp)
-    payload = operation.operand[STAMP_BYTES:] if operation.name == COMPARE else operation.operand
-    return value_record(stamp, payload, operation.deadline_millis)
+def _made_by(operation: Operation, detail: bytes) -> tuple[Record, Before | None]:
+    return made_of(operation.kind, detail, operation.operand, operation.deadline_millis)
 
 
 def _as_unit(receipts: dict[bytes, WriteReceipt], order: WriteOrder) -> dict[bytes, WriteReceipt]:

@@ -23,27 +23,31 @@ from redrepl.values.answers.refusals import NotAdmitted
 from redrepl.values.answers.writes import Applied, Unfit, Unmet, parse_update
 from redrepl.values.effects import DeadlinePassed, Failure, Plan, Reply, ScriptCall
 from redrepl.values.errors import RequestError
-from redrepl.values.operation import EXPIRE
+from redrepl.values.operation import Before, OperationKind, made_of
 from redrepl.values.reading import words
 from redrepl.values.receipt import WriteReceipt
-from redrepl.values.record import NO_DEADLINE, Record, parse_record
+from redrepl.values.record import NO_DEADLINE, Record
 from redrepl.values.stamp import NO_STAMP, Stamp
 
 
 class Update(NamedTuple):
-    """A conditional change; operations and operands are those of the script `update`."""
+    """An operation that the primary decides; the operand is as for the script `update`."""
 
-    operation: bytes
+    kind: OperationKind
     stamp: Stamp
     operand: bytes
     deadline_millis: int = NO_DEADLINE
 
 
 class Updated(NamedTuple):
-    """The receipt, and the record that is stored after it where it was applied."""
+    """The receipt, and the record that is stored after it where it was applied.
+
+    before: what the key held, where the primary answered that.
+    """
 
     receipt: WriteReceipt
     record: Record | None
+    before: Before | None = None
 
 
 def update_one(
@@ -51,14 +55,13 @@ def update_one(
 ) -> Plan[Updated]:
     """Carry out an update.
 
-    Raises as `write_one` does, and RequestError where the value cannot be incremented.
+    Raises as `write_one` does, and RequestError where it is impossible on what is stored.
     """
     layout = view.layout
     deadline = b"%012x" % update.deadline_millis
-    arguments = (view.epoch, update.operation, update.stamp.encode(), deadline, update.operand)
-    # What only gets another deadline takes no more memory than before, on any copy.
-    is_smaller = update.operation == EXPIRE
-    script = "update_oom" if is_smaller else "update"
+    kind = update.kind
+    arguments = (view.epoch, kind.wire, update.stamp.encode(), deadline, update.operand)
+    script = "update_oom" if kind.takes_no_memory else "update"
     call = ScriptCall(script, (layout.member, layout.log, layout.data(key)), arguments)
     event = yield from ask_decider(view, order.home, call, order.started, order.until)
     if not isinstance(event, Reply):
@@ -67,15 +70,15 @@ def update_one(
 
     verdict = parse_update(event.content)
     match verdict:
-        case Applied(made):
-            record = parse_record(made)
-            records = OneRecord(view, key, record, is_smaller)
+        case Applied(detail):
+            record, before = made_of(kind, detail, update.operand, update.deadline_millis)
+            records = OneRecord(view, key, record, kind.takes_no_memory)
             (receipt,) = yield from replicate_decided(view, order, (user_key,), records, event.at)
-            return Updated(receipt, record)
+            return Updated(receipt, record, before)
         case Unmet(found):
             return Updated((yield from _unmet(view, order, user_key, key, found, event.at)), None)
         case Unfit(why):
-            raise RequestError(f"key {user_key!r} cannot be incremented: {words(why)}")
+            raise RequestError(f"{kind} of key {user_key!r} is impossible: {words(why)}")
         case NotAdmitted() if verdict.is_closed(view.epoch):
             refusal = Failure(event.node, event.tag, verdict.reason, False, event.at)
             return Updated(unanswered(order, user_key, update.stamp, refusal), None)

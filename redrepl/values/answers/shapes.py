@@ -12,9 +12,10 @@ from typing import TypeAlias
 
 from redrepl.values import limits
 from redrepl.values.effects import Answer, Command, PlainCommand, ScriptCall
-from redrepl.values.operation import EXPIRE, INCREMENT, is_number
+from redrepl.values.operation import CHANGING, AnswerForm, OperationKind
 from redrepl.values.reading import MOST_WORD_BYTES
-from redrepl.values.record import parse_record
+from redrepl.values.record import VALUE, parse_record
+from redrepl.values.stamp import STAMP_BYTES
 
 Shape: TypeAlias = Callable[[Answer, int], bool]
 """Whether this answers a question about so many users' keys (of a plain command: so many arguments)."""
@@ -104,7 +105,7 @@ def _is_operation(verdict: Answer, detail: Answer) -> bool:
     if type(detail) is not bytes:
         return False
     if verdict == b"ok":
-        return _is_stamp(detail) is not None or _is_whole(detail)
+        return _is_stamp(detail[:STAMP_BYTES]) is not None
     return verdict == b"unfit" or (verdict == b"unmet" and _is_stamp_or_nothing(detail))
 
 
@@ -117,17 +118,13 @@ def _is_whole(record: Answer) -> bool:
 
 def _is_update(content: Answer, _: int) -> bool:
     if type(content) is list and len(content) == 2 and content[0] in (b"ok", b"unmet", b"unfit"):
-        return _is_whole(content[1]) if content[0] == b"ok" else _is_operation(*content)
+        return _is_operation(*content)
     return _is_refusal(content)
 
 
 def _fits_update(call: ScriptCall, content: list[Answer]) -> bool:
     """Whether the record is one that this operation makes."""
-    return content[0] != b"ok" or call.arguments[1] != INCREMENT or _is_sum(content[1])
-
-
-def _is_sum(record: bytes) -> bool:
-    return is_number(parse_record(record).payload)
+    return content[0] != b"ok" or _ANSWERS_OF_UPDATE.get(call.arguments[1], _is_whole)(content[1])
 
 
 def _fits_transact(call: ScriptCall, content: list[Answer]) -> bool:
@@ -143,14 +140,39 @@ def _fits_transact(call: ScriptCall, content: list[Answer]) -> bool:
         return True
     pairs = list(zip(content[1::2], content[2::2], strict=True))
     return len(pairs) == len(names) and all(
-        verdict != b"ok" or _is_made_by(name, detail) for name, (verdict, detail) in zip(names, pairs, strict=True)
+        verdict != b"ok" or _ANSWERS_OF_TRANSACT.get(name, _is_stamp_alone)(detail)
+        for name, (verdict, detail) in zip(names, pairs, strict=True)
     )
 
 
-def _is_made_by(operation: object, detail: bytes) -> bool:
-    if operation not in (INCREMENT, EXPIRE):
-        return _is_stamp(detail) is not None
-    return _is_whole(detail) and (operation != INCREMENT or _is_sum(detail))
+def _is_stamp_and_value(detail: bytes) -> bool:
+    """The stamp, and then the value's record that was stored, or nothing."""
+    before = detail[STAMP_BYTES:]
+    return not before or (_is_whole(before) and parse_record(before).kind == VALUE)
+
+
+def _is_stamp_alone(detail: bytes) -> bool:
+    """All else of the record is known."""
+    return _is_stamp(detail) is not None
+
+
+def _check_of(kind: OperationKind) -> Callable[[bytes], bool]:
+    """What tells whether an answer is one to this operation, where it carries more than a stamp."""
+    is_payload = kind.is_payload
+    if kind.answer is AnswerForm.BEFORE:
+        return _is_stamp_and_value
+    if is_payload is None:
+        return _is_whole
+    return lambda detail: _is_whole(detail) and is_payload(parse_record(detail).payload)
+
+
+_ANSWERS_OF_UPDATE: dict[bytes | int, Callable[[bytes], bool]] = {kind.wire: _check_of(kind) for kind in CHANGING}
+_ANSWERS_OF_TRANSACT: dict[bytes | int, Callable[[bytes], bool]] = {
+    kind.wire: check
+    for kind, check in zip(CHANGING, _ANSWERS_OF_UPDATE.values(), strict=True)
+    if kind.answer is not AnswerForm.STAMP
+}
+"""By operation, what tells whether its answer can be ours. `transact` answers all others with a stamp."""
 
 
 def _is_transact(content: Answer, keys: int) -> bool:

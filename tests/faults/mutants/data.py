@@ -54,7 +54,7 @@ MUTANTS = (
     Mutant(
         name="a batch takes a key twice in one call",
         place="batch_builder.parts",
-        old="kind is Kind.WRITE and operation.key in keys",
+        old="way is Way.WRITE and operation.key in keys",
         new=NEVER,
         killer="tests/unit/test_batch_builder.py::"
         "test_operations_on_one_key_take_effect_in_the_order_given",

@@ -31,7 +31,7 @@ from redrepl.plans.view import ClusterView, epoch_in_refusal
 from redrepl.values.answers.refusals import parse_refusal
 from redrepl.values.effects import Plan
 from redrepl.values.errors import RedreplError
-from redrepl.values.operation import ADD, EXPIRE, INCREMENT, SET, Operation
+from redrepl.values.operation import ADD, EXPIRE, INCREMENT, SET, Operation, OperationKind
 from redrepl.values.record import value_record
 from redrepl.values.report import Position
 from redrepl.values.stamp import NO_STAMP, Stamp
@@ -48,11 +48,11 @@ RECORDED = value_record(MINE, b"7")
 SMALL = b"0 0 1|x|"
 
 
-def _operation(name: bytes, operand: bytes = b"7") -> Operation:
-    return Operation("key", "key", KEY, name, operand, None, MINE, 0)
+def _operation(kind: OperationKind, operand: bytes = b"7") -> Operation:
+    return Operation("key", "key", KEY, kind, operand, None, MINE, 0)
 
 
-_OPERATIONS = [_operation(name) for name in (SET, INCREMENT, EXPIRE)]
+_OPERATIONS = [_operation(kind) for kind in (SET, INCREMENT, EXPIRE)]
 _ADDS = [_operation(ADD), _operation(INCREMENT)]
 
 _BRING_UP = BringUpOrder("inc-2", "id-2", Tolerances(), 100.0, 1000.0, exactly=True)
