@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
-from redrepl.testing.model import COMPARE_AND_SET, READING, UNCONDITIONAL, Content
+from redrepl.testing.model import Content
+from redrepl.values.operation import BY_NAME, Condition, OperationKind, Result
 
 
 class Outcome(Enum):
@@ -23,15 +24,15 @@ class Outcome(Enum):
 class Operation:
     """One operation on one key.
 
-    kind: of `redrepl.testing.model.KINDS`. invoked, returned: readings of one clock in nanoseconds; ``returned`` is
-    None where no answer ever came. argument: the value written, or the amount of an increment. expected: what a
-    compare_and_set was to replace. answer: as in `redrepl.testing.model.Effect`. error: the kind of error and its text,
-    where there was one.
+    kind: a row of `redrepl.values.operation.OPERATIONS`. invoked, returned: readings of one clock in
+    nanoseconds; ``returned`` is None where no answer ever came. argument: the value written or
+    added. expected: what a certain version that it was to replace held. answer: as in
+    `redrepl.testing.model.Effect`. error: the kind of error and its text, where there was one.
     """
 
     client: str
     key: str
-    kind: str
+    kind: OperationKind
     invoked: int
     argument: Content = None
     expected: Content = None
@@ -43,7 +44,7 @@ class Operation:
     @property
     def changes(self) -> bool:
         """Whether it may have changed the key: all but reads, and what was answered as not applied."""
-        return self.kind not in READING and self.answer is not False
+        return not self.kind.keeps_value and self.answer is not False
 
     @property
     def is_committed_write(self) -> bool:
@@ -54,13 +55,14 @@ class Operation:
     def tells_anything(self) -> bool:
         """Whether it restricts what the key held: not a rejected write, and no read without an answer."""
         if self.outcome is Outcome.UNKNOWN:
-            return self.kind not in READING
+            return not self.kind.keeps_value
         return self.outcome is Outcome.OK
 
     def __str__(self) -> str:
         given = [] if self.argument is None else [repr(self.argument)]
-        given += [f"expected={self.expected!r}"] if self.kind == COMPARE_AND_SET else []
-        seen = f" -> {self.answer!r}" if self.outcome is Outcome.OK and self.kind not in UNCONDITIONAL else ""
+        given += [f"expected={self.expected!r}"] if self.kind.condition is Condition.VERSION else []
+        is_told = self.kind.is_conditional or self.kind.result is not Result.RECEIPT
+        seen = f" -> {self.answer!r}" if self.outcome is Outcome.OK and is_told else ""
         ended = "never" if self.returned is None else f"{self.returned / 1e9:.6f}"
         times = f"{self.invoked / 1e9:.6f} to {ended}"
         return f"{self.client} {self.kind}({', '.join([repr(self.key), *given])}){seen} {self.outcome.value}, {times}"
@@ -85,7 +87,7 @@ class History:
         self,
         client: str,
         key: str,
-        kind: str,
+        kind: OperationKind,
         invoked: int,
         argument: Content = None,
         expected: Content = None,
@@ -117,7 +119,7 @@ class History:
 
 def begun_line(operation: Operation) -> str:
     """The line that is written before anything is sent."""
-    asked = [operation.key, operation.kind, operation.invoked, operation.argument, operation.expected]
+    asked = [operation.key, operation.kind.name, operation.invoked, operation.argument, operation.expected]
     return json.dumps(asked, separators=(",", ":")) + "\n"
 
 
@@ -128,15 +130,20 @@ def ended_line(operation: Operation) -> str:
 
 
 def read_log(client: str, lines: Iterable[str]) -> list[Operation]:
-    """The operations of one client's log. A last line that was cut short is left out."""
+    """The operations of one client's log. A last line that was cut short is left out.
+
+    Raises ValueError where it names an operation that does not exist.
+    """
     history = History()
     for line in lines:
         if not line.endswith("\n"):
             break
         content: list[Any] = json.loads(line)
         if isinstance(content[0], str):
-            key, kind, invoked, argument, expected = content
-            last = history.begin(client, key, kind, invoked, argument, expected)
+            key, name, invoked, argument, expected = content
+            if name not in BY_NAME:
+                raise ValueError(f"there is no operation {name!r}")
+            last = history.begin(client, key, BY_NAME[name], invoked, argument, expected)
         else:
             returned, outcome, answer, error = content
             history.end(last, returned, Outcome(outcome), answer, error)

@@ -14,7 +14,7 @@ Three rules keep the search short, and none of them loses an explanation:
 - An operation under way that changes nothing has its moment as soon as it can answer as it did.
 - Unknown writes are used only right before an operation that could not answer as it did without them: if it could, the
   unknown write can as well come after it, or never.
-- Values that no answer names are all the same.
+- Values that no answer names are all the same, where no operation makes a longer one of them.
 
 The search begins *sparing*: it uses unknown writes only where nothing else explains a return. Where that leads to a
 dead end, it goes some returns back and tries everything from there, then from further back. Only a dead end of a search
@@ -30,7 +30,8 @@ from typing import Final, NamedTuple
 
 from redrepl.testing import model
 from redrepl.testing.history import Operation, Outcome
-from redrepl.testing.model import COMPARE_AND_SET, GET, INCREMENT, UNCONDITIONAL, Content
+from redrepl.testing.model import Content, payload_of
+from redrepl.values.operation import Condition, Result
 
 MOST_STEPS: Final = 3_000_000
 """Steps of the search for one key, about ten seconds; beyond them it gives up. Ordinary histories take a few steps per
@@ -98,15 +99,20 @@ UNSEEN: Final = "(a value that no answer names)"
 
 def _seen_contents(operations: Sequence[Operation]) -> set[Content]:
     """What answers and comparisons name."""
-    named = {operation.answer for operation in operations if operation.kind == GET}
-    return named | {operation.expected for operation in operations if operation.kind == COMPARE_AND_SET}
+    named = {each.answer for each in operations if each.kind.result is Result.VALUE}
+    return named | {each.expected for each in operations if each.kind.condition is Condition.VERSION}
 
 
-def _simplified(operation: Operation, seen: set[Content]) -> Operation:
-    """The operation with UNSEEN in place of a value that plays no part."""
-    if isinstance(operation.argument, str) and operation.argument not in seen:
-        return replace(operation, argument=UNSEEN)
-    return operation
+def _simplified(operations: Sequence[Operation]) -> list[Operation]:
+    """The operations with UNSEEN in place of values that play no part."""
+    # A value that a text is made of may be seen in a longer one.
+    if any(each.kind.builds_on_value and isinstance(each.argument, str) for each in operations):
+        return list(operations)
+    seen = _seen_contents(operations)
+    is_unseen = [isinstance(each.argument, str) and each.argument not in seen for each in operations]
+    return [
+        replace(each, argument=UNSEEN) if unseen else each for each, unseen in zip(operations, is_unseen, strict=True)
+    ]
 
 
 class _Impossible:
@@ -120,19 +126,29 @@ def _after(operation: Operation, content: Content) -> Content | _Impossible:
     """What a key holds after an operation on this content; an unknown one may have given any answer."""
     try:
         after, answer = model.carry_out(operation.kind, content, operation.argument, operation.expected)
-    except model.NotANumber:
+    except model.Impossible:
         return _IMPOSSIBLE
     return _IMPOSSIBLE if operation.outcome is Outcome.OK and answer != operation.answer else after
 
 
-def _highest_use(operation: Operation) -> int | None:
-    """For an answer that names a number: what a counter may at most hold before it. Unknown increments only add."""
-    if operation.kind == GET and isinstance(operation.answer, int):
-        return operation.answer
-    if operation.kind == INCREMENT and isinstance(operation.answer, int):
-        assert isinstance(operation.argument, int)
-        return operation.answer - operation.argument
-    return None
+def _holds_too_much(content: Content, operation: Operation) -> bool:
+    """Whether a key that holds this holds too much already for what the operation returned.
+
+    What operations build on a value only adds to it: numbers grow, and texts get longer.
+    """
+    kind, answer, argument = operation.kind, operation.answer, operation.argument
+    if content is None or answer is None or operation.outcome is not Outcome.OK:
+        return False
+    if kind.result is Result.VALUE:
+        if isinstance(answer, int):
+            return isinstance(content, int) and content > answer
+        return len(payload_of(content)) > len(payload_of(answer))
+    if kind.number is None or argument is None:
+        return False
+    held = payload_of(content)
+    if kind.is_payload is not None and not kind.is_payload(held):
+        return False
+    return kind.number(held) > int(answer) - kind.number(payload_of(argument))
 
 
 class _Configuration(NamedTuple):
@@ -164,9 +180,8 @@ class _Search:
     """A search over one key's operations, known by their numbers."""
 
     def __init__(self, operations: list[Operation], most_steps: int) -> None:
-        seen = _seen_contents(operations)
         self._given = operations
-        self._operations = [_simplified(operation, seen) for operation in operations]
+        self._operations = _simplified(operations)
         self._changes = [operation.changes for operation in operations]
         self._most_steps = most_steps
         self._beginning = _Place(0, frozenset({_Configuration(None, frozenset(), frozenset())}), (), (), ())
@@ -276,7 +291,6 @@ class _Search:
         self, configuration: _Configuration, operation: Operation
     ) -> Iterator[tuple[Content, frozenset[int]]]:
         """Contents, made by chains of unknown writes, on which the operation can answer as it did."""
-        highest = _highest_use(operation)
         waiting = [(configuration.content, configuration.used, True)]
         seen = set()
         while waiting:
@@ -285,7 +299,7 @@ class _Search:
                 after = _after(self._operations[number], content)
                 if isinstance(after, _Impossible) or after == content or (after, used | {number}) in seen:
                     continue
-                if highest is not None and isinstance(after, int) and after > highest:
+                if _holds_too_much(after, operation):
                     continue
                 seen.add((after, used | {number}))
                 if isinstance(_after(operation, after), _Impossible):
@@ -298,8 +312,8 @@ class _Search:
         effects = set()
         for number in self._now.unknown:
             operation = self._operations[number]
-            # What a set or delete overwrites need not have happened: they stand at the beginning of a chain.
-            if number in used or not (is_first or operation.kind not in UNCONDITIONAL):
+            # What is overwritten in any case need not have happened: a chain begins with that.
+            if number in used or not (is_first or not operation.kind.always_overwrites):
                 continue
             self._count_step()
             effect = (operation.kind, operation.argument, operation.expected)

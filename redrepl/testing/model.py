@@ -1,47 +1,37 @@
-"""What each operation does to the value of one key, and what it returns: the model that stores are compared with.
+"""What each operation does to the content of one key, and what it returns.
 
-It is the specification in its shortest form: one function without I/O, clocks or stamps. A comparison names the content
-that it expects, where the library names the stamp of it; a time to live is not modelled.
+This is the model that stores are compared with: one function without I/O, clocks or stamps, over
+the table of operations. A comparison names the content that it expects, where the library names the
+stamp of it; a time to live is not modelled.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Final, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
+
+from redrepl.values.operation import OperationKind, Result
 
 Content: TypeAlias = str | int | None
 """What a key holds: text, a whole number, or nothing (absent, deleted and expired are the same)."""
-
-GET: Final = "get"
-SET: Final = "set"
-DELETE: Final = "delete"
-ADD: Final = "add"
-COMPARE_AND_SET: Final = "compare_and_set"
-INCREMENT: Final = "increment"
-EXPIRE: Final = "expire"
-KINDS: Final = (GET, SET, DELETE, ADD, COMPARE_AND_SET, INCREMENT, EXPIRE)
-
-READING: Final = frozenset({GET, EXPIRE})
-"""Kinds that leave the content as it is."""
-
-UNCONDITIONAL: Final = frozenset({SET, DELETE})
-"""Kinds whose effect does not depend on what the key holds. They return nothing."""
-
 
 _NUMBER = re.compile(r"0|-?[1-9][0-9]{0,15}").fullmatch
 """As increments write them: up to 2^53, which has 16 digits."""
 
 
-class NotANumber(ValueError):
-    """An increment of a text. The library raises RequestError, and the value stays as it is."""
+class Impossible(ValueError):
+    """An operation that cannot be carried out on what the key holds, such as an increment of a text.
+
+    The library raises RequestError, and the value stays as it is.
+    """
 
 
 class Effect(NamedTuple):
     """What an operation makes of a key, and what it returns.
 
-    answer: of a get the content, of an increment the sum, of add, compare_and_set and expire whether it was applied,
-    of set and delete None.
+    answer: the value before it, or a number, where the operation returns these; whether it was
+    applied, where it has a condition; else None.
     """
 
     content: Content
@@ -49,42 +39,49 @@ class Effect(NamedTuple):
 
 
 class Step(NamedTuple):
-    """One operation on one key. argument: the value to store, or the amount of an increment."""
+    """One operation on one key. argument: the value to store or to add, a text or a number."""
 
-    kind: str
+    kind: OperationKind
     key: str
     argument: Content = None
     expected: Content = None
 
 
-def carry_out(kind: str, content: Content, argument: Content = None, expected: Content = None) -> Effect:
+def carry_out(kind: OperationKind, content: Content, argument: Content = None, expected: Content = None) -> Effect:
     """The effect of one operation on a key that holds ``content``.
 
-    expected: what a compare_and_set is to replace, None for an absent key. Raises NotANumber, and ValueError for a kind
-    that does not exist.
+    expected: what an operation on a certain version is to find, None for an absent key. Raises
+    Impossible.
     """
-    match kind:
-        case "get":
-            return Effect(content, content)
-        case "set":
-            return Effect(argument, None)
-        case "delete":
-            return Effect(None, None)
-        case "add":
-            return Effect(argument, True) if content is None else Effect(content, False)
-        case "compare_and_set":
-            return Effect(argument, True) if content == expected else Effect(content, False)
-        case "increment":
-            return _incremented(content, argument)
-        case "expire":
-            return Effect(content, content is not None)
-    raise ValueError(f"there is no operation {kind!r}")
+    if kind.is_conditional and not kind.condition.holds(content is not None, content == expected):
+        return Effect(content, False)
+    after = _after(kind, content, argument)
+    if kind.result is Result.VALUE:
+        return Effect(after, content)
+    if kind.number is not None:
+        assert after is not None
+        return Effect(after, kind.number(payload_of(after)))
+    return Effect(after, True if kind.is_conditional else None)
+
+
+def _after(kind: OperationKind, content: Content, argument: Content) -> Content:
+    if kind.keeps_value:
+        return content
+    if kind.overwrites:
+        return None if kind.removes_value else argument
+
+    assert argument is not None, "there is something to add"
+    held = None if content is None else payload_of(content)
+    try:
+        return content_of(kind.after(held, payload_of(argument)))
+    except ValueError as error:
+        raise Impossible(f"{kind}: {error}") from error
 
 
 def carry_out_batch(contents: Mapping[str, Content], steps: Iterable[Step]) -> tuple[dict[str, Content], list[Content]]:
     """All contents after the steps of a batch, and the answer of each. A batch is its operations one after the other.
 
-    Raises NotANumber, as a batch ends with the error of its first impossible operation.
+    Raises Impossible, as a batch ends with the error of its first impossible operation.
     """
     after, answers = dict(contents), []
     for step in steps:
@@ -100,7 +97,7 @@ def carry_out_transaction(contents: Mapping[str, Content], steps: Iterable[Step]
     for step in steps:
         try:
             effect = carry_out(step.kind, after.get(step.key), step.argument, step.expected)
-        except NotANumber:
+        except Impossible:
             return None
         # An expire of nothing is a condition that does not hold, as an add to a value is.
         if effect.answer is False:
@@ -120,11 +117,3 @@ def content_of(payload: bytes | None) -> Content:
 def payload_of(content: str | int) -> bytes:
     """How a content is stored."""
     return content.encode() if isinstance(content, str) else b"%d" % content
-
-
-def _incremented(content: Content, amount: Content) -> Effect:
-    assert isinstance(amount, int), "an increment has an amount"
-    if isinstance(content, str):
-        raise NotANumber(f"{content!r} is not a whole number")
-    total = (content or 0) + amount
-    return Effect(total, total)

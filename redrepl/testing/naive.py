@@ -30,7 +30,7 @@ def _extends(rest: list[Operation], content: Content) -> bool:
             continue
         try:
             effect = model.carry_out(operation.kind, content, operation.argument, operation.expected)
-        except model.NotANumber:
+        except model.Impossible:
             continue
         if operation.outcome is Outcome.OK and effect.answer != operation.answer:
             continue

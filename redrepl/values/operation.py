@@ -186,6 +186,11 @@ class OperationKind:
         return f"<{type(self).__name__} {self.name}>"
 
     @cached_property
+    def is_conditional(self) -> bool:
+        """Whether it may change nothing, as the receipt says then."""
+        return self.condition is not Condition.NONE
+
+    @cached_property
     def keeps_value(self) -> bool:
         """Whether what the key holds stays."""
         return self.after is _keep
@@ -199,6 +204,11 @@ class OperationKind:
     def overwrites(self) -> bool:
         """Whether what the key holds after it does not depend on what it held."""
         return self.after in (_store, _remove)
+
+    @cached_property
+    def always_overwrites(self) -> bool:
+        """Whether what the key holds after it depends on nothing that is stored."""
+        return self.overwrites and not self.is_conditional
 
     @cached_property
     def builds_on_value(self) -> bool:

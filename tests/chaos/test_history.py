@@ -5,9 +5,11 @@ from __future__ import annotations
 import random
 from itertools import pairwise
 
+import pytest
+
 from redrepl.testing.history import Operation, Outcome, begun_line, ended_line, read_log
-from redrepl.testing.model import ADD, COMPARE_AND_SET, GET, INCREMENT, SET
-from redrepl_cli.chaos.workload import is_counter, is_written_once, names_of_keys, steps
+from redrepl.values.operation import ADD, COMPARE_AND_SET, EXPIRE, GET, INCREMENT, OPERATIONS, SET
+from redrepl_cli.chaos.workload import is_counter, names_of_keys, steps
 
 ANSWERED = Operation("c1", "key-1", COMPARE_AND_SET, 10, "new", "old", 20, Outcome.OK, False)
 FAILED = Operation("c1", "counter-4", INCREMENT, 30, 5, None, 40, Outcome.UNKNOWN, None, "WriteNotConfirmed: why\nnot")
@@ -47,9 +49,20 @@ def test_the_workload_never_writes_a_value_twice_and_compares_after_a_read() -> 
     taken = [next(plan) for _ in range(5000)]
     values = [step.argument for step in taken if isinstance(step.argument, str)]
     assert len(values) == len(set(values)) > 1000
-    once = [step.key for step in taken if is_written_once(step.key)]
+    once = [step.key for step in taken if step.key.startswith("once-")]
     assert len(once) == len(set(once)) > 100
-    assert {step.kind for step in taken if is_counter(step.key)} == {GET, INCREMENT}
+    assert {step.kind for step in taken if is_counter(step.key)} == {GET, INCREMENT, EXPIRE}
     for before, step in pairwise(taken):
-        if step.kind == COMPARE_AND_SET:
+        if step.kind is COMPARE_AND_SET:
             assert (before.kind, before.key) == (GET, step.key)
+
+
+def test_the_workload_has_every_operation_of_the_table() -> None:
+    plan = steps("c1", names_of_keys(10), random.Random(1))
+    assert {next(plan).kind for _ in range(2000)} == set(OPERATIONS)
+
+
+def test_a_log_that_names_no_operation_of_the_table_is_not_read() -> None:
+    line = begun_line(ANSWERED).replace("compare_and_set", "compare_and_swap")
+    with pytest.raises(ValueError, match="there is no operation 'compare_and_swap'"):
+        read_log("c1", [line])

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from redrepl.testing.history import Operation, Outcome
-from redrepl.testing.model import SET
+from redrepl.values.operation import SET
 from redrepl_cli.chaos.page import html
 from redrepl_cli.chaos.picture import picture
 from redrepl_cli.chaos.report import Report, judge, write_report
@@ -35,7 +35,7 @@ def test_figures_of_a_fault() -> None:
     assert figures.committed_during_fault == 5 + 5, "from 1.0 to 1.4 and from 3.5 to 3.9 seconds"
     assert figures.back_seconds == pytest.approx(0.25)
     assert figures.settled_seconds == pytest.approx(0.5)
-    assert figures.counts[SET] == {"ok": 14 + 15, "unknown": 1, "rejected": 1}
+    assert figures.counts[SET.name] == {"ok": 14 + 15, "unknown": 1, "rejected": 1}
     assert second.without_writes.seconds == pytest.approx(0.1, abs=0.002)
 
 
@@ -153,5 +153,5 @@ def test_page_and_picture_are_safe_to_open() -> None:
 def test_unknown_writes_of_killed_clients_count_as_unknown() -> None:
     run = good_run()
     run.operations.append(Operation("c9", "key-1", SET, 2 * SECOND, "never answered"))
-    assert judge(run).figures[0].counts[SET]["unknown"] == 2
+    assert judge(run).figures[0].counts[SET.name]["unknown"] == 2
     assert run.operations[-1].outcome is Outcome.UNKNOWN

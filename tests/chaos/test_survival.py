@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from redrepl.testing.history import Operation
-from redrepl.testing.model import ADD, COMPARE_AND_SET, DELETE, INCREMENT, SET, Content
+from redrepl.testing.model import Content
+from redrepl.values.operation import ADD, COMPARE_AND_SET, DELETE, INCREMENT, SET
 from redrepl_cli.chaos.survival import lost_writes
 from tests.chaos.support.runs import read
 from tests.support.histories import done, rejected, unknown

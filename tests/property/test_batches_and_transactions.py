@@ -7,12 +7,11 @@ from typing import Any, NamedTuple
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from redrepl.doors.batch import Batch
 from redrepl.doors.transaction import Transaction
 from redrepl.plans.client.options import CallOptions
+from redrepl.testing.calls import call
 from redrepl.values.errors import RequestError, TransactionConflict
-from redrepl.values.level import ConsistencyLevel
-from redrepl.values.preference import ReadPreference
+from redrepl.values.operation import OPERATIONS, OperationKind, Way
 from redrepl.values.receipt import WriteReceipt
 from tests.unit.support.stores import Store
 
@@ -20,49 +19,38 @@ KEYS = ("x", "y", "z")
 ALL = CallOptions("all", None)
 
 
+SHARED = [kind for kind in OPERATIONS if hasattr(Transaction, kind.name)]
+"""What batches and transactions have both."""
+
+WRITES = [kind for kind in SHARED if kind.way is not Way.READ]
+
+
 class Step(NamedTuple):
     """One operation as a program would call it."""
 
-    name: str
+    kind: OperationKind
     key: str
     number: int
 
 
-def steps(*names: str) -> st.SearchStrategy[list[Step]]:
+def steps(kinds: list[OperationKind]) -> st.SearchStrategy[list[Step]]:
     """Operations on few keys, so that they meet; values are numbers or, for 0, a word."""
-    step = st.builds(Step, st.sampled_from(names), st.sampled_from(KEYS), st.integers(0, 4))
+    step = st.builds(Step, st.sampled_from(kinds), st.sampled_from(KEYS), st.integers(0, 4))
     return st.lists(step, max_size=12)
 
 
-def _value(step: Step) -> bytes:
-    return b"%d" % step.number if step.number else b"word"
-
-
-def _queue(queue: Batch[Any, bytes] | Transaction[Any, bytes], step: Step) -> None:
-    if step.name in ("set", "add"):
-        getattr(queue, step.name)(step.key, _value(step), ttl=600 if step.number == 4 else None)
-    elif step.name == "increment":
-        queue.increment(step.key, step.number)
-    elif step.name == "expire":
-        queue.expire(step.key, 60 if step.number % 2 else None)
-    else:
-        getattr(queue, step.name)(step.key)
+def _call(target: object, step: Step, suffix: str = "", **options: Any) -> Any:
+    """Carry a step out on a batch or transaction, or make a plan of it."""
+    value = step.number if step.kind.argument.type is int else step.number or "word"
+    ttl = {4: 600, 3: 60}.get(step.number)
+    return call(target, step.kind, step.key, value, None, ttl, suffix, **options)
 
 
 def _alone(store: Store, step: Step) -> Any:
     """What the operation answers by itself."""
-    ttl = 600 if step.number == 4 else None
-    if step.name == "set":
-        return store.run(store.set_plan(step.key, _value(step), ttl, ALL))
-    if step.name == "add":
-        return store.run(store.add_plan(step.key, _value(step), ttl, ALL))
-    if step.name == "increment":
-        return store.run(store.increment_plan(step.key, step.number, ALL))
-    if step.name == "expire":
-        return store.run(store.expire_plan(step.key, 60 if step.number % 2 else None, ALL))
-    if step.name == "delete":
-        return store.run(store.delete_plan(step.key, ALL))
-    return store.run(store.get_plan(step.key, ConsistencyLevel.ONE, ReadPreference.PRIMARY, None))
+    if step.kind.way is Way.READ:
+        return store.run(store.get_plan(step.key))
+    return store.run(_call(store, step, "_plan", options=ALL))
 
 
 def _shown(result: Any) -> Any:
@@ -85,13 +73,13 @@ def _outcome_alone(store: Store, queue: list[Step]) -> list[Any]:
 
 
 @settings(max_examples=120, deadline=None)
-@given(steps("set", "delete", "get", "add", "increment", "expire"))
+@given(steps(SHARED))
 def test_a_batch_answers_and_leaves_what_its_operations_do_one_by_one(queue: list[Step]) -> None:
     together, alone = Store(), Store()
     expected = _outcome_alone(alone, queue)
     batch = together.batch("all")
     for step in queue:
-        _queue(batch, step)
+        _call(batch, step)
     try:
         results = batch.execute()
     except RequestError:
@@ -105,7 +93,7 @@ def test_a_batch_answers_and_leaves_what_its_operations_do_one_by_one(queue: lis
 
 
 @settings(max_examples=120, deadline=None)
-@given(steps("set", "delete", "add", "increment"), steps("set", "delete", "get", "add", "increment", "expire"))
+@given(steps(WRITES), steps(SHARED))
 def test_a_transaction_stores_what_it_shows_or_nothing(before: list[Step], queue: list[Step]) -> None:
     store = Store()
     _outcome_alone(store, before)
@@ -114,7 +102,7 @@ def test_a_transaction_stores_what_it_shows_or_nothing(before: list[Step], queue
     shown: dict[str, bytes | None] = {}
     try:
         for step in queue:
-            _queue(tx, step)
+            _call(tx, step)
         shown = {key: tx.get(key) for key in KEYS}
         tx.commit()
     except (RequestError, TransactionConflict):

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from redrepl.testing.history import Operation, Outcome
 from redrepl.testing.linearizability import UNSEEN, KeyVerdict, check, check_key
-from redrepl.testing.model import ADD, COMPARE_AND_SET, DELETE, EXPIRE, GET, INCREMENT, KINDS, SET, Content
+from redrepl.testing.model import Content
 from redrepl.testing.naive import is_explained_by_some_order
-from tests.support.histories import done, linearizable_history, rejected, unknown
+from redrepl.values.operation import ADD, COMPARE_AND_SET, DELETE, EXPIRE, GET, INCREMENT, SET, Condition, Result
+from tests.support.histories import COUNTING, TEXTS, done, linearizable_history, rejected, unknown
 
 RIGHT = {
     "nothing happened": [],
@@ -196,21 +197,21 @@ def tiny_histories(draw: st.DrawFn) -> list[Operation]:
     found = []
     counter = draw(st.booleans())
     for _ in range(draw(st.integers(1, 6))):
-        kinds = [GET, INCREMENT, DELETE, EXPIRE] if counter else [kind for kind in KINDS if kind != INCREMENT]
-        kind = draw(st.sampled_from(kinds))
+        kind = draw(st.sampled_from(COUNTING if counter else TEXTS))
         invoked = draw(st.integers(0, 12))
         returned = invoked + draw(st.integers(1, 8))
         argument: Content = None
         answer: Content = None
-        if kind == INCREMENT:
-            argument, answer = draw(st.integers(1, 2)), draw(st.integers(1, 4))
-        elif kind not in (GET, DELETE, EXPIRE):
-            argument = draw(st.sampled_from(["x", "y", "z"]))
-        if kind == GET:
+        if kind.argument.type is not None:
+            is_number = kind.argument.type is int
+            argument = draw(st.integers(1, 2)) if is_number else draw(st.sampled_from(["x", "y", "z"]))
+        if kind.result is Result.VALUE:
             answer = draw(st.sampled_from([None, 1, 2, 3]) if counter else contents())
-        if kind in (ADD, COMPARE_AND_SET, EXPIRE):
+        elif kind.result is Result.NUMBER:
+            answer = draw(st.integers(1, 4))
+        elif kind.is_conditional:
             answer = draw(st.booleans())
-        expected = draw(st.sampled_from([None, "x", "y"])) if kind == COMPARE_AND_SET else None
+        expected = draw(st.sampled_from([None, "x", "y"])) if kind.condition is Condition.VERSION else None
         outcome = draw(st.sampled_from([Outcome.OK, Outcome.OK, Outcome.UNKNOWN, Outcome.REJECTED]))
         found.append(Operation("c", "k", kind, invoked, argument, expected, returned, outcome, answer))
     return found

@@ -19,6 +19,7 @@ from redrepl.testing.model import content_of
 from redrepl.values.effects import Command, ScriptCall
 from redrepl.values.errors import RedreplError, WriteFailure
 from redrepl.values.level import ConsistencyLevel
+from redrepl.values.operation import ADD, DELETE, INCREMENT, SET
 from redrepl.values.preference import ReadPreference
 from redrepl.values.receipt import WriteReceipt
 from redrepl.values.report import NodeReport
@@ -40,6 +41,9 @@ STEP_SECONDS = 0.3
 
 CLIENT = "app"
 FULL = "OOM command not allowed when used memory > 'maxmemory'."
+
+WORDS = {"write": SET, "delete": DELETE, "add": ADD, "increment": INCREMENT}
+"""What the commands that write do."""
 
 
 class CommandError(Exception):
@@ -67,10 +71,7 @@ class Stage:
         self._commands: dict[str, Callable[[list[str]], list[str]]] = {
             "cluster": self._begin_cluster,
             "client": self._begin_client,
-            "write": self._write,
-            "delete": self._write,
-            "add": self._write,
-            "increment": self._write,
+            **dict.fromkeys(WORDS, self._write),
             "read": self._read,
             "begin": self._begin_call,
             "end": self._end_call,
@@ -187,22 +188,15 @@ class Stage:
         return [self._finished(self._calls.pop(name))]
 
     def _call(self, words: list[str]) -> _Call:
-        options, (kind, key, *values) = _options(words)
+        options, (word, key, *values) = _options(words)
         name, level = options.get("by", CLIENT), ConsistencyLevel(options.get("at", "quorum"))
         calls, call = PlanCalls(self._store(name)), _Call()
-        value = values[0].encode() if values else b""
-        if kind == "read":
+        if word in WORDS:
+            wanted = calls.change(WORDS[word], key, values[0] if values else None, level)
+        else:
             prefer = ReadPreference(options.get("from", "primary"))
             wanted = calls.get_record(key, level, prefer)
-        elif kind == "write":
-            wanted = calls.set(key, value, None, level)
-        elif kind == "delete":
-            wanted = calls.delete(key, level)
-        elif kind == "add":
-            wanted = calls.add(key, value, level)
-        else:
-            wanted = calls.increment(key, int(value), level)
-        self._program(name).start(_noting(wanted, kind, call))
+        self._program(name).start(_noting(wanted, word, call))
         return call
 
     def _finished(self, call: _Call) -> str:

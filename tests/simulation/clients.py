@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
+from functools import partial
 from random import Random
 from typing import Any, NamedTuple, TypeAlias
 
@@ -14,21 +15,21 @@ from redrepl.plans.client.codecs import Codecs
 from redrepl.plans.client.options import CallOptions
 from redrepl.plans.client.store import ClientStore
 from redrepl.testing import history
+from redrepl.testing.calls import answer_of, call
 from redrepl.testing.history import Operation
-from redrepl.testing.model import (
-    ADD,
-    COMPARE_AND_SET,
-    DELETE,
-    GET,
-    INCREMENT,
-    SET,
-    Content,
-    content_of,
-    payload_of,
-)
+from redrepl.testing.model import Content, content_of, payload_of
 from redrepl.values import limits
 from redrepl.values.errors import NotAReplicatedRecord, RedreplError, RequestError, WriteFailure, WriteRejected
 from redrepl.values.level import ConsistencyLevel, Level
+from redrepl.values.operation import (
+    CHANGING,
+    GET,
+    SET,
+    Condition,
+    OperationKind,
+    Result,
+    Way,
+)
 from redrepl.values.preference import ReadPreference
 from redrepl.values.receipt import Outcome, WriteReceipt
 from redrepl.values.session import Session
@@ -42,7 +43,17 @@ LONG_SECONDS = 5_000.0
 """A deadline that passes only by a clock that is far ahead."""
 
 COUNTER = "n"
-"""Only incremented and read: every sum then tells which increments it holds."""
+"""Only added to and read: every sum then tells which increments it holds."""
+
+TEXT = "t"
+"""As the counter, with texts."""
+
+BUILDING = tuple(kind for kind in CHANGING if not kind.overwrites)
+"""What is done with these keys.
+
+What leaves a value as it is makes another version of the same content, and on other keys comparisons
+of versions are judged by contents.
+"""
 
 Conversation: TypeAlias = Generator[Any, Any, None]
 
@@ -61,6 +72,12 @@ class Habits(NamedTuple):
     weights: dict[str, int]
     bound_seconds: float | None = None
     all_share: float = 0.05
+
+    @property
+    def every_key(self) -> tuple[str, ...]:
+        """All keys that may hold something."""
+        texts = (TEXT,) if "get text" in self.weights else ()
+        return (*self.keys, COUNTER, *texts)
 
 
 class ClientHistory(history.History):
@@ -137,25 +154,18 @@ class PlanCalls:
         """Some values."""
         return self._store.get_many_plan(keys, level, ReadPreference.PRIMARY, None)
 
-    def set(self, key: str, value: bytes, ttl: float | None, level: Level) -> Any:
-        """One write."""
-        return self._store.set_plan(key, value, ttl, CallOptions(level, None))
-
-    def delete(self, key: str, level: Level) -> Any:
-        """One delete."""
-        return self._store.delete_plan(key, CallOptions(level, None))
-
-    def add(self, key: str, value: bytes, level: Level) -> Any:
-        """A write where nothing is."""
-        return self._store.add_plan(key, value, None, CallOptions(level, None))
-
-    def compare_and_set(self, key: str, value: bytes, expected: Stamp, level: Level) -> Any:
-        """A write where this record is."""
-        return self._store.compare_and_set_plan(key, value, expected, None, CallOptions(level, None))
-
-    def increment(self, key: str, amount: int, level: Level) -> Any:
-        """Add to a counter."""
-        return self._store.increment_plan(key, amount, CallOptions(level, None))
+    def change(
+        self,
+        kind: OperationKind,
+        key: str,
+        argument: Content,
+        level: Level,
+        expected: Stamp | None = None,
+        ttl: float | None = None,
+    ) -> Any:
+        """One operation that is no read."""
+        options = CallOptions(level, None)
+        return call(self._store, kind, key, argument, expected, ttl, "_plan", options=options)
 
     def set_many(self, items: dict[str, bytes], level: Level) -> Any:
         """One batch."""
@@ -185,14 +195,11 @@ class Client:
         self._known: dict[str, tuple[Stamp, Content]] = {}
         self._past: dict[str, set[Stamp]] = {}
         self._conversations: dict[str, Callable[[], Conversation]] = {
+            **{kind.name: partial(self._change, kind) for kind in CHANGING},
             "get": self._get,
-            "set": self._set,
-            "set for long": lambda: self._set(LONG_SECONDS),
-            "delete": self._delete,
-            "add": self._add,
-            "compare": self._compare,
-            "increment": self._increment,
+            "set for long": lambda: self._change(SET, LONG_SECONDS),
             "get counter": lambda: self.read(COUNTER),
+            "get text": lambda: self.read(TEXT),
             "set_many": self._set_many,
             "get_many": self._get_many,
             "get at one": self._get_at_one,
@@ -241,45 +248,47 @@ class Client:
                 self._known[key] = found.stamp, content
                 self._saw(key, found.stamp)
 
-    def _set(self, ttl: float | None = None) -> Conversation:
-        key, value = self._key(), self._value()
-        operation = self._invoke(key, SET, value)
+    def _change(self, kind: OperationKind, ttl: float | None = None) -> Conversation:
+        key, argument = self._key_for(kind), self._argument(kind)
+        stamp, expected = None, None
+        if kind.condition is Condition.VERSION:
+            if key not in self._known:
+                yield from self.read(key)
+            if key not in self._known:
+                return
+            stamp, expected = self._known[key]
+
+        operation = self._invoke(key, kind, argument, expected)
         if ttl is not None:
             self._history.mortal[operation] = None
-        yield from self._write(operation, self.calls.set(key, value.encode(), ttl, self._level()))
+        level = self._level() if kind.way is Way.WRITE else QUORUM
+        wanted = self.calls.change(kind, key, argument, level, stamp, ttl)
+        done, result = yield from self._carry_out(wanted, [operation])
+        if done and kind.result is Result.RECEIPT:
+            self._committed(operation, result)
+        elif done:
+            self._answered(operation, answer_of(kind, result))
+
+    def _key_for(self, kind: OperationKind) -> str:
+        if kind not in BUILDING:
+            return self._key()
+        if kind.argument.type is None:
+            return self._random.choice((COUNTER, TEXT))
+        return COUNTER if kind.argument.type is int else TEXT
+
+    def _argument(self, kind: OperationKind) -> Content:
+        """A value that no other operation writes; of a number, an amount that tells itself from all sums."""
+        if kind.argument.type is not int:
+            return None if kind.argument.type is None else self._value()
+        number = self._history.outcomes.get("increments", 0)
+        self._history.outcomes["increments"] = number + 1
+        return 1 << number % 50
 
     def _set_alone(self) -> Conversation:
         """Acknowledged by one copy, it may be lost: as good as unknown."""
         key, value = self._key(), self._value()
         operation = self._invoke(key, SET, value)
-        yield from self._carry_out(self.calls.set(key, value.encode(), None, ConsistencyLevel.ASYNC), [operation])
-
-    def _delete(self) -> Conversation:
-        key = self._key()
-        yield from self._write(self._invoke(key, DELETE), self.calls.delete(key, self._level()))
-
-    def _add(self) -> Conversation:
-        key, value = self._key(), self._value()
-        operation = self._invoke(key, ADD, value)
-        yield from self._write(operation, self.calls.add(key, value.encode(), QUORUM))
-
-    def _compare(self) -> Conversation:
-        key, value = self._key(), self._value()
-        if key not in self._known:
-            yield from self.read(key)
-        if key not in self._known:
-            return
-        stamp, expected = self._known[key]
-        operation = self._invoke(key, COMPARE_AND_SET, value, expected)
-        yield from self._write(operation, self.calls.compare_and_set(key, value.encode(), stamp, QUORUM))
-
-    def _increment(self) -> Conversation:
-        amount = 1 << self._history.outcomes.get("increments", 0) % 50
-        self._history.outcomes["increments"] = self._history.outcomes.get("increments", 0) + 1
-        operation = self._invoke(COUNTER, INCREMENT, amount)
-        done, result = yield from self._carry_out(self.calls.increment(COUNTER, amount, QUORUM), [operation])
-        if done:
-            self._answered(operation, result)
+        yield from self._carry_out(self.calls.change(SET, key, value, ConsistencyLevel.ASYNC), [operation])
 
     def _set_many(self) -> Conversation:
         values = {key: self._value() for key in self._habits.keys}
@@ -322,24 +331,18 @@ class Client:
 
     # Parts ---------------------------------------------------------------------------------------------------
 
-    def _write(self, operation: int, wanted: Any) -> Conversation:
-        done, receipt = yield from self._carry_out(wanted, [operation])
-        if done:
-            self._committed(operation, receipt)
-
     def _answered(self, operation: int, answer: Content = None) -> Operation:
         return self._history.end(operation, self._now_nanos(), answer=answer)
 
     def _committed(self, operation: int, receipt: WriteReceipt) -> None:
         assert receipt.outcome is Outcome.COMMITTED
-        is_conditional = self._history[operation].kind in (ADD, COMPARE_AND_SET)
-        ended = self._answered(operation, receipt.applied if is_conditional else None)
+        ended = self._answered(operation, answer_of(self._history[operation].kind, receipt))
         if operation in self._history.mortal:
             self._history.mortal[operation] = receipt.stamp
         if receipt.applied:
             self._saw(ended.key, receipt.stamp)
             self._history.committed.append((self.program.world.now, ended.key, receipt.stamp))
-        if ended.kind != DELETE and receipt.applied and ended.argument is not None:
+        if receipt.applied and ended.argument is not None:
             self._known[ended.key] = receipt.stamp, ended.argument
 
     def _saw(self, key: str, stamp: Stamp) -> None:
@@ -347,7 +350,7 @@ class Client:
 
     def _carry_out(self, wanted: Any, operations: list[int]) -> Generator[Any, Any, tuple[bool, Any]]:
         """Whether the operations are known to be done, and their result."""
-        kind = self._history[operations[0]].kind if operations else "get at one"
+        kind = self._history[operations[0]].kind if operations else GET
         try:
             result = yield wanted
         except Exception as error:
@@ -357,9 +360,10 @@ class Client:
         self._note(f"{kind} is done")
         return True, result
 
-    def _failed(self, operations: list[int], kind: str, error: Exception) -> None:
+    def _failed(self, operations: list[int], kind: OperationKind, error: Exception) -> None:
         """What is known of operations that ended with an error."""
-        unknown = "unavailable" if kind == GET else "unknown"
+        is_read = kind.way is Way.READ
+        unknown = "unavailable" if is_read else "unknown"
         if isinstance(error, NotAReplicatedRecord):
             self._history.foreign.append(f"{self.program.name}: {error!r}")
             self._end(operations, unknown)
@@ -374,7 +378,7 @@ class Client:
             self._end_each(operations, error)
             self._note(str(error))
         else:
-            self._end(operations, unknown if kind == GET else f"unknown ({type(error).__name__})")
+            self._end(operations, unknown if is_read else f"unknown ({type(error).__name__})")
             self._note(repr(error))
 
     def _end_each(self, operations: list[int], error: WriteFailure) -> None:
@@ -393,13 +397,13 @@ class Client:
 
     def _end(self, operations: list[int], outcome: str) -> None:
         for operation in operations:
-            self._history.count(self._history[operation].kind, outcome)
+            self._history.count(self._history[operation].kind.name, outcome)
 
     def _note(self, text: str) -> None:
         if self.program.world.is_traced:
             self.program.world.note(self.program.name, f"** {text}")
 
-    def _invoke(self, key: str, kind: str, argument: Content = None, expected: Content = None) -> int:
+    def _invoke(self, key: str, kind: OperationKind, argument: Content = None, expected: Content = None) -> int:
         """Note that an operation begins; its number in the history."""
         self._note(f"{kind} {key} {argument!r}" + (f" if {expected!r}" if expected else ""))
         return self._history.begin(self.program.name, key, kind, self._now_nanos(), argument, expected)

@@ -6,10 +6,10 @@ from typing import Protocol
 
 from redrepl.testing.history import Operation, Outcome
 from redrepl.testing.linearizability import check_key
-from redrepl.testing.model import GET
+from redrepl.values.operation import GET
 from redrepl.values.report import NodeReport
 from tests.simulation import upkeep
-from tests.simulation.clients import COUNTER, ClientHistory
+from tests.simulation.clients import ClientHistory
 from tests.simulation.faults import Faults
 from tests.simulation.inspection import Inspection
 from tests.simulation.liars import Liars, Manner
@@ -106,7 +106,7 @@ def _judge_end(simulation: Judged) -> Finding:
 
 def _judge_keys(simulation: Judged, contents: dict[str, bytes]) -> Finding:
     """Every key by itself; what stands in the end is as good as read by a client."""
-    for key in (*simulation.settings.habits.keys, COUNTER):
+    for key in simulation.settings.habits.every_key:
         operations = simulation.history.of_key(key)
         if simulation.is_settled:
             held, now = value_in(contents.get(key)), round(simulation.world.now * 1e9)
@@ -122,7 +122,7 @@ def _judge_keys(simulation: Judged, contents: dict[str, bytes]) -> Finding:
 def _judge_lies(simulation: Judged) -> Finding:
     """That nothing of what a node told is on those that never lied; and that operations went on beside it."""
     assert simulation.liars is not None
-    keys = {key.encode() for key in (*simulation.settings.habits.keys, COUNTER)}
+    keys = {key.encode() for key in simulation.settings.habits.every_key}
     if found := simulation.liars.trespasses(simulation.network.machines.values(), keys):
         return Verdict.TRESPASS, found
     refused = simulation.liars.refused(simulation.history.outcomes)

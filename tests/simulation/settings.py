@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from redrepl.plans.epochs.membership import Tolerances
 from redrepl.plans.recovery.upkeep import Retention
+from redrepl.values.operation import CHANGING
 from redrepl.values.topology import Mode
-from tests.simulation.clients import Habits
+from tests.simulation.clients import BUILDING, Habits
 from tests.simulation.faults import chosen
 from tests.simulation.liars import Manner
 
@@ -25,6 +26,10 @@ SNAPSHOTS = ("set back", "set back in a job")
 
 READ_BOUND_SECONDS = 3.0
 """How old a read at ONE of the primary may be: what the guarantees say, and time for the failover to be told."""
+
+
+OTHERS_SHARE = 0.25
+"""Of the histories, those in which an operation comes up that no profile names."""
 
 
 class Profile(NamedTuple):
@@ -201,7 +206,8 @@ def _with_snapshots(random: Random, settings: Settings) -> Settings:
     again; and many keys, since what is written once more is not missed.
     """
     keys = tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
-    weights = {name: weight for name, weight in settings.habits.weights.items() if name != "increment"}
+    built = {"get text", *(kind.name for kind in BUILDING)}
+    weights = {name: weight for name, weight in settings.habits.weights.items() if name not in built}
     habits = settings.habits._replace(
         operations=400, pause_seconds=random.choice((0.03, 0.1)), keys=keys, weights=weights
     )
@@ -353,10 +359,11 @@ def _habits(random: Random, has_deadlines: bool) -> Habits:
     weights = {"get": 6, "set": 6}
     if has_deadlines:
         weights["set for long"] = 6
-    usual = (("delete", 2), ("add", 2), ("compare", 3), ("increment", 4), ("get counter", 2))
+    usual = (("delete", 2), ("add", 2), ("compare_and_set", 3), ("increment", 4), ("get counter", 2))
     weights.update((name, weight) for name, weight in usual if random.random() < 0.5)
     rare = ("set_many", "get_many", "get at one", "set alone")
     weights.update((name, 2) for name in rare if random.random() < 0.2)
+    weights.update(_other_operations(random, {*weights, *(name for name, _ in usual)}))
     return Habits(
         operations=random.choice((20, 30, 40)),
         pause_seconds=random.choice((0.01, 0.1, 0.3)),
@@ -364,3 +371,16 @@ def _habits(random: Random, has_deadlines: bool) -> Habits:
         keys=random.choice((("x",), ("x", "y"))),
         weights=weights,
     )
+
+
+def _other_operations(random: Random, named: set[str]) -> dict[str, int]:
+    """Weights of operations of the table that are named nowhere else.
+
+    They are drawn apart, so that histories in which none of them comes up stay as they were.
+    """
+    apart = Random(str(random.getstate()))
+    others = [kind for kind in CHANGING if kind.name not in named and apart.random() < OTHERS_SHARE]
+    weights = {kind.name: 2 for kind in others}
+    if any(kind in BUILDING for kind in others):
+        weights["get text"] = 2
+    return weights

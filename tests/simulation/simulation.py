@@ -16,7 +16,7 @@ from redrepl.values.member_state import MemberState
 from redrepl.values.report import NodeReport
 from redrepl.values.topology import Member, Mode, NodeRole, Topology
 from tests.simulation import upkeep
-from tests.simulation.clients import COUNTER, Client, ClientHistory, Habits
+from tests.simulation.clients import Client, ClientHistory, Habits
 from tests.simulation.faults import Faults
 from tests.simulation.inspection import Inspection
 from tests.simulation.judge import judge
@@ -369,7 +369,7 @@ class Simulation:
 
     def _read_at_last(self) -> None:
         """A new client reads everything at QUORUM: the cluster serves, and what it answers is part of the history."""
-        keys = [*self.settings.habits.keys, COUNTER]
+        keys = list(self.settings.habits.every_key)
         for attempt in range(1, 6):
             client = self._new_client(f"last{attempt}", self.inspection.newest_topology())
             for key in keys:

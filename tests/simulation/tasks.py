@@ -26,9 +26,11 @@ from redrepl.edges.reporter import NOT_OBSERVED
 from redrepl.edges.wake_ups import NoWakeUps
 from redrepl.plans.client.cluster_state import ClusterState
 from redrepl.plans.client.store import ClientStore
-from redrepl.testing.model import DELETE, SET
+from redrepl.testing.calls import call
+from redrepl.testing.model import Content
 from redrepl.values.errors import RedreplError
 from redrepl.values.level import Level
+from redrepl.values.operation import DELETE, SET, OperationKind
 from redrepl.values.preference import ReadPreference
 from redrepl.values.stamp import Stamp
 from redrepl.values.topology import Topology
@@ -140,25 +142,17 @@ class TaskCalls:
         """Some values."""
         return self._store.get_many(keys, level=level)
 
-    def set(self, key: str, value: bytes, ttl: float | None, level: Level) -> Coroutine[Any, Any, Any]:
-        """One write, which may leave with others."""
-        return self._store.set(key, value, ttl=ttl, level=level)
-
-    def delete(self, key: str, level: Level) -> Coroutine[Any, Any, Any]:
-        """One delete, which may leave with others."""
-        return self._store.delete(key, level=level)
-
-    def add(self, key: str, value: bytes, level: Level) -> Awaitable[Any]:
-        """A write where nothing is."""
-        return self._store.add(key, value, level=level)
-
-    def compare_and_set(self, key: str, value: bytes, expected: Stamp, level: Level) -> Awaitable[Any]:
-        """A write where this record is."""
-        return self._store.compare_and_set(key, value, expected=expected, level=level)
-
-    def increment(self, key: str, amount: int, level: Level) -> Awaitable[Any]:
-        """Add to a counter."""
-        return self._store.increment(key, amount, level=level)
+    def change(
+        self,
+        kind: OperationKind,
+        key: str,
+        argument: Content,
+        level: Level,
+        expected: Stamp | None = None,
+        ttl: float | None = None,
+    ) -> Any:
+        """One operation that is no read; some of these may leave with others."""
+        return call(self._store, kind, key, argument, expected, ttl, level=level)
 
     def set_many(self, items: dict[str, bytes], level: Level) -> Awaitable[Any]:
         """One batch."""
@@ -234,17 +228,17 @@ class TaskClient(Client):
         values = {key: self._value() for key in self._some_keys()}
         operations = [self._invoke(key, SET, value) for key, value in values.items()]
         level = self._level()
-        results = yield Together([self.calls.set(key, value.encode(), None, level) for key, value in values.items()])
+        results = yield Together([self.calls.change(SET, key, value, level) for key, value in values.items()])
         self._end_together(SET, operations, results)
 
     def _delete_together(self) -> Conversation:
         keys = self._some_keys()
         operations = [self._invoke(key, DELETE) for key in keys]
         level = self._level()
-        results = yield Together([self.calls.delete(key, level) for key in keys])
+        results = yield Together([self.calls.change(DELETE, key, None, level) for key in keys])
         self._end_together(DELETE, operations, results)
 
-    def _end_together(self, kind: str, operations: list[int], results: list[Any]) -> None:
+    def _end_together(self, kind: OperationKind, operations: list[int], results: list[Any]) -> None:
         for operation, result in zip(operations, results, strict=True):
             if isinstance(result, Exception):
                 self._failed([operation], kind, result)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from redrepl.values.operation import OPERATIONS
 from tests.simulation.results import Result, Verdict
 from tests.simulation.settings import PROFILES
 from tests.simulation.simulation import simulate
@@ -98,9 +99,7 @@ def test_what_is_simulated_comes_up() -> None:
     faults = sum((Counter(result.faults) for result in results), Counter[str]())
     upkeep = sum((Counter(result.upkeep) for result in results), Counter[str]())
     assert set(faults) == set(PROFILES["mixed"].faults)
-    assert {f"{kind} done" for kind in ("set", "delete", "add", "compare_and_set", "increment", "get")} <= set(
-        operations
-    )
+    assert {f"{kind} done" for kind in OPERATIONS} <= set(operations)
     assert {"set unknown", "set rejected", "get unavailable", "increment unknown"} <= set(operations)
     assert {"failover", "move", "switchover", "trim", "bring_up with full_syncs"} <= set(upkeep)
     assert {"bring_up with undecided_replaced", "bring_up with activated", "bring_up with records"} <= set(upkeep)

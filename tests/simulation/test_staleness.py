@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from redrepl.testing.history import Outcome
-from redrepl.testing.model import SET
+from redrepl.values.operation import SET
 from redrepl.values.stamp import Stamp
 from tests.simulation.clients import ClientHistory
 

@@ -7,11 +7,16 @@ import random
 from dataclasses import replace
 
 from redrepl.testing.history import Operation, Outcome
-from redrepl.testing.model import ADD, COMPARE_AND_SET, DELETE, EXPIRE, GET, INCREMENT, KINDS, Content, carry_out
+from redrepl.testing.model import Content, carry_out
+from redrepl.values.operation import ADD, GET, OPERATIONS, Condition, OperationKind
+
+COUNTING = tuple(kind for kind in OPERATIONS if kind.argument.type is not bytes)
+TEXTS = tuple(kind for kind in OPERATIONS if kind.argument.type is not int)
+"""What is done with keys that hold numbers, and with others."""
 
 
 def done(
-    kind: str,
+    kind: OperationKind,
     invoked: int,
     returned: int,
     argument: Content = None,
@@ -20,19 +25,19 @@ def done(
     key: str = "k",
 ) -> Operation:
     """An operation that was answered."""
-    if kind in (ADD, COMPARE_AND_SET) and answer is None:
+    if kind.is_conditional and answer is None:
         answer = True
     return Operation("c", key, kind, invoked, argument, expected, returned, Outcome.OK, answer)
 
 
 def unknown(
-    kind: str, invoked: int, argument: Content = None, expected: Content = None, returned: int | None = None
+    kind: OperationKind, invoked: int, argument: Content = None, expected: Content = None, returned: int | None = None
 ) -> Operation:
     """A write of which nobody knows what became."""
     return Operation("c", "k", kind, invoked, argument, expected, returned, Outcome.UNKNOWN)
 
 
-def rejected(kind: str, invoked: int, returned: int, argument: Content = None) -> Operation:
+def rejected(kind: OperationKind, invoked: int, returned: int, argument: Content = None) -> Operation:
     """A write that must have no effect."""
     return Operation("c", "k", kind, invoked, argument, None, returned, Outcome.REJECTED)
 
@@ -55,7 +60,7 @@ def linearizable_history(
         invoked = free_at[client] + choose.randrange(1, 20)
         moment = invoked + choose.randrange(1, 40)
         free_at[client] = moment + choose.randrange(1, 40)
-        operation = Operation(f"c{client}", "k", "", invoked, returned=free_at[client], outcome=Outcome.OK)
+        operation = Operation(f"c{client}", "k", GET, invoked, returned=free_at[client], outcome=Outcome.OK)
         if choose.random() < unknown_share:
             operation = replace(operation, outcome=Outcome.UNKNOWN)
             moment = invoked + choose.randrange(1, 2000)
@@ -76,11 +81,12 @@ def linearizable_history(
 
 
 def _chosen(operation: Operation, number: int, content: Content, choose: random.Random, counter: bool) -> Operation:
-    kind = choose.choice((GET, INCREMENT) if counter else tuple(kind for kind in KINDS if kind != INCREMENT))
-    argument: Content = choose.randrange(1, 1000) if kind == INCREMENT else f"v{number}"
-    expected = (content if choose.random() < 0.7 else "old") if kind == COMPARE_AND_SET else None
-    if kind == COMPARE_AND_SET and expected is None:
-        kind = ADD
-    return replace(
-        operation, kind=kind, argument=None if kind in (GET, DELETE, EXPIRE) else argument, expected=expected
-    )
+    kind = choose.choice(COUNTING if counter else TEXTS)
+    amount = choose.randrange(1, 1000)
+    argument: Content = amount if kind.argument.type is int else f"v{number}"
+    expected: Content = None
+    if kind.condition is Condition.VERSION:
+        expected = content if choose.random() < 0.7 else "old"
+        kind = kind if expected is not None else ADD
+    argument = None if kind.argument.type is None else argument
+    return replace(operation, kind=kind, argument=argument, expected=expected)

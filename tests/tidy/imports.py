@@ -68,7 +68,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     ),
     "redrepl.embedded": ("redrepl.embedded",),
     # For tests of those who use the library, and our own: nothing that programs import needs it.
-    "redrepl.testing": ("redrepl.testing",),
+    "redrepl.testing": ("redrepl.values", "redrepl.testing"),
     "redrepl_workers": (*_OPERATING, "redrepl_workers"),
     "redrepl_cli": (*_OPERATING, "redrepl.embedded", "redrepl.testing", "redrepl_workers", "redrepl_cli"),
 }

@@ -18,9 +18,11 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from redrepl import Coordinator, RedreplError, Stamp, Unavailable, WriteRejected, load_configuration
+from redrepl.testing.calls import answer_of, call
 from redrepl.testing.history import Operation, Outcome, begun_line, ended_line
-from redrepl.testing.model import ADD, COMPARE_AND_SET, SET, Content, Step
-from redrepl_cli.chaos.workload import is_counter, names_of_keys, steps
+from redrepl.testing.model import Content, Step, content_of
+from redrepl.values.operation import ADD, Condition, Way
+from redrepl_cli.chaos.workload import names_of_keys, steps
 
 LEVEL = "quorum"
 
@@ -33,7 +35,10 @@ AFTER_FAILURE_SECONDS = 0.05
 CONNECT_AGAIN_SECONDS = 0.1
 
 DEADLINE_SECONDS = 86_400.0
-"""Of what is set: after the end of any run, and before that of a node whose clock steps ahead by more."""
+"""Of what is stored without a condition, or expires.
+
+After the end of any run, and before that of a node whose clock steps ahead by more.
+"""
 
 Store = Coordinator[Any, bytes]
 
@@ -50,8 +55,9 @@ class Recorder:
     def carry_out(self, step: Step) -> Operation:
         """One operation from its invocation to its outcome, both logged. Never raises what the operation raises."""
         stamp, expected = self._versions.pop(step.key, (None, None))
-        kind = ADD if step.kind == COMPARE_AND_SET and stamp is None else step.kind
-        expected = expected if kind == COMPARE_AND_SET else None
+        is_of_version = step.kind.condition is Condition.VERSION
+        kind = ADD if is_of_version and stamp is None else step.kind
+        expected = expected if is_of_version else None
         operation = Operation(self._client, step.key, kind, time.monotonic_ns(), step.argument, expected)
         self._write(begun_line(operation))
         try:
@@ -68,30 +74,18 @@ class Recorder:
         return operation
 
     def _send(self, operation: Operation, stamp: Stamp | None) -> Content:
-        store, key, argument = self._store, operation.key, operation.argument
-        match operation.kind:
-            case "get":
-                return self._read(key)
-            case "delete":
-                store.delete(key, level=LEVEL)
-                return None
-            case "increment":
-                assert isinstance(argument, int)
-                return store.increment(key, argument, level=LEVEL)
-        assert isinstance(argument, str)
-        value = argument.encode()
-        if operation.kind == SET:
-            store.set(key, value, ttl=DEADLINE_SECONDS, level=LEVEL)
-            return None
-        if operation.kind == ADD:
-            return store.add(key, value, level=LEVEL).applied
-        return store.compare_and_set(key, value, expected=stamp, level=LEVEL).applied
+        kind, key = operation.kind, operation.key
+        if kind.way is Way.READ:
+            return self._read(key)
+        has_deadline = kind.condition in (Condition.NONE, Condition.PRESENT)
+        ttl = DEADLINE_SECONDS if has_deadline else None
+        return answer_of(kind, call(self._store, kind, key, operation.argument, stamp, ttl, level=LEVEL))
 
     def _read(self, key: str) -> Content:
         found = self._store.get_record(key, level=LEVEL)
         if found is None:
             return None
-        content = int(found.value) if is_counter(key) else found.value.decode()
+        content = content_of(found.value)
         self._versions[key] = (found.stamp, content)
         return content
 

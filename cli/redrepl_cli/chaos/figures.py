@@ -10,8 +10,8 @@ from itertools import pairwise
 from typing import Any
 
 from redrepl.testing.history import Operation, Outcome
+from redrepl.values.operation import OPERATIONS
 from redrepl_cli.chaos.run import JUDGE, Act
-from redrepl_cli.chaos.workload import KINDS
 
 NANOS = 1e9
 
@@ -74,8 +74,8 @@ class ActFigures:
 
 def count(operations: Iterable[Operation]) -> Counts:
     """Operations of clients by kind and outcome."""
-    found = Counter((each.kind, each.outcome.value) for each in operations if each.client != JUDGE)
-    return {kind: {outcome.value: found[kind, outcome.value] for outcome in Outcome} for kind in KINDS}
+    found = Counter((each.kind, each.outcome) for each in operations if each.client != JUDGE)
+    return {kind.name: {outcome.value: found[kind, outcome] for outcome in Outcome} for kind in OPERATIONS}
 
 
 class Load:

@@ -10,14 +10,15 @@ from dataclasses import dataclass, field
 from redrepl import RedreplError
 from redrepl.doors.operating import forgetful_members
 from redrepl.testing.history import Operation, Outcome
-from redrepl.testing.model import GET, Step
+from redrepl.testing.model import Step
+from redrepl.values.operation import GET
 from redrepl_cli.chaos.client import Recorder
 from redrepl_cli.chaos.copies import differences
 from redrepl_cli.chaos.faults import NOBODY, PRIMARY, Planned
 from redrepl_cli.chaos.processes import ClientFailed
 from redrepl_cli.chaos.scene import Scene
 from redrepl_cli.chaos.stage import Settings, Stage
-from redrepl_cli.chaos.workload import is_written_once, names_of_keys
+from redrepl_cli.chaos.workload import is_passing, names_of_keys
 
 LONGEST_CALM_SECONDS = 1.0
 """Load without a fault: before each of them, and after all copies are back. Shorter where faults are short."""
@@ -95,7 +96,7 @@ def perform(settings: Settings, plan: Sequence[Planned], say: Say) -> Run:
                 break
         operations = stage.operations()
         if acts[-1].has_recovered:
-            _read_in_peace(stage, acts[-1], sorted({each.key for each in operations if is_written_once(each.key)}))
+            _read_in_peace(stage, acts[-1], sorted({each.key for each in operations if is_passing(each.key)}))
         log = "" if acts[-1].has_recovered else stage.worker_log()
         reads = [read for act in acts for read in act.reads]
         not_run = [planned.name for planned in plan[len(acts) :]]

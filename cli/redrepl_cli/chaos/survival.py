@@ -1,7 +1,8 @@
 """Did acknowledged writes survive? A check of its own, simpler than linearizability: what a key holds in the end.
 
-It needs values that are written once. A value must not be found where an acknowledged write began after the value's own
-write had returned; a counter holds all acknowledged increments, and nothing that was not asked for.
+It needs values that are written once. A value must not be found where an acknowledged write began
+after the value's own write had returned; a key that is only added to, as a counter, holds all
+acknowledged additions, and nothing that was not asked for.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from redrepl.testing.history import Operation, Outcome
-from redrepl.testing.model import DELETE, INCREMENT
+from redrepl.testing.model import Content, payload_of
 
 
 def lost_writes(history: Iterable[Operation], final_reads: Iterable[Operation]) -> list[str]:
@@ -22,27 +23,32 @@ def lost_writes(history: Iterable[Operation], final_reads: Iterable[Operation]) 
     found = []
     for read in final_reads:
         before = [write for write in writes[read.key] if write.invoked < read.invoked]
-        judge = _judge_counter if any(write.kind == INCREMENT for write in before) else _judge_value
+        judge = _judge_sum if any(write.kind.builds_on_value for write in before) else _judge_value
         problem = judge(before, read)
         if problem is not None:
             found.append(f"{read.key}: {problem}")
     return found
 
 
-def _judge_counter(writes: Sequence[Operation], read: Operation) -> str | None:
-    amounts = [(write, write.argument) for write in writes if isinstance(write.argument, int)]
-    certain = sum(amount for write, amount in amounts if write.outcome is Outcome.OK)
-    possible = sum(amount for _, amount in amounts)
-    held = read.answer or 0
-    assert isinstance(held, int), "a counter holds numbers"
+def _judge_sum(writes: Sequence[Operation], read: Operation) -> str | None:
+    certain = sum(_size(write.argument) for write in writes if write.outcome is Outcome.OK)
+    possible = sum(_size(write.argument) for write in writes)
+    held = _size(read.answer)
     if certain <= held <= possible:
         return None
-    return f"holds {held}, acknowledged increments make {certain}, with unknown ones {possible}"
+    return f"holds {held}, acknowledged additions make {certain}, with unknown ones {possible}"
+
+
+def _size(content: Content) -> int:
+    """What additions sum up to: numbers themselves, the lengths of texts."""
+    if isinstance(content, int):
+        return content
+    return 0 if content is None else len(payload_of(content))
 
 
 def _judge_value(writes: Sequence[Operation], read: Operation) -> str | None:
     if read.answer is None:
-        origins = [write for write in writes if write.kind == DELETE]
+        origins = [write for write in writes if write.kind.removes_value]
     else:
         origins = [write for write in writes if write.argument == read.answer]
     later = _overwritten_by(writes, 0) if read.answer is None else None

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from redrepl.embedded import ServerBinary
 from redrepl.testing.history import Operation, Outcome
-from redrepl.testing.model import GET, SET, Content
+from redrepl.testing.model import Content
+from redrepl.values.operation import GET, SET
 from redrepl_cli.chaos.run import JUDGE, Act, Run
 from redrepl_cli.chaos.stage import Settings
 
