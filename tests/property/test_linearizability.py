@@ -12,7 +12,7 @@ from redrepl.testing.history import Operation, Outcome
 from redrepl.testing.linearizability import UNSEEN, KeyVerdict, check, check_key
 from redrepl.testing.model import Content
 from redrepl.testing.naive import is_explained_by_some_order
-from redrepl.values.operation import ADD, COMPARE_AND_SET, DELETE, EXPIRE, GET, INCREMENT, SET, Condition, Result
+from redrepl.values.operation import ADD, COMPARE_AND_SET, DELETE, EXPIRE, GET, INCREMENT, SET, Condition, Result, Way
 from tests.support.histories import COUNTING, TEXTS, done, linearizable_history, rejected, unknown
 
 RIGHT = {
@@ -239,7 +239,7 @@ def test_what_a_store_did_is_accepted_and_a_changed_answer_is_not(seed: int) -> 
     found = verdict(history)
     assert found.is_linearizable, found.violation
     assert found.steps < 40 * len(history)
-    reads = [number for number, operation in enumerate(history) if operation.kind == GET and operation.answer]
+    reads = [number for number, operation in enumerate(history) if operation.kind.way is Way.READ and operation.answer]
     wrong = replace(history[reads[len(reads) // 2]], answer=-1 if seed % 2 else "never")
     changed = [wrong if number == reads[len(reads) // 2] else op for number, op in enumerate(history)]
     if wrong.outcome is Outcome.OK:

@@ -308,7 +308,8 @@ class Client:
         """Any copy answers, with something that somebody wrote, and nothing older than this program's own past."""
         key, invoked = self._key(), self.program.world.now
         prefer = prefer or self._random.choice([ReadPreference.PRIMARY, *ReadPreference])
-        past, may_be_absent = set(self._past.get(key, ())), "delete" in self._habits.weights
+        past = set(self._past.get(key, ()))
+        may_be_absent = any(kind.removes_value and kind.name in self._habits.weights for kind in CHANGING)
         done, found = yield from self._carry_out(self.calls.get_record(key, ConsistencyLevel.ONE, prefer), [])
         if not done:
             return
