@@ -13,10 +13,9 @@ from typing import Any, Generic, Never, Self, TypeVar, cast
 from redrepl.doors.administration import Administration
 from redrepl.doors.batch import AsyncBatch
 from redrepl.doors.coordinator import OwnK, OwnV
-from redrepl.doors.opening import OpenedCluster, is_about_clocks, opened_for_asyncio
+from redrepl.doors.opening import AsyncOpening
 from redrepl.doors.reaching import OnProgress
 from redrepl.doors.transaction import AsyncTransaction, run_async_transactions
-from redrepl.edges.cluster import find_cluster
 from redrepl.edges.configuration import Configuration, configuration_of, load_configuration
 from redrepl.edges.reporter import Dispatcher, Reporter
 from redrepl.observe import Observer, Part
@@ -24,14 +23,13 @@ from redrepl.plans.client.codecs import Codecs, K, V
 from redrepl.plans.client.options import CallOptions
 from redrepl.plans.client.reads import FoundRecord, Walk
 from redrepl.plans.client.store import ClientStore
-from redrepl.plans.client.writes import PendingWrite
 from redrepl.plans.copies.verify import VerifyReport
 from redrepl.plans.epochs.failover import FailedOver
 from redrepl.plans.recovery.bring_up import BroughtUp
 from redrepl.values import limits
 from redrepl.values.codec import Codec
 from redrepl.values.effects import Plan
-from redrepl.values.errors import RedreplError, RequestError
+from redrepl.values.errors import RequestError
 from redrepl.values.level import ConsistencyLevel, Level
 from redrepl.values.preference import ReadPreference
 from redrepl.values.receipt import WriteReceipt
@@ -70,15 +68,14 @@ class AsyncCoordinator(Generic[K, V]):
         self.configuration = configuration
         self._session = check_session(session)
         self._reporter = Reporter(Dispatcher(observer), configuration.cluster, Part.CLIENT)
-        self._codecs = Codecs(key_codec, value_codec)
-        self._opened: OpenedCluster[K, V] | None = None
-        self._opening: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
-        self._is_closed = False
+        codecs = Codecs(key_codec, value_codec)
+        self._opening = AsyncOpening(configuration, codecs, self._session, self._reporter)
 
     def __repr__(self) -> str:
-        known, state = self.configuration.cluster, "closed" if self._is_closed else "not open yet"
-        if self._opened is not None:
-            known, state = str(self._store.cluster.view), "closed" if self._is_closed else "open"
+        known, state = self.configuration.cluster, "not open yet"
+        if self._opening.opened is not None:
+            known, state = str(self._store.cluster.view), "open"
+        state = "closed" if self._opening.is_closed else state
         return f"<{type(self).__name__} {known} {state}>"
 
     def __reduce__(self) -> Never:
@@ -134,15 +131,15 @@ class AsyncCoordinator(Generic[K, V]):
 
     async def open(self) -> Self:
         """Find the cluster, unless that was done already. Raises Unavailable where no node answers."""
-        await self._open()
+        await self._opening.open()
         return self
 
     async def close(self) -> None:
         """Close the connections; wake-ups not yet sent get a moment to leave. Operations are refused from then on."""
-        self._is_closed = True
-        if self._opened is not None:
-            self._opened.driver.close()
-            await asyncio.to_thread(self._opened.queue.close)
+        self._opening.is_closed = True
+        if (opened := self._opening.opened) is not None:
+            opened.driver.close()
+            await asyncio.to_thread(opened.queue.close)
             await asyncio.to_thread(self._reporter.finish)
 
     async def aclose(self) -> None:
@@ -168,60 +165,22 @@ class AsyncCoordinator(Generic[K, V]):
     @property
     def reached_in_seconds(self) -> float:
         """How long the slowest node that answered took when the cluster was found, connecting included."""
-        return 0.0 if self._opened is None else self._opened.reached_in_seconds
+        opened = self._opening.opened
+        return 0.0 if opened is None else opened.reached_in_seconds
 
     @property
     def _store(self) -> ClientStore[K, V]:
-        if self._opened is None:
+        if self._opening.opened is None:
             raise RequestError("this coordinator is not open yet: await it, or enter it with async with")
-        return self._opened.store
-
-    async def _open(self) -> OpenedCluster[K, V]:
-        if self._opened is not None and not self._is_closed:
-            return self._opened
-        if self._is_closed:
-            raise RequestError("this coordinator is closed")
-        loop = asyncio.get_running_loop()
-        if self._opening is None or self._opening[0] is not loop:
-            self._opening = (loop, asyncio.Lock())
-        async with self._opening[1]:
-            if self._opened is None:
-                self._opened = await self._find_cluster()
-        return self._opened
-
-    async def _find_cluster(self) -> OpenedCluster[K, V]:
-        found = await asyncio.to_thread(find_cluster, self.configuration)
-        if self._is_closed:
-            raise RequestError("this coordinator was closed while it was opened")
-        return opened_for_asyncio(self.configuration, found, self._codecs, self._session, self._reporter)
+        return self._opening.opened.store
 
     async def _run(self, make_plan: Callable[[ClientStore[K, V]], Plan[R]]) -> R:
         """Carry out a plan of this coordinator's store, once that is open."""
-        opened = await self._open()
-        return await self._carry_out(opened, make_plan(opened.store))
+        opened = await self._opening.open()
+        return await opened.run(make_plan(opened.store))
 
     async def _run_plan(self, plan: Plan[R]) -> R:
-        return await self._carry_out(await self._open(), plan)
-
-    async def _carry_out(self, opened: OpenedCluster[K, V], plan: Plan[R]) -> R:
-        try:
-            return await opened.driver.run(plan)
-        except RedreplError as error:
-            if is_about_clocks(error):
-                await opened.driver.run(opened.store.compare_clocks_plan())
-            raise
-
-    async def _write(self, opened: OpenedCluster[K, V], write: PendingWrite, options: CallOptions) -> WriteReceipt:
-        """A write that leaves together with those that other tasks make in this turn of the loop."""
-        options = opened.store.resolved(options)
-        try:
-            # Deletes go by themselves: at full memory a node takes these alone.
-            groups = opened.driver.write_groups((options.level, write.kind), opened.store.write_group_plan)
-            return await groups.add(write, options)
-        except RedreplError as error:
-            if is_about_clocks(error):
-                await opened.driver.run(opened.store.compare_clocks_plan())
-            raise
+        return await (await self._opening.open()).run(plan)
 
     # The cluster ---------------------------------------------------------------------------------------------
 
@@ -283,7 +242,7 @@ class AsyncCoordinator(Generic[K, V]):
             done = operation(administration, *arguments)
             return done, administration.inspect()[0]
 
-        await self._open()
+        await self._opening.open()
         done: FailedOver
         done, topology = await asyncio.to_thread(self._administer, move)
         self._store.cluster.take_up(topology)
@@ -307,17 +266,17 @@ class AsyncCoordinator(Generic[K, V]):
         timeout_seconds: float | None = None,
     ) -> WriteReceipt:
         """Store a value. ``ttl`` in seconds: every copy forgets it at the same moment."""
-        opened = await self._open()
+        opened = await self._opening.open()
         write = opened.store.writer.pending_set(key, value, ttl)
-        return await self._write(opened, write, CallOptions(level, timeout_seconds))
+        return await opened.write(write, CallOptions(level, timeout_seconds))
 
     async def delete(
         self, key: K | str | bytes, *, level: Level | None = None, timeout_seconds: float | None = None
     ) -> WriteReceipt:
         """Delete a key: a write like any other, also where the key does not exist."""
-        opened = await self._open()
+        opened = await self._opening.open()
         write = opened.store.writer.pending_delete(key)
-        return await self._write(opened, write, CallOptions(level, timeout_seconds))
+        return await opened.write(write, CallOptions(level, timeout_seconds))
 
     async def set_many(
         self,
@@ -428,7 +387,7 @@ class AsyncCoordinator(Generic[K, V]):
 
         With an asynchronous function.
         """
-        await self._open()
+        await self._opening.open()
         return await run_async_transactions(
             lambda: self.transaction(level, timeout_seconds), function, attempts, self._run_plan
         )

@@ -25,6 +25,7 @@ from redrepl.edges.opening import NodeGate
 from redrepl.edges.reporter import NOT_OBSERVED
 from redrepl.edges.wake_ups import NoWakeUps
 from redrepl.plans.client.cluster_state import ClusterState
+from redrepl.plans.client.codecs import Codecs
 from redrepl.plans.client.store import ClientStore
 from redrepl.testing.calls import call
 from redrepl.testing.model import Content
@@ -124,8 +125,8 @@ class TaskStore(AsyncCoordinator[str, bytes]):
         cluster = ClusterState(
             configuration, topology, driver, StampClock(ProgramClock(program), writer), access, NOT_OBSERVED
         )
-        store = ClientStore(cluster, program, self._codecs, self.session)
-        self._opened = OpenedCluster(driver, NoWakeUps(), store, 0.0)
+        store = ClientStore(cluster, program, Codecs[str, bytes](), self.session)
+        self._opening.opened = OpenedCluster(driver, NoWakeUps(), store, 0.0)
 
 
 class TaskCalls:

@@ -22,7 +22,7 @@ from redrepl import (
     Session,
     Transaction,
 )
-from redrepl.doors import async_coordinator, coordinator
+from redrepl.doors import coordinator, opening
 from redrepl.edges.configuration import Configuration
 from redrepl.edges.connection import NodeConnection
 from redrepl.edges.pending import Run
@@ -47,7 +47,7 @@ def found(monkeypatch: pytest.MonkeyPatch) -> None:
         return Discovery(topology(3, epoch=3), {}, Reports())
 
     monkeypatch.setattr(coordinator, "find_cluster", find)
-    monkeypatch.setattr(async_coordinator, "find_cluster", find)
+    monkeypatch.setattr(opening, "find_cluster", find)
 
 
 @pytest.fixture
