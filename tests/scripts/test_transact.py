@@ -173,12 +173,12 @@ def test_what_cannot_be_carried_out_stops_a_unit_and_nothing_else(node: Node) ->
     operations = [
         Op(2, b"set", node.stamp(), b"v"),
         Op(0, b"increment", node.stamp(), b"1"),
-        Op(1, b"append", node.stamp(), b"1"),
+        Op(1, b"rename", node.stamp(), b"1"),
     ]
     assert _transact(node, operations) == [b"unfit", 1, b"the value is not a whole number"]
     assert (node.stored(b"z"), node.log()) == (None, [])
     answer = _transact(node, operations, mode=b"each")
-    assert answer[3:] == [b"unfit", b"the value is not a whole number", b"unfit", b"unknown operation append"]
+    assert answer[3:] == [b"unfit", b"the value is not a whole number", b"unfit", b"unknown operation rename"]
     assert node.stored(b"x") == standing.encode()
     assert node.log() == [{b"z": operations[0].stamp.encode()}]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from redrepl.values.operation import CHANGING
 from redrepl.values.record import Record
 from redrepl.values.stamp import Stamp
 from tests.scripts.harness import EPOCH, RESTAMP_WRITER, Node, deleted, restamped, value
@@ -130,7 +131,7 @@ def test_the_causal_part_is_no_payload(node: Node) -> None:
     assert node.update(b"key", b"expire", node.stamp())[1].endswith(b"|payload")
 
 
-@pytest.mark.parametrize("operation", [b"add", b"compare", b"increment", b"expire"])
+@pytest.mark.parametrize("operation", [kind.wire for kind in CHANGING])
 @pytest.mark.parametrize(("offset", "verdict"), [(60, b"skewed"), (-90, b"expired")])
 def test_what_waited_or_comes_from_the_future_changes_nothing(
     node: Node, operation: bytes, offset: int, verdict: bytes
@@ -143,7 +144,7 @@ def test_what_waited_or_comes_from_the_future_changes_nothing(
 
 
 def test_an_unknown_operation_changes_nothing(node: Node) -> None:
-    assert node.update(b"key", b"append", node.stamp(), b"x") == [b"unfit", b"unknown operation append"]
+    assert node.update(b"key", b"rename", node.stamp(), b"x") == [b"unfit", b"unknown operation rename"]
     _unchanged(node, None)
 
 

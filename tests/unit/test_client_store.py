@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from types import GeneratorType
 from typing import Any
 
@@ -10,21 +11,25 @@ import pytest
 
 from redrepl.plans.client.options import CallOptions
 from redrepl.plans.client.reads import Walk
+from redrepl.testing.calls import call
 from redrepl.values.errors import RequestError
+from redrepl.values.operation import CHANGING, OperationKind
 from tests.unit.support.stores import Store
 
 DEFAULTS = CallOptions(None, None)
 TOO_MANY_COPIES = CallOptions(99, None)
 
+
+def _change(kind: OperationKind, store: Store, key: Any, options: CallOptions) -> Any:
+    """The plan of an operation of the table."""
+    argument = 1 if kind.argument.type is int else "value"
+    return call(store, kind, key, argument, ttl=60, suffix="_plan", options=options)
+
+
 PLANS: dict[str, Callable[[Store, Any, CallOptions], Any]] = {
-    "set": lambda store, key, options: store.set_plan(key, b"value", 60, options),
-    "delete": lambda store, key, options: store.delete_plan(key, options),
+    **{kind.name: partial(_change, kind) for kind in CHANGING},
     "set_many": lambda store, key, options: store.set_many_plan({key: b"value"}, None, options),
     "delete_many": lambda store, key, options: store.delete_many_plan([key], options),
-    "add": lambda store, key, options: store.add_plan(key, b"value", None, options),
-    "compare_and_set": lambda store, key, options: store.compare_and_set_plan(key, b"value", None, None, options),
-    "increment": lambda store, key, options: store.increment_plan(key, 1, options),
-    "expire": lambda store, key, options: store.expire_plan(key, 60, options),
     "get": lambda store, key, options: store.get_plan(key, options.level or "one"),
     "get_record": lambda store, key, options: store.get_record_plan(key, options.level or "one"),
     "get_many": lambda store, key, options: store.get_many_plan([key], options.level or "one"),
