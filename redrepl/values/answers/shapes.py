@@ -101,12 +101,10 @@ def _is_stamp_or_nothing(text: Answer) -> bool:
 
 
 def _is_operation(verdict: Answer, detail: Answer) -> bool:
-    """What became of one operation with a condition."""
+    """What became of one operation; what it made is looked at with the operation in hand."""
     if type(detail) is not bytes:
         return False
-    if verdict == b"ok":
-        return _is_stamp(detail[:STAMP_BYTES]) is not None
-    return verdict == b"unfit" or (verdict == b"unmet" and _is_stamp_or_nothing(detail))
+    return verdict in (b"ok", b"unfit") or (verdict == b"unmet" and _is_stamp_or_nothing(detail))
 
 
 def _is_whole(record: Answer) -> bool:
@@ -147,8 +145,9 @@ def _fits_transact(call: ScriptCall, content: list[Answer]) -> bool:
 
 def _is_stamp_and_value(detail: bytes) -> bool:
     """The stamp, and then the value's record that was stored, or nothing."""
-    before = detail[STAMP_BYTES:]
-    return not before or (_is_whole(before) and parse_record(before).kind == VALUE)
+    stamp, before = detail[:STAMP_BYTES], detail[STAMP_BYTES:]
+    is_value = not before or (_is_whole(before) and parse_record(before).kind == VALUE)
+    return is_value and _is_stamp(stamp) is not None
 
 
 def _is_stamp_alone(detail: bytes) -> bool:
@@ -163,7 +162,14 @@ def _check_of(kind: OperationKind) -> Callable[[bytes], bool]:
         return _is_stamp_and_value
     if is_payload is None:
         return _is_whole
-    return lambda detail: _is_whole(detail) and is_payload(parse_record(detail).payload)
+
+    def is_whole_and_fits(detail: bytes) -> bool:
+        try:
+            return is_payload(parse_record(detail).payload)
+        except ValueError:
+            return False
+
+    return is_whole_and_fits
 
 
 _ANSWERS_OF_UPDATE: dict[bytes | int, Callable[[bytes], bool]] = {kind.wire: _check_of(kind) for kind in CHANGING}
