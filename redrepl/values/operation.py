@@ -79,6 +79,11 @@ class AnswerForm(Enum):
 class ValueEncoder(Protocol):
     """Turns callers' values into bytes."""
 
+    @property
+    def value_codec(self) -> object | None:
+        """What does so; None where values are bytes already."""
+        ...
+
     def value(self, value: Any) -> bytes:
         """A value as bytes. Raises RequestError for what cannot be encoded."""
         ...

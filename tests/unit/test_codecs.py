@@ -69,7 +69,7 @@ def test_what_cannot_be_encoded_is_the_callers_mistake(argument: str, call: Call
 def test_what_cannot_be_decoded_is_told_with_its_key(read: Call) -> None:
     store = Store()
     store.batch().set("k", b"{").execute()
-    store.codecs._value_codec = JsonCodec()
+    store.codecs.value_codec = JsonCodec()
     with pytest.raises(UndecodableValue, match=r"^the value of key 'k' cannot be decoded by JsonCodec") as caught:
         read(store)
     assert isinstance(caught.value.__cause__, ValueError)
@@ -78,7 +78,7 @@ def test_what_cannot_be_decoded_is_told_with_its_key(read: Call) -> None:
 def test_one_value_that_cannot_be_decoded_leaves_the_other_results_of_a_batch() -> None:
     store = Store()
     store.batch().set("good", b"1").set("bad", b"{").execute()
-    store.codecs._value_codec = JsonCodec()
+    store.codecs.value_codec = JsonCodec()
     batch = store.batch().get("bad").get("good")
     with pytest.raises(UndecodableValue):
         batch.execute()

@@ -20,11 +20,14 @@ V = TypeVar("V", default=bytes)
 
 
 class Codecs(Generic[K, V]):
-    """Turns keys and values into bytes and back. Raises RequestError for what cannot be encoded."""
+    """Turns keys and values into bytes and back. Raises RequestError for what cannot be encoded.
+
+    value_codec: None where values are bytes already.
+    """
 
     def __init__(self, key_codec: Codec[K] | None = None, value_codec: Codec[V] | None = None) -> None:
         self._key_codec = key_codec
-        self._value_codec = value_codec
+        self.value_codec = value_codec
 
     def key(self, key: K | str | bytes) -> bytes:
         """A key as bytes."""
@@ -38,23 +41,23 @@ class Codecs(Generic[K, V]):
 
     def value(self, value: V | bytes) -> bytes:
         """A value as bytes."""
-        if self._value_codec is not None:
-            return check_value(encoded(self._value_codec, "value", cast(V, value)))
+        if self.value_codec is not None:
+            return check_value(encoded(self.value_codec, "value", cast(V, value)))
         return check_value(value)
 
     def values(self, values: Iterable[V | bytes]) -> list[bytes]:
         """Values as bytes."""
-        return list(map(check_value if self._value_codec is None else self.value, values))
+        return list(map(check_value if self.value_codec is None else self.value, values))
 
     def decoded(self, key: Any, payload: bytes) -> V:
         """The value of these bytes. Raises UndecodableValue, naming the key as it was given."""
-        return cast(V, payload) if self._value_codec is None else decoded(self._value_codec, key, payload)
+        return cast(V, payload) if self.value_codec is None else decoded(self.value_codec, key, payload)
 
     def value_before(self, key: Any, before: Before) -> V | None:
         """The value that an operation replaced, None where the key was absent. Raises as `decoded`."""
-        if before.payload is None or self._value_codec is None:
+        if before.payload is None or self.value_codec is None:
             return cast(V | None, before.payload)
-        return decoded(self._value_codec, key, before.payload, "it is replaced all the same")
+        return decoded(self.value_codec, key, before.payload, "it is replaced all the same")
 
     def live_value(self, key: Any, record: Record, now_millis: int) -> V | None:
         """The value of a record; None where it is deleted or past its deadline."""
