@@ -14,7 +14,8 @@ Three rules keep the search short, and none of them loses an explanation:
 - An operation under way that changes nothing has its moment as soon as it can answer as it did.
 - Unknown writes are used only right before an operation that could not answer as it did without them: if it could, the
   unknown write can as well come after it, or never.
-- Values that no answer names are all the same, where no operation makes a longer one of them.
+- Values that no answer names are all the same; where operations make longer ones of them, those of
+  one length that are a part of no answer.
 
 The search begins *sparing*: it uses unknown writes only where nothing else explains a return. Where that leads to a
 dead end, it goes some returns back and tries everything from there, then from further back. Only a dead end of a search
@@ -31,7 +32,7 @@ from typing import Final, NamedTuple
 from redrepl.testing import model
 from redrepl.testing.history import Operation, Outcome
 from redrepl.testing.model import Content, payload_of
-from redrepl.values.operation import Condition, Result
+from redrepl.values.operation import Condition, Result, is_number
 
 MOST_STEPS: Final = 3_000_000
 """Steps of the search for one key, about ten seconds; beyond them it gives up. Ordinary histories take a few steps per
@@ -96,6 +97,9 @@ def check_key(key: str, operations: Sequence[Operation], most_steps: int = MOST_
 
 UNSEEN: Final = "(a value that no answer names)"
 
+NO_PART: Final = "\0"
+"""So many of these stand for a part of a text that no answer has in it."""
+
 
 def _seen_contents(operations: Sequence[Operation]) -> set[Content]:
     """What answers and comparisons name."""
@@ -104,15 +108,27 @@ def _seen_contents(operations: Sequence[Operation]) -> set[Content]:
 
 
 def _simplified(operations: Sequence[Operation]) -> list[Operation]:
-    """The operations with UNSEEN in place of values that play no part."""
-    # A value that a text is made of may be seen in a longer one.
-    if any(each.kind.builds_on_value and isinstance(each.argument, str) for each in operations):
-        return list(operations)
+    """The operations with UNSEEN, or others like it, in place of values that play no part."""
+    building = [each.argument for each in operations if each.kind.builds_on_value]
+    makes_texts = any(isinstance(argument, str) for argument in building)
+    makes_numbers = any(isinstance(argument, int) for argument in building)
     seen = _seen_contents(operations)
-    is_unseen = [isinstance(each.argument, str) and each.argument not in seen for each in operations]
-    return [
-        replace(each, argument=UNSEEN) if unseen else each for each, unseen in zip(operations, is_unseen, strict=True)
-    ]
+    if makes_texts and (makes_numbers or any(NO_PART in str(content) for content in seen)):
+        return list(operations)
+
+    texts = "\n".join(content for content in seen if isinstance(content, str))
+    found = []
+    for operation in operations:
+        argument = operation.argument
+        is_text = isinstance(argument, str) and not is_number(argument.encode())
+        # A text that is added to may be seen as a part, and how long it is may be known.
+        is_unseen = str(argument) not in texts if makes_texts else argument not in seen
+        if is_text and is_unseen:
+            unseen = NO_PART * len(str(argument).encode()) if makes_texts else UNSEEN
+            found.append(replace(operation, argument=unseen))
+        else:
+            found.append(operation)
+    return found
 
 
 class _Impossible:

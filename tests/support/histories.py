@@ -10,9 +10,13 @@ from redrepl.testing.history import Operation, Outcome
 from redrepl.testing.model import Content, carry_out
 from redrepl.values.operation import ADD, GET, OPERATIONS, Condition, OperationKind
 
-COUNTING = tuple(kind for kind in OPERATIONS if kind.argument.type is not bytes)
-TEXTS = tuple(kind for kind in OPERATIONS if kind.argument.type is not int)
-"""What is done with keys that hold numbers, and with others."""
+WITHOUT_VALUES = tuple(kind for kind in OPERATIONS if kind.argument.type is None)
+
+FAMILIES = {
+    "values": tuple(kind for kind in OPERATIONS if not kind.builds_on_value),
+    **{kind.name: (*WITHOUT_VALUES, kind) for kind in OPERATIONS if kind.builds_on_value},
+}
+"""What is done with a key: it is overwritten, or one operation adds to what it holds."""
 
 
 def done(
@@ -43,7 +47,7 @@ def rejected(kind: OperationKind, invoked: int, returned: int, argument: Content
 
 
 def linearizable_history(
-    operations: int, clients: int, seed: int, unknown_share: float = 0.0, counter: bool = False
+    operations: int, clients: int, seed: int, unknown_share: float = 0.0, family: str = "values"
 ) -> list[Operation]:
     """A history of one key that is linearizable because it was made so.
 
@@ -69,7 +73,7 @@ def linearizable_history(
     found = []
     while moments:
         _, number = heapq.heappop(moments)
-        operation = _chosen(begun[number], number, content, choose, counter)
+        operation = _chosen(begun[number], number, content, choose, family)
         effect = carry_out(operation.kind, content, operation.argument, operation.expected)
         if operation.outcome is Outcome.OK:
             operation, content = replace(operation, answer=effect.answer), effect.content
@@ -80,8 +84,8 @@ def linearizable_history(
     return found
 
 
-def _chosen(operation: Operation, number: int, content: Content, choose: random.Random, counter: bool) -> Operation:
-    kind = choose.choice(COUNTING if counter else TEXTS)
+def _chosen(operation: Operation, number: int, content: Content, choose: random.Random, family: str) -> Operation:
+    kind = choose.choice(FAMILIES[family])
     amount = choose.randrange(1, 1000)
     argument: Content = amount if kind.argument.type is int else f"v{number}"
     expected: Content = None
