@@ -346,6 +346,24 @@ class AsyncCoordinator(Generic[K, V]):
         """
         return await self._run(lambda store: store.increment_plan(key, amount, CallOptions(level, timeout_seconds)))
 
+    async def append(
+        self,
+        key: K | str | bytes,
+        value: V | bytes,
+        *,
+        level: Level | None = None,
+        timeout_seconds: float | None = None,
+    ) -> int:
+        """Put bytes behind a value, an absent key counting as empty; returns the new length in bytes.
+
+        A deadline that is stored stays. With a value codec the encoding of ``value`` is put behind
+        the one that is stored, which JSON for example cannot decode: RequestError unless the codec
+        has a true attribute ``can_append``. So it is where the value would exceed MAX_VALUE_BYTES.
+        The other copies get the whole value. With several primaries, of appends on different ones
+        at the same time all but one are lost.
+        """
+        return await self._run(lambda store: store.append_plan(key, value, CallOptions(level, timeout_seconds)))
+
     async def expire(
         self,
         key: K | str | bytes,

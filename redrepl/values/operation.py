@@ -117,6 +117,16 @@ def _encode_versioned_value(encoder: ValueEncoder, argument: Any) -> bytes:
     return expected.encode() + encoder.value(value)
 
 
+def _encode_piece(encoder: ValueEncoder, piece: Any) -> bytes:
+    codec = encoder.value_codec
+    if codec is not None and not getattr(codec, "can_append", False):
+        raise RequestError(
+            f"append joins encoded values, and {type(codec).__name__} does not say that it can decode "
+            "such a sum: a codec that can has an attribute can_append that is true"
+        )
+    return encoder.value(piece)
+
+
 def _encode_amount(_: ValueEncoder, amount: Any) -> bytes:
     return b"%d" % check_integer("amount", amount)
 
@@ -124,6 +134,7 @@ def _encode_amount(_: ValueEncoder, amount: Any) -> bytes:
 NOTHING: Final = Argument(_encode_nothing, None)
 VALUE: Final = Argument(_encode_value, bytes)
 VERSIONED_VALUE: Final = Argument(_encode_versioned_value, bytes)
+PIECE: Final = Argument(_encode_piece, bytes)
 AMOUNT: Final = Argument(_encode_amount, int)
 
 After: TypeAlias = Callable[[bytes | None, bytes], bytes | None]
@@ -153,6 +164,13 @@ def _add(held: bytes | None, amount: bytes) -> bytes:
     if max(abs(int(held)), abs(total)) >= limits.EXACT_UP_TO:
         raise ValueError("the sum leaves the range of 2^53")
     return b"%d" % total
+
+
+def _append(held: bytes | None, piece: bytes) -> bytes:
+    joined = (held or b"") + piece
+    if len(joined) > limits.MAX_VALUE_BYTES:
+        raise ValueError("the value would be longer than 64 MiB")
+    return joined
 
 
 def is_number(payload: bytes) -> bool:
@@ -261,11 +279,12 @@ INCREMENT: Final = OperationKind(
     number=int,
     is_payload=is_number,
 )
+APPEND: Final = OperationKind("append", b"append", Way.CHANGE, PIECE, _append, result=Result.NUMBER, number=len)
 EXPIRE: Final = OperationKind(
     "expire", b"expire", Way.CHANGE, NOTHING, _keep, condition=Condition.PRESENT, takes_ttl=True
 )
 
-OPERATIONS: Final = (GET, SET, DELETE, ADD, COMPARE_AND_SET, INCREMENT, EXPIRE)
+OPERATIONS: Final = (GET, SET, DELETE, ADD, COMPARE_AND_SET, INCREMENT, APPEND, EXPIRE)
 """The table."""
 
 CHANGING: Final = tuple(kind for kind in OPERATIONS if kind.way is not Way.READ)

@@ -8,13 +8,15 @@
 --   'compare'   operand: expected stamp and then the payload. Only where the record with that stamp stands.
 --   'expire'    sets the deadline (zeros: none) of a live value; the operand is empty.
 --   'increment' operand: whole number to add; an absent key counts as 0; a deadline that stands stays.
+--   'append'    operand: bytes to put behind the payload; an absent key counts as empty; a deadline that stands stays.
 
 -- Beyond 2^53 Lua's numbers are not exact.
 local LARGEST = 9007199254740992
+local MOST_BYTES = 67108864
 
 -- What is answered of an operation where the new stamp is not enough: 'record', the whole record that it made; 'before',
 -- the stamp, and then the record that stood where the key read as present. These need what stands whole.
-local ANSWER = {increment = 'record', expire = 'record'}
+local ANSWER = {increment = 'record', append = 'record', expire = 'record'}
 
 -- The acceptance rule for operations, which are decided here: why this node does not carry out one
 -- with this stamp, as its answer; nil where it does.
@@ -63,6 +65,10 @@ local function outcome_of(operation, stored, deadline, operand, now)
     local sum, why = add_exactly(live and payload_of(stored) or '0', operand)
     if not sum then return nil, 'unfit', why end
     return 'v', live and string.sub(stored, 24, 35) or deadline, sum
+  elseif operation == 'append' then
+    local held = live and payload_of(stored) or ''
+    if #held + #operand > MOST_BYTES then return nil, 'unfit', 'the value would be longer than 64 MiB' end
+    return 'v', live and string.sub(stored, 24, 35) or deadline, held .. operand
   end
   return nil, 'unfit', 'unknown operation ' .. operation
 end

@@ -8,7 +8,7 @@ from redrepl.plans.client.codecs import K, V
 from redrepl.plans.client.options import CallOptions
 from redrepl.plans.client.store import ClientStore
 from redrepl.values.level import Level, required_copies
-from redrepl.values.operation import ADD, DELETE, EXPIRE, INCREMENT, SET, Operation, OperationKind
+from redrepl.values.operation import ADD, APPEND, DELETE, EXPIRE, INCREMENT, SET, Operation, OperationKind
 from redrepl.values.validation import check_timeout, check_ttl
 
 
@@ -55,6 +55,10 @@ class OperationQueue(Generic[K, V]):
     def increment(self, key: K | str | bytes, amount: int = 1) -> Self:
         """Add to a whole number, an absent key counting as 0. A deadline that stands stays."""
         return self._queue(key, INCREMENT, amount)
+
+    def append(self, key: K | str | bytes, value: V | bytes) -> Self:
+        """Put bytes behind a value, an absent key counting as empty. A deadline that is stored stays."""
+        return self._queue(key, APPEND, value)
 
     def expire(self, key: K | str | bytes, ttl: float | None) -> Self:
         """Give a value ``ttl`` more seconds, or no deadline with None."""

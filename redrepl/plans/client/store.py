@@ -17,7 +17,7 @@ from redrepl.plans.client.updates import Updater
 from redrepl.plans.client.writes import PendingWrite, Writer
 from redrepl.values.effects import Plan
 from redrepl.values.level import ConsistencyLevel, Level
-from redrepl.values.operation import ADD, COMPARE_AND_SET, EXPIRE, INCREMENT
+from redrepl.values.operation import ADD, APPEND, COMPARE_AND_SET, EXPIRE, INCREMENT
 from redrepl.values.preference import ReadPreference
 from redrepl.values.receipt import WriteReceipt
 from redrepl.values.record import Record
@@ -106,6 +106,10 @@ class ClientStore(Generic[K, V]):
     def increment_plan(self, key: K | str | bytes, amount: int, options: CallOptions) -> Plan[int]:
         """Add to a whole number; returns the sum."""
         return self.updater.number(INCREMENT, key, amount, options)
+
+    def append_plan(self, key: K | str | bytes, value: V | bytes, options: CallOptions) -> Plan[int]:
+        """Put bytes behind a value; returns its length."""
+        return self.updater.number(APPEND, key, value, options)
 
     def expire_plan(self, key: K | str | bytes, ttl: float | None, options: CallOptions) -> Plan[WriteReceipt]:
         """Give a value another deadline."""

@@ -264,6 +264,14 @@ MUTANTS = (
         evidence="DID NOT RAISE",
     ),
     Mutant(
+        name="an append drops the deadline of the value",
+        place="operation.lua",
+        old="return 'v', live and string.sub(stored, 24, 35) or deadline, held .. operand",
+        new="return 'v', deadline, held .. operand",
+        killer="tests/unit/test_append.py::test_a_deadline_stays",
+        evidence="assert 0 ==",
+    ),
+    Mutant(
         name="a transaction is several log entries",
         place="transact.lua",
         old="local id = #entry > 0 and redis.call('XADD', KEYS[2], '*', unpack(entry))",
