@@ -375,6 +375,25 @@ class AsyncCoordinator(Generic[K, V]):
         """Give a value ``ttl`` more seconds from now, or no deadline with None; not applied where the key is absent."""
         return await self._run(lambda store: store.expire_plan(key, ttl, CallOptions(level, timeout_seconds)))
 
+    async def get_and_set(
+        self,
+        key: K | str | bytes,
+        value: V | bytes,
+        *,
+        ttl: float | None = None,
+        level: Level | None = None,
+        timeout_seconds: float | None = None,
+    ) -> V | None:
+        """Store a value; returns the one before it, None where the key was absent. ``ttl`` as in `set`.
+
+        The primary decides it, so of several programs at once each value is returned to one alone.
+        Where the answer is lost, so is the value before: WriteNotConfirmed, also if the new one is
+        found to be stored. What cannot be decoded (UndecodableValue) is replaced all the same. With
+        several primaries, one may return what another replaces too.
+        """
+        options = CallOptions(level, timeout_seconds)
+        return await self._run(lambda store: store.get_and_set_plan(key, value, ttl, options))
+
     def batch(self, level: Level | None = None, timeout_seconds: float | None = None) -> AsyncBatch[K, V]:
         """Queue operations of any kind and send them in few round trips, each key on its own; see `Batch`.
 

@@ -359,6 +359,24 @@ class Coordinator(Generic[K, V]):
         """Give a value ``ttl`` more seconds from now, or no deadline with None; not applied where the key is absent."""
         return self._run(self._store.expire_plan(key, ttl, CallOptions(level, timeout_seconds)))
 
+    def get_and_set(
+        self,
+        key: K | str | bytes,
+        value: V | bytes,
+        *,
+        ttl: float | None = None,
+        level: Level | None = None,
+        timeout_seconds: float | None = None,
+    ) -> V | None:
+        """Store a value; returns the one before it, None where the key was absent. ``ttl`` as in `set`.
+
+        The primary decides it, so of several programs at once each value is returned to one alone.
+        Where the answer is lost, so is the value before: WriteNotConfirmed, also if the new one is
+        found to be stored. What cannot be decoded (UndecodableValue) is replaced all the same. With
+        several primaries, one may return what another replaces too.
+        """
+        return self._run(self._store.get_and_set_plan(key, value, ttl, CallOptions(level, timeout_seconds)))
+
     def batch(self, level: Level | None = None, timeout_seconds: float | None = None) -> Batch[K, V]:
         """Queue operations of any kind and send them in few round trips, each key on its own; see `Batch`."""
         return Batch(self._store, self._run, level, timeout_seconds)

@@ -284,7 +284,11 @@ EXPIRE: Final = OperationKind(
     "expire", b"expire", Way.CHANGE, NOTHING, _keep, condition=Condition.PRESENT, takes_ttl=True
 )
 
-OPERATIONS: Final = (GET, SET, DELETE, ADD, COMPARE_AND_SET, INCREMENT, APPEND, EXPIRE)
+GET_AND_SET: Final = OperationKind(
+    "get_and_set", b"get_and_set", Way.CHANGE, VALUE, _store, takes_ttl=True, result=Result.VALUE
+)
+
+OPERATIONS: Final = (GET, SET, DELETE, ADD, COMPARE_AND_SET, INCREMENT, APPEND, EXPIRE, GET_AND_SET)
 """The table."""
 
 CHANGING: Final = tuple(kind for kind in OPERATIONS if kind.way is not Way.READ)

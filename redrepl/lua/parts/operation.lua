@@ -8,6 +8,7 @@
 --   'compare'   operand: expected stamp and then the payload. Only where the record with that stamp stands.
 --   'expire'    sets the deadline (zeros: none) of a live value; the operand is empty.
 --   'increment' operand: whole number to add; an absent key counts as 0; a deadline that stands stays.
+--   'get_and_set' operand: payload. Whatever stands; what stood is answered.
 --   'append'    operand: bytes to put behind the payload; an absent key counts as empty; a deadline that stands stays.
 
 -- Beyond 2^53 Lua's numbers are not exact.
@@ -16,7 +17,7 @@ local MOST_BYTES = 67108864
 
 -- What is answered of an operation where the new stamp is not enough: 'record', the whole record that it made; 'before',
 -- the stamp, and then the record that stood where the key read as present. These need what stands whole.
-local ANSWER = {increment = 'record', append = 'record', expire = 'record'}
+local ANSWER = {increment = 'record', append = 'record', expire = 'record', get_and_set = 'before'}
 
 -- The acceptance rule for operations, which are decided here: why this node does not carry out one
 -- with this stamp, as its answer; nil where it does.
@@ -51,6 +52,7 @@ end
 local function outcome_of(operation, stored, deadline, operand, now)
   local live, current = is_live(stored, now), string.sub(stored, 1, 22)
   if operation == 'set' then return 'v', deadline, operand end
+  if operation == 'get_and_set' then return 'v', deadline, operand end
   if operation == 'delete' then return 'd', NO_DEADLINE, '' end
   if operation == 'add' then
     if live then return nil, 'unmet', current end

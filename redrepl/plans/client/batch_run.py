@@ -27,6 +27,7 @@ from redrepl.values.level import ConsistencyLevel, Level
 from redrepl.values.operation import (
     COMPARE_AND_SET,
     GET,
+    GET_AND_SET,
     Before,
     Operation,
     OperationKind,
@@ -58,6 +59,10 @@ class BatchQueue(OperationQueue[K, V]):
         if expected is None:
             return self.add(key, value, ttl)
         return self._queue(key, COMPARE_AND_SET, (expected, value), ttl)
+
+    def get_and_set(self, key: K | str | bytes, value: V | bytes, ttl: float | None = None) -> Self:
+        """Store a value; the result is the one before it. In a transaction `get` and `set` do the same."""
+        return self._queue(key, GET_AND_SET, value, ttl)
 
     def discard(self) -> None:
         """Forget what is queued."""

@@ -17,7 +17,7 @@ from redrepl.plans.client.updates import Updater
 from redrepl.plans.client.writes import PendingWrite, Writer
 from redrepl.values.effects import Plan
 from redrepl.values.level import ConsistencyLevel, Level
-from redrepl.values.operation import ADD, APPEND, COMPARE_AND_SET, EXPIRE, INCREMENT
+from redrepl.values.operation import ADD, APPEND, COMPARE_AND_SET, EXPIRE, GET_AND_SET, INCREMENT
 from redrepl.values.preference import ReadPreference
 from redrepl.values.receipt import WriteReceipt
 from redrepl.values.record import Record
@@ -114,6 +114,12 @@ class ClientStore(Generic[K, V]):
     def expire_plan(self, key: K | str | bytes, ttl: float | None, options: CallOptions) -> Plan[WriteReceipt]:
         """Give a value another deadline."""
         return self.updater.change(EXPIRE, key, None, ttl, options)
+
+    def get_and_set_plan(
+        self, key: K | str | bytes, value: V | bytes, ttl: float | None, options: CallOptions
+    ) -> Plan[V | None]:
+        """Store a value; returns the one before it."""
+        return self.updater.value_before(GET_AND_SET, key, value, ttl, options)
 
     # Reads -------------------------------------------------------------------------------------------------------
 

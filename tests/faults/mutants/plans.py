@@ -111,6 +111,15 @@ MUTANTS = (
         evidence="DID NOT RAISE",
     ),
     Mutant(
+        name="an operation that returns the value before it returns without the answer",
+        place="Updater._update",
+        old="kind.result is Result.VALUE and updated.before is None",
+        new=NEVER,
+        killer="tests/unit/test_get_and_set.py::"
+        "test_a_found_record_without_the_answer_leaves_it_unknown",
+        evidence="without it the write is not settled",
+    ),
+    Mutant(
         name="a batch goes on after a part that failed",
         place="BatchRun.plan",
         old="raise self._with_all_receipts(failure) from failure",
