@@ -299,6 +299,7 @@ class Administration(Reaching):
             self._driver.wall_ahead_seconds(),
             self.configuration.sync_keys_per_second,
             self._reached_urls,
+            self.replacements.may_replace(node, now),
         )
         plan = bring_up(self._layout, self._nodes, node, order)
         why = why_resynced(reports.of(node), exactly)
@@ -306,7 +307,10 @@ class Administration(Reaching):
         def run(progress: OnProgress) -> BroughtUp:
             return self._run(plan, progress)
 
-        return self._facts.resync(node, why, on_progress, run)
+        done = self._facts.resync(node, why, on_progress, run)
+        if done.is_replaced:
+            self.replacements.note(node, self._driver.now())
+        return done
 
     def sync(self, node: str | None = None, on_progress: OnProgress | None = None) -> list[BroughtUp]:
         """Bring one copy, or all but the primary, to the primary's state exactly."""

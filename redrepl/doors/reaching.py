@@ -19,6 +19,7 @@ from redrepl.observe import Observer, Part
 from redrepl.plans.epochs.membership import Tolerances
 from redrepl.plans.inspect import MONITOR, inspect_nodes, newest_topology
 from redrepl.plans.lookout import Lookout, Seen
+from redrepl.plans.recovery.replacement_limiter import ReplacementLimiter
 from redrepl.plans.strangers import no_member_error
 from redrepl.values.effects import Plan, Progress
 from redrepl.values.errors import RequestError, Unavailable
@@ -36,6 +37,7 @@ class Reaching:
 
     observer: told what happens (default: the log, see `LoggingObserver`). part: of the program, for
     the observer. reporter: in place of these, for what belongs to a coordinator.
+    replacements: how often the place of a member that was emptied went to the empty server.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class Reaching:
         self._lookout_channel: Channel | None = None
         self._believed: Topology | None = None
         self._last_entries: dict[str, LastEntry] = {}
+        self.replacements = ReplacementLimiter()
 
     def close(self) -> None:
         """Close the connections."""

@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from redrepl import WriteNotConfirmed
+from redrepl import Administration, WriteNotConfirmed
+from redrepl.plans.recovery import replacement_limiter
+from redrepl.plans.recovery.bring_up import EMPTY_AGAIN
 from tests.servers.conftest import MakeCluster
 from tests.servers.support.cluster import Cluster, Store
 from tests.servers.support.raw import LAYOUT
@@ -172,3 +174,18 @@ def test_a_catch_up_has_an_end_while_something_is_written_at_every_look(make_clu
 
     done = cluster.administration.bring_up("b", on_progress=write, budget_seconds=3.0)
     assert done.activated
+
+
+def test_one_that_is_emptied_again_and_again_does_not_use_up_the_epochs(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replacement_limiter, "FIRST_REPLACEMENT_PAUSE_SECONDS", 3600.0)
+    with Administration(cluster.configuration()) as administration:
+        lose_everything_but_the_process(cluster)
+        assert administration.bring_up("b").activated
+        lose_everything_but_the_process(cluster)
+        for _ in range(3):
+            assert administration.bring_up("b").notes == [EMPTY_AGAIN]
+        assert administration.find_members().epoch == 2
+    cluster.settle()
+    cluster.assert_identical()

@@ -26,6 +26,7 @@ from redrepl.plans.epochs.suspicion import Suspicion
 from redrepl.plans.inspect import MONITOR, inspect_nodes, newest_topology
 from redrepl.plans.lookout import Lookout, Seen
 from redrepl.plans.recovery.bring_up import BringUpOrder, bring_up
+from redrepl.plans.recovery.replacement_limiter import ReplacementLimiter
 from redrepl.plans.recovery.upkeep import Retention, held_from, needs_bringing_up, trim_floor
 from redrepl.plans.steps import Steps
 from redrepl.plans.view import ClusterView
@@ -79,6 +80,7 @@ class Count:
 def work(program: Program, customs: Customs, random: Random, count: Count, is_needed: Callable[[], bool]) -> Script:
     """A worker: at every tick, bring up who lacks something, cut logs, and compare all keys."""
     last_entries: dict[str, LastEntry] = {}
+    limiter = ReplacementLimiter()
     while is_needed():
         yield Rest(customs.tick_seconds * (0.5 + random.random()))
         topology, reports = yield from _look(program, customs, last_entries)
@@ -86,7 +88,7 @@ def work(program: Program, customs: Customs, random: Random, count: Count, is_ne
             continue
         yield from _set_forgetful_aside(program, customs, count, topology, reports)
         for node in needs_bringing_up(topology, reports, program.wall_ahead_seconds):
-            yield from _bring_up(program, customs, random, count, node)
+            yield from _bring_up(program, customs, random, count, node, limiter)
         yield from _trim(program, customs, count, topology, reports)
         if customs.sweeps:
             yield from _sweep(program, customs, count)
@@ -148,14 +150,30 @@ def _sweep(program: Program, customs: Customs, count: Count) -> Script:
     _note(program, f"** {done}")
 
 
-def _bring_up(program: Program, customs: Customs, random: Random, count: Count, node: str) -> Script:
+def _bring_up(
+    program: Program,
+    customs: Customs,
+    random: Random,
+    count: Count,
+    node: str,
+    limiter: ReplacementLimiter,
+) -> Script:
     now = program.now()
     stop_at = now + (60.0 if random.random() < 1.0 - customs.hurries else 0.0)
     incarnation = f"inc-{random.getrandbits(48):012x}"
     exactly = random.random() < 0.02
     own, identity = program.wall_ahead_seconds, new_identity(random)
     how = (exactly, customs.fails_over, own)
-    order = BringUpOrder(incarnation, identity, customs.tolerances, now, stop_at, *how, reached=program.reached_urls)
+    order = BringUpOrder(
+        incarnation,
+        identity,
+        customs.tolerances,
+        now,
+        stop_at,
+        *how,
+        reached=program.reached_urls,
+        may_replace=limiter.may_replace(node, now),
+    )
     try:
         done = yield bring_up(customs.layout, customs.nodes, node, order)
     except RedreplError as error:
@@ -163,7 +181,9 @@ def _bring_up(program: Program, customs: Customs, random: Random, count: Count, 
         _note(program, f"** bring_up({node}): {error}")
         return
     count.add("bring_up")
-    for name in ("full_syncs", "undecided_replaced", "activated", "records"):
+    if done.is_replaced:
+        limiter.note(node, program.now())
+    for name in ("is_replaced", "full_syncs", "undecided_replaced", "activated", "records"):
         if getattr(done, name):
             count.add(f"bring_up with {name}")
     _note(program, f"** {done}")

@@ -4,6 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from redrepl.plans.recovery.bring_up import EMPTY_AGAIN
+from redrepl.plans.recovery.replacement_limiter import (
+    FIRST_REPLACEMENT_PAUSE_SECONDS,
+    LONGEST_REPLACEMENT_PAUSE_SECONDS,
+    REPLACEMENT_CALM_SECONDS,
+    ReplacementLimiter,
+)
 from redrepl.plans.recovery.upkeep import needs_bringing_up
 from redrepl.plans.status import Expectations, cluster_status
 from redrepl.values.errors import RedreplError, Unavailable
@@ -245,3 +252,43 @@ def test_the_primary_is_done_with_the_log_of_a_copy_that_two_jobs_filled(nodes: 
 
 def _die() -> None:
     raise InterruptedError
+
+
+def test_a_server_that_is_emptied_again_while_it_gets_the_place_takes_one_epoch(nodes: Nodes) -> None:
+    """Its identity is given once: beginning one epoch after the other would never enrol it."""
+    nodes.write("abc", b"key", nodes.value(b"there"))
+    nodes.lose_everything("c")
+
+    def lose_it_again() -> None:
+        nodes.client("c").flushall()
+
+    nodes.meanwhile["log_page"] = nodes.meanwhile["absorb"] = lose_it_again
+    nodes.meanwhile["change_member"] = lambda: nodes.meanwhile.update(inspect=lose_it_again)
+    done = nodes.bring_up("c")
+    assert (nodes.view().topology.epoch, done.finished, done.is_replaced) == (2, False, True)
+    nodes.meanwhile.clear()
+    nodes.bring_up("c")
+    _settle(nodes)
+    assert nodes.contents("c") == nodes.contents("a")
+
+
+def test_the_place_of_an_empty_server_is_given_when_it_may_be(nodes: Nodes) -> None:
+    nodes.lose_everything("c")
+    done = nodes.bring_up("c", may_replace=False)
+    assert (nodes.view().topology.epoch, done.notes, done.is_replaced) == (1, [EMPTY_AGAIN], False)
+    assert nodes.bring_up("c").is_replaced
+    assert nodes.view().topology.epoch == 2
+
+
+def test_who_is_emptied_again_and_again_gets_its_place_ever_more_seldom() -> None:
+    limiter, now, times = ReplacementLimiter(), 0.0, []
+    while now < 10_000.0:
+        if limiter.may_replace("c", now):
+            limiter.note("c", now)
+            times.append(now)
+        now += 0.5
+    assert times[:6] == [0.0, 1.0, 3.0, 7.0, 15.0, 31.0]
+    assert times[-1] - times[-2] == LONGEST_REPLACEMENT_PAUSE_SECONDS
+    assert limiter.may_replace("b", now), "another member"
+    limiter.note("c", now + REPLACEMENT_CALM_SECONDS)
+    assert limiter.may_replace("c", now + REPLACEMENT_CALM_SECONDS + FIRST_REPLACEMENT_PAUSE_SECONDS)

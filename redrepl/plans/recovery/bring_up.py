@@ -16,6 +16,7 @@ Which of these is to be done is decided in `classification`, from reports alone.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from redrepl.plans.doubtful_clocks import wrong_clocks
 from redrepl.plans.epochs.clocks import set_aside
@@ -36,14 +37,22 @@ from redrepl.values.report import NodeReport
 
 __all__ = ["UNDER_WAY", "BringUpOrder", "BroughtUp", "bring_up"]
 
+EMPTY_AGAIN = "came back empty again: its place goes to the empty server after a pause"
+
 
 def bring_up(layout: KeyLayout, nodes: tuple[str, ...], target: str, order: BringUpOrder) -> Plan[BroughtUp]:
     """Recover ``target``.
 
     Raises Unavailable where a node fails in the middle; running it again resumes.
     """
-    done = BroughtUp(target)
-    yield from _bring_up(layout, nodes, target, order, Steps(order.started), done)
+    done, steps = BroughtUp(target), Steps(order.started)
+    yield from _bring_up(layout, nodes, target, order, steps, done)
+    if done.is_replaced:
+        # It is empty in the new epoch, too, and joins. Should it have no membership once more, then
+        # that is for another call: an identity is given once.
+        once = replace(order, may_replace=False)
+        yield from _bring_up(layout, nodes, target, once, Steps(steps.at), done)
+        done.finished = done.finished and done.activated
     return done
 
 
@@ -62,32 +71,28 @@ def _bring_up(
         return
     check_reached(topology, order.reached)
     run = RecoveryRun(ClusterView(topology), reports, order, steps, done)
-    has_new_members = yield from _recover(run, target)
-    if has_new_members:
-        yield from _bring_up(layout, nodes, target, order, Steps(steps.at), done)
-        done.finished = done.finished and done.activated
+    yield from _recover(run, target)
 
 
-def _recover(run: RecoveryRun, target: str) -> Plan[bool]:
-    """Do the next step for a member; returns whether that changed the members: they are to be
-    looked at anew then.
-    """
+def _recover(run: RecoveryRun, target: str) -> Plan[None]:
+    """Do the next step for a member."""
     found = yield from _find(run, target)
     if (yield from _is_set_aside(run, target)):
-        return False
+        return
     sources = run.sources_of(target, run.reports)
     found = yield from mend_bookkeeping(run, found)
 
     order = run.order
     classification = classify(run.view, found, run.reports, sources, order.fails_over, order.own_ahead)
-    if classification.step is RecoveryStep.GIVE_PLACE:
-        yield from give_place(run, target)
-        return True
     if classification.reason:
         run.note(classification.reason)
-    else:
+    elif classification.step is not RecoveryStep.GIVE_PLACE:
         yield from _carry_out(classification.step, run, found, sources)
-    return False
+    elif order.may_replace:
+        yield from give_place(run, target)
+        run.done.is_replaced = True
+    else:
+        run.note(EMPTY_AGAIN)
 
 
 def _find(run: RecoveryRun, target: str) -> Plan[NodeReport]:

@@ -18,7 +18,10 @@ from redrepl.values.reports import Reports
 
 @dataclass(slots=True)
 class BroughtUp:
-    """What was done for a node. ``finished`` False: there is more to do, call again."""
+    """What was done for a node. ``finished`` False: there is more to do, call again.
+
+    is_replaced: it came back empty, and its place went to the empty server.
+    """
 
     node: str
     entries: int = 0
@@ -28,6 +31,7 @@ class BroughtUp:
     undecided_replaced: int = 0
     activated: bool = False
     finished: bool = True
+    is_replaced: bool = False
     notes: list[str] = field(default_factory=list)
 
 
@@ -42,7 +46,8 @@ class BringUpOrder:
     logs suffice. fails_over: a primary that restarted or came back empty hands its role over, where
     enough others can take it. own_ahead: see `redrepl.plans.doubtful_clocks.wrong_clocks`.
     keys_per_second: of a walk over all keys; 0: as fast as clients allow. reached: see
-    `redrepl.plans.strangers.check_reached`.
+    `redrepl.plans.strangers.check_reached`. may_replace: whether the place of a member that is
+    empty may go to the empty server, see `ReplacementLimiter`.
     """
 
     incarnation: str
@@ -55,6 +60,7 @@ class BringUpOrder:
     own_ahead: float | None = None
     keys_per_second: float = 0.0
     reached: Mapping[str, str] = field(default_factory=dict)
+    may_replace: bool = True
 
 
 class RecoveryRun:

@@ -335,4 +335,22 @@ MUTANTS = (
         "test_what_is_left_of_the_primarys_log_is_no_place_to_note_on_a_replica",
         evidence="AssertionError",
     ),
+    Mutant(
+        name="a server that is emptied again gets its place over and over",
+        place="bring_up.bring_up",
+        old="replace(order, may_replace=False)",
+        new="order",
+        killer="tests/unit/test_bring_up.py::"
+        "test_a_server_that_is_emptied_again_while_it_gets_the_place_takes_one_epoch",
+        evidence="assert (3, ",
+    ),
+    Mutant(
+        name="a server that is emptied again and again uses up all epochs",
+        place="Administration.bring_up",
+        old="self.replacements.may_replace(node, now)",
+        new="True",
+        killer="tests/servers/test_returning_replica.py::"
+        "test_one_that_is_emptied_again_and_again_does_not_use_up_the_epochs",
+        evidence="came back empty again",
+    ),
 )

@@ -175,12 +175,26 @@ class Nodes:
         return ClusterView(newest)
 
     def bring_up(
-        self, node: str, exactly: bool = False, fails_over: bool = False, budget_seconds: float = 60.0
+        self,
+        node: str,
+        exactly: bool = False,
+        fails_over: bool = False,
+        budget_seconds: float = 60.0,
+        may_replace: bool = True,
     ) -> BroughtUp:
         """One run of the workers' job."""
         self._incarnations += 1
         until, n = self.at + budget_seconds, self._incarnations
-        order = BringUpOrder(f"inc-{n}", f"id-{n}", Tolerances(), self.at, until, exactly, fails_over)
+        order = BringUpOrder(
+            f"inc-{n}",
+            f"id-{n}",
+            Tolerances(),
+            self.at,
+            until,
+            exactly,
+            fails_over,
+            may_replace=may_replace,
+        )
         return self.run(bring_up(self.layout, self.first.ids, node, order))
 
     def write(self, nodes: str, key: bytes, record: Record) -> None:
