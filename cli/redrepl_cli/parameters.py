@@ -52,7 +52,12 @@ class LevelType(click.ParamType[str]):
             self.fail(error.message, param, ctx)
         return value
 
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG002
+    def shell_complete(
+        self,
+        ctx: click.Context,  # noqa: ARG002
+        param: click.Parameter,  # noqa: ARG002
+        incomplete: str,
+    ) -> list[CompletionItem]:
         """The names."""
         names = ("async", "one", "quorum", "all")
         return [CompletionItem(name) for name in names if name.startswith(incomplete.lower())]

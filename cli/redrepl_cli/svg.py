@@ -12,7 +12,8 @@ MARGIN = 24
 STYLE = """
   svg { color-scheme: light dark; }
   .ground { fill: #ffffff; }
-  text { font-family: system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif; font-size: 12px; fill: #1f2328; }
+  text { font-family: system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif;
+         font-size: 12px; fill: #1f2328; }
   .title { font-size: 16px; font-weight: 600; }
   .group { font-size: 13px; font-weight: 600; }
   .soft { fill: #59636e; }

@@ -380,7 +380,8 @@ class Administration(Reaching):
         """
         missing = members_that_miss(topology, reports)
         if missing and are_all_left(topology, reports, missing):
-            self._forget_entries()  # what is gone is gone: else they would count as forgetful from now on
+            # What is gone is gone: else they would count as forgetful from now on.
+            self._forget_entries()
             return {}
         return self._run(set_forgetful_aside(self._layout, topology, reports, Steps(self._driver.now()), asks_again))
 

@@ -54,8 +54,8 @@ class Coordinator(Generic[K, V]):
     Keys are str or bytes and values bytes, unless codecs are given. Common arguments:
 
     observer: told what happens (default: the log, see `LoggingObserver`).
-    level: copies besides the primary that must confirm: a `ConsistencyLevel`, its name, or a count. Writes default to
-        the configuration's level, reads to ONE (one copy, see ``prefer``).
+    level: copies besides the primary that must confirm: a `ConsistencyLevel`, its name, or a
+        count. Writes default to the configuration's level, reads to ONE (one copy, see ``prefer``).
     timeout_seconds: for the whole operation; default from the configuration.
 
     Every operation raises RequestError for bad arguments, and for what a codec cannot encode, before anything is sent;

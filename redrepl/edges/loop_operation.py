@@ -245,4 +245,5 @@ def _pass_on(ended: Operation[R], future: asyncio.Future[R]) -> None:
     else:
         future.set_exception(ended.error)
         if ended.was_given_up:
-            future.exception()  # the task may be gone by the same interruption: then nobody is to be told either
+            # The task may be gone by the same interruption: then nobody is to be told either.
+            future.exception()

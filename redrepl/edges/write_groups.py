@@ -87,7 +87,8 @@ class _Group(Generic[W, H]):
                 future.set_exception(_own(error))
             else:
                 future.set_exception(error if number == 0 else interruption())
-            future.exception()  # the task may be gone by the same interruption: then nobody is to be told either
+            # The task may be gone by the same interruption: then nobody is to be told either.
+            future.exception()
 
 
 class WriteGroups(Generic[W, H]):

@@ -241,7 +241,8 @@ def _is_refuted(told: Topology, former: Topology, heard: Sequence[Topology], voi
     if told.mode is not former.mode and (len(objecting) > len(tellers) or not _has_its_primary(told, tellers)):
         return True
     if told.decider in objecting and len(objecting) > len(moved):
-        return True  # the very primary that it names serves in an earlier epoch, and so do more than have moved
+        # The very primary that it names serves in an earlier epoch, and so do more than have moved.
+        return True
     # A majority moves before anybody is told, so that a second member knows of it. One alone may have made it up. Of
     # whom it names another server in the place it is no wonder that they serve in an earlier one.
     stayed = [node for node in objecting if told.identities.get(node, "") in ("", former.identities[node])]

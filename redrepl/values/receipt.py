@@ -21,10 +21,13 @@ class WriteReceipt(NamedTuple):
     """The answer to a write.
 
     key: as the caller gave it.
-    stamp: the version it got (as decided by the primary), or the proposed one while nothing is decided.
-    applied: whether it changed the key: False for an `add` that found a value, a failed comparison, an `expire` of an
-        absent key, and, with several primaries, a write that a later one already superseded.
-    acked, pending: ids of the copies that confirmed, and of those whose answer was not waited for, or did not come.
+    stamp: the version it got (as decided by the primary), or the proposed one while nothing is
+        decided.
+    applied: whether it changed the key: False for an `add` that found a value, a failed comparison,
+        an `expire` of an absent key, and, with several primaries, a write that a later one already
+        superseded.
+    acked, pending: ids of the copies that confirmed, and of those whose answer was not waited for,
+        or did not come.
     failed: ids of the copies that refused or could not be reached, each with the reason.
     required: copies besides the deciding one that had to confirm.
     elapsed: seconds.

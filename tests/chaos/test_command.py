@@ -46,9 +46,13 @@ KINDS = {
     "without data": "empty,old",
     "cut off": "cut,cut-clients",
     "in bad connection": "flaky,cut-workers,slow:primary",
-    "around the nodes": "slow:replica,clocks,clients,workers,queue,queue-emptied,forged-jobs:primary",
+    "around the nodes": ",".join(
+        ["slow:replica", "clocks", "clients", "workers", "queue", "queue-emptied", "forged-jobs:primary"]
+    ),
     "bad links": "far:primary,narrow:primary,reset:primary,forget:primary",
-    "taking no writes": "no-replicas:replica,read-only:primary,denied:primary,full:primary,all-full",
+    "taking no writes": ",".join(
+        ["no-replicas:replica", "read-only:primary", "denied:primary", "full:primary", "all-full"]
+    ),
     "another server": "replaced",
     "clocks of nodes": "clock-ahead,clock-behind:primary",
     "holding something else": "flushed:primary,log-deleted:primary,lies,refill:replica",

@@ -104,7 +104,8 @@ def test_a_normal_end_saves_data_in_a_given_directory(owners: Owners, tmp_path: 
     owner = owners.start(
         f"""
 import redis
-server = EmbeddedServer(binary=binary, directory={str(tmp_path / "kept")!r}, persistence='rdb').start()
+kept = {str(tmp_path / "kept")!r}
+server = EmbeddedServer(binary=binary, directory=kept, persistence='rdb').start()
 redis.Redis.from_url(server.url).set('key', 'value')
 tell(server)
 wait_for_line()

@@ -140,7 +140,8 @@ class Liars:
         """A replica that serves, now and then another one than before."""
         topology, members = self._members()
         if NOWHERE in topology.ids:
-            return  # two of three were away, one of them the liar: an operator takes that member out
+            # Two of three were away, one of them the liar: an operator takes that member out.
+            return
         candidates = [members[node] for node in topology.ids if node != topology.decider]
         usual = [machine for machine in candidates if machine.name in self.former]
         machine = self._random.choice(usual if usual and self._random.random() < 0.7 else candidates)

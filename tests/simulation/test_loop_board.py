@@ -76,7 +76,7 @@ def test_a_cancelled_task_neither_takes_nor_leaves_an_answer_of_others() -> None
     assert tasks.run(tasks.store.get("key-1", level="quorum")) == b"1"
 
 
-def test_what_was_under_way_on_a_lost_connection_is_unknown_and_the_next_operation_opens_another() -> None:
+def test_what_was_under_way_on_a_lost_connection_is_unknown_and_the_next_opens_another() -> None:
     tasks = Tasks()
     tasks.connect()
     freeze_all(tasks)

@@ -14,5 +14,6 @@ from tests.simulation.planted import BUGS, Bug, hunt
 def test_a_planted_bug_is_found(bug: Bug, capsys: pytest.CaptureFixture[str]) -> None:
     found = hunt(bug)
     assert found is not None, f"{bug.name!r} was not found in {bug.within} histories"
+    verdict = found.result.verdict.value
     with capsys.disabled():
-        print(f"\n{bug.name}: {found.result.verdict.value}, by history {found.seeds} of {bug.profile!r}")  # noqa: T201
+        print(f"\n{bug.name}: {verdict}, by history {found.seeds} of {bug.profile!r}")  # noqa: T201

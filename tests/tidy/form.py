@@ -186,7 +186,8 @@ def _tells_something(comment: str) -> bool:
 
 _HEAD = (
     f"{'':32}{'functions':>10}{'median':>8}{'p90':>6}{'longest':>9}{'tokens/line':>13}"
-    f"{'blank %':>9}{'comments %':>12}{f'> {MAX_TOKENS} tokens':>14}{f'> {MAX_BRANCHES} branches':>15}"
+    f"{'blank %':>9}{'comments %':>12}"
+    f"{f'> {MAX_TOKENS} tokens':>14}{f'> {MAX_BRANCHES} branches':>15}"
 )
 
 
@@ -200,8 +201,10 @@ def row(name: str, form: Form) -> str:
     long = sum(1 for function in form.functions if function.tokens > MAX_TOKENS)
     forked = sum(1 for function in form.functions if function.branches > MAX_BRANCHES)
     return (
-        f"{name:32}{len(form.functions):>10}{form.tokens_at(0.5):>8}{form.tokens_at(0.9):>6}{form.tokens_at(1.0):>9}"
-        f"{_ratio(form.tokens, form.code_lines):>13.1f}{100 * _ratio(form.blank_lines, form.function_lines):>9.1f}"
+        f"{name:32}{len(form.functions):>10}{form.tokens_at(0.5):>8}"
+        f"{form.tokens_at(0.9):>6}{form.tokens_at(1.0):>9}"
+        f"{_ratio(form.tokens, form.code_lines):>13.1f}"
+        f"{100 * _ratio(form.blank_lines, form.function_lines):>9.1f}"
         f"{100 * _ratio(form.comment_lines, form.lines):>12.1f}{long:>14}{forked:>15}"
     )
 

@@ -529,7 +529,7 @@ def test_a_primary_that_was_fenced_when_the_other_crashed_is_put_back_to_work(me
     assert nodes.record("a", LAST) == committed
 
 
-def test_a_replica_that_was_fenced_and_crashed_does_not_wait_for_ever_beside_a_primary_that_serves() -> None:
+def test_a_fenced_replica_that_crashed_does_not_wait_for_ever_beside_a_primary_that_serves() -> None:
     """Somebody fenced it and then did not find the primary. A failover needs two that have lost nothing."""
     nodes = cluster(2)
     committed = commit(nodes, "ab")

@@ -281,7 +281,7 @@ def test_where_no_clock_can_be_trusted_nobody_takes_over(nodes: Nodes) -> None:
     assert nodes.report("a").epoch == 1
 
 
-def test_with_a_manual_failover_a_primary_waits_until_its_clock_is_right_and_takes_up_what_it_dropped(
+def test_with_a_manual_failover_a_primary_waits_for_its_clock_and_takes_up_what_it_dropped(
     nodes: Nodes,
 ) -> None:
     nodes.clocks_ahead["a"] = DAYS

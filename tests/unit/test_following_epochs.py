@@ -128,7 +128,7 @@ def test_all_means_all_that_are_left() -> None:
     assert write.replies("a", 1).replies("b", 1).result.outcome is Outcome.COMMITTED
 
 
-def test_where_records_were_merged_meanwhile_the_primary_is_asked_before_a_write_is_sent_again() -> None:
+def test_where_records_were_merged_the_primary_is_asked_before_a_write_is_sent_again() -> None:
     """A replica that had it may have given it to the primary, and somebody may have overwritten it there since."""
     old, new = topology(3, epoch=7), replace(topology(3, epoch=8), merged_epoch=8)
     write = _set(_coordinator(old, "quorum")[0])
@@ -408,7 +408,7 @@ def test_what_a_later_attempt_is_told_does_not_reject_an_operation_that_may_have
         _is_told(plan, "b", answer)
 
 
-def test_an_operation_that_may_have_been_carried_out_is_looked_for_with_each_primary_before_it_is_tried_again() -> None:
+def test_what_may_have_been_carried_out_is_looked_for_with_each_primary_before_it_is_repeated() -> None:
     plan, _ = _lost_on_the_first_primary()
     plan.replies("b", [b"refused", b"9", b"fenced"])
     for node in ("a", "c"):

@@ -177,7 +177,7 @@ def test_a_catch_up_under_way_does_not_go_on_beyond_what_was_forgotten() -> None
     assert nodes.contents("b") == nodes.contents("a")
 
 
-def test_a_copy_that_has_less_than_it_confirmed_is_brought_up_although_nothing_was_written_since() -> None:
+def test_a_copy_that_has_less_than_it_confirmed_is_brought_up_without_a_write_since() -> None:
     nodes = cluster()
     before = nodes.dump("b")
     nodes.write("abc", b"lost", nodes.value(b"v"))
@@ -383,7 +383,7 @@ def test_a_primary_that_forgot_is_not_taken_at_its_word_beside_members_that_mere
     assert b"committed" in nodes.present("b")
 
 
-def test_a_member_that_is_set_back_between_two_sources_is_not_admitted_without_what_the_first_one_brought() -> None:
+def test_a_member_set_back_between_two_sources_is_not_admitted_without_what_the_first_brought() -> None:
     nodes = Nodes(3, Mode.MULTI_PRIMARY)
     nodes.write("ab", b"key", nodes.value(b"v"))
     settle(nodes)

@@ -315,7 +315,7 @@ def test_without_writes_a_walk_does_not_rest() -> None:
     assert braked.rests_after(0.5) == pytest.approx(1.5), "clients are there again"
 
 
-def test_a_walk_rests_longer_while_its_source_takes_long_for_next_to_nothing_and_goes_on_all_the_same() -> None:
+def test_a_walk_rests_longer_while_its_source_takes_long_for_little_and_goes_on_all_the_same() -> None:
     braked = Braked()
     braked.sees(writes_per_second=1000)
     braked.rests_after(0.2)

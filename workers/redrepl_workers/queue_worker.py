@@ -118,7 +118,8 @@ class QueueWorker:
                 self._enter()
                 while not self._stop.is_set():
                     self._step()
-            except Exception as error:  # a queue that is in trouble, or that somebody made trouble on, ends no worker
+            # A queue that is in trouble, or that somebody made trouble on, ends no worker.
+            except Exception as error:
                 if self._stop.is_set():
                     break
                 self._note(error)

@@ -9,12 +9,13 @@ from redrepl_cli.chaos.report import FAULT_COLUMNS, LEGEND, Report, fault_rows
 
 _STYLE = """
   :root { color-scheme: light dark; }
-  body { font: 14px/1.5 system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif; margin: 24px auto;
-         max-width: 1180px; padding: 0 16px; }
+  body { font: 14px/1.5 system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif;
+         margin: 24px auto; max-width: 1180px; padding: 0 16px; }
   svg { max-width: 100%; height: auto; }
   .wide { overflow-x: auto; }
   table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-  th, td { text-align: right; padding: 3px 12px; border-bottom: 1px solid #8c959f55; white-space: nowrap; }
+  th, td { text-align: right; padding: 3px 12px; border-bottom: 1px solid #8c959f55;
+           white-space: nowrap; }
   th:first-child, td:first-child, .faults th:last-child, .faults td:last-child { text-align: left; }
   .faults td:last-child { white-space: normal; }
   pre { white-space: pre-wrap; }

@@ -68,7 +68,8 @@ def plan(
     \b
     Examples: redrepl plan --copies 3 --availability 99.9%
               redrepl plan --copies 5 --availability 99% --switching-seconds 1 --away-minutes 10
-              redrepl plan --copies 2 --availability 0.99 --availability 0.95 --reads-per-second-per-copy 50000
+              redrepl plan --copies 2 --availability 0.99 --availability 0.95
+                           --reads-per-second-per-copy 50000
     """
     if len(availabilities) not in (1, copies):
         raise click.UsageError(f"give --availability once or {copies} times, not {len(availabilities)} times")

@@ -80,7 +80,8 @@ class Reader(Generic[K, V]):
             order = self._cluster.renewed(order)
 
         def undisputed(view: ClusterView, order: WriteOrder) -> Plan[R]:
-            self._watch.check_undisputed()  # also where members were asked again since this read began
+            # Also where members were asked again since this read began.
+            self._watch.check_undisputed()
             return build(view, order)
 
         return (yield from self._follower.reading(order, undisputed))

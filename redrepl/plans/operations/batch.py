@@ -85,7 +85,8 @@ class _Flight:
             event = yield effect
             at = event.at
             if isinstance(event, DeadlinePassed):
-                passed = at  # until then nothing more is there; an answer that merely comes late still counts
+                # Until then nothing more is there; an answer that merely comes late still counts.
+                passed = at
             self._take(event)
 
     def _next_exchange(self, at: float, passed: float) -> Exchange | None:

@@ -120,8 +120,7 @@ MUTANTS = (
         old="view.topology.merged_epoch > self.settled_epoch",
         new=NEVER,
         killer="tests/unit/test_following_epochs.py::"
-        "test_where_records_were_merged_meanwhile_the_primary_is_asked_before_a_write_is_sent_"
-        "again",
+        "test_where_records_were_merged_the_primary_is_asked_before_a_write_is_sent_again",
         evidence="assert ",
     ),
     Mutant(

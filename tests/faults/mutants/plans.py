@@ -88,8 +88,8 @@ MUTANTS = (
         old="updated is not None and asked is not None and view is not asked",
         new="updated is not None and asked is None and view is not asked",
         killer="tests/unit/test_following_epochs.py::"
-        "test_an_operation_that_may_have_been_carried_out_is_looked_for_with_each_primary_before_"
-        "it_is_tried_again",
+        "test_what_may_have_been_carried_out_is_looked_for_with_each_primary_before_it_is_"
+        "repeated",
         evidence="it may have the first attempt",
     ),
     Mutant(

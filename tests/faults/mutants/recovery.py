@@ -165,8 +165,7 @@ MUTANTS = (
         old="bool(between_epochs(topology, reports))",
         new="target.epoch > topology.epoch",
         killer="tests/unit/test_change_members.py::"
-        "test_a_replica_that_was_fenced_and_crashed_does_not_wait_for_ever_beside_a_primary_that_"
-        "serves",
+        "test_a_fenced_replica_that_crashed_does_not_wait_for_ever_beside_a_primary_that_serves",
         evidence="epoch 9 is somebody else's",
     ),
     Mutant(
@@ -204,8 +203,7 @@ MUTANTS = (
         old="_has_less_than_noted(...)",
         new=REMOVED,
         killer="tests/unit/test_forgetting.py::"
-        "test_a_copy_that_has_less_than_it_confirmed_is_brought_up_although_nothing_was_written_"
-        "since",
+        "test_a_copy_that_has_less_than_it_confirmed_is_brought_up_without_a_write_since",
         evidence="assert 'b' in []",
     ),
     Mutant(
@@ -232,8 +230,8 @@ MUTANTS = (
         old="newest_entry=self._newest_entry",
         new=REMOVED,
         killer="tests/unit/test_forgetting.py::"
-        "test_a_member_that_is_set_back_between_two_sources_is_not_admitted_without_what_the_"
-        "first_one_brought",
+        "test_a_member_set_back_between_two_sources_is_not_admitted_without_what_the_first_"
+        "brought",
         evidence="DID NOT RAISE",
     ),
     Mutant(

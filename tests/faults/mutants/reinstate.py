@@ -142,8 +142,7 @@ MUTANTS = (
         old="newest_epoch(...) + 1",
         new="1 + max(report.epoch for report in [primary, *surviving])",
         killer="tests/unit/test_change_members.py::"
-        "test_a_replica_that_was_fenced_and_crashed_does_not_wait_for_ever_beside_a_primary_that_"
-        "serves",
+        "test_a_fenced_replica_that_crashed_does_not_wait_for_ever_beside_a_primary_that_serves",
         evidence="epoch 9 is somebody else's",
     ),
     Mutant(
