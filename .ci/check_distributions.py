@@ -1,11 +1,17 @@
-"""What is in the wheel and the sdist in the folder given: all that is needed, and no other top-level names."""
+"""What is in the wheel and the sdist in the folder given: all that is needed, and no other
+top-level names.
+"""
 
 import sys
 import tarfile
 import zipfile
 from pathlib import Path, PurePosixPath
 
-PACKAGES = {"redrepl": "redrepl", "redrepl_cli": "cli/redrepl_cli", "redrepl_workers": "workers/redrepl_workers"}
+PACKAGES = {
+    "redrepl": "redrepl",
+    "redrepl_cli": "cli/redrepl_cli",
+    "redrepl_workers": "workers/redrepl_workers",
+}
 DATA = ("*.lua", "*.c", "py.typed", "*.py")
 NEEDED_TO_BUILD_AND_TEST = (
     "pyproject.toml",
@@ -47,9 +53,15 @@ def check_wheel(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     information = f"{'-'.join(wheel.name.split('-')[:2])}.dist-info"
-    check(f"{wheel.name}: other top-level names", {PurePosixPath(n).parts[0] for n in names} - {*PACKAGES, information})
+    check(
+        f"{wheel.name}: other top-level names",
+        {PurePosixPath(n).parts[0] for n in names} - {*PACKAGES, information},
+    )
     check(f"{wheel.name}: missing", (source_files() | {f"{information}/licenses/LICENSE"}) - names)
-    check(f"{wheel.name}: not in the source tree", {n for n in names if not n.startswith(information)} - source_files())
+    check(
+        f"{wheel.name}: not in the source tree",
+        {n for n in names if not n.startswith(information)} - source_files(),
+    )
     lua = sum(name.endswith(".lua") for name in names)
     sys.stdout.write(f"{wheel.name}: {len(names)} files, {lua} of them Lua\n")
 
@@ -57,7 +69,9 @@ def check_wheel(wheel: Path) -> None:
 def check_sdist(sdist: Path) -> None:
     """Enough to build, test and deploy from."""
     with tarfile.open(sdist) as archive:
-        names = {PurePosixPath(*PurePosixPath(name).parts[1:]).as_posix() for name in archive.getnames()}
+        names = {
+            PurePosixPath(*PurePosixPath(name).parts[1:]).as_posix() for name in archive.getnames()
+        }
     check(f"{sdist.name}: missing", set(NEEDED_TO_BUILD_AND_TEST) - names)
     tests = {path.as_posix() for path in Path("tests").rglob("*.py")}
     check(f"{sdist.name}: missing", tests - names)

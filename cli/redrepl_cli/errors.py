@@ -85,11 +85,20 @@ def describe(error: BaseException) -> Description:
     if _is_from("redrepl.embedded.errors", error):
         return Description(ExitCode.ERROR, str(error), {}, None)
     if _is_from("redis.exceptions", error):
-        return Description(ExitCode.UNAVAILABLE, f"the queue's Redis: {error}", {}, _queue_advice(error))
+        return Description(
+            ExitCode.UNAVAILABLE, f"the queue's Redis: {error}", {}, _queue_advice(error)
+        )
     if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("redrepl"):
-        return Description(ExitCode.ERROR, f"this installation of redrepl lacks {error.name}", {}, "reinstall redrepl")
+        return Description(
+            ExitCode.ERROR,
+            f"this installation of redrepl lacks {error.name}",
+            {},
+            "reinstall redrepl",
+        )
     if isinstance(error, OSError) and error.errno == errno.ENOSPC and error.filename is None:
-        return Description(ExitCode.ERROR, f"what was to be written finds no room: {error.strerror}", {}, None)
+        return Description(
+            ExitCode.ERROR, f"what was to be written finds no room: {error.strerror}", {}, None
+        )
     if isinstance(error, OSError):
         return Description(ExitCode.ERROR, str(error), {}, None)
     advice = "run it again with --debug and report what it shows: this is a mistake in redrepl"
@@ -112,7 +121,9 @@ def _describe_library_error(error: BaseException) -> Description:
     if isinstance(error, errors.WriteRejected):
         code, advice = ExitCode.UNAVAILABLE, f"{_advice_on(error)}; the write had no effect"
     elif isinstance(error, errors.ClockSkew):
-        advice = "synchronise the clocks of the machines (NTP), then look with `redrepl get` what stands"
+        advice = (
+            "synchronise the clocks of the machines (NTP), then look with `redrepl get` what stands"
+        )
     elif isinstance(error, errors.WriteFailure):
         code, advice = (
             ExitCode.UNAVAILABLE,
@@ -134,18 +145,26 @@ def _queue_advice(error: BaseException) -> str:
     """What to do about the queue's Redis, by the kind of error."""
     kinds = {kind.__name__ for kind in type(error).__mro__}
     if "NoPermissionError" in kinds:
-        return "give the login in queue_url the permissions that `redrepl acl --role ROLE --queue` prints"
+        return (
+            "give the login in queue_url the permissions that `redrepl acl --role ROLE "
+            "--queue` prints"
+        )
     if "AuthenticationError" in kinds:
         return "correct the login in queue_url"
     if "TimeoutError" in kinds:
-        return "see whether its machine can be reached from here, and whether the server is frozen or busy"
+        return (
+            "see whether its machine can be reached from here, and whether the server is "
+            "frozen or busy"
+        )
     if "ConnectionError" in kinds:
         return "start it, or correct queue_url"
     return "see to it that it takes commands and writes; the workers' tick does the work until then"
 
 
 def _describe_unavailable(error: RedreplError) -> Description:
-    """Nodes that are needed are not there: what to do stands in the message, or follows from what each answered."""
+    """Nodes that are needed are not there: what to do stands in the message, or follows from what
+    each answered.
+    """
     message, _, advice = error.message.partition(WHAT_TO_DO)
     if not advice and "`redrepl " not in message:
         advice = _advice_on(error)

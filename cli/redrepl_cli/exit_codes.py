@@ -6,8 +6,10 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """DONE: healthy or done. DEGRADED: works, but a copy is missing or behind. UNAVAILABLE: required copies are not
-    there. INTERRUPTED and BROKEN_PIPE: 128 plus the number of the signal, as shells count.
+    """DONE: healthy or done.
+
+    DEGRADED: works, but a copy is missing or behind. UNAVAILABLE: required copies are not there.
+    INTERRUPTED and BROKEN_PIPE: 128 plus the number of the signal, as shells count.
     """
 
     DONE = 0

@@ -44,7 +44,9 @@ class LazyGroup(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.exceptions.NoSuchCommand as error:
-            raise click.exceptions.NoSuchCommand(error.command_name, possibilities=self.table, ctx=ctx) from None
+            raise click.exceptions.NoSuchCommand(
+                error.command_name, possibilities=self.table, ctx=ctx
+            ) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
         """The help's list of commands, from the table alone."""
@@ -53,5 +55,9 @@ class LazyGroup(click.Group):
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Names that start so, from the table alone, and options."""
-        found = [CompletionItem(name, help=c.summary) for name, c in self.table.items() if name.startswith(incomplete)]
+        found = [
+            CompletionItem(name, help=c.summary)
+            for name, c in self.table.items()
+            if name.startswith(incomplete)
+        ]
         return found + click.Command.shell_complete(self, ctx, incomplete)

@@ -17,32 +17,62 @@ from redrepl_cli.options import CONFIG_PATH, DEBUG
 LAST_STANDARD_STREAM = 2
 
 COMMANDS = {
-    "demo": LazyCommand("redrepl_cli.demo.command:demo", "Watch a small cluster lose servers and no writes."),
-    "up": LazyCommand("redrepl_cli.commands.up:up", "Run a local cluster of embedded servers until Ctrl-C."),
+    "demo": LazyCommand(
+        "redrepl_cli.demo.command:demo", "Watch a small cluster lose servers and no writes."
+    ),
+    "up": LazyCommand(
+        "redrepl_cli.commands.up:up", "Run a local cluster of embedded servers until Ctrl-C."
+    ),
     "init": LazyCommand("redrepl_cli.commands.init:init", "Make the configured nodes a cluster."),
-    "status": LazyCommand("redrepl_cli.commands.status:status", "Show health, lag, statistics and the queue."),
+    "status": LazyCommand(
+        "redrepl_cli.commands.status:status", "Show health, lag, statistics and the queue."
+    ),
     "nodes": LazyCommand("redrepl_cli.commands.nodes:nodes", "List, add and remove nodes."),
     "get": LazyCommand("redrepl_cli.commands.get:get", "Read a value."),
     "set": LazyCommand("redrepl_cli.commands.write:set_value", "Store a value."),
     "delete": LazyCommand("redrepl_cli.commands.write:delete", "Delete keys."),
-    "sync": LazyCommand("redrepl_cli.commands.sync:sync", "Make one or all replicas equal to the primary."),
-    "verify": LazyCommand("redrepl_cli.commands.verify:verify", "Prove that all copies are equal; --repair them."),
-    "switchover": LazyCommand("redrepl_cli.commands.failover:switchover", "Move the primary's role; loses nothing."),
-    "failover": LazyCommand("redrepl_cli.commands.failover:failover", "Replace a primary that is away."),
-    "discarded": LazyCommand("redrepl_cli.commands.discarded:discarded", "List and restore what nodes gave up."),
-    "plan": LazyCommand("redrepl_cli.commands.plan:plan", "Compute how available a number of copies will be."),
-    "acl": LazyCommand("redrepl_cli.commands.acl:acl", "Print the ACL rules of a login, by its role."),
+    "sync": LazyCommand(
+        "redrepl_cli.commands.sync:sync", "Make one or all replicas equal to the primary."
+    ),
+    "verify": LazyCommand(
+        "redrepl_cli.commands.verify:verify", "Prove that all copies are equal; --repair them."
+    ),
+    "switchover": LazyCommand(
+        "redrepl_cli.commands.failover:switchover", "Move the primary's role; loses nothing."
+    ),
+    "failover": LazyCommand(
+        "redrepl_cli.commands.failover:failover", "Replace a primary that is away."
+    ),
+    "discarded": LazyCommand(
+        "redrepl_cli.commands.discarded:discarded", "List and restore what nodes gave up."
+    ),
+    "plan": LazyCommand(
+        "redrepl_cli.commands.plan:plan", "Compute how available a number of copies will be."
+    ),
+    "acl": LazyCommand(
+        "redrepl_cli.commands.acl:acl", "Print the ACL rules of a login, by its role."
+    ),
     "jobs": LazyCommand("redrepl_cli.commands.jobs:jobs", "List the workers' jobs."),
-    "worker": LazyCommand("redrepl_cli.commands.worker:worker", "Run a worker, which brings nodes up."),
-    "monitor": LazyCommand("redrepl_cli.commands.monitor:monitor", "Watch the nodes; replace a primary that is away."),
+    "worker": LazyCommand(
+        "redrepl_cli.commands.worker:worker", "Run a worker, which brings nodes up."
+    ),
+    "monitor": LazyCommand(
+        "redrepl_cli.commands.monitor:monitor", "Watch the nodes; replace a primary that is away."
+    ),
     "bench": LazyCommand("redrepl_cli.bench.command:bench", "Measure throughput and latency."),
-    "chaos": LazyCommand("redrepl_cli.chaos.command:chaos", "Break a throw-away cluster and prove that it holds."),
-    "config": LazyCommand("redrepl_cli.commands.config:config", "Check and show the configuration."),
+    "chaos": LazyCommand(
+        "redrepl_cli.chaos.command:chaos", "Break a throw-away cluster and prove that it holds."
+    ),
+    "config": LazyCommand(
+        "redrepl_cli.commands.config:config", "Check and show the configuration."
+    ),
 }
 
 
 class Program(LazyGroup):
-    """The outermost group: a command returns its exit code or nothing, and every error ends here."""
+    """The outermost group: a command returns its exit code or nothing, and every error ends
+    here.
+    """
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command and exit with its code."""
@@ -101,11 +131,14 @@ def main() -> NoReturn:
 
 
 def _open_standard_streams() -> None:
-    """Where standard input or output are closed, something else must not become them: a node's connection above all."""
+    """Where standard input or output are closed, something else must not become them: a node's
+    connection above all.
+    """
     while (fileno := os.open(os.devnull, os.O_RDWR)) <= LAST_STANDARD_STREAM:
         continue
     os.close(fileno)
-    # The interpreter has none for what was closed when it began; what is written there goes nowhere.
+    # The interpreter has none for what was closed when it began; what is written there goes
+    # nowhere.
     sys.stdin = sys.stdin or open(0, encoding="utf-8")  # noqa: SIM115
     sys.stdout = sys.stdout or open(1, "w", encoding="utf-8")  # noqa: SIM115
     sys.stderr = sys.stderr or open(2, "w", encoding="utf-8")  # noqa: SIM115

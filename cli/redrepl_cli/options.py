@@ -48,7 +48,9 @@ def common_options(command: Callable[Concatenate[Invocation, P], R]) -> Callable
 
     @wraps(command)
     def called(*args: P.args, **options: P.kwargs) -> R:
-        shared: dict[str, Any] = {name: options.pop(name) for name in ("config_path", "output_format", "debug")}
+        shared: dict[str, Any] = {
+            name: options.pop(name) for name in ("config_path", "output_format", "debug")
+        }
         meta = click.get_current_context().meta
         meta[DEBUG] = shared["debug"]
         path = shared["config_path"] or meta.get(CONFIG_PATH)
@@ -62,7 +64,9 @@ def common_options(command: Callable[Concatenate[Invocation, P], R]) -> Callable
 
 def yes_option(command: F) -> F:
     """`--yes`, for commands that ask before they change something."""
-    return click.option("--yes", is_flag=True, help="Do not ask; needed where there is no terminal.")(command)
+    return click.option(
+        "--yes", is_flag=True, help="Do not ask; needed where there is no terminal."
+    )(command)
 
 
 def log_level_option(command: F) -> F:

@@ -1,4 +1,6 @@
-"""Where output goes: data to standard output, in UTF-8 whatever the locale; messages to standard error."""
+"""Where output goes: data to standard output, in UTF-8 whatever the locale; messages to standard
+error.
+"""
 
 from __future__ import annotations
 
@@ -40,12 +42,16 @@ def write_text(text: str) -> None:
 def write_json(content: Mapping[str, Any], compact: bool = False) -> None:
     """An object; ``compact``: on one line, for streams of objects."""
     separators = (",", ":") if compact else None
-    text = json.dumps(content, ensure_ascii=False, indent=None if compact else 2, separators=separators)
+    text = json.dumps(
+        content, ensure_ascii=False, indent=None if compact else 2, separators=separators
+    )
     write_text(text)
 
 
 def write_value(value: bytes) -> None:
-    """A stored value: exactly its bytes, but on a terminal with a newline and with control characters escaped."""
+    """A stored value: exactly its bytes, but on a terminal with a newline and with control
+    characters escaped.
+    """
     if sys.stdout.isatty():
         click.echo(printable(value, keep="\n\t"))
     else:

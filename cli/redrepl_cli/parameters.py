@@ -14,11 +14,16 @@ if TYPE_CHECKING:
     from redrepl import Coordinator
 
 _TIMES = 3.0
-"""How many times as long as finding the cluster took, which was connecting and one answer, an operation may take."""
+"""How many times as long as finding the cluster took, which was connecting and one answer, an
+operation may take.
+"""
 
 
 def _decimal(text: str) -> float | None:
-    """The number that a text is, None where it is none. Python takes more forms than people write."""
+    """The number that a text is, None where it is none.
+
+    Python takes more forms than people write.
+    """
     try:
         return float(text) if text.isascii() and "_" not in text else None
     except ValueError:
@@ -28,7 +33,9 @@ def _decimal(text: str) -> float | None:
 class FiniteRange(click.FloatRange):
     """A range of numbers: without NaN, which compares with no bound, and without infinity."""
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
         """Refuse what is no number that one can wait or count for."""
         found: float = super().convert(value, param, ctx)
         if not isfinite(found):
@@ -42,7 +49,9 @@ class LevelType(click.ParamType[str]):
     name = "level"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Refuse anything else before a node is asked; whether a count fits, the cluster decides."""
+        """Refuse anything else before a node is asked; whether a count fits, the cluster
+        decides.
+        """
         from redrepl.values.errors import RequestError
         from redrepl.values.level import parse_level
 
@@ -68,12 +77,18 @@ class ProbabilityType(click.ParamType[float]):
 
     name = "probability"
 
-    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+    def convert(
+        self, value: str | float, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
         """Read either form and check the range."""
         text = str(value).strip()
         found = _decimal(text.removesuffix("%"))
         if found is None:
-            self.fail(f"{value!r} is neither a number such as 0.999 nor a percentage such as 99.9%", param, ctx)
+            self.fail(
+                f"{value!r} is neither a number such as 0.999 nor a percentage such as 99.9%",
+                param,
+                ctx,
+            )
         found = found / 100 if text.endswith("%") else found
         if not 0.0 <= found <= 1.0:
             self.fail(f"{value!r} does not lie in 0..1 (or 0%..100%)", param, ctx)
@@ -100,7 +115,8 @@ level_option = click.option(
 
 
 def timeout_for(coordinator: Coordinator[str, bytes], timeout_seconds: float | None) -> float:
-    """The time for an operation: what was asked for, else what is configured, and more where the nodes are far.
+    """The time for an operation: what was asked for, else what is configured, and more where the
+    nodes are far.
 
     A command connects first, which takes several round trips by itself.
     """

@@ -1,4 +1,6 @@
-"""How far a long command has come: a bar on a terminal, a line now and then elsewhere; always standard error."""
+"""How far a long command has come: a bar on a terminal, a line now and then elsewhere; always
+standard error.
+"""
 
 from __future__ import annotations
 
@@ -50,4 +52,7 @@ class PlainProgress:
         if progress.stage == self._stage and now - self._said_at < LINE_SECONDS:
             return
         self._stage, self._said_at = progress.stage, now
-        say(f"{progress.stage}: {progress.done}" + ("" if progress.total is None else f" of {progress.total}"))
+        say(
+            f"{progress.stage}: {progress.done}"
+            + ("" if progress.total is None else f" of {progress.total}")
+        )

@@ -23,7 +23,9 @@ _WORK = {BRING_UP: "bring up", SWEEP: "sweep"}
 
 @dataclass(frozen=True, slots=True)
 class QueueStatistics:
-    """Jobs that wait and that failed, and workers that listen; None where the queue was not reached: see ``error``."""
+    """Jobs that wait and that failed, and workers that listen; None where the queue was not
+    reached: see ``error``.
+    """
 
     pending: int | None = None
     failed: int | None = None
@@ -38,7 +40,9 @@ class QueueStatistics:
 
 @dataclass(frozen=True, slots=True)
 class QueuedJob:
-    """A job of this cluster. ``state``: queued, started or failed. ``error``: the last line of what went wrong.
+    """A job of this cluster.
+
+    ``state``: queued, started or failed. ``error``: the last line of what went wrong.
 
     work: "bring up" for one node, or "sweep" over all of them (then ``node`` is None).
     """
@@ -62,7 +66,9 @@ def queue_statistics(configuration: Configuration) -> QueueStatistics:
     try:
         queues = _queues(configuration)
         connection = queues[0].connection
-        with suppress(NoPermissionError):  # of a login that is to read alone: what refuses jobs others will see
+        with suppress(
+            NoPermissionError
+        ):  # of a login that is to read alone: what refuses jobs others will see
             # It finds nothing to do, and is refused where a job would be.
             connection.set(f"redrepl:probe:{secrets.token_hex(8)}", "", xx=True)
         pending = sum(connection.llen(queue.list_key) for queue in queues)
@@ -70,7 +76,9 @@ def queue_statistics(configuration: Configuration) -> QueueStatistics:
         return QueueStatistics(pending, failed, queues[0].workers())
     except Exception as error:  # redis-py and the address each have their own
         where = address(split_url("queue", configuration.queue_url))
-        return QueueStatistics(error=f"{where}: {describe_queue_error(configuration.queue_url, error)}")
+        return QueueStatistics(
+            error=f"{where}: {describe_queue_error(configuration.queue_url, error)}"
+        )
 
 
 def cluster_jobs(configuration: Configuration, failed_only: bool) -> list[QueuedJob]:
@@ -81,12 +89,16 @@ def cluster_jobs(configuration: Configuration, failed_only: bool) -> list[Queued
         for state in states:
             for job_id, job, enqueued_at in queue.jobs(configuration.cluster, state):
                 error = queue.failure(job_id) if state == "failed" else None
-                found.append(QueuedJob(job_id, _WORK[job.function], job.node, state, enqueued_at, error))
+                found.append(
+                    QueuedJob(job_id, _WORK[job.function], job.node, state, enqueued_at, error)
+                )
     return found
 
 
 def _queues(configuration: Configuration) -> list[JobQueue]:
-    """The configured queue, and the one by the cluster's name, to which other clusters' workers hand on."""
+    """The configured queue, and the one by the cluster's name, to which other clusters' workers
+    hand on.
+    """
     assert configuration.queue_url is not None
     connection = queue_connection(configuration.queue_url)
     names = dict.fromkeys((configuration.queue, default_queue(configuration.cluster)))

@@ -27,17 +27,25 @@ DARK_STYLE = """
 
 @dataclass(slots=True)
 class Page:
-    """Elements so far, and where the next line goes. ``columns``: characters of the small text in a line."""
+    """Elements so far, and where the next line goes.
+
+    ``columns``: characters of the small text in a line.
+    """
 
     width: float
     columns: int
     elements: list[str] = field(default_factory=list)
     y: float = MARGIN
 
-    def text(self, x: float, content: str, style: str = "", anchor: str = "start", dy: float = 0) -> None:
+    def text(
+        self, x: float, content: str, style: str = "", anchor: str = "start", dy: float = 0
+    ) -> None:
         """A line of text; it does not move on."""
         kind = f' class="{style}"' if style else ""
-        self.elements.append(f'<text x="{x:g}" y="{self.y + dy:g}" text-anchor="{anchor}"{kind}>{safe(content)}</text>')
+        self.elements.append(
+            f'<text x="{x:g}" y="{self.y + dy:g}" '
+            f'text-anchor="{anchor}"{kind}>{safe(content)}</text>'
+        )
 
     def paragraph(self, content: str) -> None:
         """Small text over as many lines as it takes."""

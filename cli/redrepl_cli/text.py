@@ -34,9 +34,13 @@ def decoded(content: bytes | str) -> tuple[str, str]:
 
 
 def printable(content: bytes | str, keep: str = "") -> str:
-    """Text for a terminal: control characters, which could command it, are escaped; those in ``keep`` stay."""
+    """Text for a terminal: control characters, which could command it, are escaped; those in
+    ``keep`` stay.
+    """
     text, _ = decoded(content)
-    return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
+    return "".join(
+        c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text
+    )
 
 
 def shown_url(url: str) -> str:

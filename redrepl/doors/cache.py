@@ -1,4 +1,6 @@
-"""A cache on a replicated store: JSON or bytes values, one deadline on every copy, a namespace that can be cleared."""
+"""A cache on a replicated store: JSON or bytes values, one deadline on every copy, a namespace that
+can be cleared.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ _CLEAR_PAGE = 500
 
 @dataclass(frozen=True, slots=True)
 class CacheStatistics:
-    """What this object has done since it was made. hit_rate: hits per read, 0.0 before the first read.
+    """What this object has done since it was made. hit_rate: hits per read, 0.0 before the first
+    read.
 
     undecodable: misses where something stands that is no JSON.
     """
@@ -63,11 +66,15 @@ class ReplicatedCache:
         prefer: ReadPreference | str = ReadPreference.PRIMARY,
     ) -> None:
         if not isinstance(coordinator, Coordinator):
-            raise RequestError(f"ReplicatedCache needs a Coordinator, not {type(coordinator).__name__}")
+            raise RequestError(
+                f"ReplicatedCache needs a Coordinator, not {type(coordinator).__name__}"
+            )
         if values not in ("json", "bytes"):
             raise RequestError(f'values must be "json" or "bytes", not {values!r}')
         if not isinstance(namespace, str) or not namespace or _SEPARATOR in namespace:
-            raise RequestError(f"namespace must be a text without {_SEPARATOR!r}, not {namespace!r}")
+            raise RequestError(
+                f"namespace must be a text without {_SEPARATOR!r}, not {namespace!r}"
+            )
         check_ttl(default_ttl)
         self._coordinator = coordinator
         self._start = namespace.encode() + _SEPARATOR.encode()
@@ -82,34 +89,49 @@ class ReplicatedCache:
         namespace = self._start.decode().removesuffix(_SEPARATOR)
         return f"<{type(self).__name__} {namespace} on {self._coordinator!r}>"
 
-    def get(self, key: str | bytes, default: Any = None, *, level: Level = ConsistencyLevel.ONE) -> Any:
+    def get(
+        self, key: str | bytes, default: Any = None, *, level: Level = ConsistencyLevel.ONE
+    ) -> Any:
         """The value, ``default`` where there is none or it has expired.
 
-        What is no JSON, from another version of the program perhaps, is a miss: the next `set` puts it right.
+        What is no JSON, from another version of the program perhaps, is a miss: the next `set` puts
+        it right.
         """
         stored = self._coordinator.get(self._name(key), level=level, prefer=self._prefer)
         found = _NOTHING if stored is None else self._decode(key, stored)
         self._count(hits=found is not _NOTHING, misses=found is _NOTHING)
         return default if found is _NOTHING else found
 
-    def get_many(self, keys: Iterable[str | bytes], *, level: Level = ConsistencyLevel.ONE) -> dict[str | bytes, Any]:
+    def get_many(
+        self, keys: Iterable[str | bytes], *, level: Level = ConsistencyLevel.ONE
+    ) -> dict[str | bytes, Any]:
         """The values of those keys that have one."""
         names = {key: self._name(key) for key in check_keys(keys)}
         stored = self._coordinator.get_many(set(names.values()), level=level, prefer=self._prefer)
-        found = {key: self._decode(key, value) for key, name in names.items() if (value := stored[name]) is not None}
+        found = {
+            key: self._decode(key, value)
+            for key, name in names.items()
+            if (value := stored[name]) is not None
+        }
         values = {key: value for key, value in found.items() if value is not _NOTHING}
         self._count(hits=len(values), misses=len(names) - len(values))
         return values
 
     def set(self, key: str | bytes, value: Any, *, ttl: float | None = None) -> WriteReceipt:
         """Keep a value for ``ttl`` seconds (default: ``default_ttl``)."""
-        receipt = self._coordinator.set(self._name(key), self._encode(value), ttl=self._ttl(ttl), level=self._level)
+        receipt = self._coordinator.set(
+            self._name(key), self._encode(value), ttl=self._ttl(ttl), level=self._level
+        )
         self._count(sets=1)
         return receipt
 
-    def set_many(self, items: Mapping[Any, Any], *, ttl: float | None = None) -> dict[str | bytes, WriteReceipt]:
+    def set_many(
+        self, items: Mapping[Any, Any], *, ttl: float | None = None
+    ) -> dict[str | bytes, WriteReceipt]:
         """Keep many values, in few round trips."""
-        encoded = {key: (self._name(key), self._encode(value)) for key, value in check_items(items).items()}
+        encoded = {
+            key: (self._name(key), self._encode(value)) for key, value in check_items(items).items()
+        }
         receipts: dict[str | bytes, WriteReceipt] = {}
         while left := {key: item for key, item in encoded.items() if key not in receipts}:
             # "k" and b"k" are one key: the second is written after the first.
@@ -133,14 +155,18 @@ class ReplicatedCache:
         """
         names, cleared = list(self._coordinator.keys(self._start)), 0
         for start in range(0, len(names), _CLEAR_PAGE):
-            cleared += len(self._coordinator.delete_many(names[start : start + _CLEAR_PAGE], level=self._level))
+            cleared += len(
+                self._coordinator.delete_many(names[start : start + _CLEAR_PAGE], level=self._level)
+            )
         self._count(deletes=cleared)
         return cleared
 
     def statistics(self) -> CacheStatistics:
         """Hits, misses, sets and deletes of this object."""
         with self._lock:
-            return CacheStatistics(self._hits, self._misses, self._sets, self._deletes, self._undecodable)
+            return CacheStatistics(
+                self._hits, self._misses, self._sets, self._deletes, self._undecodable
+            )
 
     def _name(self, key: str | bytes) -> bytes:
         return self._start + check_key(key)

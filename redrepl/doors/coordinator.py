@@ -44,8 +44,9 @@ R = TypeVar("R")
 
 OwnK = TypeVar("OwnK", default=str)
 OwnV = TypeVar("OwnV", default=bytes)
-"""The types of keys and values where a class method gets the codecs: some type checkers take the class' own for decided
-there."""
+"""The types of keys and values where a class method gets the codecs: some type checkers take the
+class' own for decided there.
+"""
 
 
 class Coordinator(Generic[K, V]):
@@ -58,11 +59,11 @@ class Coordinator(Generic[K, V]):
         count. Writes default to the configuration's level, reads to ONE (one copy, see ``prefer``).
     timeout_seconds: for the whole operation; default from the configuration.
 
-    Every operation raises RequestError for bad arguments, and for what a codec cannot encode, before anything is sent;
-    reads raise UndecodableValue, naming the key, for what the value codec cannot decode. Writes return a receipt when
-    the required copies have confirmed; else they raise WriteNotConfirmed (outcome unknown) or WriteRejected (no
-    effect), both with the receipt. An unknown write is never sent again by itself with a new stamp: it cannot take
-    effect twice.
+    Every operation raises RequestError for bad arguments, and for what a codec cannot encode,
+    before anything is sent; reads raise UndecodableValue, naming the key, for what the value codec
+    cannot decode. Writes return a receipt when the required copies have confirmed; else they raise
+    WriteNotConfirmed (outcome unknown) or WriteRejected (no effect), both with the receipt. An
+    unknown write is never sent again by itself with a new stamp: it cannot take effect twice.
     """
 
     def __init__(
@@ -83,7 +84,9 @@ class Coordinator(Generic[K, V]):
         self._driver = open_driver(configuration, access.endpoints, Purpose.SERVE, reporter)
         self._queue = wake_ups_of(configuration, reporter)
         codecs, checked = Codecs(key_codec, value_codec), check_session(session)
-        self._store = client_store(configuration, found, self._driver, access, self._queue, codecs, checked, reporter)
+        self._store = client_store(
+            configuration, found, self._driver, access, self._queue, codecs, checked, reporter
+        )
         self._is_closed = False
 
     def __repr__(self) -> str:
@@ -92,7 +95,9 @@ class Coordinator(Generic[K, V]):
 
     def __reduce__(self) -> Never:
         """Connections and threads go to no other process."""
-        raise RequestError(f"a {type(self).__name__} cannot be pickled or copied: open one in each process")
+        raise RequestError(
+            f"a {type(self).__name__} cannot be pickled or copied: open one in each process"
+        )
 
     @property
     def topology(self) -> Topology:
@@ -101,7 +106,9 @@ class Coordinator(Generic[K, V]):
 
     @property
     def reached_in_seconds(self) -> float:
-        """How long the slowest node that answered took when the cluster was found, connecting included."""
+        """How long the slowest node that answered took when the cluster was found, connecting
+        included.
+        """
         return self._reached_in_seconds
 
     @property
@@ -119,7 +126,9 @@ class Coordinator(Generic[K, V]):
         session: Session | None = None,
         observer: Observer | None = None,
     ) -> Coordinator[OwnK, OwnV]:
-        """Open the cluster of a configuration file (default: REDREPL_CONFIG, then ./redrepl.toml)."""
+        """Open the cluster of a configuration file (default: REDREPL_CONFIG, then
+        ./redrepl.toml).
+        """
         kind = cast(type[Coordinator[OwnK, OwnV]], cls)
         return kind(
             load_configuration(path),
@@ -143,9 +152,10 @@ class Coordinator(Generic[K, V]):
     ) -> Coordinator[OwnK, OwnV]:
         """Open a cluster from the urls of some of its nodes.
 
-        settings: the fields of `Configuration`; ``connect_urls`` says for members, by id, at which url this program
-        reaches them in place of the cluster's; ``tls`` is a mapping with the keys of the configuration's `[tls]` table.
-        Raises RequestError or ConfigError, naming the setting.
+        settings: the fields of `Configuration`; ``connect_urls`` says for members, by id, at which
+        url this program reaches them in place of the cluster's; ``tls`` is a mapping with the keys
+        of the configuration's `[tls]` table. Raises RequestError or ConfigError, naming the
+        setting.
         """
         configuration = configuration_of(urls, cluster, settings)
         kind = cast(type[Coordinator[OwnK, OwnV]], cls)
@@ -158,7 +168,10 @@ class Coordinator(Generic[K, V]):
         )
 
     def close(self) -> None:
-        """Close the connections; wake-ups not yet sent get a moment to leave. Operations are refused from then on."""
+        """Close the connections; wake-ups not yet sent get a moment to leave.
+
+        Operations are refused from then on.
+        """
         self._is_closed = True
         self._queue.close()
         self._driver.close()
@@ -168,14 +181,19 @@ class Coordinator(Generic[K, V]):
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 
-    # The cluster ---------------------------------------------------------------------------------------------
+    # The cluster ----------------------------------------------------------------------------------
 
     def health(self) -> ClusterStatus:
-        """Every node's state and lag, the cluster's condition, and the conditions of correctness."""
+        """Every node's state and lag, the cluster's condition, and the conditions of
+        correctness.
+        """
         with self._administration() as administration:
             return administration.status()
 
@@ -188,7 +206,9 @@ class Coordinator(Generic[K, V]):
         now = time.time()
         return [status.as_node(now) for status in self.health().nodes]
 
-    def sync(self, node: str | None = None, on_progress: OnProgress | None = None) -> list[BroughtUp]:
+    def sync(
+        self, node: str | None = None, on_progress: OnProgress | None = None
+    ) -> list[BroughtUp]:
         """Bring one replica, or all, to the primary's state exactly; waits until it is done."""
         with self._administration() as administration:
             return administration.sync(node, on_progress)
@@ -199,11 +219,13 @@ class Coordinator(Generic[K, V]):
             return administration.verify(repair, on_progress)
 
     def failover(self, to: str | None = None) -> FailedOver:
-        """Give the primary's role to ``to``, or to the node that has seen most, where the present primary is away.
+        """Give the primary's role to ``to``, or to the node that has seen most, where the present
+        primary is away.
 
-        No acknowledged QUORUM write is lost; for a planned move, which loses nothing at all, see `switchover`. This
-        coordinator goes on with the new primary. Raises RequestError for what cannot be, Unavailable where too few
-        members can take part or somebody else moved the cluster meanwhile.
+        No acknowledged QUORUM write is lost; for a planned move, which loses nothing at all, see
+        `switchover`. This coordinator goes on with the new primary. Raises RequestError for what
+        cannot be, Unavailable where too few members can take part or somebody else moved the
+        cluster meanwhile.
         """
         with self._administration() as administration:
             done = administration.failover(to)
@@ -211,10 +233,11 @@ class Coordinator(Generic[K, V]):
         return done
 
     def switchover(self, to: str, on_progress: OnProgress | None = None) -> FailedOver:
-        """Give the primary's role to ``to`` without losing anything: writes pause for a moment, and none fails.
+        """Give the primary's role to ``to`` without losing anything: writes pause for a moment, and
+        none fails.
 
-        This coordinator goes on with the new primary. Raises as `failover` does, and Unavailable where the node lags
-        and does not catch up.
+        This coordinator goes on with the new primary. Raises as `failover` does, and Unavailable
+        where the node lags and does not catch up.
         """
         with self._administration() as administration:
             done = administration.switchover(to, on_progress)
@@ -242,7 +265,7 @@ class Coordinator(Generic[K, V]):
         if self._is_closed:
             raise RequestError("this coordinator is closed")
 
-    # Writes --------------------------------------------------------------------------------------------------
+    # Writes ---------------------------------------------------------------------------------------
 
     def set(
         self,
@@ -257,7 +280,11 @@ class Coordinator(Generic[K, V]):
         return self._run(self._store.set_plan(key, value, ttl, CallOptions(level, timeout_seconds)))
 
     def delete(
-        self, key: K | str | bytes, *, level: Level | None = None, timeout_seconds: float | None = None
+        self,
+        key: K | str | bytes,
+        *,
+        level: Level | None = None,
+        timeout_seconds: float | None = None,
     ) -> WriteReceipt:
         """Delete a key: a write like any other, also where the key does not exist."""
         return self._run(self._store.delete_plan(key, CallOptions(level, timeout_seconds)))
@@ -272,16 +299,21 @@ class Coordinator(Generic[K, V]):
     ) -> dict[Any, WriteReceipt]:
         """Store many values, in chunks of one round trip each; a receipt per key.
 
-        The time-out is each chunk's. Where keys are not confirmed, WriteNotConfirmed (or WriteRejected, where none may
-        take effect) is raised after the last chunk, or once the primary cannot be reached. What else the primary
-        refuses a chunk with (NotAReplicatedRecord, ClockSkew) is raised as it is, after the chunks under way have
-        ended; no more leave. Each of these errors has in ``receipts`` one for every key, in the order of ``items``,
-        whose outcome says whether it was committed, may take effect or was not sent.
+        The time-out is each chunk's. Where keys are not confirmed, WriteNotConfirmed (or
+        WriteRejected, where none may take effect) is raised after the last chunk, or once the
+        primary cannot be reached. What else the primary refuses a chunk with (NotAReplicatedRecord,
+        ClockSkew) is raised as it is, after the chunks under way have ended; no more leave. Each of
+        these errors has in ``receipts`` one for every key, in the order of ``items``, whose outcome
+        says whether it was committed, may take effect or was not sent.
         """
         return self._run(self._store.set_many_plan(items, ttl, CallOptions(level, timeout_seconds)))
 
     def delete_many(
-        self, keys: Iterable[K | str | bytes], *, level: Level | None = None, timeout_seconds: float | None = None
+        self,
+        keys: Iterable[K | str | bytes],
+        *,
+        level: Level | None = None,
+        timeout_seconds: float | None = None,
     ) -> dict[Any, WriteReceipt]:
         """Delete many keys as `set_many` stores them."""
         return self._run(self._store.delete_many_plan(keys, CallOptions(level, timeout_seconds)))
@@ -308,12 +340,16 @@ class Coordinator(Generic[K, V]):
         level: Level | None = None,
         timeout_seconds: float | None = None,
     ) -> WriteReceipt:
-        """Store a value where the version ``expected`` still stands (None: where the key reads as absent).
+        """Store a value where the version ``expected`` still stands (None: where the key reads as
+        absent).
 
-        ``receipt.applied`` says whether it did; if not, ``receipt.stamp`` is the version that stands.
+        ``receipt.applied`` says whether it did; if not, ``receipt.stamp`` is the version that
+        stands.
         """
         return self._run(
-            self._store.compare_and_set_plan(key, value, expected, ttl, CallOptions(level, timeout_seconds))
+            self._store.compare_and_set_plan(
+                key, value, expected, ttl, CallOptions(level, timeout_seconds)
+            )
         )
 
     def increment(
@@ -324,11 +360,16 @@ class Coordinator(Generic[K, V]):
         level: Level | None = None,
         timeout_seconds: float | None = None,
     ) -> int:
-        """Add to a whole number, an absent key counting as 0, and answer the sum. A deadline that stands stays.
+        """Add to a whole number, an absent key counting as 0, and answer the sum.
 
-        With several primaries, increments on different primaries at the same time are lost but for one.
+        A deadline that stands stays.
+
+        With several primaries, increments on different primaries at the same time are lost but for
+        one.
         """
-        return self._run(self._store.increment_plan(key, amount, CallOptions(level, timeout_seconds)))
+        return self._run(
+            self._store.increment_plan(key, amount, CallOptions(level, timeout_seconds))
+        )
 
     def append(
         self,
@@ -338,7 +379,8 @@ class Coordinator(Generic[K, V]):
         level: Level | None = None,
         timeout_seconds: float | None = None,
     ) -> int:
-        """Put bytes behind a value, an absent key counting as empty; returns the new length in bytes.
+        """Put bytes behind a value, an absent key counting as empty; returns the new length in
+        bytes.
 
         A deadline that is stored stays. With a value codec the encoding of ``value`` is put behind
         the one that is stored, which JSON for example cannot decode: RequestError unless the codec
@@ -356,7 +398,9 @@ class Coordinator(Generic[K, V]):
         level: Level | None = None,
         timeout_seconds: float | None = None,
     ) -> WriteReceipt:
-        """Give a value ``ttl`` more seconds from now, or no deadline with None; not applied where the key is absent."""
+        """Give a value ``ttl`` more seconds from now, or no deadline with None; not applied where
+        the key is absent.
+        """
         return self._run(self._store.expire_plan(key, ttl, CallOptions(level, timeout_seconds)))
 
     def get_and_set(
@@ -368,20 +412,30 @@ class Coordinator(Generic[K, V]):
         level: Level | None = None,
         timeout_seconds: float | None = None,
     ) -> V | None:
-        """Store a value; returns the one before it, None where the key was absent. ``ttl`` as in `set`.
+        """Store a value; returns the one before it, None where the key was absent.
+
+        ``ttl`` as in `set`.
 
         The primary decides it, so of several programs at once each value is returned to one alone.
         Where the answer is lost, so is the value before: WriteNotConfirmed, also if the new one is
         found to be stored. What cannot be decoded (UndecodableValue) is replaced all the same. With
         several primaries, one may return what another replaces too.
         """
-        return self._run(self._store.get_and_set_plan(key, value, ttl, CallOptions(level, timeout_seconds)))
+        return self._run(
+            self._store.get_and_set_plan(key, value, ttl, CallOptions(level, timeout_seconds))
+        )
 
-    def batch(self, level: Level | None = None, timeout_seconds: float | None = None) -> Batch[K, V]:
-        """Queue operations of any kind and send them in few round trips, each key on its own; see `Batch`."""
+    def batch(
+        self, level: Level | None = None, timeout_seconds: float | None = None
+    ) -> Batch[K, V]:
+        """Queue operations of any kind and send them in few round trips, each key on its own; see
+        `Batch`.
+        """
         return Batch(self._store, self._run, level, timeout_seconds)
 
-    def transaction(self, level: Level | None = None, timeout_seconds: float | None = None) -> Transaction[K, V]:
+    def transaction(
+        self, level: Level | None = None, timeout_seconds: float | None = None
+    ) -> Transaction[K, V]:
         """Several writes, all or none, if what was read still stands; see `Transaction`."""
         return Transaction(self._store, self._run, level, timeout_seconds)
 
@@ -395,13 +449,15 @@ class Coordinator(Generic[K, V]):
     ) -> R:
         """Call ``function`` with a transaction and commit it; answers what the function answered.
 
-        On a conflict both are repeated with a new transaction, ``attempts`` times in all; then TransactionConflict is
-        raised. The function may be called several times, so it should do nothing else. Other errors end it at once: an
-        unknown outcome is not repeated.
+        On a conflict both are repeated with a new transaction, ``attempts`` times in all; then
+        TransactionConflict is raised. The function may be called several times, so it should do
+        nothing else. Other errors end it at once: an unknown outcome is not repeated.
         """
-        return run_transactions(lambda: self.transaction(level, timeout_seconds), function, attempts, self._run)
+        return run_transactions(
+            lambda: self.transaction(level, timeout_seconds), function, attempts, self._run
+        )
 
-    # Reads ---------------------------------------------------------------------------------------------------
+    # Reads ----------------------------------------------------------------------------------------
 
     def get(
         self,
@@ -413,8 +469,8 @@ class Coordinator(Generic[K, V]):
     ) -> V | None:
         """The value, None where the key is absent, deleted or past its deadline.
 
-        At ONE one copy answers, chosen by ``prefer``. Above, the primary's record is confirmed by that many other
-        copies, and pushed to those that lack it; ``prefer`` then has no effect.
+        At ONE one copy answers, chosen by ``prefer``. Above, the primary's record is confirmed by
+        that many other copies, and pushed to those that lack it; ``prefer`` then has no effect.
         """
         return self._run(self._store.get_plan(key, level, prefer, timeout_seconds))
 
@@ -439,19 +495,30 @@ class Coordinator(Generic[K, V]):
     ) -> dict[Any, V | None]:
         """The values of many keys, None for those that are absent.
 
-        At ONE with ``prefer`` REPLICA or NEAREST the keys are divided among the replicas, or the copies near by, and
-        asked for at once; what one does not answer in time, or has older than this session has seen, others are asked.
+        At ONE with ``prefer`` REPLICA or NEAREST the keys are divided among the replicas, or the
+        copies near by, and asked for at once; what one does not answer in time, or has older than
+        this session has seen, others are asked.
         """
         return self._run(self._store.get_many_plan(keys, level, prefer, timeout_seconds))
 
     def ttl(
-        self, key: K | str | bytes, *, level: Level = ConsistencyLevel.ONE, timeout_seconds: float | None = None
+        self,
+        key: K | str | bytes,
+        *,
+        level: Level = ConsistencyLevel.ONE,
+        timeout_seconds: float | None = None,
     ) -> float:
-        """Seconds the value has left; -1 if it has no deadline, -2 if the key is absent (as Redis answers)."""
+        """Seconds the value has left; -1 if it has no deadline, -2 if the key is absent (as Redis
+        answers).
+        """
         return self._run(self._store.ttl_plan(key, level, timeout_seconds))
 
-    def keys(self, prefix: str | bytes = b"", *, timeout_seconds: float | None = None) -> Iterator[bytes]:
-        """Keys that start with ``prefix`` and read as present on the primary, in no order; each once."""
+    def keys(
+        self, prefix: str | bytes = b"", *, timeout_seconds: float | None = None
+    ) -> Iterator[bytes]:
+        """Keys that start with ``prefix`` and read as present on the primary, in no order; each
+        once.
+        """
         return self._walk_keys(check_prefix(prefix), timeout_seconds)
 
     def _walk_keys(self, start: bytes, timeout_seconds: float | None) -> Iterator[bytes]:

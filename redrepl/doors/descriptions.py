@@ -16,7 +16,10 @@ def described_like(other: type) -> Callable[[C], C]:
     """
 
     def describe(cls: C) -> C:
-        own, (_, _, rest) = inspect.cleandoc(cls.__doc__ or ""), inspect.cleandoc(other.__doc__ or "").partition("\n\n")
+        own, (_, _, rest) = (
+            inspect.cleandoc(cls.__doc__ or ""),
+            inspect.cleandoc(other.__doc__ or "").partition("\n\n"),
+        )
         cls.__doc__ = f"{own}\n\n{rest}"
         return cls
 

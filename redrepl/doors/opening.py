@@ -67,11 +67,15 @@ class OpenedCluster(NamedTuple, Generic[K, V]):
             raise
 
     async def write(self, write: PendingWrite, options: CallOptions) -> WriteReceipt:
-        """A write that leaves together with those that other tasks make in this turn of the loop."""
+        """A write that leaves together with those that other tasks make in this turn of the
+        loop.
+        """
         options = self.store.resolved(options)
         try:
             # Deletes go by themselves: at full memory a node takes these alone.
-            groups = self.driver.write_groups((options.level, write.kind), self.store.write_group_plan)
+            groups = self.driver.write_groups(
+                (options.level, write.kind), self.store.write_group_plan
+            )
             return await groups.add(write, options)
         except RedreplError as error:
             await self._compare_clocks_after(error)
@@ -89,7 +93,11 @@ class AsyncOpening(Generic[K, V]):
     """
 
     def __init__(
-        self, configuration: Configuration, codecs: Codecs[K, V], session: Session, reporter: Reporter
+        self,
+        configuration: Configuration,
+        codecs: Codecs[K, V],
+        session: Session,
+        reporter: Reporter,
     ) -> None:
         self.opened: OpenedCluster[K, V] | None = None
         self.is_closed = False
@@ -100,7 +108,10 @@ class AsyncOpening(Generic[K, V]):
         self._lock: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
 
     async def open(self) -> OpenedCluster[K, V]:
-        """The cluster. Raises RequestError where it is closed, and Unavailable where no node answers."""
+        """The cluster.
+
+        Raises RequestError where it is closed, and Unavailable where no node answers.
+        """
         if self.opened is not None and not self.is_closed:
             return self.opened
         if self.is_closed:
@@ -117,11 +128,17 @@ class AsyncOpening(Generic[K, V]):
         found = await asyncio.to_thread(find_cluster, self._configuration)
         if self.is_closed:
             raise RequestError("this coordinator was closed while it was opened")
-        return opened_for_asyncio(self._configuration, found, self._codecs, self._session, self._reporter)
+        return opened_for_asyncio(
+            self._configuration, found, self._codecs, self._session, self._reporter
+        )
 
 
 def opened_for_asyncio(
-    configuration: Configuration, found: Discovery, codecs: Codecs[K, V], session: Session, reporter: Reporter
+    configuration: Configuration,
+    found: Discovery,
+    codecs: Codecs[K, V],
+    session: Session,
+    reporter: Reporter,
 ) -> OpenedCluster[K, V]:
     """A driver for the running loop, and the client of a cluster that was found."""
     access = MemberAccess.found(configuration, found)

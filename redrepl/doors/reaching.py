@@ -1,4 +1,6 @@
-"""What the administration stands on: connections of its own to all members, wherever they are, and looks at them."""
+"""What the administration stands on: connections of its own to all members, wherever they are, and
+looks at them.
+"""
 
 from __future__ import annotations
 
@@ -76,14 +78,19 @@ class Reaching:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 
-    # Looking ------------------------------------------------------------------------------------------------
+    # Looking --------------------------------------------------------------------------------------
 
     def find_members(self) -> Topology:
-        """The topology as the nodes know it; from then on all members are reached, configured or not."""
+        """The topology as the nodes know it; from then on all members are reached, configured or
+        not.
+        """
         found = find_cluster(self.configuration)
         self._reporter.epoch_is(found.topology)
         self._addresses.hear_reports(found.reports)
@@ -95,7 +102,9 @@ class Reaching:
         topology, _ = self._inspect(self._until())
         if topology is not None and topology.epoch > found.topology.epoch:
             return topology
-        if topology != found.topology:  # that look was told less, and reaches for others now than for these members
+        if (
+            topology != found.topology
+        ):  # that look was told less, and reaches for others now than for these members
             self._reach(self._endpoints_of(found.topology, found.seed_of))
         return found.topology
 
@@ -103,11 +112,14 @@ class Reaching:
         """The newest topology and every known node's report."""
         return self._inspect(self._until())
 
-    def probe(self, wait_seconds: float, patience_seconds: float, writes: bool = False) -> tuple[Topology | None, Seen]:
-        """For monitors: ask all nodes once more, and answer what is known after wait_seconds at most, from earlier
-        questions too.
+    def probe(
+        self, wait_seconds: float, patience_seconds: float, writes: bool = False
+    ) -> tuple[Topology | None, Seen]:
+        """For monitors: ask all nodes once more, and answer what is known after wait_seconds at
+        most, from earlier questions too.
 
-        patience_seconds: a node that has left a question unanswered for so long, besides its usual round trip, is away.
+        patience_seconds: a node that has left a question unanswered for so long, besides its usual
+        round trip, is away.
         writes: try if they take any.
         """
         if self._lookout_channel is not None and not self._lookout_channel.is_usable:
@@ -118,7 +130,9 @@ class Reaching:
             self._lookout_channel = self._lookout_channel or self._driver.own_channel()
         assert self._lookout_channel is not None
         now = self._driver.now()
-        seen = self._lookout_channel.run(self._lookout.look(now, now + wait_seconds, MONITOR if writes else None))
+        seen = self._lookout_channel.run(
+            self._lookout.look(now, now + wait_seconds, MONITOR if writes else None)
+        )
         topology = self._newest(seen.reports)
         if seen.is_current:
             self._facts.looked(topology, seen.reports)
@@ -127,24 +141,36 @@ class Reaching:
         return topology, seen
 
     def _look_anew(self) -> None:
-        """Members were changed, or somebody tried to: what looks of monitors show from now on was so after that."""
+        """Members were changed, or somebody tried to: what looks of monitors show from now on was
+        so after that.
+        """
         if self._lookout is not None:
             self._lookout.forget()
 
-    def _inspect(self, until: float, probe_as: bytes | None = None) -> tuple[Topology | None, Reports]:
+    def _inspect(
+        self, until: float, probe_as: bytes | None = None
+    ) -> tuple[Topology | None, Reports]:
         last_entries = self._last_entries
-        plan = inspect_nodes(self._layout, self._nodes, until, probe_as=probe_as, last_entries=last_entries)
+        plan = inspect_nodes(
+            self._layout, self._nodes, until, probe_as=probe_as, last_entries=last_entries
+        )
         reports = self._run(plan)
         self._remember(reports)
         topology = self._newest(reports)
         self._addresses.hear_reports(self._reached(reports))
         asked = self._places()
         self._reach_members(topology)
-        # Who was asked may be former members, who know former members: each that leads on knows a later epoch.
+        # Who was asked may be former members, who know former members: each that leads on knows a
+        # later epoch.
         while topology is not None and asked != self._places():
             known, asked = topology, self._places()
             plan = inspect_nodes(
-                self._layout, self._nodes, self._until(), known=known, probe_as=probe_as, last_entries=last_entries
+                self._layout,
+                self._nodes,
+                self._until(),
+                known=known,
+                probe_as=probe_as,
+                last_entries=last_entries,
             )
             reports = self._run(plan)
             self._addresses.hear_reports(self._reached(reports))
@@ -170,12 +196,23 @@ class Reaching:
     @property
     def _seen_entries(self) -> dict[str, LastEntry]:
         """What was seen of the members' logs, by whoever looks."""
-        return self._last_entries if self._lookout is None else {**self._last_entries, **self._lookout.last_entries}
+        return (
+            self._last_entries
+            if self._lookout is None
+            else {**self._last_entries, **self._lookout.last_entries}
+        )
 
     def _newest(self, reports: Reports) -> Topology | None:
-        """The newest topology that is to be believed. Of two of one epoch it counts which was believed before."""
+        """The newest topology that is to be believed.
+
+        Of two of one epoch it counts which was believed before.
+        """
         before, newest = self._believed, newest_topology(reports)
-        if before is not None and newest != before and (newest is None or newest.epoch == before.epoch):
+        if (
+            before is not None
+            and newest != before
+            and (newest is None or newest.epoch == before.epoch)
+        ):
             told = [report.own_topology for report in reports.present.values()]
             newest = newest_topology(reports, before) if before in told else newest
         self._believed = newest or before
@@ -188,20 +225,29 @@ class Reaching:
 
     @property
     def _reached_urls(self) -> dict[str, str]:
-        """The url of each member that it is reached by, as the topology had it when it was heard."""
+        """The url of each member that it is reached by, as the topology had it when it was
+        heard.
+        """
         return {endpoint.node: endpoint.url for endpoint in self._endpoints}
 
     def _places(self) -> dict[str, tuple[str, bool]]:
         """Where each member is reached now, and whether it is."""
-        return {endpoint.node: (endpoint.reached_at, endpoint.withheld is None) for endpoint in self._endpoints}
+        return {
+            endpoint.node: (endpoint.reached_at, endpoint.withheld is None)
+            for endpoint in self._endpoints
+        }
 
     def _reach_members(self, topology: Topology | None) -> None:
-        """Have the members reached; where none told who they are, those that are configured: they may have moved."""
-        wanted = list(self.configuration.endpoints) if topology is None else self._endpoints_of(topology)
+        """Have the members reached; where none told who they are, those that are configured: they
+        may have moved.
+        """
+        wanted = (
+            list(self.configuration.endpoints) if topology is None else self._endpoints_of(topology)
+        )
         if wanted != self._endpoints:
             self._reach(wanted)
 
-    # Parts -----------------------------------------------------------------------------------------------------
+    # Parts ----------------------------------------------------------------------------------------
 
     def _member(self, topology: Topology, node: str) -> Member:
         if node not in topology.ids:
@@ -222,13 +268,17 @@ class Reaching:
     def _nodes(self) -> tuple[str, ...]:
         return tuple(endpoint.node for endpoint in self._endpoints)
 
-    def _endpoints_of(self, topology: Topology, seed_of: Mapping[str, str] | None = None) -> list[Endpoint]:
+    def _endpoints_of(
+        self, topology: Topology, seed_of: Mapping[str, str] | None = None
+    ) -> list[Endpoint]:
         """The members' endpoints; those that were given to a call keep its login."""
         given = self._given
         for endpoint in given.values():
             self._addresses.vouch(endpoint.reached_at)
         return [
-            self._addresses.checked(dataclasses.replace(given[each.node], url=each.url, identity=each.identity))
+            self._addresses.checked(
+                dataclasses.replace(given[each.node], url=each.url, identity=each.identity)
+            )
             if each.node in given
             else each
             for each in self._addresses.of(topology, seed_of)

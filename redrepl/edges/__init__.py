@@ -1,1 +1,3 @@
-"""Where redrepl touches the world: connections, drivers, scripts, clocks, the wake-up queue, configuration files."""
+"""Where redrepl touches the world: connections, drivers, scripts, clocks, the wake-up queue,
+configuration files.
+"""

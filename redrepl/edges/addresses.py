@@ -1,7 +1,8 @@
-"""Where logins may be sent: to addresses that the configuration names, or most members that could be asked.
+"""Where logins may be sent: to addresses that the configuration names, or most members that could
+be asked.
 
-The topology stands on the nodes, and one of them may name any address. Whoever connected there would send it the login
-of the nodes, and records. See docs/protocol.md, section 5.8.
+The topology stands on the nodes, and one of them may name any address. Whoever connected there
+would send it the login of the nodes, and records. See docs/protocol.md, section 5.8.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from redrepl.values.reports import Reports
 from redrepl.values.topology import Topology
 
 WITHHELD = (
-    "is at {url}, as one node says, and neither the configuration nor most of the members that it leads to: nothing is "
+    "is at {url}, as one node says, and neither the configuration nor most of the members that it "
+    "leads to: nothing is "
     "sent there; name it in the configuration where that is right"
 )
 
@@ -31,7 +33,10 @@ Place: TypeAlias = tuple[object, int]
 
 
 class Addresses:
-    """Addresses that may be reached with a login, for one program. What was once vouched for stays so."""
+    """Addresses that may be reached with a login, for one program.
+
+    What was once vouched for stays so.
+    """
 
     def __init__(self, configuration: Configuration) -> None:
         self._configuration = configuration
@@ -49,11 +54,14 @@ class Addresses:
             self._places = {*self._places, place_of(url)}
 
     def hear(self, told: Collection[Topology], asked: int) -> bool:
-        """Take note of what members tell, each at an address that may be reached; whether an address is new by that.
+        """Take note of what members tell, each at an address that may be reached; whether an
+        address is new by that.
 
         asked: how many such members there are, whether they answered or not.
         """
-        names = Counter(place for each in told for place in {place_of(member.url) for member in each.members})
+        names = Counter(
+            place for each in told for place in {place_of(member.url) for member in each.members}
+        )
         found = {place for place, count in names.items() if count > asked // 2}
         with self._lock:
             is_new = not found <= self._places
@@ -61,14 +69,16 @@ class Addresses:
         return is_new
 
     def hear_reports(self, reports: Reports) -> bool:
-        """The same of what configured addresses, or members that may be reached, say of themselves. Servers that are
-        members no more do not count; whoever is silent does.
+        """The same of what configured addresses, or members that may be reached, say of themselves.
+
+        Servers that are members no more do not count; whoever is silent does.
         """
         told, servers, strangers = [], set(), 0
         asked = len(reports.nodes)
         for report in reports.present.values():
             if not report.member or (asked == 2 and report.has_restarted):
-                # Of two, the one that came back with older data may know less than the other: it can object to nothing.
+                # Of two, the one that came back with older data may know less than the other: it
+                # can object to nothing.
                 strangers += 1
             elif report.topology is not None and report.run_id not in servers:
                 servers.add(report.run_id)
@@ -82,8 +92,9 @@ class Addresses:
     def _gone(self, reasons: Iterable[str], asked: int) -> int:
         """At how many addresses nothing listens any more.
 
-        Of two nodes in a file that is what a restart looks like, and the other one alone is no majority. Of more a file
-        may name machines that were replaced long ago, and bare urls are places to begin at, of which one may do.
+        Of two nodes in a file that is what a restart looks like, and the other one alone is no
+        majority. Of more a file may name machines that were replaced long ago, and bare urls are
+        places to begin at, of which one may do.
         """
         counts = asked > 2 or self._configuration.origin == BY_URLS
         return sum(REFUSES in reason for reason in reasons) if counts else 0
@@ -93,13 +104,19 @@ class Addresses:
         return place_of(url) in self._places
 
     def of(self, topology: Topology, seed_of: Mapping[str, str] | None = None) -> list[Endpoint]:
-        """The members' endpoints; those that nothing may be sent to are never connected to, and say why."""
+        """The members' endpoints; those that nothing may be sent to are never connected to, and say
+        why.
+        """
         return [self.checked(each) for each in endpoints_of(topology, self._configuration, seed_of)]
 
     def checked(self, endpoint: Endpoint) -> Endpoint:
         """The endpoint, withheld where nothing may be sent there."""
         url = endpoint.reached_at
-        return endpoint if self.may_reach(url) else replace(endpoint, withheld=WITHHELD.format(url=url))
+        return (
+            endpoint
+            if self.may_reach(url)
+            else replace(endpoint, withheld=WITHHELD.format(url=url))
+        )
 
     def found(self, discovery: Discovery) -> list[Endpoint]:
         """The endpoints behind the configured addresses."""

@@ -1,7 +1,9 @@
-"""Lists of answers that announce more places than any answer of ours has, found before the parser makes room for them.
+"""Lists of answers that announce more places than any answer of ours has, found before the parser
+makes room for them.
 
-hiredis makes a list as long as announced when its first line has arrived. For `*1000000000` that takes no memory, but
-seconds in which the interpreter lets the places go again, and no other thread runs.
+hiredis makes a list as long as announced when its first line has arrived. For `*1000000000` that
+takes no memory, but seconds in which the interpreter lets the places go again, and no other thread
+runs.
 """
 
 from __future__ import annotations
@@ -32,13 +34,18 @@ _SHORTEST = 8
 
 
 class AnnouncedLists:
-    """Looks at what one connection receives. Where no text looks like a long announcement, that costs one search.
+    """Looks at what one connection receives.
 
-    What looks like one may stand in a value: then the elements since the last known beginning of one are gone through.
+    Where no text looks like a long announcement, that costs one search.
+
+    What looks like one may stand in a value: then the elements since the last known beginning of
+    one are gone through.
     """
 
     def __init__(self) -> None:
-        self._kept: list[bytes] = []  # since the beginning of an element; empty: the next byte is one
+        self._kept: list[
+            bytes
+        ] = []  # since the beginning of an element; empty: the next byte is one
         self._kept_bytes = 0
         self._tail = b""  # the last of it
         self._skipped = 0  # bytes still to come of a text in whose midst the next byte is
@@ -52,14 +59,18 @@ class AnnouncedLists:
             _next_element(b"".join((*self._kept, data)), self._skipped)
 
     def note(self, data: bytes, is_whole: bool) -> None:
-        """To be called when the parser has taken what it can. is_whole: nothing waits in it for its end.
+        """To be called when the parser has taken what it can. is_whole: nothing waits in it for its
+        end.
 
-        Raises ProtocolError for a line without end, through which the parser would look again with all that arrives.
+        Raises ProtocolError for a line without end, through which the parser would look again with
+        all that arrives.
         """
         if is_whole:
             self._kept, self._kept_bytes, self._skipped, self._tail = [], 0, 0, b""
             if data[-1:] != b"\n":
-                self._keep(data[-1:])  # it has taken the first letter of an element, which alone it does not give back
+                self._keep(
+                    data[-1:]
+                )  # it has taken the first letter of an element, which alone it does not give back
         elif self._skipped >= len(data):
             self._skipped -= len(data)
         else:
@@ -76,7 +87,10 @@ class AnnouncedLists:
             if place + _KEPT_BYTES // 2 < len(whole):
                 raise hiredis.ProtocolError(f"{NOT_OURS}: a line without end")
             self._kept = [whole[place:]] if place < len(whole) else []
-            self._kept_bytes, self._skipped = len(self._kept[0]) if self._kept else 0, max(0, place - len(whole))
+            self._kept_bytes, self._skipped = (
+                len(self._kept[0]) if self._kept else 0,
+                max(0, place - len(whole)),
+            )
             self._tail = self._tail if self._kept else b""
 
 
@@ -92,14 +106,19 @@ def _seems_long(data: bytes, place: int) -> bool:
 
 
 def _next_element(data: bytes, place: int) -> int:
-    """Where the first element begins that is not whole, or will begin. Raises ProtocolError for a list too long."""
+    """Where the first element begins that is not whole, or will begin.
+
+    Raises ProtocolError for a list too long.
+    """
     while 0 <= place < len(data):
         end = data.find(b"\r\n", place)
         if end < 0:
             return place
         kind, length = data[place], data[place + 1 : end]
         if kind in _LISTS and _number(length) > MOST_PLACES:
-            raise hiredis.ProtocolError(f"{NOT_OURS}: a list of {length[:20].decode(errors='replace')} places")
+            raise hiredis.ProtocolError(
+                f"{NOT_OURS}: a list of {length[:20].decode(errors='replace')} places"
+            )
         place = end + 2
         if kind in _TEXTS and _number(length) >= 0:
             place += _number(length) + 2

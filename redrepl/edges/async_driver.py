@@ -24,8 +24,9 @@ R = TypeVar("R")
 class AsyncDriver(DriverBase):
     """Connections to the nodes of one cluster, for the tasks of one event loop.
 
-    It goes along to another loop where the first has ended (one `asyncio.run` after the other). Tasks beyond
-    MAX_CONCURRENT_OPERATIONS wait for their turn; an operation's time-out begins with its turn.
+    It goes along to another loop where the first has ended (one `asyncio.run` after the other).
+    Tasks beyond MAX_CONCURRENT_OPERATIONS wait for their turn; an operation's time-out begins with
+    its turn.
     """
 
     def __init__(
@@ -41,12 +42,18 @@ class AsyncDriver(DriverBase):
         super().__init__(endpoints, admission, timeout_seconds, reporter)
 
     def after_fork(self) -> None:
-        """A child opens connections of its own. The parent's loop must not notice: its sockets are only let go."""
+        """A child opens connections of its own.
+
+        The parent's loop must not notice: its sockets are only let go.
+        """
         self._board = None
         super().after_fork()
 
     async def run(self, plan: Plan[R]) -> R:
-        """Drive a plan to its end in this task. Raises RequestError in a loop beside the one that is in use."""
+        """Drive a plan to its end in this task.
+
+        Raises RequestError in a loop beside the one that is in use.
+        """
         self.board()  # also for turns in this loop
         async with self._turns:
             try:
@@ -58,14 +65,22 @@ class AsyncDriver(DriverBase):
                 raise
 
     def board(self) -> LoopBoard:
-        """The connections of the running loop. Raises RequestError in a loop beside the one that is in use."""
+        """The connections of the running loop.
+
+        Raises RequestError in a loop beside the one that is in use.
+        """
         board = self._board
         if board is None or board.loop is not asyncio.get_running_loop() or not board.is_usable:
             board = self._open_board(board)
         return board
 
-    def write_groups(self, name: Hashable, make_plan: Callable[[list[W], H], Plan[list[Result]]]) -> WriteGroups[W, H]:
-        """Where writes of one name come together in the running loop. ``make_plan`` writes those of one group."""
+    def write_groups(
+        self, name: Hashable, make_plan: Callable[[list[W], H], Plan[list[Result]]]
+    ) -> WriteGroups[W, H]:
+        """Where writes of one name come together in the running loop.
+
+        ``make_plan`` writes those of one group.
+        """
         board, groups = self.board(), self._write_groups.get(name)
         if groups is None or groups.board is not board:
             groups = self._write_groups[name] = WriteGroups(board, make_plan)
@@ -82,10 +97,14 @@ class AsyncDriver(DriverBase):
             if before.loop is asyncio.get_running_loop():
                 before.give_up_all()  # an exception from outside left it in the midst of something
             elif before.loop.is_running():
-                raise RequestError("this coordinator is in use in another event loop: open one for each loop")
+                raise RequestError(
+                    "this coordinator is in use in another event loop: open one for each loop"
+                )
             else:
                 before.close()
-        self._turns = _new_turns()  # the old ones belong to another loop, or to the parent of a fork
+        self._turns = (
+            _new_turns()
+        )  # the old ones belong to another loop, or to the parent of a fork
         board = LoopBoard(asyncio.get_running_loop(), lambda: self._gates, self._timeout_seconds)
         self._board = board
         return board

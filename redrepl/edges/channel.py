@@ -1,11 +1,12 @@
 """One caller's connections, one to each node, and the loop that drives a plan over them.
 
-A channel belongs to one operation at a time. Replies that an operation did not wait for stay owed on the connection and
-are drained by the next operation.
+A channel belongs to one operation at a time. Replies that an operation did not wait for stay owed
+on the connection and are drained by the next operation.
 
-An exception from outside, a signal's handler above all, may come between any two steps: between noting what a
-connection owes and sending it, or between reading an answer and taking it off the books. Books and stream then differ.
-So a channel notes while it touches them, and one that was left in the midst of that is closed and never used again.
+An exception from outside, a signal's handler above all, may come between any two steps: between
+noting what a connection owes and sending it, or between reading an answer and taking it off the
+books. Books and stream then differ. So a channel notes while it touches them, and one that was left
+in the midst of that is closed and never used again.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ from redrepl.values.reasons import lost_connection
 
 R = TypeVar("R")
 IDLE_CHECK_SECONDS = 0.01
-"""A channel unused for longer looks first whether a node closed the connection meanwhile (a restart)."""
+"""A channel unused for longer looks first whether a node closed the connection meanwhile (a
+restart).
+"""
 _READ = select.POLLIN
 _READ_WRITE = select.POLLIN | select.POLLOUT
 
@@ -66,7 +69,10 @@ class Channel(Switchboard):
         return not self._is_amid and not self._closed
 
     def run(self, plan: Plan[R], on_progress: Callable[[Progress], None] | None = None) -> R:
-        """Drive the plan to its end and answer its result. Whatever else ends it may leave a channel of no use."""
+        """Drive the plan to its end and answer its result.
+
+        Whatever else ends it may leave a channel of no use.
+        """
         self._is_amid = True
         self._begin()
         self._is_amid = False
@@ -94,7 +100,9 @@ class Channel(Switchboard):
         if self._closed:
             return
         for gate in self.gates.values():
-            gate.forget(self._ring)  # also where it was noted there and, after an interruption, not here
+            gate.forget(
+                self._ring
+            )  # also where it was noted there and, after an interruption, not here
         self.close_connections()
         self._bell.close()
 
@@ -130,7 +138,10 @@ class Channel(Switchboard):
         return events.popleft()
 
     def _left_seconds(self, until: float) -> float:
-        """How long to wait yet. A deadline that passed while the caller was held up is moved, once for a question."""
+        """How long to wait yet.
+
+        A deadline that passed while the caller was held up is moved, once for a question.
+        """
         left = until + self._grace_seconds - time.monotonic()
         if left > 0:
             self._waited_until = until
@@ -140,7 +151,9 @@ class Channel(Switchboard):
         return left
 
     def _knocked(self, left_seconds: float) -> float:
-        """Give up connections on which nobody answers; how long to wait now, until the next one is to be given up."""
+        """Give up connections on which nobody answers; how long to wait now, until the next one is
+        to be given up.
+        """
         self.end_late_knocks()
         next_at = min([knock.until for knock in self._knocks.values()], default=float("inf"))
         return max(0.0, min(left_seconds, next_at - time.monotonic()))
@@ -149,7 +162,9 @@ class Channel(Switchboard):
         """The time is kept by who waits."""
 
     def _await_required(self, node: str, until: float) -> None:
-        """Wait for its answer alone: without it the others' mean nothing yet, and waking up for each costs."""
+        """Wait for its answer alone: without it the others' mean nothing yet, and waking up for
+        each costs.
+        """
         connection = self._connections.get(node)
         if connection is None or self._waiting or self._unsent:
             return
@@ -175,7 +190,9 @@ class Channel(Switchboard):
             self._poller.unregister(connection.fileno)
         self._unsent.discard(connection)
 
-    def _send(self, run: Run, connection: NodeConnection, request: Request, data: bytes, now: float) -> None:
+    def _send(
+        self, run: Run, connection: NodeConnection, request: Request, data: bytes, now: float
+    ) -> None:
         connection.owed.append((run, request, now))
         try:
             connection.send(data)
@@ -188,7 +205,9 @@ class Channel(Switchboard):
     def _keep_unsent(self, connection: NodeConnection) -> None:
         beyond = len(connection.unsent) - limits.MAX_UNSENT_BYTES
         if beyond > 0 and beyond > _largest_bytes(connection):
-            self._drop(connection, f"takes no more data: {len(connection.unsent)} bytes wait", pause=True)
+            self._drop(
+                connection, f"takes no more data: {len(connection.unsent)} bytes wait", pause=True
+            )
             return
         self._unsent.add(connection)
         self._poller.modify(connection.fileno, _READ_WRITE)
@@ -224,10 +243,11 @@ class Channel(Switchboard):
 class _Bell:
     """A pipe by which opening threads wake the thread that waits on a channel.
 
-    The end that is written to stays open for as long as a thread may hold it, so that none ever rings on a number that
-    has been given to another file meanwhile. Both go with the object, also where an interruption lost the channel: each
-    is made and noted, and forgotten and closed, in one step of the interpreter's own code. There is no `__del__`, for
-    the reason that `redrepl.edges.lifetimes` gives.
+    The end that is written to stays open for as long as a thread may hold it, so that none ever
+    rings on a number that has been given to another file meanwhile. Both go with the object, also
+    where an interruption lost the channel: each is made and noted, and forgotten and closed, in one
+    step of the interpreter's own code. There is no `__del__`, for the reason that
+    `redrepl.edges.lifetimes` gives.
     """
 
     _close_file = staticmethod(os.close)
@@ -246,10 +266,12 @@ class _Bell:
             os.write(self._write, b"!")
 
     def silence(self) -> None:
-        """Take what was rung. Raises RequestError where it is closed.
+        """Take what was rung.
 
-        At the interpreter's end it may have been closed before somebody's finalizer uses the store, and the number may
-        be another file's by now.
+        Raises RequestError where it is closed.
+
+        At the interpreter's end it may have been closed before somebody's finalizer uses the store,
+        and the number may be another file's by now.
         """
         if self.fileno not in self._ends:
             raise RequestError("this coordinator is closed: the interpreter is ending")
@@ -268,5 +290,11 @@ class _Bell:
 
 
 def _largest_bytes(connection: NodeConnection) -> int:
-    """Bytes of the requests that may be on their way at once, a batch's chunks above all, however large they are."""
-    return sum(nlargest(limits.CHUNKS_IN_FLIGHT, (size_of(request.command) for _, request, _ in connection.owed)))
+    """Bytes of the requests that may be on their way at once, a batch's chunks above all, however
+    large they are.
+    """
+    return sum(
+        nlargest(
+            limits.CHUNKS_IN_FLIGHT, (size_of(request.command) for _, request, _ in connection.owed)
+        )
+    )

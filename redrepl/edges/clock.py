@@ -17,13 +17,16 @@ TOLERANCE_SECONDS = 0.05
 
 
 class SystemClock:
-    """Wall-clock readings; `offset_micros` is what the cluster's time is ahead of this machine's."""
+    """Wall-clock readings; `offset_micros` is what the cluster's time is ahead of this
+    machine's.
+    """
 
     def __init__(self) -> None:
         self.offset_micros = 0
 
     def set_ahead(self, seconds: float, now_seconds: float) -> None:
-        """Let it show what is so far ahead of a monotonic clock that shows ``now_seconds``, if that is a difference.
+        """Let it show what is so far ahead of a monotonic clock that shows ``now_seconds``, if that
+        is a difference.
 
         Several threads may find the same at once: nothing is added to what another one has set.
         """
@@ -50,9 +53,9 @@ def _new_writer() -> int:
 class StampClock:
     """Hands out stamps to many threads.
 
-    max_skew_seconds: how far ahead nodes accept stamps. Where the physical clock was ahead by more and has been set
-    right, what was given out then would keep all later stamps from being accepted until time has caught up. So it
-    begins anew, as another writer: a stamp must not be given twice.
+    max_skew_seconds: how far ahead nodes accept stamps. Where the physical clock was ahead by more
+    and has been set right, what was given out then would keep all later stamps from being accepted
+    until time has caught up. So it begins anew, as another writer: a stamp must not be given twice.
     """
 
     def __init__(
@@ -99,8 +102,9 @@ class StampClock:
 
     def _renew_lock(self) -> None:
         self._lock = new_lock()
-        # A signal's handler or a finalizer may come in while this thread is within, and write. It must not wait for its
-        # own thread, and must not get the stamp that this is about to be given.
+        # A signal's handler or a finalizer may come in while this thread is within, and write. It
+        # must not wait for its own thread, and must not get the stamp that this is about to be
+        # given.
         self._is_within = self._lock._is_owned
 
     def _for_another_writer(self) -> Stamp:
@@ -111,7 +115,10 @@ class StampClock:
         return stamp
 
     def _take_notice(self) -> None:
-        """Of what was observed or given while a thread was within. It is in one of both places at every moment."""
+        """Of what was observed or given while a thread was within.
+
+        It is in one of both places at every moment.
+        """
         while self._noticed:
             self._hybrid.observe(self._noticed[0])
             self._noticed.popleft()

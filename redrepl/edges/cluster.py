@@ -1,4 +1,6 @@
-"""Opening a cluster: finding its topology behind the configured addresses, and drivers for serving and upkeep."""
+"""Opening a cluster: finding its topology behind the configured addresses, and drivers for serving
+and upkeep.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,10 @@ def find_cluster(configuration: Configuration) -> Discovery:
     driver = BlockingDriver(configuration.endpoints, admission, configuration.timeout_seconds)
     try:
         seeds = tuple(endpoint.node for endpoint in configuration.endpoints)
-        soon, patience_seconds = driver.now() + configuration.timeout_seconds, driver.patience_seconds()
+        soon, patience_seconds = (
+            driver.now() + configuration.timeout_seconds,
+            driver.patience_seconds(),
+        )
         return driver.run(discover(layout, seeds, soon, soon + patience_seconds))
     except Unavailable as error:
         raise _with_addresses(error, configuration) from error
@@ -47,7 +52,9 @@ def find_cluster(configuration: Configuration) -> Discovery:
 
 
 def _with_addresses(error: Unavailable, configuration: Configuration) -> Unavailable:
-    """The error, with the address at which each node was asked; where urls alone are known, these are its name."""
+    """The error, with the address at which each node was asked; where urls alone are known, these
+    are its name.
+    """
     places = {endpoint.node: address(endpoint) for endpoint in configuration.endpoints}
     evidence = {node: _placed(why, places[node]) for node, why in error.evidence.items()}
     if configuration.origin != BY_URLS:
@@ -56,7 +63,10 @@ def _with_addresses(error: Unavailable, configuration: Configuration) -> Unavail
         places = {endpoint.node: endpoint.reached_at for endpoint in configuration.endpoints}
     names = re.compile("|".join(rf"\b{re.escape(node)}\b" for node in places))
     message = names.sub(lambda found: places[found[0]], error.message)
-    return Unavailable(message, {places[node]: why.removeprefix(f"{places[node]} ") for node, why in evidence.items()})
+    return Unavailable(
+        message,
+        {places[node]: why.removeprefix(f"{places[node]} ") for node, why in evidence.items()},
+    )
 
 
 def _placed(why: str, place: str) -> str:
@@ -66,13 +76,16 @@ def _placed(why: str, place: str) -> str:
 def endpoints_of(
     topology: Topology, configuration: Configuration, seed_of: Mapping[str, str] | None = None
 ) -> list[Endpoint]:
-    """Addresses and identities of all members, as the topology says, with the logins that are configured.
+    """Addresses and identities of all members, as the topology says, with the logins that are
+    configured.
 
-    A configured ``url`` serves to find the cluster. Where a member is reached at another address from here, its
-    ``connect_url`` says so. Members that are not configured have the login of the seed that led to them (``seed_of``),
-    or of the first one.
+    A configured ``url`` serves to find the cluster. Where a member is reached at another address
+    from here, its ``connect_url`` says so. Members that are not configured have the login of the
+    seed that led to them (``seed_of``), or of the first one.
     """
-    configured = {endpoint.node: endpoint for endpoint in (*configuration.endpoints, *configuration.routes)}
+    configured = {
+        endpoint.node: endpoint for endpoint in (*configuration.endpoints, *configuration.routes)
+    }
     endpoints = []
     for member in topology.members:
         known = configured.get(member.id)
@@ -83,19 +96,29 @@ def endpoints_of(
         is_elsewhere = known.connect_url is None and place_of(here) != place_of(member.url)
         configured_at = here if is_elsewhere else None
         endpoints.append(
-            replace(known, node=member.id, url=member.url, identity=member.identity, configured_at=configured_at)
+            replace(
+                known,
+                node=member.id,
+                url=member.url,
+                identity=member.identity,
+                configured_at=configured_at,
+            )
         )
     return endpoints
 
 
 class Elsewhere:
-    """Looks for the cluster behind the configured addresses, in a thread of its own, at most every AGAIN_SECONDS.
+    """Looks for the cluster behind the configured addresses, in a thread of its own, at most every
+    AGAIN_SECONDS.
 
-    For a program whose known members are all gone: they may have been replaced one by one while it was idle.
+    For a program whose known members are all gone: they may have been replaced one by one while it
+    was idle.
     on_found: is given what was found, in that thread.
     """
 
-    def __init__(self, configuration: Configuration, on_found: Callable[[Discovery], object] | None = None) -> None:
+    def __init__(
+        self, configuration: Configuration, on_found: Callable[[Discovery], object] | None = None
+    ) -> None:
         self._configuration = configuration
         self._on_found = on_found
         self._lock = new_lock()
@@ -137,18 +160,31 @@ class Elsewhere:
 
 
 def look_at_urls(configuration: Configuration, topology: Topology) -> list[Configured]:
-    """The configured nodes, with what answers where a url is not the one that the cluster has for that member."""
-    seeds = [each for each in configuration.endpoints if each.connect_url is None and _is_elsewhere(each, topology)]
+    """The configured nodes, with what answers where a url is not the one that the cluster has for
+    that member.
+    """
+    seeds = [
+        each
+        for each in configuration.endpoints
+        if each.connect_url is None and _is_elsewhere(each, topology)
+    ]
     found = NO_REPORTS
     if seeds:
         layout = KeyLayout(configuration.cluster)
-        driver = BlockingDriver(seeds, Admission(layout, Purpose.DISCOVER), configuration.timeout_seconds)
+        driver = BlockingDriver(
+            seeds, Admission(layout, Purpose.DISCOVER), configuration.timeout_seconds
+        )
         try:
             until = driver.now() + configuration.timeout_seconds
-            found = driver.run(inspect_nodes(layout, [each.node for each in seeds], until, known=topology))
+            found = driver.run(
+                inspect_nodes(layout, [each.node for each in seeds], until, known=topology)
+            )
         finally:
             driver.close()
-    return [Configured(each.node, each.url, _outcome(found, each.node)) for each in configuration.endpoints]
+    return [
+        Configured(each.node, each.url, _outcome(found, each.node))
+        for each in configuration.endpoints
+    ]
 
 
 def _outcome(found: Reports, node: str) -> NodeReport | str | None:
@@ -174,8 +210,9 @@ def open_driver(
 def cluster_clock(found: Discovery, max_skew_seconds: float, now_seconds: float) -> SystemClock:
     """This machine's clock, set to the majority's of the nodes where they differ noticeably.
 
-    Where no majority agrees, this machine's clock decides whom to believe: the primary, unless another is right and
-    that is not. ``now_seconds``: the monotonic clock by which the nodes' clocks were read.
+    Where no majority agrees, this machine's clock decides whom to believe: the primary, unless
+    another is right and that is not. ``now_seconds``: the monotonic clock by which the nodes'
+    clocks were read.
     """
     clock = SystemClock()
     own = clock.micros() / 1e6 - now_seconds

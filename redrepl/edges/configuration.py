@@ -31,23 +31,29 @@ REPAIR, REPORT, OFF = "repair", "report", "off"
 
 DEFAULT_FILE = "redrepl.toml"
 _WHOLE = re.compile(r"[+-]?[0-9]{1,19}").fullmatch
-_DECIMAL = re.compile(r"[+-]?(?:[0-9]{1,30}(?:\.[0-9]{0,30})?|\.[0-9]{1,30})(?:[eE][+-]?[0-9]{1,3})?").fullmatch
+_DECIMAL = re.compile(
+    r"[+-]?(?:[0-9]{1,30}(?:\.[0-9]{0,30})?|\.[0-9]{1,30})(?:[eE][+-]?[0-9]{1,3})?"
+).fullmatch
 _NO_OPTIONS = ("endpoints", "roles", "origin", "routes", "tls")
 _NODE_KEYS = ("id", "url", "role", "connect_url", "username", "password_env", "password_file")
 
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """The settings of one cluster. Durations are in seconds.
+    """The settings of one cluster.
 
-    level: default level of writes. timeout_seconds: one operation. queue_url: the Redis of the RQ queue; None: no
-    wake-ups, the workers' tick alone. queue: its name there, by default `redrepl-<cluster>`. queue_key: jobs are signed
-    with it, and workers refuse others; queue_key_file: where it is read from.
+    Durations are in seconds.
+
+    level: default level of writes. timeout_seconds: one operation. queue_url: the Redis of the RQ
+    queue; None: no wake-ups, the workers' tick alone. queue: its name there, by default
+    `redrepl-<cluster>`. queue_key: jobs are signed with it, and workers refuse others;
+    queue_key_file: where it is read from.
     required_readers: condition of correctness "read capacity": copies that must be
-    able to serve reads. failover: "automatic" (workers and monitors give the role of a primary that is away to another
-    node) or "manual". anti_entropy: what a sweep over all keys does about differences: "repair" them, only "report"
-    them, or "off" for no sweeps. routes: members that are not among the nodes, with their ``connect_url``. tls: for
-    addresses with TLS, the queue's too; `redrepl.edges.tls`.
+    able to serve reads. failover: "automatic" (workers and monitors give the role of a primary that
+    is away to another node) or "manual". anti_entropy: what a sweep over all keys does about
+    differences: "repair" them, only "report" them, or "off" for no sweeps. routes: members that are
+    not among the nodes, with their ``connect_url``. tls: for addresses with TLS, the queue's too;
+    `redrepl.edges.tls`.
     sync_keys_per_second: the rate at which a node is filled; 0: as fast as clients allow.
     probe_seconds and the failover_after_*, log_*, sweep_* and tombstone_* settings: see
     `redrepl.values.limits`.
@@ -92,7 +98,9 @@ class Configuration:
         if not self.queue:
             object.__setattr__(self, "queue", default_queue(self.cluster))
         if self.queue_key_file and not self.queue_key:
-            object.__setattr__(self, "queue_key", _read_secret("queue_key_file", self.queue_key_file))
+            object.__setattr__(
+                self, "queue_key", _read_secret("queue_key_file", self.queue_key_file)
+            )
         _check(self)
 
     def topology(self) -> Topology:
@@ -112,9 +120,11 @@ _OPTIONS = {f.name: f for f in fields(Configuration) if f.name not in _NO_OPTION
 def load_configuration(
     path: str | os.PathLike[str] | None = None, environment: Mapping[str, str] | None = None
 ) -> Configuration:
-    """Read the file given, or the one REDREPL_CONFIG names, or ./redrepl.toml; then REDREPL_<OPTION> over it.
+    """Read the file given, or the one REDREPL_CONFIG names, or ./redrepl.toml; then
+    REDREPL_<OPTION> over it.
 
-    environment: in place of the process's. Raises ConfigError naming the file and the line or field.
+    environment: in place of the process's. Raises ConfigError naming the file and the line or
+    field.
     """
     environment = os.environ if environment is None else environment
     file = Path(path or environment.get("REDREPL_CONFIG") or DEFAULT_FILE)
@@ -124,7 +134,11 @@ def load_configuration(
     if unknown:
         known = f"{', '.join(_OPTIONS)}, [tls] and [[nodes]]"
         raise ConfigError(f"{file}: unknown option {unknown[0]!r}; known are {known}")
-    variables = {name: f"REDREPL_{name.upper()}" for name in _OPTIONS if f"REDREPL_{name.upper()}" in environment}
+    variables = {
+        name: f"REDREPL_{name.upper()}"
+        for name in _OPTIONS
+        if f"REDREPL_{name.upper()}" in environment
+    }
     for name, variable in variables.items():
         content[name] = environment[variable]
         try:
@@ -141,20 +155,29 @@ def load_configuration(
 
 
 def configuration_of(urls: object, cluster: str, settings: Mapping[str, Any]) -> Configuration:
-    """The configuration that urls and settings of a program's own name. Raises RequestError or ConfigError."""
+    """The configuration that urls and settings of a program's own name.
+
+    Raises RequestError or ConfigError.
+    """
     known = (*_OPTIONS, "tls", "connect_urls")
     if unknown := sorted(set(settings) - set(known)):
         raise RequestError(f"unknown setting {unknown[0]!r}; known are {', '.join(known)}")
     tls = settings.get("tls") or TlsSettings()
     if not isinstance(tls, TlsSettings):
         tls = read_tls_table(tls, {})
-    endpoints = tuple(split_url(f"seed-{number}", url, tls) for number, url in enumerate(_checked_urls(urls)))
+    endpoints = tuple(
+        split_url(f"seed-{number}", url, tls) for number, url in enumerate(_checked_urls(urls))
+    )
     roles = (NodeRole.PRIMARY, *([NodeRole.REPLICA] * (len(endpoints) - 1)))
     options = {name: _given(name, value) for name, value in settings.items() if name in _OPTIONS}
     connect_urls = _checked_routes(settings.get("connect_urls") or {})
     login = Endpoint("", "").with_login_of(endpoints[0])
-    routes = tuple(with_connect_url(replace(login, node=node), url) for node, url in connect_urls.items())
-    return Configuration(cluster, endpoints, roles, routes=routes, origin=BY_URLS, tls=tls, **options)
+    routes = tuple(
+        with_connect_url(replace(login, node=node), url) for node, url in connect_urls.items()
+    )
+    return Configuration(
+        cluster, endpoints, roles, routes=routes, origin=BY_URLS, tls=tls, **options
+    )
 
 
 def _checked_routes(connect_urls: object) -> Mapping[str, str]:
@@ -171,7 +194,9 @@ def _checked_urls(urls: object) -> list[str]:
         raise RequestError(f"urls must be a list of urls, not {type(urls).__name__}")
     found = list(urls)
     if not found:
-        raise RequestError("urls must hold at least one url; it is empty (a variable that is not set?)")
+        raise RequestError(
+            "urls must hold at least one url; it is empty (a variable that is not set?)"
+        )
     for url in found:
         if not isinstance(url, str):
             raise RequestError(f"urls must hold texts, not {type(url).__name__}")
@@ -183,7 +208,9 @@ def _given(name: str, value: Any) -> Any:
     default = _OPTIONS[name].default
     if value is None and default is not None:
         raise RequestError(f"{name} must not be None; leave it out for the default")
-    if isinstance(default, (int, float)) and (isinstance(value, (str, bool)) or not isinstance(value, (int, float))):
+    if isinstance(default, (int, float)) and (
+        isinstance(value, (str, bool)) or not isinstance(value, (int, float))
+    ):
         raise RequestError(f"{name} must be a number, not {_shown(name, value)}")
     return value if value is None else _convert(name, value)
 
@@ -203,11 +230,19 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _build(
-    content: dict[str, Any], nodes: Any, tls: TlsSettings, environment: Mapping[str, str], origin: str
+    content: dict[str, Any],
+    nodes: Any,
+    tls: TlsSettings,
+    environment: Mapping[str, str],
+    origin: str,
 ) -> Configuration:
     if "cluster" not in content:
         raise ConfigError('cluster = "name" is missing')
-    if not isinstance(nodes, list) or not nodes or not all(isinstance(node, dict) for node in nodes):
+    if (
+        not isinstance(nodes, list)
+        or not nodes
+        or not all(isinstance(node, dict) for node in nodes)
+    ):
         raise ConfigError("no [[nodes]] are given")
     endpoints, roles = [], []
     for number, node in enumerate(nodes, 1):
@@ -216,12 +251,18 @@ def _build(
     options = {name: _convert(name, value) for name, value in content.items()}
     if "max_age_seconds" in options:
         # It must be above the skew; who sets it alone need not know that.
-        follows = min(limits.DEFAULT_MAX_SKEW_SECONDS, limits.MAX_SKEW_SHARE * options["max_age_seconds"])
+        follows = min(
+            limits.DEFAULT_MAX_SKEW_SECONDS, limits.MAX_SKEW_SHARE * options["max_age_seconds"]
+        )
         options.setdefault("max_skew_seconds", follows)
-    return Configuration(endpoints=tuple(endpoints), roles=tuple(roles), origin=origin, tls=tls, **options)
+    return Configuration(
+        endpoints=tuple(endpoints), roles=tuple(roles), origin=origin, tls=tls, **options
+    )
 
 
-def _endpoint(node: dict[str, Any], number: int, tls: TlsSettings, environment: Mapping[str, str]) -> Endpoint:
+def _endpoint(
+    node: dict[str, Any], number: int, tls: TlsSettings, environment: Mapping[str, str]
+) -> Endpoint:
     where = f"nodes[{number}]"
     unknown = sorted(set(node) - set(_NODE_KEYS))
     if unknown:
@@ -247,7 +288,9 @@ def _endpoint(node: dict[str, Any], number: int, tls: TlsSettings, environment: 
 def _password(where: str, node: dict[str, str], environment: Mapping[str, str]) -> str | None:
     if "password_env" in node:
         if node["password_env"] not in environment:
-            raise ConfigError(f"{where}.password_env: the environment has no {node['password_env']}")
+            raise ConfigError(
+                f"{where}.password_env: the environment has no {node['password_env']}"
+            )
         return environment[node["password_env"]]
     if "password_file" in node:
         return _read_secret(f"{where}.password_file", node["password_file"])
@@ -290,7 +333,10 @@ def _convert(name: str, value: Any) -> Any:
 
 
 def _number(text: str, wanted: type) -> int | float | str:
-    """The number that a text from the environment is, else the text. Python takes more forms than people write."""
+    """The number that a text from the environment is, else the text.
+
+    Python takes more forms than people write.
+    """
     text = text.strip()
     form = _WHOLE if wanted is int else _DECIMAL
     return wanted(text) if form(text) else text
@@ -302,10 +348,16 @@ def _shown(name: str, value: object) -> str:
 
 
 def _most(name: str, default: float) -> float:
-    """The most that a number may be: a whole one stays exact in scripts, a time is no mistake in units."""
+    """The most that a number may be: a whole one stays exact in scripts, a time is no mistake in
+    units.
+    """
     if isinstance(default, int):
         return limits.EXACT_UP_TO
-    return limits.MAX_AGE_SECONDS if name in ("max_age_seconds", "max_skew_seconds") else limits.MAX_TTL_SECONDS
+    return (
+        limits.MAX_AGE_SECONDS
+        if name in ("max_age_seconds", "max_skew_seconds")
+        else limits.MAX_TTL_SECONDS
+    )
 
 
 def _check(configuration: Configuration) -> None:
@@ -315,26 +367,40 @@ def _check(configuration: Configuration) -> None:
     check_timeout(configuration.timeout_seconds)
     parse_level(configuration.level)
     check_members(configuration.mode, configuration.members)
-    if configuration.home is not None and configuration.home not in [e.node for e in configuration.endpoints]:
+    if configuration.home is not None and configuration.home not in [
+        e.node for e in configuration.endpoints
+    ]:
         raise ConfigError(f"home names no node: {configuration.home!r}")
     if configuration.failover not in (AUTOMATIC, MANUAL):
-        raise ConfigError(f'failover must be "{AUTOMATIC}" or "{MANUAL}", not {configuration.failover!r}')
+        raise ConfigError(
+            f'failover must be "{AUTOMATIC}" or "{MANUAL}", not {configuration.failover!r}'
+        )
     if configuration.anti_entropy not in (REPAIR, REPORT, OFF):
         allowed = f'"{REPAIR}", "{REPORT}" or "{OFF}"'
         raise ConfigError(f"anti_entropy must be {allowed}, not {configuration.anti_entropy!r}")
     for name, option in _OPTIONS.items():
         value = getattr(configuration, name)
-        if isinstance(option.default, (int, float)) and not value > 0 and (option.default or value < 0):
+        if (
+            isinstance(option.default, (int, float))
+            and not value > 0
+            and (option.default or value < 0)
+        ):
             raise ConfigError(f"{name} must be more than 0, not {shown(value)}")
         if value == float("inf"):
             raise ConfigError(f"{name} must be finite, not {value!r}")
         if isinstance(option.default, (int, float)) and value > _most(name, option.default):
-            raise ConfigError(f"{name} must be {_most(name, option.default):.0f} at most, not {shown(value)}")
+            raise ConfigError(
+                f"{name} must be {_most(name, option.default):.0f} at most, not {shown(value)}"
+            )
     if configuration.timeout_seconds >= configuration.max_age_seconds:
-        raise ConfigError(f"timeout_seconds must be below max_age_seconds ({configuration.max_age_seconds:g})")
+        raise ConfigError(
+            f"timeout_seconds must be below max_age_seconds ({configuration.max_age_seconds:g})"
+        )
     if configuration.max_skew_seconds >= configuration.max_age_seconds:
         text = f"max_skew_seconds must be below max_age_seconds ({configuration.max_age_seconds:g})"
-        raise ConfigError(f"{text}: else a node whose clock is ahead could drop what others take for present")
+        raise ConfigError(
+            f"{text}: else a node whose clock is ahead could drop what others take for present"
+        )
     shortest = 2 * (configuration.max_age_seconds + configuration.max_skew_seconds)
     if configuration.tombstone_retention_seconds < shortest:
         text = f"tombstone_retention_seconds must be at least {shortest:g}"
@@ -343,4 +409,6 @@ def _check(configuration: Configuration) -> None:
         split_url("queue", configuration.queue_url)
     has_key = bool(configuration.queue_key or configuration.queue_key_file)
     if has_key and len(configuration.queue_key) < limits.MIN_QUEUE_KEY_CHARACTERS:
-        raise ConfigError(f"queue_key must have at least {limits.MIN_QUEUE_KEY_CHARACTERS} characters")
+        raise ConfigError(
+            f"queue_key must have at least {limits.MIN_QUEUE_KEY_CHARACTERS} characters"
+        )

@@ -1,7 +1,8 @@
-"""One connection to one node: opened by redis-py (TLS, login, database), then used as a bare socket.
+"""One connection to one node: opened by redis-py (TLS, login, database), then used as a bare
+socket.
 
-The hot path needs three things that redis-py's clients do not give: the same bytes for every node, answers read as
-they come from whichever node, and answers that may be left for later.
+The hot path needs three things that redis-py's clients do not give: the same bytes for every node,
+answers read as they come from whichever node, and answers that may be left for later.
 """
 
 from __future__ import annotations
@@ -35,15 +36,21 @@ _TURN_BYTES = 1024 * 1024
 _TLS_RECORD_BYTES = 16384
 """The most that one record of TLS holds.
 
-Python does not let OpenSSL take a part of what it is given: a send that the socket had no room for must be repeated
-with the same bytes, else the connection is lost (BAD_LENGTH). Given one record at a time, that is all it repeats.
+Python does not let OpenSSL take a part of what it is given: a send that the socket had no room for
+must be repeated with the same bytes, else the connection is lost (BAD_LENGTH). Given one record at
+a time, that is all it repeats.
 """
 
 _ROUND_TRIPS = 4.0
-"""A node is given so many of its round trips for each answer while a connection is opened (TLS needs up to three)."""
+"""A node is given so many of its round trips for each answer while a connection is opened (TLS
+needs up to three).
+"""
 
 _KEEPALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
-"""In seconds and times. Firewalls forget idle connections after a minute at the earliest, mostly after several."""
+"""In seconds and times.
+
+Firewalls forget idle connections after a minute at the earliest, mostly after several.
+"""
 
 _CLOSE = socket.SocketType.close
 """The interpreter's own, without the lines of Python around it."""
@@ -54,9 +61,9 @@ _WOULD_BLOCK = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSL
 class NodeConnection:
     """A socket that does not block, with its parser and the replies it owes, in order.
 
-    proven_at: when the last request that was answered left: the way there was open then. took_at: when it last took
-    some of what had waited for it in `unsent`. Both by the monotonic clock, in seconds. client_id: what the server
-    calls this connection, None where that is not known.
+    proven_at: when the last request that was answered left: the way there was open then. took_at:
+    when it last took some of what had waited for it in `unsent`. Both by the monotonic clock, in
+    seconds. client_id: what the server calls this connection, None where that is not known.
     """
 
     __slots__ = (
@@ -80,7 +87,9 @@ class NodeConnection:
         "unsent",
     )
 
-    def __init__(self, node: str, sock: socket.socket, run_id: str, client_id: int | None = None) -> None:
+    def __init__(
+        self, node: str, sock: socket.socket, run_id: str, client_id: int | None = None
+    ) -> None:
         sock.setblocking(False)
         self.client_id = client_id
         self.node = node
@@ -108,7 +117,10 @@ class NodeConnection:
         return f"<{type(self).__name__} {self.node}{client} owed={len(self.owed)} {state}>"
 
     def send(self, data: bytes) -> None:
-        """Send now what the socket takes and keep the rest in `unsent`. Raises OSError when the connection is gone."""
+        """Send now what the socket takes and keep the rest in `unsent`.
+
+        Raises OSError when the connection is gone.
+        """
         if self.unsent:
             self.unsent += data
             return
@@ -136,10 +148,14 @@ class NodeConnection:
             return
 
     def _send_records(self) -> None:
-        """Send what is unsent record by record; first the one again that the socket had no room for."""
+        """Send what is unsent record by record; first the one again that the socket had no room
+        for.
+        """
         try:
             while self.unsent:
-                self._repeated_bytes = self._repeated_bytes or min(len(self.unsent), _TLS_RECORD_BYTES)
+                self._repeated_bytes = self._repeated_bytes or min(
+                    len(self.unsent), _TLS_RECORD_BYTES
+                )
                 sent = self._sock.send(memoryview(self.unsent)[: self._repeated_bytes])
                 self._repeated_bytes = 0
                 del self.unsent[:sent]
@@ -147,14 +163,20 @@ class NodeConnection:
             return
 
     def flush_backlog(self) -> None:
-        """As `flush`, after the socket had taken no more for a while. What it takes now is a sign of life."""
+        """As `flush`, after the socket had taken no more for a while.
+
+        What it takes now is a sign of life.
+        """
         waiting_bytes = len(self.unsent)
         self.flush()
         if len(self.unsent) < waiting_bytes:
             self.took_at = time.monotonic()
 
     def receive(self) -> list[Any]:
-        """Whole replies that have arrived; errors as values. Raises OSError when the connection is gone."""
+        """Whole replies that have arrived; errors as values.
+
+        Raises OSError when the connection is gone.
+        """
         received, gets = self._received, self._received.gets
         replies: list[Any] = []
         taken = 0
@@ -178,7 +200,9 @@ class NodeConnection:
                 raise hiredis.ProtocolError(f"{NOT_OURS}: {error}") from error
             self._lists.note(data, not received.has_data())
             taken += len(data)
-            self._unfinished_bytes = 0 if len(replies) > known else self._unfinished_bytes + len(data)
+            self._unfinished_bytes = (
+                0 if len(replies) > known else self._unfinished_bytes + len(data)
+            )
             if self._unfinished_bytes > limits.MAX_VERDICT_BYTES:
                 self._check_length(len(replies))
             # The rest of a flood waits, so that others get their turn.
@@ -188,8 +212,9 @@ class NodeConnection:
                 return replies
 
     def _check_length(self, answered: int) -> None:
-        """Raise ProtocolError for an answer that is longer than any to its question; ``answered``: those before it,
-        which are owed until they are handed on."""
+        """Raise ProtocolError for an answer that is longer than any to its question; ``answered``:
+        those before it, which are owed until they are handed on.
+        """
         most = most_answer_bytes(self.owed[answered][1].command) if answered < len(self.owed) else 0
         if self._unfinished_bytes > most:
             raise hiredis.ProtocolError(f"{NOT_OURS}: an answer without end")
@@ -203,10 +228,13 @@ class NodeConnection:
 def open_connection(
     endpoint: Endpoint, admission: Admission, timeout_seconds: float, round_trip: RoundTrip
 ) -> NodeConnection:
-    """Connect, log in, pass the admission check, load missing scripts. Blocks; raises NodeUnusable with the reason.
+    """Connect, log in, pass the admission check, load missing scripts.
 
-    timeout_seconds: for each answer of a node that is near. ``round_trip`` tells how far it is, as soon as anything is
-    known, and learns from what is seen here. Two round trips in all, where TLS needs none and the scripts are loaded.
+    Blocks; raises NodeUnusable with the reason.
+
+    timeout_seconds: for each answer of a node that is near. ``round_trip`` tells how far it is, as
+    soon as anything is known, and learns from what is seen here. Two round trips in all, where TLS
+    needs none and the scripts are loaded.
     """
     if endpoint.withheld is not None:
         raise NodeUnusable(endpoint.withheld)
@@ -228,11 +256,14 @@ def open_connection(
     try:
         began = time.monotonic()
         connection.connect()
-        # redis-py has no public way to hand its socket over; the versions are pinned and a test holds this line.
+        # redis-py has no public way to hand its socket over; the versions are pinned and a test
+        # holds this line.
         sock, connection._sock = connection._sock, None
         try:
             waited_seconds = max(answer_seconds, _ROUND_TRIPS * (time.monotonic() - began))
-            found, answered_seconds, client_id = introduce(sock, endpoint, connection, admission, waited_seconds)
+            found, answered_seconds, client_id = introduce(
+                sock, endpoint, connection, admission, waited_seconds
+            )
             round_trip.note(answered_seconds)
         except BaseException:
             sock.close()
@@ -264,10 +295,14 @@ def _answer_seconds(timeout_seconds: float, round_trip: RoundTrip) -> float:
 
 
 def _keep_alive(sock: socket.socket) -> None:
-    """Have the kernel keep an idle connection known to the firewalls on its way, and notice a peer that vanished."""
+    """Have the kernel keep an idle connection known to the firewalls on its way, and notice a peer
+    that vanished.
+    """
     if sock.family not in (socket.AF_INET, socket.AF_INET6):
         return
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in _KEEPALIVE:
-        if (option := getattr(socket, name, None)) is not None:  # macOS names the first one differently
+        if (
+            option := getattr(socket, name, None)
+        ) is not None:  # macOS names the first one differently
             sock.setsockopt(socket.IPPROTO_TCP, option, value)

@@ -75,7 +75,9 @@ class BlockingDriver(DriverBase):
             self._give_back(channel)
 
     def own_channel(self) -> Channel:
-        """A channel for one caller, who closes it: questions may stay open on it from one plan to the next."""
+        """A channel for one caller, who closes it: questions may stay open on it from one plan to
+        the next.
+        """
         guard = RestartGuard() if self._admission.purpose is Purpose.MAINTAIN else None
         return Channel(lambda: self._gates, self._timeout_seconds, guard)
 
@@ -103,12 +105,18 @@ class BlockingDriver(DriverBase):
         try:
             channel = self.own_channel()
         except OSError as error:  # no descriptor is to be had, or no memory
-            raise Unavailable(f"nothing was sent, no connection can be opened: {error.strerror}") from error
-        self._channels.add(channel)  # for as long as it is there: one that an interruption lost is not counted
+            raise Unavailable(
+                f"nothing was sent, no connection can be opened: {error.strerror}"
+            ) from error
+        self._channels.add(
+            channel
+        )  # for as long as it is there: one that an interruption lost is not counted
         return channel
 
     def _await_turn(self) -> Channel | None:
-        """A channel that another thread gives back, None where none does for a while: these may all be held up."""
+        """A channel that another thread gives back, None where none does for a while: these may all
+        be held up.
+        """
         turn = _Turn()
         self._turns.append(turn)
         try:

@@ -1,4 +1,6 @@
-"""What every driver has: a gate to each node, the clock of deadlines, and what is known against a node."""
+"""What every driver has: a gate to each node, the clock of deadlines, and what is known against a
+node.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,10 @@ from redrepl.values import limits
 
 
 class DriverBase:
-    """The gates of one cluster's nodes. ``timeout_seconds``: for opening a connection, and for a silent one."""
+    """The gates of one cluster's nodes.
+
+    ``timeout_seconds``: for opening a connection, and for a silent one.
+    """
 
     def __init__(
         self,
@@ -36,13 +41,19 @@ class DriverBase:
         self._gates = {node: self._gate(gate.endpoint) for node, gate in self._gates.items()}
 
     def set_endpoints(self, endpoints: Iterable[Endpoint]) -> None:
-        """Take on new and changed addresses; what is under way finishes the question it is at on the old ones."""
+        """Take on new and changed addresses; what is under way finishes the question it is at on
+        the old ones.
+        """
         wanted = {endpoint.node: endpoint for endpoint in endpoints}
-        kept = {node: gate for node, gate in self._gates.items() if wanted.get(node) == gate.endpoint}
+        kept = {
+            node: gate for node, gate in self._gates.items() if wanted.get(node) == gate.endpoint
+        }
         if len(kept) == len(wanted) == len(self._gates):
             return
         gone = [gate for node, gate in self._gates.items() if node not in kept]
-        self._gates = {node: kept.get(node) or self._gate(endpoint) for node, endpoint in wanted.items()}
+        self._gates = {
+            node: kept.get(node) or self._gate(endpoint) for node, endpoint in wanted.items()
+        }
         for gate in gone:
             gate.close()
 
@@ -51,7 +62,9 @@ class DriverBase:
         return time.monotonic()
 
     def wall_ahead_seconds(self) -> float:
-        """What this machine's wall clock is ahead of the clock of deadlines: a vote about nodes' clocks, no more."""
+        """What this machine's wall clock is ahead of the clock of deadlines: a vote about nodes'
+        clocks, no more.
+        """
         return time.time() - time.monotonic()
 
     def latency_seconds(self, node: str) -> float:
@@ -60,8 +73,13 @@ class DriverBase:
         return gate.round_trip.smoothed_seconds if gate else 0.0
 
     def patience_seconds(self) -> float:
-        """How long to wait for an answer of all nodes: the time-out, and more where one is far or was never reached."""
-        return max([gate.patience_seconds() for gate in self._gates.values()], default=self._timeout_seconds)
+        """How long to wait for an answer of all nodes: the time-out, and more where one is far or
+        was never reached.
+        """
+        return max(
+            [gate.patience_seconds() for gate in self._gates.values()],
+            default=self._timeout_seconds,
+        )
 
     def trouble(self, node: str) -> str | None:
         """Why this node is out of use at the moment, None while nothing is known against it."""

@@ -15,13 +15,16 @@ from redrepl.values.node_url import TLS_SCHEMES, NodeUrl, UnreadableUrl, parse_n
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A node's address and login. ``url`` and ``connect_url`` are free of secrets.
+    """A node's address and login.
 
-    connect_url: where this program reaches the node in place of ``url`` (NAT, a tunnel, a proxy). identity: of the
-    member that must be found there; None: whichever server is. configured_at: the url at which the configuration has
-    this member, where that is another one than the cluster's and no ``connect_url`` says which of them is the way.
-    password_file: read anew for every connection. tls: for urls with TLS. tls_only: whether the configuration has this
-    node with TLS, so that nothing is sent to it without.
+    ``url`` and ``connect_url`` are free of secrets.
+
+    connect_url: where this program reaches the node in place of ``url`` (NAT, a tunnel, a proxy).
+    identity: of the member that must be found there; None: whichever server is. configured_at: the
+    url at which the configuration has this member, where that is another one than the cluster's and
+    no ``connect_url`` says which of them is the way.
+    password_file: read anew for every connection. tls: for urls with TLS. tls_only: whether the
+    configuration has this node with TLS, so that nothing is sent to it without.
     withheld: why nothing may be sent there; None where it may.
     """
 
@@ -51,7 +54,9 @@ class Endpoint:
     @property
     def has_login(self) -> bool:
         """Whether anything is known to log in with."""
-        return self.username is not None or self.password is not None or self.password_file is not None
+        return (
+            self.username is not None or self.password is not None or self.password_file is not None
+        )
 
     def with_login_of(self, other: Endpoint) -> Endpoint:
         """This address, with the login and the certificates of another node."""
@@ -82,8 +87,9 @@ def _is_utf8(text: str) -> bool:
 def split_url(node: str, url: str, tls: TlsSettings | None = None, what: str = "url") -> Endpoint:
     """An endpoint from a url that may carry a login and options, which go over ``tls``.
 
-    Raises ConfigError for a url that is none of Redis or Valkey; ``what``: how the message names it. The url itself is
-    never in the message: it may hold a password, and where it cannot be read nothing tells which part that is.
+    Raises ConfigError for a url that is none of Redis or Valkey; ``what``: how the message names
+    it. The url itself is never in the message: it may hold a password, and where it cannot be read
+    nothing tells which part that is.
     """
     try:
         parsed = parse_node_url(url)
@@ -105,7 +111,10 @@ def split_url(node: str, url: str, tls: TlsSettings | None = None, what: str = "
 
 
 def with_connect_url(endpoint: Endpoint, url: str) -> Endpoint:
-    """The endpoint reached at another url, whose login counts where it has one. Raises ConfigError as `split_url`."""
+    """The endpoint reached at another url, whose login counts where it has one.
+
+    Raises ConfigError as `split_url`.
+    """
     other = split_url(endpoint.node, url, endpoint.tls, "connect_url")
     if not other.has_login:
         other = replace(other.with_login_of(endpoint), tls=other.tls)
@@ -113,7 +122,10 @@ def with_connect_url(endpoint: Endpoint, url: str) -> Endpoint:
 
 
 def connection_options(endpoint: Endpoint) -> tuple[type[Any], dict[str, Any]]:
-    """The class and arguments of redis-py's connection for this endpoint. Raises ConfigError, TlsFileError."""
+    """The class and arguments of redis-py's connection for this endpoint.
+
+    Raises ConfigError, TlsFileError.
+    """
     parsed = _parse(endpoint)
     options: dict[str, Any] = {"db": parsed.database, "client_name": endpoint.client_name}
     if endpoint.password_file is None:
@@ -123,7 +135,9 @@ def connection_options(endpoint: Endpoint) -> tuple[type[Any], dict[str, Any]]:
     if parsed.path:
         return UnixDomainSocketConnection, options | {"path": parsed.path}
     options |= {"host": parsed.host, "port": parsed.port}
-    return (TlsConnection, options | {"tls": endpoint.tls}) if parsed.is_tls else (Connection, options)
+    return (
+        (TlsConnection, options | {"tls": endpoint.tls}) if parsed.is_tls else (Connection, options)
+    )
 
 
 def _parse(endpoint: Endpoint) -> NodeUrl:
@@ -132,7 +146,10 @@ def _parse(endpoint: Endpoint) -> NodeUrl:
     except UnreadableUrl as error:
         raise ConfigError(f"node {endpoint.node!r}: its url cannot be used: {error}") from None
     if endpoint.tls_only and not parsed.is_tls:
-        text = f"node {endpoint.node!r}: the cluster has it at {parsed.public}, without TLS, the configuration with TLS"
+        text = (
+            f"node {endpoint.node!r}: the cluster has it at {parsed.public}, without TLS, the "
+            "configuration with TLS"
+        )
         raise ConfigError(f"{text}: nothing is sent there; correct its url")
     return parsed
 
@@ -146,7 +163,9 @@ class _FileCredentials(CredentialProvider):
     def get_credentials(self) -> tuple[str] | tuple[str, str]:
         """User name, where there is one, and password."""
         password = self._endpoint.current_password() or ""
-        return (password,) if self._endpoint.username is None else (self._endpoint.username, password)
+        return (
+            (password,) if self._endpoint.username is None else (self._endpoint.username, password)
+        )
 
 
 def place_of(url: str) -> tuple[object, int]:

@@ -1,4 +1,6 @@
-"""Reading small files whose names come from a configuration: a device or a log must not fill the memory."""
+"""Reading small files whose names come from a configuration: a device or a log must not fill the
+memory.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,10 @@ from redrepl.values import limits
 
 
 class FileUnreadable(Exception):
-    """Why a file cannot be read, in words that hold nothing of its content. ``is_missing``: there is none."""
+    """Why a file cannot be read, in words that hold nothing of its content.
+
+    ``is_missing``: there is none.
+    """
 
     def __init__(self, reason: str, is_missing: bool = False) -> None:
         super().__init__(reason)
@@ -20,7 +25,9 @@ def reason_of(error: OSError | ValueError) -> str:
     return (error.strerror or str(error)) if isinstance(error, OSError) else "is no name of a file"
 
 
-def read_text(file: str | Path, most_bytes: int = limits.MAX_SECRET_BYTES, encoding: str = "utf-8") -> str:
+def read_text(
+    file: str | Path, most_bytes: int = limits.MAX_SECRET_BYTES, encoding: str = "utf-8"
+) -> str:
     """The text of a file. Raises FileUnreadable."""
     try:
         with open(file, "rb") as opened:

@@ -1,4 +1,6 @@
-"""What is said first on a new connection: who we are, who the node is, and which scripts it has, in one round trip."""
+"""What is said first on a new connection: who we are, who the node is, and which scripts it has, in
+one round trip.
+"""
 
 from __future__ import annotations
 
@@ -23,14 +25,18 @@ from redrepl.values.report_answer import UNREADABLE
 RECEIVE_BYTES = 65536
 _MOST_BYTES = 1024 * 1024
 _MOST_ANSWER_TIMES = 4.0
-"""What an introduction may take: INFO is the longest of its answers, and a node that is far gets its time for each."""
+"""What an introduction may take: INFO is the longest of its answers, and a node that is far gets
+its time for each.
+"""
 
 _CLIENT_ID = (b"CLIENT", b"ID")
 """Asked for the case that the connection is lost. A login that may not ask this can do without."""
 
 
 NOTHING_YET: Final = object()
-"""What a reader of answers gives while the next one has not arrived whole: False is an answer of protocol 3."""
+"""What a reader of answers gives while the next one has not arrived whole: False is an answer of
+protocol 3.
+"""
 
 
 class NodeUnusable(Exception):
@@ -38,10 +44,15 @@ class NodeUnusable(Exception):
 
 
 def introduce(
-    sock: socket.socket, endpoint: Endpoint, options: Any, admission: Admission, timeout_seconds: float
+    sock: socket.socket,
+    endpoint: Endpoint,
+    options: Any,
+    admission: Admission,
+    timeout_seconds: float,
 ) -> tuple[Membership, float, int | None]:
-    """Log in, select the database, pass the admission check, load missing scripts: what the node says, how long it
-    took to say it, in seconds, and what it calls this connection, where the login may ask that.
+    """Log in, select the database, pass the admission check, load missing scripts: what the node
+    says, how long it took to say it, in seconds, and what it calls this connection, where the login
+    may ask that.
 
     options: redis-py's connection, for its database and client name. timeout_seconds: for each
     answer. Raises NodeUnusable, and OSError where the connection fails.
@@ -68,7 +79,9 @@ def introduce(
 
 
 def membership_in(fields: Sequence[bytes | None], actual_run_id: str) -> Membership:
-    """The membership as text, whatever bytes stand there: the workers have to reach the node to put it right."""
+    """The membership as text, whatever bytes stand there: the workers have to reach the node to put
+    it right.
+    """
     texts = [None if value is None else value.decode(errors="replace") for value in fields]
     cluster, node, state, run_id, identity, lineage = texts
     return Membership(cluster, node, state, run_id, identity, lineage, actual_run_id)
@@ -86,12 +99,18 @@ class _Talk:
         self._passed_over = ""
 
     def ask(self, commands: list[tuple[bytes, ...]]) -> list[Any]:
-        """Send commands at once and read their answers. Raises NodeUnusable for the first error that matters."""
+        """Send commands at once and read their answers.
+
+        Raises NodeUnusable for the first error that matters.
+        """
         if not commands:
             return []
         self._send(b"".join(map(_packed, commands)))
         answers: list[Any] = []
-        received_bytes, until = 0, time.monotonic() + _MOST_ANSWER_TIMES * (self._sock.gettimeout() or 1.0)
+        received_bytes, until = (
+            0,
+            time.monotonic() + _MOST_ANSWER_TIMES * (self._sock.gettimeout() or 1.0),
+        )
         while len(answers) < len(commands):
             data = self._receive()
             received_bytes += len(data)
@@ -104,19 +123,26 @@ class _Talk:
                     answer = self._in_place_of(answer, commands[len(answers)])
                 answers.append(answer)
                 if len(answers) > len(commands):
-                    raise NodeUnusable(f"{address(self._endpoint)} {NOT_OURS}: more answers than questions")
+                    raise NodeUnusable(
+                        f"{address(self._endpoint)} {NOT_OURS}: more answers than questions"
+                    )
             self._lists.note(data, not self._reader.has_data())
         return answers
 
     def _send(self, data: bytes) -> None:
-        """Send this. A server that turns a client away closes while it still sends: what it said is read first."""
+        """Send this.
+
+        A server that turns a client away closes while it still sends: what it said is read first.
+        """
         try:
             self._sock.sendall(data)
         except (BrokenPipeError, ConnectionResetError) as error:
             self._unsent = error
 
     def _receive(self) -> bytes:
-        """What comes next. Raises OSError where the connection ends instead, and NodeUnusable with the server's words
+        """What comes next.
+
+        Raises OSError where the connection ends instead, and NodeUnusable with the server's words
         where the last that came was an error: that tells why.
         """
         ended: OSError = ConnectionResetError("the node closed the connection while it was opened")
@@ -135,7 +161,9 @@ class _Talk:
             self._passed_over = str(error)
             return None
         if command[0] == b"HMGET" and str(error).startswith("WRONGTYPE"):
-            return [None] * len(MEMBER_FIELDS)  # something else was put there: a member of nothing, as `inspect` finds
+            return [None] * len(
+                MEMBER_FIELDS
+            )  # something else was put there: a member of nothing, as `inspect` finds
         # A server that knows no AUTH says with which arguments it was called.
         said = shown_reason(str(error))
         told = describe_denial(self._endpoint.username, PlainCommand(command), said)
@@ -145,7 +173,11 @@ class _Talk:
         """NOTHING_YET where there is no whole one. Raises ProtocolError."""
         try:
             return self._reader.gets()
-        except (TypeError, ValueError, MemoryError) as error:  # a map whose keys cannot be keys, and the like
+        except (
+            TypeError,
+            ValueError,
+            MemoryError,
+        ) as error:  # a map whose keys cannot be keys, and the like
             raise hiredis.ProtocolError(f"{NOT_OURS}: {error}") from error
 
 
@@ -155,7 +187,9 @@ def _packed(command: tuple[bytes, ...]) -> bytes:
 
 
 def _login(endpoint: Endpoint, options: Any) -> list[tuple[bytes, ...]]:
-    """The login, the client's name and the database, as the address and the configuration give them."""
+    """The login, the client's name and the database, as the address and the configuration give
+    them.
+    """
     commands: list[tuple[bytes, ...]] = []
     password = endpoint.current_password()
     if endpoint.username:
@@ -180,12 +214,16 @@ def _questions(admission: Admission) -> list[tuple[bytes, ...]]:
 
 def _run_id(information: bytes) -> str:
     if not (run_id := run_id_in(information)):
-        raise NodeUnusable("INFO names no run_id: this server hides it, so that restarts cannot be noticed")
+        raise NodeUnusable(
+            "INFO names no run_id: this server hides it, so that restarts cannot be noticed"
+        )
     return run_id
 
 
 def _load_scripts(talk: _Talk, known: list[int]) -> None:
-    missing = [script for script, exists in zip(all_scripts().values(), known, strict=True) if not exists]
+    missing = [
+        script for script, exists in zip(all_scripts().values(), known, strict=True) if not exists
+    ]
     shas = talk.ask([(b"SCRIPT", b"LOAD", script.source.encode()) for script in missing])
     for script, sha in zip(missing, shas, strict=True):
         if sha != script.sha:

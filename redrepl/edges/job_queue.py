@@ -1,7 +1,8 @@
-"""A queue of jobs in RQ's format, read with bounds: anything on it may be another program's, or an attacker's.
+"""A queue of jobs in RQ's format, read with bounds: anything on it may be another program's, or an
+attacker's.
 
-RQ's own classes read whole hashes, inflate what they hold whatever comes out, and carry out callbacks and webhooks that
-a job names. So no job is read with them; they are used to enqueue.
+RQ's own classes read whole hashes, inflate what they hold whatever comes out, and carry out
+callbacks and webhooks that a job names. So no job is read with them; they are used to enqueue.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ from redrepl.values import limits
 from redrepl.values.jobs import Job, JobRefused, check_signature, read_job
 
 RUNNING_SECONDS: Final = 120
-"""A job that was taken is forgotten after so long, and its id may be used again. It ends by itself well before."""
+"""A job that was taken is forgotten after so long, and its id may be used again.
+
+It ends by itself well before.
+"""
 
 FAILURE_SECONDS: Final = 60
 """A failed job's hash blocks its id; the next tick tries again anyway."""
@@ -62,7 +66,9 @@ class JobQueue:
         return f"{queue_prefix()}:{_KEYS[state]}:{self.name}"
 
     def take(self, job_id: bytes, cluster: str) -> Job | None:
-        """The work behind an id; None where it is gone. Raises JobRefused where it is none that may run.
+        """The work behind an id; None where it is gone.
+
+        Raises JobRefused where it is none that may run.
 
         What another cluster signed cannot be judged here.
         """
@@ -79,7 +85,9 @@ class JobQueue:
         with self.connection.pipeline() as pipeline:
             for state in ("started", "failed"):
                 pipeline.zremrangebyscore(self.key_of(state), "-inf", int(seconds_now))
-            pipeline.zadd(self.key_of("started"), {job_id + b":redrepl": int(seconds_now) + RUNNING_SECONDS})
+            pipeline.zadd(
+                self.key_of("started"), {job_id + b":redrepl": int(seconds_now) + RUNNING_SECONDS}
+            )
             pipeline.execute(raise_on_error=False)  # whatever else is there, the work is done
 
     def finish(self, job_id: bytes) -> None:
@@ -97,8 +105,13 @@ class JobQueue:
             pipeline.execute(raise_on_error=False)
 
     def fail(self, job_id: bytes, text: str, seconds_now: float) -> None:
-        """Note why a job failed, where `jobs --failed` and RQ's tools find it. It is forgotten soon."""
-        packed = base64.b64encode(zlib.compress(text.encode(errors="replace")[-limits.MAX_JOB_ERROR_BYTES // 2 :]))
+        """Note why a job failed, where `jobs --failed` and RQ's tools find it.
+
+        It is forgotten soon.
+        """
+        packed = base64.b64encode(
+            zlib.compress(text.encode(errors="replace")[-limits.MAX_JOB_ERROR_BYTES // 2 :])
+        )
         results = f"{queue_prefix()}:results:{job_id.decode()}"
         with self.connection.pipeline() as pipeline:
             pipeline.hset(_job_key(job_id), "status", "failed")
@@ -116,7 +129,9 @@ class JobQueue:
         entries = self._call("list_jobs", self.key_of(state), *arguments)
         found = []
         listed = entries if isinstance(entries, list) else []
-        for job_id in dict.fromkeys(entry.partition(b":")[0] for entry in listed if isinstance(entry, bytes)):
+        for job_id in dict.fromkeys(
+            entry.partition(b":")[0] for entry in listed if isinstance(entry, bytes)
+        ):
             try:
                 parts = self._look(job_id, 0)
                 if parts is not None:
@@ -128,7 +143,10 @@ class JobQueue:
         return found
 
     def workers(self) -> int:
-        """How many workers listen. Entries of workers that died stay in RQ's set; those that are described live."""
+        """How many workers listen.
+
+        Entries of workers that died stay in RQ's set; those that are described live.
+        """
         entries = self.connection.srandmember(f"{queue_prefix()}:workers:{self.name}", LISTED)
         with self.connection.pipeline() as pipeline:
             for entry in entries:
@@ -140,10 +158,20 @@ class JobQueue:
         try:
             entries = self.connection.xrevrange(f"{queue_prefix()}:results:{job_id}", count=1)
             unpacking = zlib.decompressobj()
-            text = unpacking.decompress(base64.b64decode(entries[0][1][b"exc_string"]), limits.MAX_JOB_ERROR_BYTES)
-        except (RedisError, LookupError, ValueError, TypeError, zlib.error):  # it may be another program's entry
+            text = unpacking.decompress(
+                base64.b64decode(entries[0][1][b"exc_string"]), limits.MAX_JOB_ERROR_BYTES
+            )
+        except (
+            RedisError,
+            LookupError,
+            ValueError,
+            TypeError,
+            zlib.error,
+        ):  # it may be another program's entry
             return None
-        lines = [line.strip() for line in text.decode("utf-8", "replace").splitlines() if line.strip()]
+        lines = [
+            line.strip() for line in text.decode("utf-8", "replace").splitlines() if line.strip()
+        ]
         return lines[-1] if lines else None
 
     def _look(self, job_id: bytes, seconds: int) -> _Fields | None:
@@ -158,7 +186,9 @@ class JobQueue:
             fields = _Fields(*found)
         except TypeError:
             fields = _Fields(b"", None, None)
-        if type(fields.data) is not bytes or not all(part is None or type(part) is bytes for part in fields):
+        if type(fields.data) is not bytes or not all(
+            part is None or type(part) is bytes for part in fields
+        ):
             raise JobRefused("it is no job of RQ", ascii(job_id[:80]))
         return fields
 
@@ -172,7 +202,9 @@ class JobQueue:
 @cache
 def queue_script(name: str) -> str:
     """The text of a script of the queue."""
-    return (resources.files("redrepl") / "lua" / "queue" / f"{name}.lua").read_text(encoding="utf-8")
+    return (resources.files("redrepl") / "lua" / "queue" / f"{name}.lua").read_text(
+        encoding="utf-8"
+    )
 
 
 def _job_key(job_id: bytes) -> bytes:

@@ -1,7 +1,8 @@
-"""The library's locks: their own thread may enter them again, and no interruption leaves them locked for ever.
+"""The library's locks: their own thread may enter them again, and no interruption leaves them
+locked for ever.
 
-No signal's handler runs between taking one and the block of its `with`, nor between the block and giving it back. A
-tracer or a debugger may raise an exception there all the same.
+No signal's handler runs between taking one and the block of its `with`, nor between the block and
+giving it back. A tracer or a debugger may raise an exception there all the same.
 """
 
 from __future__ import annotations
@@ -25,7 +26,10 @@ def new_lock() -> Lock:
 
 
 def give_back_all() -> None:
-    """Give back what this thread still holds. For who ended a call by an exception from outside, and holds nothing."""
+    """Give back what this thread still holds.
+
+    For who ended a call by an exception from outside, and holds nothing.
+    """
     for lock in _all:
         while lock._is_owned():
             lock.release()

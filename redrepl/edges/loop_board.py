@@ -1,13 +1,14 @@
 """The connections of one event loop, over which the plans of its tasks go.
 
-All tasks share one connection per node. Requests made in one turn of the loop leave in one write. Replies are matched
-to who asked by their order on the connection: a task that is cancelled or late can neither take nor leave an answer
-that belongs to another.
+All tasks share one connection per node. Requests made in one turn of the loop leave in one write.
+Replies are matched to who asked by their order on the connection: a task that is cancelled or late
+can neither take nor leave an answer that belongs to another.
 
-An exception from outside, a signal's handler above all, may come between any two steps, as in `redrepl.edges.channel`:
-what connections owe and what is on its way then differ, and a callback of the loop may be lost before it began. So a
-board notes while it is touched. One that was left in the midst of that is given up, with all that was under way on it;
-the next operation gets a new one. And while operations are under way, a callback that was lost is made up for.
+An exception from outside, a signal's handler above all, may come between any two steps, as in
+`redrepl.edges.channel`: what connections owe and what is on its way then differ, and a callback of
+the loop may be lost before it began. So a board notes while it is touched. One that was left in the
+midst of that is given up, with all that was under way on it; the next operation gets a new one. And
+while operations are under way, a callback that was lost is made up for.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ class OnBoard(Protocol):
         ...
 
     def end_if_later_than(self, at: float) -> None:
-        """Continue, or end, where the deadline passed before this (monotonic clock, seconds) unnoticed."""
+        """Continue, or end, where the deadline passed before this (monotonic clock, seconds)
+        unnoticed.
+        """
         ...
 
     def give_up(self) -> None:
@@ -68,7 +71,8 @@ class Sharing(Protocol):
 class LoopBoard(Switchboard):
     """A switchboard that an event loop reads and writes.
 
-    Whoever touches it from outside, a callback of the loop or a task, calls `enter` before and `leave` after that.
+    Whoever touches it from outside, a callback of the loop or a task, calls `enter` before and
+    `leave` after that.
     """
 
     def __init__(
@@ -111,7 +115,9 @@ class LoopBoard(Switchboard):
         self._is_amid = False
 
     def wake(self, operation: OnBoard) -> None:
-        """Something has come for this operation: have it go on, before the loop turns where that is possible."""
+        """Something has come for this operation: have it go on, before the loop turns where that is
+        possible.
+        """
         self._ready.append(operation)
         if not self._is_stepping:
             self._step_soon()
@@ -120,10 +126,15 @@ class LoopBoard(Switchboard):
         """Close all connections. What is under way learns that they are lost."""
         self.close_connections()
         for gate in self.gates.values():
-            gate.forget(self._ring)  # also where it was noted there and, after an interruption, not here
+            gate.forget(
+                self._ring
+            )  # also where it was noted there and, after an interruption, not here
 
     def give_up_all(self) -> None:
-        """Nothing on this board can be trusted. May be called again where it was interrupted itself."""
+        """Nothing on this board can be trusted.
+
+        May be called again where it was interrupted itself.
+        """
         self.is_given_up = True
         give_back_all()
         self.close()
@@ -132,10 +143,12 @@ class LoopBoard(Switchboard):
         for sharing in self.sharing:
             sharing.give_up()
 
-    # Making up for lost callbacks ----------------------------------------------------------------------------------
+    # Making up for lost callbacks -----------------------------------------------------------------
 
     def keep_watch(self) -> None:
-        """Look again after a moment, and so on while anything is under way. Called before there is anything to lose.
+        """Look again after a moment, and so on while anything is under way.
+
+        Called before there is anything to lose.
 
         Two looks are to come at any time: one of them may be lost itself.
         """
@@ -166,7 +179,7 @@ class LoopBoard(Switchboard):
         self._step_all()
         self.flush()
 
-    # Connections ---------------------------------------------------------------------------------------------------
+    # Connections ----------------------------------------------------------------------------------
 
     def _watch(self, connection: NodeConnection) -> None:
         self.loop.add_reader(connection.fileno, self._readable, connection)
@@ -176,7 +189,9 @@ class LoopBoard(Switchboard):
             self.loop.remove_reader(connection.fileno)
             self.loop.remove_writer(connection.fileno)
 
-    def _send(self, run: Run, connection: NodeConnection, request: Request, data: bytes, now: float) -> None:
+    def _send(
+        self, run: Run, connection: NodeConnection, request: Request, data: bytes, now: float
+    ) -> None:
         connection.owed.append((run, request, now))
         unsent = connection.unsent
         if unsent:
@@ -214,7 +229,9 @@ class LoopBoard(Switchboard):
                 self.loop.add_writer(connection.fileno, self._writable, connection)
 
     def look(self) -> None:
-        """Send what waits for the turn's end, and take what has come, without waiting for the loop to notice."""
+        """Send what waits for the turn's end, and take what has come, without waiting for the loop
+        to notice.
+        """
         self.flush()
         self.answer_bell()
         for connection in list(self._connections.values()):
@@ -222,7 +239,10 @@ class LoopBoard(Switchboard):
                 self.receive(connection)
 
     def _flush(self, connection: NodeConnection, is_backlog: bool = False) -> bool:
-        """Send what the socket takes; answers whether something is left. ``is_backlog``: it took no more before."""
+        """Send what the socket takes; answers whether something is left.
+
+        ``is_backlog``: it took no more before.
+        """
         if connection.is_closed:
             return False
         try:

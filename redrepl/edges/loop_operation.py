@@ -19,7 +19,8 @@ R = TypeVar("R")
 def interruption() -> Unavailable:
     """For who waits on a board that was given up; each gets one of its own."""
     return Unavailable(
-        "an exception from outside came in the middle of an exchange with the nodes, whose connections were closed for "
+        "an exception from outside came in the middle of an exchange with the nodes, whose "
+        "connections were closed for "
         "that; whether a write that was under way took effect is not known"
     )
 
@@ -40,7 +41,10 @@ class _Question(Run):
 
 
 class Operation(Generic[R]):
-    """One plan. It goes on inside the loop's callbacks; who waits for it is told once, when it has come to its end.
+    """One plan.
+
+    It goes on inside the loop's callbacks; who waits for it is told once, when it has come to its
+    end.
 
     error: what the plan raised, None while it has raised nothing. result: what it answered.
     """
@@ -62,7 +66,9 @@ class Operation(Generic[R]):
         "was_given_up",
     )
 
-    def __init__(self, board: LoopBoard, plan: Plan[R], on_end: Callable[[Operation[R]], None]) -> None:
+    def __init__(
+        self, board: LoopBoard, plan: Plan[R], on_end: Callable[[Operation[R]], None]
+    ) -> None:
         self.result: R
         self.error: BaseException | None = None
         self.was_given_up = False
@@ -76,7 +82,10 @@ class Operation(Generic[R]):
         self._is_deadline = True
 
     def begin(self) -> None:
-        """Let the plan start. Where it comes to its end at once, that is told before this returns."""
+        """Let the plan start.
+
+        Where it comes to its end at once, that is told before this returns.
+        """
         self._board.under_way.add(self)
         self._advance(NOT_BEGUN)
 
@@ -116,7 +125,9 @@ class Operation(Generic[R]):
             except StopIteration as end:
                 self.result = end.value
                 break
-            except BaseException as error:  # whatever it is, it belongs to who waits and not to the loop
+            except (
+                BaseException
+            ) as error:  # whatever it is, it belongs to who waits and not to the loop
                 self.error = error
                 break
             if isinstance(effect, Progress):
@@ -134,7 +145,9 @@ class Operation(Generic[R]):
         self._board.under_way.discard(self)
 
     def _has_to_wait(self, effect: Exchange) -> bool:
-        """Send what is to be sent; answers whether nothing has happened yet and there is time left."""
+        """Send what is to be sent; answers whether nothing has happened yet and there is time
+        left.
+        """
         if type(effect) is Ask:
             self._begin_question()
         if effect.requests:
@@ -152,10 +165,11 @@ class Operation(Generic[R]):
         return left > 0
 
     def _was_held_up(self) -> bool:
-        """Whether the deadline passed while the loop was held up; then it is moved, once for each operation.
+        """Whether the deadline passed while the loop was held up; then it is moved, once for each
+        operation.
 
-        Else requests that waited for the loop, to be sent or to have an idle connection asked first, would count as
-        unanswered although the nodes were never slow.
+        Else requests that waited for the loop, to be sent or to have an idle connection asked
+        first, would count as unanswered although the nodes were never slow.
         """
         if self._grace_seconds or not self._timer_at:
             return False
@@ -180,7 +194,10 @@ class Operation(Generic[R]):
         return events.popleft() if events else DeadlinePassed(time.monotonic())
 
     def _wake_at(self, until: float, left: float) -> None:
-        """Have `_late` called then. Most plans end long before and keep one deadline: a timer that is set is kept."""
+        """Have `_late` called then.
+
+        Most plans end long before and keep one deadline: a timer that is set is kept.
+        """
         self._until = until
         if self._timer is not None:
             if self._timer_at <= until:
@@ -190,7 +207,9 @@ class Operation(Generic[R]):
         self._timer = self._board.loop.call_later(left, self._late)
 
     def end_if_later_than(self, at: float) -> None:
-        """Let the plan go on whose deadline passed before this unnoticed; or tell its end, where nobody was told."""
+        """Let the plan go on whose deadline passed before this unnoticed; or tell its end, where
+        nobody was told.
+        """
         if self._is_over:
             self._tell()
         elif self._timer_at and self._until < at:

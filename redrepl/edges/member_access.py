@@ -1,4 +1,6 @@
-"""Where a client reaches the members of its cluster: at confirmed addresses alone, and at new ones when they move."""
+"""Where a client reaches the members of its cluster: at confirmed addresses alone, and at new ones
+when they move.
+"""
 
 from __future__ import annotations
 
@@ -22,14 +24,21 @@ class Reaches(Protocol):
 
 
 class MemberAccess:
-    """Tells a client's driver where the members are. Nothing is sent to an address that is not confirmed."""
+    """Tells a client's driver where the members are.
 
-    def __init__(self, configuration: Configuration, addresses: Addresses, endpoints: list[Endpoint]) -> None:
+    Nothing is sent to an address that is not confirmed.
+    """
+
+    def __init__(
+        self, configuration: Configuration, addresses: Addresses, endpoints: list[Endpoint]
+    ) -> None:
         self._addresses = addresses
         self.endpoints = endpoints
         self._is_withheld = are_withheld(self.endpoints)
         self._driver: Reaches | None = None
-        self._elsewhere = Elsewhere(configuration, lambda again: self._addresses.hear_reports(again.reports))
+        self._elsewhere = Elsewhere(
+            configuration, lambda again: self._addresses.hear_reports(again.reports)
+        )
 
     @classmethod
     def found(cls, configuration: Configuration, found: Discovery) -> Self:
@@ -43,7 +52,9 @@ class MemberAccess:
 
     @property
     def is_withheld(self) -> bool:
-        """Whether a member's address is not confirmed yet, so that the member is not connected to."""
+        """Whether a member's address is not confirmed yet, so that the member is not connected
+        to.
+        """
         return self._is_withheld
 
     def follow(self, topology: Topology) -> None:
@@ -59,11 +70,15 @@ class MemberAccess:
             self.follow(topology)
 
     def confirm_addresses(self, topology: Topology) -> None:
-        """Have the configured addresses asked again, in the background, for what members' addresses are."""
+        """Have the configured addresses asked again, in the background, for what members' addresses
+        are.
+        """
         self.find_elsewhere()
         if not are_withheld(self._addresses.of(topology)):
             self.follow(topology)
 
     def find_elsewhere(self) -> Topology | None:
-        """Have the configured addresses asked for the cluster, in the background; what they told the last time."""
+        """Have the configured addresses asked for the cluster, in the background; what they told
+        the last time.
+        """
         return self._elsewhere.ask()

@@ -1,8 +1,8 @@
 """Opening connections away from the callers.
 
-Opening may hang (a frozen server accepts and never answers), and one slow copy must not slow an operation. So short-
-lived threads open, several at once for each node, and callers are woken when it is done, in the order in which they
-asked. No thread exists while nothing is being opened.
+Opening may hang (a frozen server accepts and never answers), and one slow copy must not slow an
+operation. So short- lived threads open, several at once for each node, and callers are woken when
+it is done, in the order in which they asked. No thread exists while nothing is being opened.
 """
 
 from __future__ import annotations
@@ -26,10 +26,12 @@ from redrepl.values.round_trip import RoundTrip
 FIRST_RETRY_SECONDS = 0.02
 LAST_RETRY_SECONDS = 0.2
 LAST_RETRY_OF_SILENT_SECONDS = 0.5
-"""Pause after a failed opening; doubles up to the last. A node that returns is in use again within it.
+"""Pause after a failed opening; doubles up to the last.
 
-A node that answers, be it with a refusal, costs a millisecond to ask, and many programs ask; a silent one holds a
-thread for the time-out.
+A node that returns is in use again within it.
+
+A node that answers, be it with a refusal, costs a millisecond to ask, and many programs ask; a
+silent one holds a thread for the time-out.
 """
 
 _REOPENING_ROUND_TRIPS = 4.0
@@ -43,10 +45,12 @@ def _nobody() -> None:
 
 
 class NodeGate:
-    """All channels' access to one node: fresh connections, and what is wrong with the node while something is.
+    """All channels' access to one node: fresh connections, and what is wrong with the node while
+    something is.
 
-    round_trip: how long the node takes to answer, learned from all connections. suspected_at: when one of them proved
-    dead without a word (monotonic clock, seconds): others that are idle since before may be, too.
+    round_trip: how long the node takes to answer, learned from all connections. suspected_at: when
+    one of them proved dead without a word (monotonic clock, seconds): others that are idle since
+    before may be, too.
     """
 
     def __init__(
@@ -76,7 +80,9 @@ class NodeGate:
         self._away_since = 0.0
 
     def take(self, wake: Wake = _nobody) -> NodeConnection | None:
-        """The connection that was opened for this caller, else one that is left over, if there is any."""
+        """The connection that was opened for this caller, else one that is left over, if there is
+        any.
+        """
         with self._lock:
             kept = self._kept.pop(wake, None)
             if kept is None and self._fresh:
@@ -86,9 +92,11 @@ class NodeGate:
             return kept
 
     def request(self, wake: Wake) -> str | None:
-        """Ask for a connection; ``wake`` is called when there is one to take, or when opening failed.
+        """Ask for a connection; ``wake`` is called when there is one to take, or when opening
+        failed.
 
-        Asking twice is asking once. Answers the trouble at once while the node is known to be out of use.
+        Asking twice is asking once. Answers the trouble at once while the node is known to be out
+        of use.
         """
         with self._lock:
             if self._closed:
@@ -100,7 +108,9 @@ class NodeGate:
             return self._open_more()
 
     def forget(self, wake: Wake) -> None:
-        """The caller behind ``wake`` no longer waits; what is opened for it goes to the next that waits or comes."""
+        """The caller behind ``wake`` no longer waits; what is opened for it goes to the next that
+        waits or comes.
+        """
         with self._lock:
             if wake in self._wanted:
                 self._wanted.remove(wake)
@@ -110,7 +120,9 @@ class NodeGate:
             served()
 
     def current_trouble(self) -> str | None:
-        """What is known against the node; looks in the background whether it is over, once the pause is."""
+        """What is known against the node; looks in the background whether it is over, once the
+        pause is.
+        """
         trouble = self.trouble
         if trouble is not None and time.monotonic() >= self._retry_at:
             self.request(_nobody)
@@ -154,10 +166,12 @@ class NodeGate:
         longest = LAST_RETRY_OF_SILENT_SECONDS if is_silent else LAST_RETRY_SECONDS
         self._pause_seconds = min(2 * self._pause_seconds, longest)
 
-    # Opening, all of it with the lock held but for the opening itself -------------------------------------------
+    # Opening, all of it with the lock held but for the opening itself -----------------------------
 
     def _open_more(self) -> str | None:
-        """Begin as many openings as are wanted and allowed; answers why none could be begun and none is under way."""
+        """Begin as many openings as are wanted and allowed; answers why none could be begun and
+        none is under way.
+        """
         while self._openings < min(len(self._wanted), self._most_openings()):
             if self._openings == 0:
                 self.failed_opening = None
@@ -173,14 +187,19 @@ class NodeGate:
         return None
 
     def _most_openings(self) -> int:
-        """One while the node is out of use, to see whether it is back: it is not to meet all who wait for it."""
+        """One while the node is out of use, to see whether it is back: it is not to meet all who
+        wait for it.
+        """
         if self.trouble is not None:
             return 1
         is_far = self.round_trip.smoothed_seconds >= limits.FAR_SECONDS
         return limits.FAR_OPENINGS_AT_ONCE if is_far else limits.OPENINGS_AT_ONCE
 
     def _begin_opening(self) -> None:
-        """Open one connection in a thread. It counts once it runs. Raises RuntimeError where no thread can be had."""
+        """Open one connection in a thread.
+
+        It counts once it runs. Raises RuntimeError where no thread can be had.
+        """
         check_threads()
         name = f"redrepl-open-{self.endpoint.node}"
         threading.Thread(target=self._open_wanted, name=name, daemon=True).start()
@@ -192,7 +211,9 @@ class NodeGate:
                 connection, trouble = self._open(), None
             except NodeUnusable as error:
                 connection, trouble = None, str(error)
-            except Exception as error:  # anything else must reach the callers too, or they would wait in vain
+            except (
+                Exception
+            ) as error:  # anything else must reach the callers too, or they would wait in vain
                 connection, trouble = None, f"{type(error).__name__}: {error}"
             if self._opened(connection, trouble):
                 return
@@ -220,7 +241,10 @@ class NodeGate:
         return done
 
     def _failed(self, connection: NodeConnection | None, trouble: str | None) -> list[Wake]:
-        """An opening failed. Whoever waits is told when the last of them has: another may still succeed."""
+        """An opening failed.
+
+        Whoever waits is told when the last of them has: another may still succeed.
+        """
         if connection is not None:
             connection.close()
         self._note(trouble or "the coordinator is closed")
@@ -231,7 +255,9 @@ class NodeGate:
         return served
 
     def _keep(self, connection: NodeConnection) -> Wake | None:
-        """Keep a connection for the first that waits, else for any that comes; answers who is to be woken."""
+        """Keep a connection for the first that waits, else for any that comes; answers who is to be
+        woken.
+        """
         wake = self._wanted.pop(0) if self._wanted else _nobody
         if wake is _nobody:
             self._fresh.append(connection)

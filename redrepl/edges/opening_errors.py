@@ -1,4 +1,6 @@
-"""Why a connection could not be opened, in words: each kind of error has its own, which `advice_on` knows again."""
+"""Why a connection could not be opened, in words: each kind of error has its own, which `advice_on`
+knows again.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,10 @@ def describe_error(endpoint: Endpoint, error: Exception, waited_seconds: float) 
     what = _failure_of(endpoint, error, waited_seconds)
     if endpoint.configured_at is None:
         return what
-    return f"{what}; the cluster has it there, and from here it was found at {endpoint.configured_at}: {_WAY_FROM_HERE}"
+    return (
+        f"{what}; the cluster has it there, and from here it was found at "
+        f"{endpoint.configured_at}: {_WAY_FROM_HERE}"
+    )
 
 
 _WAY_FROM_HERE = "set connect_url where another address is the way"
@@ -70,11 +75,17 @@ def _failure_of(endpoint: Endpoint, error: Exception, waited_seconds: float) -> 
         return f"{where} {NOT_REDIS}: {text}"
     if "Timeout" in type(error).__name__ or isinstance(error, TimeoutError):
         if "handshake" in f"{text} {cause}":
-            return f"{where} {NO_HANDSHAKE} within {waited_seconds:.3g} s: it is frozen, or speaks no TLS"
+            return (
+                f"{where} {NO_HANDSHAKE} within {waited_seconds:.3g} s: it is frozen, or "
+                "speaks no TLS"
+            )
         return f"{where} {SILENT} {waited_seconds:.3g} s"
     if isinstance(cause, (ConnectionResetError, BrokenPipeError, ssl.SSLEOFError)):
-        # Over TLS it may be the answer to a certificate: the alert that says so can be lost with the connection.
-        return f"{where} {CLOSES_TLS if is_over_tls(endpoint) else CLOSES}: {cause.strerror or cause}"
+        # Over TLS it may be the answer to a certificate: the alert that says so can be lost with
+        # the connection.
+        return (
+            f"{where} {CLOSES_TLS if is_over_tls(endpoint) else CLOSES}: {cause.strerror or cause}"
+        )
     if (kind := _kind_of(cause)) is not None:
         return f"{where} {kind}"
     return text if where in text else f"{where}: {text}"
@@ -96,13 +107,22 @@ def _kind_of(cause: BaseException) -> str | None:
 _NAME_MISMATCHES = (62, 64)
 """OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH."""
 
-_ALERTS_ABOUT_OURS = ("ALERT_UNKNOWN_CA", "ALERT_BAD_CERTIFICATE", "CERTIFICATE_EXPIRED", "CERTIFICATE_REVOKED")
-"""In the names of the alerts that a server sends when it turns down the certificate of its client."""
+_ALERTS_ABOUT_OURS = (
+    "ALERT_UNKNOWN_CA",
+    "ALERT_BAD_CERTIFICATE",
+    "CERTIFICATE_EXPIRED",
+    "CERTIFICATE_REVOKED",
+)
+"""In the names of the alerts that a server sends when it turns down the certificate of its
+client.
+"""
 
 
 def _tls_kind_of(cause: ssl.SSLError) -> str:
     if isinstance(cause, ssl.SSLCertVerificationError):
-        kind = WRONG_NAME if getattr(cause, "verify_code", None) in _NAME_MISMATCHES else NOT_TRUSTED
+        kind = (
+            WRONG_NAME if getattr(cause, "verify_code", None) in _NAME_MISMATCHES else NOT_TRUSTED
+        )
         return f"{kind}: {getattr(cause, 'verify_message', cause)}"
     if "CERTIFICATE_REQUIRED" in str(cause):
         return NEEDS_CERTIFICATE

@@ -16,7 +16,8 @@ def size_of(command: Command) -> int:
 
 def encode(command: Command) -> bytes:
     """The bytes of a command as a server reads them."""
-    # Bytes alone go to hiredis: with an int it ends the interpreter where a signal's handler raises at that moment.
+    # Bytes alone go to hiredis: with an int it ends the interpreter where a signal's handler raises
+    # at that moment.
     arguments = [part if isinstance(part, bytes) else b"%d" % part for part in command.arguments]
     parts: tuple[bytes, ...]
     if type(command) is ScriptCall:

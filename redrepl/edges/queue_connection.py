@@ -1,6 +1,8 @@
-"""Connections to the queue's Redis, which nothing is believed of: what it answers is bounded in size.
+"""Connections to the queue's Redis, which nothing is believed of: what it answers is bounded in
+size.
 
-They speak protocol 2, which every Redis and every proxy in front of one knows: nothing on the queue needs HELLO.
+They speak protocol 2, which every Redis and every proxy in front of one knows: nothing on the queue
+needs HELLO.
 """
 
 from __future__ import annotations
@@ -26,7 +28,10 @@ _PEEK = getattr(socket, "MSG_PEEK", 0)
 
 
 def queue_connection(queue_url: str, socket_timeout: float | None = TIMEOUT_SECONDS) -> Any:
-    """A redis-py client for the queue. Its answers are bounded, and nothing that it is asked is sent twice."""
+    """A redis-py client for the queue.
+
+    Its answers are bounded, and nothing that it is asked is sent twice.
+    """
     connection_class, options = connection_options(split_url("queue", queue_url))
     options.update(
         protocol=2,
@@ -37,14 +42,17 @@ def queue_connection(queue_url: str, socket_timeout: float | None = TIMEOUT_SECO
     )
     if issubclass(connection_class, TlsConnection):
         options["redis_connect_func"] = _begin_over_tls
-    return Redis(connection_pool=ConnectionPool(connection_class=_bounded(connection_class), **options))
+    return Redis(
+        connection_pool=ConnectionPool(connection_class=_bounded(connection_class), **options)
+    )
 
 
 def interrupt(queue: Any) -> None:
-    """Have what waits for an answer on this client's connections end with an error; from any thread.
+    """Have what waits for an answer on this client's connections end with an error; from any
+    thread.
 
-    Whoever uses a connection closes it. Were that done from here, a connection that is just being opened could be lost
-    from redis-py's books, and nothing would end the wait on it any more.
+    Whoever uses a connection closes it. Were that done from here, a connection that is just being
+    opened could be lost from redis-py's books, and nothing would end the wait on it any more.
     """
     queue.connection_pool.connection_class.open_sockets.interrupt()
 
@@ -52,8 +60,9 @@ def interrupt(queue: Any) -> None:
 def _begin_over_tls(connection: Any) -> None:
     """Log in, and read what the server sends by itself after the handshake.
 
-    With TLS 1.3 those are session tickets. redis-py takes the bytes for an answer that was not asked for, and refuses
-    the connection; they are gone when anything has been read. HELLO is a command that no ACL denies.
+    With TLS 1.3 those are session tickets. redis-py takes the bytes for an answer that was not
+    asked for, and refuses the connection; they are gone when anything has been read. HELLO is a
+    command that no ACL denies.
     """
     connection.on_connect()
     connection.send_command("HELLO", check_health=False)
@@ -62,13 +71,18 @@ def _begin_over_tls(connection: Any) -> None:
 
 
 def describe_queue_error(queue_url: str, error: Exception) -> str:
-    """What the queue's server said, and where its login lacks a right, which login that is and what to do."""
+    """What the queue's server said, and where its login lacks a right, which login that is and what
+    to do.
+    """
     # RQ sends several commands at once, and says which one failed, with names that change.
     text = str(error).rpartition("of pipeline caused error: ")[2] or type(error).__name__
     if not isinstance(error, NoPermissionError):
         return text
     login = split_url("queue", queue_url).username or "default"
-    return f"login {login!r} lacks a right: {text}; `redrepl acl --role ROLE --queue` prints what it needs"
+    return (
+        f"login {login!r} lacks a right: {text}; `redrepl acl --role ROLE --queue` prints what "
+        "it needs"
+    )
 
 
 def _bounded(connection_class: type[Any]) -> type[Any]:
@@ -87,7 +101,9 @@ class _OpenSockets:
     """The sockets of one client, whichever connection has them."""
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()  # a signal's handler may open a connection while its own thread is here
+        self._lock = (
+            threading.RLock()
+        )  # a signal's handler may open a connection while its own thread is here
         self._sockets: Living[BoundedSocket] = Living()
 
     def add(self, opened: BoundedSocket) -> BoundedSocket:
@@ -103,7 +119,9 @@ class _OpenSockets:
 
 
 class BoundedSocket:
-    """A socket that ends with an error where more than a bound is received after the last sending."""
+    """A socket that ends with an error where more than a bound is received after the last
+    sending.
+    """
 
     def __init__(self, inner: Any, most: int = limits.MAX_QUEUE_ANSWER_BYTES) -> None:
         self._inner = inner

@@ -1,11 +1,13 @@
-"""The node-side scripts as Redis gets them: each file of `redrepl/lua` with the parts it names, and its SHA-1.
+"""The node-side scripts as Redis gets them: each file of `redrepl/lua` with the parts it names, and
+its SHA-1.
 
-Parts stand where the script names them, mostly in its first line. What stands before them runs without making their
-functions, which a server does anew at every call.
+Parts stand where the script names them, mostly in its first line. What stands before them runs
+without making their functions, which a server does anew at every call.
 
-A server at full memory refuses what a script writes, unless the script is flagged `allow-oom`. Scripts of bookkeeping
-are (`-- flags: allow-oom`). Some scripts exist twice: `-- at full memory: NAME` in the first line makes a second one of
-the same text that is flagged. There AT_FULL_MEMORY is true, and the script looks after the memory by itself.
+A server at full memory refuses what a script writes, unless the script is flagged `allow-oom`.
+Scripts of bookkeeping are (`-- flags: allow-oom`). Some scripts exist twice: `-- at full memory:
+NAME` in the first line makes a second one of the same text that is flagged. There AT_FULL_MEMORY is
+true, and the script looks after the memory by itself.
 """
 
 from __future__ import annotations
@@ -34,7 +36,9 @@ class Script(NamedTuple):
 def all_scripts() -> Mapping[str, Script]:
     """Every script by name."""
     folder = resources.files("redrepl") / "lua"
-    names = sorted(entry.name.removesuffix(".lua") for entry in folder.iterdir() if entry.name.endswith(".lua"))
+    names = sorted(
+        entry.name.removesuffix(".lua") for entry in folder.iterdir() if entry.name.endswith(".lua")
+    )
     scripts = [script for name in names for script in _assemble(name)]
     return {script.name: script for script in scripts}
 
@@ -57,9 +61,20 @@ def _assemble(name: str) -> list[Script]:
         else:
             lines.append(line)
     code = _without_comments(lines)
-    second = written[0].removeprefix(_AT_FULL_MEMORY).strip() if written[0].startswith(_AT_FULL_MEMORY) else ""
+    second = (
+        written[0].removeprefix(_AT_FULL_MEMORY).strip()
+        if written[0].startswith(_AT_FULL_MEMORY)
+        else ""
+    )
     if not second:
-        return [_script(name, f"{_SHEBANG}{_flags(written[0])}\n{code}" if written[0].startswith(_FLAGS) else code)]
+        return [
+            _script(
+                name,
+                f"{_SHEBANG}{_flags(written[0])}\n{code}"
+                if written[0].startswith(_FLAGS)
+                else code,
+            )
+        ]
     first = _script(name, f"local AT_FULL_MEMORY = false\n{code}")
     return [first, _script(second, f"{_SHEBANG}allow-oom\nlocal AT_FULL_MEMORY = true\n{code}")]
 
@@ -69,7 +84,9 @@ def _flags(line: str) -> str:
 
 
 def _script(name: str, source: str) -> Script:
-    return Script(name, source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest().encode())
+    return Script(
+        name, source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest().encode()
+    )
 
 
 def _without_comments(lines: list[str]) -> str:

@@ -1,8 +1,9 @@
-"""Connections to all nodes and what is owed on them: what the blocking and the asyncio driver share.
+"""Connections to all nodes and what is owed on them: what the blocking and the asyncio driver
+share.
 
-Replies come in the order in which requests left, and each is matched by that order to the run that asked, never to
-whoever happens to wait. A reply that nobody wants any more is read and dropped. A connection whose oldest debt is too
-old is closed and its node reported.
+Replies come in the order in which requests left, and each is matched by that order to the run that
+asked, never to whoever happens to wait. A reply that nobody wants any more is read and dropped. A
+connection whose oldest debt is too old is closed and its node reported.
 """
 
 from __future__ import annotations
@@ -25,31 +26,39 @@ from redrepl.values.effects import Event, Exchange, Failure, PlainCommand, Reply
 from redrepl.values.reasons import NOT_OURS, lost_connection
 
 STALLED_ROUND_TRIPS = 4.0
-"""A connection that owes for longer than so many of its usual round trips, and than the time-out, is dead."""
+"""A connection that owes for longer than so many of its usual round trips, and than the time-out,
+is dead.
+"""
 
 IDLE_SECONDS = 0.5
 IDLE_ROUND_TRIPS = 10.0
 LONGEST_IDLE_SECONDS = 5.0
-"""A connection on which nothing was answered for so long is asked before anything leaves on it: for ten round trips, so
-that asking costs a tenth of the pause at most, but not less than half a second, in which no firewall forgets, nor more
-than five."""
+"""A connection on which nothing was answered for so long is asked before anything leaves on it: for
+ten round trips, so that asking costs a tenth of the pause at most, but not less than half a second,
+in which no firewall forgets, nor more than five.
+"""
 
 KNOCK_SECONDS = 0.1
 """For the answer to that, where the node is near; a far one has its usual round trip."""
 
 LATE_SECONDS = 0.05
-"""Who notices a deadline later than this was held up: by other callbacks of the event loop, a slow callback of the
-caller's, a stopped process."""
+"""Who notices a deadline later than this was held up: by other callbacks of the event loop, a slow
+callback of the caller's, a stopped process.
+"""
 
 DEADLINE_EXTENSION_SECONDS = 1.0
-"""By how much a deadline that passed meanwhile is moved, once. Who was held up was to send and to read in that time:
-requests may have waited for that alone, to leave after an idle connection had been asked first for example."""
+"""By how much a deadline that passed meanwhile is moved, once.
+
+Who was held up was to send and to read in that time: requests may have waited for that alone, to
+leave after an idle connection had been asked first for example.
+"""
 
 _PING = PlainCommand((b"PING",))
 
 
 class _Knock(Run):
-    """The question on an idle connection whether anybody is there, before anything else leaves on it.
+    """The question on an idle connection whether anybody is there, before anything else leaves on
+    it.
 
     until: when it counts as unanswered (monotonic clock, seconds).
     """
@@ -69,9 +78,12 @@ class _Knock(Run):
 
 
 class Switchboard(ABC):
-    """One connection to each node. Who uses it reads from them, and says how data leaves and how it is woken.
+    """One connection to each node.
 
-    restart_guard: for upkeep, which does not go on with a node that restarted in the middle of a plan.
+    Who uses it reads from them, and says how data leaves and how it is woken.
+
+    restart_guard: for upkeep, which does not go on with a node that restarted in the middle of a
+    plan.
     """
 
     def __init__(
@@ -101,18 +113,24 @@ class Switchboard(ABC):
         """No longer."""
 
     @abstractmethod
-    def _send(self, run: Run, connection: NodeConnection, request: Request, data: bytes, now: float) -> None:
-        """Note what is owed, and have these bytes leave; drop the connection where it turns out to be gone."""
+    def _send(
+        self, run: Run, connection: NodeConnection, request: Request, data: bytes, now: float
+    ) -> None:
+        """Note what is owed, and have these bytes leave; drop the connection where it turns out to
+        be gone.
+        """
 
     @abstractmethod
     def _ring(self) -> None:
-        """Called by opening threads: have `answer_bell` called, there is something to take or a failure to report."""
+        """Called by opening threads: have `answer_bell` called, there is something to take or a
+        failure to report.
+        """
 
     @abstractmethod
     def _look_again_at(self, at: float) -> None:
         """Have `end_late_knocks` called at this time (monotonic clock, seconds)."""
 
-    # Asking --------------------------------------------------------------------------------------------------
+    # Asking ---------------------------------------------------------------------------------------
 
     def begin_plan(self) -> None:
         """Another plan begins: a node that the one before would not use may be used again."""
@@ -121,11 +139,18 @@ class Switchboard(ABC):
             self._shut.clear()
 
     def start(self, run: Run, effect: Exchange) -> None:
-        """Send the requests of an exchange, or keep them until there is a connection; failures go to the run."""
+        """Send the requests of an exchange, or keep them until there is a connection; failures go
+        to the run.
+        """
         gate = effect.required_node
         standing = None if gate is None else self._connections.get(gate)
-        if standing is not None and standing.owed and not self._is_within_bounds(standing, time.monotonic()):
-            # A gate that turns out to be silent keeps the others from being sent to, like one that is away.
+        if (
+            standing is not None
+            and standing.owed
+            and not self._is_within_bounds(standing, time.monotonic())
+        ):
+            # A gate that turns out to be silent keeps the others from being sent to, like one that
+            # is away.
             self._is_stalled(standing)
         elif standing is not None and self._is_doubtful(standing, time.monotonic()):
             self._knock_at_all(effect.requests)
@@ -139,7 +164,9 @@ class Switchboard(ABC):
         self._send_all(run, effect.requests)
 
     def give_up(self, run: Run) -> None:
-        """The deadline passed: what waits for a connection was never sent, and the plan should know."""
+        """The deadline passed: what waits for a connection was never sent, and the plan should
+        know.
+        """
         now, late = time.monotonic(), "no connection within the time-out"
         for gate, held in self._held.items():
             for requests in [requests for owner, requests in held if owner is run]:
@@ -152,7 +179,9 @@ class Switchboard(ABC):
             waiting[:] = [entry for entry in waiting if entry[0] is not run]
 
     def follow_gates(self) -> None:
-        """Where the members changed: what goes to nodes that are gone or have moved finishes on the old connection."""
+        """Where the members changed: what goes to nodes that are gone or have moved finishes on the
+        old connection.
+        """
         gates = self._current_gates()
         if gates is self.gates:
             return
@@ -177,7 +206,10 @@ class Switchboard(ABC):
                 data = encode(encoded)
             connection = connections.get(request.node)
             if connection is None or (
-                (now - connection.proven_at > IDLE_SECONDS or len(connection.owed) >= limits.MAX_OUTSTANDING_REPLIES)
+                (
+                    now - connection.proven_at > IDLE_SECONDS
+                    or len(connection.owed) >= limits.MAX_OUTSTANDING_REPLIES
+                )
                 and not self._is_usable(connection, now)
             ):
                 self._send_when_open(run, request, data, now)
@@ -213,29 +245,38 @@ class Switchboard(ABC):
         waiting.append((run, request))
 
     def _is_stalled(self, connection: NodeConnection) -> bool:
-        """Whether a connection that owes too long or too much cannot be used any more; then it is closed."""
-        self.receive(connection)  # the answers may have been here all along: nobody looked meanwhile
+        """Whether a connection that owes too long or too much cannot be used any more; then it is
+        closed.
+        """
+        self.receive(
+            connection
+        )  # the answers may have been here all along: nobody looked meanwhile
         if self._connections.get(connection.node) is not connection:
             return True
         if not connection.owed or self._is_within_bounds(connection, now := time.monotonic()):
             return False
-        # It may be back: a new connection tells at once, and a silent node is left alone after that.
+        # It may be back: a new connection tells at once, and a silent node is left alone after
+        # that.
         self._drop(connection, f"has not answered for {now - connection.owed[0][2]:.1f} s")
         return True
 
     def _is_within_bounds(self, connection: NodeConnection, now: float) -> bool:
-        # While a node takes what waits for it, however slowly, it is not silent: large records take their time.
+        # While a node takes what waits for it, however slowly, it is not silent: large records take
+        # their time.
         owed = connection.owed
         silent_since = max(owed[0][2], connection.took_at)
         gate, patience_seconds = self.gates.get(connection.node), self._stall_seconds
         if gate is not None:
-            patience_seconds = gate.round_trip.patience_seconds(patience_seconds, STALLED_ROUND_TRIPS)
+            patience_seconds = gate.round_trip.patience_seconds(
+                patience_seconds, STALLED_ROUND_TRIPS
+            )
         return now - silent_since <= patience_seconds and len(owed) < limits.MAX_OUTSTANDING_REPLIES
 
-    # Asking first --------------------------------------------------------------------------------------------
+    # Asking first ---------------------------------------------------------------------------------
 
     def _is_doubtful(self, connection: NodeConnection, now: float) -> bool:
-        """Whether a connection was idle for so long that something on the way may have forgotten it.
+        """Whether a connection was idle for so long that something on the way may have forgotten
+        it.
 
         Nobody would be told: what leaves on it then vanishes, and a write would end as unknown.
         """
@@ -245,7 +286,9 @@ class Switchboard(ABC):
         gate = self.gates.get(connection.node)
         if gate is None or gate.suspected_at > connection.proven_at:
             return True
-        return idle_seconds > min(IDLE_ROUND_TRIPS * gate.round_trip.smoothed_seconds, LONGEST_IDLE_SECONDS)
+        return idle_seconds > min(
+            IDLE_ROUND_TRIPS * gate.round_trip.smoothed_seconds, LONGEST_IDLE_SECONDS
+        )
 
     def _knock_at_all(self, requests: tuple[Request, ...]) -> None:
         """Ask on all connections that requests are to leave on, where these have been idle."""
@@ -256,17 +299,24 @@ class Switchboard(ABC):
                 self._knock(connection, now)
 
     def _knock(self, connection: NodeConnection, now: float) -> None:
-        """Ask whether anybody is there. Until that is known the node has no connection, and requests wait for one."""
+        """Ask whether anybody is there.
+
+        Until that is known the node has no connection, and requests wait for one.
+        """
         node = connection.node
         self._connections.pop(node, None)
         gate = self.gates.get(node)
-        patience_seconds = gate.round_trip.patience_seconds(KNOCK_SECONDS) if gate else KNOCK_SECONDS
+        patience_seconds = (
+            gate.round_trip.patience_seconds(KNOCK_SECONDS) if gate else KNOCK_SECONDS
+        )
         knock = self._knocks[node] = _Knock(self, connection, now + patience_seconds)
         self._look_again_at(knock.until)
         self._send(knock, connection, Request(node, _PING), encode(_PING), now)
 
     def end_late_knocks(self) -> None:
-        """Use other connections where no answer came in time: nothing but the question left on the silent ones."""
+        """Use other connections where no answer came in time: nothing but the question left on the
+        silent ones.
+        """
         now = time.monotonic()
         for node, knock in list(self._knocks.items()):
             if knock.until > now:
@@ -293,7 +343,7 @@ class Switchboard(ABC):
             if trouble is not None or node in self._connections:
                 self._resume(node, trouble)
 
-    # Opening -------------------------------------------------------------------------------------------------
+    # Opening --------------------------------------------------------------------------------------
 
     def _reach(self, node: str) -> bool:
         """Take over a connection that is open already, if there is one."""
@@ -309,7 +359,9 @@ class Switchboard(ABC):
             return False
         self._connections[node] = connection
         self._watch(connection)
-        if self._is_doubtful(connection, now := time.monotonic()):  # it was left over, and nobody came for long
+        if self._is_doubtful(
+            connection, now := time.monotonic()
+        ):  # it was left over, and nobody came for long
             self._knock(connection, now)
             return False
         return True
@@ -328,9 +380,15 @@ class Switchboard(ABC):
     def answer_bell(self) -> None:
         """Take connections that were opened, and report what could not be."""
         for node in [node for node in self._waiting if node not in self._knocks]:
-            trouble = None if self._reach(node) else self._shut.get(node) or self.gates[node].failed_opening
+            trouble = (
+                None
+                if self._reach(node)
+                else self._shut.get(node) or self.gates[node].failed_opening
+            )
             if trouble is None and node not in self._connections and node not in self._knocks:
-                trouble = self.gates[node].request(self._ring)  # another caller was quicker to take it
+                trouble = self.gates[node].request(
+                    self._ring
+                )  # another caller was quicker to take it
             if trouble is not None or node in self._connections:
                 self._resume(node, trouble)
 
@@ -345,7 +403,8 @@ class Switchboard(ABC):
                 self._fail_gate(run, node, trouble or "", requests)
         for run, request in waiting:
             if trouble is None:
-                # Also where enough was known without it: the receipt named this copy as one that gets it.
+                # Also where enough was known without it: the receipt named this copy as one that
+                # gets it.
                 self._send_again(run, request, now)
             elif run.is_live:
                 run.put(Failure(node, request.tag, trouble, type(request) is Resent, now))
@@ -363,10 +422,12 @@ class Switchboard(ABC):
             reason = trouble if request.node == gate else f"not sent: {gate} cannot be used"
             run.put(Failure(request.node, request.tag, reason, False, now))
 
-    # Answers -------------------------------------------------------------------------------------------------
+    # Answers --------------------------------------------------------------------------------------
 
     def receive(self, connection: NodeConnection) -> None:
-        """Read what has come on a connection and hand it to those who asked; close it where it is lost."""
+        """Read what has come on a connection and hand it to those who asked; close it where it is
+        lost.
+        """
         try:
             replies = connection.receive()
         except (OSError, hiredis.ProtocolError, MemoryError) as error:
@@ -386,7 +447,9 @@ class Switchboard(ABC):
                 continue
             if not is_ours(request.command, content):
                 # What else comes on this connection may answer another question than it seems to.
-                run.put(Failure(request.node, request.tag, f"{NOT_OURS}: {content!r:.80}", True, now))
+                run.put(
+                    Failure(request.node, request.tag, f"{NOT_OURS}: {content!r:.80}", True, now)
+                )
                 self._drop(connection, NOT_OURS, pause=True)
                 return
             if gate is not None:
@@ -397,26 +460,38 @@ class Switchboard(ABC):
         if not owed and connection in self._retired:
             self._let_go(connection)
 
-    def _deliver_error(self, connection: NodeConnection, run: Run, request: Request, text: str, now: float) -> None:
-        """An error reply. NOSCRIPT certainly did nothing: open anew, which checks the node, and send once more.
+    def _deliver_error(
+        self, connection: NodeConnection, run: Run, request: Request, text: str, now: float
+    ) -> None:
+        """An error reply.
 
-        What left after it on the old connection may have been carried out, so its own answer is waited for.
+        NOSCRIPT certainly did nothing: open anew, which checks the node, and send once more.
+
+        What left after it on the old connection may have been carried out, so its own answer is
+        waited for.
         """
         times = request.times if type(request) is Resent else 0
         if not text.startswith("NOSCRIPT") or times >= limits.MAX_SCRIPT_RETRIES:
             gate = self.gates.get(connection.node)
-            told = describe_denial(None if gate is None else gate.endpoint.username, request.command, text)
+            told = describe_denial(
+                None if gate is None else gate.endpoint.username, request.command, text
+            )
             run.put(Failure(request.node, request.tag, told, True, now))
             return
         again = Resent(*request)
         again.times = times + 1
         if self._connections.get(connection.node) is connection:
-            self.gates[connection.node].report("lost its scripts: restarted or flushed", pause=False)
+            self.gates[connection.node].report(
+                "lost its scripts: restarted or flushed", pause=False
+            )
             self._retire(connection)
         self._send_when_open(run, again, encode(again.command), now)
 
     def _retire(self, connection: NodeConnection) -> None:
-        """Use a connection no more. It is read until it owes nothing, or for as long as it may stay silent."""
+        """Use a connection no more.
+
+        It is read until it owes nothing, or for as long as it may stay silent.
+        """
         del self._connections[connection.node]
         self._retired.add(connection)
         now = time.monotonic()
@@ -425,7 +500,9 @@ class Switchboard(ABC):
                 self._drop(retired, "has not answered")
 
     def _drop(self, connection: NodeConnection, reason: str, pause: bool = False) -> None:
-        """Close a connection and fail what is waited for on it; with ``pause`` leave the node alone a while."""
+        """Close a connection and fail what is waited for on it; with ``pause`` leave the node alone
+        a while.
+        """
         now = time.monotonic()
         if self._connections.get(connection.node) is connection and not self._closed:
             self.gates[connection.node].report(reason, pause)

@@ -24,20 +24,26 @@ _FALSE: Final = ("0", "f", "false", "n", "no")
 
 
 class TlsFileError(RedisConnectionError):
-    """A certificate or a key that cannot be read or does not fit; the text names the setting and the file."""
+    """A certificate or a key that cannot be read or does not fit; the text names the setting and
+    the file.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class TlsSettings:
-    """How a server proves who it is, and how this program does. All files are read anew for every connection.
+    """How a server proves who it is, and how this program does.
 
-    ca: file with the certificates of the authorities that are trusted, and no others; None: those of the system.
-    certificate, key: files that this program shows to servers that ask for it; None for the key: it is in the same
-    file. key_password_file: file with the password of the key. check_names: whether a certificate must bear the host
-    of the url, or ``server_name`` where that is given. minimum_version: "1.2" or "1.3".
+    All files are read anew for every connection.
 
-    The others are known from urls alone: key_password, ca_folder, ca_text, ciphers, is_verified, and names of flags of
-    `ssl.VerifyFlags` to add or to take away.
+    ca: file with the certificates of the authorities that are trusted, and no others; None: those
+    of the system.
+    certificate, key: files that this program shows to servers that ask for it; None for the key: it
+    is in the same file. key_password_file: file with the password of the key. check_names: whether
+    a certificate must bear the host of the url, or ``server_name`` where that is given.
+    minimum_version: "1.2" or "1.3".
+
+    The others are known from urls alone: key_password, ca_folder, ca_text, ciphers, is_verified,
+    and names of flags of `ssl.VerifyFlags` to add or to take away.
     """
 
     ca: str | None = None
@@ -57,20 +63,32 @@ class TlsSettings:
 
     def __post_init__(self) -> None:
         if self.minimum_version not in _VERSIONS:
-            raise ConfigError(f"tls.minimum_version must be one of {', '.join(map(repr, _VERSIONS))}")
+            raise ConfigError(
+                f"tls.minimum_version must be one of {', '.join(map(repr, _VERSIONS))}"
+            )
         if self.key is not None and self.certificate is None:
             raise ConfigError("tls.key needs tls.certificate, the certificate that it belongs to")
         if self.server_name is not None and not _is_name(self.server_name):
-            raise ConfigError("tls.server_name must be the name or the IP address that stands in the certificate")
-        if not self.check_names and self.is_verified and not (self.ca or self.ca_folder or self.ca_text):
+            raise ConfigError(
+                "tls.server_name must be the name or the IP address that stands in the certificate"
+            )
+        if (
+            not self.check_names
+            and self.is_verified
+            and not (self.ca or self.ca_folder or self.ca_text)
+        ):
             text = "tls.check_names = false needs tls.ca"
-            raise ConfigError(f"{text}: else a certificate that any authority gave to anyone would do")
+            raise ConfigError(
+                f"{text}: else a certificate that any authority gave to anyone would do"
+            )
 
     def context(self) -> ssl.SSLContext:
         """What a connection is made with, as the files are now. Raises TlsFileError."""
         named = (self.ca, self.ca_folder, self.certificate, self.key, self.key_password_file)
         system = os.environ.get("SSL_CERT_FILE")  # replaces the system's authorities
-        return _context_of(self, (system, *(_version_of_file(name) for name in named if name is not None)))
+        return _context_of(
+            self, (system, *(_version_of_file(name) for name in named if name is not None))
+        )
 
     def make_context(self) -> ssl.SSLContext:
         """As `context`, always a new one."""
@@ -80,8 +98,9 @@ class TlsSettings:
         context.verify_mode = ssl.CERT_REQUIRED if self.is_verified else ssl.CERT_NONE
         context.minimum_version = _VERSIONS[self.minimum_version]
         if self.ca or self.ca_folder or self.ca_text:
-            # From Python 3.13 on, certificates of authorities without a key usage are refused otherwise, as many a
-            # private one is, that of Redis' own utils/gen-test-certs.sh among them.
+            # From Python 3.13 on, certificates of authorities without a key usage are refused
+            # otherwise, as many a private one is, that of Redis' own utils/gen-test-certs.sh among
+            # them.
             context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         for name in self.added_flags:
             context.verify_flags |= ssl.VerifyFlags[name]
@@ -108,8 +127,14 @@ class TlsSettings:
 
     @property
     def url_options(self) -> dict[str, str]:
-        """What `with_url_options` makes these settings of, as far as they are others than the default ones."""
-        options = {name: getattr(self, field) for name, field in _NAMES.items() if getattr(self, field) is not None}
+        """What `with_url_options` makes these settings of, as far as they are others than the
+        default ones.
+        """
+        options = {
+            name: getattr(self, field)
+            for name, field in _NAMES.items()
+            if getattr(self, field) is not None
+        }
         if not self.check_names:
             options["ssl_check_hostname"] = "false"
         if self.minimum_version != _OLDEST_VERSION:
@@ -119,9 +144,17 @@ class TlsSettings:
     def _trusting(self) -> ssl.SSLContext:
         """A context with these authorities alone: redis-py's own trusts the system's besides."""
         try:
-            return ssl.create_default_context(cafile=self.ca, capath=self.ca_folder, cadata=self.ca_text)
-        except (OSError, ValueError, TypeError) as error:  # TypeError: a text with other letters than ASCII
-            raise TlsFileError(f"tls.ca {self.ca or self.ca_folder or ''}: {_what(error)}") from error
+            return ssl.create_default_context(
+                cafile=self.ca, capath=self.ca_folder, cadata=self.ca_text
+            )
+        except (
+            OSError,
+            ValueError,
+            TypeError,
+        ) as error:  # TypeError: a text with other letters than ASCII
+            raise TlsFileError(
+                f"tls.ca {self.ca or self.ca_folder or ''}: {_what(error)}"
+            ) from error
 
     def _identify(self, context: ssl.SSLContext, certificate: str) -> None:
         password = self.key_password
@@ -132,7 +165,8 @@ class TlsSettings:
         except ConfigError as error:
             raise TlsFileError(error.message) from error
         try:
-            # Without a function OpenSSL would ask at the terminal for the password of a key that has one.
+            # Without a function OpenSSL would ask at the terminal for the password of a key that
+            # has one.
             context.load_cert_chain(certificate, self.key, lambda: password or "")
         except (OSError, ValueError) as error:
             files = f"tls.certificate {certificate}, key {self.key or certificate}"
@@ -142,14 +176,18 @@ class TlsSettings:
 def _is_name(text: str) -> bool:
     """Whether TLS takes this as the name of a server."""
     try:
-        return bool(parse_node_url(f"redis://[{text}]" if ":" in text else f"redis://{text}").host == text)
+        return bool(
+            parse_node_url(f"redis://[{text}]" if ":" in text else f"redis://{text}").host == text
+        )
     except UnreadableUrl:
         return False
 
 
 @lru_cache(maxsize=16)
 def _context_of(settings: TlsSettings, versions: tuple[object, ...]) -> ssl.SSLContext:
-    """One context for as long as no file changes: reading the system's authorities takes some 40 ms."""
+    """One context for as long as no file changes: reading the system's authorities takes some 40
+    ms.
+    """
     del versions
     return settings.make_context()
 
@@ -164,13 +202,20 @@ def _version_of_file(name: str) -> object:
 
 def _what(error: Exception) -> str:
     if isinstance(error, ssl.SSLError):
-        reason = (error.reason or "no PEM, or the password of the key is wrong").lower().replace("_", " ")
+        reason = (
+            (error.reason or "no PEM, or the password of the key is wrong")
+            .lower()
+            .replace("_", " ")
+        )
         return f"cannot be used: {reason}"
     return getattr(error, "strerror", None) or "holds no certificate"
 
 
 def read_secret(what: str, file: str) -> str:
-    """A password from its file, read anew each time: it may have been changed. Raises TlsFileError."""
+    """A password from its file, read anew each time: it may have been changed.
+
+    Raises TlsFileError.
+    """
     try:
         return read_text(file).strip()
     except FileUnreadable as error:
@@ -182,7 +227,10 @@ TLS_KEYS: Final = (*_FILES, "check_names", "server_name", "minimum_version")
 
 
 def read_tls_table(table: object, environment: Mapping[str, str]) -> TlsSettings:
-    """The settings of a `[tls]` table, with REDREPL_TLS_<KEY> over them. Raises ConfigError naming the key."""
+    """The settings of a `[tls]` table, with REDREPL_TLS_<KEY> over them.
+
+    Raises ConfigError naming the key.
+    """
     if not isinstance(table, Mapping):
         raise ConfigError(f"tls must be a table, [tls], with the keys {', '.join(TLS_KEYS)}")
     if unknown := sorted(set(table) - set(TLS_KEYS), key=str):
@@ -193,17 +241,26 @@ def read_tls_table(table: object, environment: Mapping[str, str]) -> TlsSettings
             values[key] = text.lower() not in _FALSE if key == "check_names" else text
     for key, value in values.items():
         if type(value) is not (bool if key == "check_names" else str):
-            raise ConfigError(f"tls.{key} must be {'true or false' if key == 'check_names' else 'a string'}")
+            raise ConfigError(
+                f"tls.{key} must be {'true or false' if key == 'check_names' else 'a string'}"
+            )
         if key in _FILES:
-            values[key] = str(Path(str(value)).absolute())  # the program may go to another folder before it reconnects
+            values[key] = str(
+                Path(str(value)).absolute()
+            )  # the program may go to another folder before it reconnects
     settings = TlsSettings(**values)
     settings.check_files()
     return settings
 
 
 def with_url_options(settings: TlsSettings, options: Mapping[str, str]) -> TlsSettings:
-    """Settings in which what a url says counts for more. Raises ConfigError without any of the values."""
-    changes: dict[str, Any] = {_NAMES[name]: value for name, value in options.items() if name in _NAMES}
+    """Settings in which what a url says counts for more.
+
+    Raises ConfigError without any of the values.
+    """
+    changes: dict[str, Any] = {
+        _NAMES[name]: value for name, value in options.items() if name in _NAMES
+    }
     if "ssl_check_hostname" in options:
         changes["check_names"] = options["ssl_check_hostname"].lower() not in _FALSE
     if "ssl_cert_reqs" in options:
@@ -212,14 +269,19 @@ def with_url_options(settings: TlsSettings, options: Mapping[str, str]) -> TlsSe
         changes["is_verified"] = options["ssl_cert_reqs"] != "none"
     if "ssl_min_version" in options:
         changes["minimum_version"] = _version_of(options["ssl_min_version"])
-    for name, change in (("ssl_include_verify_flags", "added_flags"), ("ssl_exclude_verify_flags", "removed_flags")):
+    for name, change in (
+        ("ssl_include_verify_flags", "added_flags"),
+        ("ssl_exclude_verify_flags", "removed_flags"),
+    ):
         if name in options:
             changes[change] = _flags_of(name, options[name])
     return replace(settings, **changes)
 
 
 def with_tls_of(settings: TlsSettings, url: str) -> str:
-    """A url with options that say what these settings do, where it needs TLS and says nothing of the kind itself."""
+    """A url with options that say what these settings do, where it needs TLS and says nothing of
+    the kind itself.
+    """
     if not url.startswith(tuple(f"{scheme}://" for scheme in TLS_SCHEMES)):
         return url
     options = {name: value for name, value in settings.url_options.items() if f"{name}=" not in url}

@@ -1,7 +1,7 @@
 """Waking the workers: a hint on an RQ queue that a node has something to catch up with.
 
-Losing every hint loses nothing: the changes stand in the nodes' logs and the workers look there at every tick.
-So hints are sent by a thread of their own, and a queue that is away slows no write.
+Losing every hint loses nothing: the changes stand in the nodes' logs and the workers look there at
+every tick. So hints are sent by a thread of their own, and a queue that is away slows no write.
 """
 
 from __future__ import annotations
@@ -86,7 +86,10 @@ class QueueWakeUps:
         self._is_importing = False
 
     def request(self, targets: Iterable[str]) -> None:
-        """Wake the workers for these nodes soon. Returns at once, and raises nothing: a hint is never worth a write."""
+        """Wake the workers for these nodes soon.
+
+        Returns at once, and raises nothing: a hint is never worth a write.
+        """
         with self._lock:
             self._wanted.update(targets)
             if self._thread is None or not self._thread.is_alive():
@@ -102,8 +105,8 @@ class QueueWakeUps:
     def finish(self) -> None:
         """Give what is still wanted a moment to leave.
 
-        A thread that is importing is waited for: where the interpreter stops it there, what others import afterwards
-        waits for ever.
+        A thread that is importing is waited for: where the interpreter stops it there, what others
+        import afterwards waits for ever.
         """
         thread = self._thread
         while thread is not None and self._is_importing and thread.is_alive():
@@ -132,7 +135,9 @@ class QueueWakeUps:
                 for node in sorted(wanted):
                     enqueue_bring_up(queue, self._cluster, node, self._key)
                 self._is_away = False
-            except Exception as error:  # the queue is a hint: whatever is wrong with it must not reach a write
+            except (
+                Exception
+            ) as error:  # the queue is a hint: whatever is wrong with it must not reach a write
                 self._note_away(error)
                 let_go_of_frames(error)
             time.sleep(PAUSE_SECONDS)
@@ -176,7 +181,9 @@ def close_queue(queue: Queue) -> None:
 
 
 def enqueue_bring_up(queue: Queue, cluster: str, node: str, key: str = "") -> bool:
-    """Queue a wake-up unless one waits already; answers whether one was added. ``key``: it is signed with it, if any.
+    """Queue a wake-up unless one waits already; answers whether one was added.
+
+    ``key``: it is signed with it, if any.
 
     RQ takes an id as used while the job waits or runs, so two ids take turns.
     """
@@ -213,6 +220,7 @@ def _enqueue_as(queue: Queue, job: Job, unused: str, meta: dict[str, str] | None
     except DuplicateJobError:
         return False
     finally:
-        # RQ keeps every connection that ever enqueued, and with it what it opened, also when nothing else does.
+        # RQ keeps every connection that ever enqueued, and with it what it opened, also when
+        # nothing else does.
         getattr(scripts, "_registered_scripts", {}).pop(queue.connection, None)
     return True

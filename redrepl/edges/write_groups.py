@@ -1,8 +1,10 @@
-"""Writes that tasks make in the same turn of the event loop, sent together: as one batch to every node.
+"""Writes that tasks make in the same turn of the event loop, sent together: as one batch to every
+node.
 
-A batch costs a node a fraction of what as many single writes cost, and each write still has an outcome of its own. What
-comes while several groups are on their way waits for one of them to return, for a moment at most, and so groups grow
-with the load. A write that comes alone leaves at once, as a single one.
+A batch costs a node a fraction of what as many single writes cost, and each write still has an
+outcome of its own. What comes while several groups are on their way waits for one of them to
+return, for a moment at most, and so groups grow with the load. A write that comes alone leaves at
+once, as a single one.
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ GROUPS_IN_FLIGHT = 3
 """While fewer groups are on their way, the next leaves at the end of the turn."""
 
 GROUP_HOLD_SECONDS = 0.001
-"""How long a group is held for others to return: less than a slow network takes, so that it costs nothing there."""
+"""How long a group is held for others to return: less than a slow network takes, so that it costs
+nothing there.
+"""
 
 Result: TypeAlias = WriteReceipt | Exception
 
@@ -62,7 +66,10 @@ class _Group(Generic[W, H]):
         """Whether one more fits."""
         if write.key in self.entries or len(self.entries) >= limits.BATCH_KEYS:
             return False
-        return not self.entries or self.size + len(write.key) + len(write.payload) <= limits.BATCH_BYTES
+        return (
+            not self.entries
+            or self.size + len(write.key) + len(write.payload) <= limits.BATCH_BYTES
+        )
 
     def leave(self) -> list[W]:
         """What is to be written; a write whose task was cancelled before it left is none."""
@@ -80,7 +87,10 @@ class _Group(Generic[W, H]):
                 future.set_result(result)
 
     def fail(self, error: BaseException) -> None:
-        """Tell everybody who still waits that it failed. What is no error of a program is for one of them alone."""
+        """Tell everybody who still waits that it failed.
+
+        What is no error of a program is for one of them alone.
+        """
         waiting = [future for _, future in self.entries.values() if not future.done()]
         for number, future in enumerate(waiting):
             if isinstance(error, Exception):
@@ -92,13 +102,18 @@ class _Group(Generic[W, H]):
 
 
 class WriteGroups(Generic[W, H]):
-    """Collects writes by the manner ``how`` in which they are to be carried out, and sends them. Those that need a copy
-    which is silent must not keep others from leaving, so every level has a collection of its own.
+    """Collects writes by the manner ``how`` in which they are to be carried out, and sends them.
 
-    make_plan: the plan that writes a list of different keys in one manner; it answers a receipt or an error for each.
+    Those that need a copy which is silent must not keep others from leaving, so every level has a
+    collection of its own.
+
+    make_plan: the plan that writes a list of different keys in one manner; it answers a receipt or
+    an error for each.
     """
 
-    def __init__(self, board: LoopBoard, make_plan: Callable[[list[W], H], Plan[list[Result]]]) -> None:
+    def __init__(
+        self, board: LoopBoard, make_plan: Callable[[list[W], H], Plan[list[Result]]]
+    ) -> None:
         self.board = board
         self._make_plan = make_plan
         self._open: dict[H, _Group[W, H]] = {}
@@ -179,12 +194,18 @@ class WriteGroups(Generic[W, H]):
             self._begin(group)
         self._is_starting = False
         self.board.flush()
-        if self._leaving and self._timer is None and len(self._under_way) < limits.MAX_GROUPS_IN_FLIGHT:
+        if (
+            self._leaving
+            and self._timer is None
+            and len(self._under_way) < limits.MAX_GROUPS_IN_FLIGHT
+        ):
             self._timer = self.board.loop.call_later(GROUP_HOLD_SECONDS, self._held_long_enough)
 
     def _begin(self, group: _Group[W, H]) -> None:
         if writes := group.leave():
-            Operation(self.board, self._make_plan(writes, group.how), partial(self._ended, group)).begin()
+            Operation(
+                self.board, self._make_plan(writes, group.how), partial(self._ended, group)
+            ).begin()
         else:
             self._under_way.discard(group)
 

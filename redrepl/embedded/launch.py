@@ -11,7 +11,9 @@ from redrepl.embedded.ports import ReservedPort
 from redrepl.embedded.process import ServerProcess
 
 PORT_ATTEMPTS = 5
-"""Another program can take a port between its choice and its use; five times in a row it does not happen."""
+"""Another program can take a port between its choice and its use; five times in a row it does not
+happen.
+"""
 
 _PORT_TAKEN_IN_LOG = "Address already in use"
 """The system's text for EADDRINUSE, which servers write before they exit."""
@@ -35,7 +37,9 @@ class LaunchSettings:
 
 
 def reserve_port(name: str, number: int | None) -> ReservedPort:
-    """The port `number`, or one of the system's choice; raises `ServerStartError` when it is in use."""
+    """The port `number`, or one of the system's choice; raises `ServerStartError` when it is in
+    use.
+    """
     try:
         return ReservedPort(number or 0)
     except OSError as error:
@@ -44,10 +48,15 @@ def reserve_port(name: str, number: int | None) -> ReservedPort:
 
 
 def launch(settings: LaunchSettings, home: Home, port: int) -> ServerProcess:
-    """Start the server on `port` and return it when it answers; raises `ServerStartError` and leaves nothing."""
+    """Start the server on `port` and return it when it answers; raises `ServerStartError` and
+    leaves nothing.
+    """
     home.write_configuration(
         render_configuration(
-            port=port, data_directory=home.data, persistence=settings.persistence, password=settings.password
+            port=port,
+            data_directory=home.data,
+            persistence=settings.persistence,
+            password=settings.password,
         )
     )
     command = [str(settings.binary.path), str(home.configuration_file), *settings.extra_arguments]
@@ -62,7 +71,9 @@ def launch(settings: LaunchSettings, home: Home, port: int) -> ServerProcess:
 
 
 def launch_on_any_port(settings: LaunchSettings, home: Home) -> tuple[ReservedPort, ServerProcess]:
-    """Start the server on a port of the system's choice, on another one if that was taken meanwhile."""
+    """Start the server on a port of the system's choice, on another one if that was taken
+    meanwhile.
+    """
     for attempts_left in reversed(range(PORT_ATTEMPTS)):
         port = reserve_port(settings.name, None)
         try:
@@ -86,4 +97,8 @@ def _await_answer(settings: LaunchSettings, home: Home, process: ServerProcess, 
         return
     tail = home.log_tail()
     kind = _PortTaken if problem.port_taken or _PORT_TAKEN_IN_LOG in tail else ServerStartError
-    raise kind(f"server {settings.name} ({settings.binary}) did not start on port {port}: {problem.reason}", tail)
+    raise kind(
+        f"server {settings.name} ({settings.binary}) did not start on port {port}: "
+        f"{problem.reason}",
+        tail,
+    )

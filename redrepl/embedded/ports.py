@@ -10,10 +10,11 @@ from redrepl.embedded.configuration import LOOPBACK_ADDRESS
 class ReservedPort:
     """A TCP port on 127.0.0.1, held from construction until `release()`.
 
-    On Linux a bound socket that never listens keeps the port: the server, which also sets SO_REUSEADDR, may bind
-    next to it, but the kernel gives the port to no one else, neither to a server nor to an outgoing connection.
-    So a killed server can come back to its port, and clients meanwhile get "connection refused". Elsewhere two
-    sockets cannot share an address; there the port is only tried out and given back.
+    On Linux a bound socket that never listens keeps the port: the server, which also sets
+    SO_REUSEADDR, may bind next to it, but the kernel gives the port to no one else, neither to a
+    server nor to an outgoing connection. So a killed server can come back to its port, and clients
+    meanwhile get "connection refused". Elsewhere two sockets cannot share an address; there the
+    port is only tried out and given back.
 
     Raises `OSError` when `port` is fixed (not 0) and in use.
     """
@@ -40,6 +41,9 @@ class ReservedPort:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.release()

@@ -10,10 +10,14 @@ from redrepl.embedded.configuration import LOOPBACK_ADDRESS
 from redrepl.embedded.errors import EmbeddedError
 
 POLL_INTERVAL_SECONDS = 0.001
-"""A server is ready within tens of milliseconds, so waiting longer between looks would show in the start time."""
+"""A server is ready within tens of milliseconds, so waiting longer between looks would show in the
+start time.
+"""
 
 PROBE_TIMEOUT_SECONDS = 2.0
-"""For one answer of a server that accepts connections; loopback answers in well under a millisecond."""
+"""For one answer of a server that accepts connections; loopback answers in well under a
+millisecond.
+"""
 
 
 class ProbeError(EmbeddedError):
@@ -52,8 +56,12 @@ def _read_reply(stream: BinaryIO) -> bytes:
     raise ProbeError(f"unexpected answer {line[:200]!r}")
 
 
-def ask(port: int, *commands: tuple[str, ...], timeout_seconds: float = PROBE_TIMEOUT_SECONDS) -> list[bytes]:
-    """The replies to `commands` on a new connection to 127.0.0.1:`port`; raises `OSError` or `ProbeError`."""
+def ask(
+    port: int, *commands: tuple[str, ...], timeout_seconds: float = PROBE_TIMEOUT_SECONDS
+) -> list[bytes]:
+    """The replies to `commands` on a new connection to 127.0.0.1:`port`; raises `OSError` or
+    `ProbeError`.
+    """
     with (
         socket.create_connection((LOOPBACK_ADDRESS, port), timeout=timeout_seconds) as connection,
         connection.makefile("rb") as stream,
@@ -68,7 +76,9 @@ def authentication(password: str | None) -> tuple[tuple[str, ...], ...]:
 
 
 def answering_process_id(port: int, password: str | None) -> int:
-    """The process id of the server that answers on `port`; raises `OSError` or `ProbeError` while it is not ready."""
+    """The process id of the server that answers on `port`; raises `OSError` or `ProbeError` while
+    it is not ready.
+    """
     replies = ask(port, *authentication(password), ("PING",), ("INFO", "server"))
     for line in replies[-1].splitlines():
         if line.startswith(b"process_id:"):
@@ -86,7 +96,9 @@ def wait_until_ready(
     timeout_seconds: float,
     has_exited: Callable[[], bool],
 ) -> StartProblem | None:
-    """Wait for process `process_id` to answer on `port`; None when it does, else the reason it never will."""
+    """Wait for process `process_id` to answer on `port`; None when it does, else the reason it
+    never will.
+    """
     deadline = time.monotonic() + timeout_seconds
     last_problem: Exception | None = None
     while time.monotonic() < deadline:
@@ -100,5 +112,10 @@ def wait_until_ready(
             continue
         if answering == process_id:
             return None
-        return StartProblem(f"process {answering} answers there, not the started process {process_id}", port_taken=True)
-    return StartProblem(f"it was not ready after {timeout_seconds} s, last problem: {last_problem!r}")
+        return StartProblem(
+            f"process {answering} answers there, not the started process {process_id}",
+            port_taken=True,
+        )
+    return StartProblem(
+        f"it was not ready after {timeout_seconds} s, last problem: {last_problem!r}"
+    )

@@ -11,7 +11,9 @@ from redrepl.embedded.watchdog import watchdog
 from redrepl.embedded.watchdog_child import kill_group
 
 TERMINATION_TIMEOUT_SECONDS = 5.0
-"""A server ends within its 100 ms timer after SIGTERM, later only if it has much to save; then it is killed."""
+"""A server ends within its 100 ms timer after SIGTERM, later only if it has much to save; then it
+is killed.
+"""
 
 KILL_TIMEOUT_SECONDS = 30.0
 """SIGKILL cannot be refused, but a process may be stuck in a slow disk."""
@@ -20,7 +22,9 @@ KILL_TIMEOUT_SECONDS = 30.0
 class ServerProcess:
     """A server process in a session of its own, so that Ctrl-C in a terminal does not reach it."""
 
-    def __init__(self, command: Sequence[str], log_file: Path, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, command: Sequence[str], log_file: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
         self._owner_pid = os.getpid()
         self._frozen = False
         with log_file.open("ab") as log:
@@ -68,7 +72,9 @@ class ServerProcess:
         self._frozen = True
 
     def resume(self) -> None:
-        """Let a frozen process go on; it first runs the commands that are waiting in its sockets."""
+        """Let a frozen process go on; it first runs the commands that are waiting in its
+        sockets.
+        """
         if self.frozen:
             self._popen.send_signal(signal.SIGCONT)
         self._frozen = False
@@ -80,7 +86,9 @@ class ServerProcess:
         try:
             self._popen.wait(KILL_TIMEOUT_SECONDS)
         except subprocess.TimeoutExpired as error:
-            raise EmbeddedError(f"process {self.pid} is still there {KILL_TIMEOUT_SECONDS} s after SIGKILL") from error
+            raise EmbeddedError(
+                f"process {self.pid} is still there {KILL_TIMEOUT_SECONDS} s after SIGKILL"
+            ) from error
         self._frozen = False
         watchdog.unregister_process(self.pid)
 

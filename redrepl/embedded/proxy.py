@@ -1,4 +1,6 @@
-"""A TCP proxy that cuts, swallows, delays, narrows and forgets: the network between a client and an embedded server."""
+"""A TCP proxy that cuts, swallows, delays, narrows and forgets: the network between a client and an
+embedded server.
+"""
 
 import asyncio
 import contextlib
@@ -19,10 +21,14 @@ CHUNK_BYTES = 64 * 1024
 """One read; redis-py reads and writes pieces of the same size."""
 
 HELD_CHUNKS = 64
-"""Held per direction of a connection before the proxy stops reading, 4 MiB: a limit on everything."""
+"""Held per direction of a connection before the proxy stops reading, 4 MiB: a limit on
+everything.
+"""
 
 PIECES_PER_SECOND = 50
-"""How often a narrowed connection passes something on, so that it flows instead of coming in bursts."""
+"""How often a narrowed connection passes something on, so that it flows instead of coming in
+bursts.
+"""
 
 CONTROL_TIMEOUT_SECONDS = 10.0
 """For the proxy's own thread to carry out an order; it takes well under a millisecond."""
@@ -32,7 +38,9 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class _Pipe:
-    """One direction of one connection: reads at once, writes when the delay is over and the gate is open."""
+    """One direction of one connection: reads at once, writes when the delay is over and the gate is
+    open.
+    """
 
     def __init__(
         self,
@@ -86,9 +94,10 @@ class _Pipe:
 class TcpProxy:
     """Passes TCP connections on to `target_host`:`target_port` until told otherwise.
 
-    Listens on 127.0.0.1, on a port it keeps until `close()`, also while it is cut. Every order has taken effect
-    when its method returns. Calls come from the owner's thread; the work is done in a thread of its own. Both share
-    the interpreter's lock: to measure delays, run it in another process.
+    Listens on 127.0.0.1, on a port it keeps until `close()`, also while it is cut. Every order has
+    taken effect when its method returns. Calls come from the owner's thread; the work is done in a
+    thread of its own. Both share the interpreter's lock: to measure delays, run it in another
+    process.
 
     Raises `OSError` when no port can be had.
     """
@@ -106,7 +115,9 @@ class TcpProxy:
         self._forgotten: set[asyncio.Task[None]] = set()
         self._listener: asyncio.Server | None = None
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name=f"proxy-{self.port}", daemon=True)
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name=f"proxy-{self.port}", daemon=True
+        )
         self._thread.start()
         self._order(self._heal(deliver=True))
 
@@ -132,8 +143,9 @@ class TcpProxy:
     def heal(self, deliver: bool = True) -> None:
         """End a cut or blackhole; the delay stays.
 
-        What a blackhole held is delivered now; with `deliver=False` it is lost, and because TCP cannot lose bytes
-        from the middle of a connection, every connection open during the blackhole is reset.
+        What a blackhole held is delivered now; with `deliver=False` it is lost, and because TCP
+        cannot lose bytes from the middle of a connection, every connection open during the
+        blackhole is reset.
         """
         self._order(self._heal(deliver))
 
@@ -150,7 +162,8 @@ class TcpProxy:
         self._order(self._reset_connections())
 
     def forget(self) -> None:
-        """Let the connections that are open now stay open for ever and pass nothing; new ones are served as ever.
+        """Let the connections that are open now stay open for ever and pass nothing; new ones are
+        served as ever.
 
         So does a firewall that drops idle connections without telling either end.
         """
@@ -175,7 +188,10 @@ class TcpProxy:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -185,7 +201,8 @@ class TcpProxy:
     async def _cut(self) -> None:
         self.gate.set()
         if self._listener is not None:
-            # No wait_closed(): it may wait for connections, and the socket itself is closed at once.
+            # No wait_closed(): it may wait for connections, and the socket itself is closed at
+            # once.
             self._listener.close()
             self._listener = None
         await self._reset_connections()
@@ -205,7 +222,9 @@ class TcpProxy:
 
     async def _listen(self) -> None:
         if self._listener is None:
-            self._listener = await asyncio.start_server(self._accept, LOOPBACK_ADDRESS, self.port, reuse_address=True)
+            self._listener = await asyncio.start_server(
+                self._accept, LOOPBACK_ADDRESS, self.port, reuse_address=True
+            )
 
     async def _reset_connections(self) -> None:
         tasks = list(self._connections)
@@ -227,7 +246,8 @@ class TcpProxy:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None, "runs as a task"
-        # Either side may break off at any time; the other side then sees its connection reset as well.
+        # Either side may break off at any time; the other side then sees its connection reset as
+        # well.
         end: Callable[[asyncio.StreamWriter], None] = _reset
         with contextlib.suppress(OSError, ExceptionGroup):
             await self.gate.wait()

@@ -1,4 +1,6 @@
-"""A real Redis or Valkey server as a child of this process, for development, demonstrations and tests."""
+"""A real Redis or Valkey server as a child of this process, for development, demonstrations and
+tests.
+"""
 
 import atexit
 import contextlib
@@ -17,20 +19,23 @@ from redrepl.embedded.instance import Instance
 from redrepl.embedded.launch import LaunchSettings
 
 START_TIMEOUT_SECONDS = 15.0
-"""A server is ready in 10 to 40 ms; the rest is for overloaded machines and for loading much data."""
+"""A server is ready in 10 to 40 ms; the rest is for overloaded machines and for loading much
+data.
+"""
 
 
 class EmbeddedServer:
     """A server on 127.0.0.1 that ends with this process, however this process ends.
 
-    `binary` is a `ServerBinary`, a path, or None for the best one found. `directory` receives the data and stays
-    after `stop()`; without it the data lies in a temporary directory that `stop()` removes. A `port` of None lets
-    the operating system choose. `extra_arguments` are appended to the command line, as in `("--maxmemory", "50mb")`.
-    With `movable_clock` the server's wall clock can be moved by `set_clock()`; where that cannot be, `start()` raises
-    `ClockNotMovable` (`why_clocks_are_fixed()` tells before).
+    `binary` is a `ServerBinary`, a path, or None for the best one found. `directory` receives the
+    data and stays after `stop()`; without it the data lies in a temporary directory that `stop()`
+    removes. A `port` of None lets the operating system choose. `extra_arguments` are appended to
+    the command line, as in `("--maxmemory", "50mb")`. With `movable_clock` the server's wall clock
+    can be moved by `set_clock()`; where that cannot be, `start()` raises `ClockNotMovable`
+    (`why_clocks_are_fixed()` tells before).
 
-    Methods may be called from several threads. A forked child of the owner can use the server, but not end it: there
-    `stop()` does nothing and the other lifecycle methods raise `EmbeddedError`.
+    Methods may be called from several threads. A forked child of the owner can use the server, but
+    not end it: there `stop()` does nothing and the other lifecycle methods raise `EmbeddedError`.
     """
 
     def __init__(
@@ -49,9 +54,17 @@ class EmbeddedServer:
         check_persistence(persistence)
         found = binary if isinstance(binary, ServerBinary) else find_server_binary(binary)
         settings = LaunchSettings(
-            name, found, persistence, password, tuple(extra_arguments), start_timeout_seconds, movable_clock
+            name,
+            found,
+            persistence,
+            password,
+            tuple(extra_arguments),
+            start_timeout_seconds,
+            movable_clock,
         )
-        self._instance = Instance(settings, None if directory is None else Path(directory), port or None)
+        self._instance = Instance(
+            settings, None if directory is None else Path(directory), port or None
+        )
         self._lock = threading.RLock()
         self._owner_pid: int | None = None
 
@@ -84,7 +97,9 @@ class EmbeddedServer:
 
     @property
     def port(self) -> int:
-        """The TCP port, the same from `start()` to `stop()`; raises `EmbeddedError` outside of that unless given."""
+        """The TCP port, the same from `start()` to `stop()`; raises `EmbeddedError` outside of that
+        unless given.
+        """
         reserved, given = self._instance.port, self._instance.given_port
         if reserved is None and given is None:
             raise EmbeddedError(f"server {self.name} has no port: it is not started")
@@ -99,7 +114,9 @@ class EmbeddedServer:
 
     @property
     def directory(self) -> Path:
-        """Where the server keeps its data; raises `EmbeddedError` before `start()` unless one was given."""
+        """Where the server keeps its data; raises `EmbeddedError` before `start()` unless one was
+        given.
+        """
         return self._instance.given_directory or self._instance.started_home().data
 
     def log_tail(self) -> str:
@@ -108,7 +125,9 @@ class EmbeddedServer:
         return self._instance.last_log if home is None else home.log_tail()
 
     def start(self) -> Self:
-        """Start the server and wait until it answers; does nothing when it runs. Raises `ServerStartError`.
+        """Start the server and wait until it answers; does nothing when it runs.
+
+        Raises `ServerStartError`.
 
         After `kill()` it comes back with its port and data, after `stop()` as a new server.
         """
@@ -118,9 +137,11 @@ class EmbeddedServer:
         return self
 
     def stop(self) -> None:
-        """End the server and remove what it owns; works on frozen and dead servers and may be called again.
+        """End the server and remove what it owns; works on frozen and dead servers and may be
+        called again.
 
-        Where the data stays behind the end is graceful (SIGTERM, SIGKILL after 5 s), else it is immediate.
+        Where the data stays behind the end is graceful (SIGTERM, SIGKILL after 5 s), else it is
+        immediate.
         """
         if self._is_foreign():
             return
@@ -137,7 +158,8 @@ class EmbeddedServer:
             self._instance.end(graceful=False)
 
     def freeze(self) -> None:
-        """SIGSTOP the server: connections stay open and nothing answers; raises `EmbeddedError` if it is not running.
+        """SIGSTOP the server: connections stay open and nothing answers; raises `EmbeddedError` if
+        it is not running.
 
         When resumed it runs the commands that arrived meanwhile.
         """
@@ -151,7 +173,8 @@ class EmbeddedServer:
                 self._instance.process.resume()
 
     def set_clock(self, seconds: float) -> None:
-        """Set the server's wall clock so far ahead of the machine's (negative: behind), at once, also over restarts.
+        """Set the server's wall clock so far ahead of the machine's (negative: behind), at once,
+        also over restarts.
 
         Raises `ClockNotMovable` unless the server was made with `movable_clock`.
         """
@@ -161,7 +184,8 @@ class EmbeddedServer:
             self._instance.started_home().movable_clock().set(seconds)
 
     def restart(self, empty: bool = False) -> None:
-        """End the server if it runs and start it on the same port with its stored data, or with none if `empty`.
+        """End the server if it runs and start it on the same port with its stored data, or with
+        none if `empty`.
 
         The end is graceful where data is stored; a frozen server first wakes up for that.
         """
@@ -174,8 +198,9 @@ class EmbeddedServer:
     def snapshot_directory(self) -> Path:
         """Copy the stored data for a later `restore_directory()`; the copy lives until `stop()`.
 
-        A running server is frozen during the copy, so it holds every write confirmed before the call. With
-        persistence 'rdb' it is told to SAVE first; with 'none' there is nothing to copy: `EmbeddedError`.
+        A running server is frozen during the copy, so it holds every write confirmed before the
+        call. With persistence 'rdb' it is told to SAVE first; with 'none' there is nothing to copy:
+        `EmbeddedError`.
         """
         with self._owned():
             return self._instance.snapshot()
@@ -183,7 +208,8 @@ class EmbeddedServer:
     def restore_directory(self, snapshot: str | os.PathLike[str]) -> None:
         """Put the data of `snapshot` in place of the present one; a running server is killed first.
 
-        It stays down until `start()` or `restart()`. Raises `FileNotFoundError` when there is no such snapshot.
+        It stays down until `start()` or `restart()`. Raises `FileNotFoundError` when there is no
+        such snapshot.
         """
         with self._owned():
             home = self._instance.started_home()
@@ -194,7 +220,10 @@ class EmbeddedServer:
         return self.start()
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.stop()
 
@@ -220,9 +249,12 @@ class EmbeddedServer:
 
     @contextlib.contextmanager
     def _owned(self) -> Generator[None]:
-        # Before the lock, because a lock held by another thread at the fork is never released in the child.
+        # Before the lock, because a lock held by another thread at the fork is never released in
+        # the child.
         if self._is_foreign():
-            raise EmbeddedError(f"server {self.name} belongs to process {self._owner_pid}, not to its forked child")
+            raise EmbeddedError(
+                f"server {self.name} belongs to process {self._owner_pid}, not to its forked child"
+            )
         with self._lock:
             yield
 
@@ -233,7 +265,8 @@ _started: set[EmbeddedServer] = set()
 
 def _stop_all() -> None:
     for server in list(_started):
-        # One that fails must not keep the others running; the watchdog, which ends next, takes what is left.
+        # One that fails must not keep the others running; the watchdog, which ends next, takes what
+        # is left.
         with contextlib.suppress(EmbeddedError, OSError):
             server.stop()
 

@@ -1,4 +1,6 @@
-"""The owner's side of the watchdog: nothing started here outlives this process, not even after `kill -9`."""
+"""The owner's side of the watchdog: nothing started here outlives this process, not even after
+`kill -9`.
+"""
 
 import atexit
 import contextlib
@@ -41,7 +43,9 @@ class Watchdog:
         self._remove(f"process {pid}")
 
     def register_directory(self, directory: Path) -> None:
-        """Remove `directory` when this process ends; its name must start with `OWNED_DIRECTORY_PREFIX`."""
+        """Remove `directory` when this process ends; its name must start with
+        `OWNED_DIRECTORY_PREFIX`.
+        """
         name = os.fsencode(directory).hex()
         self._add(f"directory {name}", f"+directory {name}\n")
 
@@ -62,7 +66,9 @@ class Watchdog:
             child.wait(EXIT_TIMEOUT_SECONDS)
 
     def forget_after_fork(self) -> None:
-        """In a forked child: let go of the owner's watchdog, or the owner's death would go unnoticed."""
+        """In a forked child: let go of the owner's watchdog, or the owner's death would go
+        unnoticed.
+        """
         child, self._child = self._child, None
         self._lock = threading.Lock()  # another thread may have held it at the fork
         self._entries = {}
@@ -99,7 +105,8 @@ class Watchdog:
 
     @staticmethod
     def _spawn() -> subprocess.Popen[bytes]:
-        # Unbuffered: a line must be on its way when the call returns. The pipe is close-on-exec, as Popen makes it.
+        # Unbuffered: a line must be on its way when the call returns. The pipe is close-on-exec, as
+        # Popen makes it.
         return subprocess.Popen(
             [sys.executable, "-I", "-S", watchdog_child.__file__],
             stdin=subprocess.PIPE,

@@ -1,8 +1,9 @@
 """The watchdog's own program: ends servers and removes directories whose owner is gone.
 
-Run by path with `python -I -S`, so it imports nothing but light parts of the standard library. It reads lines from
-its standard input: `+process <pid> <start>`, `-process <pid>`, `+directory <hex>`, `-directory <hex>`. When the input
-ends, the owner has ended, however it ended: whatever is still listed is killed and removed.
+Run by path with `python -I -S`, so it imports nothing but light parts of the standard library. It
+reads lines from its standard input: `+process <pid> <start>`, `-process <pid>`, `+directory <hex>`,
+`-directory <hex>`. When the input ends, the owner has ended, however it ended: whatever is still
+listed is killed and removed.
 """
 
 import contextlib
@@ -19,11 +20,15 @@ OWNED_DIRECTORY_PREFIX = "redrepl-"
 
 REMOVAL_ATTEMPTS = 200
 REMOVAL_INTERVAL_SECONDS = 0.01
-"""A killed server may still be writing its last file while its directory is removed; together 2 s."""
+"""A killed server may still be writing its last file while its directory is removed; together 2
+s.
+"""
 
 
 def process_start_time(pid: int) -> str:
-    """When `pid` was started, in clock ticks since boot, to tell it from a later process with its number."""
+    """When `pid` was started, in clock ticks since boot, to tell it from a later process with its
+    number.
+    """
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             # The command name in parentheses may hold anything; field 22 is the twentieth after it.
@@ -47,7 +52,9 @@ def kill_registered(processes: dict[int, str]) -> None:
 
 
 def _writes_into(pid: str, directories: list[bytes]) -> bool:
-    """Whether the log of `pid` lies in one of `directories`; its command line does not tell, servers rewrite that."""
+    """Whether the log of `pid` lies in one of `directories`; its command line does not tell,
+    servers rewrite that.
+    """
     try:
         return os.path.dirname(os.readlink(f"/proc/{pid}/fd/1".encode())) in directories
     except OSError:
@@ -55,7 +62,9 @@ def _writes_into(pid: str, directories: list[bytes]) -> bool:
 
 
 def kill_unregistered(directories: list[bytes]) -> None:
-    """Kill servers whose owner died between starting and registering them, where /proc shows them."""
+    """Kill servers whose owner died between starting and registering them, where /proc shows
+    them.
+    """
     if not os.path.isdir("/proc/self"):
         return
     for entry in os.listdir("/proc"):

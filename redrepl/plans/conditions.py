@@ -13,7 +13,9 @@ from redrepl.values.topology import NodeState
 Contents: TypeAlias = dict[str, dict[bytes, bytes]]
 """Per node: the header of every value that reads as present, by name."""
 
-_NOT_LOOKED_AT = "not looked at: too many keys, or a node did not answer; `redrepl verify` compares them all"
+_NOT_LOOKED_AT = (
+    "not looked at: too many keys, or a node did not answer; `redrepl verify` compares them all"
+)
 
 
 def verdicts_on(
@@ -40,7 +42,9 @@ def verdicts_on(
 
 
 def _subset(reference: str, replicas: list[str], contents: Contents) -> Verdict:
-    """No replica holds a version that the primary does not have, or has already replaced by a later one."""
+    """No replica holds a version that the primary does not have, or has already replaced by a later
+    one.
+    """
     name = "replicas hold a subset of the primary's data"
     if reference not in contents or any(replica not in contents for replica in replicas):
         return Verdict(name, None, _NOT_LOOKED_AT)
@@ -51,7 +55,11 @@ def _subset(reference: str, replicas: list[str], contents: Contents) -> Verdict:
         for key, header in contents[replica].items()
         if stamp_in(header) > (stamp_in(primary[key]) if key in primary else NO_STAMP)
     )
-    return Verdict(name, beyond == 0, f"{beyond} records on replicas go beyond the primary's" if beyond else "yes")
+    return Verdict(
+        name,
+        beyond == 0,
+        f"{beyond} records on replicas go beyond the primary's" if beyond else "yes",
+    )
 
 
 def _agreement(replicas: list[str], contents: Contents) -> Verdict:

@@ -1,7 +1,8 @@
-"""Members whose clocks cannot be trusted (docs/protocol.md, section 6.2): who is off the majority now, or was ahead.
+"""Members whose clocks cannot be trusted (docs/protocol.md, section 6.2): who is off the majority
+now, or was ahead.
 
-A clock that is ahead drops what has a deadline. So a member whose clock is off serves nothing, becomes no primary, and
-is compared with the others key by key before it serves again.
+A clock that is ahead drops what has a deadline. So a member whose clock is off serves nothing,
+becomes no primary, and is compared with the others key by key before it serves again.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from redrepl.values.reports import Reports
 from redrepl.values.topology import Topology
 
 
-def wrong_clocks(topology: Topology, reports: Reports, own_ahead: float | None = None) -> dict[str, float]:
+def wrong_clocks(
+    topology: Topology, reports: Reports, own_ahead: float | None = None
+) -> dict[str, float]:
     """Members whose clocks are off now, by how many seconds: see `clocks_off`."""
     found = [report for report in reports.members(topology) if report.clock and report.member]
     readings = {report.node: report.clock for report in found if report.clock}
@@ -23,7 +26,9 @@ def wrong_clocks(topology: Topology, reports: Reports, own_ahead: float | None =
     return clocks_off(readings, len(topology.ids), max_skew, own_ahead)
 
 
-def doubtful_members(topology: Topology, reports: Reports, own_ahead: float | None = None) -> dict[str, str]:
+def doubtful_members(
+    topology: Topology, reports: Reports, own_ahead: float | None = None
+) -> dict[str, str]:
     """Members that may have dropped records by a wrong clock, and why, in words."""
     why = {}
     for report in reports.members(topology):
@@ -41,9 +46,17 @@ def _doubt(report: NodeReport) -> str:
     return ""
 
 
-def check_trusted(doubtful: Mapping[str, str], candidates: Iterable[NodeReport], to: str | None) -> None:
-    """Raise Unavailable where no candidate for the primary's role can be trusted, or not the one that was asked for."""
+def check_trusted(
+    doubtful: Mapping[str, str], candidates: Iterable[NodeReport], to: str | None
+) -> None:
+    """Raise Unavailable where no candidate for the primary's role can be trusted, or not the one
+    that was asked for.
+    """
     if to is not None and to in doubtful:
-        raise Unavailable(f"node {to!r} cannot become the primary: {doubtful[to]}", {to: doubtful[to]})
+        raise Unavailable(
+            f"node {to!r} cannot become the primary: {doubtful[to]}", {to: doubtful[to]}
+        )
     if all(report.node in doubtful for report in candidates):
-        raise Unavailable("no node whose clock can be trusted could become the primary", dict(doubtful))
+        raise Unavailable(
+            "no node whose clock can be trusted could become the primary", dict(doubtful)
+        )

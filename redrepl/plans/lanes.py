@@ -1,11 +1,24 @@
-"""Several requests of background work on their way at once: while one node works, the next thing is made ready."""
+"""Several requests of background work on their way at once: while one node works, the next thing is
+made ready.
+"""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 from redrepl.plans.steps import Steps
-from redrepl.values.effects import Answer, Ask, Command, Event, Exchange, Failure, Plan, Reply, Request, Wait
+from redrepl.values.effects import (
+    Answer,
+    Ask,
+    Command,
+    Event,
+    Exchange,
+    Failure,
+    Plan,
+    Reply,
+    Request,
+    Wait,
+)
 from redrepl.values.errors import Unavailable
 
 
@@ -20,8 +33,9 @@ class _Started(NamedTuple):
 class Lanes:
     """Requests that are started at once and whose answers are taken later, each by its ticket.
 
-    A node answers its requests in the order in which they were started. While any is under way, nothing else may be
-    asked through `Steps`: a fresh question makes all answers before it unwanted.
+    A node answers its requests in the order in which they were started. While any is under way,
+    nothing else may be asked through `Steps`: a fresh question makes all answers before it
+    unwanted.
     """
 
     def __init__(self, steps: Steps) -> None:
@@ -38,7 +52,10 @@ class Lanes:
         return self._steps.at
 
     def start(self, node: str, command: Command, doing: str, is_alone: bool = False) -> int:
-        """Have a request sent at the next opportunity; answers its ticket. ``is_alone``: it alone fails."""
+        """Have a request sent at the next opportunity; answers its ticket.
+
+        ``is_alone``: it alone fails.
+        """
         self._tickets += 1
         request = Request(node, command, self._tickets)
         self._unsent.append(request)
@@ -46,10 +63,14 @@ class Lanes:
         return self._tickets
 
     def answer(self, ticket: int) -> Plan[Answer]:
-        """The answer to one request. Raises Unavailable where it, or any other under way, could not be carried out."""
+        """The answer to one request.
+
+        Raises Unavailable where it, or any other under way, could not be carried out.
+        """
         while self._unsent or not self._is_over(ticket):
             requests, self._unsent = tuple(self._unsent), []
-            # Where the answer is here, requests are only to leave: those that wait for a connection are not late.
+            # Where the answer is here, requests are only to leave: those that wait for a connection
+            # are not late.
             only_sends = self._is_over(ticket)
             until = self._steps.at if only_sends else self._steps.until
             self._take((yield self._exchange(requests, until, is_deadline=not only_sends)), ticket)

@@ -5,13 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from redrepl.values.effects import Answer, Ask, Command, DeadlinePassed, Exchange, Failure, Plan, Reply, Request, Wait
+from redrepl.values.effects import (
+    Answer,
+    Ask,
+    Command,
+    DeadlinePassed,
+    Exchange,
+    Failure,
+    Plan,
+    Reply,
+    Request,
+    Wait,
+)
 
 NO_ANSWER = "no answer in time"
 
 
 class Gathered(NamedTuple):
-    """Answers, and in words why there is none, by node. ``at``: the driver's clock at the last of them."""
+    """Answers, and in words why there is none, by node.
+
+    ``at``: the driver's clock at the last of them.
+    """
 
     answers: dict[str, Answer]
     failures: dict[str, str]
@@ -23,7 +37,9 @@ def gather(commands: Mapping[str, Command], started: float, until: float) -> Pla
     answers: dict[str, Answer] = {}
     failures: dict[str, str] = {}
     at = started
-    effect: Exchange = Ask(tuple(Request(node, command) for node, command in commands.items()), until)
+    effect: Exchange = Ask(
+        tuple(Request(node, command) for node, command in commands.items()), until
+    )
     while len(answers) + len(failures) < len(commands):
         event = yield effect
         effect = Wait(until)

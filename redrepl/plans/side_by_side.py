@@ -1,4 +1,6 @@
-"""Several plans at once, over the connections of one: what each waits for, the others do not wait for."""
+"""Several plans at once, over the connections of one: what each waits for, the others do not wait
+for.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ R = TypeVar("R")
 
 
 def side_by_side(plans: Sequence[Plan[R]], steps: Steps) -> Plan[list[R]]:
-    """Drive plans to their ends; answers their results in order. Where one raises, the others are given up.
+    """Drive plans to their ends; answers their results in order.
+
+    Where one raises, the others are given up.
 
     Each must keep a clock of its own (`steps_beside`); that of ``steps`` goes on to the last event.
     """
@@ -48,7 +52,11 @@ def side_by_side(plans: Sequence[Plan[R]], steps: Steps) -> Plan[list[R]]:
             # That one has waited for long enough ends nothing of the others'.
             is_deadline = next_lane.is_deadline and len(waiting) == 1
             until, sent = next_lane.until, tuple(requests)
-            event = yield Ask(sent, until, None, is_deadline) if is_first else Wait(until, sent, None, is_deadline)
+            event = (
+                yield Ask(sent, until, None, is_deadline)
+                if is_first
+                else Wait(until, sent, None, is_deadline)
+            )
             is_first = False
             steps.at = max(steps.at, event.at)
             _deliver(event, waiting, owed)
@@ -103,8 +111,12 @@ class _Lane(Generic[R]):
         self._plan.close()
 
 
-def _deliver(event: Event, waiting: Sequence[_Lane[R]], owed: dict[int, tuple[_Lane[R], int]]) -> None:
-    """Give an event to whom it belongs: an answer to who asked, a deadline to all whose time is over."""
+def _deliver(
+    event: Event, waiting: Sequence[_Lane[R]], owed: dict[int, tuple[_Lane[R], int]]
+) -> None:
+    """Give an event to whom it belongs: an answer to who asked, a deadline to all whose time is
+    over.
+    """
     if isinstance(event, DeadlinePassed):
         for lane in waiting:
             if lane.until <= event.at:

@@ -27,21 +27,33 @@ from redrepl.values.permissions import READ_ONLY_COMMANDS
 from redrepl.values.reasons import OTHER_CLUSTER, is_denial, lacking_rights, refuses_us
 from redrepl.values.report import NodeReport, id_order
 from redrepl.values.reports import Reports
-from redrepl.values.status import ClusterStatus, Condition, NodeStatus, ReplicationStats, SweepStatus
+from redrepl.values.status import (
+    ClusterStatus,
+    Condition,
+    NodeStatus,
+    ReplicationStats,
+    SweepStatus,
+)
 from redrepl.values.sweep import read_last, read_under_way
 from redrepl.values.topology import Member, NodeState
 from redrepl.values.walk import WALKED, walks_under_way
 
 COPIES_WITH_FAILOVER = 3
-"""Of two copies neither is a majority: there the role moves while both are there, and not when the primary fails."""
+"""Of two copies neither is a majority: there the role moves while both are there, and not when the
+primary fails.
+"""
 
 
 UNWATCHED_SECONDS = 3.0 * PROBE_STORES_SECONDS
-"""A monitor notes its looks every PROBE_STORES_SECONDS: where none did for so long, none is at work any more."""
+"""A monitor notes its looks every PROBE_STORES_SECONDS: where none did for so long, none is at work
+any more.
+"""
 
 
 class Expectations(NamedTuple):
-    """What counts as healthy. ``level``: the default level of writes; ``required_readers``: copies able to serve.
+    """What counts as healthy.
+
+    ``level``: the default level of writes; ``required_readers``: copies able to serve.
 
     fails_over: workers and monitors replace a primary that is away.
     own_ahead: see `redrepl.plans.doubtful_clocks.wrong_clocks`.
@@ -55,7 +67,9 @@ class Expectations(NamedTuple):
 
 
 class Lag(NamedTuple):
-    """Changes not confirmed, the age of the oldest of them, and of the last confirmation, in seconds."""
+    """Changes not confirmed, the age of the oldest of them, and of the last confirmation, in
+    seconds.
+    """
 
     entries: int
     seconds: float
@@ -64,7 +78,9 @@ class Lag(NamedTuple):
 
 @dataclass(slots=True)
 class Survey:
-    """What was found out about the nodes. contents: headers by name, where walked; totals: estimates, where not."""
+    """What was found out about the nodes. contents: headers by name, where walked; totals:
+    estimates, where not.
+    """
 
     view: ClusterView
     reports: Reports
@@ -78,7 +94,11 @@ class Survey:
 
 
 def cluster_status(
-    layout: KeyLayout, nodes: tuple[str, ...], expected: Expectations, started: float, look_at_keys: bool = True
+    layout: KeyLayout,
+    nodes: tuple[str, ...],
+    expected: Expectations,
+    started: float,
+    look_at_keys: bool = True,
 ) -> Plan[ClusterStatus]:
     """The status. Raises Unavailable when no member answers."""
     steps = Steps(started)
@@ -100,8 +120,10 @@ def cluster_status(
 
 
 def _without_own_refusals(reports: Reports) -> tuple[Reports, str]:
-    """Where every member turns this login's writes down for a right to store, it is a login that is to read alone:
-    whether they take the writes of others is not known. Returns the reports without that, and what to say of it.
+    """Where every member turns this login's writes down for a right to store, it is a login that is
+    to read alone: whether they take the writes of others is not known.
+
+    Returns the reports without that, and what to say of it.
     """
     members = {node: report for node, report in reports.present.items() if report.member}
     refusals = [report.refusal or "" for report in members.values()]
@@ -118,7 +140,9 @@ def _is_of_reader(refusal: str) -> bool:
 
 
 def _ages(survey: Survey, until: float) -> Plan[dict[tuple[str, str], float]]:
-    """For each lagging (source, target): seconds since its oldest unconfirmed change, by the source's clock."""
+    """For each lagging (source, target): seconds since its oldest unconfirmed change, by the
+    source's clock.
+    """
     pairs = []
     for target in survey.view.ids:
         for source in _followed(survey.view, target):
@@ -155,7 +179,9 @@ def _followed(view: ClusterView, target: str) -> tuple[str, ...]:
 
 
 def _look_at_keys(survey: Survey, node: str, steps: Steps) -> Plan[None]:
-    """Count a node's keys, and note their headers; where they are many, a sample tells about how many there are."""
+    """Count a node's keys, and note their headers; where they are many, a sample tells about how
+    many there are.
+    """
     report, view = survey.report(node), survey.view
     if report is None or not report.member or report.epoch != view.topology.epoch:
         return
@@ -166,7 +192,8 @@ def _look_at_keys(survey: Survey, node: str, steps: Steps) -> Plan[None]:
         else:
             survey.contents[node] = yield from _walk(view, report, steps)
     except RedreplError:
-        # The node went away, or moved on, while it was being looked at: it is shown without a count.
+        # The node went away, or moved on, while it was being looked at: it is shown without a
+        # count.
         survey.totals.pop(node, None)
 
 
@@ -175,9 +202,15 @@ def _walk(view: ClusterView, report: NodeReport, steps: Steps) -> Plan[dict[byte
     cursor, found = SCAN_START, dict[bytes, bytes]()
     while True:
         cursor, names = yield from scan_page(view, report.node, cursor, steps)
-        found.update(zip(names, (yield from read_headers(view, report.node, names, steps)), strict=True))
+        found.update(
+            zip(names, (yield from read_headers(view, report.node, names, steps)), strict=True)
+        )
         if cursor == SCAN_START:
-            return {name: header for name, header in found.items() if header_is_live(header, report.now_millis)}
+            return {
+                name: header
+                for name, header in found.items()
+                if header_is_live(header, report.now_millis)
+            }
 
 
 def _estimate(view: ClusterView, report: NodeReport, total: int, steps: Steps) -> Plan[int]:
@@ -191,7 +224,10 @@ def _estimate(view: ClusterView, report: NodeReport, total: int, steps: Steps) -
         cursor, names = parse_page((yield from steps.ask(node, command, "listing keys")), b"")
         records = [name for name in names if name.startswith(prefix)]
         headers = yield from read_headers(view, node, records, steps)
-        seen, live = seen + len(names), live + sum(header_is_live(header, report.now_millis) for header in headers)
+        seen, live = (
+            seen + len(names),
+            live + sum(header_is_live(header, report.now_millis) for header in headers),
+        )
         if seen >= limits.STATUS_SAMPLE_KEYS or cursor == SCAN_START:
             return round(total * live / max(1, seen))
 
@@ -201,27 +237,42 @@ def _node_status(survey: Survey, member: Member, expected: Expectations) -> Node
     state, error = node_state(survey.view, member, survey.reports)
     if member.id == survey.view.decider:
         error = why_primary_waits(survey.view, survey.reports) or error
-    doubt = doubtful_members(survey.view.topology, survey.reports, expected.own_ahead).get(member.id)
+    doubt = doubtful_members(survey.view.topology, survey.reports, expected.own_ahead).get(
+        member.id
+    )
     if doubt is not None:
-        error = f"{doubt}: it serves nothing until that is right and all its keys were compared with the others'"
+        error = (
+            f"{doubt}: it serves nothing until that is right and all its keys were compared "
+            "with the others'"
+        )
     if report is not None and not report.takes_writes:
         refusal = f"takes no writes: {report.refusal}"
         error = refusal if error is None else f"{refusal}; {error}"
     if error is None and report is not None and report.denied:
-        error = f"cannot be moved to another epoch by this login, so that it takes part in no failover: {report.denied}"
+        error = (
+            "cannot be moved to another epoch by this login, so that it takes part in no "
+            f"failover: {report.denied}"
+        )
     has_guard = report is not None and not report.has_lost_guard
     if error is None and not has_guard:
         name = survey.view.layout.guard.decode()
-        error = f"its guard (the key {name}) was deleted or overwritten: no reads at ONE until a worker restores it"
+        error = (
+            f"its guard (the key {name}) was deleted or overwritten: no reads at ONE until a "
+            "worker restores it"
+        )
     lag = lag_of(survey, member.id)
     in_time = lag is not None and lag.seconds <= expected.healthy_within_seconds
     if error is None and lag is None:
         followed = ", ".join(_followed(survey.view, member.id))
         error = (
-            f"its lag is not known: {followed} {'does' if survey.view.decider else 'do'} not answer, or lost the log"
+            f"its lag is not known: {followed} {'does' if survey.view.decider else 'do'} not "
+            "answer, or lost the log"
         )
     if error is None and lag is not None and not in_time:
-        error = f"its oldest missing change is {lag.seconds:.0f} s old; do workers run (`redrepl worker`)?"
+        error = (
+            f"its oldest missing change is {lag.seconds:.0f} s old; do workers run (`redrepl "
+            "worker`)?"
+        )
     content = survey.contents.get(member.id)
     return NodeStatus(
         id=member.id,
@@ -239,7 +290,9 @@ def _node_status(survey: Survey, member: Member, expected: Expectations) -> Node
         keys_exact=content is not None,
         lag_entries=lag.entries if lag else None,
         lag_seconds=round(lag.seconds, 3) if lag else None,
-        sync_age_seconds=None if lag is None or lag.sync_age_seconds is None else round(lag.sync_age_seconds, 3),
+        sync_age_seconds=None
+        if lag is None or lag.sync_age_seconds is None
+        else round(lag.sync_age_seconds, 3),
         log_entries=report.log.length if report else None,
         error=error,
         takes_writes=None if report is None or report.refusal is None else report.takes_writes,
@@ -247,7 +300,10 @@ def _node_status(survey: Survey, member: Member, expected: Expectations) -> Node
 
 
 def node_state(view: ClusterView, member: Member, reports: Reports) -> tuple[NodeState, str | None]:
-    """A node's state, and in words what is wrong. ``reports``: of all nodes, for what others know about this one."""
+    """A node's state, and in words what is wrong.
+
+    ``reports``: of all nodes, for what others know about this one.
+    """
     report = reports.of(member.id)
     if (unreadable := reports.unreadable(member.id)) is not None:
         return NodeState.INACTIVE, f"{unreadable}; {what_becomes_of(view, reports, member.id)}"
@@ -259,13 +315,17 @@ def node_state(view: ClusterView, member: Member, reports: Reports) -> tuple[Nod
         what = f"{describe_other(report)}, or has its data"
         return NodeState.INACTIVE, f"{what}; {ways_with_another(view, report, reports)}"
     if report.has_restarted:
-        return NodeState.SYNCING, f"{report.restart}; the workers look what it lost before it serves again"
+        return (
+            NodeState.SYNCING,
+            f"{report.restart}; the workers look what it lost before it serves again",
+        )
     if report.state is MemberState.SYNCING:
         return NodeState.SYNCING, _filling(report) or "is being brought up by the workers"
     if report.epoch != view.topology.epoch:
         return (
             NodeState.SYNCING,
-            f"is in epoch {report.epoch}, the cluster in {view.topology.epoch}; the workers move it",
+            f"is in epoch {report.epoch}, the cluster in {view.topology.epoch}; the workers move "
+            "it",
         )
     if not report.state.serves:
         return NodeState.INACTIVE, f"is {report.state}"
@@ -276,7 +336,9 @@ def _what_happens(view: ClusterView, member: Member, stranger: NodeReport, repor
     """What a member without membership is, and what becomes of it."""
     what = describe_stranger(stranger, reports)
     if OTHER_CLUSTER in what:
-        return f"{what}: it is left alone; correct the address, or take that cluster out of the server"
+        return (
+            f"{what}: it is left alone; correct the address, or take that cluster out of the server"
+        )
     if member.id == view.decider:
         return f"the primary {what}: writes wait until another node takes over"
     if not any(source.is_serving for source in reports.among(view.topology.sources_of(member.id))):
@@ -290,9 +352,17 @@ def _filling(report: NodeReport) -> str | None:
     """How far a walk that fills the node is, in words."""
     for source, walk in walks_under_way(report).items():
         share = min(100, 100 * walk.keys // max(1, walk.total))
-        what = "what was written meanwhile" if walk.phase == WALKED else f"{walk.phase} keys, {share} % of {walk.total}"
-        anew = f"; begun anew {walk.begun_anew} times, the log was cut behind it: raise log_cap_bytes"
-        return f"is being filled from {source} by the workers: {what}{anew if walk.begun_anew else ''}"
+        what = (
+            "what was written meanwhile"
+            if walk.phase == WALKED
+            else f"{walk.phase} keys, {share} % of {walk.total}"
+        )
+        anew = (
+            f"; begun anew {walk.begun_anew} times, the log was cut behind it: raise log_cap_bytes"
+        )
+        return (
+            f"is being filled from {source} by the workers: {what}{anew if walk.begun_anew else ''}"
+        )
     return None
 
 
@@ -302,7 +372,11 @@ def lag_of(survey: Survey, target: str) -> Lag | None:
     if not followed:
         return Lag(0, 0.0, 0.0)
     entries, ages, sync_ages = 0, [0.0], []
-    sources = [report for source in followed if (report := survey.report(source)) is not None and report.member]
+    sources = [
+        report
+        for source in followed
+        if (report := survey.report(source)) is not None and report.member
+    ]
     if not sources:
         return None
     for source in sources:
@@ -310,11 +384,15 @@ def lag_of(survey: Survey, target: str) -> Lag | None:
         entries += behind
         ages.append(survey.ages.get((source.node, target), 0.0))
         if (cursor := source.cursors.get(target)) is not None:
-            sync_ages.append(max(0.0, (source.now_millis - cursor.at_millis) / 1000) if behind else 0.0)
+            sync_ages.append(
+                max(0.0, (source.now_millis - cursor.at_millis) / 1000) if behind else 0.0
+            )
     return Lag(entries, max(ages), max(sync_ages, default=None))
 
 
-def _assemble(survey: Survey, statuses: tuple[NodeStatus, ...], expected: Expectations) -> ClusterStatus:
+def _assemble(
+    survey: Survey, statuses: tuple[NodeStatus, ...], expected: Expectations
+) -> ClusterStatus:
     topology = survey.view.topology
     reference = topology.primaries[0]
     replicas = [status for status in statuses if status.id != reference]
@@ -357,14 +435,29 @@ def _on_takeover(survey: Survey, takeover: Takeover | None, expected: Expectatio
         reason = survey.reports.reason(takeover.primary, "its address is not known")
         if refuses_us(reason):
             return [turned_away(takeover, reason)]
-        return [what_comes_next(takeover, f"primary {takeover.primary!r} is away", expected.fails_over, False)]
+        return [
+            what_comes_next(
+                takeover, f"primary {takeover.primary!r} is away", expected.fails_over, False
+            )
+        ]
     if primary.is_serving and primary.epoch == survey.view.topology.epoch:
         if primary.takes_writes:
             return []
         able = takeover_of(survey.view.topology, survey.reports, takes_writes=True) or takeover
-        return [what_comes_next(able, f"primary {takeover.primary!r} takes no writes", expected.fails_over, False)]
+        return [
+            what_comes_next(
+                able, f"primary {takeover.primary!r} takes no writes", expected.fails_over, False
+            )
+        ]
     is_put_back = primary.is_itself and why_primary_waits(survey.view, survey.reports) is None
-    return [what_comes_next(takeover, f"primary {takeover.primary!r} does not serve", expected.fails_over, is_put_back)]
+    return [
+        what_comes_next(
+            takeover,
+            f"primary {takeover.primary!r} does not serve",
+            expected.fails_over,
+            is_put_back,
+        )
+    ]
 
 
 def _problems_of(survey: Survey, expected: Expectations) -> list[str]:
@@ -377,19 +470,23 @@ def _problems_of(survey: Survey, expected: Expectations) -> list[str]:
     primary = survey.report(view.decider or "")
     if primary is None or len(view.ids) < COPIES_WITH_FAILOVER or not primary.is_serving:
         return found
-    others = [r for r in sound_members(view.topology, survey.reports, (primary.node,)) if r.takes_writes]
+    others = [
+        r for r in sound_members(view.topology, survey.reports, (primary.node,)) if r.takes_writes
+    ]
     if len(others) < (needed := majority_of(view.topology)):
         names = ", ".join(report.node for report in others) or "none"
         left = sorted({*view.others[primary.node]} - {report.node for report in others})
         reasons = "; ".join(f"{node}: {_why_left(survey, node)}" for node in left)
         found.append(
-            f"if primary {primary.node!r} failed, no other could take over: {needed} others that have lost nothing and "
+            f"if primary {primary.node!r} failed, no other could take over: {needed} others that "
+            "have lost nothing and "
             f"take writes are needed, there are {len(others)}: {names} (not {reasons})"
         )
     looked_ago = _monitor_seconds_ago(survey)
     if expected.fails_over and looked_ago is not None and looked_ago > UNWATCHED_SECONDS:
         found.append(
-            f"no worker or monitor has looked for {looked_ago:.0f} s: nobody would replace primary {primary.node!r} if "
+            f"no worker or monitor has looked for {looked_ago:.0f} s: nobody would replace "
+            f"primary {primary.node!r} if "
             "it failed now; run `redrepl worker` or `redrepl monitor`"
         )
     return found
@@ -413,17 +510,25 @@ def _sweep_status(reference: NodeReport | None) -> SweepStatus | None:
         return None
     under_way, last = read_under_way(reference.sweep), read_last(reference.sweep)
     ago = max(0.0, (reference.now_millis - last.ended_millis) / 1000) if last else None
-    return SweepStatus(under_way.findings if under_way else None, last.findings if last else None, ago)
+    return SweepStatus(
+        under_way.findings if under_way else None, last.findings if last else None, ago
+    )
 
 
-def condition_of(view: ClusterView, statuses: tuple[NodeStatus, ...], expected: Expectations) -> Condition:
-    """Unavailable where a write at the default level could not be confirmed, degraded where anything is missing."""
+def condition_of(
+    view: ClusterView, statuses: tuple[NodeStatus, ...], expected: Expectations
+) -> Condition:
+    """Unavailable where a write at the default level could not be confirmed, degraded where
+    anything is missing.
+    """
     active = {s.id for s in statuses if s.state is NodeState.ACTIVE and s.takes_writes is not False}
     homes = [view.decider] if view.decider else list(view.ids)
     try:
         required = required_copies(expected.level, len(view.ids) - 1)
     except RequestError:
-        return Condition.UNAVAILABLE  # the level is a count of copies that this cluster does not have
+        return (
+            Condition.UNAVAILABLE
+        )  # the level is a count of copies that this cluster does not have
     if not any(home in active for home in homes) or len(active) - 1 < required:
         return Condition.UNAVAILABLE
     return Condition.HEALTHY if all(status.healthy for status in statuses) else Condition.DEGRADED

@@ -1,8 +1,8 @@
 """Asking one node after another, for plans that run in the background.
 
-A walk over all keys or over a whole log is many steps. Each has a deadline of its own, which begins where the one
-before ended: so whoever asks goes through `Steps`, which keeps the clock, and no plan takes a deadline out of it to use
-twice.
+A walk over all keys or over a whole log is many steps. Each has a deadline of its own, which begins
+where the one before ended: so whoever asks goes through `Steps`, which keeps the clock, and no plan
+takes a deadline out of it to use twice.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ STEP_SECONDS = 5.0
 
 
 class Steps:
-    """Requests one after the other, each with the same time-out. ``at`` is the driver's clock at the last answer.
+    """Requests one after the other, each with the same time-out.
+
+    ``at`` is the driver's clock at the last answer.
 
     no_later_than: a deadline for all of them together, where somebody waits for the whole.
     last_entries: see `inspect_nodes`.
@@ -47,16 +49,24 @@ class Steps:
 
     @property
     def until(self) -> float:
-        """When the next request times out. For `Lanes` and this class alone: it holds for one step."""
+        """When the next request times out.
+
+        For `Lanes` and this class alone: it holds for one step.
+        """
         return min(self.at + self.step_seconds, self.no_later_than)
 
     def ask(self, node: str, command: Command, doing: str) -> Plan[Answer]:
         """One node's answer. Raises Unavailable naming what could not be done."""
-        reply = expect_reply((yield from self.step(lambda until: _asked(node, command, until))), node, doing)
+        reply = expect_reply(
+            (yield from self.step(lambda until: _asked(node, command, until))), node, doing
+        )
         return reply.content
 
     def gather(self, commands: Mapping[str, Command]) -> Plan[Gathered]:
-        """Every node's answer to its command, all asked at once. Never raises for a node's failure."""
+        """Every node's answer to its command, all asked at once.
+
+        Never raises for a node's failure.
+        """
         return self.step(lambda until: gather(commands, self.at, until))
 
     def inspect(
@@ -68,12 +78,19 @@ class Steps:
         probe_as: bytes | None = None,
         last_entries: Mapping[str, LastEntry] | None = None,
     ) -> Plan[Reports]:
-        """Each node's report, as `inspect_nodes` gives it. ``last_entries``: in place of those known from the start."""
+        """Each node's report, as `inspect_nodes` gives it.
+
+        ``last_entries``: in place of those known from the start.
+        """
         last = self._last_entries if last_entries is None else last_entries
-        return self.step(lambda until: inspect_nodes(layout, nodes, until, is_enough, known, probe_as, last))
+        return self.step(
+            lambda until: inspect_nodes(layout, nodes, until, is_enough, known, probe_as, last)
+        )
 
     def step(self, begin: Callable[[float], Plan[R]]) -> Plan[R]:
-        """Carry out a plan of one deadline as one step: ``begin`` gets it, and the next step's begins when it ends."""
+        """Carry out a plan of one deadline as one step: ``begin`` gets it, and the next step's
+        begins when it ends.
+        """
         plan = begin(self.until)
         try:
             effect = next(plan)

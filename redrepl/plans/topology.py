@@ -7,13 +7,36 @@ from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from redrepl.plans.hearsay import Voice, believed, cannot_follow, in_later_epochs, may_be_over, may_follow
-from redrepl.plans.inspect import STRAGGLER_SECONDS, inspect_nodes, look_at_the_clock, newest_topology, voices_of
+from redrepl.plans.hearsay import (
+    Voice,
+    believed,
+    cannot_follow,
+    in_later_epochs,
+    may_be_over,
+    may_follow,
+)
+from redrepl.plans.inspect import (
+    STRAGGLER_SECONDS,
+    inspect_nodes,
+    look_at_the_clock,
+    newest_topology,
+    voices_of,
+)
 from redrepl.plans.scatter import NO_ANSWER
 from redrepl.plans.strangers import no_member_error
 from redrepl.plans.view import ClusterView
 from redrepl.values.clocks import ClockReading
-from redrepl.values.effects import Answer, Ask, Exchange, Failure, PlainCommand, Plan, Reply, Request, Wait
+from redrepl.values.effects import (
+    Answer,
+    Ask,
+    Exchange,
+    Failure,
+    PlainCommand,
+    Plan,
+    Reply,
+    Request,
+    Wait,
+)
 from redrepl.values.errors import ConfigError, Unavailable
 from redrepl.values.keys import KeyLayout
 from redrepl.values.member_state import MemberState
@@ -23,10 +46,11 @@ from redrepl.values.topology import Topology
 
 
 class Told(NamedTuple):
-    """The newest topology that members told, None where none did; whether they are a majority of those known; why
-    others told nothing; and all that were told.
+    """The newest topology that members told, None where none did; whether they are a majority of
+    those known; why others told nothing; and all that were told.
 
-    dispute: what each member says where the topology may be over all the same, as `may_be_over` means it; else empty.
+    dispute: what each member says where the topology may be over all the same, as `may_be_over`
+    means it; else empty.
     was_cut_short: the time was over while members had not answered.
     """
 
@@ -39,17 +63,28 @@ class Told(NamedTuple):
 
 
 _TOPOLOGY, _GUARD = range(2)
-"""Tags of the questions to a member. It answers in order: its guard, with the epoch it works in, comes first."""
+"""Tags of the questions to a member.
+
+It answers in order: its guard, with the epoch it works in, comes first.
+"""
 
 
 def hear_topology(view: ClusterView, until: float) -> Plan[Told]:
-    """Ask all members for the topology, until a majority has told the present one, or nearly all a later one. Never
-    raises.
+    """Ask all members for the topology, until a majority has told the present one, or nearly all a
+    later one.
 
-    A later one that a single member tells is measured by what the others say (redrepl/plans/hearsay.py).
+    Never raises.
+
+    A later one that a single member tells is measured by what the others say
+    (redrepl/plans/hearsay.py).
     """
-    told, guard = PlainCommand((b"HGET", view.layout.topology, b"topology")), PlainCommand((b"GET", view.layout.guard))
-    requests = [Request(node, *each) for node in view.ids for each in ((guard, _GUARD), (told, _TOPOLOGY))]
+    told, guard = (
+        PlainCommand((b"HGET", view.layout.topology, b"topology")),
+        PlainCommand((b"GET", view.layout.guard)),
+    )
+    requests = [
+        Request(node, *each) for node in view.ids for each in ((guard, _GUARD), (told, _TOPOLOGY))
+    ]
     effect: Exchange = Ask(tuple(requests), until)
     guards: dict[str, Answer] = {}
     voices: dict[str, Voice] = {}
@@ -79,7 +114,9 @@ def hear_topology(view: ClusterView, until: float) -> Plan[Told]:
         found = view.topology
     told_by = tuple(voice.topology for voice in voices.values() if voice.topology is not None)
     dispute = _dispute(view, found or view.topology, voices, failures)
-    return Told(found, len(voices) >= majority, failures, told_by, dispute, answered < len(view.ids))
+    return Told(
+        found, len(voices) >= majority, failures, told_by, dispute, answered < len(view.ids)
+    )
 
 
 def _dispute(
@@ -97,7 +134,8 @@ def _dispute(
 def _agree(voices: Collection[Voice], known: Topology, majority: int) -> bool:
     """Whether nobody tells of anything later than what is known, or a majority tells the same.
 
-    One that was moved to an epoch of which it has not been told yet is no end: the primary of that tells it.
+    One that was moved to an epoch of which it has not been told yet is no end: the primary of that
+    tells it.
     """
     newest = max(voices, key=lambda voice: voice.epoch)
     if newest.epoch <= known.epoch:
@@ -108,8 +146,9 @@ def _agree(voices: Collection[Voice], known: Topology, majority: int) -> bool:
 
 
 def _is_undecided(voices: Collection[Voice], known: Topology) -> bool:
-    """Whether a member serves in a later epoch than is believed so far, or tells one: whoever has not answered yet may
-    decide it."""
+    """Whether a member serves in a later epoch than is believed so far, or tells one: whoever has
+    not answered yet may decide it.
+    """
     return bool(in_later_epochs(believed(voices, known) or known, voices))
 
 
@@ -128,7 +167,10 @@ def _voice_of(view: ClusterView, event: Reply, guard: Answer) -> Voice | None:
 
 
 def read_topology(view: ClusterView, until: float) -> Plan[Topology]:
-    """The newest topology that a member knows. An older one does no harm: the guard refuses whoever acts on it."""
+    """The newest topology that a member knows.
+
+    An older one does no harm: the guard refuses whoever acts on it.
+    """
     told = yield from hear_topology(view, until)
     if told.topology is None:
         raise Unavailable("no member could tell the topology", told.failures)
@@ -137,7 +179,9 @@ def read_topology(view: ClusterView, until: float) -> Plan[Topology]:
 
 def read_clocks(view: ClusterView, started: float, until: float) -> Plan[dict[str, ClockReading]]:
     """The clocks of a majority of the members, or of those that answer in time. Never raises."""
-    effect: Exchange = Ask(tuple(Request(node, PlainCommand((b"TIME",))) for node in view.ids), until)
+    effect: Exchange = Ask(
+        tuple(Request(node, PlainCommand((b"TIME",))) for node in view.ids), until
+    )
     found: dict[str, ClockReading] = {}
     failed = 0
     while len(found) <= len(view.ids) // 2 and len(found) + failed < len(view.ids):
@@ -154,19 +198,32 @@ def read_clocks(view: ClusterView, started: float, until: float) -> Plan[dict[st
 
 
 def check_members_stayed(topology: Topology, moved: Reports, fenced: Collection[str]) -> None:
-    """Raise Unavailable where one that was moved knows other members, later ones, than those who were counted.
+    """Raise Unavailable where one that was moved knows other members, later ones, than those who
+    were counted.
 
-    Another server of the same name is another member. That the role moved meanwhile does not matter: a majority is one
-    of the same members then. A change of members moves the primary first: where that was fenced, its word alone counts.
-    What cannot have been begun (redrepl/plans/hearsay.py) is no change.
+    Another server of the same name is another member. That the role moved meanwhile does not
+    matter: a majority is one of the same members then. A change of members moves the primary first:
+    where that was fenced, its word alone counts. What cannot have been begun
+    (redrepl/plans/hearsay.py) is no change.
     """
     voices = voices_of(moved)
     witnesses = [topology.decider] if topology.decider in fenced else voices
     told = [voices[node].topology for node in witnesses if node in voices]
-    begun = [each for each in told if each is not None and not cannot_follow(each, topology, voices.values())]
+    begun = [
+        each
+        for each in told
+        if each is not None and not cannot_follow(each, topology, voices.values())
+    ]
     newest = max(begun, key=lambda each: each.epoch, default=None)
-    if newest is not None and newest.epoch > topology.epoch and newest.identities != topology.identities:
-        evidence = {f"epoch {newest.epoch}": f"members are {', '.join(newest.ids)}, or other servers of these names"}
+    if (
+        newest is not None
+        and newest.epoch > topology.epoch
+        and newest.identities != topology.identities
+    ):
+        evidence = {
+            f"epoch {newest.epoch}": f"members are {', '.join(newest.ids)}, or other servers of "
+            "these names"
+        }
         raise Unavailable("somebody else changed the members meanwhile", evidence)
 
 
@@ -196,10 +253,15 @@ class Discovery(NamedTuple):
         return max((clock.most - clock.least for clock in clocks), default=0.0)
 
 
-def discover(layout: KeyLayout, seeds: tuple[str, ...], soon: float, until: float | None = None) -> Plan[Discovery]:
-    """Find the cluster behind some addresses. Raises Unavailable saying what each of them answered.
+def discover(
+    layout: KeyLayout, seeds: tuple[str, ...], soon: float, until: float | None = None
+) -> Plan[Discovery]:
+    """Find the cluster behind some addresses.
 
-    Where no member has answered by ``soon``, and some may only be far, they are waited for until ``until``.
+    Raises Unavailable saying what each of them answered.
+
+    Where no member has answered by ``soon``, and some may only be far, they are waited for until
+    ``until``.
     """
     asked_at = yield from look_at_the_clock()
     reports = yield from inspect_nodes(layout, seeds, soon, _is_at_work)
@@ -212,12 +274,15 @@ def discover(layout: KeyLayout, seeds: tuple[str, ...], soon: float, until: floa
         waited = f"{SILENT} {(yield from look_at_the_clock()) - asked_at:.1f} s"
         late = {seed: waited for seed, reason in reports.silent.items() if reason == NO_ANSWER}
         raise no_member_error(layout.cluster, reports.updated(Reports(silent=late)))
-    members = {report.member["node"]: seed for seed, report in reports.present.items() if report.member}
+    members = {
+        report.member["node"]: seed for seed, report in reports.present.items() if report.member
+    }
     return Discovery(topology, members, reports)
 
 
 def _is_at_work(reports: Reports) -> bool:
-    """Whether a majority of the members has answered and the primaries of the newest topology among them serve in it.
+    """Whether a majority of the members has answered and the primaries of the newest topology among
+    them serve in it.
 
     Nobody needs to wait for the others then: one of them may be frozen.
     """

@@ -13,7 +13,10 @@ from redrepl.values.operation import BY_NAME, Condition, OperationKind, Result
 
 
 class Outcome(Enum):
-    """OK: answered. UNKNOWN: it may have taken effect, or do so later, or never. REJECTED: certainly no effect."""
+    """OK: answered.
+
+    UNKNOWN: it may have taken effect, or do so later, or never. REJECTED: certainly no effect.
+    """
 
     OK = "ok"
     UNKNOWN = "unknown"
@@ -24,8 +27,8 @@ class Outcome(Enum):
 class Operation:
     """One operation on one key.
 
-    kind: a row of `redrepl.values.operation.OPERATIONS`. invoked, returned: readings of one clock in
-    nanoseconds; ``returned`` is None where no answer ever came. argument: the value written or
+    kind: a row of `redrepl.values.operation.OPERATIONS`. invoked, returned: readings of one clock
+    in nanoseconds; ``returned`` is None where no answer ever came. argument: the value written or
     added. expected: what a certain version that it was to replace held. answer: as in
     `redrepl.testing.model.Effect`. error: the kind of error and its text, where there was one.
     """
@@ -43,7 +46,9 @@ class Operation:
 
     @property
     def changes(self) -> bool:
-        """Whether it may have changed the key: all but reads, and what was answered as not applied."""
+        """Whether it may have changed the key: all but reads, and what was answered as not
+        applied.
+        """
         return not self.kind.keeps_value and self.answer is not False
 
     @property
@@ -53,7 +58,9 @@ class Operation:
 
     @property
     def tells_anything(self) -> bool:
-        """Whether it restricts what the key held: not a rejected write, and no read without an answer."""
+        """Whether it restricts what the key held: not a rejected write, and no read without an
+        answer.
+        """
         if self.outcome is Outcome.UNKNOWN:
             return not self.kind.keeps_value
         return self.outcome is Outcome.OK
@@ -65,11 +72,17 @@ class Operation:
         seen = f" -> {self.answer!r}" if self.outcome is Outcome.OK and is_told else ""
         ended = "never" if self.returned is None else f"{self.returned / 1e9:.6f}"
         times = f"{self.invoked / 1e9:.6f} to {ended}"
-        return f"{self.client} {self.kind}({', '.join([repr(self.key), *given])}){seen} {self.outcome.value}, {times}"
+        return (
+            f"{self.client} {self.kind}({', '.join([repr(self.key), *given])}){seen} "
+            f"{self.outcome.value}, {times}"
+        )
 
 
 class History:
-    """The operations of any number of clients, in the order in which they began. Not for several threads at once."""
+    """The operations of any number of clients, in the order in which they began.
+
+    Not for several threads at once.
+    """
 
     def __init__(self) -> None:
         self._operations: list[Operation] = []
@@ -92,7 +105,10 @@ class History:
         argument: Content = None,
         expected: Content = None,
     ) -> int:
-        """Note an operation before anything is sent; returns its number. Its outcome is unknown until `end`."""
+        """Note an operation before anything is sent; returns its number.
+
+        Its outcome is unknown until `end`.
+        """
         self._operations.append(Operation(client, key, kind, invoked, argument, expected))
         return len(self._operations) - 1
 
@@ -105,7 +121,9 @@ class History:
         error: str | None = None,
     ) -> Operation:
         """Note what became of an operation."""
-        ended = replace(self._operations[number], returned=returned, outcome=outcome, answer=answer, error=error)
+        ended = replace(
+            self._operations[number], returned=returned, outcome=outcome, answer=answer, error=error
+        )
         self._operations[number] = ended
         return ended
 
@@ -114,12 +132,19 @@ class History:
         return [operation for operation in self._operations if operation.key == key]
 
 
-# In a log, an operation is two lines: what is begun and how it ended. A client that is killed leaves only the first.
+# In a log, an operation is two lines: what is begun and how it ended. A client that is killed
+# leaves only the first.
 
 
 def begun_line(operation: Operation) -> str:
     """The line that is written before anything is sent."""
-    asked = [operation.key, operation.kind.name, operation.invoked, operation.argument, operation.expected]
+    asked = [
+        operation.key,
+        operation.kind.name,
+        operation.invoked,
+        operation.argument,
+        operation.expected,
+    ]
     return json.dumps(asked, separators=(",", ":")) + "\n"
 
 

@@ -1,25 +1,30 @@
-"""Is a history linearizable? Each key on its own, which is enough: linearizability is a local property.
+"""Is a history linearizable?
 
-A history is linearizable if every operation can be given one moment between its invocation and its return, so that the
-answers are those of a store that does one thing at a time. An unknown write has no end: its moment may come at any time
-after its invocation, or never. A rejected one has no moment at all. A read without an answer says nothing.
+Each key on its own, which is enough: linearizability is a local property.
 
-The search goes through the returns in the order of time and keeps all *configurations* that explain everything so far:
-what the key holds, which operations under way have had their moment, which unknown writes were used. When an operation
-returns, it must have had its moment: each configuration is continued by operations under way until it has. Nothing is
-decided before it must be, so a quiescent moment leaves one configuration, or few, whatever came before.
+A history is linearizable if every operation can be given one moment between its invocation and its
+return, so that the answers are those of a store that does one thing at a time. An unknown write has
+no end: its moment may come at any time after its invocation, or never. A rejected one has no moment
+at all. A read without an answer says nothing.
+
+The search goes through the returns in the order of time and keeps all *configurations* that explain
+everything so far: what the key holds, which operations under way have had their moment, which
+unknown writes were used. When an operation returns, it must have had its moment: each configuration
+is continued by operations under way until it has. Nothing is decided before it must be, so a
+quiescent moment leaves one configuration, or few, whatever came before.
 
 Three rules keep the search short, and none of them loses an explanation:
 
 - An operation under way that changes nothing has its moment as soon as it can answer as it did.
-- Unknown writes are used only right before an operation that could not answer as it did without them: if it could, the
+- Unknown writes are used only right before an operation that could not answer as it did without
+  them: if it could, the
   unknown write can as well come after it, or never.
 - Values that no answer names are all the same; where operations make longer ones of them, those of
   one length that are a part of no answer.
 
-The search begins *sparing*: it uses unknown writes only where nothing else explains a return. Where that leads to a
-dead end, it goes some returns back and tries everything from there, then from further back. Only a dead end of a search
-that tried everything from the beginning is a violation.
+The search begins *sparing*: it uses unknown writes only where nothing else explains a return. Where
+that leads to a dead end, it goes some returns back and tries everything from there, then from
+further back. Only a dead end of a search that tried everything from the beginning is a violation.
 """
 
 from __future__ import annotations
@@ -35,8 +40,10 @@ from redrepl.testing.model import Content, payload_of
 from redrepl.values.operation import Condition, Result, is_number
 
 MOST_STEPS: Final = 3_000_000
-"""Steps of the search for one key, about ten seconds; beyond them it gives up. Ordinary histories take a few steps per
-operation."""
+"""Steps of the search for one key, about ten seconds; beyond them it gives up.
+
+Ordinary histories take a few steps per operation.
+"""
 
 BACK: Final = (8, 64, 512, 4096)
 """How many returns it goes back from a dead end, one after the other; then to the beginning."""
@@ -49,7 +56,8 @@ SHOWN_OPERATIONS: Final = 12
 class Violation:
     """An operation that no order explains.
 
-    possible: what the key may have held before it. before: operations that returned last or were under way.
+    possible: what the key may have held before it. before: operations that returned last or were
+    under way.
     """
 
     operation: Operation
@@ -57,14 +65,22 @@ class Violation:
     before: tuple[Operation, ...]
 
     def __str__(self) -> str:
-        held = " or ".join(content if content == UNSEEN else repr(content) for content in self.possible)
-        lines = [f"no order explains: {self.operation}", f"before it the key held {held}; the operations before it:"]
+        held = " or ".join(
+            content if content == UNSEEN else repr(content) for content in self.possible
+        )
+        lines = [
+            f"no order explains: {self.operation}",
+            f"before it the key held {held}; the operations before it:",
+        ]
         return "\n".join([*lines, *(f"  {operation}" for operation in self.before)])
 
 
 @dataclass(frozen=True, slots=True)
 class KeyVerdict:
-    """What was found for one key. ``gave_up``: the search was too long; a violation is then only where it got stuck."""
+    """What was found for one key.
+
+    ``gave_up``: the search was too long; a violation is then only where it got stuck.
+    """
 
     key: str
     operations: int
@@ -79,16 +95,23 @@ class KeyVerdict:
 
 
 def check(history: Iterable[Operation], most_steps: int = MOST_STEPS) -> list[KeyVerdict]:
-    """A verdict for each key of a history, which may be in any order. All keys are absent at its beginning."""
+    """A verdict for each key of a history, which may be in any order.
+
+    All keys are absent at its beginning.
+    """
     by_key: defaultdict[str, list[Operation]] = defaultdict(list)
     for operation in history:
         by_key[operation.key].append(operation)
     return [check_key(key, operations, most_steps) for key, operations in sorted(by_key.items())]
 
 
-def check_key(key: str, operations: Sequence[Operation], most_steps: int = MOST_STEPS) -> KeyVerdict:
+def check_key(
+    key: str, operations: Sequence[Operation], most_steps: int = MOST_STEPS
+) -> KeyVerdict:
     """The verdict for the operations of one key."""
-    search = _Search([operation for operation in operations if operation.tells_anything], most_steps)
+    search = _Search(
+        [operation for operation in operations if operation.tells_anything], most_steps
+    )
     try:
         return KeyVerdict(key, len(operations), violation=search.run(), steps=search.steps)
     except _GaveUp:
@@ -104,7 +127,9 @@ NO_PART: Final = "\0"
 def _seen_contents(operations: Sequence[Operation]) -> set[Content]:
     """What answers and comparisons name."""
     named = {each.answer for each in operations if each.kind.result is Result.VALUE}
-    return named | {each.expected for each in operations if each.kind.condition is Condition.VERSION}
+    return named | {
+        each.expected for each in operations if each.kind.condition is Condition.VERSION
+    }
 
 
 def _simplified(operations: Sequence[Operation]) -> list[Operation]:
@@ -139,9 +164,13 @@ _IMPOSSIBLE: Final = _Impossible()
 
 
 def _after(operation: Operation, content: Content) -> Content | _Impossible:
-    """What a key holds after an operation on this content; an unknown one may have given any answer."""
+    """What a key holds after an operation on this content; an unknown one may have given any
+    answer.
+    """
     try:
-        after, answer = model.carry_out(operation.kind, content, operation.argument, operation.expected)
+        after, answer = model.carry_out(
+            operation.kind, content, operation.argument, operation.expected
+        )
     except model.Impossible:
         return _IMPOSSIBLE
     return _IMPOSSIBLE if operation.outcome is Outcome.OK and answer != operation.answer else after
@@ -168,7 +197,9 @@ def _holds_too_much(content: Content, operation: Operation) -> bool:
 
 
 class _Configuration(NamedTuple):
-    """What the key holds; which operations under way have had their moment; which unknown ones were used."""
+    """What the key holds; which operations under way have had their moment; which unknown ones were
+    used.
+    """
 
     content: Content
     done: frozenset[int]
@@ -176,7 +207,8 @@ class _Configuration(NamedTuple):
 
 
 class _Place(NamedTuple):
-    """How far the search has come: the next event, what explains all before it, and operations known there.
+    """How far the search has come: the next event, what explains all before it, and operations
+    known there.
 
     recent: those that returned last.
     """
@@ -200,7 +232,9 @@ class _Search:
         self._operations = _simplified(operations)
         self._changes = [operation.changes for operation in operations]
         self._most_steps = most_steps
-        self._beginning = _Place(0, frozenset({_Configuration(None, frozenset(), frozenset())}), (), (), ())
+        self._beginning = _Place(
+            0, frozenset({_Configuration(None, frozenset(), frozenset())}), (), (), ()
+        )
         self._now = self._beginning
         self.steps = 0
         self.stuck_at: Violation | None = None
@@ -222,7 +256,11 @@ class _Search:
                 return self._violation(number)
             else:
                 if position != dead_end:
-                    dead_end, ways_back, self.stuck_at = position, iter(BACK), self._violation(number)
+                    dead_end, ways_back, self.stuck_at = (
+                        position,
+                        iter(BACK),
+                        self._violation(number),
+                    )
                 tried_all = self._go_back(passed, next(ways_back, len(passed)))
         return None
 
@@ -251,11 +289,17 @@ class _Search:
         now = self._now
         under_way = tuple(other for other in now.under_way if other != number)
         recent = (*now.recent, number)[-SHOWN_OPERATIONS:]
-        return now._replace(event=now.event + 1, configurations=frozenset(found), under_way=under_way, recent=recent)
+        return now._replace(
+            event=now.event + 1, configurations=frozenset(found), under_way=under_way, recent=recent
+        )
 
     def _events(self) -> list[tuple[int, bool, int]]:
-        """Invocations and returns in the order of time; at the same time invocations first, which is the milder."""
-        events = [(operation.invoked, False, number) for number, operation in enumerate(self._operations)]
+        """Invocations and returns in the order of time; at the same time invocations first, which
+        is the milder.
+        """
+        events = [
+            (operation.invoked, False, number) for number, operation in enumerate(self._operations)
+        ]
         for number, operation in enumerate(self._operations):
             if operation.outcome is Outcome.OK:
                 assert operation.returned is not None, "an answer has a time"
@@ -263,7 +307,9 @@ class _Search:
         return sorted(events)
 
     def _complete(self, number: int, with_unknown: bool) -> set[_Configuration]:
-        """All configurations in which this operation has had its moment, without those that others make needless."""
+        """All configurations in which this operation has had its moment, without those that others
+        make needless.
+        """
         found: set[_Configuration] = set()
         seen: set[_Configuration] = set()
         waiting = list(self._now.configurations)
@@ -281,8 +327,12 @@ class _Search:
                     waiting += self._continued(configuration, candidate, with_unknown)
         return _smallest(found)
 
-    def _continued(self, configuration: _Configuration, number: int, with_unknown: bool) -> Iterator[_Configuration]:
-        """The configuration after this operation, with unknown writes before it where they are needed."""
+    def _continued(
+        self, configuration: _Configuration, number: int, with_unknown: bool
+    ) -> Iterator[_Configuration]:
+        """The configuration after this operation, with unknown writes before it where they are
+        needed.
+        """
         operation, done = self._operations[number], configuration.done | {number}
         after = _after(operation, configuration.content)
         if not isinstance(after, _Impossible):
@@ -294,26 +344,35 @@ class _Search:
                 yield self._absorbed(_Configuration(after, done, used))
 
     def _absorbed(self, configuration: _Configuration) -> _Configuration:
-        """The configuration after all operations under way that change nothing and can answer as they did."""
+        """The configuration after all operations under way that change nothing and can answer as
+        they did.
+        """
         content, done, used = configuration
         more = [
             number
             for number in self._now.under_way
-            if not (self._changes[number] or number in done) and _after(self._operations[number], content) == content
+            if not (self._changes[number] or number in done)
+            and _after(self._operations[number], content) == content
         ]
         return _Configuration(content, done.union(more), used) if more else configuration
 
     def _prepared(
         self, configuration: _Configuration, operation: Operation
     ) -> Iterator[tuple[Content, frozenset[int]]]:
-        """Contents, made by chains of unknown writes, on which the operation can answer as it did."""
+        """Contents, made by chains of unknown writes, on which the operation can answer as it
+        did.
+        """
         waiting = [(configuration.content, configuration.used, True)]
         seen = set()
         while waiting:
             content, used, is_first = waiting.pop()
             for number in self._different(used, is_first):
                 after = _after(self._operations[number], content)
-                if isinstance(after, _Impossible) or after == content or (after, used | {number}) in seen:
+                if (
+                    isinstance(after, _Impossible)
+                    or after == content
+                    or (after, used | {number}) in seen
+                ):
                     continue
                 if _holds_too_much(after, operation):
                     continue
@@ -324,7 +383,9 @@ class _Search:
                     yield after, used | {number}
 
     def _different(self, used: frozenset[int], is_first: bool) -> Iterator[int]:
-        """Unknown writes that are still unused, one of each effect: those of the same effect are as good."""
+        """Unknown writes that are still unused, one of each effect: those of the same effect are as
+        good.
+        """
         effects = set()
         for number in self._now.unknown:
             operation = self._operations[number]
@@ -343,17 +404,25 @@ class _Search:
             raise _GaveUp
 
     def _violation(self, number: int) -> Violation:
-        possible = dict.fromkeys(configuration.content for configuration in self._now.configurations)
+        possible = dict.fromkeys(
+            configuration.content for configuration in self._now.configurations
+        )
         invoked = self._operations[number].invoked
         relevant = [*self._now.recent, *self._now.under_way, *self._now.unknown[-SHOWN_OPERATIONS:]]
         shown = {other for other in relevant if other != number}
         before = sorted((self._given[other] for other in shown), key=lambda each: each.invoked)
-        before = [each for each in before if each.invoked <= (self._operations[number].returned or invoked)]
+        before = [
+            each
+            for each in before
+            if each.invoked <= (self._operations[number].returned or invoked)
+        ]
         return Violation(self._given[number], tuple(possible), tuple(before[-SHOWN_OPERATIONS:]))
 
 
 def _smallest(configurations: set[_Configuration]) -> set[_Configuration]:
-    """Without configurations that differ from another only in having used more: the other can do all they can."""
+    """Without configurations that differ from another only in having used more: the other can do
+    all they can.
+    """
     if len(configurations) == 1:
         return configurations
     groups: defaultdict[tuple[Content, frozenset[int]], list[frozenset[int]]] = defaultdict(list)
@@ -361,4 +430,8 @@ def _smallest(configurations: set[_Configuration]) -> set[_Configuration]:
         kept = groups[configuration.content, configuration.done]
         if not any(used <= configuration.used for used in kept):
             kept.append(configuration.used)
-    return {_Configuration(content, done, used) for (content, done), kept in groups.items() for used in kept}
+    return {
+        _Configuration(content, done, used)
+        for (content, done), kept in groups.items()
+        for used in kept
+    }

@@ -21,7 +21,8 @@ _NUMBER = re.compile(r"0|-?[1-9][0-9]{0,15}").fullmatch
 
 
 class Impossible(ValueError):
-    """An operation that cannot be carried out on what the key holds, such as an increment of a text.
+    """An operation that cannot be carried out on what the key holds, such as an increment of a
+    text.
 
     The library raises RequestError, and the value stays as it is.
     """
@@ -47,7 +48,9 @@ class Step(NamedTuple):
     expected: Content = None
 
 
-def carry_out(kind: OperationKind, content: Content, argument: Content = None, expected: Content = None) -> Effect:
+def carry_out(
+    kind: OperationKind, content: Content, argument: Content = None, expected: Content = None
+) -> Effect:
     """The effect of one operation on a key that holds ``content``.
 
     expected: what an operation on a certain version is to find, None for an absent key. Raises
@@ -78,8 +81,12 @@ def _after(kind: OperationKind, content: Content, argument: Content) -> Content:
         raise Impossible(f"{kind}: {error}") from error
 
 
-def carry_out_batch(contents: Mapping[str, Content], steps: Iterable[Step]) -> tuple[dict[str, Content], list[Content]]:
-    """All contents after the steps of a batch, and the answer of each. A batch is its operations one after the other.
+def carry_out_batch(
+    contents: Mapping[str, Content], steps: Iterable[Step]
+) -> tuple[dict[str, Content], list[Content]]:
+    """All contents after the steps of a batch, and the answer of each.
+
+    A batch is its operations one after the other.
 
     Raises Impossible, as a batch ends with the error of its first impossible operation.
     """
@@ -91,8 +98,12 @@ def carry_out_batch(contents: Mapping[str, Content], steps: Iterable[Step]) -> t
     return after, answers
 
 
-def carry_out_transaction(contents: Mapping[str, Content], steps: Iterable[Step]) -> dict[str, Content] | None:
-    """All contents after a transaction; None where it stores nothing, since one of its conditions does not hold."""
+def carry_out_transaction(
+    contents: Mapping[str, Content], steps: Iterable[Step]
+) -> dict[str, Content] | None:
+    """All contents after a transaction; None where it stores nothing, since one of its conditions
+    does not hold.
+    """
     after = dict(contents)
     for step in steps:
         try:
@@ -107,7 +118,9 @@ def carry_out_transaction(contents: Mapping[str, Content], steps: Iterable[Step]
 
 
 def content_of(payload: bytes | None) -> Content:
-    """What a stored value is to the model: a number where it is written as increments write one, else text."""
+    """What a stored value is to the model: a number where it is written as increments write one,
+    else text.
+    """
     if payload is None:
         return None
     text = payload.decode("utf-8", "backslashreplace")

@@ -1,1 +1,4 @@
-"""Frozen values of redrepl: stamps, records, levels, topology, receipts, errors. Nothing here does I/O."""
+"""Frozen values of redrepl: stamps, records, levels, topology, receipts, errors.
+
+Nothing here does I/O.
+"""

@@ -1,22 +1,26 @@
-"""What replication buys: how likely writes and reads succeed when each copy is up with a known probability.
+"""What replication buys: how likely writes and reads succeed when each copy is up with a known
+probability.
 
-The copies fail independently of each other; where they share a rack, a switch or an operator, the truth is worse. A
-copy is up while it serves, so an absence lasts until it has been brought up again.
+The copies fail independently of each other; where they share a rack, a switch or an operator, the
+truth is worse. A copy is up while it serves, so an absence lasts until it has been brought up
+again.
 
-Where a primary that fails stays the primary (`failover = "manual"`, or two copies), with p its availability and q those
-of the others:
+Where a primary that fails stays the primary (`failover = "manual"`, or two copies), with p its
+availability and q those of the others:
 
     a write at a level that requires k other copies     F(k) = p * P(at least k of q are up)
 
-With automatic failover, n copies and a majority m = n // 2 + 1, any need = max(m, k + 1) copies that are up are enough.
-Each time that the primary fails while so many others are up, writes wait until one of them has taken over; s is how
-long that takes, as a part of how long a copy that fails is away (1 at most):
+With automatic failover, n copies and a majority m = n // 2 + 1, any need = max(m, k + 1) copies
+that are up are enough. Each time that the primary fails while so many others are up, writes wait
+until one of them has taken over; s is how long that takes, as a part of how long a copy that fails
+is away (1 at most):
 
     the same write     P(at least need of n are up) - s * R, with R the mean over the copies i of
                        (1 - p_i) * P(at least need of the others are up)
 
-and F(k) where that is more: with fewer than a majority, a primary that is up itself goes on with writes below QUORUM.
-That is a lower bound for these levels, since any copy may be the primary by then.
+and F(k) where that is more: with fewer than a majority, a primary that is up itself goes on with
+writes below QUORUM. That is a lower bound for these levels, since any copy may be the primary by
+then.
 
     a read at such a level              as a write: the primary's record, confirmed by k others
     a read that any copy may answer     1 - product of (1 - p_i)
@@ -42,7 +46,9 @@ SECONDS_PER_YEAR = 365.25 * 24 * 3600
 
 @dataclass(frozen=True, slots=True)
 class LevelAvailability:
-    """Writes at one level: other copies that must confirm, the levels' names for that, and how likely it succeeds."""
+    """Writes at one level: other copies that must confirm, the levels' names for that, and how
+    likely it succeeds.
+    """
 
     required: int
     names: tuple[str, ...]
@@ -59,8 +65,8 @@ class LevelAvailability:
 
 
 class Switching(NamedTuple):
-    """Automatic failover. seconds: from a primary's failure until another one takes writes. away_seconds: how long a
-    copy that fails is away, until it has been brought up again.
+    """Automatic failover. seconds: from a primary's failure until another one takes writes.
+    away_seconds: how long a copy that fails is away, until it has been brought up again.
     """
 
     seconds: float = limits.SWITCHING_SECONDS
@@ -79,12 +85,14 @@ DEFAULT_SWITCHING = Switching()
 class AvailabilityPlan:
     """What a set of copies can be expected to do; the first copy is the primary at the beginning.
 
-    switching: automatic failover, None where a primary that fails stays the primary. switches_per_year: how often one
-    that fails is replaced.
+    switching: automatic failover, None where a primary that fails stays the primary.
+    switches_per_year: how often one that fails is replaced.
 
-    levels: one per count of other copies, from 0 to all. any_copy_read_availability: a read that any copy may answer.
-    quorum_read_availability: a read at level QUORUM. reads_per_second: what all copies carry together while they are
-    up, and expected_reads_per_second with each counted by its availability; None where a copy's rate is not known.
+    levels: one per count of other copies, from 0 to all. any_copy_read_availability: a read that
+    any copy may answer.
+    quorum_read_availability: a read at level QUORUM. reads_per_second: what all copies carry
+    together while they are up, and expected_reads_per_second with each counted by its availability;
+    None where a copy's rate is not known.
     """
 
     availabilities: tuple[float, ...]
@@ -121,14 +129,18 @@ def plan_availability(
     reads_per_second_per_copy: float | None = None,
     switching: Switching | None = DEFAULT_SWITCHING,
 ) -> AvailabilityPlan:
-    """The plan for copies with these availabilities, the first primary's first. Raises RequestError for what cannot be.
+    """The plan for copies with these availabilities, the first primary's first.
+
+    Raises RequestError for what cannot be.
 
     switching: automatic failover; None: a primary that fails stays the primary.
     """
     _check(availabilities, reads_per_second_per_copy, switching)
     others = len(availabilities) - 1
     levels = tuple(
-        LevelAvailability(required, level_names(required, others), _level(availabilities, required, switching))
+        LevelAvailability(
+            required, level_names(required, others), _level(availabilities, required, switching)
+        )
         for required in range(others + 1)
     )
     rate = reads_per_second_per_copy
@@ -136,7 +148,9 @@ def plan_availability(
         availabilities=tuple(availabilities),
         levels=levels,
         any_copy_read_availability=any_copy_availability(availabilities),
-        quorum_read_availability=levels[ConsistencyLevel.QUORUM.required(others)].write_availability,
+        quorum_read_availability=levels[
+            ConsistencyLevel.QUORUM.required(others)
+        ].write_availability,
         reads_per_second=None if rate is None else rate * len(availabilities),
         expected_reads_per_second=None if rate is None else rate * fsum(availabilities),
         switching=switching,
@@ -150,7 +164,9 @@ def _level(availabilities: Sequence[float], required: int, switching: Switching 
     if switching is None:
         return fixed
     needed = max(majority(len(availabilities)), required + 1)
-    moving = at_least(availabilities, needed) - switching.part * replaced_primary(availabilities, needed)
+    moving = at_least(availabilities, needed) - switching.part * replaced_primary(
+        availabilities, needed
+    )
     return max(fixed, moving)
 
 
@@ -160,7 +176,9 @@ def majority(copies: int) -> int:
 
 
 def replaced_primary(availabilities: Sequence[float], needed: int) -> float:
-    """How likely a copy is away while at least ``needed`` others are up, which take over where it is the primary."""
+    """How likely a copy is away while at least ``needed`` others are up, which take over where it
+    is the primary.
+    """
     each = [
         (1.0 - own) * at_least([*availabilities[:i], *availabilities[i + 1 :]], needed)
         for i, own in enumerate(availabilities)
@@ -171,7 +189,11 @@ def replaced_primary(availabilities: Sequence[float], needed: int) -> float:
 def _switches_per_year(availabilities: Sequence[float], switching: Switching | None) -> float:
     if switching is None:
         return 0.0
-    return replaced_primary(availabilities, majority(len(availabilities))) * SECONDS_PER_YEAR / switching.away_seconds
+    return (
+        replaced_primary(availabilities, majority(len(availabilities)))
+        * SECONDS_PER_YEAR
+        / switching.away_seconds
+    )
 
 
 def level_names(required: int, others: int) -> tuple[str, ...]:
@@ -205,7 +227,9 @@ def count_distribution(availabilities: Sequence[float]) -> tuple[float, ...]:
 
 
 def _check(
-    availabilities: Sequence[float], reads_per_second_per_copy: float | None, switching: Switching | None
+    availabilities: Sequence[float],
+    reads_per_second_per_copy: float | None,
+    switching: Switching | None,
 ) -> None:
     if not 0 < len(availabilities) <= limits.MAX_NODES:
         raise RequestError(f"copies must be 1 to {limits.MAX_NODES}, not {len(availabilities)}")
@@ -216,4 +240,6 @@ def _check(
     if rate is not None and not (isfinite(rate) and rate >= 0):
         raise RequestError(f"reads per second per copy must be 0 or more, not {shown(rate)}")
     if switching is not None and not (switching.seconds >= 0 and switching.away_seconds > 0):
-        raise RequestError("the time of a failover must be 0 or more, and that of a copy's absence more than 0")
+        raise RequestError(
+            "the time of a failover must be 0 or more, and that of a copy's absence more than 0"
+        )

@@ -13,8 +13,8 @@ T = TypeVar("T")
 class Codec(Protocol[T]):
     """Encodes to bytes and decodes what it encoded.
 
-    Whatever `encode` raises reaches the caller as the cause of a RequestError, before anything is sent; whatever
-    `decode` raises, as the cause of an UndecodableValue.
+    Whatever `encode` raises reaches the caller as the cause of a RequestError, before anything is
+    sent; whatever `decode` raises, as the cause of an UndecodableValue.
     """
 
     def encode(self, value: T) -> bytes:
@@ -29,7 +29,8 @@ class Codec(Protocol[T]):
 class JsonCodec(Generic[T]):
     """Values as JSON in UTF-8, compact; a dict keeps its order.
 
-    sorts_keys: then equal dicts have equal bytes, as keys that are made of them need. Their keys are of one type then.
+    sorts_keys: then equal dicts have equal bytes, as keys that are made of them need. Their keys
+    are of one type then.
     """
 
     def __init__(self, sorts_keys: bool = False) -> None:
@@ -44,7 +45,11 @@ class JsonCodec(Generic[T]):
 
     def _dump(self, value: T, escapes: bool) -> str:
         return json.dumps(
-            value, ensure_ascii=escapes, separators=(",", ":"), sort_keys=self._sorts_keys, allow_nan=False
+            value,
+            ensure_ascii=escapes,
+            separators=(",", ":"),
+            sort_keys=self._sorts_keys,
+            allow_nan=False,
         )
 
     def decode(self, data: bytes) -> T:
@@ -62,7 +67,9 @@ def encoded(codec: Codec[T], argument: str, value: T) -> bytes:
     try:
         return codec.encode(value)
     except Exception as error:
-        text = f"{argument} of type {type(value).__name__} cannot be encoded by {type(codec).__name__}"
+        text = (
+            f"{argument} of type {type(value).__name__} cannot be encoded by {type(codec).__name__}"
+        )
         raise RequestError(f"{text}: {_described(error)}") from error
 
 
@@ -74,7 +81,10 @@ def decoded(codec: Codec[T], key: object, data: bytes, fate: str = "it was left 
     try:
         return codec.decode(data)
     except Exception as error:
-        text = f"the value of key {key!r} cannot be decoded by {type(codec).__name__}: {_described(error)}"
+        text = (
+            f"the value of key {key!r} cannot be decoded by {type(codec).__name__}: "
+            f"{_described(error)}"
+        )
         raise UndecodableValue(f"{text}; {fate}") from error
 
 

@@ -15,7 +15,10 @@ Answer: TypeAlias = Any
 
 
 class ScriptCall(NamedTuple):
-    """A call of one of the node-side scripts. The same object sent to several nodes is encoded once."""
+    """A call of one of the node-side scripts.
+
+    The same object sent to several nodes is encoded once.
+    """
 
     script: str
     keys: tuple[bytes, ...]

@@ -1,4 +1,7 @@
-"""The error family. Every error names what happened, where and what to do, and carries evidence per node."""
+"""The error family.
+
+Every error names what happened, where and what to do, and carries evidence per node.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,9 @@ from redrepl.values.stamp import Stamp
 class RedreplError(Exception):
     """Base of all redrepl errors.
 
-    ``evidence`` maps node ids to what each node answered or how it failed. ``receipts``: where the error ended several
-    writes (`set_many`, `delete_many`, `batch()`), a receipt for each of them, in order: some may be committed. All
-    subclasses can be pickled.
+    ``evidence`` maps node ids to what each node answered or how it failed. ``receipts``: where the
+    error ended several writes (`set_many`, `delete_many`, `batch()`), a receipt for each of them,
+    in order: some may be committed. All subclasses can be pickled.
     """
 
     def __init__(self, message: str, evidence: Mapping[str, str] | None = None) -> None:
@@ -38,7 +41,10 @@ class ConfigError(RedreplError):
 
 
 class RequestError(RedreplError, ValueError):
-    """The caller's mistake: names the argument, what was given and what is allowed. Nothing was sent."""
+    """The caller's mistake: names the argument, what was given and what is allowed.
+
+    Nothing was sent.
+    """
 
 
 class Unavailable(RedreplError):
@@ -78,25 +84,34 @@ class WriteFailure(RedreplError):
 
 
 class WriteNotConfirmed(WriteFailure):
-    """Fewer copies than required confirmed in time. The outcome is unknown: the write may take effect or not."""
+    """Fewer copies than required confirmed in time.
+
+    The outcome is unknown: the write may take effect or not.
+    """
 
 
 class ClockSkew(WriteNotConfirmed):
-    """A node refused a write because its clock and this program's differ by more than the cluster tolerates.
+    """A node refused a write because its clock and this program's differ by more than the cluster
+    tolerates.
 
-    Where other copies were asked as well the outcome is unknown; else ``receipt`` says that it was rejected.
+    Where other copies were asked as well the outcome is unknown; else ``receipt`` says that it was
+    rejected.
     """
 
 
 class WriteRejected(WriteFailure):
-    """The write certainly had no effect: nothing was sent, or every copy that was asked refused it."""
+    """The write certainly had no effect: nothing was sent, or every copy that was asked refused
+    it.
+    """
 
 
 class TransactionConflict(RedreplError):
-    """Something that a transaction had seen or expected no longer holds: nothing was written, on any copy.
+    """Something that a transaction had seen or expected no longer holds: nothing was written, on
+    any copy.
 
-    ``standing`` maps the keys in question, as the caller gave them (encoded where a key codec is used), to the stamps
-    that stand; None where nothing does. Read again and repeat; `Coordinator.transact` does that by itself.
+    ``standing`` maps the keys in question, as the caller gave them (encoded where a key codec is
+    used), to the stamps that stand; None where nothing does. Read again and repeat;
+    `Coordinator.transact` does that by itself.
     """
 
     def __init__(

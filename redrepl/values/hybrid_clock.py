@@ -15,7 +15,9 @@ class HybridClock:
 
     def __init__(self, writer: int) -> None:
         if not 0 < writer <= limits.MAX_CLIENT_WRITER:
-            raise ValueError(f"a client's writer id lies in 1..{limits.MAX_CLIENT_WRITER}, not {writer}")
+            raise ValueError(
+                f"a client's writer id lies in 1..{limits.MAX_CLIENT_WRITER}, not {writer}"
+            )
         self.writer = writer
         self.last_micros = 0
 

@@ -1,8 +1,8 @@
 """Jobs as they stand on the queue: names, ids, signatures, and how they are read.
 
-Names are part of the wire format: clients enqueue by name, workers of any version run them. The queue is read as
-something that anybody may have written: sizes are bounded before anything is unpacked, nothing is imported by name, and
-what is not exactly a job of redrepl is refused.
+Names are part of the wire format: clients enqueue by name, workers of any version run them. The
+queue is read as something that anybody may have written: sizes are bounded before anything is
+unpacked, nothing is imported by name, and what is not exactly a job of redrepl is refused.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ SWEEP: Final = "redrepl_workers.jobs.sweep"
 """Argument: cluster. Do a part of the sweep over all keys of all copies."""
 
 SLOTS: Final = 2
-"""Job ids per node that take turns: one may run while the next already waits, so no wake-up is lost."""
+"""Job ids per node that take turns: one may run while the next already waits, so no wake-up is
+lost.
+"""
 
 SIGNATURE: Final = "signature"
 """Where it is in what RQ keeps beside a job (`meta`)."""
@@ -44,7 +46,10 @@ class JobRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Work that was asked for. ``node``: which one to bring up; None: a part of the sweep over all of them."""
+    """Work that was asked for.
+
+    ``node``: which one to bring up; None: a part of the sweep over all of them.
+    """
 
     cluster: str
     node: str | None
@@ -69,7 +74,11 @@ class Job:
     @property
     def description(self) -> str:
         """In words."""
-        return f"sweep {self.cluster}" if self.node is None else f"bring up {self.node} of {self.cluster}"
+        return (
+            f"sweep {self.cluster}"
+            if self.node is None
+            else f"bring up {self.node} of {self.cluster}"
+        )
 
     def signature(self, key: str) -> str:
         """What only programs that have the key can write beside this work."""
@@ -78,14 +87,22 @@ class Job:
 
 
 def read_job(job_id: str, data: bytes) -> Job:
-    """The work that a job's packed arguments ask for. Raises JobRefused for anything that is not a job of redrepl."""
+    """The work that a job's packed arguments ask for.
+
+    Raises JobRefused for anything that is not a job of redrepl.
+    """
     try:
         function, instance, arguments, named = json.loads(_inflated(data))
     except (ValueError, TypeError, RecursionError) as error:
         raise JobRefused("its arguments cannot be read") from error
     if function not in (BRING_UP, SWEEP):
         raise JobRefused("it is no job of redrepl", _shown(function))
-    if instance is not None or named or not isinstance(arguments, list) or len(arguments) != 1 + (function == BRING_UP):
+    if (
+        instance is not None
+        or named
+        or not isinstance(arguments, list)
+        or len(arguments) != 1 + (function == BRING_UP)
+    ):
         raise JobRefused("its arguments are not those of a redrepl job")
     try:
         names = [check_name("a job's argument", argument) for argument in arguments]
@@ -129,14 +146,20 @@ def _shown(value: object) -> str:
 
 
 def default_queue(cluster: str) -> str:
-    """The name of a cluster's queue where the configuration names none. Its workers always listen there too."""
+    """The name of a cluster's queue where the configuration names none.
+
+    Its workers always listen there too.
+    """
     return f"redrepl-{cluster}"
 
 
 def job_id(cluster: str, node: str, slot: int) -> str:
-    """The id of a wake-up. RQ allows letters, digits, `_` and `-`, as names of clusters and nodes do.
+    """The id of a wake-up.
 
-    The length tells where the cluster's name ends: cluster "a-b" with node "c" is not cluster "a" with node "b-c".
+    RQ allows letters, digits, `_` and `-`, as names of clusters and nodes do.
+
+    The length tells where the cluster's name ends: cluster "a-b" with node "c" is not cluster "a"
+    with node "b-c".
     """
     return f"redrepl-{len(cluster)}-{cluster}-{node}-{slot}"
 

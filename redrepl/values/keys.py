@@ -1,12 +1,18 @@
-"""Names of the keys a cluster uses on a node. All stand under one prefix; user keys in a space of their own."""
+"""Names of the keys a cluster uses on a node.
+
+All stand under one prefix; user keys in a space of their own.
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
 CLUSTERS_KEY: Final = b"redrepl:clusters"
-"""Hash on every node, outside all prefixes: which clusters live in this database, with the id of the node that each was
-first given here. All clusters' logins read it; those of operators add to it."""
+"""Hash on every node, outside all prefixes: which clusters live in this database, with the id of
+the node that each was first given here.
+
+All clusters' logins read it; those of operators add to it.
+"""
 
 
 class KeyLayout:

@@ -1,4 +1,6 @@
-"""Consistency levels: how many copies besides the deciding node must confirm (docs/protocol.md, section 2)."""
+"""Consistency levels: how many copies besides the deciding node must confirm (docs/protocol.md,
+section 2).
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ Level: TypeAlias = ConsistencyLevel | str | int
 
 
 def parse_level(level: Level) -> ConsistencyLevel | int:
-    """A level from a member, a name or a count; the range of a count is checked by `required_copies`."""
+    """A level from a member, a name or a count; the range of a count is checked by
+    `required_copies`.
+    """
     if isinstance(level, ConsistencyLevel):
         return level
     if isinstance(level, int) and not isinstance(level, bool):
@@ -50,7 +54,9 @@ def parse_level(level: Level) -> ConsistencyLevel | int:
             return int(text)
         if text in ConsistencyLevel._value2member_map_:
             return ConsistencyLevel(text)
-    raise RequestError(f"level must be ASYNC, ONE, QUORUM, ALL or a count of other copies, not {shown(level)}")
+    raise RequestError(
+        f"level must be ASYNC, ONE, QUORUM, ALL or a count of other copies, not {shown(level)}"
+    )
 
 
 def required_copies(level: Level, replicas: int) -> int:
@@ -63,6 +69,7 @@ def required_copies(level: Level, replicas: int) -> int:
         return parsed.required(replicas)
     if not 0 <= parsed <= replicas:
         raise RequestError(
-            f"level {shown(parsed)} is out of range: this cluster has {replicas} other copies, allowed 0..{replicas}"
+            f"level {shown(parsed)} is out of range: this cluster has {replicas} other copies, "
+            f"allowed 0..{replicas}"
         )
     return parsed

@@ -44,7 +44,9 @@ class MemberState(StrEnum):
 
     @property
     def when_stopped(self) -> MemberState:
-        """The state after a change of epoch stopped the member; one that is being filled keeps it."""
+        """The state after a change of epoch stopped the member; one that is being filled keeps
+        it.
+        """
         return MemberState.FENCED if self is MemberState.ACTIVE else self
 
 

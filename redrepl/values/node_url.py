@@ -1,7 +1,8 @@
 """Urls of nodes and of the queue: read strictly, and shown without anything that may be secret.
 
-A password that holds `/`, `?`, `#` or `@` unencoded turns a url into another one that also looks like a url. So what
-is not exactly of the form below is refused, and the text that was refused is never part of a message:
+A password that holds `/`, `?`, `#` or `@` unencoded turns a url into another one that also looks
+like a url. So what is not exactly of the form below is refused, and the text that was refused is
+never part of a message:
 
     redis://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE][?OPTIONS]     also rediss, valkey, valkeys
     unix://[[USER]:PASSWORD@]/PATH/OF/THE/SOCKET[?OPTIONS]
@@ -69,8 +70,13 @@ _AUTHORITY = re.compile(
     rf"(?P<host>{_HOST}|\[[0-9A-Fa-f:.]+(?:%[A-Za-z0-9_.-]{{1,15}})?\])(?::(?P<port>[0-9]{{1,5}}))?"
 )
 _DATABASE = re.compile(r"/([0-9]{0,9})/?")
-_OTHER_LETTERS = "write other letters of a host in Punycode (xn--...), and of a path as %C3%A9 and the like"
-_ENCODED = "write / ? # @ and % in a password as %2F %3F %23 %40 and %25, or give it with password_file or password_env"
+_OTHER_LETTERS = (
+    "write other letters of a host in Punycode (xn--...), and of a path as %C3%A9 and the like"
+)
+_ENCODED = (
+    "write / ? # @ and % in a password as %2F %3F %23 %40 and %25, or give it with "
+    "password_file or password_env"
+)
 
 
 class UnreadableUrl(ValueError):
@@ -79,9 +85,12 @@ class UnreadableUrl(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class NodeUrl:
-    """A url in its parts. ``public``: the same address without login and options, which may be stored and shown.
+    """A url in its parts.
 
-    host: '' for a socket. path: of the socket, '' for others. options: those about TLS, secret like the login.
+    ``public``: the same address without login and options, which may be stored and shown.
+
+    host: '' for a socket. path: of the socket, '' for others. options: those about TLS, secret like
+    the login.
     """
 
     public: str
@@ -128,10 +137,13 @@ def parse_node_url(url: str) -> NodeUrl:
     username, password = _login(login, options)
     scheme = found[1]
     parse = _parse_socket if scheme == SOCKET_SCHEME else _parse_host
-    public, host, port, socket, database = parse(scheme, host, slash + path, options.pop("db", None))
+    public, host, port, socket, database = parse(
+        scheme, host, slash + path, options.pop("db", None)
+    )
     if len(public) > limits.MAX_ADDRESS_CHARACTERS or not public.isascii():
         raise UnreadableUrl(
-            f"its address is not of {limits.MAX_ADDRESS_CHARACTERS} ASCII characters at most: {_OTHER_LETTERS}"
+            f"its address is not of {limits.MAX_ADDRESS_CHARACTERS} ASCII characters at most: "
+            f"{_OTHER_LETTERS}"
         )
     is_tls = scheme in TLS_SCHEMES
     if not is_tls and any(name in TLS_OPTIONS for name in options):
@@ -160,14 +172,20 @@ def public_url(url: str) -> str:
 
 
 def _options(query: str) -> dict[str, str]:
-    """Names and values. What a password left here must not be shown, so that only known names are."""
+    """Names and values.
+
+    What a password left here must not be shown, so that only known names are.
+    """
     try:
         pairs = parse_qsl(query, strict_parsing=bool(query), keep_blank_values=True)
     except ValueError:
         raise UnreadableUrl(f"after the '?' there are no options: {_ENCODED}") from None
     for name, _ in pairs:
         if name in _WITHOUT_EFFECT:
-            raise UnreadableUrl(f"option {name} is of no use here: redrepl's own settings, as timeout_seconds, count")
+            raise UnreadableUrl(
+                f"option {name} is of no use here: redrepl's own settings, as timeout_seconds, "
+                "count"
+            )
         if name not in (*LOGIN_OPTIONS, *TLS_OPTIONS, "db"):
             known = ", ".join((*LOGIN_OPTIONS, "db", *TLS_OPTIONS))
             raise UnreadableUrl(f"it has an unknown option; known are {known}")
@@ -182,7 +200,9 @@ def _login(login: str, options: dict[str, str]) -> tuple[str | None, str | None]
     return unquote(username) or others[0], unquote(password) or others[1]
 
 
-def _parse_host(scheme: str, authority: str, path: str, db: str | None) -> tuple[str, str, int, str, int]:
+def _parse_host(
+    scheme: str, authority: str, path: str, db: str | None
+) -> tuple[str, str, int, str, int]:
     if not authority or authority.startswith(":"):
         raise UnreadableUrl(f"it names no host: {_ENCODED}")
     found = _AUTHORITY.fullmatch(authority)
@@ -201,7 +221,9 @@ def _parse_host(scheme: str, authority: str, path: str, db: str | None) -> tuple
 
 
 def _is_host(host: str) -> bool:
-    """Whether a resolver takes this at all: other texts end in another error than that of an unknown name."""
+    """Whether a resolver takes this at all: other texts end in another error than that of an
+    unknown name.
+    """
     if not host.startswith("["):
         return len(host) <= limits.MAX_HOST_CHARACTERS
     try:
@@ -210,11 +232,22 @@ def _is_host(host: str) -> bool:
         return False
 
 
-def _parse_socket(scheme: str, authority: str, path: str, db: str | None) -> tuple[str, str, int, str, int]:
+def _parse_socket(
+    scheme: str, authority: str, path: str, db: str | None
+) -> tuple[str, str, int, str, int]:
     if authority or len(path) < 2:
-        raise UnreadableUrl(f"after unix:// comes the whole path of a socket, as in unix:///run/redis.sock: {_ENCODED}")
+        raise UnreadableUrl(
+            "after unix:// comes the whole path of a socket, as in unix:///run/redis.sock: "
+            f"{_ENCODED}"
+        )
     database = 0 if db is None else _database(db)
-    return f"{scheme}://{path}{f'?db={database}' if database else ''}", "", 0, unquote(path), database
+    return (
+        f"{scheme}://{path}{f'?db={database}' if database else ''}",
+        "",
+        0,
+        unquote(path),
+        database,
+    )
 
 
 def _database(text: str) -> int:

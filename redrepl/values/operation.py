@@ -37,7 +37,10 @@ class Way(Enum):
 
 
 class Condition(Enum):
-    """What must hold of a key, or an operation changes nothing. VERSION: a given stamp is current."""
+    """What must hold of a key, or an operation changes nothing.
+
+    VERSION: a given stamp is current.
+    """
 
     NONE = "none"
     ABSENT = "absent"
@@ -45,7 +48,9 @@ class Condition(Enum):
     VERSION = "version"
 
     def holds(self, is_present: bool, is_expected: bool) -> bool:
-        """Whether it holds of a key that has a value or none, and the expected version or another."""
+        """Whether it holds of a key that has a value or none, and the expected version or
+        another.
+        """
         if self is Condition.VERSION:
             return is_expected
         return self is Condition.NONE or (self is Condition.PRESENT) is is_present
@@ -121,7 +126,8 @@ def _encode_piece(encoder: ValueEncoder, piece: Any) -> bytes:
     codec = encoder.value_codec
     if codec is not None and not getattr(codec, "can_append", False):
         raise RequestError(
-            f"append joins encoded values, and {type(codec).__name__} does not say that it can decode "
+            f"append joins encoded values, and {type(codec).__name__} does not say that it can "
+            "decode "
             "such a sum: a codec that can has an attribute can_append that is true"
         )
     return encoder.value(piece)
@@ -259,7 +265,9 @@ class OperationKind:
 GET: Final = OperationKind("get", b"", Way.READ, NOTHING, _keep, result=Result.VALUE)
 SET: Final = OperationKind("set", b"set", Way.WRITE, VALUE, _store, takes_ttl=True)
 DELETE: Final = OperationKind("delete", b"delete", Way.WRITE, NOTHING, _remove)
-ADD: Final = OperationKind("add", b"add", Way.CHANGE, VALUE, _store, condition=Condition.ABSENT, takes_ttl=True)
+ADD: Final = OperationKind(
+    "add", b"add", Way.CHANGE, VALUE, _store, condition=Condition.ABSENT, takes_ttl=True
+)
 COMPARE_AND_SET: Final = OperationKind(
     "compare_and_set",
     b"compare",
@@ -279,7 +287,9 @@ INCREMENT: Final = OperationKind(
     number=int,
     is_payload=is_number,
 )
-APPEND: Final = OperationKind("append", b"append", Way.CHANGE, PIECE, _append, result=Result.NUMBER, number=len)
+APPEND: Final = OperationKind(
+    "append", b"append", Way.CHANGE, PIECE, _append, result=Result.NUMBER, number=len
+)
 EXPIRE: Final = OperationKind(
     "expire", b"expire", Way.CHANGE, NOTHING, _keep, condition=Condition.PRESENT, takes_ttl=True
 )
@@ -340,7 +350,9 @@ def record_of(kind: OperationKind, stamp: Stamp, operand: bytes, deadline_millis
     return value_record(stamp, _payload(kind, operand), deadline_millis)
 
 
-def made_of(kind: OperationKind, detail: bytes, operand: bytes, deadline_millis: int) -> tuple[Record, Before | None]:
+def made_of(
+    kind: OperationKind, detail: bytes, operand: bytes, deadline_millis: int
+) -> tuple[Record, Before | None]:
     """The record that the primary made, of its answer to an operation that it carried out.
 
     With it what the key held before, None where the primary does not answer that.
@@ -369,7 +381,9 @@ def is_settled(operations: Sequence[Operation]) -> bool:
     return any(operation.kind.overwrites for operation in operations)
 
 
-def preview(stored: Preview | None, operations: Sequence[Operation], now_millis: int) -> Preview | None:
+def preview(
+    stored: Preview | None, operations: Sequence[Operation], now_millis: int
+) -> Preview | None:
     """What a key will read as after these operations of a transaction, None for absent.
 
     Raises RequestError where one of them is impossible, as it is on the primary.

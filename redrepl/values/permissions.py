@@ -1,11 +1,11 @@
 """What each kind of login needs on the nodes: the one table of it, and the ACL rules that follow.
 
-Rules are written as `ACL SETUSER` and a users.acl file take them, for Redis 7.0, Valkey and later. What scripts call is
-checked by the server command by command, as if the login had sent it.
+Rules are written as `ACL SETUSER` and a users.acl file take them, for Redis 7.0, Valkey and later.
+What scripts call is checked by the server command by command, as if the login had sent it.
 
-EVALSHA asks for the right to read and to write each key that it is told, whatever the script does there. So a selector
-gives EVALSHA, alone, more keys than any command has that stores something: what a script may do there is decided by the
-other rules.
+EVALSHA asks for the right to read and to write each key that it is told, whatever the script does
+there. So a selector gives EVALSHA, alone, more keys than any command has that stores something:
+what a script may do there is decided by the other rules.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ class Role(Enum):
 
 
 class Grant(NamedTuple):
-    """Commands, and the patterns of keys that they may be used on. A login may do what one of its grants allows."""
+    """Commands, and the patterns of keys that they may be used on.
+
+    A login may do what one of its grants allows.
+    """
 
     keys: tuple[str, ...]
     commands: tuple[str, ...]
@@ -73,8 +76,29 @@ CONNECTING: Final = "client|id evalsha hmget info ping script|exists script|load
 _READING = ("headers", "inspect", "read_many", "vouch")
 _WRITING = ("mend", "probe_write", "transact", "update", "write", "write_many")
 _UPKEEP = (
-    *("absorb", "change_member", "checkpoint", "confirm", "digest", "disown", "enrol", "headers", "hold", "inspect"),
-    *("leave", "log_page", "note_sweep", "note_walk", "probe_write", "purge", "read_many", "replace", "trim"),
+    *(
+        "absorb",
+        "change_member",
+        "checkpoint",
+        "confirm",
+        "digest",
+        "disown",
+        "enrol",
+        "headers",
+        "hold",
+        "inspect",
+    ),
+    *(
+        "leave",
+        "log_page",
+        "note_sweep",
+        "note_walk",
+        "probe_write",
+        "purge",
+        "read_many",
+        "replace",
+        "trim",
+    ),
 )
 
 _CLIENTS = ("read_many", "transact", "update", "write", "write_many")
@@ -108,17 +132,36 @@ ROLE_COMMANDS: Final[Mapping[Role, str]] = {
 """What each role sends besides, outside of scripts: status and `keys` walk over names."""
 
 STORING: Final = frozenset(
-    ("del", "hdel", "hset", "hsetnx", "lpush", "ltrim", "mset", "set", "unlink", "xadd", "xdel", "xtrim")
+    (
+        "del",
+        "hdel",
+        "hset",
+        "hsetnx",
+        "lpush",
+        "ltrim",
+        "mset",
+        "set",
+        "unlink",
+        "xadd",
+        "xdel",
+        "xtrim",
+    )
 )
-"""Commands that change something. A read-only login has none of them, so that where a script would it gets an error."""
+"""Commands that change something.
+
+A read-only login has none of them, so that where a script would it gets an error.
+"""
 
 _CLUSTERS: Final = CLUSTERS_KEY.decode()
 
 
-def node_grants(role: Role, cluster: str, selects: bool = False, names_itself: bool = False) -> list[Grant]:
+def node_grants(
+    role: Role, cluster: str, selects: bool = False, names_itself: bool = False
+) -> list[Grant]:
     """What a login of this role needs on the nodes, and no more.
 
-    selects: the nodes' databases are others than 0. names_itself: their urls give connections a name (`client_name`).
+    selects: the nodes' databases are others than 0. names_itself: their urls give connections a
+    name (`client_name`).
     """
     own = f"{literal(cluster)}:*"
     commands = {*CONNECTING.split(), *ROLE_COMMANDS[role].split(), *_of_scripts(ROLE_SCRIPTS[role])}
@@ -145,11 +188,14 @@ def _of_scripts(names: Iterable[str]) -> set[str]:
 def _on_clusters(role: Role) -> Grant:
     """What a login may do with the list of clusters, which all clusters of a database share.
 
-    Nobody's may change or remove an entry: it may be another cluster's. Only an operator's adds one.
+    Nobody's may change or remove an entry: it may be another cluster's. Only an operator's adds
+    one.
     """
     if role is Role.OPERATOR:
         return Grant((f"~{_CLUSTERS}",), ("hgetall", "hkeys", "hsetnx"))
-    return Grant((f"%R~{_CLUSTERS}",), ("hgetall", "hkeys") if role is Role.WORKER else ("hgetall",))
+    return Grant(
+        (f"%R~{_CLUSTERS}",), ("hgetall", "hkeys") if role is Role.WORKER else ("hgetall",)
+    )
 
 
 READ_ONLY_COMMANDS: Final = frozenset(node_grants(Role.READ_ONLY, "any")[0].commands)
@@ -157,19 +203,31 @@ READ_ONLY_COMMANDS: Final = frozenset(node_grants(Role.READ_ONLY, "any")[0].comm
 
 
 def rules_of(grants: Iterable[Grant]) -> list[str]:
-    """The rules of a login with these grants, without its password. Those after the first become selectors."""
+    """The rules of a login with these grants, without its password.
+
+    Those after the first become selectors.
+    """
     first, *others = grants
-    return [*first.keys, "-@all", *first.rules[len(first.keys) :], *(f"({' '.join(each.rules)})" for each in others)]
+    return [
+        *first.keys,
+        "-@all",
+        *first.rules[len(first.keys) :],
+        *(f"({' '.join(each.rules)})" for each in others),
+    ]
 
 
-def node_rules(role: Role, cluster: str, selects: bool = False, names_itself: bool = False) -> list[str]:
+def node_rules(
+    role: Role, cluster: str, selects: bool = False, names_itself: bool = False
+) -> list[str]:
     """The ACL rules of `node_grants`."""
     return rules_of(node_grants(role, cluster, selects, names_itself))
 
 
 def needed_by(script: str) -> str:
     """The rights that a script needs, for messages; '' for one that is not known."""
-    return " ".join(f"+{command}" for command in SCRIPT_COMMANDS.get(script.removesuffix("_oom"), "").split())
+    return " ".join(
+        f"+{command}" for command in SCRIPT_COMMANDS.get(script.removesuffix("_oom"), "").split()
+    )
 
 
 class QueueNames(NamedTuple):
@@ -182,15 +240,22 @@ class QueueNames(NamedTuple):
 def queue_grants(
     role: Role, cluster: str, names: QueueNames, selects: bool = False, names_itself: bool = False
 ) -> list[Grant]:
-    """What a login of this role needs on the Redis of the queue, and no more. The last two are as in `node_grants`."""
+    """What a login of this role needs on the Redis of the queue, and no more.
+
+    The last two are as in `node_grants`.
+    """
     keys = _queue_keys(cluster, names)
-    first, *others = [Grant(_keys(keys, wanted), tuple(commands.split())) for wanted, commands in _QUEUE[role]]
+    first, *others = [
+        Grant(_keys(keys, wanted), tuple(commands.split())) for wanted, commands in _QUEUE[role]
+    ]
     commands = {*first.commands, *_of_connection(selects, names_itself)}
     return [Grant(first.keys, tuple(sorted(commands))), *others]
 
 
 def _queue_keys(cluster: str, names: QueueNames) -> dict[str, tuple[str, ...]]:
-    """Patterns by what is kept under the keys: what belongs to this cluster, as far as RQ's names tell."""
+    """Patterns by what is kept under the keys: what belongs to this cluster, as far as RQ's names
+    tell.
+    """
     rq, own = f"~{literal(names.prefix)}", literal(cluster)
     jobs = f"redrepl-{len(cluster)}-{own}-*"
     queues = [literal(name) for name in dict.fromkeys(names.queues)]
@@ -233,7 +298,8 @@ _QUEUE: Final[Mapping[Role, tuple[tuple[str, str], ...]]] = {
     Role.WORKER: (
         (
             "job lists states",
-            "blpop del evalsha exec exists expire hmget hset hstrlen info lpop multi rpush script|load type zadd zrem "
+            "blpop del evalsha exec exists expire hmget hset hstrlen info lpop multi rpush "
+            "script|load type zadd zrem "
             "zremrangebyscore",
         ),
         ("results", "expire xadd"),

@@ -10,8 +10,10 @@ from redrepl.values.reading import shown
 
 
 class ReadPreference(Enum):
-    """PRIMARY: the primary alone. REPLICA: a replica, each in turn; the primary if none answers. NEAREST: whichever
-    answers fastest. PRIMARY_PREFERRED: the primary; a replica, which may lag, if it does not answer.
+    """PRIMARY: the primary alone.
+
+    REPLICA: a replica, each in turn; the primary if none answers. NEAREST: whichever answers
+    fastest. PRIMARY_PREFERRED: the primary; a replica, which may lag, if it does not answer.
     """
 
     PRIMARY = "primary"
@@ -38,7 +40,10 @@ def candidates(
     turn: int,
     latency_seconds: Callable[[str], float],
 ) -> tuple[str, ...]:
-    """The nodes to try, in order. ``home`` is the primary; ``turn`` counts reads, so that they spread evenly."""
+    """The nodes to try, in order.
+
+    ``home`` is the primary; ``turn`` counts reads, so that they spread evenly.
+    """
     if prefer is ReadPreference.PRIMARY or not others:
         return (home,)
     if prefer is ReadPreference.NEAREST:

@@ -1,7 +1,8 @@
 """Texts from outside as values: to the letter, and within bounds.
 
-Python's own functions take more than any server or redrepl writes: `int` takes '+5', ' 7 ', '1_000' and digits of every
-script, fails with another error than usual beyond 4,300 digits, and `json.loads` ends deep nesting with RecursionError.
+Python's own functions take more than any server or redrepl writes: `int` takes '+5', ' 7 ', '1_000'
+and digits of every script, fails with another error than usual beyond 4,300 digits, and
+`json.loads` ends deep nesting with RecursionError.
 """
 
 from __future__ import annotations
@@ -46,7 +47,10 @@ def entry_id(text: str) -> str:
 
 
 def load_json(text: str | bytes, most_bytes: int = limits.MAX_NOTE_BYTES) -> Any:
-    """What a JSON text holds. Raises ValueError for one that is longer, nested too deeply, or none."""
+    """What a JSON text holds.
+
+    Raises ValueError for one that is longer, nested too deeply, or none.
+    """
     if len(text) > most_bytes:
         raise ValueError(f"it has {len(text)} bytes, allowed are {most_bytes}")
     try:
@@ -61,7 +65,10 @@ def words(content: bytes) -> str:
 
 
 def shown(value: object) -> str:
-    """The beginning of a value for a message. Python shows no whole number of more than 4,300 digits."""
+    """The beginning of a value for a message.
+
+    Python shows no whole number of more than 4,300 digits.
+    """
     if isinstance(value, int) and abs(value) >= 1 << 256:
         return f"a number of {value.bit_length()} bits"
     try:

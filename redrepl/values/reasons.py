@@ -1,6 +1,8 @@
-"""Why a node gave no usable answer: words that something is concluded from, and what an operator can do about each.
+"""Why a node gave no usable answer: words that something is concluded from, and what an operator
+can do about each.
 
-Reasons travel as text, beside what servers say in their own words. The phrases here are those that are recognised.
+Reasons travel as text, beside what servers say in their own words. The phrases here are those that
+are recognised.
 """
 
 from __future__ import annotations
@@ -42,25 +44,36 @@ NO_MEMBERSHIP: Final = "holds no membership"
 
 _LACKS_A_RIGHT: Final = "NOPERM "
 _RIGHTS: Final = (
-    "give the login of {names} the permissions that `redrepl acl --role ROLE` prints for what it is used for"
+    "give the login of {names} the permissions that `redrepl acl --role ROLE` prints "
+    "for what it is used for"
 )
 
 _ADVICE: Final = (
     (REFUSES, "start the server of {names}, or correct its address"),
-    (NO_LOGIN, "give {names} the right username with password_env or password_file, or set REDREPL_PASSWORD"),
+    (
+        NO_LOGIN,
+        "give {names} the right username with password_env or password_file, or set "
+        "REDREPL_PASSWORD",
+    ),
     (NO_PERMISSION, _RIGHTS),
     (_LACKS_A_RIGHT, _RIGHTS),
     (NO_NAME, "correct the host of {names}, or its entry in DNS"),
     (
         NO_HANDSHAKE,
-        "{names}: rediss:// is for servers that speak TLS, redis:// for others; a server that does not accept the "
+        "{names}: rediss:// is for servers that speak TLS, redis:// for others; a server that "
+        "does not accept the "
         "certificate of this program may end it in the same way: `certificate` and `key` in [tls]",
     ),
     (
         NOT_TRUSTED,
-        "{names}: name the file of the authority in the configuration, [tls] ca, or in the url, ?ssl_ca_certs=FILE",
+        "{names}: name the file of the authority in the configuration, [tls] ca, or in the url, "
+        "?ssl_ca_certs=FILE",
     ),
-    (WRONG_NAME, "{names}: write the host as the certificate does, or set server_name or check_names in [tls]"),
+    (
+        WRONG_NAME,
+        "{names}: write the host as the certificate does, or set server_name or check_names in "
+        "[tls]",
+    ),
     (NEEDS_CERTIFICATE, "{names}: name yours in the configuration, [tls] certificate and key"),
     (NOT_ACCEPTED, "{names}: give a certificate in [tls] of an authority that the servers trust"),
     (WRONG_FILE, "correct the file that is named, or what it holds"),
@@ -71,7 +84,10 @@ _ADVICE: Final = (
     (CLOSES, "{names}: a server that speaks TLS needs rediss://; else look at its log"),
     (NOT_REDIS, "correct the port of {names}: another service listens there"),
     (NO_DATABASE, "correct the database number at the end of the url of {names}"),
-    (NO_DATA_SERVER, "give the address of the data server itself for {names}: redrepl needs no Sentinel"),
+    (
+        NO_DATA_SERVER,
+        "give the address of the data server itself for {names}: redrepl needs no Sentinel",
+    ),
     (CLUSTER_MODE, "give plain servers for {names}: set cluster-enabled no, or use others"),
     (LOADING, "wait until {names} has loaded its data"),
     (TOO_MANY_CLIENTS, "raise maxclients of {names}, or close some of its clients"),
@@ -79,18 +95,34 @@ _ADVICE: Final = (
     (OTHER_NODE, "correct the address of {names}: another node of the cluster answers there"),
     (
         NO_MEMBERSHIP,
-        "see whether host, port and database of {names} are right; `redrepl init` makes a new cluster",
+        "see whether host, port and database of {names} are right; `redrepl init` makes a new "
+        "cluster",
     ),
-    (SILENT, "see whether the machine of {names} can be reached from here, and whether its server is frozen or busy"),
+    (
+        SILENT,
+        "see whether the machine of {names} can be reached from here, and whether its server is "
+        "frozen or busy",
+    ),
 )
 """What to do about a reason, by a phrase in it. The first that fits counts."""
 
 
-_SILENCE: Final = (SILENT, "no answer in time", "has not answered", "no connection within the time-out")
+_SILENCE: Final = (
+    SILENT,
+    "no answer in time",
+    "has not answered",
+    "no connection within the time-out",
+)
 
 
-_DENIALS: Final = (_LACKS_A_RIGHT, "ERR The user executing the script can't ", "ERR ACL failure in script: ")
-"""How the errors begin with which a server says that the login lacks a right: in scripts, and outside of them."""
+_DENIALS: Final = (
+    _LACKS_A_RIGHT,
+    "ERR The user executing the script can't ",
+    "ERR ACL failure in script: ",
+)
+"""How the errors begin with which a server says that the login lacks a right: in scripts, and
+outside of them.
+"""
 
 _REFUSALS: Final = (
     "OOM ",
@@ -108,19 +140,31 @@ _REFUSALS: Final = (
 
 
 def lost_connection(error: object, client_id: int | None) -> str:
-    """The reason for what was sent on a connection that is lost; ``client_id``: what the server calls that."""
-    return f"{LOST}: {error}" if client_id is None else f"{LOST}: {error} (client {client_id} of the server)"
+    """The reason for what was sent on a connection that is lost; ``client_id``: what the server
+    calls that.
+    """
+    return (
+        f"{LOST}: {error}"
+        if client_id is None
+        else f"{LOST}: {error} (client {client_id} of the server)"
+    )
 
 
 def client_in(reason: str) -> int | None:
-    """What the server calls the connection that was lost, from a reason that `lost_connection` gave."""
+    """What the server calls the connection that was lost, from a reason that `lost_connection`
+    gave.
+    """
     found = re.search(rf"{LOST}: .* \(client ([0-9]{{1,19}}) of the server\)$", reason)
     return int(found[1]) if found else None
 
 
 def having_served(reason: str, lineage: str | None) -> str:
-    """Why a member is not used, and in which epoch it served last, if it ever did: that tells who reads elsewhere."""
-    is_known = lineage is not None and re.fullmatch(r"[1-9][0-9]{0,8}", lineage, re.ASCII) is not None
+    """Why a member is not used, and in which epoch it served last, if it ever did: that tells who
+    reads elsewhere.
+    """
+    is_known = (
+        lineage is not None and re.fullmatch(r"[1-9][0-9]{0,8}", lineage, re.ASCII) is not None
+    )
     return f"{reason} (served last in epoch {lineage})" if is_known else reason
 
 
@@ -131,7 +175,9 @@ def epoch_served(reason: str) -> int:
 
 
 def is_refusal(reason: str) -> bool:
-    """Whether a server said, in these words, that it carries out no write: it certainly did nothing."""
+    """Whether a server said, in these words, that it carries out no write: it certainly did
+    nothing.
+    """
     return reason.startswith(_REFUSALS)
 
 
@@ -146,12 +192,16 @@ def lacking_rights(reason: str) -> frozenset[str]:
 
 
 def is_error_reply(reason: str) -> bool:
-    """Whether these are the words of a server, which begin with a code, and not those of a connection."""
+    """Whether these are the words of a server, which begin with a code, and not those of a
+    connection.
+    """
     return reason.partition(" ")[0].isupper()
 
 
 def is_crash(reason: str) -> bool:
-    """Whether a node that gave no answer for this reason is down for certain, and not merely slow or busy."""
+    """Whether a node that gave no answer for this reason is down for certain, and not merely slow
+    or busy.
+    """
     return REFUSES in reason or LOST in reason
 
 
@@ -169,8 +219,10 @@ _REFUSES_US: Final = (
 
 
 def refuses_us(reason: str) -> bool:
-    """Whether a node that gave no answer for this reason is there and turned this program away: its login, its rights,
-    its certificate, or one client more. Whether it serves others is not known by that.
+    """Whether a node that gave no answer for this reason is there and turned this program away: its
+    login, its rights, its certificate, or one client more.
+
+    Whether it serves others is not known by that.
     """
     return any(phrase in reason for phrase in _REFUSES_US)
 
@@ -181,7 +233,9 @@ def is_out_of_memory(reason: str) -> bool:
 
 
 def advice_on(reasons: Mapping[str, str]) -> str | None:
-    """What to do about nodes that gave no usable answer for these reasons; None where no reason is a known one."""
+    """What to do about nodes that gave no usable answer for these reasons; None where no reason is
+    a known one.
+    """
     names_by_advice: dict[str, list[str]] = {}
     for node, reason in reasons.items():
         if (advice := _advice_on(reason)) is not None:

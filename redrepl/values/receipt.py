@@ -10,7 +10,10 @@ from redrepl.values.stamp import Stamp
 
 
 class Outcome(Enum):
-    """COMMITTED: the required copies have it. UNKNOWN: it may take effect or not. REJECTED: certainly no effect."""
+    """COMMITTED: the required copies have it.
+
+    UNKNOWN: it may take effect or not. REJECTED: certainly no effect.
+    """
 
     COMMITTED = "committed"
     UNKNOWN = "unknown"

@@ -30,7 +30,10 @@ _HEADER = re.compile(rb"(?:0[0-9a-f]|1[0-9a-e])[0-9a-f]{20}[vd][0-9a-f]{16}\|")
 
 
 class Record(NamedTuple):
-    """One version of a key. ``deadline_millis`` is absolute, 0 for none; a tombstone has no payload."""
+    """One version of a key.
+
+    ``deadline_millis`` is absolute, 0 for none; a tombstone has no payload.
+    """
 
     stamp: Stamp
     kind: bytes
@@ -51,7 +54,9 @@ class Record(NamedTuple):
 
     def is_live(self, now_millis: int) -> bool:
         """Whether the record reads as a value: no tombstone and not past its deadline."""
-        return self.kind == VALUE and (self.deadline_millis == NO_DEADLINE or self.deadline_millis > now_millis)
+        return self.kind == VALUE and (
+            self.deadline_millis == NO_DEADLINE or self.deadline_millis > now_millis
+        )
 
     def is_past_deadline(self, now_millis: int) -> bool:
         """Whether the deadline has passed, so that the node may drop the record at any moment."""
@@ -64,7 +69,10 @@ def value_record(stamp: Stamp, payload: bytes, deadline_millis: int = NO_DEADLIN
 
 
 def tombstone(stamp: Stamp, deadline_millis: int = NO_DEADLINE) -> Record:
-    """A record that says deleted. With a deadline the node collects it by itself some time after."""
+    """A record that says deleted.
+
+    With a deadline the node collects it by itself some time after.
+    """
     return Record(stamp, TOMBSTONE, deadline_millis, b"")
 
 
@@ -83,4 +91,6 @@ def parse_record(stored: bytes) -> Record:
     start = HEADER_BYTES + int(stored[35:39], 16)
     if len(stored) < start:
         raise ValueError(f"record cut off in its causal part: {stored[:HEADER_BYTES]!r}")
-    return Record(stamp, stored[22:23], int(stored[23:35], 16), stored[start:], stored[HEADER_BYTES:start])
+    return Record(
+        stamp, stored[22:23], int(stored[23:35], 16), stored[start:], stored[HEADER_BYTES:start]
+    )

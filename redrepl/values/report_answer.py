@@ -1,6 +1,7 @@
 """Reading what a node tells about itself: at this one edge, whole, and within limits.
 
-What no node of ours tells is no reason for anybody's error but that node's: it counts as one that gives no answer.
+What no node of ours tells is no reason for anybody's error but that node's: it counts as one that
+gives no answer.
 """
 
 from __future__ import annotations
@@ -37,7 +38,10 @@ UNREADABLE = (ConfigError, ValueError, TypeError, AttributeError, LookupError, R
 
 
 class Unreadable(str):
-    """In place of a report: why what a node tells of itself cannot be true. ``as_found``: of whom that was."""
+    """In place of a report: why what a node tells of itself cannot be true.
+
+    ``as_found``: of whom that was.
+    """
 
     as_found: AsFound
 
@@ -53,17 +57,30 @@ class Unreadable(str):
         return int(found) if re.fullmatch(rb"[0-9]{1,9}", found) else 0
 
     def stands_in(self, later: object) -> bool:
-        """Whether a later look found the same. One look is not enough to touch anything: what a node tells is measured
-        by what others told, and where its answer was long under way, an epoch may have begun since theirs.
+        """Whether a later look found the same.
+
+        One look is not enough to touch anything: what a node tells is measured by what others told,
+        and where its answer was long under way, an epoch may have begun since theirs.
         """
         return isinstance(later, Unreadable) and later.as_found == self.as_found
 
 
 def as_found_in(answer: Answer) -> AsFound:
-    """What stands in the member hash in an answer of `inspect` that cannot be read; nothing where there is none."""
+    """What stands in the member hash in an answer of `inspect` that cannot be read; nothing where
+    there is none.
+    """
     flat = answer[0] if isinstance(answer, list) and answer and isinstance(answer[0], list) else []
-    pairs = dict(zip(flat[::2], flat[1::2], strict=False)) if all(type(part) is bytes for part in flat) else {}
-    return (pairs.get(b"epoch", b""), pairs.get(b"state", b""), pairs.get(b"run_id", b""), pairs.get(b"identity", b""))
+    pairs = (
+        dict(zip(flat[::2], flat[1::2], strict=False))
+        if all(type(part) is bytes for part in flat)
+        else {}
+    )
+    return (
+        pairs.get(b"epoch", b""),
+        pairs.get(b"state", b""),
+        pairs.get(b"run_id", b""),
+        pairs.get(b"identity", b""),
+    )
 
 
 def parse_report(
@@ -73,13 +90,17 @@ def parse_report(
     between: tuple[float, float] | None = None,
     last: LastEntry | None = None,
 ) -> NodeReport:
-    """Read the answer of the script `inspect`. ``between``: the driver's clock at the question and at the answer.
+    """Read the answer of the script `inspect`.
+
+    ``between``: the driver's clock at the question and at the answer.
     ``last``: the entry that was asked for.
 
-    Raises one of UNREADABLE where no node of ours gives this answer. What can be done without (cursors, marks,
-    checkpoints, a topology) is left out where it cannot be read: it is made anew.
+    Raises one of UNREADABLE where no node of ours gives this answer. What can be done without
+    (cursors, marks, checkpoints, a topology) is left out where it cannot be read: it is made anew.
     """
-    member, log, cursors, marks, topology, now, clusters, checkpoints, sweep, guard, *damaged = answer
+    member, log, cursors, marks, topology, now, clusters, checkpoints, sweep, guard, *damaged = (
+        answer
+    )
     length, last_id, added, first_id, newest_id, is_there = log
     if damaged and damaged[0]:
         raise ValueError(f"{damaged[0].decode(errors='replace')} is of another type")
@@ -99,10 +120,14 @@ def parse_report(
         topology=_topology_in(topology),
         now_millis=whole_number(now),
         clusters=_pairs(clusters),
-        checkpoints=tuple(_readable(Checkpoint.parse, dict(enumerate(map(_text, checkpoints)))).values()),
+        checkpoints=tuple(
+            _readable(Checkpoint.parse, dict(enumerate(map(_text, checkpoints)))).values()
+        ),
         sweep=_pairs(sweep),
         guard=guard.decode(errors="replace"),
-        clock=ClockReading(int(now) / 1000 - between[1], (int(now) + 1) / 1000 - between[0]) if between else None,
+        clock=ClockReading(int(now) / 1000 - between[1], (int(now) + 1) / 1000 - between[0])
+        if between
+        else None,
     )
     _check_member(report)
     if last is not None and report.lacks(last, bool(is_there)):
@@ -111,7 +136,13 @@ def parse_report(
 
 
 _RULES = ("decide", "follow", "merge")
-_MICROS_FIELDS = ("max_age_micros", "max_skew_micros", "purged_before", "clock_latest", "clock_checked")
+_MICROS_FIELDS = (
+    "max_age_micros",
+    "max_skew_micros",
+    "purged_before",
+    "clock_latest",
+    "clock_checked",
+)
 _WHOLE = re.compile(r"[0-9]{1,18}").fullmatch
 
 
@@ -120,7 +151,9 @@ def _check_member(report: NodeReport) -> None:
     member = report.member
     if not member:
         return
-    if missing := [name for name in ("cluster", "node", "epoch", "state", "run_id") if not member.get(name)]:
+    if missing := [
+        name for name in ("cluster", "node", "epoch", "state", "run_id") if not member.get(name)
+    ]:
         raise ValueError(f"{missing[0]} is missing")
     for name in ("cluster", "node", "run_id", "identity"):
         if not member.get(name, "").isascii():  # as it was read it is never found there again
@@ -129,13 +162,22 @@ def _check_member(report: NodeReport) -> None:
         if name in member and not _WHOLE(member[name]):
             raise ValueError(f"{name} is {member[name]!r:.80}")
     if not 0 < report.epoch <= limits.MAX_EPOCH or max(report.era, report.lineage) > report.epoch:
-        raise ValueError(f"epoch, lineage and era are {report.epoch}, {report.lineage}, {report.era}")
-    if report.state.serves and report.lineage != report.epoch:  # both are written in the step that lets it serve
+        raise ValueError(
+            f"epoch, lineage and era are {report.epoch}, {report.lineage}, {report.era}"
+        )
+    if (
+        report.state.serves and report.lineage != report.epoch
+    ):  # both are written in the step that lets it serve
         raise ValueError(f"active in epoch {report.epoch}, of lineage {report.lineage}")
     if not report.state.is_stored or member.get("rule", _RULES[0]) not in _RULES:
-        raise ValueError(f"state and rule are {member['state']!r:.80} and {member.get('rule')!r:.80}")
+        raise ValueError(
+            f"state and rule are {member['state']!r:.80} and {member.get('rule')!r:.80}"
+        )
     max_age_seconds = int(member.get("max_age_micros", "1")) / 1e6
-    if not 0 < max_age_seconds <= limits.MAX_AGE_SECONDS or report.max_skew_seconds > limits.MAX_AGE_SECONDS:
+    if (
+        not 0 < max_age_seconds <= limits.MAX_AGE_SECONDS
+        or report.max_skew_seconds > limits.MAX_AGE_SECONDS
+    ):
         raise ValueError("max_age_micros or max_skew_micros is out of range")
     for name in ("log_floor", "previous_end"):
         entry_id(member.get(name, LOG_START))

@@ -23,8 +23,8 @@ _MOST_CHARACTERS = 4 * (limits.MAX_TOKEN_BYTES // 3 + 1)
 class Session:
     """The newest stamp written or read, per key; bounded.
 
-    Keys beyond SESSION_KEYS are covered by a common floor: a copy of them that is older than the floor is read from the
-    primary instead, which costs a little and is never wrong.
+    Keys beyond SESSION_KEYS are covered by a common floor: a copy of them that is older than the
+    floor is read from the primary instead, which costs a little and is never wrong.
 
     seen: what an earlier session had, by the encoded key. floor: what it had of all other keys.
     """
@@ -52,7 +52,10 @@ class Session:
         return self._seen.get(key, self._floor)
 
     def token(self) -> str:
-        """A text that carries this session to another process. Keys for which there is no room the floor covers."""
+        """A text that carries this session to another process.
+
+        Keys for which there is no room the floor covers.
+        """
         seen: dict[str, str] = {}
         floor, room = self._floor, limits.MAX_TOKEN_BYTES - _TOKEN_BYTES
         for key, stamp in reversed(list(self._seen.items())):
@@ -72,17 +75,21 @@ class Session:
         try:
             if len(token) > _MOST_CHARACTERS:
                 raise ValueError(f"it has {len(token)} characters, allowed are {_MOST_CHARACTERS}")
-            content = load_json(base64.b64decode(token, b"-_", validate=True), limits.MAX_TOKEN_BYTES)
+            content = load_json(
+                base64.b64decode(token, b"-_", validate=True), limits.MAX_TOKEN_BYTES
+            )
             seen = {
-                check_key(base64.b64decode(key, validate=True)): _stamp(stamp) for key, stamp in content["seen"].items()
+                check_key(base64.b64decode(key, validate=True)): _stamp(stamp)
+                for key, stamp in content["seen"].items()
             }
             return cls(seen, _stamp(content["floor"]))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise RequestError(f"session token cannot be read: {error}") from error
 
     def _forget_oldest(self) -> None:
-        # Some at a time: to find its oldest key, a dict goes over the places of all that were taken out before it.
-        # Another thread may forget the same ones at the same moment; then there is less left to do here.
+        # Some at a time: to find its oldest key, a dict goes over the places of all that were taken
+        # out before it. Another thread may forget the same ones at the same moment; then there is
+        # less left to do here.
         oldest = list(islice(self._seen, 1 + limits.SESSION_KEYS // 20))
         self._floor = max(self._floor, *(self._seen.pop(key, NO_STAMP) for key in oldest))
 

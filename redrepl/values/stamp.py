@@ -1,7 +1,8 @@
 """Stamps order the versions of a key; the hybrid logical clock (`hybrid_clock.py`) hands them out.
 
-A stamp is (microseconds of a hybrid logical clock, writer id). Its text form is 14 and 8 hexadecimal digits, so that
-Lua compares both halves exactly as doubles (14 digits are exact until the year 2246).
+A stamp is (microseconds of a hybrid logical clock, writer id). Its text form is 14 and 8
+hexadecimal digits, so that Lua compares both halves exactly as doubles (14 digits are exact until
+the year 2246).
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ NO_STAMP = Stamp(0, 0)
 
 
 def restamp_writer(epoch: int, node_number: int) -> int:
-    """The writer id with which a primary restamps: unique to node and epoch, and never a client's id.
+    """The writer id with which a primary restamps: unique to node and epoch, and never a client's
+    id.
 
     Equal ids would let two values share one stamp (docs/protocol.md, section 3).
     """

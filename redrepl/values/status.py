@@ -1,4 +1,6 @@
-"""The state of a cluster as commands and programs see it: per node, as a whole, and by the pattern's conditions."""
+"""The state of a cluster as commands and programs see it: per node, as a whole, and by the
+pattern's conditions.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,11 @@ SCHEMA_VERSION = 1
 
 
 class Condition(Enum):
-    """HEALTHY: all copies are up. DEGRADED: works, but a copy is missing or behind. UNAVAILABLE: the copies that the
-    default level requires are not there."""
+    """HEALTHY: all copies are up.
+
+    DEGRADED: works, but a copy is missing or behind. UNAVAILABLE: the copies that the default level
+    requires are not there.
+    """
 
     HEALTHY = "healthy"
     DEGRADED = "degraded"
@@ -24,11 +29,15 @@ class Condition(Enum):
 
 @dataclass(frozen=True, slots=True)
 class NodeStatus:
-    """One node. Lag: what it has not confirmed of its sources' logs, and the age of the oldest such change.
+    """One node.
 
-    keys: values that read as present, None where they were not counted. sync_age_seconds: since the last confirmation.
-    healthy: reachable, active, takes writes, and its lag younger than the configured bound. takes_writes: whether it
-    did not refuse a write that was tried to find out; None where it does not answer.
+    Lag: what it has not confirmed of its sources' logs, and the age of the oldest such change.
+
+    keys: values that read as present, None where they were not counted. sync_age_seconds: since the
+    last confirmation.
+    healthy: reachable, active, takes writes, and its lag younger than the configured bound.
+    takes_writes: whether it did not refuse a write that was tried to find out; None where it does
+    not answer.
     """
 
     id: str
@@ -71,9 +80,12 @@ class NodeStatus:
 
 @dataclass(frozen=True, slots=True)
 class ReplicationStats:
-    """Counts over the cluster. With several primaries the first is taken as reference and the others as replicas.
+    """Counts over the cluster.
 
-    synced_replicas: active ones without lag. primary_data_count: values on the primary, None if it does not answer.
+    With several primaries the first is taken as reference and the others as replicas.
+
+    synced_replicas: active ones without lag. primary_data_count: values on the primary, None if it
+    does not answer.
     """
 
     total_replicas: int
@@ -90,7 +102,9 @@ class ReplicationStats:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One of the pattern's conditions for correct replication; ``holds`` is None where nothing can be said."""
+    """One of the pattern's conditions for correct replication; ``holds`` is None where nothing can
+    be said.
+    """
 
     name: str
     holds: bool | None
@@ -99,8 +113,8 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class SweepStatus:
-    """Anti-entropy. under_way: what the sweep that goes on has found so far, None where none does; last: of the one
-    before, which ended so many seconds ago, None where none has ended yet.
+    """Anti-entropy. under_way: what the sweep that goes on has found so far, None where none does;
+    last: of the one before, which ended so many seconds ago, None where none has ended yet.
     """
 
     under_way: Findings | None
@@ -118,12 +132,14 @@ class SweepStatus:
 
 @dataclass(frozen=True, slots=True)
 class ClusterStatus:
-    """Everything `status` shows. ``sweep``: None where the node that keeps it does not answer.
+    """Everything `status` shows.
 
-    takeover: how a failover would fare now, and what can be done (`redrepl.plans.epochs.takeover`); None where there is
-    no one primary, or no member answers.
-    monitor_seconds_ago: since a monitor (every worker is one) tried whether the nodes take writes, which is noted every
-    ten seconds; None where none is known to have.
+    ``sweep``: None where the node that keeps it does not answer.
+
+    takeover: how a failover would fare now, and what can be done (`redrepl.plans.epochs.takeover`);
+    None where there is no one primary, or no member answers.
+    monitor_seconds_ago: since a monitor (every worker is one) tried whether the nodes take writes,
+    which is noted every ten seconds; None where none is known to have.
     """
 
     cluster: str

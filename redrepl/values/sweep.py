@@ -1,4 +1,6 @@
-"""What is kept of anti-entropy on the node that copies are compared with: the sweep under way, and the last one."""
+"""What is kept of anti-entropy on the node that copies are compared with: the sweep under way, and
+the last one.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ LAST = "last"
 class Findings:
     """What one sweep found and did, as counts.
 
-    keys: of the reference. waiting: tombstones old enough to be purged that are not known to be confirmed everywhere.
+    keys: of the reference. waiting: tombstones old enough to be purged that are not known to be
+    confirmed everywhere.
     missed: members that were not compared.
     """
 
@@ -35,12 +38,14 @@ class Findings:
 class Sweep:
     """A sweep under way: where to go on, and what it may purge.
 
-    node, run_id, cursor: whose keys are being walked, in which run of its server, and the SCAN cursor to go on from; a
-    cursor means nothing to another run. left: nodes whose turn comes after it.
-    purge_before: microseconds; tombstones with earlier stamps had been decided when the sweep began. Every member has
-    confirmed them once the reference's log is confirmed up to ``confirmed_entries``, and each other log is checked up
-    to its ``checked_entries``.
-    began_millis, at_millis: the reference's clock at the beginning, and at the end of the last part.
+    node, run_id, cursor: whose keys are being walked, in which run of its server, and the SCAN
+    cursor to go on from; a cursor means nothing to another run. left: nodes whose turn comes after
+    it.
+    purge_before: microseconds; tombstones with earlier stamps had been decided when the sweep
+    began. Every member has confirmed them once the reference's log is confirmed up to
+    ``confirmed_entries``, and each other log is checked up to its ``checked_entries``.
+    began_millis, at_millis: the reference's clock at the beginning, and at the end of the last
+    part.
     """
 
     epoch: int
@@ -70,7 +75,13 @@ class Sweep:
             check_texts([found.node, found.run_id])
             if not is_cursor(found.cursor):
                 raise ValueError(f"no cursor: {found.cursor!r:.80}")
-            times = (found.epoch, found.purge_before, found.confirmed_entries, found.began_millis, found.at_millis)
+            times = (
+                found.epoch,
+                found.purge_before,
+                found.confirmed_entries,
+                found.began_millis,
+                found.at_millis,
+            )
             check_counts([*times, *found.checked_entries.values()])
             return found
         except (TypeError, KeyError, AttributeError) as error:
@@ -95,7 +106,9 @@ class SweepReport:
         fields = _object(text)
         try:
             check_counts([fields["began_millis"], fields["ended_millis"]])
-            return cls(fields["began_millis"], fields["ended_millis"], _findings(fields["findings"]))
+            return cls(
+                fields["began_millis"], fields["ended_millis"], _findings(fields["findings"])
+            )
         except (TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"no report of a sweep: {text!r:.80}") from error
 
@@ -109,7 +122,9 @@ def _object(text: str) -> dict[str, Any]:
 
 def _findings(fields: Mapping[str, Any]) -> Findings:
     found = Findings(**{**fields, "missed": tuple(check_texts(fields["missed"]))})
-    check_counts([getattr(found, each.name) for each in dataclass_fields(found) if each.name != "missed"])
+    check_counts(
+        [getattr(found, each.name) for each in dataclass_fields(found) if each.name != "missed"]
+    )
     return found
 
 
@@ -127,7 +142,9 @@ def check_counts(found: Sequence[Any]) -> None:
 
 
 def read_under_way(stored: Mapping[str, str]) -> Sweep | None:
-    """The sweep under way, None where there is none, or none that this version understands: then a new one begins."""
+    """The sweep under way, None where there is none, or none that this version understands: then a
+    new one begins.
+    """
     try:
         return Sweep.parse(stored[UNDER_WAY])
     except (KeyError, ValueError):

@@ -1,4 +1,7 @@
-"""Which nodes form a cluster, in which roles, in which epoch. Immutable; a change makes a new epoch."""
+"""Which nodes form a cluster, in which roles, in which epoch.
+
+Immutable; a change makes a new epoch.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,10 @@ class NodeRole(Enum):
 
 
 class NodeState(Enum):
-    """ACTIVE serves and counts. SYNCING is being brought up and does neither. INACTIVE cannot be used."""
+    """ACTIVE serves and counts.
+
+    SYNCING is being brought up and does neither. INACTIVE cannot be used.
+    """
 
     ACTIVE = "active"
     INACTIVE = "inactive"
@@ -46,10 +52,12 @@ class NodeState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A node as the topology names it. ``url`` carries no password.
+    """A node as the topology names it.
 
-    identity: drawn at random when the server was enrolled, '' in clusters made before there were any. The member is
-    the server with this identity, and no other one of its name.
+    ``url`` carries no password.
+
+    identity: drawn at random when the server was enrolled, '' in clusters made before there were
+    any. The member is the server with this identity, and no other one of its name.
     """
 
     id: str
@@ -62,8 +70,8 @@ class Member:
 class Node:
     """A node as it was last seen.
 
-    lag: changes it has not confirmed yet, in log entries. last_sync: seconds since 1970 of the last confirmation,
-    None if there was none.
+    lag: changes it has not confirmed yet, in log entries. last_sync: seconds since 1970 of the last
+    confirmation, None if there was none.
     """
 
     id: str
@@ -78,8 +86,8 @@ class Node:
 class Topology:
     """The members of a cluster in one epoch.
 
-    merged_epoch: the last epoch that began with records of replicas being merged into the primary. A write that the
-    primary refused may have got into the store there.
+    merged_epoch: the last epoch that began with records of replicas being merged into the primary.
+    A write that the primary refused may have got into the store there.
     """
 
     cluster: str
@@ -118,18 +126,28 @@ class Topology:
 
     @property
     def identities(self) -> dict[str, str]:
-        """The identity of each member, by its id. Topologies in which these are equal count by the same servers."""
+        """The identity of each member, by its id.
+
+        Topologies in which these are equal count by the same servers.
+        """
         return {member.id: member.identity for member in self.members}
 
     def is_related_to(self, other: Topology) -> bool:
-        """Whether both can be of one cluster: some server is a member in both. Two clusters may have the same name."""
+        """Whether both can be of one cluster: some server is a member in both.
+
+        Two clusters may have the same name.
+        """
         if not any((*self.identities.values(), *other.identities.values())):
             return True
         common = self.identities.items() & other.identities.items()
-        return any(identity for _, identity in common) or (self.ids == other.ids and "" in other.identities.values())
+        return any(identity for _, identity in common) or (
+            self.ids == other.ids and "" in other.identities.values()
+        )
 
     def position_field(self, node: str) -> str:
-        """The hash field of a member's cursor or mark: what was noted for one server never counts for another."""
+        """The hash field of a member's cursor or mark: what was noted for one server never counts
+        for another.
+        """
         identity = self.member(node).identity
         return f"{node}@{identity}" if identity else node
 
@@ -138,7 +156,9 @@ class Topology:
         return tuple(other for other in self.ids if other != node)
 
     def sources_of(self, target: str) -> tuple[str, ...]:
-        """Whose logs are read for ``target``: the primary's for a replica; everybody's for a primary."""
+        """Whose logs are read for ``target``: the primary's for a replica; everybody's for a
+        primary.
+        """
         if self.decider is None or target == self.decider:
             return self.others(target)
         return (self.decider,)
@@ -163,27 +183,42 @@ class Topology:
 
     def with_identities(self, identities: Mapping[str, str]) -> Topology:
         """The same members with these identities."""
-        return replace(self, members=tuple(replace(each, identity=identities[each.id]) for each in self.members))
+        return replace(
+            self,
+            members=tuple(replace(each, identity=identities[each.id]) for each in self.members),
+        )
 
     def with_primary(self, node: str, epoch: int) -> Topology:
         """The topology of a later epoch, in which this member is the one primary."""
         members = tuple(
-            replace(member, role=NodeRole.PRIMARY if member.id == node else NodeRole.REPLICA) for member in self.members
+            replace(member, role=NodeRole.PRIMARY if member.id == node else NodeRole.REPLICA)
+            for member in self.members
         )
         return replace(self, epoch=epoch, members=members, merged_epoch=epoch)
 
     def encode(self) -> str:
         """JSON, as it is stored on the nodes."""
-        members = [{"id": m.id, "url": m.url, "role": m.role.value, "identity": m.identity} for m in self.members]
-        content = {"cluster": self.cluster, "epoch": self.epoch, "mode": self.mode.value, "members": members}
+        members = [
+            {"id": m.id, "url": m.url, "role": m.role.value, "identity": m.identity}
+            for m in self.members
+        ]
+        content = {
+            "cluster": self.cluster,
+            "epoch": self.epoch,
+            "mode": self.mode.value,
+            "members": members,
+        }
         content["merged_epoch"] = self.merged_epoch
         return json.dumps(content, separators=(",", ":"))
 
     @classmethod
     def parse(cls, text: str | bytes) -> Topology:
-        """Read the text that `encode` wrote. Raises ConfigError on anything else.
+        """Read the text that `encode` wrote.
 
-        Earlier versions stored options with urls, which name files of one program, and secrets: they are left out.
+        Raises ConfigError on anything else.
+
+        Earlier versions stored options with urls, which name files of one program, and secrets:
+        they are left out.
         """
         try:
             if len(text) > limits.MAX_TOPOLOGY_BYTES:
@@ -195,10 +230,17 @@ class Topology:
 
 @functools.lru_cache(maxsize=16)
 def _parse(text: str | bytes) -> Topology:
-    """Each look at a cluster reads the same text once a member, most of them the text of the look before."""
+    """Each look at a cluster reads the same text once a member, most of them the text of the look
+    before.
+    """
     content = json.loads(text)
     members = tuple(
-        Member(_text(m["id"]), public_url(_url(m["url"])), NodeRole(m["role"]), _identity(m.get("identity", "")))
+        Member(
+            _text(m["id"]),
+            public_url(_url(m["url"])),
+            NodeRole(m["role"]),
+            _identity(m.get("identity", "")),
+        )
         for m in content["members"]
     )
     epoch, merged = content["epoch"], content.get("merged_epoch", content["epoch"])
@@ -233,12 +275,19 @@ def check_members(mode: Mode, members: Iterable[Member]) -> None:
     _check_unique(members)
     primaries = [member.id for member in members if member.role is NodeRole.PRIMARY]
     if not primaries:
-        raise ConfigError('no node has role = "primary"; exactly one needs it, or all of them in multi-primary mode')
+        raise ConfigError(
+            'no node has role = "primary"; exactly one needs it, or all of them in multi-primary '
+            "mode"
+        )
     if mode is Mode.PRIMARY_REPLICA and len(primaries) > 1:
-        raise ConfigError(f"primary-replica mode takes one primary, not {len(primaries)}: {', '.join(primaries)}")
+        raise ConfigError(
+            f"primary-replica mode takes one primary, not {len(primaries)}: {', '.join(primaries)}"
+        )
     if mode is Mode.MULTI_PRIMARY and len(primaries) < len(members):
         replicas = ", ".join(member.id for member in members if member.role is NodeRole.REPLICA)
-        raise ConfigError(f'in multi-primary mode every node has role = "primary"; replicas given: {replicas}')
+        raise ConfigError(
+            f'in multi-primary mode every node has role = "primary"; replicas given: {replicas}'
+        )
 
 
 def _check_unique(members: tuple[Member, ...]) -> None:
@@ -249,6 +298,8 @@ def _check_unique(members: tuple[Member, ...]) -> None:
         if member.id in seen_ids:
             raise ConfigError(f"node id {member.id!r} is given twice")
         if member.url in seen_urls and member.url != UNREADABLE:
-            raise ConfigError(f"nodes {seen_urls[member.url]!r} and {member.id!r} have the same url {member.url}")
+            raise ConfigError(
+                f"nodes {seen_urls[member.url]!r} and {member.id!r} have the same url {member.url}"
+            )
         seen_ids.add(member.id)
         seen_urls[member.url] = member.id

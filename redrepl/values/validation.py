@@ -1,4 +1,7 @@
-"""Checks of a caller's arguments. Each raises RequestError naming the argument, what was given and what is allowed."""
+"""Checks of a caller's arguments.
+
+Each raises RequestError naming the argument, what was given and what is allowed.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,9 @@ def check_key(key: object) -> bytes:
         try:
             encoded = key.encode()
         except UnicodeEncodeError as error:
-            raise RequestError(f"key {shown(key)} cannot be encoded as UTF-8: {error.reason}") from error
+            raise RequestError(
+                f"key {shown(key)} cannot be encoded as UTF-8: {error.reason}"
+            ) from error
     elif isinstance(key, bytes):
         encoded = key
     else:
@@ -42,20 +47,30 @@ def check_items(items: object) -> Mapping[Any, Any]:
 
 
 def check_value(value: object) -> bytes:
-    """The bytes of a value: bytes, at most MAX_VALUE_BYTES long; empty is a value like any other."""
+    """The bytes of a value: bytes, at most MAX_VALUE_BYTES long; empty is a value like any
+    other.
+    """
     if isinstance(value, (bytearray, memoryview)):
         value = bytes(value)
     if not isinstance(value, bytes):
-        raise RequestError(f"value must be bytes, not {type(value).__name__}; encode it or give a value_codec")
+        raise RequestError(
+            f"value must be bytes, not {type(value).__name__}; encode it or give a value_codec"
+        )
     if len(value) > limits.MAX_VALUE_BYTES:
-        raise RequestError(f"value must have at most {limits.MAX_VALUE_BYTES} bytes, not {len(value)}")
+        raise RequestError(
+            f"value must have at most {limits.MAX_VALUE_BYTES} bytes, not {len(value)}"
+        )
     return value
 
 
 def check_keys(keys: object) -> Iterable[Any]:
-    """Several keys: any iterable but a single key, whose characters or bytes would be taken for keys."""
+    """Several keys: any iterable but a single key, whose characters or bytes would be taken for
+    keys.
+    """
     if isinstance(keys, (str, bytes, bytearray, memoryview)) or not isinstance(keys, Iterable):
-        raise RequestError(f"keys must be a list or another iterable of keys, not {type(keys).__name__}")
+        raise RequestError(
+            f"keys must be a list or another iterable of keys, not {type(keys).__name__}"
+        )
     return keys
 
 
@@ -67,7 +82,8 @@ def check_ttl(ttl: object) -> int | None:
         raise RequestError(f"ttl must be a number of seconds or None, not {type(ttl).__name__}")
     if not limits.MIN_TTL_SECONDS <= ttl <= limits.MAX_TTL_SECONDS:
         raise RequestError(
-            f"ttl must lie in {limits.MIN_TTL_SECONDS}..{limits.MAX_TTL_SECONDS} seconds, not {shown(ttl)}"
+            f"ttl must lie in {limits.MIN_TTL_SECONDS}..{limits.MAX_TTL_SECONDS} seconds, not "
+            f"{shown(ttl)}"
         )
     return -int(-ttl * 1000 // 1)
 
@@ -75,7 +91,9 @@ def check_ttl(ttl: object) -> int | None:
 def check_timeout(timeout_seconds: object) -> float:
     """A time-out of one operation, in seconds."""
     if isinstance(timeout_seconds, bool) or not isinstance(timeout_seconds, (int, float)):
-        raise RequestError(f"timeout_seconds must be a number, not {type(timeout_seconds).__name__}")
+        raise RequestError(
+            f"timeout_seconds must be a number, not {type(timeout_seconds).__name__}"
+        )
     if not 0 < timeout_seconds <= limits.MAX_TIMEOUT_SECONDS:
         allowed = f"more than 0 and at most {limits.MAX_TIMEOUT_SECONDS}"
         raise RequestError(f"timeout_seconds must be {allowed}, not {shown(timeout_seconds)}")
@@ -92,8 +110,17 @@ def check_integer(name: str, value: object) -> int:
 
 
 def check_name(what: str, name: object) -> str:
-    """A cluster name or node id: letters, digits, `_` and `-` (they stand in job ids), starting with no sign."""
-    if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name) > limits.MAX_NAME_CHARACTERS:
-        allowed = f"1 to {limits.MAX_NAME_CHARACTERS} letters, digits, '_' or '-', starting with a letter or digit"
+    """A cluster name or node id: letters, digits, `_` and `-` (they stand in job ids), starting
+    with no sign.
+    """
+    if (
+        not isinstance(name, str)
+        or not _NAME.fullmatch(name)
+        or len(name) > limits.MAX_NAME_CHARACTERS
+    ):
+        allowed = (
+            f"1 to {limits.MAX_NAME_CHARACTERS} letters, digits, '_' or '-', starting with "
+            "a letter or digit"
+        )
         raise RequestError(f"{what} must have {allowed}, not {shown(name)}")
     return name

@@ -30,7 +30,11 @@ def run_chaos(invoke: Invoke, faults: str, *more: str) -> dict[str, dict[str, An
     found = json_of(result)
     assert found["passed"], "\n".join(found["findings"])
     assert (found["findings"], result.exit_code) == ([], 0)
-    assert (found["linearizability_violations"], found["acked_writes_lost"], found["keys_not_judged"]) == (0, 0, [])
+    assert (
+        found["linearizability_violations"],
+        found["acked_writes_lost"],
+        found["keys_not_judged"],
+    ) == (0, 0, [])
     by_name = {each["fault"]: each for each in found["faults"]}
     assert list(by_name) == [each.name for each in planned(faults)]
     for each in by_name.values():
@@ -47,7 +51,15 @@ KINDS = {
     "cut off": "cut,cut-clients",
     "in bad connection": "flaky,cut-workers,slow:primary",
     "around the nodes": ",".join(
-        ["slow:replica", "clocks", "clients", "workers", "queue", "queue-emptied", "forged-jobs:primary"]
+        [
+            "slow:replica",
+            "clocks",
+            "clients",
+            "workers",
+            "queue",
+            "queue-emptied",
+            "forged-jobs:primary",
+        ]
     ),
     "bad links": "far:primary,narrow:primary,reset:primary,forget:primary",
     "taking no writes": ",".join(
@@ -58,7 +70,10 @@ KINDS = {
     "holding something else": "flushed:primary,log-deleted:primary,lies,refill:replica",
     "set back": "set-back",
 }
-"""Faults that one run has; on the other targets in `test_all_faults`. A fault lasts until it has had its effect."""
+"""Faults that one run has; on the other targets in `test_all_faults`.
+
+A fault lasts until it has had its effect.
+"""
 
 WITHOUT_WRITES = ("cut-clients:primary",)
 """No QUORUM write can be committed while these last."""
@@ -68,7 +83,13 @@ ONLY_DELETES = ("all-full",)
 
 TAKEN_OVER = (
     *("kill:primary", "freeze:primary", "empty:primary", "old:primary", "cut:primary"),
-    *("read-only:primary", "denied:primary", "clock-ahead:primary", "clock-behind:primary", "replaced:primary"),
+    *(
+        "read-only:primary",
+        "denied:primary",
+        "clock-ahead:primary",
+        "clock-behind:primary",
+        "replaced:primary",
+    ),
     "forged-jobs:primary",
 )
 
@@ -78,9 +99,13 @@ TAKEN_OVER = (
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("seconds", ["1", pytest.param("20", marks=pytest.mark.soak)])
-def test_nothing_is_lost_and_all_comes_back(invoke: Invoke, tmp_path: Path, kind: str, seconds: str) -> None:
+def test_nothing_is_lost_and_all_comes_back(
+    invoke: Invoke, tmp_path: Path, kind: str, seconds: str
+) -> None:
     picture = tmp_path / "chaos.svg"
-    faults = run_chaos(invoke, KINDS[kind], "--seconds", seconds, "--clients", "2", "--report", str(picture))
+    faults = run_chaos(
+        invoke, KINDS[kind], "--seconds", seconds, "--clients", "2", "--report", str(picture)
+    )
     for name, fault in faults.items():
         may_be_none = name in WITHOUT_WRITES or (name in ONLY_DELETES and seconds == "1")
         assert fault["committed_writes_during_fault"] > 0 or may_be_none, "a quorum was there"
@@ -109,13 +134,17 @@ def test_the_runs_have_every_fault() -> None:
     ],
     ids=" ".join,
 )
-def test_all_faults(invoke: Invoke, server_binary: ServerBinary, sizes: tuple[str, ...], tmp_path: Path) -> None:
+def test_all_faults(
+    invoke: Invoke, server_binary: ServerBinary, sizes: tuple[str, ...], tmp_path: Path
+) -> None:
     page = tmp_path / "chaos.html"
-    run_chaos(invoke, ",".join(FAULTS), *sizes, "--binary", str(server_binary.path), "--report", str(page))
+    run_chaos(
+        invoke, ",".join(FAULTS), *sizes, "--binary", str(server_binary.path), "--report", str(page)
+    )
     assert page.stat().st_size > 10_000
 
 
-# Errors -----------------------------------------------------------------------------------------------------------
+# Errors -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -123,7 +152,10 @@ def test_all_faults(invoke: Invoke, server_binary: ServerBinary, sizes: tuple[st
     [
         (("--faults", "nonsense"), "'nonsense' is no fault; there are kill, freeze"),
         (("--faults", "kill,"), "'' is no fault"),
-        (("--faults", "kill:queue"), "'kill:queue' is no fault; there is kill:primary, kill:replica"),
+        (
+            ("--faults", "kill:queue"),
+            "'kill:queue' is no fault; there is kill:primary, kill:replica",
+        ),
         (("--faults", "queue:primary"), "'queue:primary' is no fault; there is queue"),
         (("--seconds", "0"), "--seconds"),
         (("--copies", "2"), "--copies"),
@@ -164,13 +196,17 @@ def test_help_names_every_fault(invoke: Invoke) -> None:
         assert f"\n    {name} " in text
 
 
-# The end ----------------------------------------------------------------------------------------------------------
+# The end ------------------------------------------------------------------------------------------
 
 
 def descendants(pid: int) -> list[int]:
     """All processes below this one, itself included."""
-    listing = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
-    parents = {int(child): int(parent) for child, parent in (line.split() for line in listing.splitlines())}
+    listing = subprocess.run(
+        ["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True
+    ).stdout
+    parents = {
+        int(child): int(parent) for child, parent in (line.split() for line in listing.splitlines())
+    }
     found = [pid]
     for each in found:
         found += [child for child, parent in parents.items() if parent == each]
@@ -178,10 +214,21 @@ def descendants(pid: int) -> list[int]:
 
 
 @pytest.fixture
-def running(any_binary: ServerBinary, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], Path]]:
+def running(
+    any_binary: ServerBinary, tmp_path: Path
+) -> Iterator[tuple[subprocess.Popen[str], Path]]:
     """A run in the middle of its first fault, with the folder for its temporary files."""
     process = subprocess.Popen(
-        [*REDREPL, "chaos", "--faults", "slow", "--seconds", "600", "--binary", str(any_binary.path)],
+        [
+            *REDREPL,
+            "chaos",
+            "--faults",
+            "slow",
+            "--seconds",
+            "600",
+            "--binary",
+            str(any_binary.path),
+        ],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -200,7 +247,9 @@ def running(any_binary: ServerBinary, tmp_path: Path) -> Iterator[tuple[subproce
 
 @pytest.mark.servers
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["Ctrl-C", "kill -9"])
-def test_its_end_leaves_nothing(running: tuple[subprocess.Popen[str], Path], number: signal.Signals) -> None:
+def test_its_end_leaves_nothing(
+    running: tuple[subprocess.Popen[str], Path], number: signal.Signals
+) -> None:
     process, temporary = running
     pids = descendants(process.pid)
     assert len(pids) >= 1 + 4 + 2 + 4, "itself, servers, workers and clients"
@@ -210,4 +259,6 @@ def test_its_end_leaves_nothing(running: tuple[subprocess.Popen[str], Path], num
     if number is signal.SIGINT:
         assert (process.returncode, errors.strip()) == (130, "stopped")
     wait_until(lambda: all_gone(pids), ALL_OF_A_RUN_SECONDS, f"processes {pids} end")
-    wait_until(lambda: os.listdir(temporary) == [], ALL_OF_A_RUN_SECONDS, f"{temporary} becomes empty")
+    wait_until(
+        lambda: os.listdir(temporary) == [], ALL_OF_A_RUN_SECONDS, f"{temporary} becomes empty"
+    )

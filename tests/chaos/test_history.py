@@ -1,4 +1,6 @@
-"""Logs of clients: what is written is read again, also where the client was killed in the middle."""
+"""Logs of clients: what is written is read again, also where the client was killed in the
+middle.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,18 @@ from redrepl.values.operation import ADD, COMPARE_AND_SET, EXPIRE, GET, INCREMEN
 from redrepl_cli.chaos.workload import is_counter, names_of_keys, steps
 
 ANSWERED = Operation("c1", "key-1", COMPARE_AND_SET, 10, "new", "old", 20, Outcome.OK, False)
-FAILED = Operation("c1", "counter-4", INCREMENT, 30, 5, None, 40, Outcome.UNKNOWN, None, "WriteNotConfirmed: why\nnot")
+FAILED = Operation(
+    "c1",
+    "counter-4",
+    INCREMENT,
+    30,
+    5,
+    None,
+    40,
+    Outcome.UNKNOWN,
+    None,
+    "WriteNotConfirmed: why\nnot",
+)
 
 
 def lines_of(*operations: Operation) -> list[str]:
@@ -37,9 +50,13 @@ def test_a_line_cut_short_is_left_out() -> None:
 def test_only_what_changed_the_key_is_a_committed_write() -> None:
     assert not ANSWERED.is_committed_write, "it was not applied"
     assert not FAILED.is_committed_write
-    assert not Operation("c", "k", GET, 1, returned=2, outcome=Outcome.OK, answer="x").is_committed_write
+    assert not Operation(
+        "c", "k", GET, 1, returned=2, outcome=Outcome.OK, answer="x"
+    ).is_committed_write
     assert Operation("c", "k", SET, 1, "x", returned=2, outcome=Outcome.OK).is_committed_write
-    assert Operation("c", "k", ADD, 1, "x", returned=2, outcome=Outcome.OK, answer=True).is_committed_write
+    assert Operation(
+        "c", "k", ADD, 1, "x", returned=2, outcome=Outcome.OK, answer=True
+    ).is_committed_write
 
 
 def test_the_workload_never_writes_a_value_twice_and_compares_after_a_read() -> None:

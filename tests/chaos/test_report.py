@@ -24,14 +24,18 @@ def wrong_run() -> Run:
     stale = read(11.7, "v0")
     run.acts[1].reads = [stale]
     run.acts[0].problems.append("a and <b> differ in 1 keys")
-    run.operations = [operation for operation in run.operations if operation.client != "judge"] + [stale]
+    run.operations = [operation for operation in run.operations if operation.client != "judge"] + [
+        stale
+    ]
     return run
 
 
 def test_figures_of_a_fault() -> None:
     figures, second = judge(good_run()).figures
     assert figures.without_writes.seconds == pytest.approx(2.1, abs=0.002)
-    assert figures.first_write_seconds == pytest.approx(0.001, abs=0.0005), "the write at its very beginning"
+    assert figures.first_write_seconds == pytest.approx(0.001, abs=0.0005), (
+        "the write at its very beginning"
+    )
     assert figures.committed_during_fault == 5 + 5, "from 1.0 to 1.4 and from 3.5 to 3.9 seconds"
     assert figures.back_seconds == pytest.approx(0.25)
     assert figures.settled_seconds == pytest.approx(0.5)
@@ -48,7 +52,9 @@ def test_the_first_write_after_a_fault_must_have_begun_after_it() -> None:
     ]
     first = judge(run).figures[0]
     assert first.first_write_seconds == pytest.approx(2.001)
-    assert first.without_writes.seconds == pytest.approx(2.0 - 0.001), "from its commit to the end of the load"
+    assert first.without_writes.seconds == pytest.approx(2.0 - 0.001), (
+        "from its commit to the end of the load"
+    )
 
 
 def test_without_any_write_the_whole_time_counts() -> None:
@@ -73,16 +79,26 @@ def test_what_must_not_be_is_found() -> None:
     report = judge(wrong_run())
     complaints = list(report.complaints())
     assert not report.passed
-    assert [text.partition(": ")[0] for text in complaints] == ["not linearizable, key key-0", "lost", "kill:primary"]
-    assert report.as_json()["acked_writes_lost"] == report.as_json()["linearizability_violations"] == 1
+    assert [text.partition(": ")[0] for text in complaints] == [
+        "not linearizable, key key-0",
+        "lost",
+        "kill:primary",
+    ]
+    assert (
+        report.as_json()["acked_writes_lost"] == report.as_json()["linearizability_violations"] == 1
+    )
 
 
 def test_what_was_not_run_or_not_judged_is_no_success() -> None:
     run = good_run()
     run.not_run.append("old:primary")
-    assert list(judge(run).complaints()) == ["not run, because the cluster did not recover: old:primary"]
+    assert list(judge(run).complaints()) == [
+        "not run, because the cluster did not recover: old:primary"
+    ]
     report = judge(good_run())
-    unjudged = replace(report, verdicts=tuple(replace(verdict, gave_up=True) for verdict in report.verdicts))
+    unjudged = replace(
+        report, verdicts=tuple(replace(verdict, gave_up=True) for verdict in report.verdicts)
+    )
     assert not unjudged.passed
     assert unjudged.as_json()["keys_not_judged"] == ["key-0"]
 
@@ -112,7 +128,11 @@ def test_a_fault_that_did_not_heal_is_said_to(capsys: pytest.CaptureFixture[str]
 
 
 def elements(report: Report, style: str) -> list[ElementTree.Element]:
-    return [each for each in ElementTree.fromstring(picture(report)).iter() if each.get("class") == style]
+    return [
+        each
+        for each in ElementTree.fromstring(picture(report)).iter()
+        if each.get("class") == style
+    ]
 
 
 def test_the_picture_shows_faults_and_pauses_where_they_were() -> None:
@@ -123,7 +143,11 @@ def test_the_picture_shows_faults_and_pauses_where_they_were() -> None:
     pixels_per_second = float(harm[0].get("width") or 0) / 3
     assert width == pytest.approx(2.1 * pixels_per_second, rel=0.02)
     assert left == pytest.approx(float(harm[0].get("x") or 0) + 0.4 * pixels_per_second, abs=1)
-    texts = [each.text for each in ElementTree.fromstring(picture(report)).iter() if each.tag.endswith("text")]
+    texts = [
+        each.text
+        for each in ElementTree.fromstring(picture(report)).iter()
+        if each.tag.endswith("text")
+    ]
     assert "kill:primary (a)" in texts
     assert "no write for 2.10 s" in texts
     assert "primary a to b" in texts

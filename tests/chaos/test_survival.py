@@ -42,13 +42,29 @@ def test_what_may_be_held(history: list[Operation], held: Content) -> None:
     ("history", "held", "said"),
     [
         ([done(SET, 1, 2, "x")], None, "acknowledged after that was: c set('k', 'x')"),
-        ([done(SET, 1, 2, "x"), done(SET, 3, 4, "y")], "x", "acknowledged after that was: c set('k', 'y')"),
-        ([done(SET, 1, 2, "x"), done(DELETE, 3, 4)], "x", "acknowledged after that was: c delete('k')"),
-        ([done(DELETE, 1, 2), done(COMPARE_AND_SET, 3, 4, "y", expected="x")], None, "compare_and_set"),
+        (
+            [done(SET, 1, 2, "x"), done(SET, 3, 4, "y")],
+            "x",
+            "acknowledged after that was: c set('k', 'y')",
+        ),
+        (
+            [done(SET, 1, 2, "x"), done(DELETE, 3, 4)],
+            "x",
+            "acknowledged after that was: c delete('k')",
+        ),
+        (
+            [done(DELETE, 1, 2), done(COMPARE_AND_SET, 3, 4, "y", expected="x")],
+            None,
+            "compare_and_set",
+        ),
         ([done(SET, 1, 2, "x")], "z", "which nobody wrote"),
         ([done(SET, 1, 2, "x"), rejected(SET, 3, 4, "y")], "y", "which nobody wrote"),
         ([done(INCREMENT, 1, 2, 5, answer=5), done(INCREMENT, 3, 4, 7, answer=12)], 7, "make 12"),
-        ([done(INCREMENT, 1, 2, 5, answer=5), unknown(INCREMENT, 3, 7)], 17, "with unknown ones 12"),
+        (
+            [done(INCREMENT, 1, 2, 5, answer=5), unknown(INCREMENT, 3, 7)],
+            17,
+            "with unknown ones 12",
+        ),
     ],
 )
 def test_what_must_not_be_held(history: list[Operation], held: Content, said: str) -> None:

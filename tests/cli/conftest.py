@@ -19,7 +19,10 @@ class Invoke(Protocol):
     """Run a command in this process."""
 
     def __call__(
-        self, *arguments: str, standard_input: bytes | None = None, variables: Mapping[str, str] | None = None
+        self,
+        *arguments: str,
+        standard_input: bytes | None = None,
+        variables: Mapping[str, str] | None = None,
     ) -> Result:
         """Run it with these arguments; ``variables`` are added to the environment."""
         ...
@@ -28,7 +31,11 @@ class Invoke(Protocol):
 @pytest.fixture(autouse=True)
 def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing of the caller's environment plays a part."""
-    for name in [name for name in os.environ if name.startswith("REDREPL_") and name != "REDREPL_SERVER_BINARY"]:
+    for name in [
+        name
+        for name in os.environ
+        if name.startswith("REDREPL_") and name != "REDREPL_SERVER_BINARY"
+    ]:
         monkeypatch.delenv(name)
     for name in ("COLUMNS", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
@@ -38,8 +45,14 @@ def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 def invoke() -> Invoke:
     """Run a command in this process, without a terminal."""
 
-    def run(*arguments: str, standard_input: bytes | None = None, variables: Mapping[str, str] | None = None) -> Result:
-        return CliRunner().invoke(cli, list(arguments), input=standard_input, env=variables, prog_name="redrepl")
+    def run(
+        *arguments: str,
+        standard_input: bytes | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> Result:
+        return CliRunner().invoke(
+            cli, list(arguments), input=standard_input, env=variables, prog_name="redrepl"
+        )
 
     return run
 
@@ -63,7 +76,9 @@ def cluster(any_binary: ServerBinary, tmp_path: Path) -> Iterator[CliCluster]:
 
 
 @pytest.fixture(scope="module")
-def shared_cluster(any_binary: ServerBinary, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CliCluster]:
+def shared_cluster(
+    any_binary: ServerBinary, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[CliCluster]:
     """A cluster for tests that leave it as it is, but for keys of their own."""
     with running_cluster(any_binary, tmp_path_factory.mktemp("cluster")) as running:
         yield running

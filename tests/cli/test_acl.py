@@ -21,7 +21,10 @@ FOR_SHOP = ("--cluster", "shop")
 def test_a_line_for_redis_cli_makes_the_login(role: str, invoke: Invoke) -> None:
     result = invoke("acl", "--role", role, *FOR_SHOP)
     rules = " ".join(node_rules(Role(role), "shop"))
-    assert (result.exit_code, result.stdout) == (0, f"ACL SETUSER shop-{role} reset on >PASSWORD {rules}\n")
+    assert (result.exit_code, result.stdout) == (
+        0,
+        f"ACL SETUSER shop-{role} reset on >PASSWORD {rules}\n",
+    )
     assert "replace PASSWORD by the password" in result.stderr
     result = invoke("acl", "--role", role, "--queue", *FOR_SHOP)
     rules = " ".join(queue_rules(Role(role), "shop", QueueNames(("redrepl-shop",))))
@@ -29,7 +32,9 @@ def test_a_line_for_redis_cli_makes_the_login(role: str, invoke: Invoke) -> None
 
 
 def test_json_has_the_rules(invoke: Invoke) -> None:
-    found = json_of(invoke("acl", "--role", "worker", "--user", "up", "--format", "json", *FOR_SHOP))
+    found = json_of(
+        invoke("acl", "--role", "worker", "--user", "up", "--format", "json", *FOR_SHOP)
+    )
     line = found.pop("line")
     assert found == {
         "schema_version": 1,
@@ -48,9 +53,13 @@ def test_what_the_configuration_says_counts(invoke: Invoke, tmp_path: Path) -> N
         'cluster = "shop"\nqueue = "jobs"\nqueue_url = "redis://q/3"\n'
         '[[nodes]]\nid = "a"\nurl = "redis://h:1/2?client_name=shop"\nrole = "primary"\n'
     )
-    rules = json_of(invoke("acl", "--role", "application", "--format", "json", "--config", str(file)))["rules"]
+    rules = json_of(
+        invoke("acl", "--role", "application", "--format", "json", "--config", str(file))
+    )["rules"]
     assert {"+select", "+client|setname"} <= set(rules)
-    rules = json_of(invoke("acl", "--role", "worker", "--queue", "--format", "json", "--config", str(file)))["rules"]
+    rules = json_of(
+        invoke("acl", "--role", "worker", "--queue", "--format", "json", "--config", str(file))
+    )["rules"]
     assert {"+select", "~rq:queue:jobs", "~rq:queue:redrepl-shop"} <= set(rules)
     assert "+client|setname" not in rules
 
@@ -69,7 +78,10 @@ def test_a_password_is_never_shown(invoke: Invoke, tmp_path: Path) -> None:
         ((), "Missing option '--role'"),
         (("--role", "admin"), "'admin' is not one of"),
         (("--role", "worker", "--user", "a b"), "no name for a login"),
-        (("--role", "worker", "--password-file", "/no/such"), "--password-file /no/such: No such file"),
+        (
+            ("--role", "worker", "--password-file", "/no/such"),
+            "--password-file /no/such: No such file",
+        ),
         (("--role", "worker", "--cluster", "a*"), "--cluster must have"),
     ],
 )
@@ -86,13 +98,18 @@ def test_servers_take_both_forms(any_binary: ServerBinary, invoke: Invoke, tmp_p
     kinds = [(role, place) for role in ROLES for place in ((), ("--queue",))]
     (file := tmp_path / "users.acl").write_text(
         "".join(
-            invoke("acl", "--role", role, *place, "--user", f"u{n}", "--form", "file", *given).stdout
+            invoke(
+                "acl", "--role", role, *place, "--user", f"u{n}", "--form", "file", *given
+            ).stdout
             for n, (role, place) in enumerate(kinds)
         )
         + "user default on nopass ~* &* +@all\n"
     )
     extra = ("--aclfile", str(file))
-    with EmbeddedServer("a", any_binary, extra_arguments=extra) as server, redis.Redis.from_url(server.url) as client:
+    with (
+        EmbeddedServer("a", any_binary, extra_arguments=extra) as server,
+        redis.Redis.from_url(server.url) as client,
+    ):
         for number, (role, place) in enumerate(kinds):
             line = invoke("acl", "--role", role, *place, "--user", f"v{number}", *given).stdout
             client.execute_command(*line.split())

@@ -1,4 +1,7 @@
-"""`redrepl bench` on real servers: it measures, says what it could not, and leaves nothing. No figure is judged."""
+"""`redrepl bench` on real servers: it measures, says what it could not, and leaves nothing.
+
+No figure is judged.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,9 @@ COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def leftovers(cluster: CliCluster) -> list[bytes]:
-    """Keys of the benchmark that a client, or redis-py on a node, still finds; tombstones are no keys."""
+    """Keys of the benchmark that a client, or redis-py on a node, still finds; tombstones are no
+    keys.
+    """
     with Coordinator[str, bytes](cluster.configuration) as coordinator:
         found = list(coordinator.keys(PREFIX))
     for url in cluster.servers.urls.values():
@@ -50,13 +55,20 @@ def test_the_quick_suite_measures(invoke: Invoke) -> None:
         assert each["operations"] == (40 if each["group"] == "single" else 2)
         assert 0 < each["median_micros"] <= each["p99_micros"] <= each["slowest_micros"]
         assert each["ratio"] is None or each["ratio"] > 0
-    assert (found["suite"], found["rounds"], found["copies"], found["not_measured"]) == ("basic", 2, 3, [])
+    assert (found["suite"], found["rounds"], found["copies"], found["not_measured"]) == (
+        "basic",
+        2,
+        3,
+        [],
+    )
     assert found["machine"]["engine_version"].count(".") == 2
 
 
 @pytest.mark.servers
 @pytest.mark.usefixtures("any_binary")
-def test_all_groups_measure(invoke: Invoke, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_all_groups_measure(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setitem(SUITES, "peers", Suite(SUITES["peers"].groups, memory_operations=200))
     file = tmp_path / "bench.svg"
     result = invoke("bench", "--suite", "peers", *SMALL, "--format", "json", "--chart", str(file))
@@ -73,9 +85,13 @@ def test_all_groups_measure(invoke: Invoke, monkeypatch: pytest.MonkeyPatch, tmp
 
 def children() -> set[int]:
     """Processes of this one that have not ended, without the watchdog, which stays."""
-    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,stat=,comm="], capture_output=True, text=True, check=True)
+    listed = subprocess.run(
+        ["ps", "-A", "-o", "pid=,ppid=,stat=,comm="], capture_output=True, text=True, check=True
+    )
     rows = [line.split(None, 3) for line in listed.stdout.splitlines()]
-    return {int(pid) for pid, parent, _, name in rows if int(parent) == os.getpid() and name != "ps"} - {watchdog.pid}
+    return {
+        int(pid) for pid, parent, _, name in rows if int(parent) == os.getpid() and name != "ps"
+    } - {watchdog.pid}
 
 
 @pytest.mark.servers
@@ -83,10 +99,14 @@ def children() -> set[int]:
 def test_outages_are_measured_and_no_process_is_left(invoke: Invoke, tmp_path: Path) -> None:
     before = children()
     file = tmp_path / "bench.svg"
-    result = invoke("bench", "--suite", "failover", "--events", "1", "--format", "json", "--chart", str(file))
+    result = invoke(
+        "bench", "--suite", "failover", "--events", "1", "--format", "json", "--chart", str(file)
+    )
     found = json_of(result)
     assert found["not_measured"] == []
-    assert [f"{each['group']}/{each['name']}" for each in found["outages"]] == SUITES["failover"].names
+    assert [f"{each['group']}/{each['name']}" for each in found["outages"]] == SUITES[
+        "failover"
+    ].names
     for each in found["outages"]:
         assert each["outages"] == 1
         assert each["seconds"] > 0
@@ -99,12 +119,16 @@ def test_outages_are_measured_and_no_process_is_left(invoke: Invoke, tmp_path: P
 @pytest.mark.servers
 @pytest.mark.usefixtures("any_binary")
 def test_what_cannot_fail_over_is_not_measured(invoke: Invoke, cluster: CliCluster) -> None:
-    few = invoke("bench", "--suite", "failover", "--copies", "2", "--only", "redrepl", "--format", "json")
+    few = invoke(
+        "bench", "--suite", "failover", "--copies", "2", "--only", "redrepl", "--format", "json"
+    )
     assert few.exit_code == 1
     assert all("no majority" in each["reason"] for each in json_of(few)["not_measured"])
     own = invoke("bench", "--suite", "failover", "--config", str(cluster.file), "--format", "json")
     assert own.exit_code == 1
-    assert {f"{each['group']}/{each['name']}" for each in json_of(own)["not_measured"]} == set(SUITES["failover"].names)
+    assert {f"{each['group']}/{each['name']}" for each in json_of(own)["not_measured"]} == set(
+        SUITES["failover"].names
+    )
     assert all("--config" in each["reason"] for each in json_of(own)["not_measured"])
 
 
@@ -115,8 +139,17 @@ def test_servers_of_yours_are_measured_and_left_as_they_were(
     monkeypatch.setitem(SUITES, "peers", Suite(SUITES["peers"].groups, memory_operations=200))
     cluster.set_everywhere(mine="stays")
     pids = {name: server.pid for name, server in cluster.servers.servers.items()}
-    found = json_of(invoke("bench", "--suite", "peers", "--config", str(cluster.file), *SMALL, "--format", "json"))
-    assert {each["group"] for each in found["results"]} == {"single", "batch", "catch-up", "asyncio"}
+    found = json_of(
+        invoke(
+            "bench", "--suite", "peers", "--config", str(cluster.file), *SMALL, "--format", "json"
+        )
+    )
+    assert {each["group"] for each in found["results"]} == {
+        "single",
+        "batch",
+        "catch-up",
+        "asyncio",
+    }
     assert found["servers"].startswith("configured ")
     assert found["memory"]["different_keys"] == 1000
     assert found["servers_on_this_machine"] == 3
@@ -148,7 +181,9 @@ def test_ctrl_c_leaves_nothing(cluster: CliCluster) -> None:
 def test_a_copy_that_dies_costs_only_what_needs_it(invoke: Invoke, cluster: CliCluster) -> None:
     write_configuration(cluster.file, cluster.servers.urls, None, timeout_seconds=0.3)
     cluster["c"].kill()
-    result = invoke("bench", "--config", str(cluster.file), *SMALL, "--only", "single/*set*", "--format", "json")
+    result = invoke(
+        "bench", "--config", str(cluster.file), *SMALL, "--only", "single/*set*", "--format", "json"
+    )
     found = json_of(result)
     assert result.exit_code == 0
     assert [each["name"] for each in found["not_measured"]] == ["redrepl set ALL"]
@@ -172,7 +207,10 @@ def test_without_a_server_program_it_says_so(invoke: Invoke, tmp_path: Path) -> 
     assert result.exit_code == 1
     found = json_of(result)
     assert (found["results"], found["machine"]["engine"]) == ([], None)
-    assert {each["name"] for each in found["not_measured"]} >= {"redis-py set", "redrepl set QUORUM"}
+    assert {each["name"] for each in found["not_measured"]} >= {
+        "redis-py set",
+        "redrepl set QUORUM",
+    }
     assert all("REDREPL_SERVER_BINARY" in each["reason"] for each in found["not_measured"])
     assert result.stderr.startswith("error: nothing could be measured")
     assert "REDREPL_SERVER_BINARY" in file.read_text()
@@ -180,11 +218,19 @@ def test_without_a_server_program_it_says_so(invoke: Invoke, tmp_path: Path) -> 
 
 @pytest.mark.servers
 @pytest.mark.usefixtures("any_binary")
-def test_a_wrong_proxy_costs_only_what_is_delayed(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_proxy_costs_only_what_is_delayed(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(delay, "CHILD", ("-c", "pass"))
-    found = json_of(invoke("bench", "--suite", "peers", "--only", "delay/redis-py set*", *SMALL, "--format", "json"))
+    found = json_of(
+        invoke(
+            "bench", "--suite", "peers", "--only", "delay/redis-py set*", *SMALL, "--format", "json"
+        )
+    )
     assert [each["name"] for each in found["results"]] == ["redis-py set, no proxy"]
-    assert {each["reason"] for each in found["not_measured"]} == {"the delaying proxy did not start"}
+    assert {each["reason"] for each in found["not_measured"]} == {
+        "the delaying proxy did not start"
+    }
 
 
 @pytest.mark.servers

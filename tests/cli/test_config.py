@@ -23,7 +23,10 @@ SECRET = "hunter2"
 def file(tmp_path: Path) -> Path:
     """A configuration with passwords wherever they can stand, of nodes that do not exist."""
     found = tmp_path / "redrepl.toml"
-    urls = {"a": f"redis://joe:{SECRET}@127.0.0.1:1/0", "b": f"redis://127.0.0.1:2/0?password={SECRET}"}
+    urls = {
+        "a": f"redis://joe:{SECRET}@127.0.0.1:1/0",
+        "b": f"redis://127.0.0.1:2/0?password={SECRET}",
+    }
     write_configuration(found, urls, f"redis://:{SECRET}@127.0.0.1:3/0")
     return found
 
@@ -33,19 +36,29 @@ def test_check_says_what_is_configured(file: Path, invoke: Invoke) -> None:
     assert result.exit_code == 0
     assert f"cluster {CLUSTER}, primary-replica, nodes a (primary), b (replica)" in result.stdout
     content = json_of(invoke("config", "check", "--config", str(file), "--format", "json"))
-    assert (content["valid"], content["problems"], content["nodes"]) == (True, [], [{"id": "a"}, {"id": "b"}])
+    assert (content["valid"], content["problems"], content["nodes"]) == (
+        True,
+        [],
+        [{"id": "a"}, {"id": "b"}],
+    )
 
 
 def test_show_is_a_configuration_again(file: Path, invoke: Invoke) -> None:
-    result = invoke("config", "show", "--config", str(file), variables={"REDREPL_TIMEOUT_SECONDS": "2.5"})
+    result = invoke(
+        "config", "show", "--config", str(file), variables={"REDREPL_TIMEOUT_SECONDS": "2.5"}
+    )
     content = tomllib.loads(result.stdout)
     assert (content["timeout_seconds"], content["level"]) == (2.5, "quorum")
     assert [node["id"] for node in content["nodes"]] == ["a", "b"]
 
 
-@pytest.mark.parametrize("arguments", [["config", "show"], ["config", "check", "--connect"], ["status"], ["get", "k"]])
+@pytest.mark.parametrize(
+    "arguments", [["config", "show"], ["config", "check", "--connect"], ["status"], ["get", "k"]]
+)
 @pytest.mark.parametrize("output_format", ["table", "json"])
-def test_passwords_never_show(arguments: list[str], output_format: str, file: Path, invoke: Invoke) -> None:
+def test_passwords_never_show(
+    arguments: list[str], output_format: str, file: Path, invoke: Invoke
+) -> None:
     result = invoke(*arguments, "--config", str(file), "--format", output_format)
     assert SECRET not in result.stdout + result.stderr
 
@@ -64,7 +77,11 @@ def test_show_tells_that_there_is_a_key_of_the_queue(
     monkeypatch.setenv("REDREPL_QUEUE_KEY", f"{SECRET} and sixteen more")
     shown = invoke("config", "show", "--config", str(file), "--format", output_format).stdout
     assert SECRET not in shown
-    assert ('"queue_key_set": true' if output_format == "json" else "# queue_key is set; it is not shown") in shown
+    assert (
+        '"queue_key_set": true'
+        if output_format == "json"
+        else "# queue_key is set; it is not shown"
+    ) in shown
 
 
 @pytest.mark.parametrize(
@@ -77,9 +94,13 @@ def test_show_tells_that_there_is_a_key_of_the_queue(
         ({"required_readers": "3"}, "required_readers is 3, but there are 2 nodes"),
     ],
 )
-def test_what_is_wrong_is_named(options: dict[str, str], message: str, tmp_path: Path, invoke: Invoke) -> None:
+def test_what_is_wrong_is_named(
+    options: dict[str, str], message: str, tmp_path: Path, invoke: Invoke
+) -> None:
     file = tmp_path / "redrepl.toml"
-    write_configuration(file, {"a": "redis://127.0.0.1:1/0", "b": "redis://127.0.0.1:2/0"}, None, **options)
+    write_configuration(
+        file, {"a": "redis://127.0.0.1:1/0", "b": "redis://127.0.0.1:2/0"}, None, **options
+    )
     result = invoke("config", "check", "--config", str(file), "--format", "json")
     assert result.exit_code == 1
     assert message in result.stderr
@@ -164,7 +185,9 @@ def test_connect_names_servers_that_cannot_be_nodes_before_init_refuses_them(
 def test_connect_names_a_member_that_evicts(cluster: CliCluster, invoke: Invoke) -> None:
     policy = ("CONFIG", "SET", "maxmemory-policy")
     with told(cluster["b"], (*policy, "allkeys-random"), (*policy, "noeviction")):
-        result = invoke("config", "check", "--connect", "--format", "json", "--config", str(cluster.file))
+        result = invoke(
+            "config", "check", "--connect", "--format", "json", "--config", str(cluster.file)
+        )
     assert result.exit_code == ExitCode.DEGRADED
     errors = {node["id"]: node["error"] for node in json_of(result)["nodes"]}
     assert (errors["a"], errors["c"]) == (None, None)
@@ -178,16 +201,24 @@ def test_connect_and_status_name_what_contradicts_the_cluster(
     def named(node: str, url: str, said: str) -> None:
         write_configuration(cluster.file, {**cluster.servers.urls, node: url}, None)
         text = f"{cluster.file} has it at {url}, the cluster at {cluster[node].url}: {said}"
-        found = invoke("config", "check", "--connect", "--format", "json", "--config", str(cluster.file))
+        found = invoke(
+            "config", "check", "--connect", "--format", "json", "--config", str(cluster.file)
+        )
         assert found.exit_code == ExitCode.DEGRADED
         errors = {each["id"]: each["error"] for each in json_of(found)["nodes"]}
         assert {other for other, error in errors.items() if error} == {node}
         assert text in errors[node]
         status = invoke("status", "--format", "json", "--config", str(cluster.file))
         problems = json_of(status)["problems"]
-        assert [problem for problem in problems if problem.startswith(f"{node}: ")] == [f"{node}: {errors[node]}"]
+        assert [problem for problem in problems if problem.startswith(f"{node}: ")] == [
+            f"{node}: {errors[node]}"
+        ]
 
     with EmbeddedServer("other", any_binary) as other:
         named("c", other.url, "an empty server is there, no member; the cluster's address counts")
         other.kill()
-        named("c", other.url, f"the cluster's address counts; 127.0.0.1:{other.port} refuses connections")
+        named(
+            "c",
+            other.url,
+            f"the cluster's address counts; 127.0.0.1:{other.port} refuses connections",
+        )

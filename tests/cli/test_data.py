@@ -27,23 +27,44 @@ def test_set_then_get_in_both_forms(config: list[str], invoke: Invoke) -> None:
     stored = invoke("set", "user:1", "ada", "--level", "all", *config)
     assert stored.exit_code == 0
     lines = dict(line.split(maxsplit=1) for line in stored.stdout.splitlines())
-    assert (lines["outcome"], lines["acked"], lines["pending"], lines["failed"]) == ("committed", "a, b, c", "-", "-")
+    assert (lines["outcome"], lines["acked"], lines["pending"], lines["failed"]) == (
+        "committed",
+        "a, b, c",
+        "-",
+        "-",
+    )
     assert invoke("get", "user:1", *config).stdout_bytes == b"ada"
     found = json_of(invoke("get", "user:1", "--format", "json", *config))
     assert found["stamp"] == lines["stamp"]
-    expected = {"key": "user:1", "found": True, "value": "ada", "encoding": "utf-8", "expires_at": None, "node": "a"}
+    expected = {
+        "key": "user:1",
+        "found": True,
+        "value": "ada",
+        "encoding": "utf-8",
+        "expires_at": None,
+        "node": "a",
+    }
     assert expected.items() <= found.items()
 
 
 def test_set_receipt_in_json(config: list[str], invoke: Invoke) -> None:
     receipt = json_of(invoke("set", "r", "1", "--level", "1", "--format", "json", *config))
-    assert (receipt["key"], receipt["outcome"], receipt["applied"], receipt["required"]) == ("r", "committed", True, 1)
+    assert (receipt["key"], receipt["outcome"], receipt["applied"], receipt["required"]) == (
+        "r",
+        "committed",
+        True,
+        1,
+    )
     assert {*receipt["acked"], *receipt["pending"], *receipt["failed"]} == {"a", "b", "c"}
     assert len(receipt["stamp"]) == 22
 
 
-@pytest.mark.parametrize("value", [b"", b"\xff\x00\x1b[31m", "wört🎉".encode(), b"line\n", b"x" * 100_000])
-def test_any_bytes_come_back_from_standard_input(value: bytes, config: list[str], invoke: Invoke) -> None:
+@pytest.mark.parametrize(
+    "value", [b"", b"\xff\x00\x1b[31m", "wört🎉".encode(), b"line\n", b"x" * 100_000]
+)
+def test_any_bytes_come_back_from_standard_input(
+    value: bytes, config: list[str], invoke: Invoke
+) -> None:
     assert invoke("set", "bytes", "-", *config, standard_input=value).exit_code == 0
     assert invoke("get", "bytes", *config).stdout_bytes == value
 
@@ -60,26 +81,41 @@ def test_empty_value_is_no_absent_key(config: list[str], invoke: Invoke) -> None
     assert (result.exit_code, result.stdout_bytes, result.stderr) == (0, b"", "")
 
 
-def test_keys_in_any_script_and_none(config: list[str], shared_cluster: CliCluster, invoke: Invoke) -> None:
+def test_keys_in_any_script_and_none(
+    config: list[str], shared_cluster: CliCluster, invoke: Invoke
+) -> None:
     assert invoke("set", "schlüssel🎉", "ö", *config).exit_code == 0
-    assert json_of(invoke("get", "schlüssel🎉", "--format", "json", *config))["key"] == "schlüssel🎉"
+    assert (
+        json_of(invoke("get", "schlüssel🎉", "--format", "json", *config))["key"] == "schlüssel🎉"
+    )
     for command in ([b"set", b"k\xff", b"v"], [b"get", b"k\xff", b"--format", b"json"]):
         done = subprocess.run(
-            [*REDREPL, *command], capture_output=True, env=environment(shared_cluster.file), check=True
+            [*REDREPL, *command],
+            capture_output=True,
+            env=environment(shared_cluster.file),
+            check=True,
         )
     assert b'"key": "k\\\\xff"' in done.stdout
 
 
-def test_output_is_utf8_in_every_locale(config: list[str], shared_cluster: CliCluster, invoke: Invoke) -> None:
+def test_output_is_utf8_in_every_locale(
+    config: list[str], shared_cluster: CliCluster, invoke: Invoke
+) -> None:
     invoke("set", "locale", "ö", *config)
     variables = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii"}
     command = [*REDREPL, "get", "locale", "--format", "json"]
-    done = subprocess.run(command, capture_output=True, env=environment(shared_cluster.file, variables), check=True)
+    done = subprocess.run(
+        command, capture_output=True, env=environment(shared_cluster.file, variables), check=True
+    )
     assert '"value": "ö"'.encode() in done.stdout
 
 
-def test_a_terminal_gets_a_newline_and_no_control_characters(shared_cluster: CliCluster, invoke: Invoke) -> None:
-    invoke("set", "evil", "-", "--config", str(shared_cluster.file), standard_input=b"a\x1b[31mb\nc")
+def test_a_terminal_gets_a_newline_and_no_control_characters(
+    shared_cluster: CliCluster, invoke: Invoke
+) -> None:
+    invoke(
+        "set", "evil", "-", "--config", str(shared_cluster.file), standard_input=b"a\x1b[31mb\nc"
+    )
     assert run_on_terminal(["get", "evil"], shared_cluster.file).output == "a\\x1b[31mb\r\nc\r\n"
 
 
@@ -97,7 +133,11 @@ def test_get_from_a_replica(config: list[str], invoke: Invoke) -> None:
 
 def test_an_absent_key(config: list[str], invoke: Invoke) -> None:
     result = invoke("get", "nothing", *config)
-    assert (result.exit_code, result.stdout, result.stderr) == (1, "", "error: key 'nothing' is absent\n")
+    assert (result.exit_code, result.stdout, result.stderr) == (
+        1,
+        "",
+        "error: key 'nothing' is absent\n",
+    )
     result = invoke("get", "nothing", "--format", "json", *config)
     assert result.exit_code == 1
     found = json_of(result)
@@ -135,7 +175,9 @@ def test_delete_gives_a_receipt_for_each_key_once(config: list[str], invoke: Inv
         (["get", "k", "--prefer", "nobody"], "Invalid value for '--prefer'"),
     ],
 )
-def test_bad_arguments_are_usage_errors(arguments: list[str], message: str, config: list[str], invoke: Invoke) -> None:
+def test_bad_arguments_are_usage_errors(
+    arguments: list[str], message: str, config: list[str], invoke: Invoke
+) -> None:
     result = invoke(*arguments, *config)
     assert (result.exit_code, result.stdout) == (2, "")
     assert message in result.stderr

@@ -13,7 +13,12 @@ from redrepl_cli.demo.multi_primary import Contest
 from redrepl_cli.demo.workload import Ledger, library_files
 from tests.cli.conftest import Invoke
 
-GOOD: dict[str, Any] = {"acked_writes_lost": 0, "converged": True, "expired_keys_alive": 0, "seconds": 1.0}
+GOOD: dict[str, Any] = {
+    "acked_writes_lost": 0,
+    "converged": True,
+    "expired_keys_alive": 0,
+    "seconds": 1.0,
+}
 
 
 @pytest.mark.servers
@@ -29,7 +34,9 @@ def test_the_demo_proves_what_it_says(invoke: Invoke, mode: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", [{"acked_writes_lost": 1}, {"converged": False}, {"expired_keys_alive": 2}], ids=lambda bad: next(iter(bad))
+    "bad",
+    [{"acked_writes_lost": 1}, {"converged": False}, {"expired_keys_alive": 2}],
+    ids=lambda bad: next(iter(bad)),
 )
 def test_the_demo_fails_when_the_proof_fails(
     invoke: Invoke, monkeypatch: pytest.MonkeyPatch, bad: dict[str, Any]
@@ -49,7 +56,10 @@ def test_the_ledger_knows_what_was_lost() -> None:
     ledger.note("deleted", None, 0.1)
     ledger.note("maybe", b"3", 0.1)
     ledger.note_unknown("maybe", b"4")
-    assert ledger.lost({"kept": b"1", "older": b"1", "deleted": b"back", "maybe": b"4"}) == ["older", "deleted"]
+    assert ledger.lost({"kept": b"1", "older": b"1", "deleted": b"back", "maybe": b"4"}) == [
+        "older",
+        "deleted",
+    ]
     assert ledger.lost({"kept": b"1", "older": b"2", "maybe": b"3"}) == []
     assert (ledger.writes, ledger.unknown) == (4, 1)
     ledger.note("maybe", b"5", 0.1)

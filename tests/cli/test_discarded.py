@@ -25,7 +25,9 @@ BINARY_KEY, BINARY_VALUE = b"\xff\x00key", b"\xfe\x1b[31m\n"
 
 
 def give_up(cluster: CliCluster, node: str, key: bytes, record: Record) -> str:
-    """Let a node hold a record that nobody else has, and bring it back in line as the workers do; answers the id."""
+    """Let a node hold a record that nobody else has, and bring it back in line as the workers do;
+    answers the id.
+    """
     with connect(cluster[node]) as client:
         name = LAYOUT.data(key)
         client.set(name, record.encode())
@@ -52,7 +54,9 @@ def standing_stamp(cluster: CliCluster, node: str, key: bytes) -> Stamp:
 
 
 def listed(cluster: CliCluster, invoke: Invoke, *arguments: str) -> Any:
-    return json_of(invoke("discarded", "list", "--format", "json", *arguments, "--config", str(cluster.file)))
+    return json_of(
+        invoke("discarded", "list", "--format", "json", *arguments, "--config", str(cluster.file))
+    )
 
 
 def read(cluster: CliCluster, key: bytes) -> bytes | None:
@@ -79,13 +83,27 @@ def test_list_in_both_forms(cluster: CliCluster, invoke: Invoke) -> None:
     assert rows[1][3:6] == ["plain", "3", "bytes"]
     records = listed(cluster, invoke)["records"]
     assert [record["id"] for record in records] == [second, first, other]
-    assert (records[0]["key"], records[0]["key_encoding"]) == ("\\xff\x00key", "utf-8-backslashreplace")
-    assert (records[0]["deleted"], records[0]["value"], records[0]["encoding"]) == (True, None, None)
-    assert (records[1]["value"], records[1]["encoding"], records[1]["deleted"]) == ("abc", "utf-8", False)
+    assert (records[0]["key"], records[0]["key_encoding"]) == (
+        "\\xff\x00key",
+        "utf-8-backslashreplace",
+    )
+    assert (records[0]["deleted"], records[0]["value"], records[0]["encoding"]) == (
+        True,
+        None,
+        None,
+    )
+    assert (records[1]["value"], records[1]["encoding"], records[1]["deleted"]) == (
+        "abc",
+        "utf-8",
+        False,
+    )
     assert (records[2]["why"], records[2]["epoch"]) == ("undecided", 1)
     assert records[2]["replaced_by"] == str(standing_stamp(cluster, "c", b"binary"))
     assert abs(records[2]["time"] - time.time()) < 600
-    assert [record["id"] for record in listed(cluster, invoke, "--limit", "1")["records"]] == [second, other]
+    assert [record["id"] for record in listed(cluster, invoke, "--limit", "1")["records"]] == [
+        second,
+        other,
+    ]
     assert [record["id"] for record in listed(cluster, invoke, "--node", "c")["records"]] == [other]
 
 
@@ -94,15 +112,26 @@ def test_list_without_a_node(cluster: CliCluster, invoke: Invoke) -> None:
     result = invoke("discarded", "list", "--config", str(cluster.file))
     assert result.exit_code == ExitCode.DEGRADED
     assert "could not be asked\n  c: " in result.stderr
-    assert invoke("discarded", "list", "--node", "c", "--config", str(cluster.file)).exit_code == ExitCode.UNAVAILABLE
+    assert (
+        invoke("discarded", "list", "--node", "c", "--config", str(cluster.file)).exit_code
+        == ExitCode.UNAVAILABLE
+    )
 
 
 def test_show_prints_the_bytes(cluster: CliCluster, invoke: Invoke) -> None:
     config = ("--config", str(cluster.file))
     given_up = give_up(cluster, "b", BINARY_KEY, value(BINARY_VALUE))
-    assert invoke("discarded", "show", given_up, "--node", "b", *config).stdout_bytes == BINARY_VALUE
-    found = json_of(invoke("discarded", "show", given_up, "--node", "b", "--format", "json", *config))
-    assert (found["id"], found["value"], found["encoding"]) == (given_up, "\\xfe\x1b[31m\n", "utf-8-backslashreplace")
+    assert (
+        invoke("discarded", "show", given_up, "--node", "b", *config).stdout_bytes == BINARY_VALUE
+    )
+    found = json_of(
+        invoke("discarded", "show", given_up, "--node", "b", "--format", "json", *config)
+    )
+    assert (found["id"], found["value"], found["encoding"]) == (
+        given_up,
+        "\\xfe\x1b[31m\n",
+        "utf-8-backslashreplace",
+    )
     ended = run_on_terminal(["discarded", "show", given_up, "--node", "b"], cluster.file)
     assert "\x1b" not in ended.output
     deleted = give_up(cluster, "c", b"gone", tombstone(stamp(60.0)))
@@ -121,7 +150,9 @@ def test_restore_writes_the_value_again(cluster: CliCluster, invoke: Invoke) -> 
     assert read(cluster, BINARY_KEY) == BINARY_VALUE
     with Coordinator[bytes, bytes](cluster.configuration) as store:
         store.set(BINARY_KEY, b"newer", level="all")
-    result = invoke("discarded", "restore", given_up, "--node", "b", "--yes", "--format", "json", *config)
+    result = invoke(
+        "discarded", "restore", given_up, "--node", "b", "--yes", "--format", "json", *config
+    )
     done = json_of(result)
     assert (done["restored"]["id"], done["replaced"]["value"]) == (given_up, "newer")
     assert (done["receipt"]["outcome"], done["receipt"]["applied"]) == ("committed", True)
@@ -153,7 +184,9 @@ def test_a_value_past_its_deadline_is_not_restored(cluster: CliCluster, invoke: 
         past = value_record(stamp(60.0), b"v", 1000).encode()
         later = client.xadd(LAYOUT.discarded, {**fields, b"record": past}).decode()
     assert later != given_up
-    result = invoke("discarded", "restore", later, "--node", "b", "--yes", "--config", str(cluster.file))
+    result = invoke(
+        "discarded", "restore", later, "--node", "b", "--yes", "--config", str(cluster.file)
+    )
     assert (result.exit_code, result.stdout) == (ExitCode.ERROR, "")
     assert "the deadline of this value passed" in result.stderr
     assert read(cluster, b"key") is None
@@ -163,20 +196,26 @@ def test_a_value_past_its_deadline_is_not_restored(cluster: CliCluster, invoke: 
 def test_what_changed_while_somebody_thought_is_left(
     what: str, cluster: CliCluster, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given_up = give_up(cluster, "b", b"key", value(b"v") if what == "value" else tombstone(stamp(60.0)))
+    given_up = give_up(
+        cluster, "b", b"key", value(b"v") if what == "value" else tombstone(stamp(60.0))
+    )
 
     def think(*_: object) -> None:
         cluster.set_everywhere(key="meanwhile")
 
     monkeypatch.setattr("redrepl_cli.commands.discarded.confirm", think)
-    result = invoke("discarded", "restore", given_up, "--node", "b", "--yes", "--config", str(cluster.file))
+    result = invoke(
+        "discarded", "restore", given_up, "--node", "b", "--yes", "--config", str(cluster.file)
+    )
     assert (result.exit_code, result.stdout) == (ExitCode.ERROR, "")
     assert "error: " in result.stderr
     assert read(cluster, b"key") == b"meanwhile"
 
 
 @pytest.mark.parametrize(("answer", "code", "after"), [("y", 0, b"v"), ("n", 1, None)])
-def test_restore_asks_on_a_terminal(answer: str, code: int, after: bytes | None, cluster: CliCluster) -> None:
+def test_restore_asks_on_a_terminal(
+    answer: str, code: int, after: bytes | None, cluster: CliCluster
+) -> None:
     given_up = give_up(cluster, "b", b"key", value(b"v"))
     command = ["discarded", "restore", given_up, "--node", "b"]
     ended = run_on_terminal(command, cluster.file, {"Go on? [y/N]": f"{answer}\n"})
@@ -193,7 +232,10 @@ def test_restore_asks_on_a_terminal(answer: str, code: int, after: bytes | None,
         (["show", "1-1", "--node", "a"], "the discarded log of node 'a' has no record 1-1"),
         (["show", "-"], "Missing option '--node'"),
         (["show", "x", "--node", "a"], "id must be two numbers"),
-        (["restore", "1-1", "--node", "a", "--yes"], "the discarded log of node 'a' has no record 1-1"),
+        (
+            ["restore", "1-1", "--node", "a", "--yes"],
+            "the discarded log of node 'a' has no record 1-1",
+        ),
         (["restore", "1-1", "--node", "a"], "there is no terminal to ask on\ntry: give --yes"),
     ],
 )

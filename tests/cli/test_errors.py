@@ -8,7 +8,16 @@ from pathlib import Path
 import click
 import pytest
 
-from redrepl import ClockSkew, ConfigError, Outcome, RedreplError, RequestError, Stamp, Unavailable, WriteReceipt
+from redrepl import (
+    ClockSkew,
+    ConfigError,
+    Outcome,
+    RedreplError,
+    RequestError,
+    Stamp,
+    Unavailable,
+    WriteReceipt,
+)
 from redrepl.embedded import EmbeddedError
 from redrepl_cli.errors import CommandFailed, describe, report
 from redrepl_cli.exit_codes import ExitCode
@@ -17,7 +26,9 @@ from tests.cli.conftest import Invoke
 from tests.cli.support.clusters import write_configuration
 from tests.cli.support.programs import REDREPL, environment
 
-RECEIPT = WriteReceipt("k", Stamp(5, 1), Outcome.UNKNOWN, False, frozenset(), frozenset("b"), {"a": "ahead"}, 1, 0.5)
+RECEIPT = WriteReceipt(
+    "k", Stamp(5, 1), Outcome.UNKNOWN, False, frozenset(), frozenset("b"), {"a": "ahead"}, 1, 0.5
+)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +50,9 @@ def test_each_kind_has_its_code(error: Exception, code: ExitCode) -> None:
     assert describe(error).exit_code is code
 
 
-def test_evidence_is_an_indented_list_with_control_characters_escaped(capsys: pytest.CaptureFixture[str]) -> None:
+def test_evidence_is_an_indented_list_with_control_characters_escaped(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     report(Unavailable("nobody answered", {"b": "evil \x1b[31m", "a": "silent"}), debug=False)
     lines = capsys.readouterr().err.splitlines()
     assert lines[:3] == ["error: nobody answered", "  a: silent", "  b: evil \\x1b[31m"]
@@ -59,21 +72,31 @@ def test_interruption_is_short(error: BaseException, capsys: pytest.CaptureFixtu
     assert capsys.readouterr().err.split() == ["stopped"]
 
 
-def test_a_surprise_shows_no_traceback_unless_asked(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_surprise_shows_no_traceback_unless_asked(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*_arguments: object) -> None:
         raise ZeroDivisionError("surprise")
 
     monkeypatch.setattr("redrepl_cli.commands.plan.plan_availability", fail)
     command = ("plan", "--copies", "1", "--availability", "0.9")
-    for arguments, variables in ((command, {}), ((*command, "--debug"), {}), (command, {"REDREPL_DEBUG": "1"})):
+    for arguments, variables in (
+        (command, {}),
+        ((*command, "--debug"), {}),
+        (command, {"REDREPL_DEBUG": "1"}),
+    ):
         result = invoke(*arguments, variables=variables)
         assert result.exit_code == 1
         assert "error: unexpected ZeroDivisionError: surprise" in result.stderr
         assert ("Traceback" in result.stderr) == (len(arguments) > len(command) or bool(variables))
 
 
-def test_a_missing_module_of_a_command_is_no_traceback(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(COMMANDS, "plan", COMMANDS["plan"]._replace(where="redrepl_cli.nowhere:plan"))
+def test_a_missing_module_of_a_command_is_no_traceback(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(
+        COMMANDS, "plan", COMMANDS["plan"]._replace(where="redrepl_cli.nowhere:plan")
+    )
     result = invoke("plan")
     assert (result.exit_code, result.stderr.splitlines()[0]) == (
         1,

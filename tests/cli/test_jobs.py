@@ -35,7 +35,9 @@ def queue(cluster: CliCluster) -> Any:
     assert enqueue_sweep(queue, CLUSTER)
     assert not enqueue_sweep(queue, CLUSTER), "one at a time"
     queue.enqueue("operator.add", 1, 2)
-    failed, started = (Job.fetch(job_id(CLUSTER, n, 0), queue.connection, queue.serializer) for n in ("b", "c"))
+    failed, started = (
+        Job.fetch(job_id(CLUSTER, n, 0), queue.connection, queue.serializer) for n in ("b", "c")
+    )
     for job in (failed, started):
         queue.remove(job)
     FailedJobRegistry(queue=queue).add(failed, ttl=60)
@@ -56,7 +58,8 @@ def test_jobs_of_this_cluster_by_state(cluster: CliCluster, invoke: Invoke) -> N
         ("bring up", "b", "failed", "ValueError: boom"),
     ]
     assert all(
-        job["id"].startswith(f"redrepl-{len(CLUSTER)}-{CLUSTER}-") and job["enqueued_at"] for job in found["jobs"]
+        job["id"].startswith(f"redrepl-{len(CLUSTER)}-{CLUSTER}-") and job["enqueued_at"]
+        for job in found["jobs"]
     )
     result = invoke("jobs", "--failed", *config)
     assert result.exit_code == 0
@@ -86,7 +89,10 @@ def test_what_others_wrote_to_the_queue_is_not_listed(cluster: CliCluster, invok
             client.zadd(f"rq:failed:{name}", {f"{start}{number}": 1})
         client.set(f"rq:job:{start}text", "of another kind")
         client.lpush(f"rq:queue:{name}", f"{start}text", b"\xff")
-        client.xadd(f"rq:results:{job_id(CLUSTER, 'b', 0)}", {"type": 2, "exc_string": base64.b64encode(BOMB)})
+        client.xadd(
+            f"rq:results:{job_id(CLUSTER, 'b', 0)}",
+            {"type": 2, "exc_string": base64.b64encode(BOMB)},
+        )
         client.sadd(f"rq:workers:{name}", "rq:worker:gone", "x" * 200_000)
         after = json_of(invoke("jobs", "--format", "json", *config))
         for job in (*before["jobs"], *after["jobs"]):
@@ -128,11 +134,15 @@ def test_a_burst_brings_up_a_node_that_came_back_empty(cluster: CliCluster, invo
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_worker_listens_until_a_signal(number: signal.Signals, cluster: CliCluster, invoke: Invoke) -> None:
+def test_a_worker_listens_until_a_signal(
+    number: signal.Signals, cluster: CliCluster, invoke: Invoke
+) -> None:
     process = start(["worker"], cluster.file)
 
     def workers() -> int:
-        found: int = json_of(invoke("status", "--format", "json", "--config", str(cluster.file)))["queue"]["workers"]
+        found: int = json_of(invoke("status", "--format", "json", "--config", str(cluster.file)))[
+            "queue"
+        ]["workers"]
         return found
 
     wait_until(lambda: workers() == 1, 30)

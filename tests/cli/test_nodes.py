@@ -39,7 +39,9 @@ def test_init_makes_a_cluster_once(fresh: CliCluster, invoke: Invoke) -> None:
     assert "redrepl init" in before.stderr
     first = invoke("init", *config)
     assert first.exit_code == 0
-    assert [line.split(maxsplit=1) for line in first.stdout.splitlines()[1:]] == [[n, "created"] for n in "abc"]
+    assert [line.split(maxsplit=1) for line in first.stdout.splitlines()[1:]] == [
+        [n, "created"] for n in "abc"
+    ]
     again = json_of(invoke("init", "--format", "json", *config))
     assert again["nodes"] == [{"id": node, "result": "already a member"} for node in "abc"]
     assert invoke("status", *config).exit_code == 0
@@ -81,7 +83,9 @@ def test_add_and_remove(cluster: CliCluster, spare: EmbeddedServer, invoke: Invo
     assert json_of(invoke("nodes", "list", "--format", "json", *config))["nodes"][3]["id"] == "d"
     removed = invoke("nodes", "remove", "d", "--yes", "--format", "json", *config)
     assert removed.exit_code == 0
-    assert {"id": "d", "result": "taken out; its records stay until you delete them"} in json_of(removed)["nodes"]
+    assert {"id": "d", "result": "taken out; its records stay until you delete them"} in json_of(
+        removed
+    )["nodes"]
     assert "epoch 2 -> 3" in removed.stderr
 
 
@@ -92,7 +96,10 @@ def test_add_and_remove(cluster: CliCluster, spare: EmbeddedServer, invoke: Invo
         (["add", "d", "redis://:secret@127.0.0.1:1/0"], "the url must carry no password"),
         (["add", "d", "http://127.0.0.1"], "url must start with redis://"),
         (["add", "d d", "redis://127.0.0.1:1/0"], "node id must have"),
-        (["add", "d", "redis://127.0.0.1:1/0", "--password-env", "NOWHERE"], "the environment has no NOWHERE"),
+        (
+            ["add", "d", "redis://127.0.0.1:1/0", "--password-env", "NOWHERE"],
+            "the environment has no NOWHERE",
+        ),
         (["remove", "z", "--yes"], "node 'z' is no member; members are a, b, c"),
         (["remove", "c"], "there is no terminal to ask on\ntry: give --yes"),
     ],
@@ -104,10 +111,17 @@ def test_requests_that_cannot_be(
     assert (result.exit_code, result.stdout) == (ExitCode.USAGE, "")
     assert message in result.stderr
     assert "secret" not in result.stderr
-    assert json_of(invoke("nodes", "list", "--format", "json", "--config", str(shared_cluster.file)))["epoch"] == 1
+    assert (
+        json_of(invoke("nodes", "list", "--format", "json", "--config", str(shared_cluster.file)))[
+            "epoch"
+        ]
+        == 1
+    )
 
 
-def test_a_node_that_does_not_answer_is_not_taken_in(shared_cluster: CliCluster, invoke: Invoke) -> None:
+def test_a_node_that_does_not_answer_is_not_taken_in(
+    shared_cluster: CliCluster, invoke: Invoke
+) -> None:
     config = ("--config", str(shared_cluster.file))
     result = invoke("nodes", "add", "d", "redis://127.0.0.1:1/0", *config)
     assert (result.exit_code, result.stdout) == (ExitCode.UNAVAILABLE, "")
@@ -115,10 +129,21 @@ def test_a_node_that_does_not_answer_is_not_taken_in(shared_cluster: CliCluster,
     assert json_of(invoke("nodes", "list", "--format", "json", *config))["epoch"] == 1
 
 
-def test_the_password_comes_from_the_environment(cluster: CliCluster, any_binary: ServerBinary, invoke: Invoke) -> None:
+def test_the_password_comes_from_the_environment(
+    cluster: CliCluster, any_binary: ServerBinary, invoke: Invoke
+) -> None:
     with EmbeddedServer("d", any_binary, password="s3cret") as guarded:
         bare = f"redis://127.0.0.1:{guarded.port}/0"
-        command = ("nodes", "add", "d", bare, "--password-env", "D_PASSWORD", "--config", str(cluster.file))
+        command = (
+            "nodes",
+            "add",
+            "d",
+            bare,
+            "--password-env",
+            "D_PASSWORD",
+            "--config",
+            str(cluster.file),
+        )
         result = invoke(*command, variables={"D_PASSWORD": "s3cret"})
         assert result.exit_code == 0
         assert 'password_env = "D_PASSWORD"' in result.stderr
@@ -126,8 +151,13 @@ def test_the_password_comes_from_the_environment(cluster: CliCluster, any_binary
 
 
 @pytest.mark.parametrize(("answer", "code", "epoch"), [("y", 0, 2), ("n", 1, 1), ("\x04", 130, 1)])
-def test_removal_asks_on_a_terminal(answer: str, code: int, epoch: int, cluster: CliCluster, invoke: Invoke) -> None:
+def test_removal_asks_on_a_terminal(
+    answer: str, code: int, epoch: int, cluster: CliCluster, invoke: Invoke
+) -> None:
     ended = run_on_terminal(["nodes", "remove", "c"], cluster.file, {"Go on? [y/N]": f"{answer}\n"})
     assert ended.exit_code == code
     assert f"leaves cluster {CLUSTER!r}, epoch 1 -> 2" in ended.output
-    assert json_of(invoke("nodes", "list", "--format", "json", "--config", str(cluster.file)))["epoch"] == epoch
+    assert (
+        json_of(invoke("nodes", "list", "--format", "json", "--config", str(cluster.file)))["epoch"]
+        == epoch
+    )

@@ -83,11 +83,16 @@ def test_a_primary_hands_its_role_over_and_the_answer_can_be_json(
     assert primary in ("b", "c")
 
 
-def test_the_same_server_at_another_address_keeps_all_it_has(cluster: CliCluster, invoke: Invoke) -> None:
+def test_the_same_server_at_another_address_keeps_all_it_has(
+    cluster: CliCluster, invoke: Invoke
+) -> None:
     cluster.set_everywhere(key="value")
     elsewhere = cluster["c"].url.replace("127.0.0.1", "localhost")
     result = _replace(cluster, invoke, "c", elsewhere, "--yes")
-    assert (result.exit_code, _members(cluster)) == (0, (2, "a", {**cluster.servers.urls, "c": elsewhere}))
+    assert (result.exit_code, _members(cluster)) == (
+        0,
+        (2, "a", {**cluster.servers.urls, "c": elsewhere}),
+    )
     with redis.Redis.from_url(cluster["c"].url) as client:
         assert client.exists(cluster.stored_name("key"))
 
@@ -126,12 +131,24 @@ def test_a_dead_primary_is_replaced_by_a_failover_first(
     [
         (["z", "NEW", "--yes"], ExitCode.USAGE, "node 'z' is no member; members are a, b, c"),
         (["c", "http://127.0.0.1", "--yes"], ExitCode.USAGE, "url must start with redis://"),
-        (["c", "redis://:secret@127.0.0.1:1/0", "--yes"], ExitCode.USAGE, "the url must carry no password"),
-        (["c", NOBODY, "--yes", "--password-env", "NOWHERE"], ExitCode.USAGE, "the environment has no NOWHERE"),
+        (
+            ["c", "redis://:secret@127.0.0.1:1/0", "--yes"],
+            ExitCode.USAGE,
+            "the url must carry no password",
+        ),
+        (
+            ["c", NOBODY, "--yes", "--password-env", "NOWHERE"],
+            ExitCode.USAGE,
+            "the environment has no NOWHERE",
+        ),
         (["c", "NEW"], ExitCode.USAGE, "there is no terminal to ask on\ntry: give --yes"),
         (["c", NOBODY, "--yes"], ExitCode.UNAVAILABLE, "refuses connections"),
         (["c", "OTHER", "--yes"], ExitCode.USAGE, "is the same server as node 'b'"),
-        (["c", "SAME", "--yes"], ExitCode.USAGE, "the members are a, b, c still, in epoch 1\ntry: mend what"),
+        (
+            ["c", "SAME", "--yes"],
+            ExitCode.USAGE,
+            "the members are a, b, c still, in epoch 1\ntry: mend what",
+        ),
     ],
 )
 def test_requests_that_cannot_be(
@@ -143,7 +160,9 @@ def test_requests_that_cannot_be(
     invoke: Invoke,
 ) -> None:
     urls = {"NEW": spare.url, "OTHER": shared_cluster["b"].url, "SAME": shared_cluster["c"].url}
-    result = _replace(shared_cluster, invoke, *[urls.get(argument, argument) for argument in arguments])
+    result = _replace(
+        shared_cluster, invoke, *[urls.get(argument, argument) for argument in arguments]
+    )
     assert (result.exit_code, result.stdout) == (code, "")
     assert message in result.stderr
     assert "secret" not in result.stderr
@@ -151,9 +170,18 @@ def test_requests_that_cannot_be(
 
 
 UNFIT: dict[str, tuple[Callable[[Any], Any], str]] = {
-    "another cluster's": (lambda client: client.hset("redrepl:clusters", "bakery", "x"), "belongs to cluster 'bakery'"),
-    "evicts keys": (lambda client: client.config_set("maxmemory-policy", "allkeys-lru"), "evicts keys"),
-    "a native replica": (lambda client: client.execute_command("REPLICAOF", "127.0.0.1", "1"), "is a native replica"),
+    "another cluster's": (
+        lambda client: client.hset("redrepl:clusters", "bakery", "x"),
+        "belongs to cluster 'bakery'",
+    ),
+    "evicts keys": (
+        lambda client: client.config_set("maxmemory-policy", "allkeys-lru"),
+        "evicts keys",
+    ),
+    "a native replica": (
+        lambda client: client.execute_command("REPLICAOF", "127.0.0.1", "1"),
+        "is a native replica",
+    ),
 }
 
 
@@ -181,8 +209,12 @@ def test_where_nobody_answers_nothing_can_be_replaced(
 
 
 @pytest.mark.parametrize(("answer", "code", "epoch"), [("y", 0, 2), ("n", 1, 1), ("\x04", 130, 1)])
-def test_it_asks_on_a_terminal(answer: str, code: int, epoch: int, cluster: CliCluster, spare: EmbeddedServer) -> None:
-    ended = run_on_terminal(["nodes", "replace", "c", spare.url], cluster.file, {"Go on? [y/N]": f"{answer}\n"})
+def test_it_asks_on_a_terminal(
+    answer: str, code: int, epoch: int, cluster: CliCluster, spare: EmbeddedServer
+) -> None:
+    ended = run_on_terminal(
+        ["nodes", "replace", "c", spare.url], cluster.file, {"Go on? [y/N]": f"{answer}\n"}
+    )
     assert ended.exit_code == code
     assert f"node 'c' of cluster {CLUSTER!r}:" in ended.output
     assert _members(cluster)[0] == epoch

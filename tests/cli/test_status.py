@@ -22,10 +22,25 @@ def test_json_is_what_the_contract_says(cluster: CliCluster, invoke: Invoke) -> 
     result = invoke("status", "--format", "json", "--config", str(cluster.file))
     assert result.exit_code == 0
     found = json_of(result)
-    head = {"cluster": CLUSTER, "mode": "primary-replica", "epoch": 1, "primary": "a", "condition": "healthy"}
+    head = {
+        "cluster": CLUSTER,
+        "mode": "primary-replica",
+        "epoch": 1,
+        "primary": "a",
+        "condition": "healthy",
+    }
     assert head.items() <= found.items()
-    node = {"id": "a", "url": cluster["a"].url, "role": "primary", "state": "active", "healthy": True, "keys": 2}
-    assert {**node, "lag_entries": 0, "lag_seconds": 0.0, "error": None}.items() <= found["nodes"][0].items()
+    node = {
+        "id": "a",
+        "url": cluster["a"].url,
+        "role": "primary",
+        "state": "active",
+        "healthy": True,
+        "keys": 2,
+    }
+    assert {**node, "lag_entries": 0, "lag_seconds": 0.0, "error": None}.items() <= found["nodes"][
+        0
+    ].items()
     stats = {"total_replicas": 2, "active_replicas": 2, "primary_data_count": 2}
     assert stats.items() <= found["stats"].items()
     assert found["queue"] == {"pending": 0, "failed": 0, "workers": 0}
@@ -37,7 +52,17 @@ def test_table_of_a_healthy_cluster(shared_cluster: CliCluster, invoke: Invoke) 
     assert (result.exit_code, result.stderr) == (0, "")
     lines = result.stdout.splitlines()
     assert lines[4].split() == ["condition", "healthy"]
-    assert lines[6].split() == ["id", "role", "state", "healthy", "keys", "lag", "last", "sync", "address"]
+    assert lines[6].split() == [
+        "id",
+        "role",
+        "state",
+        "healthy",
+        "keys",
+        "lag",
+        "last",
+        "sync",
+        "address",
+    ]
     assert [line.split()[:4] for line in lines[7:10]] == [
         ["a", "primary", "active", "yes"],
         ["b", "replica", "active", "yes"],
@@ -57,7 +82,14 @@ def test_what_the_last_sweep_found(cluster: CliCluster, invoke: Invoke) -> None:
     with Administration(cluster.configuration) as administration:
         assert administration.sweep().report is not None
     found = json_of(invoke("status", "--format", "json", *config))["anti_entropy"]
-    counts = {"keys": 2, "differences": 0, "repaired": 0, "purged": 0, "waiting": 0, "missed": ["c"]}
+    counts = {
+        "keys": 2,
+        "differences": 0,
+        "repaired": 0,
+        "purged": 0,
+        "waiting": 0,
+        "missed": ["c"],
+    }
     assert (found["under_way"], found["last"]) == (None, counts)
     assert 0 <= found["last_ended_seconds_ago"] < 60
     assert "2 keys, 0 differences; not compared: c" in invoke("status", *config).stdout
@@ -85,10 +117,14 @@ def test_nobody_answers(output_format: str, cluster: CliCluster, invoke: Invoke)
     if output_format == "json":
         found = json_of(result)
         assert (found["epoch"], found["condition"]) == (0, "unavailable")
-        assert [(node["state"], bool(node["error"])) for node in found["nodes"]] == [("inactive", True)] * 3
+        assert [(node["state"], bool(node["error"])) for node in found["nodes"]] == [
+            ("inactive", True)
+        ] * 3
 
 
-def test_a_primary_that_came_back_empty_says_what_can_be_done(cluster: CliCluster, invoke: Invoke) -> None:
+def test_a_primary_that_came_back_empty_says_what_can_be_done(
+    cluster: CliCluster, invoke: Invoke
+) -> None:
     config = ("--config", str(cluster.file))
 
     def said() -> str:
@@ -134,13 +170,17 @@ def test_fits_the_terminal(columns: int, shared_cluster: CliCluster) -> None:
         assert word in ended.output
 
 
-def test_no_colour_where_it_is_not_wanted(shared_cluster: CliCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_colour_where_it_is_not_wanted(
+    shared_cluster: CliCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     assert "\x1b[32m" not in run_on_terminal(["status"], shared_cluster.file).output
 
 
 def test_watch_writes_an_object_per_line_until_interrupted(shared_cluster: CliCluster) -> None:
-    process = start(["status", "--watch", "--interval", "0.1", "--format", "json"], shared_cluster.file)
+    process = start(
+        ["status", "--watch", "--interval", "0.1", "--format", "json"], shared_cluster.file
+    )
     assert process.stdout is not None
     assert process.stderr is not None
     with process.stdout as output, process.stderr as messages:

@@ -1,4 +1,6 @@
-"""What surrounds a command: closed and full streams, widths that are none, files of others in the present directory."""
+"""What surrounds a command: closed and full streams, widths that are none, files of others in the
+present directory.
+"""
 
 from __future__ import annotations
 
@@ -52,14 +54,24 @@ def test_standard_streams_may_be_closed_or_full(
 
 def test_data_that_finds_no_room_is_an_error(tmp_path: Path) -> None:
     run = _in_a_shell(f"{COMMAND} plan --copies 3 --availability 0.99 >/dev/full", tmp_path)
-    assert (run.returncode, run.stderr) == (1, "error: what was to be written finds no room: No space left on device\n")
+    assert (run.returncode, run.stderr) == (
+        1,
+        "error: what was to be written finds no room: No space left on device\n",
+    )
 
 
 @pytest.mark.parametrize(
     ("columns", "width"),
-    [("0", NO_TERMINAL_COLUMNS), ("", NO_TERMINAL_COLUMNS), ("wide", NO_TERMINAL_COLUMNS), ("70", 70)],
+    [
+        ("0", NO_TERMINAL_COLUMNS),
+        ("", NO_TERMINAL_COLUMNS),
+        ("wide", NO_TERMINAL_COLUMNS),
+        ("70", 70),
+    ],
 )
-def test_columns_count_where_they_are_a_width(monkeypatch: pytest.MonkeyPatch, columns: str, width: int) -> None:
+def test_columns_count_where_they_are_a_width(
+    monkeypatch: pytest.MonkeyPatch, columns: str, width: int
+) -> None:
     monkeypatch.setenv("COLUMNS", columns)
     assert console_for(io.StringIO()).width == width
 
@@ -83,13 +95,18 @@ def test_the_file_may_be_named_before_the_command(tmp_path: Path, invoke: Invoke
     assert other in invoke("--config", other, "status").stderr
 
 
-def test_processes_that_commands_start_import_nothing_from_the_present_directory(tmp_path: Path) -> None:
+def test_processes_that_commands_start_import_nothing_from_the_present_directory(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "click.py").write_text("print('planted')\n")
     assert SAFE_PATH
     run = subprocess.run(
         [sys.executable, *SAFE_PATH, "-m", "redrepl_cli", "--version"],
         cwd=tmp_path,
-        env={**environment(), "PYTHONPATH": os.pathsep.join(path for path in sys.path if Path(path).is_absolute())},
+        env={
+            **environment(),
+            "PYTHONPATH": os.pathsep.join(path for path in sys.path if Path(path).is_absolute()),
+        },
         capture_output=True,
         text=True,
         timeout=TIMEOUT_SECONDS,

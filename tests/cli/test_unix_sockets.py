@@ -23,7 +23,9 @@ def servers(any_binary: ServerBinary) -> Iterator[EmbeddedCluster]:
         yield running
 
 
-def test_a_cluster_of_socket_files(servers: EmbeddedCluster, invoke: Invoke, tmp_path: Path) -> None:
+def test_a_cluster_of_socket_files(
+    servers: EmbeddedCluster, invoke: Invoke, tmp_path: Path
+) -> None:
     urls = {name: f"unix://{server.directory / SOCKET}" for name, server in servers.servers.items()}
     spare, moved, file = urls.pop("d"), f"{urls['c']}?db=1", tmp_path / "redrepl.toml"
     write_configuration(file, urls, None)
@@ -54,4 +56,7 @@ def test_a_socket_that_is_not_there(invoke: Invoke, tmp_path: Path) -> None:
     write_configuration(file, {"a": f"unix://{tmp_path}/none.sock"}, None)
     done = invoke("status", "--config", str(file))
     assert done.exit_code == ExitCode.UNAVAILABLE
-    assert f"{tmp_path}/none.sock refuses connections: there is no such socket" in done.stderr + done.stdout
+    assert (
+        f"{tmp_path}/none.sock refuses connections: there is no such socket"
+        in done.stderr + done.stdout
+    )

@@ -57,7 +57,11 @@ def stop(process: subprocess.Popen[str], number: signal.Signals = signal.SIGINT)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_from_start_to_stop(number: signal.Signals, tmp_path: Path, invoke: Invoke) -> None:
     with running(tmp_path / "d") as (process, ready):
-        assert (ready["schema_version"], ready["condition"], ready["cluster"]) == (1, "healthy", "local")
+        assert (ready["schema_version"], ready["condition"], ready["cluster"]) == (
+            1,
+            "healthy",
+            "local",
+        )
         assert [node["role"] for node in ready["nodes"]] == ["primary", "replica", "replica"]
         config = ("--config", ready["config"])
         assert invoke("set", "k", "v", *config).exit_code == 0
@@ -83,10 +87,20 @@ def test_again_with_the_same_data_and_ports(tmp_path: Path, invoke: Invoke) -> N
 
 def test_several_primaries_come_back_too(tmp_path: Path, invoke: Invoke) -> None:
     for _ in range(2):
-        with running(tmp_path, "--mode", "multi-primary", "--nodes", "2", "--cluster", "pair") as (process, ready):
-            assert (ready["condition"], ready["cluster"], ready["mode"]) == ("healthy", "pair", "multi-primary")
+        with running(tmp_path, "--mode", "multi-primary", "--nodes", "2", "--cluster", "pair") as (
+            process,
+            ready,
+        ):
+            assert (ready["condition"], ready["cluster"], ready["mode"]) == (
+                "healthy",
+                "pair",
+                "multi-primary",
+            )
             assert [node["role"] for node in ready["nodes"]] == ["primary", "primary"]
-            assert invoke("set", "k", "v", "--level", "all", "--config", ready["config"]).exit_code == 0
+            assert (
+                invoke("set", "k", "v", "--level", "all", "--config", ready["config"]).exit_code
+                == 0
+            )
             stop(process)
 
 
@@ -94,7 +108,9 @@ def test_killed_it_leaves_no_process_and_the_data(tmp_path: Path, invoke: Invoke
     with running(tmp_path) as (process, ready):
         assert invoke("set", "k", "v", "--config", ready["config"]).exit_code == 0
         process.kill()
-        wait_until(lambda: all_gone(pids_of(ready)), message="servers and worker end with their owner")
+        wait_until(
+            lambda: all_gone(pids_of(ready)), message="servers and worker end with their owner"
+        )
     with running(tmp_path) as (process, again):
         assert again["condition"] == "healthy"
         assert invoke("get", "k", "--level", "all", "--config", again["config"]).stdout == "v"
@@ -116,7 +132,11 @@ def test_a_port_that_is_taken_by_now(tmp_path: Path, invoke: Invoke) -> None:
 
 def test_without_a_worker(tmp_path: Path) -> None:
     with running(tmp_path, "--no-worker", "--nodes", "1") as (process, ready):
-        assert (ready["worker_pid"], ready["condition"], len(ready["nodes"])) == (None, "healthy", 1)
+        assert (ready["worker_pid"], ready["condition"], len(ready["nodes"])) == (
+            None,
+            "healthy",
+            1,
+        )
         stop(process)
 
 
@@ -136,7 +156,10 @@ def test_a_directory_in_use_and_contradictions(tmp_path: Path, invoke: Invoke) -
         assert result.exit_code == ExitCode.ERROR
         assert "another `redrepl up` runs in" in result.stderr
         stop(process)
-    for option, value, existing in (("--nodes", "5", "3"), ("--mode", "multi-primary", "primary-replica")):
+    for option, value, existing in (
+        ("--nodes", "5", "3"),
+        ("--mode", "multi-primary", "primary-replica"),
+    ):
         result = invoke("up", "--directory", str(tmp_path), option, value)
         assert result.exit_code == ExitCode.USAGE
         assert f"describes a cluster with {option} {existing}, not {value}" in result.stderr
@@ -157,8 +180,12 @@ def test_it_says_how_to_go_on(tmp_path: Path) -> None:
         process.kill()
 
 
-def test_a_server_program_that_is_none(tmp_path: Path, invoke: Invoke, any_binary: ServerBinary) -> None:
-    result = invoke("up", "--directory", str(tmp_path), "--binary", str(any_binary.path.parent / "nowhere"))
+def test_a_server_program_that_is_none(
+    tmp_path: Path, invoke: Invoke, any_binary: ServerBinary
+) -> None:
+    result = invoke(
+        "up", "--directory", str(tmp_path), "--binary", str(any_binary.path.parent / "nowhere")
+    )
     assert result.exit_code == ExitCode.ERROR
     assert result.stderr.startswith("error: ")
     assert "nowhere" in result.stderr

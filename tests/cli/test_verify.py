@@ -40,7 +40,9 @@ def test_a_mismatch_is_3_and_named(damaged: CliCluster, invoke: Invoke) -> None:
     assert result.stdout.splitlines()[1].split()[:3] == ["lost", "b", "missing"]
     assert "NOT consistent: 2 keys checked, 1 mismatches" in result.stdout
     found = json_of(invoke("verify", "--format", "json", "--config", str(damaged.file)))
-    assert [(m["key"], m["node"], m["kind"]) for m in found["mismatches"]] == [("lost", "b", "missing")]
+    assert [(m["key"], m["node"], m["kind"]) for m in found["mismatches"]] == [
+        ("lost", "b", "missing")
+    ]
 
 
 def test_repair(damaged: CliCluster, invoke: Invoke) -> None:
@@ -55,7 +57,9 @@ def test_repair(damaged: CliCluster, invoke: Invoke) -> None:
 
 
 @pytest.mark.parametrize(("answer", "code"), [("y", 0), ("n", 1)])
-def test_repair_asks_on_a_terminal(answer: str, code: int, damaged: CliCluster, invoke: Invoke) -> None:
+def test_repair_asks_on_a_terminal(
+    answer: str, code: int, damaged: CliCluster, invoke: Invoke
+) -> None:
     ended = run_on_terminal(["verify", "--repair"], damaged.file, {"Go on? [y/N]": f"{answer}\n"})
     assert ended.exit_code == code
     assert "1 records on b are replaced by the primary's" in ended.output
@@ -89,15 +93,22 @@ def test_sync_does_what_it_can(damaged: CliCluster, invoke: Invoke) -> None:
     damaged["c"].kill()
     result = invoke("sync", "--yes", *config)
     assert result.exit_code == ExitCode.DEGRADED
-    assert ([node["node"] for node in json_of(result)["synced"]], list(json_of(result)["failed"])) == (["b"], ["c"])
+    assert (
+        [node["node"] for node in json_of(result)["synced"]],
+        list(json_of(result)["failed"]),
+    ) == (["b"], ["c"])
     assert invoke("sync", "c", "--yes", *config).exit_code == ExitCode.UNAVAILABLE
     damaged["a"].kill()
     result = invoke("sync", "b", "--yes", *config)
     assert (result.exit_code, json_of(result)["synced"]) == (ExitCode.UNAVAILABLE, [])
 
 
-@pytest.mark.parametrize(("node", "message"), [("a", "is the primary"), ("z", "is no member; members are a, b, c")])
-def test_sync_of_a_node_that_cannot_be(node: str, message: str, shared_cluster: CliCluster, invoke: Invoke) -> None:
+@pytest.mark.parametrize(
+    ("node", "message"), [("a", "is the primary"), ("z", "is no member; members are a, b, c")]
+)
+def test_sync_of_a_node_that_cannot_be(
+    node: str, message: str, shared_cluster: CliCluster, invoke: Invoke
+) -> None:
     result = invoke("sync", node, "--yes", "--config", str(shared_cluster.file))
     assert result.exit_code == ExitCode.USAGE
     assert message in result.stderr
@@ -109,9 +120,16 @@ def test_progress_shows_a_bar_on_a_terminal(shared_cluster: CliCluster) -> None:
     assert "digest c" in ended.output
 
 
-def test_progress_without_a_terminal_is_a_line_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress_without_a_terminal_is_a_line_now_and_then(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     times = iter([0.0, 1.0, 2.0, 3.0 + LINE_SECONDS])
     progress = PlainProgress(lambda: next(times))
-    for each in (Progress("one", 0, 9), Progress("one", 5, 9), Progress("two", 0, None), Progress("two", 7, None)):
+    for each in (
+        Progress("one", 0, 9),
+        Progress("one", 5, 9),
+        Progress("two", 0, None),
+        Progress("two", 7, None),
+    ):
         progress(each)
     assert capsys.readouterr().err.splitlines() == ["one: 0 of 9", "two: 0", "two: 7"]

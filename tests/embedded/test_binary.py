@@ -1,4 +1,7 @@
-"""Which server program is found, and what the errors say. The programs here are small shell scripts."""
+"""Which server program is found, and what the errors say.
+
+The programs here are small shell scripts.
+"""
 
 import importlib.util
 import os
@@ -9,7 +12,12 @@ from pathlib import Path
 import pytest
 
 from redrepl.embedded import ServerBinary, ServerBinaryNotFound, ServerBinaryUnusable, binary
-from redrepl.embedded.binary import BINARY_VARIABLE, find_all_binaries, find_server_binary, inspect_binary
+from redrepl.embedded.binary import (
+    BINARY_VARIABLE,
+    find_all_binaries,
+    find_server_binary,
+    inspect_binary,
+)
 
 
 def make_program(path: Path, output: str, exit_code: int = 0) -> Path:
@@ -20,7 +28,9 @@ def make_program(path: Path, output: str, exit_code: int = 0) -> Path:
 
 
 def make_server(path: Path, engine: str = "Redis", version: str = "7.2.4") -> Path:
-    return make_program(path, f"{engine} server v={version} sha=00000000:0 malloc=libc bits=64 build=1")
+    return make_program(
+        path, f"{engine} server v={version} sha=00000000:0 malloc=libc bits=64 build=1"
+    )
 
 
 class Places:
@@ -57,7 +67,9 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Places:
     return made
 
 
-def test_the_order_is_explicit_variable_bundled_valkey_redis(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_order_is_explicit_variable_bundled_valkey_redis(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
     explicit = make_server(places.folder / "explicit")
     configured = make_server(places.folder / "configured")
     bundled = places.bundle()
@@ -108,7 +120,9 @@ def test_nothing_found_says_what_was_tried_and_what_helps(places: Places) -> Non
 
 def test_a_wrong_explicit_path_is_no_reason_to_take_another(places: Places) -> None:
     make_server(places.path_folder / "redis-server")
-    with pytest.raises(ServerBinaryNotFound, match="the given server binary names '/nowhere/redis-server'"):
+    with pytest.raises(
+        ServerBinaryNotFound, match="the given server binary names '/nowhere/redis-server'"
+    ):
         find_server_binary("/nowhere/redis-server")
 
 
@@ -123,17 +137,27 @@ def test_a_wrong_variable_is_named(places: Places, monkeypatch: pytest.MonkeyPat
 
 def test_an_old_server_is_refused(tmp_path: Path) -> None:
     path = make_server(tmp_path / "redis-server", version="6.2.14")
-    with pytest.raises(ServerBinaryUnusable, match=r"redis 6\.2\.14 .* is too old, redrepl needs version 7\.0"):
+    with pytest.raises(
+        ServerBinaryUnusable, match=r"redis 6\.2\.14 .* is too old, redrepl needs version 7\.0"
+    ):
         find_server_binary(path)
 
 
 def test_the_oldest_version_that_will_do(tmp_path: Path) -> None:
-    assert inspect_binary(make_server(tmp_path / "redis-server", version="7.0.0")).version == (7, 0, 0)
+    assert inspect_binary(make_server(tmp_path / "redis-server", version="7.0.0")).version == (
+        7,
+        0,
+        0,
+    )
 
 
 def test_a_program_that_fails_is_refused_with_its_words(tmp_path: Path) -> None:
-    path = make_program(tmp_path / "redis-server", "libssl.so.3: cannot open shared object file", exit_code=127)
-    with pytest.raises(ServerBinaryUnusable, match=r"does not run: --version ended with 127: libssl\.so\.3"):
+    path = make_program(
+        tmp_path / "redis-server", "libssl.so.3: cannot open shared object file", exit_code=127
+    )
+    with pytest.raises(
+        ServerBinaryUnusable, match=r"does not run: --version ended with 127: libssl\.so\.3"
+    ):
         find_server_binary(path)
 
 
@@ -163,7 +187,9 @@ def test_a_file_that_is_not_executable_is_refused(tmp_path: Path) -> None:
 
 def test_another_program_is_refused(tmp_path: Path) -> None:
     path = make_program(tmp_path / "redis-server", "KeyDB server v=6.3.4 sha=0")
-    with pytest.raises(ServerBinaryUnusable, match="is no Redis or Valkey server, it says: 'KeyDB server"):
+    with pytest.raises(
+        ServerBinaryUnusable, match="is no Redis or Valkey server, it says: 'KeyDB server"
+    ):
         find_server_binary(path)
 
 
@@ -175,7 +201,9 @@ def test_an_unusable_one_is_passed_over_for_a_usable_one(places: Places) -> None
 
 def test_only_unusable_ones_are_reported_with_their_reasons(places: Places) -> None:
     make_server(places.path_folder / "redis-server", version="5.0.7")
-    with pytest.raises(ServerBinaryUnusable, match=r"redis 5\.0\.7 .* too old.*To cure it, install one"):
+    with pytest.raises(
+        ServerBinaryUnusable, match=r"redis 5\.0\.7 .* too old.*To cure it, install one"
+    ):
         find_server_binary()
 
 

@@ -16,7 +16,9 @@ def test_eight_start_in_parallel(server_binary: ServerBinary) -> None:
     with EmbeddedCluster(8, binary=server_binary) as cluster:
         assert list(cluster.servers) == list("abcdefgh")
         pids = [server.pid for server in cluster.servers.values()]
-        answered = [redis.Redis.from_url(url).info("server")["process_id"] for url in cluster.urls.values()]
+        answered = [
+            redis.Redis.from_url(url).info("server")["process_id"] for url in cluster.urls.values()
+        ]
         assert answered == pids
         assert len(set(pids)) == 8
     assert all_gone(pids)
@@ -31,12 +33,18 @@ def test_three_servers_share_nothing(three_servers: EmbeddedCluster) -> None:
 
 def test_arguments_reach_every_server(server_binary: ServerBinary, tmp_path: Path) -> None:
     with EmbeddedCluster(
-        names=("x", "y"), binary=server_binary, directory=tmp_path, persistence="aof", password="secret"
+        names=("x", "y"),
+        binary=server_binary,
+        directory=tmp_path,
+        persistence="aof",
+        password="secret",
     ) as cluster:
         for name, server in cluster.servers.items():
             assert server.directory == tmp_path / name
             assert ":secret@" in server.url
-            assert redis.Redis.from_url(server.url).config_get("appendonly") == {"appendonly": "yes"}
+            assert redis.Redis.from_url(server.url).config_get("appendonly") == {
+                "appendonly": "yes"
+            }
 
 
 def test_a_cluster_can_be_stopped_twice_and_started_again(server_binary: ServerBinary) -> None:
@@ -67,7 +75,9 @@ def test_one_that_cannot_start_stops_the_others(
     assert list(temporary.iterdir()) == []
 
 
-@pytest.mark.parametrize(("count", "names"), [(0, None), (2, ("a",)), (None, ("a", "a")), (None, ())])
+@pytest.mark.parametrize(
+    ("count", "names"), [(0, None), (2, ("a",)), (None, ("a", "a")), (None, ())]
+)
 def test_names_and_count_must_fit(count: int | None, names: tuple[str, ...] | None) -> None:
     with pytest.raises(ValueError, match="different names"):
         EmbeddedCluster(count, names=names, binary=_any_binary())

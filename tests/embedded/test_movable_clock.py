@@ -23,7 +23,9 @@ def seconds_ahead(server: EmbeddedServer) -> float:
 
 
 @pytest.mark.usefixtures("movable_clocks")
-def test_a_clock_steps_ahead_and_back_and_stays_moved_over_a_restart(server_binary: ServerBinary) -> None:
+def test_a_clock_steps_ahead_and_back_and_stays_moved_over_a_restart(
+    server_binary: ServerBinary,
+) -> None:
     with EmbeddedServer(binary=server_binary, movable_clock=True) as server:
         assert abs(seconds_ahead(server)) < CLOSE_SECONDS
         server.set_clock(3600.5)
@@ -56,7 +58,9 @@ def test_a_server_made_without_it_keeps_its_clock(server: EmbeddedServer) -> Non
         server.set_clock(1)
 
 
-def test_without_a_compiler_the_start_says_so(server_binary: ServerBinary, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_compiler_the_start_says_so(
+    server_binary: ServerBinary, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: None)
     clock._library.cache_clear()
     try:

@@ -1,4 +1,7 @@
-"""However the owner ends, no process and no directory stays. The owners are Python processes of their own."""
+"""However the owner ends, no process and no directory stays.
+
+The owners are Python processes of their own.
+"""
 
 import contextlib
 import os
@@ -71,7 +74,8 @@ wait_for_line()
 
 def test_after_kill_with_a_frozen_and_a_dead_server(owners: Owners) -> None:
     owner = owners.start(
-        TWO_SERVERS + "wait_for_line(); cluster['a'].freeze(); cluster['b'].kill(); tell(); wait_for_line()"
+        TWO_SERVERS
+        + "wait_for_line(); cluster['a'].freeze(); cluster['b'].kill(); tell(); wait_for_line()"
     )
     owner.say()
     owner.read()
@@ -114,13 +118,16 @@ wait_for_line()
     owner.say()
     assert owner.end() == ""
     owner.expect_nothing_left()
-    with EmbeddedServer(binary=owners.binary, directory=tmp_path / "kept", persistence="rdb") as server:
+    with EmbeddedServer(
+        binary=owners.binary, directory=tmp_path / "kept", persistence="rdb"
+    ) as server:
         assert connect(server).get("key") == b"value"
 
 
 def test_data_in_a_given_directory_survives_the_owners_kill(owners: Owners, tmp_path: Path) -> None:
     owner = owners.start(
-        f"tell(EmbeddedServer(binary=binary, directory={str(tmp_path / 'kept')!r}, persistence='aof').start())\n"
+        f"tell(EmbeddedServer(binary=binary, directory={str(tmp_path / 'kept')!r}, "
+        "persistence='aof').start())\n"
         "wait_for_line()"
     )
     owner.process.kill()

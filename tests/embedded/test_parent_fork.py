@@ -88,7 +88,10 @@ wait_for_line()
     os.kill(owner.told["child"][0], signal.SIGKILL)
     owner.pids = owner.read()["pids"]
     wait_until(lambda: all_gone(childs_pids), message="the child's server and watchdog end")
-    wait_until(lambda: len(os.listdir(owners.temporary)) == 1, message="only the parent's directory is left")
+    wait_until(
+        lambda: len(os.listdir(owners.temporary)) == 1,
+        message="only the parent's directory is left",
+    )
     assert not any(process_is_gone(pid) for pid in owner.pids)
     owner.process.kill()
     owner.expect_nothing_left()

@@ -46,7 +46,9 @@ def test_an_orderly_end_passes_and_loses_nothing(proxy: TcpProxy) -> None:
     data = b"x" * 1_000_000
     with connect(proxy.port) as connection:
         received = bytearray()
-        reader = threading.Thread(target=lambda: received.extend(receive(connection, len(data) + 1)))
+        reader = threading.Thread(
+            target=lambda: received.extend(receive(connection, len(data) + 1))
+        )
         reader.start()
         connection.sendall(data)
         connection.shutdown(socket.SHUT_WR)
@@ -122,7 +124,10 @@ def test_a_target_that_is_gone_breaks_the_connection(proxy: TcpProxy, target: Ec
 
 def test_url_keeps_all_but_the_address(proxy: TcpProxy) -> None:
     assert proxy.url() == f"redis://127.0.0.1:{proxy.port}/0"
-    assert proxy.url("rediss://me:p%40ss@example.com:7000/3?x=1") == f"rediss://me:p%40ss@127.0.0.1:{proxy.port}/3?x=1"
+    assert (
+        proxy.url("rediss://me:p%40ss@example.com:7000/3?x=1")
+        == f"rediss://me:p%40ss@127.0.0.1:{proxy.port}/3?x=1"
+    )
 
 
 def test_close_ends_everything(target: EchoServer) -> None:
@@ -142,7 +147,9 @@ def test_close_ends_everything(target: EchoServer) -> None:
 @pytest.mark.servers
 def test_a_real_client_behind_the_proxy(server: EmbeddedServer) -> None:
     with TcpProxy("127.0.0.1", server.port) as proxy:
-        client = redis.Redis.from_url(proxy.url(server.url), socket_timeout=0.3, retry=Retry(NoBackoff(), 0))
+        client = redis.Redis.from_url(
+            proxy.url(server.url), socket_timeout=0.3, retry=Retry(NoBackoff(), 0)
+        )
         assert client.set("key", "value")
         proxy.blackhole()
         with pytest.raises(redis.TimeoutError):

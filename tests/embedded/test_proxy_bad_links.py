@@ -28,7 +28,9 @@ def test_a_narrow_connection_passes_so_many_bytes_a_second_and_loses_none(proxy:
         proxy.narrow(len(data) * 5)
         began = time.monotonic()
         assert exchange(connection, data) == data
-        assert time.monotonic() - began >= 0.2, "a fifth of a second there, while the way back follows"
+        assert time.monotonic() - began >= 0.2, (
+            "a fifth of a second there, while the way back follows"
+        )
         proxy.narrow(0)
         assert exchange(connection, data * 20) == data * 20
 
@@ -42,7 +44,9 @@ def test_reset_breaks_what_is_open_and_serves_what_is_new(proxy: TcpProxy) -> No
         assert exchange(connection, b"after") == b"after"
 
 
-def test_what_is_forgotten_stays_open_and_passes_nothing(proxy: TcpProxy, target: EchoServer) -> None:
+def test_what_is_forgotten_stays_open_and_passes_nothing(
+    proxy: TcpProxy, target: EchoServer
+) -> None:
     with connect(proxy.port) as old:
         assert exchange(old, b"before") == b"before"
         proxy.forget()

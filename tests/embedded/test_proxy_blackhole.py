@@ -6,7 +6,15 @@ from collections.abc import Iterator
 import pytest
 
 from redrepl.embedded.proxy import TcpProxy
-from tests.support.echo import SILENCE_SECONDS, EchoServer, connect, exchange, is_broken, is_silent, receive
+from tests.support.echo import (
+    SILENCE_SECONDS,
+    EchoServer,
+    connect,
+    exchange,
+    is_broken,
+    is_silent,
+    receive,
+)
 from tests.support.waiting import wait_until
 
 
@@ -81,7 +89,9 @@ def test_heal_without_delivery_loses_what_was_held(proxy: TcpProxy, target: Echo
     assert target.received == b"12"
 
 
-def test_heal_without_delivery_spares_connections_that_were_not_in_a_blackhole(proxy: TcpProxy) -> None:
+def test_heal_without_delivery_spares_connections_that_were_not_in_a_blackhole(
+    proxy: TcpProxy,
+) -> None:
     with connect(proxy.port) as connection:
         assert exchange(connection, b"1") == b"1"
         proxy.heal(deliver=False)

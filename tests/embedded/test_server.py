@@ -18,7 +18,9 @@ from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.servers
 
-linux_only = pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc or at Linux's way with ports")
+linux_only = pytest.mark.skipif(
+    sys.platform != "linux", reason="looks at /proc or at Linux's way with ports"
+)
 
 
 def test_it_answers_as_the_started_process(server: EmbeddedServer) -> None:
@@ -66,7 +68,13 @@ def test_it_can_start_again_after_stop(server_binary: ServerBinary) -> None:
 
 def test_what_needs_a_running_server_says_so(server_binary: ServerBinary) -> None:
     server = EmbeddedServer("alpha", server_binary)
-    for ask in (lambda: server.port, lambda: server.url, lambda: server.directory, lambda: server.pid, server.freeze):
+    for ask in (
+        lambda: server.port,
+        lambda: server.url,
+        lambda: server.directory,
+        lambda: server.pid,
+        server.freeze,
+    ):
         with pytest.raises(EmbeddedError, match="alpha"):
             ask()
     server.kill()
@@ -90,7 +98,9 @@ def test_a_frozen_server_is_silent_until_resumed(server: EmbeddedServer) -> None
 
 
 @pytest.mark.parametrize("persistence", ["none", "aof"])
-def test_a_frozen_server_can_be_stopped(server_binary: ServerBinary, tmp_path: Path, persistence: Persistence) -> None:
+def test_a_frozen_server_can_be_stopped(
+    server_binary: ServerBinary, tmp_path: Path, persistence: Persistence
+) -> None:
     # With 'aof' the directory is given, which makes the end a graceful one.
     folder = None if persistence == "none" else tmp_path
     server = EmbeddedServer(binary=server_binary, persistence=persistence, directory=folder).start()

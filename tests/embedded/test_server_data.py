@@ -55,7 +55,9 @@ def test_without_persistence_a_restart_is_empty(server: EmbeddedServer) -> None:
 
 
 @pytest.mark.parametrize("persistence", ["aof", "rdb"])
-def test_restart_empty_wipes_the_data(server_binary: ServerBinary, persistence: Persistence) -> None:
+def test_restart_empty_wipes_the_data(
+    server_binary: ServerBinary, persistence: Persistence
+) -> None:
     with EmbeddedServer(binary=server_binary, persistence=persistence) as server:
         port = server.port
         connect(server).set("key", "value")
@@ -73,7 +75,9 @@ def test_a_given_directory_keeps_the_data(server_binary: ServerBinary, tmp_path:
         assert connect(server).get("key") == b"value"
 
 
-def test_wiping_a_given_directory_spares_what_is_not_the_servers(server_binary: ServerBinary, tmp_path: Path) -> None:
+def test_wiping_a_given_directory_spares_what_is_not_the_servers(
+    server_binary: ServerBinary, tmp_path: Path
+) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
     with EmbeddedServer(binary=server_binary, directory=tmp_path, persistence="aof") as server:
         connect(server).set("key", "value")

@@ -19,7 +19,9 @@ from tests.support.processes import process_is_gone
 
 pytestmark = pytest.mark.servers
 
-linux_only = pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc or at Linux's way with ports")
+linux_only = pytest.mark.skipif(
+    sys.platform != "linux", reason="looks at /proc or at Linux's way with ports"
+)
 
 
 @pytest.fixture
@@ -58,7 +60,9 @@ def test_another_process_on_the_port_is_recognised(server: EmbeddedServer) -> No
 
 
 def hand_out(numbers: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the next ports "of the system's choice" be `numbers`, as if somebody took them right after."""
+    """Make the next ports "of the system's choice" be `numbers`, as if somebody took them right
+    after.
+    """
 
     class LostPort(ReservedPort):
         def __init__(self, port: int = 0) -> None:
@@ -68,7 +72,9 @@ def hand_out(numbers: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launch, "ReservedPort", LostPort)
 
 
-def test_a_port_lost_to_another_server_is_replaced(server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_port_lost_to_another_server_is_replaced(
+    server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lost = [server.port, server.port]
     hand_out(lost, monkeypatch)
     with EmbeddedServer("second", server.binary) as second:
@@ -89,7 +95,9 @@ def test_a_port_lost_to_another_program_is_replaced(
             assert connect(server).ping()
 
 
-def test_ports_lost_again_and_again_are_an_error(server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ports_lost_again_and_again_are_an_error(
+    server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lost = [server.port] * (launch.PORT_ATTEMPTS + 1)
     hand_out(lost, monkeypatch)
     with pytest.raises(ServerStartError, match=f"did not start on port {server.port}"):
@@ -108,9 +116,13 @@ def test_the_port_stays_reserved_while_the_server_is_dead(server: EmbeddedServer
     assert connect(server).ping()
 
 
-def test_a_wrong_argument_fails_with_the_log(server_binary: ServerBinary, own_temporary_files: Path) -> None:
+def test_a_wrong_argument_fails_with_the_log(
+    server_binary: ServerBinary, own_temporary_files: Path
+) -> None:
     server = EmbeddedServer("broken", server_binary, extra_arguments=("--no-such-setting", "1"))
-    with pytest.raises(ServerStartError, match=r"(?s)broken.*exited during its start.*no-such-setting") as caught:
+    with pytest.raises(
+        ServerStartError, match=r"(?s)broken.*exited during its start.*no-such-setting"
+    ) as caught:
         server.start()
     assert "no-such-setting" in caught.value.log_tail
     assert "no-such-setting" in server.log_tail()
@@ -118,7 +130,9 @@ def test_a_wrong_argument_fails_with_the_log(server_binary: ServerBinary, own_te
 
 
 def test_extra_arguments_reach_the_server(server_binary: ServerBinary) -> None:
-    with EmbeddedServer(binary=server_binary, extra_arguments=("--maxmemory", "50mb", "--hz", "17")) as server:
+    with EmbeddedServer(
+        binary=server_binary, extra_arguments=("--maxmemory", "50mb", "--hz", "17")
+    ) as server:
         settings = connect(server).config_get("maxmemory", "hz")
         assert settings == {"maxmemory": str(50 * 1024 * 1024), "hz": "17"}
 
@@ -126,7 +140,8 @@ def test_extra_arguments_reach_the_server(server_binary: ServerBinary) -> None:
 def test_a_server_that_never_answers_is_given_up(tmp_path: Path, own_temporary_files: Path) -> None:
     program, pid_file = tmp_path / "mute-server", tmp_path / "pid"
     program.write_text(
-        f'#!/bin/sh\n[ "$1" = --version ] && echo "Redis server v=7.0.0" && exit\necho $$ > {pid_file}\n'
+        '#!/bin/sh\n[ "$1" = --version ] && echo "Redis server v=7.0.0" && exit\necho $$ > '
+        f"{pid_file}\n"
         "echo I will not talk\nexec sleep 60\n"
     )
     program.chmod(0o755)
@@ -137,7 +152,9 @@ def test_a_server_that_never_answers_is_given_up(tmp_path: Path, own_temporary_f
     assert list(own_temporary_files.iterdir()) == []
 
 
-def test_an_unusable_directory_is_an_error(server_binary: ServerBinary, own_temporary_files: Path) -> None:
+def test_an_unusable_directory_is_an_error(
+    server_binary: ServerBinary, own_temporary_files: Path
+) -> None:
     file = own_temporary_files.parent / "file"
     file.touch()
     with pytest.raises(ServerStartError, match="no usable directory"):
@@ -150,7 +167,9 @@ def test_a_wrong_persistence_is_refused(server_binary: ServerBinary) -> None:
         EmbeddedServer(binary=server_binary, persistence="disk")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("password", ["plain", 'quote " backslash \\ space # ü', "a@b:c/d?e%20", "'single'"])
+@pytest.mark.parametrize(
+    "password", ["plain", 'quote " backslash \\ space # ü', "a@b:c/d?e%20", "'single'"]
+)
 def test_a_password_is_required(server_binary: ServerBinary, password: str) -> None:
     with EmbeddedServer(binary=server_binary, password=password) as server:
         assert connect(server).ping()
@@ -165,7 +184,9 @@ def test_a_password_is_on_no_command_line(server_binary: ServerBinary) -> None:
     with EmbeddedServer(binary=server_binary, password="open-sesame") as server:
         assert b"open-sesame" not in Path(f"/proc/{server.pid}/cmdline").read_bytes()
         assert b"open-sesame" not in Path(f"/proc/{server.pid}/environ").read_bytes()
-        holding = [path for path in server.directory.parent.rglob("*") if _holds(path, b"open-sesame")]
+        holding = [
+            path for path in server.directory.parent.rglob("*") if _holds(path, b"open-sesame")
+        ]
         assert [stat.S_IMODE(path.stat().st_mode) for path in holding] == [0o600]
         assert stat.S_IMODE(holding[0].parent.stat().st_mode) == 0o700
 

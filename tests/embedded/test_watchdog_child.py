@@ -48,7 +48,9 @@ def test_a_later_process_with_the_same_number_is_spared(stranger: subprocess.Pop
 
 def test_an_unlisted_process_is_spared(stranger: subprocess.Popen[bytes]) -> None:
     start = process_start_time(stranger.pid)
-    register_with(f"+process {stranger.pid} {start}", f"-process {stranger.pid}", "-process 1").clean_up()
+    register_with(
+        f"+process {stranger.pid} {start}", f"-process {stranger.pid}", "-process 1"
+    ).clean_up()
     assert stranger.poll() is None
 
 
@@ -60,7 +62,9 @@ def test_a_process_that_is_gone_is_no_problem() -> None:
 
 
 def test_listed_directories_are_removed_and_others_are_not(tmp_path: Path) -> None:
-    kept, removed, foreign = (tmp_path / name for name in ("redrepl-kept", "redrepl-rémoved x", "foreign"))
+    kept, removed, foreign = (
+        tmp_path / name for name in ("redrepl-kept", "redrepl-rémoved x", "foreign")
+    )
     for folder in (kept, removed, foreign):
         (folder / "deep").mkdir(parents=True)
     register_with(
@@ -80,8 +84,13 @@ def test_removing_a_missing_directory_is_no_problem(tmp_path: Path) -> None:
 
 @needs_proc
 @pytest.mark.servers
-def test_a_server_that_was_never_listed_is_found_by_its_directory(server_binary: ServerBinary) -> None:
-    with EmbeddedServer(binary=server_binary) as unlisted, EmbeddedServer(binary=server_binary) as other:
+def test_a_server_that_was_never_listed_is_found_by_its_directory(
+    server_binary: ServerBinary,
+) -> None:
+    with (
+        EmbeddedServer(binary=server_binary) as unlisted,
+        EmbeddedServer(binary=server_binary) as other,
+    ):
         owned = unlisted.directory.parent
         register_with(f"+directory {os.fsencode(owned).hex()}").clean_up()
         wait_until(lambda: not unlisted.running)

@@ -20,7 +20,9 @@ RUN_ONCE = "service_completed_successfully"
 
 
 def _compose() -> dict[str, Any]:
-    content: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+    content: dict[str, Any] = yaml.safe_load(
+        (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+    )
     return content
 
 
@@ -63,7 +65,9 @@ def test_what_a_service_depends_on_exists_and_can_reach_the_condition(name: str)
 
 
 def test_init_waits_for_all_nodes_and_the_worker_for_init() -> None:
-    assert list(_service("init")["depends_on"]) == [name for name in SERVICES if name.startswith("node-")]
+    assert list(_service("init")["depends_on"]) == [
+        name for name in SERVICES if name.startswith("node-")
+    ]
     assert _service("worker")["depends_on"]["init"]["condition"] == RUN_ONCE
 
 
@@ -73,21 +77,34 @@ def test_init_writes_to_nodes_only_once(tmp_path: Path) -> None:
     (tmp_path / "redrepl").chmod(0o755)
     command = [shell, option, script.replace("/var/lib/redrepl", str(tmp_path))]
     environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
-    said = [subprocess.run(command, env=environment, capture_output=True, text=True, check=True) for _ in range(2)]
+    said = [
+        subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        for _ in range(2)
+    ]
     assert [done.stdout for done in said] == ["called\n", ""]
 
 
 def test_every_volume_is_declared_and_used_by_the_service_of_its_name() -> None:
-    mounts = {name: [mount.split(":") for mount in _service(name).get("volumes", ())] for name in SERVICES}
-    named = [source for found in mounts.values() for source, *_ in found if not source.startswith("./")]
+    mounts = {
+        name: [mount.split(":") for mount in _service(name).get("volumes", ())] for name in SERVICES
+    }
+    named = [
+        source for found in mounts.values() for source, *_ in found if not source.startswith("./")
+    ]
     assert sorted(named) == sorted(COMPOSE["volumes"])
-    assert all([name, "/var/lib/redrepl" if name == "init" else "/data"] in mounts[name] for name in named)
+    assert all(
+        [name, "/var/lib/redrepl" if name == "init" else "/data"] in mounts[name] for name in named
+    )
 
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_mounted_files_and_build_files_exist(name: str) -> None:
     service = _service(name)
-    files = [source for source, *_ in (mount.split(":") for mount in service.get("volumes", ())) if "/" in source]
+    files = [
+        source
+        for source, *_ in (mount.split(":") for mount in service.get("volumes", ()))
+        if "/" in source
+    ]
     build = service.get("build")
     files += [Path(build["context"], build["dockerfile"])] if build else []
     assert all((ROOT / file).is_file() for file in files)
@@ -99,13 +116,19 @@ def test_images_are_pinned(name: str) -> None:
 
 
 def test_base_images_are_pinned() -> None:
-    bases = re.findall(r"^FROM (\S+)", (ROOT / "docker" / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
+    bases = re.findall(
+        r"^FROM (\S+)", (ROOT / "docker" / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE
+    )
     assert bases
     assert all(PINNED_IMAGE.fullmatch(base) for base in bases)
 
 
 def test_what_the_image_copies_exists_and_is_not_ignored() -> None:
-    copied = re.findall(r"^COPY (.+) \S+$", (ROOT / "docker" / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
+    copied = re.findall(
+        r"^COPY (.+) \S+$",
+        (ROOT / "docker" / "Dockerfile").read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
     sources = [source for line in copied for source in line.split()]
     ignore = (ROOT / "docker" / "Dockerfile.dockerignore").read_text(encoding="utf-8").splitlines()
     assert sorted(line[1:] for line in ignore if line.startswith("!")) == sorted(sources)
@@ -130,9 +153,15 @@ def test_the_configuration_names_exactly_the_servers_of_the_compose_file() -> No
     assert [f"node-{endpoint.node}" for endpoint in configuration.endpoints] == servers[:-1]
 
 
-@pytest.mark.parametrize(("given", "password"), [({}, None), ({"REDREPL_PASSWORD": "secret"}, "secret")])
-def test_one_password_from_the_environment_reaches_every_server(given: dict[str, str], password: str | None) -> None:
-    environment = {name: _filled_in(value, given) for name, value in _service("worker")["environment"].items()}
+@pytest.mark.parametrize(
+    ("given", "password"), [({}, None), ({"REDREPL_PASSWORD": "secret"}, "secret")]
+)
+def test_one_password_from_the_environment_reaches_every_server(
+    given: dict[str, str], password: str | None
+) -> None:
+    environment = {
+        name: _filled_in(value, given) for name, value in _service("worker")["environment"].items()
+    }
     assert environment.pop("REDREPL_CONFIG") == "/etc/redrepl/redrepl.toml"
     configuration = _configuration(environment)
     assert [endpoint.password for endpoint in configuration.endpoints] == [password] * 3

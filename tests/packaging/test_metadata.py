@@ -1,4 +1,6 @@
-"""pyproject.toml, constraints.txt and the files that install from them agree, and name no machine."""
+"""pyproject.toml, constraints.txt and the files that install from them agree, and name no
+machine.
+"""
 
 from __future__ import annotations
 
@@ -29,15 +31,21 @@ PROJECT: dict[str, Any] = PYPROJECT["project"]
 
 
 def _requirements() -> list[str]:
-    """All that pyproject.toml asks for, but for `make fuzz`: its one package differs from Python to Python."""
-    asked = {name: group for name, group in PYPROJECT["dependency-groups"].items() if name != "fuzz"}
+    """All that pyproject.toml asks for, but for `make fuzz`: its one package differs from Python to
+    Python.
+    """
+    asked = {
+        name: group for name, group in PYPROJECT["dependency-groups"].items() if name != "fuzz"
+    }
     groups = [*asked.values(), *PROJECT["optional-dependencies"].values()]
     lists = [PYPROJECT["build-system"]["requires"], PROJECT["dependencies"], *groups]
     return [entry for found in lists for entry in found if isinstance(entry, str)]
 
 
 def _pins() -> dict[str, str]:
-    lines = [line for line in _text("constraints.txt").splitlines() if line and not line.startswith("#")]
+    lines = [
+        line for line in _text("constraints.txt").splitlines() if line and not line.startswith("#")
+    ]
     matches = [PIN.fullmatch(line) for line in lines]
     assert all(matches), f"not of the form name==version: {lines}"
     return {canonicalize_name(match[1]): match[2] for match in matches if match}
@@ -60,7 +68,9 @@ def test_pip_is_pinned_to_one_that_knows_dependency_groups() -> None:
 def test_python_versions() -> None:
     supported = SpecifierSet(PROJECT["requires-python"])
     prefix = "Programming Language :: Python :: "
-    named = [text.removeprefix(prefix) for text in PROJECT["classifiers"] if text.startswith(prefix)]
+    named = [
+        text.removeprefix(prefix) for text in PROJECT["classifiers"] if text.startswith(prefix)
+    ]
     assert named == sorted(named)
     assert named[0] == "3.11"
     assert all(supported.contains(version) for version in named)
@@ -74,7 +84,11 @@ def test_the_version_is_written_the_same_everywhere() -> None:
 
 def test_every_packaged_folder_says_that_it_is_typed() -> None:
     packages = PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
-    assert [Path(package).name for package in packages] == ["redrepl", "redrepl_cli", "redrepl_workers"]
+    assert [Path(package).name for package in packages] == [
+        "redrepl",
+        "redrepl_cli",
+        "redrepl_workers",
+    ]
     assert all((ROOT / package / "py.typed").is_file() for package in packages)
 
 

@@ -7,7 +7,11 @@ import os
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
-    "redrepl", max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=False
+    "redrepl",
+    max_examples=100,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=False,
 )
 settings.register_profile(
     "redrepl-ci",

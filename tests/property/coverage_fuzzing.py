@@ -3,8 +3,8 @@
     python -m tests.property.coverage_fuzzing --list
     python -m tests.property.coverage_fuzzing NAME --seconds 60 [--corpus FOLDER]
 
-Ends with 0 where only documented errors came out; else the input stands in a file `crash-...` in the corpus's folder,
-and `--replay FILE` shows what it does. Needs atheris: `make fuzz` installs it.
+Ends with 0 where only documented errors came out; else the input stands in a file `crash-...` in
+the corpus's folder, and `--replay FILE` shows what it does. Needs atheris: `make fuzz` installs it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ def main() -> None:
     """Read the arguments and fuzz; atheris ends the process."""
     asked = _arguments()
     if asked.list:
-        sys.stdout.write("\n".join(importlib.import_module("tests.property.parsers.table").PARSERS) + "\n")
+        sys.stdout.write(
+            "\n".join(importlib.import_module("tests.property.parsers.table").PARSERS) + "\n"
+        )
         return
     if asked.replay is not None:
         _parser(asked.name).accepts(asked.replay.read_bytes())
@@ -37,8 +39,18 @@ def main() -> None:
         (folder / f"sound-{number}").write_bytes(sound)
     dictionary = folder.with_suffix(".words")
     dictionary.write_text(_dictionary(), encoding="ascii")
-    options = [f"-max_total_time={asked.seconds}", f"-max_len={MAX_INPUT_BYTES}", f"-dict={dictionary}", "-timeout=10"]
-    options += ["-rss_limit_mb=1024", f"-artifact_prefix={folder}/", "-print_final_stats=1", "-verbosity=1"]
+    options = [
+        f"-max_total_time={asked.seconds}",
+        f"-max_len={MAX_INPUT_BYTES}",
+        f"-dict={dictionary}",
+        "-timeout=10",
+    ]
+    options += [
+        "-rss_limit_mb=1024",
+        f"-artifact_prefix={folder}/",
+        "-print_final_stats=1",
+        "-verbosity=1",
+    ]
     atheris.Setup([sys.argv[0], *options, str(folder)], parser.accepts)
     atheris.Fuzz()
 

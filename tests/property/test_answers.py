@@ -1,4 +1,7 @@
-"""Whatever a node answers: it is one of our answers, or known as none. Reading it raises nothing."""
+"""Whatever a node answers: it is one of our answers, or known as none.
+
+Reading it raises nothing.
+"""
 
 from __future__ import annotations
 
@@ -44,9 +47,22 @@ atoms = st.one_of(
 )
 rubbish = st.recursive(atoms, lambda inner: st.lists(inner, max_size=6), max_leaves=20)
 commands = st.one_of(
-    st.sampled_from(SCRIPTS).map(lambda script: ScriptCall(script, KEYS, _arguments(script.removesuffix("_oom")))),
+    st.sampled_from(SCRIPTS).map(
+        lambda script: ScriptCall(script, KEYS, _arguments(script.removesuffix("_oom")))
+    ),
     st.sampled_from(
-        [b"MGET", b"GET", b"HGET", b"SCAN", b"TIME", b"INFO", b"XRANGE", b"DBSIZE", b"PING", b"CLIENT"]
+        [
+            b"MGET",
+            b"GET",
+            b"HGET",
+            b"SCAN",
+            b"TIME",
+            b"INFO",
+            b"XRANGE",
+            b"DBSIZE",
+            b"PING",
+            b"CLIENT",
+        ]
     ).map(lambda name: PlainCommand((name, b"k1", b"k2"))),
 )
 
@@ -60,13 +76,23 @@ def test_any_answer_is_ours_or_not(command: Command, content: Answer) -> None:
 def _arguments(script: str) -> tuple[bytes | int, ...]:
     """Of the scripts whose answers depend on them: an increment; three operations."""
     if script == "transact":
-        operations = [(0, name, STAMP, b"000000000000", b"7") for name in (b"set", b"increment", b"add")]
+        operations = [
+            (0, name, STAMP, b"000000000000", b"7") for name in (b"set", b"increment", b"add")
+        ]
         return (b"7", b"each", 1000, 0, *(part for operation in operations for part in operation))
     return (b"7", b"increment", STAMP, b"000000000000", b"7") if script == "update" else ()
 
 
 def _call(script: str, keys: int = 1) -> ScriptCall:
-    first = {"write": 2, "write_many": 2, "update": 2, "transact": 2, "read_many": 1, "headers": 1, "vouch": 4}
+    first = {
+        "write": 2,
+        "write_many": 2,
+        "update": 2,
+        "transact": 2,
+        "read_many": 1,
+        "headers": 1,
+        "vouch": 4,
+    }
     return ScriptCall(
         script,
         (b"b",) * first.get(script.removesuffix("_oom"), 0) + (b"k",) * keys,
@@ -80,7 +106,14 @@ SOUND: list[tuple[Command, Answer]] = [
     (_call("write"), [b"has", STAMP]),
     (_call("write"), [b"refused", b"", b""]),
     (_call("write"), [b"refused", b"7", b"in doubt: its clock is, or was, ahead"]),
-    (_call("write"), [b"refused", b"7", b"in doubt: its clock shows 1795905262264258, the caller's 1795901662264258"]),
+    (
+        _call("write"),
+        [
+            b"refused",
+            b"7",
+            b"in doubt: its clock shows 1795905262264258, the caller's 1795901662264258",
+        ],
+    ),
     (_call("write_many", 2), [b"some", 1, b"expired", b"1795858529014000"]),
     (_call("update"), [b"ok", SUM]),
     (_call("update"), [b"unmet", b""]),

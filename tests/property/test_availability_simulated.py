@@ -1,4 +1,6 @@
-"""The availability that is computed against copies that fail and come back by chance, and a role that moves."""
+"""The availability that is computed against copies that fail and come back by chance, and a role
+that moves.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ def _lost_part(copies: int, seed: int) -> float:
                 primary = random.choice([copy for copy in range(copies) if is_up[copy]])
         now = due[changing]
         is_up[changing] = not is_up[changing]
-        due[changing] = now + random.expovariate(1 / (UP_SECONDS if is_up[changing] else AWAY_SECONDS))
+        due[changing] = now + random.expovariate(
+            1 / (UP_SECONDS if is_up[changing] else AWAY_SECONDS)
+        )
         if changing == primary and not is_up[primary] and sum(is_up) >= majority:
             replaced_at = now + SWITCHING_SECONDS
         elif sum(is_up) >= majority and changing == primary:
@@ -39,4 +43,6 @@ def _lost_part(copies: int, seed: int) -> float:
 @pytest.mark.parametrize("copies", [3, 5])
 def test_what_is_computed_is_what_is_counted(copies: int) -> None:
     plan = plan_availability([0.9] * copies, switching=Switching(SWITCHING_SECONDS, AWAY_SECONDS))
-    assert 1.0 - plan.quorum_read_availability == pytest.approx(_lost_part(copies, seed=1), rel=0.05)
+    assert 1.0 - plan.quorum_read_availability == pytest.approx(
+        _lost_part(copies, seed=1), rel=0.05
+    )

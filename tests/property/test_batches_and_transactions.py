@@ -1,4 +1,6 @@
-"""Batches answer and leave what the same operations do one by one; transactions store what they show."""
+"""Batches answer and leave what the same operations do one by one; transactions store what they
+show.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,11 @@ def _alone(store: Store, step: Step) -> Any:
 
 
 def _shown(result: Any) -> Any:
-    return (result.key, result.applied, result.outcome, result.required) if isinstance(result, WriteReceipt) else result
+    return (
+        (result.key, result.applied, result.outcome, result.required)
+        if isinstance(result, WriteReceipt)
+        else result
+    )
 
 
 def _contents(store: Store) -> dict[str, list[bytes | None]]:
@@ -94,7 +100,9 @@ def test_a_batch_answers_and_leaves_what_its_operations_do_one_by_one(queue: lis
 
 @settings(max_examples=120, deadline=None)
 @given(steps(WRITES), steps(SHARED))
-def test_a_transaction_stores_what_it_shows_or_nothing(before: list[Step], queue: list[Step]) -> None:
+def test_a_transaction_stores_what_it_shows_or_nothing(
+    before: list[Step], queue: list[Step]
+) -> None:
     store = Store()
     _outcome_alone(store, before)
     standing, log = _contents(store), store.log()

@@ -1,4 +1,6 @@
-"""The checker: it finds what is wrong, accepts what is right, agrees with the definition, and is fast enough."""
+"""The checker: it finds what is wrong, accepts what is right, agrees with the definition, and is
+fast enough.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,11 @@ RIGHT = {
         done(GET, 10, 11, answer="x"),
     ],
     "a delete": [done(SET, 1, 2, "x"), done(DELETE, 3, 4), done(GET, 5, 6)],
-    "add where nothing is": [done(ADD, 1, 2, "x"), done(ADD, 3, 4, "y", answer=False), done(GET, 5, 6, answer="x")],
+    "add where nothing is": [
+        done(ADD, 1, 2, "x"),
+        done(ADD, 3, 4, "y", answer=False),
+        done(GET, 5, 6, answer="x"),
+    ],
     "compare_and_set": [
         done(SET, 1, 2, "x"),
         done(COMPARE_AND_SET, 3, 4, "y", expected="x"),
@@ -77,7 +83,10 @@ RIGHT = {
         done(GET, 1, 2),
         done(GET, 3, 4, answer="x"),
     ],
-    "an unknown write makes an add fail": [unknown(SET, 0, "x"), done(ADD, 1, 2, "y", answer=False)],
+    "an unknown write makes an add fail": [
+        unknown(SET, 0, "x"),
+        done(ADD, 1, 2, "y", answer=False),
+    ],
     "add and comparisons in a row": [
         done(ADD, 0, 1, "x"),
         done(ADD, 2, 3, "y", answer=False),
@@ -96,9 +105,16 @@ RIGHT = {
         done(COMPARE_AND_SET, 2, 3, "y", answer=False),
         done(GET, 4, 5, answer="x"),
     ],
-    "an increment of a text that failed": [done(SET, 0, 1, "x"), unknown(INCREMENT, 2, 1), done(GET, 3, 4, answer="x")],
+    "an increment of a text that failed": [
+        done(SET, 0, 1, "x"),
+        unknown(INCREMENT, 2, 1),
+        done(GET, 3, 4, answer="x"),
+    ],
     "a rejected write": [rejected(SET, 1, 2, "x"), done(GET, 3, 4)],
-    "a read without an answer": [done(SET, 1, 2, "x"), Operation("c", "k", GET, 3, returned=4, answer="never seen")],
+    "a read without an answer": [
+        done(SET, 1, 2, "x"),
+        Operation("c", "k", GET, 3, returned=4, answer="never seen"),
+    ],
 }
 WRONG = {
     "a stale read": [done(SET, 1, 2, "x"), done(SET, 3, 4, "y"), done(GET, 5, 6, answer="x")],
@@ -205,19 +221,25 @@ def contents() -> st.SearchStrategy[Content]:
 
 @st.composite
 def tiny_histories(draw: st.DrawFn) -> list[Operation]:
-    """A handful of operations, mostly at the same time, with few values, so that many are right and many are wrong."""
+    """A handful of operations, mostly at the same time, with few values, so that many are right and
+    many are wrong.
+    """
     found = []
     counter = draw(st.booleans())
     for _ in range(draw(st.integers(1, 6))):
         left_out = bytes if counter else int
-        kind = draw(st.sampled_from([kind for kind in OPERATIONS if kind.argument.type is not left_out]))
+        kind = draw(
+            st.sampled_from([kind for kind in OPERATIONS if kind.argument.type is not left_out])
+        )
         invoked = draw(st.integers(0, 12))
         returned = invoked + draw(st.integers(1, 8))
         argument: Content = None
         answer: Content = None
         if kind.argument.type is not None:
             is_number = kind.argument.type is int
-            argument = draw(st.integers(1, 2)) if is_number else draw(st.sampled_from(["x", "y", "z"]))
+            argument = (
+                draw(st.integers(1, 2)) if is_number else draw(st.sampled_from(["x", "y", "z"]))
+            )
         if kind.result is Result.VALUE:
             answer = draw(st.sampled_from([None, 1, 2, 3]) if counter else contents())
         elif kind.result is Result.NUMBER:
@@ -226,7 +248,9 @@ def tiny_histories(draw: st.DrawFn) -> list[Operation]:
             answer = draw(st.booleans())
         expected = draw(contents()) if kind.condition is Condition.VERSION else None
         outcome = draw(st.sampled_from([Outcome.OK, Outcome.OK, Outcome.UNKNOWN, Outcome.REJECTED]))
-        found.append(Operation("c", "k", kind, invoked, argument, expected, returned, outcome, answer))
+        found.append(
+            Operation("c", "k", kind, invoked, argument, expected, returned, outcome, answer)
+        )
     return found
 
 
@@ -237,7 +261,9 @@ def test_it_agrees_with_the_definition(history: list[Operation]) -> None:
 
 
 @pytest.mark.parametrize(("read", "is_right"), [("b", True), ("a", False)])
-def test_any_number_of_writes_that_no_answer_names_is_soon_decided(read: str, is_right: bool) -> None:
+def test_any_number_of_writes_that_no_answer_names_is_soon_decided(
+    read: str, is_right: bool
+) -> None:
     unseen = [unknown(SET, number, f"unseen {number}") for number in range(50)]
     known = [done(SET, 100, 200, "a"), done(SET, 300, 400, "b"), done(GET, 500, 600, answer=read)]
     turned_down = done(COMPARE_AND_SET, 700, 800, "c", answer=False, expected="b")
@@ -253,9 +279,15 @@ def test_what_a_store_did_is_accepted_and_a_changed_answer_is_not(seed: int, fam
     found = verdict(history)
     assert found.is_linearizable, found.violation
     assert found.steps < 40 * len(history)
-    reads = [number for number, operation in enumerate(history) if operation.kind.way is Way.READ and operation.answer]
+    reads = [
+        number
+        for number, operation in enumerate(history)
+        if operation.kind.way is Way.READ and operation.answer
+    ]
     middle = history[reads[len(reads) // 2]]
     wrong = replace(middle, answer=-1 if isinstance(middle.answer, int) else "never")
-    changed = [wrong if number == reads[len(reads) // 2] else op for number, op in enumerate(history)]
+    changed = [
+        wrong if number == reads[len(reads) // 2] else op for number, op in enumerate(history)
+    ]
     if wrong.outcome is Outcome.OK:
         assert verdict(changed).violation is not None

@@ -1,4 +1,6 @@
-"""Merging by stamps, with the real scripts: whatever order records come in, the same bytes stand in the end."""
+"""Merging by stamps, with the real scripts: whatever order records come in, the same bytes stand in
+the end.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ def streams(draw: st.DrawFn) -> tuple[Stream, Stream]:
 
 
 def _winners(stream: Stream) -> dict[bytes, bytes]:
-    return {key: max((r for k, r in stream if k == key), key=lambda r: r.stamp).encode() for key in KEYS}
+    return {
+        key: max((r for k, r in stream if k == key), key=lambda r: r.stamp).encode() for key in KEYS
+    }
 
 
 def _apply(node: Node, script: str, stream: Stream, sizes: list[int]) -> dict[bytes, bytes | None]:
@@ -73,13 +77,21 @@ def test_order_repetition_and_grouping_do_not_matter(
 
 @settings(max_examples=30)
 @given(both=streams())
-def test_two_nodes_that_exchange_what_they_have_become_equal(node: Node, both: tuple[Stream, Stream]) -> None:
-    """Each takes half of the records; then each absorbs what the other has. Both ways give the same."""
+def test_two_nodes_that_exchange_what_they_have_become_equal(
+    node: Node, both: tuple[Stream, Stream]
+) -> None:
+    """Each takes half of the records; then each absorbs what the other has.
+
+    Both ways give the same.
+    """
     half = len(both[0]) // 2
     parts = (both[0][:half], both[0][half:])
     ends = []
     for own, others in (parts, parts[::-1]):
-        have = [(key, max((r for k, r in others if k == key), key=lambda r: r.stamp, default=None)) for key in KEYS]
+        have = [
+            (key, max((r for k, r in others if k == key), key=lambda r: r.stamp, default=None))
+            for key in KEYS
+        ]
         shipped = [(key, record) for key, record in have if record is not None]
         ends.append(_apply(node, "absorb", own + shipped, [len(own)] if own else []))
     assert ends[0] == ends[1] == _winners(both[0])
@@ -87,7 +99,9 @@ def test_two_nodes_that_exchange_what_they_have_become_equal(node: Node, both: t
 
 @settings(max_examples=30)
 @given(both=streams())
-def test_the_log_names_each_change_and_ends_with_what_stands(node: Node, both: tuple[Stream, Stream]) -> None:
+def test_the_log_names_each_change_and_ends_with_what_stands(
+    node: Node, both: tuple[Stream, Stream]
+) -> None:
     _apply(node, "write", both[1], [])
     log = [change for entry in node.log() for change in entry.items()]
     for key in KEYS:
@@ -98,7 +112,11 @@ def test_the_log_names_each_change_and_ends_with_what_stands(node: Node, both: t
 
 @settings(max_examples=40)
 @given(
-    writes=st.lists(st.tuples(st.integers(-8, 4), st.integers(1, 3), st.binary(max_size=4)), min_size=1, max_size=12)
+    writes=st.lists(
+        st.tuples(st.integers(-8, 4), st.integers(1, 3), st.binary(max_size=4)),
+        min_size=1,
+        max_size=12,
+    )
 )
 def test_every_write_that_a_primary_takes_is_the_newest_and_has_a_stamp_of_its_own(
     node: Node, writes: list[tuple[int, int, bytes]]
@@ -108,7 +126,9 @@ def test_every_write_that_a_primary_takes_is_the_newest_and_has_a_stamp_of_its_o
     base = node.stamp(-10)
     given_stamps: dict[bytes, bytes] = {}
     for distance, writer, payload in writes:
-        record = Record(base._replace(micros=base.micros + distance, writer=writer), b"v", 0, payload)
+        record = Record(
+            base._replace(micros=base.micros + distance, writer=writer), b"v", 0, payload
+        )
         before = node.stored(b"key")
         answer = node.write(b"key", record)
         decided = record.stamp.encode() if answer == 1 else answer[1]

@@ -1,4 +1,6 @@
-"""The model says what the library does: the same operations on both, one by one and as batches and transactions."""
+"""The model says what the library does: the same operations on both, one by one and as batches and
+transactions.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,9 @@ def any_steps(draw: st.DrawFn, *kinds: OperationKind) -> list[Step]:
 
 
 class Cluster:
-    """Carries steps out on a real coordinator; a comparison names the stamp of the content that it expects."""
+    """Carries steps out on a real coordinator; a comparison names the stamp of the content that it
+    expects.
+    """
 
     def __init__(self) -> None:
         self.store = Store()
@@ -82,7 +86,9 @@ class Cluster:
 
     def stamp_of(self, step: Step) -> Stamp | None:
         """The stamp of what stands, if it is what the step expects; else one that nothing has."""
-        plan = self.store.get_record_plan(step.key, ConsistencyLevel.ONE, ReadPreference.PRIMARY, None)
+        plan = self.store.get_record_plan(
+            step.key, ConsistencyLevel.ONE, ReadPreference.PRIMARY, None
+        )
         found = self.store.run(plan)
         content = content_of(None if found is None else found.value)
         if step.expected is None:
@@ -114,7 +120,9 @@ def _answer(kind: OperationKind, result: Any) -> Content:
 
 
 def _comparing_at_first(steps: list[Step]) -> list[Step]:
-    """Without those that expect a version which the batch itself makes: no caller knows its stamp."""
+    """Without those that expect a version which the batch itself makes: no caller knows its
+    stamp.
+    """
     found, seen = [], set[str]()
     for step in steps:
         if step.kind.condition is not Condition.VERSION or step.key not in seen:
@@ -125,7 +133,9 @@ def _comparing_at_first(steps: list[Step]) -> list[Step]:
 
 @settings(max_examples=150, deadline=None)
 @given(any_steps(*QUEUED), any_steps(*BATCHED).map(_comparing_at_first))
-def test_a_batch_answers_and_leaves_what_the_model_does(before: list[Step], steps: list[Step]) -> None:
+def test_a_batch_answers_and_leaves_what_the_model_does(
+    before: list[Step], steps: list[Step]
+) -> None:
     cluster = Cluster()
     _carry_out_all(cluster, before)
     held = cluster.contents()
@@ -140,7 +150,9 @@ def test_a_batch_answers_and_leaves_what_the_model_does(before: list[Step], step
             batch.execute()
         return
     results = batch.execute()
-    assert [_answer(step.kind, result) for step, result in zip(steps, results, strict=True)] == answers
+    assert [
+        _answer(step.kind, result) for step, result in zip(steps, results, strict=True)
+    ] == answers
     assert cluster.contents() == contents
 
 

@@ -16,7 +16,8 @@ LIBRARY = Path(__file__).parents[2] / "redrepl"
 READS = re.compile(r"_*(parse|read|decode|decoded|load|loads|from|split)(_\w+|)$")
 
 NOT_PARSERS = {
-    "values.codec.Codec.decode": "a protocol for codecs of programs; what it raises becomes UndecodableValue",
+    "values.codec.Codec.decode": "a protocol for codecs of programs; what it raises becomes "
+    "UndecodableValue",
     "edges.introduction._load_scripts": "sends redrepl's own scripts",
     "edges.configuration._read_secret": "read_text in other words, as is tls.read_secret",
 }
@@ -67,6 +68,7 @@ def test_what_is_listed_exists() -> None:
 
 def test_names_are_found_in_classes_too() -> None:
     tree = ast.parse(
-        "def parse_x(): ...\nclass C:\n    def from_y(self): ...\n    def reads(self): ...\ndef unread(): ..."
+        "def parse_x(): ...\nclass C:\n    def from_y(self): ...\n    def reads(self): ...\ndef "
+        "unread(): ..."
     )
     assert list(filter(_reads, _named(tree, ""))) == ["parse_x", "C.from_y"]

@@ -21,7 +21,9 @@ words = st.text("abcdef0123456789", min_size=1, max_size=16)
 ids = st.builds(lambda a, b: f"{a}-{b}", st.integers(0, 1 << 62), st.integers(0, 1 << 62))
 counts = st.integers(0, 1 << 62)
 positions = st.builds(Position, ids, counts)
-checkpoints = st.builds(Checkpoint, words, positions, names, st.builds(Mark, words, positions), st.integers(1, 1000))
+checkpoints = st.builds(
+    Checkpoint, words, positions, names, st.builds(Mark, words, positions), st.integers(1, 1000)
+)
 
 
 @st.composite
@@ -45,8 +47,16 @@ def topologies(draw: st.DrawFn) -> Topology:
 def members(draw: st.DrawFn) -> dict[str, str]:
     """The member hash of any member."""
     epoch = draw(st.integers(1, 1000))
-    fields = {"cluster": draw(names), "node": draw(names), "epoch": str(epoch), "run_id": draw(words)}
-    fields |= {"state": draw(st.sampled_from(["active", "syncing", "fenced"])), "max_age_micros": "30000000"}
+    fields = {
+        "cluster": draw(names),
+        "node": draw(names),
+        "epoch": str(epoch),
+        "run_id": draw(words),
+    }
+    fields |= {
+        "state": draw(st.sampled_from(["active", "syncing", "fenced"])),
+        "max_age_micros": "30000000",
+    }
     if fields["state"] == "active":
         fields["lineage"] = str(epoch)
     elif draw(st.booleans()):
@@ -61,7 +71,12 @@ def reports(draw: st.DrawFn) -> NodeReport:
         node=draw(names),
         member=draw(st.one_of(st.just({}), members())),
         run_id=draw(words),
-        log=Log(draw(counts), draw(ids), draw(counts), *(draw(st.one_of(st.just(""), ids)) for _ in range(2))),
+        log=Log(
+            draw(counts),
+            draw(ids),
+            draw(counts),
+            *(draw(st.one_of(st.just(""), ids)) for _ in range(2)),
+        ),
         cursors=draw(st.dictionaries(names, st.builds(Cursor, positions, counts), max_size=4)),
         marks=draw(st.dictionaries(names, st.builds(Mark, words, positions), max_size=4)),
         topology=draw(st.one_of(st.none(), topologies())),
@@ -75,7 +90,10 @@ def reports(draw: st.DrawFn) -> NodeReport:
 
 rubbish = st.recursive(
     st.one_of(
-        st.none(), st.integers(), st.binary(max_size=40), st.sampled_from([b"epoch", b"state", b"0-0", b"x" * 99])
+        st.none(),
+        st.integers(),
+        st.binary(max_size=40),
+        st.sampled_from([b"epoch", b"state", b"0-0", b"x" * 99]),
     ),
     lambda inner: st.lists(inner, max_size=11),
     max_leaves=40,
@@ -90,7 +108,15 @@ def test_rubbish_is_read_as_rubbish_or_as_a_report_that_can_be_used(answer: obje
         assert len(as_found_in(answer)) == 4
         return
     assert found.epoch >= found.lineage >= 0
-    for name in ("era", "voided", "purged_before", "was_ahead_seconds", "settled_epoch", "log_end", "has_restarted"):
+    for name in (
+        "era",
+        "voided",
+        "purged_before",
+        "was_ahead_seconds",
+        "settled_epoch",
+        "log_end",
+        "has_restarted",
+    ):
         getattr(found, name)
 
 
@@ -100,8 +126,12 @@ def _flat(pairs: Mapping[str, str]) -> list[bytes]:
 
 @given(reports())
 def test_a_report_comes_back_from_the_answer(report: NodeReport) -> None:
-    cursors = {n: f"{c.position.id} {c.position.entries} {c.at_millis}" for n, c in report.cursors.items()}
-    marks = {n: f"{m.incarnation} {m.position.id} {m.position.entries}" for n, m in report.marks.items()}
+    cursors = {
+        n: f"{c.position.id} {c.position.entries} {c.at_millis}" for n, c in report.cursors.items()
+    }
+    marks = {
+        n: f"{m.incarnation} {m.position.id} {m.position.entries}" for n, m in report.marks.items()
+    }
     answer = [
         _flat(report.member),
         [*(each.encode() if isinstance(each, str) else each for each in report.log), 0],
@@ -127,7 +157,9 @@ def test_a_topology_comes_back_from_its_text(topology: Topology) -> None:
 
 json_values = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=5), st.just([1, 2])),
-    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=5), inner, max_size=3)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
     max_leaves=5,
 )
 SWEEP = Sweep(1, "a", "run", ("b",), 1, 1, {"b": 1}, 1, 1)
@@ -135,7 +167,9 @@ WALK = Walk("inc", "run", "run", 1, Position("1-1", 1))
 
 
 @given(st.sampled_from([SWEEP, WALK, SweepReport(1, 2, SWEEP.findings)]), st.data())
-def test_a_note_that_somebody_changed_is_used_or_is_none(note: Sweep | Walk | SweepReport, data: st.DataObject) -> None:
+def test_a_note_that_somebody_changed_is_used_or_is_none(
+    note: Sweep | Walk | SweepReport, data: st.DataObject
+) -> None:
     content = json.loads(note.encode())
     field = data.draw(st.sampled_from(sorted(content)))
     content[field] = data.draw(json_values)

@@ -1,4 +1,6 @@
-"""Whatever a password holds, encoded or not: a url that can be read is shown as its address, any other not at all."""
+"""Whatever a password holds, encoded or not: a url that can be read is shown as its address, any
+other not at all.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ def _with_login(address: str, login: str) -> str:
 @pytest.mark.parametrize("address", ADDRESSES)
 @example(password="@/", user="")
 @given(password=PASSWORDS, user=st.sampled_from(["", "ada", "6379"]))
-def test_a_password_as_it_is_never_becomes_a_part_of_the_address(address: str, password: str, user: str) -> None:
+def test_a_password_as_it_is_never_becomes_a_part_of_the_address(
+    address: str, password: str, user: str
+) -> None:
     assert public_url(_with_login(address, f"{user}:{password}")) in (address, UNREADABLE)
 
 

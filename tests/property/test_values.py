@@ -36,7 +36,9 @@ def test_what_is_read_as_a_record_would_be_written_the_same(stored: bytes) -> No
 
 
 @given(records(), st.integers(0, HEADER_BYTES - 1), st.binary(min_size=1, max_size=1))
-def test_no_other_byte_in_the_header_goes_unnoticed(record: Record, position: int, byte: bytes) -> None:
+def test_no_other_byte_in_the_header_goes_unnoticed(
+    record: Record, position: int, byte: bytes
+) -> None:
     encoded = record.encode()
     changed = encoded[:position] + byte + encoded[position + 1 :]
     if is_record(changed):
@@ -52,7 +54,10 @@ def test_stamps_are_totally_ordered_as_their_texts_are(a: Stamp, b: Stamp, c: St
     assert Stamp.parse(a.encode()) == a == Stamp.parse(str(a))
 
 
-@given(st.lists(st.integers(0, limits.MAX_MICROS), max_size=30), st.integers(1, limits.MAX_CLIENT_WRITER))
+@given(
+    st.lists(st.integers(0, limits.MAX_MICROS), max_size=30),
+    st.integers(1, limits.MAX_CLIENT_WRITER),
+)
 def test_a_clock_only_goes_forward(readings: list[int], writer: int) -> None:
     clock, last = HybridClock(writer), Stamp(-1, 0)
     for number, reading in enumerate(readings):
@@ -73,7 +78,9 @@ def test_a_clock_only_goes_forward(readings: list[int], writer: int) -> None:
     st.tuples(st.integers(1, limits.MAX_EPOCH), st.integers(0, limits.MAX_NODES - 1)),
     st.tuples(st.integers(1, limits.MAX_EPOCH), st.integers(0, limits.MAX_NODES - 1)),
 )
-def test_restamping_writers_are_nobody_elses(first: tuple[int, int], second: tuple[int, int]) -> None:
+def test_restamping_writers_are_nobody_elses(
+    first: tuple[int, int], second: tuple[int, int]
+) -> None:
     one, other = restamp_writer(*first), restamp_writer(*second)
     assert (one == other) == (first == second)
     assert limits.MAX_CLIENT_WRITER < one < 1 << 32

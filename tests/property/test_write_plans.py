@@ -1,4 +1,6 @@
-"""Writes under arbitrary orders of events: never called committed without the copies that the level requires."""
+"""Writes under arbitrary orders of events: never called committed without the copies that the level
+requires.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ from tests.unit.support.by_hand import START, UNTIL, ByHand, all_written, order,
 
 RESTAMP_WRITER = 0x80007000
 STAMPS = [Stamp(1000, 1), Stamp(1001, 1), Stamp(1002, 1)]
-ITEMS = [Item(str(i), b"key-%d" % i, value_record(stamp, b"%d" % i)) for i, stamp in enumerate(STAMPS)]
+ITEMS = [
+    Item(str(i), b"key-%d" % i, value_record(stamp, b"%d" % i)) for i, stamp in enumerate(STAMPS)
+]
 
 
 @dataclass
@@ -61,7 +65,9 @@ class Copy:
 
 @dataclass
 class Case:
-    """A cluster, what stands there, and what happens to each request: it arrives or is lost, and so is its answer."""
+    """A cluster, what stands there, and what happens to each request: it arrives or is lost, and so
+    is its answer.
+    """
 
     copies: int
     required: int
@@ -97,7 +103,8 @@ class Play:
     def __init__(self, case: Case) -> None:
         self.case = case
         self.copies = {
-            node: Copy(node == "a", dict(held), node in case.early_clocks) for node, held in case.standing.items()
+            node: Copy(node == "a", dict(held), node in case.early_clocks)
+            for node, held in case.standing.items()
         }
         self._choices = iter(case.choices)
         self._behind = dict(case.behind)
@@ -105,8 +112,12 @@ class Play:
     def _choose(self, count: int) -> int:
         return next(self._choices, 0) % count
 
-    def run(self, plan: ByHand[list[WriteReceipt]] | ByHand[WriteReceipt] | ByHand[list[Written]]) -> None:
-        """Until the plan has its result; requests arrive, answers come back or not, in any order."""
+    def run(
+        self, plan: ByHand[list[WriteReceipt]] | ByHand[WriteReceipt] | ByHand[list[Written]]
+    ) -> None:
+        """Until the plan has its result; requests arrive, answers come back or not, in any
+        order.
+        """
         flying = list(plan.sent)
         seen = len(plan.everything)
         while not plan.is_done:
@@ -144,7 +155,9 @@ class Play:
     def check(self, key: bytes, receipt: WriteReceipt) -> None:
         """A receipt says no more than what stands on the copies."""
         for node in receipt.acked:
-            assert self.copies[node].held[key] >= receipt.stamp, f"{node} does not hold what it is said to confirm"
+            assert self.copies[node].held[key] >= receipt.stamp, (
+                f"{node} does not hold what it is said to confirm"
+            )
         groups = [set(receipt.acked), set(receipt.pending), set(receipt.failed)]
         assert set().union(*groups) == set(self.copies)
         assert sum(map(len, groups)) == len(self.copies)
@@ -158,7 +171,9 @@ class Play:
 @given(cases())
 def test_a_committed_write_stands_on_the_copies_that_its_level_requires(case: Case) -> None:
     play, item = Play(case), ITEMS[0]
-    plan = ByHand(write_one(view(case.copies), order(case.required), item.user_key, item.key, item.record))
+    plan = ByHand(
+        write_one(view(case.copies), order(case.required), item.user_key, item.key, item.record)
+    )
     play.run(plan)
     play.check(item.key, plan.result)
 
@@ -176,7 +191,9 @@ def test_a_committed_batch_stands_on_the_copies_that_its_level_requires(case: Ca
 def _one_by_one(case: Case) -> Iterator[Chunk]:
     for item in ITEMS:
         record = item.record
-        yield Chunk([item.user_key], [item.key], [record.stamp], [record.encode()], order(case.required))
+        yield Chunk(
+            [item.user_key], [item.key], [record.stamp], [record.encode()], order(case.required)
+        )
 
 
 @settings(max_examples=250)
@@ -201,7 +218,11 @@ def test_chunks_on_their_way_together_are_decided_as_one_after_the_other(case: C
         Play(case).run(alone)
         assert written.receipts is not None
         found, expected = written.receipts[0], alone.result[0]
-        assert (found.key, found.stamp, found.outcome) == (expected.key, expected.stamp, expected.outcome)
+        assert (found.key, found.stamp, found.outcome) == (
+            expected.key,
+            expected.stamp,
+            expected.outcome,
+        )
 
 
 RESENT_BEFORE_THE_RESTAMP = Case(
@@ -219,7 +240,9 @@ RESENT_BEFORE_THE_RESTAMP = Case(
 @given(cases(behind=True))
 def test_copies_that_come_to_the_epoch_later_confirm_only_what_they_hold(case: Case) -> None:
     play, item = Play(case), ITEMS[0]
-    plan = ByHand(write_one(view(case.copies), order(case.required), item.user_key, item.key, item.record))
+    plan = ByHand(
+        write_one(view(case.copies), order(case.required), item.user_key, item.key, item.record)
+    )
     play.run(plan)
     play.check(item.key, plan.result)
 
@@ -227,7 +250,9 @@ def test_copies_that_come_to_the_epoch_later_confirm_only_what_they_hold(case: C
 @example(RESENT_BEFORE_THE_RESTAMP)
 @settings(max_examples=250)
 @given(cases(behind=True))
-def test_copies_that_come_to_the_epoch_later_confirm_only_what_they_hold_of_a_batch(case: Case) -> None:
+def test_copies_that_come_to_the_epoch_later_confirm_only_what_they_hold_of_a_batch(
+    case: Case,
+) -> None:
     play = Play(case)
     plan = ByHand(write_many(view(case.copies), order(case.required), ITEMS))
     play.run(plan)
@@ -251,16 +276,24 @@ def test_a_batch_decides_as_single_writes_do(case: Case) -> None:
     play = Play(case)
     play.run(batch)
     for item, receipt in zip(ITEMS, batch.result, strict=True):
-        single = ByHand(write_one(view(case.copies), order(case.required), item.user_key, item.key, item.record))
+        single = ByHand(
+            write_one(view(case.copies), order(case.required), item.user_key, item.key, item.record)
+        )
         Play(case).run(single)
         alone = single.result
-        assert (receipt.key, receipt.stamp, receipt.outcome) == (alone.key, alone.stamp, alone.outcome)
+        assert (receipt.key, receipt.stamp, receipt.outcome) == (
+            alone.key,
+            alone.stamp,
+            alone.outcome,
+        )
         assert (receipt.applied, receipt.required) == (alone.applied, alone.required)
 
 
 @pytest.mark.parametrize("verdict", [b"expired", b"skewed"])
 @given(st.integers(0, 2), st.permutations(["a", "b", "c"]))
-def test_what_the_deciding_node_turned_down_is_never_committed(verdict: bytes, required: int, turns: list[str]) -> None:
+def test_what_the_deciding_node_turned_down_is_never_committed(
+    verdict: bytes, required: int, turns: list[str]
+) -> None:
     batch = ByHand(write_many(view(3), order(required), ITEMS[:1]))
     single = ByHand(write_one(view(3), order(required), "0", b"key-0", ITEMS[0].record))
     for node in turns:
@@ -276,7 +309,9 @@ def test_what_the_deciding_node_turned_down_is_never_committed(verdict: bytes, r
         single.replies("a", [verdict, b"1"])
 
 
-def _decided(case: Case, plan: Callable[..., Plan[list[WriteReceipt]]]) -> ByHand[list[WriteReceipt]]:
+def _decided(
+    case: Case, plan: Callable[..., Plan[list[WriteReceipt]]]
+) -> ByHand[list[WriteReceipt]]:
     """Bring to the others what the primary has, in a case; the plan when it has ended."""
     cluster, keys = view(case.copies), [item.key for item in ITEMS]
     records = [item.record for item in ITEMS]
@@ -299,7 +334,9 @@ def _by_the_machine_alone(
     asked.replicate()
     at = yield from replicate(replication, at)
     return [
-        receipt_of(order, others, key, stamp, at, asked.tracker.holders(place), asked.refusals(place))
+        receipt_of(
+            order, others, key, stamp, at, asked.tracker.holders(place), asked.refusals(place)
+        )
         for place, (key, stamp) in enumerate(zip(user_keys, records.stamps, strict=True))
     ]
 

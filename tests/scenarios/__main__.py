@@ -39,10 +39,14 @@ def differences(path: Path) -> list[str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; its exit code is 1 where something differs, or an expectation does not hold."""
+    """Run the command; its exit code is 1 where something differs, or an expectation does not
+    hold.
+    """
     parser = argparse.ArgumentParser(prog="python -m tests.scenarios", description=__doc__)
     parser.add_argument("names", nargs="*", help="of files, without .txt; all by default")
-    parser.add_argument("--update", action="store_true", help="write what happens now into the files")
+    parser.add_argument(
+        "--update", action="store_true", help="write what happens now into the files"
+    )
     parser.add_argument("--commands", action="store_true", help="show what a scenario may say")
     options = parser.parse_args(arguments)
     if options.commands:

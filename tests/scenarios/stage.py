@@ -1,7 +1,8 @@
 """Carries out the commands of a scenario on the simulated cluster, and tells what came of each.
 
-Programs come into being when a command names them: clients by any name (``app`` where none is named), ``operator``,
-``worker`` and ``monitor``. Time passes only while a command waits for something.
+Programs come into being when a command names them: clients by any name (``app`` where none is
+named), ``operator``, ``worker`` and ``monitor``. Time passes only while a command waits for
+something.
 """
 
 from __future__ import annotations
@@ -58,7 +59,9 @@ class _Call:
 
 
 class Stage:
-    """One cluster, from the command ``cluster`` on, and what each of its servers last said of itself."""
+    """One cluster, from the command ``cluster`` on, and what each of its servers last said of
+    itself.
+    """
 
     def __init__(self) -> None:
         self._simulation: Simulation | None = None
@@ -101,7 +104,9 @@ class Stage:
         """Do what a command says; what happened, a line each. Raises CommandError."""
         word, *arguments = shlex.split(command)
         if word not in self._commands:
-            raise CommandError(f"there is no command {word!r}; there are: {', '.join(self._commands)}")
+            raise CommandError(
+                f"there is no command {word!r}; there are: {', '.join(self._commands)}"
+            )
         if self._simulation is None and word != "cluster":
             raise CommandError("a scenario begins with: cluster")
         told = self._commands[word]([word, *arguments])
@@ -122,10 +127,12 @@ class Stage:
         assert self._simulation is not None
         return self._simulation
 
-    # The cluster and its programs -----------------------------------------------------------------------------
+    # The cluster and its programs -----------------------------------------------------------------
 
     def _begin_cluster(self, words: list[str]) -> list[str]:
-        """cluster a b c [with several primaries | with spare machines]: every scenario begins with this"""
+        """cluster a b c [with several primaries | with spare machines]: every scenario begins with
+        this
+        """
         names, _, kind = " ".join(words[1:]).partition(" with ")
         settings = quiet_settings(len(names.split()))._replace(has_twins=kind == "spare machines")
         if kind == "several primaries":
@@ -151,7 +158,9 @@ class Stage:
 
     def _program(self, name: str) -> Program:
         if name not in self._programs:
-            purpose = Purpose.MAINTAIN if name in ("operator", "worker", "monitor") else Purpose.SERVE
+            purpose = (
+                Purpose.MAINTAIN if name in ("operator", "worker", "monitor") else Purpose.SERVE
+            )
             program = Program(name, self._cluster.network, LAYOUT, purpose, 1.0)
             self._programs[name] = program
             for machine in self._cluster.network.machines:
@@ -163,10 +172,12 @@ class Stage:
             raise CommandError(f"there is no server {name!r}")
         return self._cluster.network.machines[name]
 
-    # Operations -----------------------------------------------------------------------------------------------
+    # Operations -----------------------------------------------------------------------------------
 
     def _write(self, words: list[str]) -> list[str]:
-        """write KEY VALUE [at LEVEL] [by CLIENT]; delete KEY; add KEY VALUE; increment KEY AMOUNT"""
+        """write KEY VALUE [at LEVEL] [by CLIENT]; delete KEY; add KEY VALUE; increment KEY
+        AMOUNT
+        """
         return [self._finished(self._call(words))]
 
     def _read(self, words: list[str]) -> list[str]:
@@ -203,7 +214,7 @@ class Stage:
         self._run(LONGEST_SECONDS, lambda: call.text is not None)
         return call.text or "has not come to an end"
 
-    # Servers, links and clocks --------------------------------------------------------------------------------
+    # Servers, links and clocks --------------------------------------------------------------------
 
     def _kill(self, words: list[str]) -> list[str]:
         """kill NODE..."""
@@ -235,7 +246,9 @@ class Stage:
         return []
 
     def _partition(self, words: list[str]) -> list[str]:
-        """partition a app | b c operator: nothing arrives from one side on the other until `heal`"""
+        """partition a app | b c operator: nothing arrives from one side on the other until
+        `heal`
+        """
         sides = [side.split() for side in " ".join(words[1:]).split("|")]
         machines = self._cluster.network.machines
         for side in sides:
@@ -258,12 +271,19 @@ class Stage:
         self._cluster.network.link(program, node).cuts += 1
 
     def _lose_answers(self, words: list[str]) -> list[str]:
-        """lose answers of NODE to PROGRAM: it carries out the next write, and the way back is cut"""
+        """lose answers of NODE to PROGRAM: it carries out the next write, and the way back is
+        cut
+        """
         machine, program = self._machine(words[3]), words[5]
 
         def cut_after(command: Command, carry_out: Callable[[], Any]) -> Any:
             answer = carry_out()
-            if isinstance(command, ScriptCall) and command.script in ("write", "write_many", "update", "transact"):
+            if isinstance(command, ScriptCall) and command.script in (
+                "write",
+                "write_many",
+                "update",
+                "transact",
+            ):
                 machine.twist = None
                 self._cut_link(program, machine.name)
             return answer
@@ -288,7 +308,7 @@ class Stage:
         self._machine(words[1]).server.refusal = None
         return []
 
-    # Who looks after the cluster ------------------------------------------------------------------------------
+    # Who looks after the cluster ------------------------------------------------------------------
 
     def _fail_over(self, words: list[str]) -> list[str]:
         """failover [to NODE]; switchover NODE: the same, while the present primary helps"""
@@ -296,7 +316,9 @@ class Stage:
         to = words[-1] if len(words) > 1 else None
         program = self._program("operator")
         ahead = program.wall_ahead_seconds
-        order = FailoverOrder(program.now(), to, planned=planned, step_seconds=STEP_SECONDS, own_ahead=ahead)
+        order = FailoverOrder(
+            program.now(), to, planned=planned, step_seconds=STEP_SECONDS, own_ahead=ahead
+        )
         return self._operate(fail_over(LAYOUT, self._cluster.nodes, order))
 
     def _replace(self, words: list[str]) -> list[str]:
@@ -308,11 +330,15 @@ class Stage:
         member = Member(node, address_of(host), NodeRole.REPLICA, f"id-{host}")
         changed = topology.with_replaced(member)
         tolerances = self._cluster.settings.tolerances
-        plan = change_topology(topology, changed, tolerances, f"inc-{host}", program.now(), 1.0, newcomer)
+        plan = change_topology(
+            topology, changed, tolerances, f"inc-{host}", program.now(), 1.0, newcomer
+        )
         return self._operate(plan)
 
     def _operate(self, plan: Any) -> list[str]:
-        """Have the operator carry out a plan; only what goes wrong is told, the rest shows in what the servers say."""
+        """Have the operator carry out a plan; only what goes wrong is told, the rest shows in what
+        the servers say.
+        """
         call = _Call()
         self._program("operator").start(_noting(plan, "operate", call))
         text = self._finished(call)
@@ -325,11 +351,15 @@ class Stage:
         return []
 
     def _work(self, words: list[str]) -> list[str]:  # noqa: ARG002
-        """work: workers look after the cluster until there is nothing left to do, or they cannot do it"""
+        """work: workers look after the cluster until there is nothing left to do, or they cannot do
+        it
+        """
         program = self._program("worker")
         if not self._is_working:
             self._is_working = True
-            program.start(upkeep.work(program, self._cluster.customs, Random(1), upkeep.Count(), lambda: True))
+            program.start(
+                upkeep.work(program, self._cluster.customs, Random(1), upkeep.Count(), lambda: True)
+            )
         is_settled = self._run(LONGEST_SECONDS, lambda: not self._cluster.inspection.unsettled())
         left = self._cluster.inspection.unsettled()
         # Until the copies that are only behind have what they lack.
@@ -341,7 +371,7 @@ class Stage:
         self._run(float(words[1]))
         return []
 
-    # What is the case -----------------------------------------------------------------------------------------
+    # What is the case -----------------------------------------------------------------------------
 
     def _status(self, words: list[str]) -> list[str]:  # noqa: ARG002
         """status: what each server says of itself"""
@@ -352,7 +382,9 @@ class Stage:
         return [" ".join(f"{node}={value}" for node, value in self._held(words[1]).items())]
 
     def _expect(self, words: list[str]) -> list[str]:
-        """expect primary=b epoch=2 x=1: fails where that is not so; x=1 of all members that are up, "-" for nothing"""
+        """expect primary=b epoch=2 x=1: fails where that is not so; x=1 of all members that are up,
+        "-" for nothing
+        """
         topology = self._cluster.inspection.newest_topology()
         for word in words[1:]:
             name, _, wanted = word.partition("=")
@@ -361,7 +393,11 @@ class Stage:
             elif name == "epoch":
                 found = {str(topology.epoch)}
             else:
-                held = {node: value for node, value in self._held(name).items() if not node.startswith("former")}
+                held = {
+                    node: value
+                    for node, value in self._held(name).items()
+                    if not node.startswith("former")
+                }
                 found = set(held.values()) - {"down"}
             if found != {wanted}:
                 raise CommandError(f"expected {word}, found {name}={','.join(sorted(found))}")
@@ -377,9 +413,13 @@ class Stage:
         return held
 
     def _machines(self) -> dict[str, Machine]:
-        """The members' servers, and those that were a member's before and still have what they had."""
+        """The members' servers, and those that were a member's before and still have what they
+        had.
+        """
         members = self._cluster.inspection.members()
-        others = [each for each in self._cluster.network.machines.values() if each not in members.values()]
+        others = [
+            each for each in self._cluster.network.machines.values() if each not in members.values()
+        ]
         return members | {f"former {each.name}": each for each in others if each.server.data}
 
     def _statements(self) -> dict[str, str]:

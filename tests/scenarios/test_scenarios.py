@@ -15,7 +15,9 @@ from tests.simulation.planted import BUGS
 
 @pytest.mark.parametrize("path", scenarios(), ids=lambda path: path.stem)
 def test_a_scenario_comes_out_as_its_file_says(path: Path) -> None:
-    assert differences(path) == [], f"if that is right: python -m tests.scenarios --update {path.stem}"
+    assert differences(path) == [], (
+        f"if that is right: python -m tests.scenarios --update {path.stem}"
+    )
 
 
 @pytest.mark.parametrize("path", scenarios(), ids=lambda path: path.stem)

@@ -1,4 +1,6 @@
-"""One node under test: the scripts exactly as clients call them, and a look at what they left behind."""
+"""One node under test: the scripts exactly as clients call them, and a look at what they left
+behind.
+"""
 
 from __future__ import annotations
 
@@ -29,17 +31,47 @@ _FIRST_KEYS: dict[str, tuple[bytes, ...]] = {
     "change_member": (LAYOUT.member, LAYOUT.topology, *_POSITIONS, LAYOUT.guard),
     "confirm": (LAYOUT.member, LAYOUT.log, LAYOUT.cursors),
     "digest": (),
-    "disown": (LAYOUT.member, LAYOUT.topology, CLUSTERS_KEY, LAYOUT.log, *_POSITIONS, *_LISTS, LAYOUT.guard),
+    "disown": (
+        LAYOUT.member,
+        LAYOUT.topology,
+        CLUSTERS_KEY,
+        LAYOUT.log,
+        *_POSITIONS,
+        *_LISTS,
+        LAYOUT.guard,
+    ),
     "enrol": (LAYOUT.member, LAYOUT.topology, CLUSTERS_KEY, LAYOUT.guard),
     "headers": (LAYOUT.member,),
     "hold": (LAYOUT.member, LAYOUT.log),
-    "inspect": (LAYOUT.member, LAYOUT.log, *_POSITIONS, LAYOUT.topology, CLUSTERS_KEY, *_LISTS, LAYOUT.guard),
-    "leave": (LAYOUT.member, LAYOUT.topology, CLUSTERS_KEY, LAYOUT.log, *_POSITIONS, *_LISTS, LAYOUT.guard),
+    "inspect": (
+        LAYOUT.member,
+        LAYOUT.log,
+        *_POSITIONS,
+        LAYOUT.topology,
+        CLUSTERS_KEY,
+        *_LISTS,
+        LAYOUT.guard,
+    ),
+    "leave": (
+        LAYOUT.member,
+        LAYOUT.topology,
+        CLUSTERS_KEY,
+        LAYOUT.log,
+        *_POSITIONS,
+        *_LISTS,
+        LAYOUT.guard,
+    ),
     "log_page": (LAYOUT.member, LAYOUT.log),
     "mend": (LAYOUT.member, LAYOUT.log, LAYOUT.marks),
     "note_sweep": (LAYOUT.member, LAYOUT.sweep),
     "note_walk": (LAYOUT.member,),
-    "probe_write": (LAYOUT.member, LAYOUT.probe, LAYOUT.no_stream, LAYOUT.no_string, LAYOUT.data_prefix),
+    "probe_write": (
+        LAYOUT.member,
+        LAYOUT.probe,
+        LAYOUT.no_stream,
+        LAYOUT.no_string,
+        LAYOUT.data_prefix,
+    ),
     "purge": (LAYOUT.member,),
     "read_many": (LAYOUT.member,),
     "replace": (LAYOUT.member, LAYOUT.log, LAYOUT.discarded),
@@ -71,7 +103,9 @@ class Node:
         server = fakeredis.FakeServer(version=(7,))
         node = cls.__new__(cls)
         node.engine, node.client = "fakeredis", fakeredis.FakeRedis(server=server, protocol=2)
-        load_scripts(server, (script for script in all_scripts().values() if script.name != "digest"))
+        load_scripts(
+            server, (script for script in all_scripts().values() if script.name != "digest")
+        )
         return node
 
     def reset(self) -> None:
@@ -99,7 +133,9 @@ class Node:
     def call(self, script: str, keys: Sequence[bytes], *arguments: bytes | int) -> Any:
         """Run a script on its bookkeeping keys and these users' keys."""
         names = self.names(script, keys)
-        return self.client.evalsha(all_scripts()[script].sha.decode(), len(names), *names, *arguments)
+        return self.client.evalsha(
+            all_scripts()[script].sha.decode(), len(names), *names, *arguments
+        )
 
     def names(self, script: str, keys: Sequence[bytes]) -> list[bytes]:
         """The bookkeeping keys of a script, and those of these users' keys."""
@@ -109,10 +145,16 @@ class Node:
         return self.call("write", [key], epoch, record.encode())
 
     def write_many(self, records: dict[bytes, Record], epoch: bytes = EPOCH) -> Any:
-        return self.call("write_many", list(records), epoch, *(record.encode() for record in records.values()))
+        return self.call(
+            "write_many", list(records), epoch, *(record.encode() for record in records.values())
+        )
 
-    def update(self, key: bytes, operation: bytes, stamp: Stamp, operand: bytes = b"", deadline: int = 0) -> Any:
-        return self.call("update", [key], EPOCH, operation, stamp.encode(), b"%012x" % deadline, operand)
+    def update(
+        self, key: bytes, operation: bytes, stamp: Stamp, operand: bytes = b"", deadline: int = 0
+    ) -> Any:
+        return self.call(
+            "update", [key], EPOCH, operation, stamp.encode(), b"%012x" % deadline, operand
+        )
 
     def absorb(
         self,
@@ -125,7 +167,16 @@ class Node:
     ) -> Any:
         """The answer without the entry's id."""
         encoded = [record.encode() for record in records.values()]
-        answer = self.call("absorb", list(records), epoch, source, *mark, seen_purged_before, newest_entry, *encoded)
+        answer = self.call(
+            "absorb",
+            list(records),
+            epoch,
+            source,
+            *mark,
+            seen_purged_before,
+            newest_entry,
+            *encoded,
+        )
         return answer[:2] if answer[0] == b"ok" else answer
 
     def purge(self, tombstones: dict[bytes, Stamp], before: int, epoch: bytes = EPOCH) -> Any:
@@ -167,7 +218,10 @@ class Node:
     def log(self) -> list[dict[bytes, bytes]]:
         """The change log's entries, users' keys to stamps."""
         entries = self.client.xrange(LAYOUT.log)
-        return [{LAYOUT.user_key(name): stamp for name, stamp in fields.items()} for _, fields in entries]
+        return [
+            {LAYOUT.user_key(name): stamp for name, stamp in fields.items()}
+            for _, fields in entries
+        ]
 
     def expires_at_millis(self, key: bytes) -> int:
         """The native expiry, -1 for none."""

@@ -26,7 +26,12 @@ def test_later_records_are_taken_in_one_log_entry(node: Node, rule: str, state: 
         b"replaced": deleted(node.stamp(-8)),
     }
     assert node.absorb(records) == [b"ok", 2]
-    assert [node.record(key) for key in records] == [records[b"new"], kept, same, records[b"replaced"]]
+    assert [node.record(key) for key in records] == [
+        records[b"new"],
+        kept,
+        same,
+        records[b"replaced"],
+    ]
     assert node.log() == [{key: records[key].stamp.encode() for key in (b"new", b"replaced")}]
     assert node.expires_at_millis(b"new") == records[b"new"].deadline_millis + 30_000
     assert _marks(node) == {}
@@ -55,10 +60,14 @@ def test_it_tells_which_entry_of_its_log_holds_what_was_new(node: Node) -> None:
     records = {b"key": value(node.stamp()).encode()}
     first = node.call("absorb", [*records], EPOCH, b"b", b"", b"", 0, 0, b"", *records.values())
     assert first == [b"ok", 1, node.client.xrange(LAYOUT.log)[0][0]]
-    assert node.call("absorb", [*records], EPOCH, b"b", b"", b"", 0, 0, first[2], *records.values()) == [b"ok", 0, b""]
+    assert node.call(
+        "absorb", [*records], EPOCH, b"b", b"", b"", 0, 0, first[2], *records.values()
+    ) == [b"ok", 0, b""]
 
 
-@pytest.mark.parametrize("mark", [(b"inc-1", b"8-0", 15), (b"", b"", 0)], ids=["with a mark", "without"])
+@pytest.mark.parametrize(
+    "mark", [(b"inc-1", b"8-0", 15), (b"", b"", 0)], ids=["with a mark", "without"]
+)
 @pytest.mark.parametrize("log", ["grown again", "empty", "of before that"])
 def test_nothing_is_stored_on_a_server_that_forgot_what_was_brought_before(
     node: Node, log: str, mark: tuple[bytes, bytes, int]
@@ -103,7 +112,9 @@ def test_the_mark_moves_alone_where_nothing_is_new(node: Node) -> None:
         (b"10-0", b"9-9", False),
     ],
 )
-def test_the_mark_never_moves_back_within_an_incarnation(node: Node, first: bytes, second: bytes, moves: bool) -> None:
+def test_the_mark_never_moves_back_within_an_incarnation(
+    node: Node, first: bytes, second: bytes, moves: bool
+) -> None:
     node.absorb({}, (b"inc-1", first, 1))
     assert node.absorb({}, (b"inc-1", second, 2)) == [b"ok", 0]
     assert _marks(node) == {b"b": b"inc-1 " + (second + b" 2" if moves else first + b" 1")}
@@ -116,7 +127,9 @@ def test_a_new_incarnation_resets_the_mark(node: Node, place: bytes) -> None:
     assert _marks(node) == {b"b": b"inc-2 " + place + b" 1"}
 
 
-@pytest.mark.parametrize("text", [b"x", b"inc-1 x 1", b"inc-1 5 1", b"inc-1 5-x 1", b"inc-1 \xff-\xfe 1", b"inc-1"])
+@pytest.mark.parametrize(
+    "text", [b"x", b"inc-1 x 1", b"inc-1 5 1", b"inc-1 5-x 1", b"inc-1 \xff-\xfe 1", b"inc-1"]
+)
 def test_what_cannot_be_read_is_no_mark(node: Node, text: bytes) -> None:
     node.client.hset(LAYOUT.marks, b"b", text)
     assert node.absorb({b"key": value(node.stamp())}, (b"inc-1", b"5-0", 12)) == [b"ok", 1]
@@ -131,7 +144,11 @@ def test_every_source_has_its_own_mark(node: Node) -> None:
 
 def test_a_foreign_value_stops_all_of_it(node: Node) -> None:
     node.client.hset(LAYOUT.data(b"foreign"), "field", "value")
-    records = {b"x": value(node.stamp()), b"foreign": value(node.stamp()), b"y": value(node.stamp())}
+    records = {
+        b"x": value(node.stamp()),
+        b"foreign": value(node.stamp()),
+        b"y": value(node.stamp()),
+    }
     assert node.absorb(records, (b"inc-1", b"5-0", 1)) == [b"foreign", LAYOUT.data(b"foreign")]
     assert (node.stored(b"x"), node.stored(b"y"), node.log(), _marks(node)) == (None, None, [], {})
 

@@ -1,4 +1,6 @@
-"""A deadline is data: what is past it reads as absent, and native expiry only collects the garbage."""
+"""A deadline is data: what is past it reads as absent, and native expiry only collects the
+garbage.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +13,24 @@ from tests.scripts.harness import EPOCH, MAX_AGE_SECONDS, Node, deleted, restamp
 
 STORING: dict[str, Callable[[Node, Record], object]] = {
     "write": lambda node, record: node.write(b"key", record),
-    "write_many": lambda node, record: node.write_many({b"key": record, b"plain": value(record.stamp)}),
+    "write_many": lambda node, record: node.write_many(
+        {b"key": record, b"plain": value(record.stamp)}
+    ),
     "absorb": lambda node, record: node.absorb({b"key": record, b"plain": value(record.stamp)}),
-    "replace": lambda node, record: node.call("replace", [b"key"], EPOCH, b"", record.encode(), b"why", 10, 10_000),
-    "add": lambda node, record: node.update(b"key", b"add", record.stamp, record.payload, record.deadline_millis),
+    "replace": lambda node, record: node.call(
+        "replace", [b"key"], EPOCH, b"", record.encode(), b"why", 10, 10_000
+    ),
+    "add": lambda node, record: node.update(
+        b"key", b"add", record.stamp, record.payload, record.deadline_millis
+    ),
 }
 
 
 @pytest.mark.parametrize("script", list(STORING))
 @pytest.mark.parametrize("max_age_seconds", [MAX_AGE_SECONDS, 45])
-def test_native_expiry_comes_max_age_after_the_deadline(node: Node, script: str, max_age_seconds: int) -> None:
+def test_native_expiry_comes_max_age_after_the_deadline(
+    node: Node, script: str, max_age_seconds: int
+) -> None:
     node.enrol(max_age_micros=max_age_seconds * 1_000_000)
     record = value(node.stamp(), b"payload", node.millis(3600))
     STORING[script](node, record)
@@ -30,14 +40,18 @@ def test_native_expiry_comes_max_age_after_the_deadline(node: Node, script: str,
 
 
 @pytest.mark.parametrize("script", list(STORING))
-def test_a_record_without_deadline_ends_the_expiry_of_the_one_before(node: Node, script: str) -> None:
+def test_a_record_without_deadline_ends_the_expiry_of_the_one_before(
+    node: Node, script: str
+) -> None:
     if script in ("replace", "add"):
         node.put(b"other", value(node.stamp()))
     before = value(node.stamp(-5), b"before", node.millis(-1))
     node.write(b"key", before)
     after = value(node.stamp(-1), b"after")
     if script == "replace":
-        node.call("replace", [b"key"], EPOCH, before.stamp.encode(), after.encode(), b"why", 10, 10_000)
+        node.call(
+            "replace", [b"key"], EPOCH, before.stamp.encode(), after.encode(), b"why", 10, 10_000
+        )
     else:
         STORING[script](node, after)
     assert node.record(b"key") == after
@@ -51,7 +65,9 @@ def test_a_tombstone_may_have_a_deadline(node: Node) -> None:
 
 
 @pytest.mark.parametrize("script", ["write", "write_many"])
-def test_a_record_long_past_its_deadline_leaves_nothing_but_its_log_entry(node: Node, script: str) -> None:
+def test_a_record_long_past_its_deadline_leaves_nothing_but_its_log_entry(
+    node: Node, script: str
+) -> None:
     record = value(node.stamp(), b"payload", node.millis(-3600))
     assert STORING[script](node, record) == 1
     assert node.stored(b"key") is None

@@ -1,4 +1,6 @@
-"""`digest`: equal contents have equal sums, in whatever order; on real engines, fakeredis has no sha1hex."""
+"""`digest`: equal contents have equal sums, in whatever order; on real engines, fakeredis has no
+sha1hex.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,9 @@ from redrepl.values.stamp import Stamp
 from tests.scripts.harness import LAYOUT, Node, deleted, value
 
 
-def _digest(node: Node, ranges: list[tuple[bytes, int]], now_millis: int | None = None) -> list[tuple[int, int, int]]:
+def _digest(
+    node: Node, ranges: list[tuple[bytes, int]], now_millis: int | None = None
+) -> list[tuple[int, int, int]]:
     at = node.millis(0) if now_millis is None else now_millis
     names = [LAYOUT.data(key) for key, _ in ranges]
     answer = _call(node, names, at, [number for _, number in ranges])
@@ -21,7 +25,12 @@ def _digest(node: Node, ranges: list[tuple[bytes, int]], now_millis: int | None 
 
 
 def _call(
-    node: Node, names: list[bytes], at: int, numbers: list[int], most_bytes: int = 1_000_000, old_before: int = 0
+    node: Node,
+    names: list[bytes],
+    at: int,
+    numbers: list[int],
+    most_bytes: int = 1_000_000,
+    old_before: int = 0,
 ) -> list[Any]:
     keys = [LAYOUT.user_key(name) for name in names]
     answer: list[Any] = node.call("digest", keys, at, most_bytes, old_before, *numbers)
@@ -32,7 +41,9 @@ def _sum(**records: Record | bytes) -> int:
     total = 0
     for key, record in records.items():
         stored = record if isinstance(record, bytes) else record.encode()
-        digest = hashlib.sha1(LAYOUT.data(key.encode()) + b" " + stored, usedforsecurity=False).hexdigest()
+        digest = hashlib.sha1(
+            LAYOUT.data(key.encode()) + b" " + stored, usedforsecurity=False
+        ).hexdigest()
         total += int(digest[:12], 16)
     return total % (1 << 52)
 

@@ -22,7 +22,19 @@ def noted(node: Node) -> int:
 
 
 def transact(node: Node, operation: bytes, stamp: Stamp) -> bytes:
-    answer = node.call("transact", [b"key"], EPOCH, b"unit", 1000, 0, 0, operation, stamp.encode(), NO_DEADLINE, b"1")
+    answer = node.call(
+        "transact",
+        [b"key"],
+        EPOCH,
+        b"unit",
+        1000,
+        0,
+        0,
+        operation,
+        stamp.encode(),
+        NO_DEADLINE,
+        b"1",
+    )
     verdict: bytes = answer[0]
     return verdict
 
@@ -61,7 +73,9 @@ def test_a_reader_far_behind_the_node_s_clock_is_answered_nothing(node: Node) ->
     assert read(node, b"key")[0] == b"ok"
 
 
-def test_a_node_that_was_ahead_answers_what_it_has_and_does_not_call_the_rest_absent(node: Node) -> None:
+def test_a_node_that_was_ahead_answers_what_it_has_and_does_not_call_the_rest_absent(
+    node: Node,
+) -> None:
     node.put(b"there", value(node.stamp(-1)))
     node.enrol(clock_latest=node.millis(0) + DAY_MILLIS)
     now = node.now_micros()

@@ -15,9 +15,13 @@ FOREIGN: dict[str, Callable[[Node], object]] = {
     "empty text": lambda node: node.client.set(NAME, b""),
     "short text": lambda node: node.client.set(NAME, b"hello"),
     "long text": lambda node: node.client.set(NAME, b"hello " * 100),
-    "no kind": lambda node: node.client.set(NAME, value(node.stamp()).encode().replace(b"v", b"x", 1)),
+    "no kind": lambda node: node.client.set(
+        NAME, value(node.stamp()).encode().replace(b"v", b"x", 1)
+    ),
     "cut header": lambda node: node.client.set(NAME, value(node.stamp()).encode()[:39]),
-    "no bar": lambda node: node.client.set(NAME, value(node.stamp()).encode().replace(b"|", b"-", 1)),
+    "no bar": lambda node: node.client.set(
+        NAME, value(node.stamp()).encode().replace(b"|", b"-", 1)
+    ),
     "number": lambda node: node.client.set(NAME, 12),
     "hash": lambda node: node.client.hset(NAME, "field", "value"),
     "list": lambda node: node.client.rpush(NAME, "element"),
@@ -27,12 +31,20 @@ FOREIGN: dict[str, Callable[[Node], object]] = {
 
 CALLS: dict[str, Callable[[Node], object]] = {
     "write": lambda node: node.write(b"key", value(node.stamp())),
-    "write_many": lambda node: node.write_many({b"a": value(node.stamp()), b"key": value(node.stamp())}),
-    "absorb": lambda node: node.absorb({b"a": value(node.stamp()), b"key": value(node.stamp())}, (b"i", b"1-0", 1)),
-    "replace": lambda node: node.call("replace", [b"key"], EPOCH, b"", value(node.stamp()).encode()),
+    "write_many": lambda node: node.write_many(
+        {b"a": value(node.stamp()), b"key": value(node.stamp())}
+    ),
+    "absorb": lambda node: node.absorb(
+        {b"a": value(node.stamp()), b"key": value(node.stamp())}, (b"i", b"1-0", 1)
+    ),
+    "replace": lambda node: node.call(
+        "replace", [b"key"], EPOCH, b"", value(node.stamp()).encode()
+    ),
     "replace by nothing": lambda node: node.call("replace", [b"key"], EPOCH, b"", b""),
     "add": lambda node: node.update(b"key", b"add", node.stamp(), b"payload"),
-    "compare": lambda node: node.update(b"key", b"compare", node.stamp(), node.stamp().encode() + b"payload"),
+    "compare": lambda node: node.update(
+        b"key", b"compare", node.stamp(), node.stamp().encode() + b"payload"
+    ),
     "increment": lambda node: node.update(b"key", b"increment", node.stamp(), b"1"),
     "expire": lambda node: node.update(b"key", b"expire", node.stamp(), deadline=node.millis(60)),
 }

@@ -1,4 +1,6 @@
-"""What the scripts do at full memory, and where the login lacks a right: on real servers, which alone know both."""
+"""What the scripts do at full memory, and where the login lacks a right: on real servers, which
+alone know both.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ def full_memory(node: Node) -> Iterator[None]:
 @contextmanager
 def without(node: Node, *commands: str) -> Iterator[None]:
     """Inside, the login may not give these commands."""
-    node.client.execute_command("ACL", "SETUSER", "default", *(f"-{command}" for command in commands))
+    node.client.execute_command(
+        "ACL", "SETUSER", "default", *(f"-{command}" for command in commands)
+    )
     try:
         yield
     finally:
@@ -41,7 +45,9 @@ def delete(node: Node, key: bytes, record: Record) -> Any:
 
 
 def delete_many(node: Node, records: dict[bytes, Record]) -> Any:
-    return node.call("write_many_oom", list(records), EPOCH, *(record.encode() for record in records.values()))
+    return node.call(
+        "write_many_oom", list(records), EPOCH, *(record.encode() for record in records.values())
+    )
 
 
 def test_an_ordinary_write_is_refused_and_does_nothing(real_node: Node) -> None:
@@ -63,10 +69,14 @@ def test_a_delete_that_would_take_memory_is_refused(real_node: Node) -> None:
     with full_memory(real_node), pytest.raises(OutOfMemoryError):
         delete(real_node, b"key", deleted(real_node.stamp()))
     assert (real_node.stored(b"key"), real_node.log()) == (None, [])
-    assert delete(real_node, b"key", deleted(real_node.stamp())) == 1, "with room it is an ordinary write"
+    assert delete(real_node, b"key", deleted(real_node.stamp())) == 1, (
+        "with room it is an ordinary write"
+    )
 
 
-def test_a_record_that_became_smaller_is_taken_and_one_that_became_larger_is_not(real_node: Node) -> None:
+def test_a_record_that_became_smaller_is_taken_and_one_that_became_larger_is_not(
+    real_node: Node,
+) -> None:
     real_node.put(b"key", value(real_node.stamp(-1), b"12345"))
     with full_memory(real_node):
         assert delete(real_node, b"key", value(real_node.stamp(), b"54321")) == 1
@@ -105,10 +115,21 @@ def test_a_transaction_of_deletes_passes(real_node: Node) -> None:
     stamp, none = real_node.stamp().encode(), b"0" * 12
     operations = (0, b"delete", stamp, none, b"", 1, b"delete", stamp, none, b"")
     with full_memory(real_node):
-        assert real_node.call("transact_oom", [b"one", b"two"], EPOCH, b"unit", 1000, 0, *operations)[0] == b"done"
+        assert (
+            real_node.call("transact_oom", [b"one", b"two"], EPOCH, b"unit", 1000, 0, *operations)[
+                0
+            ]
+            == b"done"
+        )
         with pytest.raises(OutOfMemoryError):
-            real_node.call("transact_oom", [b"new"], EPOCH, b"unit", 1000, 0, 0, b"set", stamp, none, LARGE)
-    assert (real_node.record(b"one").kind, real_node.record(b"two").kind, len(real_node.log())) == (b"d", b"d", 1)
+            real_node.call(
+                "transact_oom", [b"new"], EPOCH, b"unit", 1000, 0, 0, b"set", stamp, none, LARGE
+            )
+    assert (real_node.record(b"one").kind, real_node.record(b"two").kind, len(real_node.log())) == (
+        b"d",
+        b"d",
+        1,
+    )
 
 
 def test_copied_records_wait_and_those_of_a_change_of_epoch_do_not(real_node: Node) -> None:
@@ -132,8 +153,16 @@ def test_bookkeeping_passes(real_node: Node) -> None:
         assert real_node.call("trim", [], EPOCH, b"1-0", 1000, b"", 0, b"")[0] == b"ok"
         assert real_node.purge({b"old": grave.stamp}, real_node.stamp(-50).micros) == [b"ok", 1]
         other = value(real_node.stamp(), LARGE).encode()
-        assert real_node.call("replace", [b"key"], EPOCH, record.stamp.encode(), other, b"undecided", 10, 10_000) == 1
-        assert real_node.call("change_member", [], EPOCH, b"active", b"run-1", b"", b"epoch", b"8") == 1
+        assert (
+            real_node.call(
+                "replace", [b"key"], EPOCH, record.stamp.encode(), other, b"undecided", 10, 10_000
+            )
+            == 1
+        )
+        assert (
+            real_node.call("change_member", [], EPOCH, b"active", b"run-1", b"", b"epoch", b"8")
+            == 1
+        )
         assert real_node.call("leave", [], b"shop", b"a", b"") == 1
         assert real_node.call("enrol", [], b"shop", b"a", b"9", b"{}", b"state", b"syncing") == 1
         assert real_node.call("inspect", [])[0][:2] == [b"cluster", b"shop"]
@@ -141,7 +170,9 @@ def test_bookkeeping_passes(real_node: Node) -> None:
 
 STORING: dict[str, Callable[[Node, Stamp], Any]] = {
     "write": lambda node, _: node.write(b"key", value(node.stamp())),
-    "write with a deadline": lambda node, _: node.write(b"key", value(node.stamp(), deadline_millis=node.millis(60))),
+    "write with a deadline": lambda node, _: node.write(
+        b"key", value(node.stamp(), deadline_millis=node.millis(60))
+    ),
     "write_many": lambda node, _: node.write_many({b"key": value(node.stamp())}),
     "write_many with a deadline": lambda node, _: node.write_many(
         {b"key": value(node.stamp(), deadline_millis=node.millis(60))}
@@ -155,15 +186,25 @@ STORING: dict[str, Callable[[Node, Stamp], Any]] = {
 
 
 @pytest.mark.parametrize("script", list(STORING))
-def test_a_login_that_may_append_but_not_store_leaves_nothing_in_the_log(real_node: Node, script: str) -> None:
-    """A log that names what was never stored has the other copies take it for deleted, under the stamp of a value."""
-    with without(real_node, "set", "mset"), pytest.raises(ResponseError, match=r"permission|can't run this command"):
+def test_a_login_that_may_append_but_not_store_leaves_nothing_in_the_log(
+    real_node: Node, script: str
+) -> None:
+    """A log that names what was never stored has the other copies take it for deleted, under the
+    stamp of a value.
+    """
+    with (
+        without(real_node, "set", "mset"),
+        pytest.raises(ResponseError, match=r"permission|can't run this command"),
+    ):
         STORING[script](real_node, real_node.stamp())
     assert (real_node.stored(b"key"), real_node.log()) == (None, [])
 
 
 def test_a_log_entry_that_cannot_be_taken_back_is_no_refusal(real_node: Node) -> None:
-    with without(real_node, "set", "xdel"), pytest.raises(ResponseError, match=r"^named in the change log"):
+    with (
+        without(real_node, "set", "xdel"),
+        pytest.raises(ResponseError, match=r"^named in the change log"),
+    ):
         real_node.write(b"key", value(real_node.stamp()))
 
 
@@ -173,6 +214,9 @@ def test_records_that_are_stored_stay_in_the_log(real_node: Node) -> None:
         b"expiring": value(real_node.stamp(), deadline_millis=real_node.millis(60)),
         b"plain": value(real_node.stamp()),
     }
-    with without(real_node, "mset"), pytest.raises(ResponseError, match=r"^named in the change log"):
+    with (
+        without(real_node, "mset"),
+        pytest.raises(ResponseError, match=r"^named in the change log"),
+    ):
         real_node.write_many(records)
     assert (real_node.stored(b"plain"), len(real_node.log())) == (None, 1)

@@ -72,8 +72,12 @@ def test_clients_are_admitted_by_active_members_alone(node: Node, script: str, s
 
 @pytest.mark.parametrize("is_short", [True, False], ids=["the short way", "the long way"])
 @pytest.mark.parametrize("script", ["write", "write_many"])
-def test_a_replica_that_is_taken_for_the_primary_takes_nothing(node: Node, script: str, is_short: bool) -> None:
-    """The caller goes by a topology of this epoch that somebody made up; by the right one the replica takes it."""
+def test_a_replica_that_is_taken_for_the_primary_takes_nothing(
+    node: Node, script: str, is_short: bool
+) -> None:
+    """The caller goes by a topology of this epoch that somebody made up; by the right one the
+    replica takes it.
+    """
     node.enrol(rule="follow")
     before = _contents(node)
     record = value(node.stamp(), b"payload", 0 if is_short else node.millis(60)).encode()
@@ -89,12 +93,18 @@ def test_a_replica_that_is_taken_for_the_primary_answers_no_read(node: Node) -> 
     assert node.call("read_many", [b"key"], EPOCH, b"decided", 1000) == [b"ok", None]
     node.enrol(rule="follow")
     assert node.call("read_many", [b"key"], EPOCH, b"active", 1000) == [b"ok", None]
-    assert node.call("read_many", [b"key"], EPOCH, b"decided", 1000) == [b"refused", b"7", b"active"]
+    assert node.call("read_many", [b"key"], EPOCH, b"decided", 1000) == [
+        b"refused",
+        b"7",
+        b"active",
+    ]
 
 
 @pytest.mark.parametrize("state", ["active", "syncing", "fenced"])
 @pytest.mark.parametrize("script", list(CATCH_UP_CALLS))
-def test_catch_up_is_admitted_in_every_state_of_a_member(node: Node, script: str, state: str) -> None:
+def test_catch_up_is_admitted_in_every_state_of_a_member(
+    node: Node, script: str, state: str
+) -> None:
     """Also on fenced members: whoever fenced them knows their epoch alone."""
     keys, arguments = CATCH_UP_CALLS[script]
     node.enrol(state=state)

@@ -1,4 +1,6 @@
-"""Large records: `read_many` and `digest` stop at a number of bytes, and batches do not read what stands as a whole."""
+"""Large records: `read_many` and `digest` stop at a number of bytes, and batches do not read what
+stands as a whole.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ LAYOUTS: dict[str, Callable[[int], bool]] = {
 }
 
 
-def _put(node: Node, is_large: Callable[[int], bool], absent: tuple[int, ...] = ()) -> dict[bytes, Record]:
+def _put(
+    node: Node, is_large: Callable[[int], bool], absent: tuple[int, ...] = ()
+) -> dict[bytes, Record]:
     stamp = node.stamp(-5)
     return {
         key: node.put(key, value(stamp, b"x" * (LARGE if is_large(place) else SMALL)))
@@ -34,12 +38,14 @@ def _put(node: Node, is_large: Callable[[int], bool], absent: tuple[int, ...] = 
     }
 
 
-# Reading -----------------------------------------------------------------------------------------------------------
+# Reading ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("layout", list(LAYOUTS))
 @pytest.mark.parametrize("room", [0, 100, LARGE + HEADER_BYTES, ROOM])
-def test_an_answer_stays_within_its_bytes_and_holds_one_record_at_least(node: Node, layout: str, room: int) -> None:
+def test_an_answer_stays_within_its_bytes_and_holds_one_record_at_least(
+    node: Node, layout: str, room: int
+) -> None:
     records = _put(node, LAYOUTS[layout], absent=(0, 7, 25, 49))
     expected = [record.encode() if (record := records.get(key)) else None for key in KEYS]
     found: list[bytes | None] = []
@@ -50,7 +56,9 @@ def test_an_answer_stays_within_its_bytes_and_holds_one_record_at_least(node: No
         assert answer
         assert size <= room or len(answer) - answer.count(None) == 1
         following = len(found) + len(answer)
-        assert following == len(KEYS) or size + len(expected[following] or b"") > room, "more would have fitted"
+        assert following == len(KEYS) or size + len(expected[following] or b"") > room, (
+            "more would have fitted"
+        )
         found += answer
     assert found == expected
 
@@ -93,15 +101,21 @@ def test_digests_stop_after_so_many_bytes_and_tell_where(real_node: Node) -> Non
     sizes = []
     while looked_at < len(KEYS):
         rest = KEYS[looked_at:]
-        done, (number, count, amount), _ = real_node.call("digest", rest, 0, ROOM, 0, *[1] * len(rest))
-        looked_at, counted, total = looked_at + done, counted + count, (total + int(amount)) % (1 << 52)
+        done, (number, count, amount), _ = real_node.call(
+            "digest", rest, 0, ROOM, 0, *[1] * len(rest)
+        )
+        looked_at, counted, total = (
+            looked_at + done,
+            counted + count,
+            (total + int(amount)) % (1 << 52),
+        )
         sizes.append(done)
         assert number == b"1"
     assert sizes == [22, *[3] * 9, 1]
     assert (counted, total) == (50, int(whole[1][2]))
 
 
-# Comparing ---------------------------------------------------------------------------------------------------------
+# Comparing ----------------------------------------------------------------------------------------
 
 
 def _read_whole(node: Node) -> int:
@@ -112,15 +126,23 @@ def _read_whole(node: Node) -> int:
 
 @pytest.mark.parametrize("script", ["write_many", "absorb"])
 @pytest.mark.parametrize("layout", list(LAYOUTS))
-def test_each_key_is_compared_with_what_stands_under_it(node: Node, layout: str, script: str) -> None:
+def test_each_key_is_compared_with_what_stands_under_it(
+    node: Node, layout: str, script: str
+) -> None:
     node.enrol(rule="follow")
     standing = _put(node, LAYOUTS[layout], absent=(5, 21, 33))
     for place in (2, 10, 22, 40):
-        standing[KEYS[place]] = node.put(KEYS[place], standing[KEYS[place]]._replace(stamp=node.stamp(1)))
+        standing[KEYS[place]] = node.put(
+            KEYS[place], standing[KEYS[place]]._replace(stamp=node.stamp(1))
+        )
     stamp = node.stamp()
     batch = {key: value(stamp, b"new") for key in KEYS}
     answer = node.write_many(batch) if script == "write_many" else node.absorb(batch)
-    later = [part for place in (2, 10, 22, 40) for part in (place, b"has", standing[KEYS[place]].stamp.encode())]
+    later = [
+        part
+        for place in (2, 10, 22, 40)
+        for part in (place, b"has", standing[KEYS[place]].stamp.encode())
+    ]
     assert answer == ([b"some", *later] if script == "write_many" else [b"ok", 46])
     for place, key in enumerate(KEYS):
         assert node.record(key) == (standing[key] if place in (2, 10, 22, 40) else batch[key])
@@ -128,7 +150,9 @@ def test_each_key_is_compared_with_what_stands_under_it(node: Node, layout: str,
 
 @pytest.mark.parametrize("kind", ["hash", "text", "empty", "cut off"])
 @pytest.mark.parametrize("place", [0, 1, 25, 49])
-def test_a_foreign_value_among_large_records_stops_all_of_it(node: Node, place: int, kind: str) -> None:
+def test_a_foreign_value_among_large_records_stops_all_of_it(
+    node: Node, place: int, kind: str
+) -> None:
     standing = _put(node, LAYOUTS["all large"])
     name = LAYOUT.data(KEYS[place])
     node.client.delete(name)
@@ -145,9 +169,17 @@ def test_a_foreign_value_among_large_records_stops_all_of_it(node: Node, place: 
 
 @pytest.mark.parametrize(
     ("layout", "pieces"),
-    [("all small", 4), ("all large", 0), ("large after small", 0), ("small after large", 0), ("small at both ends", 1)],
+    [
+        ("all small", 4),
+        ("all large", 0),
+        ("large after small", 0),
+        ("small after large", 0),
+        ("small at both ends", 1),
+    ],
 )
-def test_standing_records_are_read_whole_while_they_are_small(real_node: Node, layout: str, pieces: int) -> None:
+def test_standing_records_are_read_whole_while_they_are_small(
+    real_node: Node, layout: str, pieces: int
+) -> None:
     _put(real_node, LAYOUTS[layout])
     before = _read_whole(real_node)
     stamp = real_node.stamp()

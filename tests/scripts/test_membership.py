@@ -1,4 +1,6 @@
-"""`enrol`, `change_member`, `leave` and `disown`: who is a member, changed only by who saw the present state."""
+"""`enrol`, `change_member`, `leave` and `disown`: who is a member, changed only by who saw the
+present state.
+"""
 
 from __future__ import annotations
 
@@ -76,14 +78,20 @@ def test_a_node_may_be_enrolled_again_after_it_lost_its_membership(stranger: Nod
     assert _enrol(stranger) == 1
 
 
-def _change(node: Node, expected: tuple[bytes, bytes, bytes], topology: bytes, *fields: bytes) -> object:
+def _change(
+    node: Node, expected: tuple[bytes, bytes, bytes], topology: bytes, *fields: bytes
+) -> object:
     return node.call("change_member", [], *expected, topology, *fields)
 
 
 def test_a_member_is_changed_by_who_saw_its_present_state(node: Node) -> None:
     fields = (b"epoch", b"8", b"state", b"syncing")
     assert _change(node, (b"7", b"active", b"run-1"), b'{"epoch":8}', *fields) == 1
-    assert node.client.hmget(LAYOUT.member, "epoch", "state", "run_id") == [b"8", b"syncing", b"run-1"]
+    assert node.client.hmget(LAYOUT.member, "epoch", "state", "run_id") == [
+        b"8",
+        b"syncing",
+        b"run-1",
+    ]
     assert node.client.get(LAYOUT.guard) == b"8 syncing", "reads at ONE go by this"
     assert node.client.hget(LAYOUT.topology, "topology") == b'{"epoch":8}'
 
@@ -99,7 +107,9 @@ def test_a_member_is_changed_by_who_saw_its_present_state(node: Node) -> None:
         (b"7", b"active", b""),
     ],
 )
-def test_a_member_that_changed_meanwhile_is_left(node: Node, expected: tuple[bytes, bytes, bytes]) -> None:
+def test_a_member_that_changed_meanwhile_is_left(
+    node: Node, expected: tuple[bytes, bytes, bytes]
+) -> None:
     before = node.client.hgetall(LAYOUT.member)
     assert _change(node, expected, TOPOLOGY, b"epoch", b"8") == [b"changed", b"7", b"active"]
     assert node.client.hgetall(LAYOUT.member) == before
@@ -165,20 +175,26 @@ def test_another_server_of_the_name_does_not_leave(node: Node) -> None:
     assert node.call("leave", [], b"shop", b"a", b"old") == 1
 
 
-def test_with_a_topology_go_the_cursors_and_marks_of_servers_that_it_does_not_name(node: Node) -> None:
+def test_with_a_topology_go_the_cursors_and_marks_of_servers_that_it_does_not_name(
+    node: Node,
+) -> None:
     node.enrol(run_id="run")
     for positions in (LAYOUT.cursors, LAYOUT.marks):
         node.client.hset(positions, mapping={"b@old": "x", "b@new": "y", "c": "z"})
     told = b'{"epoch":8,"members":[{"id":"b","identity":"new"},{"id":"c","identity":""}]}'
     assert node.call("change_member", [], b"7", b"active", b"run", told, b"epoch", b"8") == 1
-    assert [sorted(node.client.hkeys(positions)) for positions in (LAYOUT.cursors, LAYOUT.marks)] == [
-        [b"b@new", b"c"]
-    ] * 2
+    assert [
+        sorted(node.client.hkeys(positions)) for positions in (LAYOUT.cursors, LAYOUT.marks)
+    ] == [[b"b@new", b"c"]] * 2
 
 
 @pytest.mark.parametrize("epoch", [b"7", b"1234567890", b"x", b"-1", b""])
-def test_what_is_dropped_leaves_its_records_and_the_number_of_its_epoch(node: Node, epoch: bytes) -> None:
-    """That no epoch begins twice is for whoever gives the server a place; until then reads at ONE find no state."""
+def test_what_is_dropped_leaves_its_records_and_the_number_of_its_epoch(
+    node: Node, epoch: bytes
+) -> None:
+    """That no epoch begins twice is for whoever gives the server a place; until then reads at ONE
+    find no state.
+    """
     record = value(node.stamp())
     node.write(b"key", record)
     node.client.hset(LAYOUT.topology, "topology", TOPOLOGY)

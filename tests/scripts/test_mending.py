@@ -20,11 +20,15 @@ HERE, THERE = b"here", b"there"
 
 def log(node: Node, key: bytes, stamp: Stamp, *more: bytes) -> bytes:
     """One more entry of the log; answers its id."""
-    name: bytes = node.client.xadd(LAYOUT.log, {LAYOUT.data(key): stamp.encode(), **dict.fromkeys(more, b"x")})
+    name: bytes = node.client.xadd(
+        LAYOUT.log, {LAYOUT.data(key): stamp.encode(), **dict.fromkeys(more, b"x")}
+    )
     return name
 
 
-def vouch(node: Node, keys: Sequence[bytes] = (KEY,), most: int = MOST, room: int = 1_000_000) -> list[bytes]:
+def vouch(
+    node: Node, keys: Sequence[bytes] = (KEY,), most: int = MOST, room: int = 1_000_000
+) -> list[bytes]:
     answer: list[bytes] = node.call("vouch", keys, EPOCH, b"a", most, room)
     return answer
 
@@ -39,7 +43,9 @@ def mend(
     most: int = MOST,
 ) -> object:
     now = node.now_micros() if caller_micros is None else caller_micros
-    return node.call("mend", [KEY], EPOCH, now, b"b", THERE, cursor, mark, most, record.encode(), settled)
+    return node.call(
+        "mend", [KEY], EPOCH, now, b"b", THERE, cursor, mark, most, record.encode(), settled
+    )
 
 
 @pytest.fixture
@@ -50,7 +56,10 @@ def lost(node: Node) -> Record:
 
 
 def marks(node: Node) -> tuple[bytes, bytes]:
-    """The copy's log was checked up to 5-0; the copy has this log up to its end. Answers cursor and mark."""
+    """The copy's log was checked up to 5-0; the copy has this log up to its end.
+
+    Answers cursor and mark.
+    """
     end = log(node, b"other", node.stamp(-60))
     node.client.hset(LAYOUT.marks, "b", THERE + b" 5-0 5")
     return b"5-0", HERE + b" " + end + b" 1"
@@ -65,7 +74,9 @@ def test_what_its_own_log_named_last_is_put_back(node: Node, lost: Record) -> No
 
 
 @pytest.mark.parametrize("seconds", [-601, -599])
-def test_what_was_overwritten_or_deleted_stays_away(node: Node, lost: Record, seconds: float) -> None:
+def test_what_was_overwritten_or_deleted_stays_away(
+    node: Node, lost: Record, seconds: float
+) -> None:
     cursor, mark = marks(node)
     log(node, KEY, lost.stamp)
     log(node, KEY, node.stamp(seconds))
@@ -162,10 +173,14 @@ def test_what_is_no_live_record_is_not_stored(node: Node, lost: Record) -> None:
     log(node, KEY, lost.stamp)
     for record in (deleted(lost.stamp), lost._replace(deadline_millis=node.millis(-1))):
         assert mend(node, record) == [b"ok", 0]
-    assert node.call("mend", [KEY], EPOCH, node.now_micros(), b"b", THERE, b"", b"", MOST, b"", b"1") == [b"ok", 0]
+    assert node.call(
+        "mend", [KEY], EPOCH, node.now_micros(), b"b", THERE, b"", b"", MOST, b"", b"1"
+    ) == [b"ok", 0]
 
 
-def test_only_a_primary_of_the_epoch_whose_clock_is_right_takes_it(node: Node, lost: Record) -> None:
+def test_only_a_primary_of_the_epoch_whose_clock_is_right_takes_it(
+    node: Node, lost: Record
+) -> None:
     log(node, KEY, lost.stamp)
     late = node.now_micros() - (MAX_AGE_SECONDS + 1) * SECOND
     assert mend(node, lost, caller_micros=late)[0] == b"refused"  # type: ignore[index]

@@ -55,7 +55,9 @@ def _transact(node: Node, kind: OperationKind, stamp: Stamp, deadline: int, oper
 
 @pytest.mark.parametrize("held", [None, b"5"])
 @pytest.mark.parametrize("kind", CHANGING, ids=str)
-def test_a_node_makes_of_a_key_what_the_table_says(node: Node, kind: OperationKind, held: bytes | None) -> None:
+def test_a_node_makes_of_a_key_what_the_table_says(
+    node: Node, kind: OperationKind, held: bytes | None
+) -> None:
     stored = _put(node, held)
     operand, stamp = _operand(kind, stored), node.stamp()
     deadline = node.millis(600) if kind.takes_ttl else 0
@@ -78,7 +80,9 @@ def test_a_node_makes_of_a_key_what_the_table_says(node: Node, kind: OperationKi
 
 @pytest.mark.parametrize("held", [None, b"5"])
 @pytest.mark.parametrize("kind", CHANGING, ids=str)
-def test_an_update_answers_with_what_its_row_needs(node: Node, kind: OperationKind, held: bytes | None) -> None:
+def test_an_update_answers_with_what_its_row_needs(
+    node: Node, kind: OperationKind, held: bytes | None
+) -> None:
     stored = _put(node, held)
     operand, stamp = _operand(kind, stored), node.stamp()
     answer = node.update(b"key", kind.wire, stamp, operand)
@@ -91,7 +95,9 @@ def test_an_update_answers_with_what_its_row_needs(node: Node, kind: OperationKi
 
 
 @pytest.mark.parametrize("kind", CHANGING, ids=str)
-def test_an_answer_that_is_more_than_a_stamp_has_to_find_room(node: Node, kind: OperationKind) -> None:
+def test_an_answer_that_is_more_than_a_stamp_has_to_find_room(
+    node: Node, kind: OperationKind
+) -> None:
     operand, stamp = _operand(kind, _put(node, b"1")), node.stamp().encode()
     call = (EPOCH, b"each", STAMP_BYTES, 0, 0, kind.wire, stamp, b"0" * 12, operand)
     verdict = node.call("transact", [b"key"], *call)[1]

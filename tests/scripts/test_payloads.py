@@ -1,4 +1,6 @@
-"""Any bytes as keys and values, large ones and many, and the log entry that goes with each change."""
+"""Any bytes as keys and values, large ones and many, and the log entry that goes with each
+change.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ KEYS = [
 VALUES = [b"", b"\x00", bytes(range(256)), b"a\r\nb", b"|" * 50, b"nil", b"x" * 1_000_000]
 
 
-@pytest.mark.parametrize("payload", VALUES, ids=lambda payload: f"{len(payload)} bytes {payload[:6]!r}")
+@pytest.mark.parametrize(
+    "payload", VALUES, ids=lambda payload: f"{len(payload)} bytes {payload[:6]!r}"
+)
 @pytest.mark.parametrize("script", ["write", "write_many", "absorb", "add", "compare"])
 def test_any_bytes_are_stored_as_they_are(node: Node, script: str, payload: bytes) -> None:
     record = value(node.stamp(), payload)
@@ -60,7 +64,9 @@ def test_any_bytes_are_keys(node: Node, script: str) -> None:
         assert node.record(key) == record
     assert [list(entry) for entry in node.log()] == [[key] for key in KEYS]
     heads = node.call("headers", KEYS, EPOCH, b"active")
-    assert [head[:22] for head in heads[1:]] == [stamp for entry in node.log() for stamp in entry.values()]
+    assert [head[:22] for head in heads[1:]] == [
+        stamp for entry in node.log() for stamp in entry.values()
+    ]
 
 
 def test_users_keys_never_meet_the_bookkeeping(node: Node) -> None:
@@ -74,7 +80,9 @@ def test_users_keys_never_meet_the_bookkeeping(node: Node) -> None:
 def test_a_full_batch_is_one_log_entry(node: Node, script: str) -> None:
     deadline = node.millis(600)
     records = {
-        b"key-%d" % number: value(node.stamp(-1), b"%d" % number, deadline if number % 3 == 0 else 0)
+        b"key-%d" % number: value(
+            node.stamp(-1), b"%d" % number, deadline if number % 3 == 0 else 0
+        )
         for number in range(BATCH_KEYS)
     }
     answer = node.write_many(records) if script == "write_many" else node.absorb(records)

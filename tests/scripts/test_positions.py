@@ -1,4 +1,6 @@
-"""`confirm`, `hold`, `trim` and `log_page`: how far a log is confirmed elsewhere, what of it is held, cut and read."""
+"""`confirm`, `hold`, `trim` and `log_page`: how far a log is confirmed elsewhere, what of it is
+held, cut and read.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +73,9 @@ def test_a_cursor_moves_back_when_forced(node: Node) -> None:
     assert _cursor(node)[:2] == [b"5-0", b"8"]
 
 
-@pytest.mark.parametrize("text", [b"x", b"x y z", b"5 12 1", b"5-x 12 1", b"-1-0 2 3", b"\xff\xfe 1 1", b""])
+@pytest.mark.parametrize(
+    "text", [b"x", b"x y z", b"5 12 1", b"5-x 12 1", b"-1-0 2 3", b"\xff\xfe 1 1", b""]
+)
 def test_what_cannot_be_read_is_no_cursor(node: Node, text: bytes) -> None:
     """Whatever somebody wrote there, the next one is noted."""
     node.client.hset(LAYOUT.cursors, b"b", text)
@@ -157,7 +161,9 @@ def test_a_place_that_the_log_does_not_reach_is_no_floor(node: Node, held: bytes
 
 
 @pytest.mark.parametrize("incarnation", [b"", b"inc-1", b"inc-0"])
-def test_a_log_that_was_begun_anew_is_cut_by_nobody_who_saw_the_one_before(node: Node, incarnation: bytes) -> None:
+def test_a_log_that_was_begun_anew_is_cut_by_nobody_who_saw_the_one_before(
+    node: Node, incarnation: bytes
+) -> None:
     node.enrol(incarnation="inc-1")
     ids = _fill(node, 5)
     _trim(node, ids[3], 1000, incarnation=incarnation)
@@ -165,15 +171,21 @@ def test_a_log_that_was_begun_anew_is_cut_by_nobody_who_saw_the_one_before(node:
 
 
 @pytest.mark.parametrize("force", [b"0", b"1"])
-@pytest.mark.parametrize(("incarnation", "counts"), [(b"inc-1", True), (b"", True), (b"inc-0", False)])
-def test_a_place_in_a_log_that_is_gone_is_no_cursor(node: Node, incarnation: bytes, counts: bool, force: bytes) -> None:
+@pytest.mark.parametrize(
+    ("incarnation", "counts"), [(b"inc-1", True), (b"", True), (b"inc-0", False)]
+)
+def test_a_place_in_a_log_that_is_gone_is_no_cursor(
+    node: Node, incarnation: bytes, counts: bool, force: bytes
+) -> None:
     node.enrol(incarnation="inc-1")
     assert _confirm(node, b"5-0", 12, force, incarnation=incarnation) == (1 if counts else 0)
     assert bool(node.client.hget(LAYOUT.cursors, b"b")) is counts
 
 
 @pytest.mark.parametrize(("state", "is_noted"), [("active", True), ("syncing", False)])
-def test_a_member_that_is_brought_up_is_noted_no_place_that_it_lost(node: Node, state: str, is_noted: bool) -> None:
+def test_a_member_that_is_brought_up_is_noted_no_place_that_it_lost(
+    node: Node, state: str, is_noted: bool
+) -> None:
     """On one that serves, such a place is how it is seen that a part of its log is gone."""
     _fill(node, 11)
     node.enrol(state=state, incarnation="inc-1")
@@ -182,7 +194,9 @@ def test_a_member_that_is_brought_up_is_noted_no_place_that_it_lost(node: Node, 
 
 
 @pytest.mark.parametrize(("incarnation", "is_read"), [(b"inc-1", True), (b"inc-0", False)])
-def test_a_page_after_a_place_in_a_log_that_is_gone_is_not_read(node: Node, incarnation: bytes, is_read: bool) -> None:
+def test_a_page_after_a_place_in_a_log_that_is_gone_is_not_read(
+    node: Node, incarnation: bytes, is_read: bool
+) -> None:
     node.enrol(incarnation="inc-1")
     ids = _fill(node, 2)
     answer = node.call("log_page", [], ids[0], 10, incarnation)
@@ -211,8 +225,12 @@ def test_below_the_cap_nothing_is_cut_before_what_is_held(node: Node) -> None:
     assert _floor(node) is None or _floor(node) == b"0-0"
 
 
-@pytest.mark.parametrize(("cap_bytes", "least", "most"), [(30_000, 250, 700), (1, 100, 300), (ROOM, 1000, 1000)])
-def test_a_log_that_is_held_takes_no_more_than_so_many_bytes(node: Node, cap_bytes: int, least: int, most: int) -> None:
+@pytest.mark.parametrize(
+    ("cap_bytes", "least", "most"), [(30_000, 250, 700), (1, 100, 300), (ROOM, 1000, 1000)]
+)
+def test_a_log_that_is_held_takes_no_more_than_so_many_bytes(
+    node: Node, cap_bytes: int, least: int, most: int
+) -> None:
     """An entry of these tests takes some 60 bytes. Never less is kept than for anybody else."""
     ids = _fill(node, 1000)
     verdict, removed = _trim(node, b"0-0", 100, ids[0], cap_bytes)

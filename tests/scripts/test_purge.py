@@ -1,4 +1,6 @@
-"""`purge`: exactly the tombstones that were named go, and what they stood against is turned down from then on."""
+"""`purge`: exactly the tombstones that were named go, and what they stood against is turned down
+from then on.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,12 @@ def test_exactly_these_tombstones_go_and_nothing_is_logged(node: Node, state: st
     later = node.put(b"later", deleted(node.stamp(-1)))
     standing = node.put(b"value", value(node.stamp(-AGE)))
     before = node.stamp(-AGE + 1).micros
-    named = {b"gone": gone.stamp, b"other": node.stamp(-AGE), b"later": later.stamp, b"value": standing.stamp}
+    named = {
+        b"gone": gone.stamp,
+        b"other": node.stamp(-AGE),
+        b"later": later.stamp,
+        b"value": standing.stamp,
+    }
     assert node.purge({**named, b"absent": gone.stamp}, before) == [b"ok", 1]
     assert node.stored(b"gone") is None
     assert [node.record(key) for key in (b"other", b"later", b"value")] == [other, later, standing]
@@ -52,7 +59,9 @@ def test_another_epoch_is_refused(node: Node) -> None:
 
 
 @pytest.mark.parametrize("script", ["write", "write_many"])
-def test_a_replica_turns_down_what_a_purged_tombstone_stood_against(node: Node, script: str) -> None:
+def test_a_replica_turns_down_what_a_purged_tombstone_stood_against(
+    node: Node, script: str
+) -> None:
     node.enrol(rule="follow")
     gone = node.put(b"key", deleted(node.stamp(-AGE)))
     late = value(node.stamp(-AGE - 1), b"late")
@@ -90,7 +99,10 @@ def test_a_caller_whose_clock_is_ahead_purges_nothing_young(node: Node) -> None:
     """Young by the node's own clock: an earlier write may be under way still."""
     young = node.put(b"young", deleted(node.stamp(1 - MAX_AGE_SECONDS)))
     old = node.put(b"old", deleted(node.stamp(-AGE)))
-    assert node.purge({b"young": young.stamp, b"old": old.stamp}, node.stamp(DAYS).micros) == [b"ok", 1]
+    assert node.purge({b"young": young.stamp, b"old": old.stamp}, node.stamp(DAYS).micros) == [
+        b"ok",
+        1,
+    ]
     assert node.record(b"young") == young
     assert node.stored(b"old") is None
     assert _floor(node) <= node.stamp(-MAX_AGE_SECONDS).micros
@@ -102,7 +114,12 @@ def test_a_limit_that_a_wrong_clock_left_turns_down_nothing_new(node: Node, rule
     # In the future of the node: the short way of `write` asks for an earlier stamp than that.
     for number, seconds in enumerate((0, -1, 1)):
         assert node.write(b"one-%d" % number, value(node.stamp(seconds))) == 1
-        assert node.write(b"with-deadline-%d" % number, value(node.stamp(seconds), b"", node.millis(60))) == 1
+        assert (
+            node.write(
+                b"with-deadline-%d" % number, value(node.stamp(seconds), b"", node.millis(60))
+            )
+            == 1
+        )
         assert node.write_many({b"many-%d" % number: value(node.stamp(seconds))}) == 1
     if rule != "follow":
         assert node.update(b"added", b"add", node.stamp(), b"v")[0] == b"ok"
@@ -123,7 +140,9 @@ def test_a_purge_puts_a_wrong_limit_right(node: Node) -> None:
     assert node.stamp(-AGE).micros < _floor(node) <= node.stamp(-MAX_AGE_SECONDS).micros
 
 
-def test_copied_records_are_turned_down_that_were_read_before_a_wrong_limit_was_put_right(node: Node) -> None:
+def test_copied_records_are_turned_down_that_were_read_before_a_wrong_limit_was_put_right(
+    node: Node,
+) -> None:
     wrong = node.stamp(DAYS).micros
     node.enrol(purged_before=wrong)
     gone = node.put(b"key", deleted(node.stamp(-AGE)))

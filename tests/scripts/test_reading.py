@@ -61,11 +61,19 @@ def test_a_node_of_other_clusters_tells_them(node: Node) -> None:
     node.client.flushall()
     node.client.hset(CLUSTERS_KEY, "bakery", "x")
     report = parse_report("a", node.call("inspect", []), "run")
-    assert (report.member, report.clusters, report.epoch, report.state) == ({}, {"bakery": "x"}, 0, "")
+    assert (report.member, report.clusters, report.epoch, report.state) == (
+        {},
+        {"bakery": "x"},
+        0,
+        "",
+    )
 
 
 def test_a_full_member_tells_everything(node: Node) -> None:
-    members = (Member("a", "redis://a", NodeRole.PRIMARY), Member("b", "redis://b", NodeRole.REPLICA))
+    members = (
+        Member("a", "redis://a", NodeRole.PRIMARY),
+        Member("b", "redis://b", NodeRole.REPLICA),
+    )
     topology = Topology("shop", 7, Mode.PRIMARY_REPLICA, members)
     node.client.hset(LAYOUT.topology, "topology", topology.encode())
     node.client.hset(CLUSTERS_KEY, "shop", "a")
@@ -77,7 +85,12 @@ def test_a_full_member_tells_everything(node: Node) -> None:
     node.client.hset(LAYOUT.sweep, "last", "{}")
     report = parse_report("a", node.call("inspect", []), "run-1")
     assert (report.sweep, report.purged_before) == ({"last": "{}"}, 0)
-    assert (report.epoch, report.state, report.has_restarted, report.is_serving) == (7, "active", False, True)
+    assert (report.epoch, report.state, report.has_restarted, report.is_serving) == (
+        7,
+        "active",
+        False,
+        True,
+    )
     assert report.log == Log(3, ids[2], 3, ids[0], ids[2])
     assert report.marks == {"b": Mark("inc", Position("9-0", 4))}
     assert set(report.cursors) == {"b"}

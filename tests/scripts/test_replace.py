@@ -57,12 +57,16 @@ def test_something_else_under_the_name_of_the_discarded_log_stops_nothing(node: 
     node.client.set(LAYOUT.discarded, b"x")
     lost = node.put(b"key", value(node.stamp(-40)))
     assert _replace(node, lost.stamp.encode(), value(node.stamp(-90)).encode()) == 1
-    assert [fields[b"record"] for _, fields in node.client.xrange(LAYOUT.discarded)] == [lost.encode()]
+    assert [fields[b"record"] for _, fields in node.client.xrange(LAYOUT.discarded)] == [
+        lost.encode()
+    ]
 
 
 def test_of_large_records_fewer_are_kept(real_node: Node) -> None:
     for number in range(30):
-        lost = real_node.put(b"key", value(real_node.stamp(-40), b"x" * 5_000 if number >= 10 else b"small"))
+        lost = real_node.put(
+            b"key", value(real_node.stamp(-40), b"x" * 5_000 if number >= 10 else b"small")
+        )
         assert _replace(real_node, lost.stamp.encode(), value(real_node.stamp(-90)).encode()) == 1
     kept = [fields[b"record"] for _, fields in real_node.client.xrange(LAYOUT.discarded)]
     assert 1 <= len(kept) <= 3

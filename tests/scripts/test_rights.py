@@ -20,15 +20,23 @@ MOVED = (EPOCH, b"active", b"run-1", b"", b"state", b"fenced")
 
 
 def calls(now: int) -> dict[str, tuple[list[bytes], tuple[bytes | int, ...]]]:
-    """A call of each script that reads or stores records, or moves a member, on a node that holds records."""
+    """A call of each script that reads or stores records, or moves a member, on a node that holds
+    records.
+    """
     stamp = Stamp(now, 1)
-    later, earlier = value(stamp, b"later").encode(), value(Stamp(now - 2_000_000, 1), b"x").encode()
+    later, earlier = (
+        value(stamp, b"later").encode(),
+        value(Stamp(now - 2_000_000, 1), b"x").encode(),
+    )
     standing = Stamp(now - 1_000_000, 1).encode()
     return {
         "write": ([KEY], (EPOCH, earlier)),
         "write_many": ([KEY, OTHER], (EPOCH, later, earlier)),
         "update": ([KEY], (EPOCH, b"add", stamp.encode(), b"0" * 12, b"payload")),
-        "transact": ([KEY], (EPOCH, b"unit", 1000, 0, 0, b"add", stamp.encode(), b"0" * 12, b"payload")),
+        "transact": (
+            [KEY],
+            (EPOCH, b"unit", 1000, 0, 0, b"add", stamp.encode(), b"0" * 12, b"payload"),
+        ),
         "read_many": ([KEY, OTHER], (EPOCH, b"active", 1000)),
         "headers": ([KEY, OTHER], (EPOCH, b"active")),
         "absorb": ([KEY], (EPOCH, b"b", b"inc", b"1-0", 1, 0, b"", later)),
@@ -56,7 +64,9 @@ def prepare(node: Node, now: int) -> None:
 @pytest.fixture
 def limited(real_node: Node) -> Iterator[redis.Redis]:
     """A connection whose login may do all but what a test takes from it."""
-    real_node.client.execute_command("ACL", "SETUSER", "limited", "on", "nopass", "~*", "&*", "+@all")
+    real_node.client.execute_command(
+        "ACL", "SETUSER", "limited", "on", "nopass", "~*", "&*", "+@all"
+    )
     with connect_as(real_node.client, "limited") as client:
         yield client
     real_node.client.execute_command("ACL", "DELUSER", "limited")
@@ -89,7 +99,9 @@ def test_what_a_login_may_not_do_says_nothing_of_a_record(
 
 
 def outcome(client: redis.Redis, node: Node, script: str, now: int) -> Any:
-    """The answer, or the error as the server sent it: redis-py takes the code of one that it knows away."""
+    """The answer, or the error as the server sent it: redis-py takes the code of one that it knows
+    away.
+    """
     try:
         return ask(client, node, script, now)
     except redis.exceptions.NoPermissionError as error:
@@ -110,7 +122,9 @@ def test_a_node_without_a_right_that_programs_need_takes_no_writes(
     assert is_denial(found)
 
 
-@pytest.mark.parametrize("command", sorted({*FENCE_COMMANDS.split()} - {*CLIENTS_COMMANDS.split()} - {"del"}))
+@pytest.mark.parametrize(
+    "command", sorted({*FENCE_COMMANDS.split()} - {*CLIENTS_COMMANDS.split()} - {"del"})
+)
 def test_a_node_that_a_login_cannot_move_takes_writes_and_is_told_apart(
     real_node: Node, limited: redis.Redis, command: str
 ) -> None:

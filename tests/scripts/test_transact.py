@@ -1,4 +1,6 @@
-"""`transact`: all or nothing with expectations, or each on its own; one log entry, operations on a key in order."""
+"""`transact`: all or nothing with expectations, or each on its own; one log entry, operations on a
+key in order.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +64,15 @@ def test_what_is_stored_makes_one_log_entry(node: Node, rule: str, mode: bytes) 
         ],
         mode=mode,
     )
-    assert answer == [b"done", b"ok", stamps[0].encode(), b"ok", stamps[1].encode(), b"ok", stamps[2].encode()]
+    assert answer == [
+        b"done",
+        b"ok",
+        stamps[0].encode(),
+        b"ok",
+        stamps[1].encode(),
+        b"ok",
+        stamps[2].encode(),
+    ]
     assert node.record(b"x").payload == b"payload"
     assert node.expires_at_millis(b"x") == node.record(b"x").deadline_millis + 30_000
     assert _contents(node) | {b"x": b""} == {
@@ -77,7 +87,11 @@ def test_increment_and_expire_answer_the_whole_record(node: Node) -> None:
     node.put(b"x", value(node.stamp(-5), b"41", node.millis(600)))
     node.put(b"y", value(node.stamp(-5), b"pay|load")._replace(causal=b"123"))
     answer = _transact(
-        node, [Op(0, b"increment", node.stamp(), b"1"), Op(1, b"expire", node.stamp(), deadline=node.millis(60))]
+        node,
+        [
+            Op(0, b"increment", node.stamp(), b"1"),
+            Op(1, b"expire", node.stamp(), deadline=node.millis(60)),
+        ],
     )
     assert answer == [b"done", b"ok", node.stored(b"x"), b"ok", node.stored(b"y")]
     assert (node.record(b"x").payload, node.record(b"y").payload) == (b"42", b"pay|load")
@@ -98,34 +112,60 @@ def test_operations_on_one_key_follow_each_other(node: Node) -> None:
         ],
     )
     assert [detail[:22] for detail in answer[2::2]] == [stamp.encode() for stamp in stamps]
-    assert (node.record(b"x"), node.record(b"y")) == (value(stamps[2], b"42"), value(stamps[4], b"again"))
+    assert (node.record(b"x"), node.record(b"y")) == (
+        value(stamps[2], b"42"),
+        value(stamps[4], b"again"),
+    )
     assert node.log() == [{b"x": stamps[2].encode(), b"y": stamps[4].encode()}]
 
 
 def test_what_is_not_later_is_restamped_and_stays_in_order(node: Node) -> None:
     standing = node.put(b"x", value(node.stamp(1), b"1"))
     early = node.stamp(-1)
-    answer = _transact(node, [Op(0, b"set", early, b"5"), Op(0, b"increment", early, b"1"), Op(1, b"set", early, b"y")])
+    answer = _transact(
+        node,
+        [Op(0, b"set", early, b"5"), Op(0, b"increment", early, b"1"), Op(1, b"set", early, b"y")],
+    )
     first = restamped(value(early, b"5"), standing.stamp)
     second = restamped(value(early, b"6"), first.stamp)
-    assert answer == [b"done", b"ok", first.stamp.encode(), b"ok", second.encode(), b"ok", early.encode()]
+    assert answer == [
+        b"done",
+        b"ok",
+        first.stamp.encode(),
+        b"ok",
+        second.encode(),
+        b"ok",
+        early.encode(),
+    ]
     assert node.record(b"x") == second
     assert node.log() == [{b"x": second.stamp.encode(), b"y": early.encode()}]
 
 
 def _standing(node: Node) -> dict[bytes, Record]:
-    return {b"x": node.put(b"x", value(node.stamp(-5))), b"y": node.put(b"y", deleted(node.stamp(-4)))}
+    return {
+        b"x": node.put(b"x", value(node.stamp(-5))),
+        b"y": node.put(b"y", deleted(node.stamp(-4))),
+    }
 
 
 def test_expectations_that_hold_let_it_through(node: Node) -> None:
     standing = _standing(node)
-    held = [(0, standing[b"x"].stamp.encode()), (1, standing[b"y"].stamp.encode()), (1, b""), (2, b"")]
+    held = [
+        (0, standing[b"x"].stamp.encode()),
+        (1, standing[b"y"].stamp.encode()),
+        (1, b""),
+        (2, b""),
+    ]
     assert _transact(node, [Op(2, b"set", node.stamp(), b"v")], held)[0] == b"done"
     assert node.record(b"z").payload == b"v"
 
 
-@pytest.mark.parametrize(("index", "expected"), [(0, b""), (0, b"0" * 22), (1, b"0" * 22), (2, b"0" * 22)])
-def test_one_expectation_that_does_not_hold_stops_it_all(node: Node, index: int, expected: bytes) -> None:
+@pytest.mark.parametrize(
+    ("index", "expected"), [(0, b""), (0, b"0" * 22), (1, b"0" * 22), (2, b"0" * 22)]
+)
+def test_one_expectation_that_does_not_hold_stops_it_all(
+    node: Node, index: int, expected: bytes
+) -> None:
     standing = _standing(node)
     before = _contents(node)
     operations = [Op(number, b"set", node.stamp(), b"new") for number in range(3)]
@@ -157,7 +197,9 @@ def test_a_record_past_its_deadline_is_no_longer_the_one_that_was_seen(node: Nod
 
 
 @pytest.mark.parametrize("name", [b"add", b"expire", b"compare"])
-def test_a_condition_that_does_not_hold_stops_a_unit_and_nothing_else(node: Node, name: bytes) -> None:
+def test_a_condition_that_does_not_hold_stops_a_unit_and_nothing_else(
+    node: Node, name: bytes
+) -> None:
     live, absent = node.put(b"x", value(node.stamp(-5))), node.put(b"y", deleted(node.stamp(-4)))
     index, stands = (1, absent) if name == b"expire" else (0, live)
     operations = [Op(2, b"set", node.stamp(), b"v"), Op(index, name, node.stamp(), b"0" * 22)]
@@ -178,7 +220,12 @@ def test_what_cannot_be_carried_out_stops_a_unit_and_nothing_else(node: Node) ->
     assert _transact(node, operations) == [b"unfit", 1, b"the value is not a whole number"]
     assert (node.stored(b"z"), node.log()) == (None, [])
     answer = _transact(node, operations, mode=b"each")
-    assert answer[3:] == [b"unfit", b"the value is not a whole number", b"unfit", b"unknown operation rename"]
+    assert answer[3:] == [
+        b"unfit",
+        b"the value is not a whole number",
+        b"unfit",
+        b"unknown operation rename",
+    ]
     assert node.stored(b"x") == standing.encode()
     assert node.log() == [{b"z": operations[0].stamp.encode()}]
 
@@ -214,7 +261,11 @@ def test_what_waited_or_comes_from_the_future_changes_nothing(
     node: Node, mode: bytes, offset: int, verdict: bytes
 ) -> None:
     before = node.now_micros()
-    answer = _transact(node, [Op(0, b"set", node.stamp(), b"v"), Op(1, b"set", node.stamp(offset), b"v")], mode=mode)
+    answer = _transact(
+        node,
+        [Op(0, b"set", node.stamp(), b"v"), Op(1, b"set", node.stamp(offset), b"v")],
+        mode=mode,
+    )
     assert answer[0] == verdict
     assert before <= int(answer[1]) <= node.now_micros()
     assert (_contents(node), node.log()) == (dict.fromkeys(KEYS), [])
@@ -233,7 +284,11 @@ def test_a_foreign_value_under_any_key_stops_it(node: Node, mode: bytes) -> None
 @pytest.mark.parametrize("mode", [b"unit", b"each"])
 def test_a_replica_takes_none(node: Node, mode: bytes) -> None:
     node.enrol(rule="follow")
-    assert _transact(node, [Op(0, b"set", node.stamp(), b"v")], mode=mode) == [b"refused", b"7", b"active"]
+    assert _transact(node, [Op(0, b"set", node.stamp(), b"v")], mode=mode) == [
+        b"refused",
+        b"7",
+        b"active",
+    ]
     assert (_contents(node), node.log()) == (dict.fromkeys(KEYS), [])
 
 
@@ -241,7 +296,9 @@ def test_a_replica_takes_none(node: Node, mode: bytes) -> None:
 def test_a_log_that_cannot_be_appended_to_leaves_everything(node: Node, mode: bytes) -> None:
     node.client.set(LAYOUT.log, "no stream")
     with pytest.raises(Exception, match="WRONGTYPE"):
-        _transact(node, [Op(0, b"set", node.stamp(), b"v"), Op(1, b"set", node.stamp(), b"v")], mode=mode)
+        _transact(
+            node, [Op(0, b"set", node.stamp(), b"v"), Op(1, b"set", node.stamp(), b"v")], mode=mode
+        )
     assert _contents(node) == dict.fromkeys(KEYS)
 
 

@@ -38,7 +38,10 @@ def test_add_stores_over_a_tombstone_and_restamps_where_it_must(node: Node) -> N
 
 def test_add_leaves_a_value(node: Node) -> None:
     standing = node.put(b"key", value(node.stamp(-1)))
-    assert node.update(b"key", b"add", node.stamp(), b"other") == [b"unmet", standing.stamp.encode()]
+    assert node.update(b"key", b"add", node.stamp(), b"other") == [
+        b"unmet",
+        standing.stamp.encode(),
+    ]
     _unchanged(node, standing)
 
 
@@ -119,7 +122,10 @@ def test_expire_can_take_a_deadline_away(node: Node) -> None:
 def test_expire_finds_no_value(node: Node, kind: str, operation: bytes) -> None:
     standing = node.put(b"key", deleted(node.stamp(-5))) if kind == "tombstone" else None
     found = standing.stamp.encode() if standing else b""
-    assert node.update(b"key", operation, node.stamp(), deadline=node.millis(60)) == [b"unmet", found]
+    assert node.update(b"key", operation, node.stamp(), deadline=node.millis(60)) == [
+        b"unmet",
+        found,
+    ]
     _unchanged(node, standing)
 
 
@@ -144,7 +150,10 @@ def test_what_waited_or_comes_from_the_future_changes_nothing(
 
 
 def test_an_unknown_operation_changes_nothing(node: Node) -> None:
-    assert node.update(b"key", b"rename", node.stamp(), b"x") == [b"unfit", b"unknown operation rename"]
+    assert node.update(b"key", b"rename", node.stamp(), b"x") == [
+        b"unfit",
+        b"unknown operation rename",
+    ]
     _unchanged(node, None)
 
 

@@ -55,7 +55,8 @@ def test_an_absent_key_counts_as_zero(node: Node, amount: int, standing: str) ->
 
 
 @pytest.mark.parametrize(
-    ("held", "amount"), [(LARGEST, 1), (-LARGEST, -1), (LARGEST, LARGEST), (-LARGEST, -LARGEST), (1, LARGEST)]
+    ("held", "amount"),
+    [(LARGEST, 1), (-LARGEST, -1), (LARGEST, LARGEST), (-LARGEST, -LARGEST), (1, LARGEST)],
 )
 def test_a_sum_beyond_2_to_the_53_changes_nothing(node: Node, held: int, amount: int) -> None:
     standing = node.put(b"key", value(node.stamp(-5), b"%d" % held))
@@ -66,7 +67,21 @@ def test_a_sum_beyond_2_to_the_53_changes_nothing(node: Node, held: int, amount:
 
 @pytest.mark.parametrize(
     "payload",
-    [b"", b"-", b"+1", b" 1", b"1 ", b"1\n", b"1.0", b"1e3", b"0x10", b"--1", b"one", b"1\x00", b"\xd9\xa1"],
+    [
+        b"",
+        b"-",
+        b"+1",
+        b" 1",
+        b"1 ",
+        b"1\n",
+        b"1.0",
+        b"1e3",
+        b"0x10",
+        b"--1",
+        b"one",
+        b"1\x00",
+        b"\xd9\xa1",
+    ],
 )
 def test_what_is_no_number_changes_nothing(node: Node, payload: bytes) -> None:
     standing = node.put(b"key", value(node.stamp(-5), payload))
@@ -75,7 +90,8 @@ def test_what_is_no_number_changes_nothing(node: Node, payload: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("held", "amount"), [(LARGEST + 1, 0), (LARGEST + 2, -5), (10**16 + 1, -LARGEST), (-LARGEST - 2, 5), (10**40, -1)]
+    ("held", "amount"),
+    [(LARGEST + 1, 0), (LARGEST + 2, -5), (10**16 + 1, -LARGEST), (-LARGEST - 2, 5), (10**40, -1)],
 )
 def test_a_number_that_does_not_fit_is_not_rounded(node: Node, held: int, amount: int) -> None:
     node.put(b"key", value(node.stamp(-5), b"%d" % held))
@@ -95,7 +111,10 @@ def test_the_deadline_that_stands_stays(node: Node) -> None:
 def test_a_counter_that_begins_gets_the_deadline_of_the_call(node: Node) -> None:
     stamp = node.stamp()
     record = value(stamp, b"1", node.millis(60))
-    assert node.update(b"key", b"increment", stamp, b"1", record.deadline_millis) == [b"ok", record.encode()]
+    assert node.update(b"key", b"increment", stamp, b"1", record.deadline_millis) == [
+        b"ok",
+        record.encode(),
+    ]
 
 
 def test_each_increment_is_a_version_of_its_own(node: Node) -> None:

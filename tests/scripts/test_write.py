@@ -39,12 +39,36 @@ ROWS = [
     Row("primary refuses the future", "decide", None, (60, 5), "skewed"),
     Row("primary refuses the future again", "decide", (60, 5), (60, 5), "skewed"),
     Row("primary takes a little skew", "decide", None, (2, 5), "stored"),
-    Row("primary refuses the future, whoever stamped it", "decide", None, (60, RESTAMP_WRITER), "skewed"),
-    Row("replica takes what the primary stamped in the future", "follow", None, (3600, RESTAMP_WRITER), "stored"),
+    Row(
+        "primary refuses the future, whoever stamped it",
+        "decide",
+        None,
+        (60, RESTAMP_WRITER),
+        "skewed",
+    ),
+    Row(
+        "replica takes what the primary stamped in the future",
+        "follow",
+        None,
+        (3600, RESTAMP_WRITER),
+        "stored",
+    ),
     Row("replica takes it over the past", "follow", (-5, 5), (3600, RESTAMP_WRITER), "stored"),
     Row("replica takes it over the future", "follow", (3599, 5), (3600, RESTAMP_WRITER), "stored"),
-    Row("replica refuses what a client stamped so", "follow", None, (3600, MAX_CLIENT_WRITER), "skewed"),
-    Row("several primaries believe no stamp of the future", "merge", None, (60, RESTAMP_WRITER), "skewed"),
+    Row(
+        "replica refuses what a client stamped so",
+        "follow",
+        None,
+        (3600, MAX_CLIENT_WRITER),
+        "skewed",
+    ),
+    Row(
+        "several primaries believe no stamp of the future",
+        "merge",
+        None,
+        (60, RESTAMP_WRITER),
+        "skewed",
+    ),
     *(
         row
         for rule in ("follow", "merge")
@@ -119,7 +143,9 @@ def _run(node: Node, script: str, record: bytes, *more: bytes) -> Found:
 
 
 @pytest.mark.parametrize("script", ["write", "write_many"])
-@pytest.mark.parametrize(("rule", "verdict"), [("follow", "done"), ("merge", "done"), ("decide", "skewed")])
+@pytest.mark.parametrize(
+    ("rule", "verdict"), [("follow", "done"), ("merge", "done"), ("decide", "skewed")]
+)
 def test_a_copy_takes_what_a_primary_has_whatever_its_clock_says(
     node: Node, rule: str, verdict: str, script: str
 ) -> None:
@@ -148,7 +174,9 @@ def test_a_batch_judges_every_key_by_itself_in_one_log_entry(node: Node) -> None
     assert [answer[1], answer[2], answer[3]] == [1, b"ok", after.stamp.encode()]
     assert [answer[4], answer[5], answer[7], answer[8]] == [3, b"expired", 4, b"skewed"]
     assert len(answer) == 10
-    assert node.log() == [{b"new": records[b"new"].stamp.encode(), b"earlier": after.stamp.encode()}]
+    assert node.log() == [
+        {b"new": records[b"new"].stamp.encode(), b"earlier": after.stamp.encode()}
+    ]
     assert node.stored(b"earlier") == after.encode()
     assert (node.stored(b"old"), node.stored(b"future")) == (None, None)
 
@@ -233,6 +261,8 @@ def test_an_impossible_stamp_stands_against_nothing(node: Node, micros: int, scr
 
 def test_the_last_possible_stamp_can_be_overwritten_for_ever(node: Node) -> None:
     node.put(b"key", value(Stamp(MAX_MICROS, 9), b"forged"))
-    found = [_run(node, "write", value(node.stamp(), b"%d" % number).encode()) for number in range(3)]
+    found = [
+        _run(node, "write", value(node.stamp(), b"%d" % number).encode()) for number in range(3)
+    ]
     assert len({each.stored[:22] for each in found if each.stored}) == 3
     assert all(each.stored[39:40] == b"|" for each in found if each.stored)

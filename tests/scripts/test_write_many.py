@@ -1,4 +1,6 @@
-"""`write_many` and `absorb` where records share a header, as those of a chunk do: each has its own standing."""
+"""`write_many` and `absorb` where records share a header, as those of a chunk do: each has its own
+standing.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +62,9 @@ def test_many_keys_are_stored_with_one_entry(node: Node, script: str) -> None:
 @pytest.mark.parametrize("script", ["write_many", "absorb"])
 @pytest.mark.parametrize("place", [0, 99, 100, 349])
 @pytest.mark.parametrize("kind", ["hash", "text", "empty"])
-def test_a_foreign_value_anywhere_stops_all_of_it(node: Node, script: str, place: int, kind: str) -> None:
+def test_a_foreign_value_anywhere_stops_all_of_it(
+    node: Node, script: str, place: int, kind: str
+) -> None:
     keys = _keys(MANY)
     name = LAYOUT.data(keys[place])
     for key in keys[1::2]:
@@ -72,7 +76,11 @@ def test_a_foreign_value_anywhere_stops_all_of_it(node: Node, script: str, place
     else:
         node.client.set(name, b"" if kind == "empty" else b"text")
     batch = _batch(node.stamp(), keys)
-    answer = node.write_many(batch) if script == "write_many" else node.absorb(batch, (b"inc", b"5-0", 1))
+    answer = (
+        node.write_many(batch)
+        if script == "write_many"
+        else node.absorb(batch, (b"inc", b"5-0", 1))
+    )
     assert answer == [b"foreign", name]
     assert node.log() == []
     assert {key: node.stored(key) for key in keys if key != keys[place]} == {
@@ -82,7 +90,9 @@ def test_a_foreign_value_anywhere_stops_all_of_it(node: Node, script: str, place
 
 
 @pytest.mark.parametrize("script", ["write_many", "absorb"])
-def test_a_record_cut_off_behind_a_header_found_sound_before_is_foreign(node: Node, script: str) -> None:
+def test_a_record_cut_off_behind_a_header_found_sound_before_is_foreign(
+    node: Node, script: str
+) -> None:
     stamp = node.stamp(-5)
     whole = Record(stamp, b"v", 0, b"payload", b"causal")
     node.put(b"whole", whole)
@@ -108,9 +118,23 @@ def test_deadlines_are_each_record_own(node: Node, script: str) -> None:
 
 def test_the_age_and_the_skew_of_each_stamp_count(node: Node) -> None:
     fresh, old, ahead = node.stamp(), node.stamp(-40), node.stamp(60)
-    batch = {b"a": value(fresh), b"b": value(old), b"c": value(old), b"d": value(ahead), b"e": value(fresh)}
+    batch = {
+        b"a": value(fresh),
+        b"b": value(old),
+        b"c": value(old),
+        b"d": value(ahead),
+        b"e": value(fresh),
+    }
     answer = node.write_many(batch)
-    assert [*answer[:3], *answer[4:6], *answer[7:9]] == [b"some", 1, b"expired", 2, b"expired", 3, b"skewed"]
+    assert [*answer[:3], *answer[4:6], *answer[7:9]] == [
+        b"some",
+        1,
+        b"expired",
+        2,
+        b"expired",
+        3,
+        b"skewed",
+    ]
     assert [node.stored(key) is not None for key in batch] == [True, False, False, False, True]
 
 
@@ -119,7 +143,9 @@ TOMBSTONES = [b"0" * 22, b"000ddddddddddd" + b"d" * 8, b"0660f97b06fcfa0000000d"
 
 @pytest.mark.parametrize("stamp", TOMBSTONES)
 @pytest.mark.parametrize("deadline", [b"0" * 12, b"00000000d00d"])
-def test_the_letter_of_a_tombstone_is_found_among_digits(node: Node, stamp: bytes, deadline: bytes) -> None:
+def test_the_letter_of_a_tombstone_is_found_among_digits(
+    node: Node, stamp: bytes, deadline: bytes
+) -> None:
     name = LAYOUT.data(b"key")
     node.client.set(name, stamp + b"d" + deadline + b"0000|")
     assert node.call("headers", [b"key"], b"7", b"active") == [b"ok", stamp + b"d" + deadline]

@@ -27,7 +27,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Every test that makes clusters is there again over TLS, behind the marker `tls`, unless it is marked `plain`."""
+    """Every test that makes clusters is there again over TLS, behind the marker `tls`, unless it is
+    marked `plain`.
+    """
     if "transport" in metafunc.fixturenames:
         kinds = [pytest.param("plain", id=pytest.HIDDEN_PARAM)]
         if metafunc.definition.get_closest_marker("plain") is None:
@@ -41,7 +43,9 @@ def some_binary(request: pytest.FixtureRequest) -> ServerBinary:
 
     Over TLS that is Debian's Redis: the Valkey of the package index can do none.
     """
-    over_tls = "transport" in request.fixturenames and request.getfixturevalue("transport") is not None
+    over_tls = (
+        "transport" in request.fixturenames and request.getfixturevalue("transport") is not None
+    )
     if "server_binary" in request.fixturenames:
         binary: ServerBinary = request.getfixturevalue("server_binary")
         if over_tls and binary.engine != TLS_ENGINE:
@@ -63,13 +67,20 @@ def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     if request.param == "plain":
         return None
     authority: Authority = request.getfixturevalue("authority")
-    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))  # what programs and plain clients trust by themselves
+    monkeypatch.setenv(
+        "SSL_CERT_FILE", str(authority.file)
+    )  # what programs and plain clients trust by themselves
     return ServerTls(authority.certify("server", *HOSTS), authority)
 
 
 @pytest.fixture
-def make_cluster(some_binary: ServerBinary, transport: ServerTls | None, tmp_path: Path) -> Iterator[MakeCluster]:
-    """Makes clusters; arguments as for `Cluster`. Ask for `server_binary` too, to run a test on every engine."""
+def make_cluster(
+    some_binary: ServerBinary, transport: ServerTls | None, tmp_path: Path
+) -> Iterator[MakeCluster]:
+    """Makes clusters; arguments as for `Cluster`.
+
+    Ask for `server_binary` too, to run a test on every engine.
+    """
     with ExitStack() as stack:
 
         def make(**options: object) -> Cluster:

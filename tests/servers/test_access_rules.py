@@ -1,4 +1,6 @@
-"""Logins with the rules that `redrepl acl` prints do what their role is for, and nothing to other clusters."""
+"""Logins with the rules that `redrepl acl` prints do what their role is for, and nothing to other
+clusters.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,13 @@ from redrepl import (
 from redrepl.edges.job_queue import JobQueue
 from redrepl.edges.queue_connection import queue_connection
 from redrepl.edges.scripts import all_scripts
-from redrepl.edges.wake_ups import QueueWakeUps, close_queue, enqueue_bring_up, enqueue_sweep, open_queue
+from redrepl.edges.wake_ups import (
+    QueueWakeUps,
+    close_queue,
+    enqueue_bring_up,
+    enqueue_sweep,
+    open_queue,
+)
 from redrepl.embedded import EmbeddedServer, ServerBinary
 from redrepl.values.jobs import Job, default_queue, job_id, sweep_job_id
 from redrepl.values.keys import KeyLayout
@@ -42,7 +50,9 @@ from tests.servers.support.cluster import Cluster
 from tests.support.waiting import wait_until
 
 OPERATING = Path(__file__).parents[2] / "docs/operating.md"
-DOCUMENTED = re.compile(r"^ +ACL SETUSER shop-application reset on >PASSWORD (?P<rules>(?:.*\\\n)*.*)$", re.MULTILINE)
+DOCUMENTED = re.compile(
+    r"^ +ACL SETUSER shop-application reset on >PASSWORD (?P<rules>(?:.*\\\n)*.*)$", re.MULTILINE
+)
 QUEUES = QueueNames((default_queue("shop"),))
 NOT_PERMITTED = r"[Nn]o permissions|can't run this command|can't access at least one of the keys"
 
@@ -50,7 +60,9 @@ NOT_PERMITTED = r"[Nn]o permissions|can't run this command|can't access at least
 def give(url: str, name: str, rules: list[str]) -> str:
     """Make a login; returns the url with it."""
     with redis.Redis.from_url(url) as client:
-        client.execute_command("ACL", "SETUSER", name, "reset", "on", ">secret", *" ".join(rules).split())
+        client.execute_command(
+            "ACL", "SETUSER", name, "reset", "on", ">secret", *" ".join(rules).split()
+        )
     return url.replace("://", f"://{name}:secret@")
 
 
@@ -63,20 +75,31 @@ class Logins:
             for node in cluster.nodes:
                 self.allow(node, role)
         if cluster.queue is not None:
-            self.queue = {role: give(cluster.queue.url, role.value, queue_rules(role, "shop", QUEUES)) for role in Role}
+            self.queue = {
+                role: give(cluster.queue.url, role.value, queue_rules(role, "shop", QUEUES))
+                for role in Role
+            }
 
     def allow(self, node: str, role: Role, rules: list[str] | None = None) -> str:
         """Make the login of a role on a node; returns its url."""
-        return give(self.cluster[node].url, role.value, node_rules(role, "shop") if rules is None else rules)
+        return give(
+            self.cluster[node].url, role.value, node_rules(role, "shop") if rules is None else rules
+        )
 
     def of(self, role: Role) -> Configuration:
         """The configuration of a program with the login of this role."""
-        urls = {node: self.cluster[node].url.replace("://", f"://{role.value}:secret@") for node in self.cluster.nodes}
+        urls = {
+            node: self.cluster[node].url.replace("://", f"://{role.value}:secret@")
+            for node in self.cluster.nodes
+        }
         options = {"queue_url": self.queue[role]} if self.cluster.queue is not None else {}
         return self.cluster.configuration(urls, **options)
 
     def denied(self, *servers: EmbeddedServer) -> set[tuple[str, str]]:
-        """What logins were denied on these servers, in scripts too. A server that restarted knows none for a moment."""
+        """What logins were denied on these servers, in scripts too.
+
+        A server that restarted knows none for a moment.
+        """
         found = set()
         for server in servers:
             with redis.Redis.from_url(server.url) as client:
@@ -128,7 +151,9 @@ def use_for_reading(store: Coordinator[str, bytes]) -> None:
 
 async def use_from_asyncio(configuration: Configuration) -> None:
     async with AsyncCoordinator[str, bytes](configuration) as store:
-        await asyncio.gather(*(store.set(f"k{number}", b"w", level="all") for number in range(2, 20)))
+        await asyncio.gather(
+            *(store.set(f"k{number}", b"w", level="all") for number in range(2, 20))
+        )
         assert await store.get("k3", level="quorum") == b"w"
         await store.delete("k50")
 
@@ -137,7 +162,11 @@ async def use_from_asyncio(configuration: Configuration) -> None:
 def upkeep(configuration: Configuration) -> Iterator[None]:
     """What a worker process runs."""
     troubles = Troubles(logging.getLogger("redrepl.worker"))
-    parts = (Ticker(configuration, troubles), Monitor(configuration), QueueWorker(configuration, None, troubles))
+    parts = (
+        Ticker(configuration, troubles),
+        Monitor(configuration),
+        QueueWorker(configuration, None, troubles),
+    )
     for part in parts:
         part.start()
     try:
@@ -154,7 +183,10 @@ def use_the_queue(logins: Logins) -> None:
     queue = open_queue(application.queue_url, application.queue)
     assert enqueue_bring_up(queue, "shop", "b")
     assert enqueue_sweep(queue, "shop")
-    assert {(job.node, job.state) for job in cluster_jobs(operator, False)} == {("b", "queued"), (None, "queued")}
+    assert {(job.node, job.state) for job in cluster_jobs(operator, False)} == {
+        ("b", "queued"),
+        (None, "queued"),
+    }
     of_worker = JobQueue(queue_connection(logins.queue[Role.WORKER]), application.queue)
     job = sweep_job_id("shop").encode()
     assert of_worker.take(job, "shop") == Job("shop", None)
@@ -168,29 +200,47 @@ def see_the_queue(logins: Logins) -> None:
     """A worker listens, and does the jobs that wait."""
     for role in (Role.OPERATOR, Role.READ_ONLY):
         configuration = logins.of(role)
-        wait_until(lambda of=configuration: queue_statistics(of).workers == 1, 20, "a worker that listens")  # type: ignore[misc]
+        wait_until(
+            lambda of=configuration: queue_statistics(of).workers == 1,  # type: ignore[misc]
+            20,
+            "a worker that listens",
+        )
         assert queue_statistics(configuration).error is None
     bring_up = job_id("shop", "b", 0)
     operator = logins.of(Role.OPERATOR)
-    wait_until(lambda: bring_up not in [job.id for job in cluster_jobs(operator, False)], 20, "the job is done")
+    wait_until(
+        lambda: bring_up not in [job.id for job in cluster_jobs(operator, False)],
+        20,
+        "the job is done",
+    )
 
 
 @pytest.mark.usefixtures("server_binary")
 def test_each_login_does_its_work(make_cluster: MakeCluster) -> None:
-    """Through the loss of a copy's data and of the primary; and nothing is tried that a login may not do."""
+    """Through the loss of a copy's data and of the primary; and nothing is tried that a login may
+    not do.
+    """
     cluster = make_cluster(log_retention_seconds=0.001, queue=True)
     logins = Logins(cluster)
     leave(cluster)
     use_the_queue(logins)
     worker = logins.of(Role.WORKER)
-    with Administration(logins.of(Role.OPERATOR)) as operator, upkeep(worker), Administration(worker) as work:
+    with (
+        Administration(logins.of(Role.OPERATOR)) as operator,
+        upkeep(worker),
+        Administration(worker) as work,
+    ):
         assert set(operator.initialise().values()) == {"created"}
         use_as_application(logins.of(Role.APPLICATION))
         asyncio.run(use_from_asyncio(logins.of(Role.APPLICATION)))
         see_the_queue(logins)
         with redis.Redis.from_url(cluster["b"].url) as client:
             client.flushall()
-        wait_until(lambda: cluster.raw("b").records() == cluster.raw("a").records() != {}, 30, "b is filled")
+        wait_until(
+            lambda: cluster.raw("b").records() == cluster.raw("a").records() != {},
+            30,
+            "b is filled",
+        )
         assert listed(cluster, "b") == {}, "a worker's login adds nothing to what clusters share"
         work.sweep()
         cluster.wait_settled()
@@ -210,17 +260,24 @@ def test_each_login_does_its_work(make_cluster: MakeCluster) -> None:
         assert operator.verify(repair=True).consistent
         assert operator.discarded().unreachable == {}
         operator.remove_node("c")
-        assert listed(cluster, "c") == {b"shop": b"c"}, "no login removes what may be another cluster's"
+        assert listed(cluster, "c") == {b"shop": b"c"}, (
+            "no login removes what may be another cluster's"
+        )
         assert {node.id for node in operator.status().nodes} == {"a", "b"}
     assert logins.denied(*(cluster[node] for node in cluster.nodes)) == set()
     assert cluster.queue is not None
-    assert logins.denied(cluster.queue) == {("read-only", "set")}, "`status` tries whether the queue takes jobs"
+    assert logins.denied(cluster.queue) == {("read-only", "set")}, (
+        "`status` tries whether the queue takes jobs"
+    )
 
 
 def test_what_is_documented_is_what_is_printed() -> None:
     found = DOCUMENTED.search(OPERATING.read_text("utf-8"))
     assert found is not None
-    assert found["rules"].replace("\\\n", " ").split() == " ".join(node_rules(Role.APPLICATION, "shop")).split()
+    assert (
+        found["rules"].replace("\\\n", " ").split()
+        == " ".join(node_rules(Role.APPLICATION, "shop")).split()
+    )
 
 
 THEIRS: dict[str, Callable[[Any], object]] = {
@@ -230,14 +287,26 @@ THEIRS: dict[str, Callable[[Any], object]] = {
     "bakery:m:log": lambda client: client.xadd("bakery:m:log", {"key": "stamp"}, "1-1"),
     "bakery:m:checkpoints": lambda client: client.rpush("bakery:m:checkpoints", "x"),
     "shopping:k:key": lambda client: client.set("shopping:k:key", "v"),
-    "rq:job:redrepl-6-bakery-a-0": lambda client: client.hset("rq:job:redrepl-6-bakery-a-0", "data", "x"),
+    "rq:job:redrepl-6-bakery-a-0": lambda client: client.hset(
+        "rq:job:redrepl-6-bakery-a-0", "data", "x"
+    ),
     "rq:queue:redrepl-bakery": lambda client: client.rpush("rq:queue:redrepl-bakery", "x"),
     "redrepl:lease:bakery:a": lambda client: client.set("redrepl:lease:bakery:a", "x"),
 }
-"""What others have on the same server: another cluster, one whose name begins alike, and its jobs."""
+"""What others have on the same server: another cluster, one whose name begins alike, and its
+jobs.
+"""
 
 CHANGES = (
-    *(("SET", "x"), ("GETSET", "x"), ("SETNX", "x"), ("MSET", "x"), ("APPEND", "x"), ("DEL",), ("UNLINK",)),
+    *(
+        ("SET", "x"),
+        ("GETSET", "x"),
+        ("SETNX", "x"),
+        ("MSET", "x"),
+        ("APPEND", "x"),
+        ("DEL",),
+        ("UNLINK",),
+    ),
     *(
         ("RENAME", "shop:k:key"),
         ("COPY", "shop:k:key"),
@@ -246,14 +315,39 @@ CHANGES = (
         ("PERSIST",),
         ("RESTORE", "0", "x"),
     ),
-    *(("HSET", "bakery", "x"), ("HMSET", "bakery", "x"), ("HDEL", "bakery"), ("HINCRBY", "epoch", "1")),
-    *(("XADD", "*", "key", "x"), ("XTRIM", "MAXLEN", "0"), ("XDEL", "1-1"), ("LPUSH", "x"), ("RPUSH", "x")),
-    *(("LTRIM", "1", "0"), ("LPOP",), ("SADD", "x"), ("SREM", "x"), ("ZADD", "1", "x"), ("ZREM", "x"), ("GETDEL",)),
+    *(
+        ("HSET", "bakery", "x"),
+        ("HMSET", "bakery", "x"),
+        ("HDEL", "bakery"),
+        ("HINCRBY", "epoch", "1"),
+    ),
+    *(
+        ("XADD", "*", "key", "x"),
+        ("XTRIM", "MAXLEN", "0"),
+        ("XDEL", "1-1"),
+        ("LPUSH", "x"),
+        ("RPUSH", "x"),
+    ),
+    *(
+        ("LTRIM", "1", "0"),
+        ("LPOP",),
+        ("SADD", "x"),
+        ("SREM", "x"),
+        ("ZADD", "1", "x"),
+        ("ZREM", "x"),
+        ("GETDEL",),
+    ),
 )
 """Ways to change what is under a key: the command, and what follows the key."""
 
 ON_THE_SERVER = (
-    *(("FLUSHALL",), ("FLUSHDB",), ("SWAPDB", "0", "1"), ("CONFIG", "SET", "maxmemory", "1"), ("SCRIPT", "FLUSH")),
+    *(
+        ("FLUSHALL",),
+        ("FLUSHDB",),
+        ("SWAPDB", "0", "1"),
+        ("CONFIG", "SET", "maxmemory", "1"),
+        ("SCRIPT", "FLUSH"),
+    ),
     *(("ACL", "SETUSER", "x"), ("SHUTDOWN", "NOSAVE"), ("REPLICAOF", "NO", "ONE")),
     *(("FUNCTION", "FLUSH"), ("SELECT", "1"), ("KEYS", "*"), ("MONITOR",)),
 )
@@ -274,7 +368,10 @@ def test_no_login_changes_what_other_clusters_have(server_binary: ServerBinary) 
         for name, rules in LOGINS.items():
             with redis.Redis.from_url(give(server.url, name, rules)) as client:
                 for key, (command, *rest) in itertools.product(THEIRS, CHANGES):
-                    for call in ((command, key, *rest), ("EVALSHA", undeclared, 0, command, key, *rest)):
+                    for call in (
+                        (command, key, *rest),
+                        ("EVALSHA", undeclared, 0, command, key, *rest),
+                    ):
                         with pytest.raises(redis.ResponseError, match=NOT_PERMITTED):
                             client.execute_command(*call)
                     with pytest.raises(redis.ResponseError, match=NOT_PERMITTED):
@@ -283,12 +380,18 @@ def test_no_login_changes_what_other_clusters_have(server_binary: ServerBinary) 
                     with pytest.raises(redis.ResponseError, match=NOT_PERMITTED):
                         client.execute_command(*command)
         assert {key: owner.dump(key) for key in owner.scan_iter()} == before
-        with redis.Redis.from_url(give(server.url, "o", node_rules(Role.OPERATOR, "shop"))) as client:
-            assert client.hsetnx("redrepl:clusters", "bakery", "b") == 0, "an operator adds to the list, and no more"
+        with redis.Redis.from_url(
+            give(server.url, "o", node_rules(Role.OPERATOR, "shop"))
+        ) as client:
+            assert client.hsetnx("redrepl:clusters", "bakery", "b") == 0, (
+                "an operator adds to the list, and no more"
+            )
 
 
 @pytest.mark.usefixtures("server_binary")
-def test_an_error_names_the_login_the_right_and_the_command_that_prints_it(make_cluster: MakeCluster) -> None:
+def test_an_error_names_the_login_the_right_and_the_command_that_prints_it(
+    make_cluster: MakeCluster,
+) -> None:
     cluster = make_cluster(persistence="none")
     logins = Logins(cluster)
     with Coordinator[str, bytes](logins.of(Role.READ_ONLY)) as store:
@@ -297,17 +400,23 @@ def test_an_error_names_the_login_the_right_and_the_command_that_prints_it(make_
         assert store.health().condition is Condition.HEALTHY
         assert any("this login may not write" in problem for problem in store.health().problems)
     for reason in rejected.value.evidence.values():
-        assert re.match(r"NOPERM login 'read-only' lacks .*\+xadd.* for the script write: .*redrepl acl --role", reason)
+        assert re.match(
+            r"NOPERM login 'read-only' lacks .*\+xadd.* for the script write: .*redrepl acl --role",
+            reason,
+        )
     without = [rule for rule in node_rules(Role.APPLICATION, "shop") if rule != "+mget"]
     with Coordinator[str, bytes](logins.of(Role.APPLICATION)) as store:
         for node in cluster.nodes:
             logins.allow(node, Role.APPLICATION, without)
-        with pytest.raises(Unavailable, match=r"NOPERM login 'application' lacks \+mget: .*redrepl acl --role"):
+        with pytest.raises(
+            Unavailable, match=r"NOPERM login 'application' lacks \+mget: .*redrepl acl --role"
+        ):
             store.get("key")
     for node in cluster.nodes:
         logins.allow(node, Role.APPLICATION, [rule for rule in without if rule != "+script|exists"])
     with pytest.raises(
-        Unavailable, match=r"this login what it needs: NOPERM login 'application' lacks \+script\|exists"
+        Unavailable,
+        match=r"this login what it needs: NOPERM login 'application' lacks \+script\|exists",
     ):
         Coordinator(logins.of(Role.APPLICATION))
 
@@ -320,7 +429,9 @@ def test_the_queues_login_is_named_too(
     assert cluster.queue is not None
     url = give(cluster.queue.url, "mute", ["~*", "+ping"])
     configuration = cluster.configuration(queue_url=url)
-    lacks = r"login 'mute' lacks a right: .*; `redrepl acl --role ROLE --queue` prints what it needs"
+    lacks = (
+        r"login 'mute' lacks a right: .*; `redrepl acl --role ROLE --queue` prints what it needs"
+    )
     assert re.search(lacks, queue_statistics(configuration).error or "")
     wake_ups = QueueWakeUps("shop", url, configuration.queue)
     wake_ups.request(["b"])
@@ -343,8 +454,12 @@ def test_a_login_that_may_not_fail_over_stops_no_node(make_cluster: MakeCluster)
 
 @pytest.mark.usefixtures("server_binary")
 @pytest.mark.parametrize("other_type", [False, True])
-def test_a_login_that_lacks_a_right_deletes_no_bookkeeping(cluster: Cluster, other_type: bool) -> None:
-    """Only what stands there with another type is removed; an error of the login says nothing of the key."""
+def test_a_login_that_lacks_a_right_deletes_no_bookkeeping(
+    cluster: Cluster, other_type: bool
+) -> None:
+    """Only what stands there with another type is removed; an error of the login says nothing of
+    the key.
+    """
     script, layout = all_scripts()["note_sweep"], KeyLayout("shop")
     with redis.Redis.from_url(cluster.servers.urls["a"]) as owner:
         if other_type:

@@ -14,7 +14,9 @@ from tests.support.waiting import wait_until
 
 
 @pytest.mark.parametrize("fault", ["kill", "freeze"])
-def test_all_without_a_replica_is_unknown_and_says_who_lacks_it(cluster: Cluster, fault: str) -> None:
+def test_all_without_a_replica_is_unknown_and_says_who_lacks_it(
+    cluster: Cluster, fault: str
+) -> None:
     store = cluster.open()
     store.set("key", b"old", level="all")
     getattr(cluster["c"], fault)()
@@ -29,7 +31,10 @@ def test_all_without_a_replica_is_unknown_and_says_who_lacks_it(cluster: Cluster
     assert "c" in str(caught.value)
     assert receipt.elapsed < TIMEOUT_SECONDS + SCHEDULING_SECONDS
     for node in "ab":
-        wait_until(lambda node=node: cluster.raw(node).values() == {b"key": b"new"}, message=f"{node} has it")  # type: ignore[misc]
+        wait_until(
+            lambda node=node: cluster.raw(node).values() == {b"key": b"new"},  # type: ignore[misc]
+            message=f"{node} has it",
+        )
     assert store.get("key") == store.get("key", prefer="replica") == b"new"
 
 
@@ -62,7 +67,10 @@ def test_with_a_frozen_primary_the_outcome_is_unknown(cluster: Cluster, level: s
         store.set("key", b"new", level=level)
     assert caught.value.receipt.outcome is Outcome.UNKNOWN
     assert caught.value.receipt.elapsed < TIMEOUT_SECONDS + SCHEDULING_SECONDS
-    receipt, holders = caught.value.receipt, {node for node in "bc" if cluster.raw(node).values()[b"key"] == b"new"}
+    receipt, holders = (
+        caught.value.receipt,
+        {node for node in "bc" if cluster.raw(node).values()[b"key"] == b"new"},
+    )
     assert holders == (set() if level == "async" else {"b", "c"})
     assert receipt.acked == holders, "it says who has it"
 
@@ -90,8 +98,12 @@ def test_rejected_means_that_nothing_left_also_where_the_primary_turns_out_to_be
         assert cluster.values_everywhere()[b"key"] == b"old"
 
 
-@pytest.mark.parametrize("operation", ["set", "delete", "set_many", "delete_many", "add", "increment"])
-def test_with_a_dead_primary_a_write_is_rejected_and_changes_nothing(cluster: Cluster, operation: str) -> None:
+@pytest.mark.parametrize(
+    "operation", ["set", "delete", "set_many", "delete_many", "add", "increment"]
+)
+def test_with_a_dead_primary_a_write_is_rejected_and_changes_nothing(
+    cluster: Cluster, operation: str
+) -> None:
     store = cluster.open(timeout_seconds=0.5)
     store.set_many({"key": b"1", "other": b"2"}, level="all")
     before = cluster.assert_identical()
@@ -119,7 +131,9 @@ def test_with_a_dead_primary_a_write_is_rejected_and_changes_nothing(cluster: Cl
         assert cluster.raw(node).log_length() == length
 
 
-def test_a_frozen_primary_that_wakes_late_refuses_what_waited_in_its_socket(make_cluster: MakeCluster) -> None:
+def test_a_frozen_primary_that_wakes_late_refuses_what_waited_in_its_socket(
+    make_cluster: MakeCluster,
+) -> None:
     cluster = make_cluster(timeout_seconds=0.3, max_age_seconds=0.6)
     store = cluster.open(timeout_seconds=0.3)
     store.set("key", b"old", level="all")

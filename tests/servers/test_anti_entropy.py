@@ -1,4 +1,6 @@
-"""Sweeps on real servers: what nothing names is mended, and deleted keys leave no trace and do not come back."""
+"""Sweeps on real servers: what nothing names is mended, and deleted keys leave no trace and do not
+come back.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,11 @@ def tombstones(cluster: Cluster, node: str) -> set[bytes]:
 
 
 def wait_purged(cluster: Cluster) -> None:
-    wait_until(lambda: not any(tombstones(cluster, node) for node in "abc"), PATIENCE_SECONDS, "no tombstones left")
+    wait_until(
+        lambda: not any(tombstones(cluster, node) for node in "abc"),
+        PATIENCE_SECONDS,
+        "no tombstones left",
+    )
 
 
 def sweep_status(cluster: Cluster) -> SweepStatus:
@@ -92,8 +98,12 @@ def test_a_member_that_is_frozen_keeps_tombstones_alive(cluster: Cluster) -> Non
 
 
 @pytest.mark.parametrize("node", ["a", "b"])
-def test_a_server_with_data_from_before_a_purge_brings_nothing_back(cluster: Cluster, node: str) -> None:
-    """The former primary is replaced, a replica is caught up: both have every deleted key as a value."""
+def test_a_server_with_data_from_before_a_purge_brings_nothing_back(
+    cluster: Cluster, node: str
+) -> None:
+    """The former primary is replaced, a replica is caught up: both have every deleted key as a
+    value.
+    """
     store = cluster.open()
     store.set_many(dict.fromkeys(KEYS, b"value"), level="all")
     cluster.settle()
@@ -107,13 +117,19 @@ def test_a_server_with_data_from_before_a_purge_brings_nothing_back(cluster: Clu
     cluster[node].start()
     assert len(cluster.raw(node).values()) == len(KEYS)
     cluster.monitor()
-    wait_until(lambda: cluster.open().get(DELETED[0], level="quorum") is None, PATIENCE_SECONDS, "a primary")
+    wait_until(
+        lambda: cluster.open().get(DELETED[0], level="quorum") is None,
+        PATIENCE_SECONDS,
+        "a primary",
+    )
     cluster.wait_settled()
     wait_purged(cluster)
     assert cluster.values_everywhere() == {key.encode(): b"later" for key in KEPT}
 
 
-def test_with_two_copies_a_primary_with_data_from_before_a_purge_gives_it_up(make_cluster: MakeCluster) -> None:
+def test_with_two_copies_a_primary_with_data_from_before_a_purge_gives_it_up(
+    make_cluster: MakeCluster,
+) -> None:
     cluster = make_cluster(count=2, log_cap_entries=200, **OPTIONS)
     store = cluster.open()
     store.set_many(dict.fromkeys(KEYS, b"value"), level="all")
@@ -121,10 +137,16 @@ def test_with_two_copies_a_primary_with_data_from_before_a_purge_gives_it_up(mak
     snapshot = cluster["a"].snapshot_directory()
     store.delete_many(DELETED, level="all")
     cluster.ticker()
-    wait_until(lambda: not any(tombstones(cluster, node) for node in "ab"), PATIENCE_SECONDS, "no tombstones left")
+    wait_until(
+        lambda: not any(tombstones(cluster, node) for node in "ab"),
+        PATIENCE_SECONDS,
+        "no tombstones left",
+    )
     for number in range(800):  # so many that the replica's log does not reach back to the deletes
         store.set(KEPT[number % 100], b"%d" % (number // 100))
-    wait_until(lambda: cluster.raw("b").log_length() < 600, PATIENCE_SECONDS, "the replica's log was cut")
+    wait_until(
+        lambda: cluster.raw("b").log_length() < 600, PATIENCE_SECONDS, "the replica's log was cut"
+    )
     cluster["a"].kill()
     cluster["a"].restore_directory(snapshot)
     cluster["a"].start()
@@ -143,7 +165,9 @@ def test_what_somebody_deletes_by_hand_comes_back(cluster: Cluster) -> None:
         for key in KEYS[:7]:
             client.delete(b"shop:k:" + key.encode())
     cluster.ticker()
-    wait_until(lambda: cluster.raw("b").records() == wanted, PATIENCE_SECONDS, "what was deleted is back")
+    wait_until(
+        lambda: cluster.raw("b").records() == wanted, PATIENCE_SECONDS, "what was deleted is back"
+    )
     wait_swept(cluster, lambda found: found.differences == 0)
     cluster.assert_identical()
 

@@ -36,7 +36,11 @@ def test_async_writes_reach_all_replicas_through_rq_alone(make_cluster: MakeClus
     expected = cluster.raw("a").records()
     assert len(expected) == 100
     for node in "bc":
-        wait_until(lambda node=node: cluster.raw(node).records() == expected, 30, f"{node} gets it all")  # type: ignore[misc]
+        wait_until(
+            lambda node=node: cluster.raw(node).records() == expected,  # type: ignore[misc]
+            30,
+            f"{node} gets it all",
+        )
 
 
 def test_a_write_wakes_an_idle_worker(make_cluster: MakeCluster) -> None:
@@ -46,7 +50,11 @@ def test_a_write_wakes_an_idle_worker(make_cluster: MakeCluster) -> None:
     for number in range(3):
         store.set("key", b"v%d" % number, level="async")
         expected = cluster.raw("a").records()
-        wait_until(lambda e=expected: cluster.raw("b").records() == e and cluster.raw("c").records() == e, 30, "woken")  # type: ignore[misc]
+        wait_until(
+            lambda e=expected: cluster.raw("b").records() == e and cluster.raw("c").records() == e,  # type: ignore[misc]
+            30,
+            "woken",
+        )
 
 
 def test_an_outage_of_repeated_writes_ships_each_key_once(make_cluster: MakeCluster) -> None:
@@ -54,7 +62,9 @@ def test_an_outage_of_repeated_writes_ships_each_key_once(make_cluster: MakeClus
     store = cluster.open()
     keys = [f"key-{number}" for number in range(1000)]
     for round_number in range(20):
-        store.set_many({key: b"%s-%d" % (key.encode(), round_number) for key in keys}, level="async")
+        store.set_many(
+            {key: b"%s-%d" % (key.encode(), round_number) for key in keys}, level="async"
+        )
     done = cluster.bring_up("b")
     assert done.finished
     assert done.full_syncs == 0
@@ -70,7 +80,9 @@ def test_an_outage_of_20_000_repeated_writes_ships_each_key_once(cluster: Cluste
         store.set(keys[number], b"single", level="one")
     for round_number in range(19):
         for start in range(0, 1000, 25):
-            store.set_many(dict.fromkeys(keys[start : start + 25], b"round %d" % round_number), level="one")
+            store.set_many(
+                dict.fromkeys(keys[start : start + 25], b"round %d" % round_number), level="one"
+            )
     cluster["b"].start()
     done = cluster.bring_up("b")
     assert done.entries >= 1000 + 19 * 40
@@ -96,4 +108,6 @@ def test_the_job_count_stays_small(make_cluster: MakeCluster) -> None:
     assert cluster.queue is not None
     with connect(cluster.queue) as client:
         wait_until(lambda: client.llen("rq:queue:redrepl-shop"), message="a job is queued")
-        assert client.llen("rq:queue:redrepl-shop") <= 4, "two slots for each replica, not a job for each write"
+        assert client.llen("rq:queue:redrepl-shop") <= 4, (
+            "two slots for each replica, not a job for each write"
+        )

@@ -1,4 +1,6 @@
-"""The asyncio coordinator: the blocking one's answers, for many tasks over one connection per node."""
+"""The asyncio coordinator: the blocking one's answers, for many tasks over one connection per
+node.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +62,9 @@ async def in_thread(function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 class Caller:
-    """Mixed operations on keys of its own, each answer compared with what only this caller can know."""
+    """Mixed operations on keys of its own, each answer compared with what only this caller can
+    know.
+    """
 
     def __init__(self, store: Store, name: str) -> None:
         self.store = store
@@ -78,17 +82,29 @@ class Caller:
         receipt = await store.set(f"{name}-set", value)
         self.expect(receipt.key, f"{name}-set", "key of the receipt")
         self.expect(await store.get(f"{name}-set"), value, "read at the primary")
-        self.expect(await store.get(f"{name}-set", prefer="replica"), value, "own write, read at a replica")
+        self.expect(
+            await store.get(f"{name}-set", prefer="replica"), value, "own write, read at a replica"
+        )
         items = {f"{name}-{index}": f"{name}.{number}.{index}".encode() for index in range(5)}
         self.expect(set(await store.set_many(items)), set(items), "receipts of the batch")
         self.expect(await store.get_many(items), items, "batch")
         self.expect(await store.get_many(items, level="quorum"), items, "confirmed batch")
         self.count += 1
         self.expect(await store.increment(f"{name}-count"), self.count, "sum")
-        self.expect((await store.delete(f"{name}-{number % 5}")).key, f"{name}-{number % 5}", "key of the delete")
+        self.expect(
+            (await store.delete(f"{name}-{number % 5}")).key,
+            f"{name}-{number % 5}",
+            "key of the delete",
+        )
         self.expect(await store.get(f"{name}-{number % 5}", level="quorum"), None, "deleted key")
-        self.expect((await store.add(f"{name}-{number % 5}", value)).applied, True, "add where nothing stands")
-        self.expect((await store.add(f"{name}-set", value)).applied, False, "add where something stands")
+        self.expect(
+            (await store.add(f"{name}-{number % 5}", value)).applied,
+            True,
+            "add where nothing stands",
+        )
+        self.expect(
+            (await store.add(f"{name}-set", value)).applied, False, "add where something stands"
+        )
 
 
 def test_tasks_get_their_own_answers_while_a_replica_is_killed_and_restarted(
@@ -124,10 +140,14 @@ def test_tasks_get_their_own_answers_while_a_replica_is_killed_and_restarted(
     assert [wrong for caller in callers for wrong in caller.wrong] == []
     cluster.wait_settled()
     values = cluster.values_everywhere()
-    assert all(values[f"{caller.name}-count".encode()] == b"%d" % caller.count for caller in callers)
+    assert all(
+        values[f"{caller.name}-count".encode()] == b"%d" % caller.count for caller in callers
+    )
 
 
-def test_cancelled_and_late_tasks_leave_no_answer_to_others(cluster: Cluster, run: Callable[..., Any]) -> None:
+def test_cancelled_and_late_tasks_leave_no_answer_to_others(
+    cluster: Cluster, run: Callable[..., Any]
+) -> None:
     proxy = cluster.proxy("a")
     proxy.delay(0.003)  # so that there is a middle of an answer to be cancelled in
     rng = random.Random(7)
@@ -150,7 +170,9 @@ def test_cancelled_and_late_tasks_leave_no_answer_to_others(cluster: Cluster, ru
             else:
                 other = f"key-{(number + 1) % 40}"
                 both = await store.get_many([key, other], level="quorum")
-                assert all(value is None or value in written[name] for name, value in both.items()), both
+                assert all(
+                    value is None or value in written[name] for name, value in both.items()
+                ), both
 
         async def impatient(number: int) -> None:
             nonlocal completed, broken
@@ -163,7 +185,9 @@ def test_cancelled_and_late_tasks_leave_no_answer_to_others(cluster: Cluster, ru
 
         async with store:
             for start in range(0, 1500, 100):
-                tasks = [asyncio.create_task(impatient(number)) for number in range(start, start + 100)]
+                tasks = [
+                    asyncio.create_task(impatient(number)) for number in range(start, start + 100)
+                ]
                 await asyncio.sleep(rng.random() * 0.006)
                 for task in rng.sample(tasks, 20):
                     broken += task.cancel()
@@ -179,7 +203,9 @@ def test_cancelled_and_late_tasks_leave_no_answer_to_others(cluster: Cluster, ru
     assert broken > 100
 
 
-def test_a_time_out_in_the_middle_of_an_answer_spoils_nothing(cluster: Cluster, run: Callable[..., Any]) -> None:
+def test_a_time_out_in_the_middle_of_an_answer_spoils_nothing(
+    cluster: Cluster, run: Callable[..., Any]
+) -> None:
     proxy = cluster.proxy("a")
 
     async def work() -> None:
@@ -230,19 +256,29 @@ def test_what_is_asked_in_one_turn_leaves_in_one_write(
             await asyncio.gather(*[store.get("k") for _ in range(100)])
             assert sent == ["a", "a"]  # the first at once, the rest together
             sent.clear()
-            await asyncio.gather(*[store.set(f"k{number}", b"v", level="all") for number in range(100)])
+            await asyncio.gather(
+                *[store.set(f"k{number}", b"v", level="all") for number in range(100)]
+            )
             assert sorted(sent) == ["a", "a", "b", "b", "c", "c"]
 
     run(work())
 
 
-def test_writes_of_one_turn_have_outcomes_of_their_own(cluster: Cluster, run: Callable[..., Any]) -> None:
+def test_writes_of_one_turn_have_outcomes_of_their_own(
+    cluster: Cluster, run: Callable[..., Any]
+) -> None:
     connect(cluster["a"]).set("shop:k:foreign", b"not ours")
 
     async def work() -> None:
         async with store_of(cluster, timeout_seconds=2.5) as store:
-            writes: list[Awaitable[Any]] = [store.set(f"k{number}", b"v%d" % number) for number in range(50)]
-            writes += [store.set("foreign", b"v"), store.delete("k3"), store.set("k4", b"again", ttl=60)]
+            writes: list[Awaitable[Any]] = [
+                store.set(f"k{number}", b"v%d" % number) for number in range(50)
+            ]
+            writes += [
+                store.set("foreign", b"v"),
+                store.delete("k3"),
+                store.set("k4", b"again", ttl=60),
+            ]
             results: list[Any] = await asyncio.gather(*writes, return_exceptions=True)
             *good, foreign, deleted, again = results
             assert {receipt.outcome for receipt in [*good, deleted, again]} == {Outcome.COMMITTED}
@@ -255,7 +291,10 @@ def test_writes_of_one_turn_have_outcomes_of_their_own(cluster: Cluster, run: Ca
             await in_thread(cluster["c"].kill)
             levels: list[Any] = ["all", "quorum", "one", 2, 1, 0, "async"] * 5
             results = await asyncio.gather(
-                *[store.set(f"m{number}", b"w", level=level) for number, level in enumerate(levels)],
+                *[
+                    store.set(f"m{number}", b"w", level=level)
+                    for number, level in enumerate(levels)
+                ],
                 return_exceptions=True,
             )
             for level, result in zip(levels, results, strict=True):
@@ -269,7 +308,9 @@ def test_writes_of_one_turn_have_outcomes_of_their_own(cluster: Cluster, run: Ca
     run(work())
 
 
-def test_more_tasks_than_may_be_under_way_take_turns(cluster: Cluster, run: Callable[..., Any]) -> None:
+def test_more_tasks_than_may_be_under_way_take_turns(
+    cluster: Cluster, run: Callable[..., Any]
+) -> None:
     count = 8 * limits.MAX_CONCURRENT_OPERATIONS
 
     async def work() -> None:
@@ -283,15 +324,21 @@ def test_more_tasks_than_may_be_under_way_take_turns(cluster: Cluster, run: Call
     assert len(cluster.raw("a").values()) == count
 
 
-def test_many_writes_of_one_key_in_one_turn_with_a_dead_primary(cluster: Cluster, run: Callable[..., Any]) -> None:
+def test_many_writes_of_one_key_in_one_turn_with_a_dead_primary(
+    cluster: Cluster, run: Callable[..., Any]
+) -> None:
     async def work() -> None:
         async with store_of(cluster, timeout_seconds=1.0) as store:
             await asyncio.gather(*[store.set("hot", b"%d" % n) for n in range(2000)])
             assert await store.get("hot", level="quorum") is not None
             await in_thread(cluster["a"].kill)
-            results = await asyncio.gather(*[store.set("hot", b"v") for _ in range(5000)], return_exceptions=True)
+            results = await asyncio.gather(
+                *[store.set("hot", b"v") for _ in range(5000)], return_exceptions=True
+            )
             assert {type(result) for result in results} <= {WriteNotConfirmed, WriteRejected}
-            assert len({id(result) for result in results}) == len(results), "an error of its own for each"
+            assert len({id(result) for result in results}) == len(results), (
+                "an error of its own for each"
+            )
 
     run(work())
 
@@ -307,15 +354,19 @@ def test_a_write_whose_task_is_cancelled_before_it_leaves_is_not_sent(
             for task in others[:5]:
                 task.cancel()
             results: list[Any] = await asyncio.gather(first, *others, return_exceptions=True)
-            assert [isinstance(result, asyncio.CancelledError) for result in results] == [False] + [True] * 5 + [
-                False
-            ] * 5
-            assert sorted(await all_keys(store)) == sorted([b"first", *[b"k%d" % number for number in range(5, 10)]])
+            assert [isinstance(result, asyncio.CancelledError) for result in results] == [False] + [
+                True
+            ] * 5 + [False] * 5
+            assert sorted(await all_keys(store)) == sorted(
+                [b"first", *[b"k%d" % number for number in range(5, 10)]]
+            )
 
     run(work())
 
 
-def test_lost_connections_and_scripts_are_replaced_under_load(cluster: Cluster, run: Callable[..., Any]) -> None:
+def test_lost_connections_and_scripts_are_replaced_under_load(
+    cluster: Cluster, run: Callable[..., Any]
+) -> None:
     async def work() -> None:
         async with store_of(cluster) as store:
             is_over = False
@@ -343,12 +394,18 @@ def test_lost_connections_and_scripts_are_replaced_under_load(cluster: Cluster, 
 
 
 @pytest.mark.parametrize("node", ["b", "c"])
-def test_a_replica_that_drops_its_clients_fails_no_write(cluster: Cluster, run: Callable[..., Any], node: str) -> None:
+def test_a_replica_that_drops_its_clients_fails_no_write(
+    cluster: Cluster, run: Callable[..., Any], node: str
+) -> None:
     async def work() -> None:
         async with store_of(cluster) as store:
             for number in range(20):
-                await in_thread(lambda: connect(cluster[node]).client_kill_filter(_type="normal", skipme=True))
-                receipts = await asyncio.gather(*[store.set(f"k{n}", b"%d" % number) for n in range(50)])
+                await in_thread(
+                    lambda: connect(cluster[node]).client_kill_filter(_type="normal", skipme=True)
+                )
+                receipts = await asyncio.gather(
+                    *[store.set(f"k{n}", b"%d" % number) for n in range(50)]
+                )
                 assert all(receipt.outcome is Outcome.COMMITTED for receipt in receipts)
 
     run(work())
@@ -381,7 +438,9 @@ def test_a_frozen_primary_makes_writes_unknown_in_time_and_serves_again(
     run(work())
 
 
-def test_one_coordinator_serves_one_loop_after_the_other(cluster: Cluster, run: Callable[..., Any]) -> None:
+def test_one_coordinator_serves_one_loop_after_the_other(
+    cluster: Cluster, run: Callable[..., Any]
+) -> None:
     store: Store = store_of(cluster)
     run(store.set("k", b"1"))
     assert run(store.get("k")) == b"1"
@@ -406,8 +465,12 @@ def test_closing_ends_what_is_under_way(cluster: Cluster, run: Callable[..., Any
         cluster["a"].freeze()
         try:
             tasks: list[asyncio.Task[Any]]
-            tasks = [asyncio.create_task(store.set(f"k{n}", b"v", timeout_seconds=20)) for n in range(10)]
-            tasks += [asyncio.create_task(store.get(f"k{n}", timeout_seconds=20)) for n in range(10)]
+            tasks = [
+                asyncio.create_task(store.set(f"k{n}", b"v", timeout_seconds=20)) for n in range(10)
+            ]
+            tasks += [
+                asyncio.create_task(store.get(f"k{n}", timeout_seconds=20)) for n in range(10)
+            ]
             await asyncio.sleep(0.05)
             await store.close()
             results = await asyncio.gather(*tasks, return_exceptions=True)
@@ -418,7 +481,9 @@ def test_closing_ends_what_is_under_way(cluster: Cluster, run: Callable[..., Any
     run(work())
 
 
-def test_opening_by_await_by_async_with_and_by_the_first_operation(cluster: Cluster, run: Callable[..., Any]) -> None:
+def test_opening_by_await_by_async_with_and_by_the_first_operation(
+    cluster: Cluster, run: Callable[..., Any]
+) -> None:
     file = cluster.configuration_file()
 
     async def work() -> None:
@@ -454,7 +519,9 @@ def test_no_cluster_there_is_said(run: Callable[..., Any]) -> None:
     run(work())
 
 
-def test_bad_arguments_are_refused_before_anything_is_sent(cluster: Cluster, run: Callable[..., Any]) -> None:
+def test_bad_arguments_are_refused_before_anything_is_sent(
+    cluster: Cluster, run: Callable[..., Any]
+) -> None:
     async def work() -> None:
         async with store_of(cluster) as store:
             for call in (
@@ -484,7 +551,9 @@ def test_members_that_change_are_followed(cluster: Cluster, run: Callable[..., A
             async def write() -> None:
                 number = 0
                 while not is_over:
-                    assert (await store.set(f"k{number % 50}", b"%d" % number)).outcome is Outcome.COMMITTED
+                    assert (
+                        await store.set(f"k{number % 50}", b"%d" % number)
+                    ).outcome is Outcome.COMMITTED
                     number += 1
 
             async with asyncio.TaskGroup() as group:
@@ -523,7 +592,9 @@ def test_what_the_primary_took_just_before_a_change_of_members_is_looked_up(
             for proxy in proxies.values():
                 proxy.heal()
             results, receipts = await writing
-            assert {receipt.outcome for receipt in (*results, *receipts.values())} == {Outcome.COMMITTED}
+            assert {receipt.outcome for receipt in (*results, *receipts.values())} == {
+                Outcome.COMMITTED
+            }
             assert store.topology.epoch == 2
 
     run(work())
@@ -531,9 +602,14 @@ def test_what_the_primary_took_just_before_a_change_of_members_is_looked_up(
 
 @pytest.mark.parametrize("connections_count_as_idle", [False, True])
 def test_a_loop_that_is_blocked_longer_than_the_time_out_loses_no_answer(
-    cluster: Cluster, run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, connections_count_as_idle: bool
+    cluster: Cluster,
+    run: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    connections_count_as_idle: bool,
 ) -> None:
-    if connections_count_as_idle:  # each is asked first, and what was to leave on it waits for the blocked loop
+    if (
+        connections_count_as_idle
+    ):  # each is asked first, and what was to leave on it waits for the blocked loop
         monkeypatch.setattr("redrepl.edges.switchboard.IDLE_SECONDS", 0.0)
         monkeypatch.setattr("redrepl.edges.switchboard.IDLE_ROUND_TRIPS", 0.0)
 
@@ -541,7 +617,9 @@ def test_a_loop_that_is_blocked_longer_than_the_time_out_loses_no_answer(
         async with store_of(cluster, timeout_seconds=0.3) as store:
             await store.set("k", b"v", level="all")
             for count in (1, 64):
-                calls: list[Awaitable[Any]] = [store.set(f"k{number}", b"w") for number in range(count)]
+                calls: list[Awaitable[Any]] = [
+                    store.set(f"k{number}", b"w") for number in range(count)
+                ]
                 calls += [store.get("k") for _ in range(count)]
                 calls.append(store.get_many(["k", "k0"], level="quorum"))
                 tasks = [asyncio.ensure_future(call) for call in calls]
@@ -564,7 +642,10 @@ def test_writes_that_wait_for_a_silent_copy_keep_no_others_from_leaving(
             await store.set("k", b"v", level="all")
             cluster["c"].freeze()
             try:
-                slow = [asyncio.create_task(store.set("hot", b"%d" % n, level="all")) for n in range(100)]
+                slow = [
+                    asyncio.create_task(store.set("hot", b"%d" % n, level="all"))
+                    for n in range(100)
+                ]
                 await asyncio.sleep(0)
                 for number in range(50):
                     assert (await store.set(f"k{number}", b"v")).outcome is Outcome.COMMITTED

@@ -1,4 +1,6 @@
-"""Batches, transactions and divided reads on real servers: conflicts, faults, what stands on every copy."""
+"""Batches, transactions and divided reads on real servers: conflicts, faults, what stands on every
+copy.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,8 @@ def _log(cluster: Cluster, node: str) -> list[dict[bytes, bytes]]:
     """Entries of a node's change log: users' keys and stamps."""
     with cluster.raw(node).client as client:
         return [
-            {LAYOUT.user_key(name): stamp for name, stamp in fields.items()} for _, fields in client.xrange(LAYOUT.log)
+            {LAYOUT.user_key(name): stamp for name, stamp in fields.items()}
+            for _, fields in client.xrange(LAYOUT.log)
         ]
 
 
@@ -60,7 +63,7 @@ def _calls(cluster: Cluster, command: str) -> dict[str, int]:
     return {node: cluster.raw(node).calls(command) for node in cluster.nodes}
 
 
-# Transactions --------------------------------------------------------------------------------------------------
+# Transactions -------------------------------------------------------------------------------------
 
 
 def test_a_transaction_is_one_entry_of_the_same_stamps_on_every_copy(
@@ -71,14 +74,21 @@ def test_a_transaction_is_one_entry_of_the_same_stamps_on_every_copy(
     store.set_many({"from": b"100", "to": b"0", "gone": b"v", "word": b"one"}, level="all")
     with store.transaction(level="all") as tx:
         amount = int(tx.get("from") or 0)
-        tx.set("from", b"0").increment("to", amount).delete("gone").expire("word", 600).add("done", b"yes", ttl=600)
+        tx.set("from", b"0").increment("to", amount).delete("gone").expire("word", 600).add(
+            "done", b"yes", ttl=600
+        )
     assert {receipt.outcome for receipt in tx.receipts.values()} == {Outcome.COMMITTED}
     assert {receipt.acked for receipt in tx.receipts.values()} == {frozenset("abc")}
     assert tx.sums == {"to": 100}
     stamps = {str(key).encode(): receipt.stamp.encode() for key, receipt in tx.receipts.items()}
     for node in "abc":
         assert _log(cluster, node)[1:] == [stamps]
-    assert cluster.values_everywhere() == {b"from": b"0", b"to": b"100", b"word": b"one", b"done": b"yes"}
+    assert cluster.values_everywhere() == {
+        b"from": b"0",
+        b"to": b"100",
+        b"word": b"one",
+        b"done": b"yes",
+    }
     assert store.ttl("word") == pytest.approx(600, abs=5)
 
 
@@ -100,7 +110,10 @@ def test_a_conflict_writes_nothing_on_any_copy(cluster: Cluster) -> None:
 def test_one_operation_that_cannot_be_carried_out_stops_all(cluster: Cluster) -> None:
     store = cluster.open()
     store.set("word", b"one", level="all")
-    with pytest.raises(RequestError, match="increment of key 'word' is impossible"), store.transaction() as tx:
+    with (
+        pytest.raises(RequestError, match="increment of key 'word' is impossible"),
+        store.transaction() as tx,
+    ):
         tx.set("x", b"1").increment("word").set("y", b"1")
     with pytest.raises(TransactionConflict), store.transaction() as tx:
         tx.set("x", b"1").add("word", b"two").set("y", b"1")
@@ -115,7 +128,9 @@ def test_concurrent_increments_by_reading_and_writing_lose_nothing(cluster: Clus
         for key in ("n", "m"):
             tx.set(key, b"%d" % (int(tx.get(key) or 0) + 1))
 
-    _together(6, lambda number: [stores[number % 2].transact(add_one, attempts=200) for _ in range(25)])
+    _together(
+        6, lambda number: [stores[number % 2].transact(add_one, attempts=200) for _ in range(25)]
+    )
     assert store.get_many(["n", "m"], level="all") == {"n": b"150", "m": b"150"}
     cluster.settle()
     assert cluster.values_everywhere() == {b"n": b"150", b"m": b"150"}
@@ -126,14 +141,18 @@ def test_transfers_keep_the_sum(cluster: Cluster) -> None:
     store.set_many({"a": b"500", "b": b"500"}, level="all")
 
     def transfer(tx: Tx) -> None:
-        tx.set("a", b"%d" % (int(tx.get("a") or 0) - 1)).set("b", b"%d" % (int(tx.get("b") or 0) + 1))
+        tx.set("a", b"%d" % (int(tx.get("a") or 0) - 1)).set(
+            "b", b"%d" % (int(tx.get("b") or 0) + 1)
+        )
 
     _together(4, lambda _: [store.transact(transfer, attempts=200) for _ in range(20)])
     assert store.get_many(["a", "b"]) == {"a": b"420", "b": b"580"}
 
 
 @pytest.mark.parametrize("fault", ["kill", "freeze"])
-def test_with_a_replica_down_a_majority_commits_and_all_is_unknown(cluster: Cluster, fault: str) -> None:
+def test_with_a_replica_down_a_majority_commits_and_all_is_unknown(
+    cluster: Cluster, fault: str
+) -> None:
     store = cluster.open(timeout_seconds=0.8)
     getattr(cluster["c"], fault)()
     with store.transaction() as tx:
@@ -146,7 +165,9 @@ def test_with_a_replica_down_a_majority_commits_and_all_is_unknown(cluster: Clus
     assert list(tx.receipts) == ["x", "n"]
     cluster["c"].resume() if fault == "freeze" else cluster["c"].start()
     cluster.settle()
-    assert cluster.values_everywhere() == {b"x": b"2", b"n": b"2"}, "unknown, and here it took effect, everywhere"
+    assert cluster.values_everywhere() == {b"x": b"2", b"n": b"2"}, (
+        "unknown, and here it took effect, everywhere"
+    )
 
 
 @pytest.mark.parametrize("after", ["soon", "late"])
@@ -182,7 +203,9 @@ def test_while_servers_stall_and_die_nothing_is_lost_or_repeated(cluster: Cluste
         tx.set("n", b"%d" % (int(tx.get("n") or 0) + 1)).increment("m")
 
     def add_one_blindly(tx: Tx) -> None:
-        tx.increment("n").increment("m")  # nothing is read: a primary that stalls is met in the commit
+        tx.increment("n").increment(
+            "m"
+        )  # nothing is read: a primary that stalls is met in the commit
 
     def work(number: int) -> None:
         while not stop.is_set():
@@ -267,21 +290,28 @@ def test_a_large_transaction(cluster: Cluster) -> None:
     cluster.assert_identical()
 
 
-# Batches -------------------------------------------------------------------------------------------------------
+# Batches ------------------------------------------------------------------------------------------
 
 
-def test_a_batch_is_one_entry_for_each_part_on_every_copy(server_binary: ServerBinary, cluster: Cluster) -> None:
+def test_a_batch_is_one_entry_for_each_part_on_every_copy(
+    server_binary: ServerBinary, cluster: Cluster
+) -> None:
     assert server_binary
     store = cluster.open()
     with store.batch(level="all") as batch:
         batch.set("x", b"1").set("y", b"2", ttl=600).delete("z").get("x").get("z")
-        batch.increment("x", 4).add("new", b"v").add("new", b"w").expire("y", 60).increment("x", 5).get("x")
+        batch.increment("x", 4).add("new", b"v").add("new", b"w").expire("y", 60).increment(
+            "x", 5
+        ).get("x")
     results = batch.results
     assert results[3:6] == [b"1", None, 5]
     assert [results[6].applied, results[7].applied, results[8].applied] == [True, False, True]
     assert results[9:] == [10, b"10"]
     for node in "abc":
-        assert [set(entry) for entry in _log(cluster, node)] == [{b"x", b"y", b"z"}, {b"x", b"y", b"new"}]
+        assert [set(entry) for entry in _log(cluster, node)] == [
+            {b"x", b"y", b"z"},
+            {b"x", b"y", b"new"},
+        ]
     assert cluster.values_everywhere() == {b"x": b"10", b"y": b"2", b"new": b"v"}
 
 
@@ -293,7 +323,11 @@ def test_a_batch_reads_the_primary_alone(cluster: Cluster) -> None:
     for number in range(100):
         batch.get(f"key-{number}")
     assert batch.execute() == [b"v"] * 100
-    assert {node: calls - before[node] for node, calls in _calls(cluster, "mget").items()} == {"a": 1, "b": 0, "c": 0}
+    assert {node: calls - before[node] for node, calls in _calls(cluster, "mget").items()} == {
+        "a": 1,
+        "b": 0,
+        "c": 0,
+    }
 
 
 @pytest.mark.parametrize("fault", ["kill", "freeze"])
@@ -323,7 +357,10 @@ def test_a_batch_with_a_replica_down(cluster: Cluster) -> None:
     batch = store.batch(level="all").increment("n").set("x", b"2")
     with pytest.raises(WriteNotConfirmed) as caught:
         batch.execute()
-    assert [receipt.outcome for receipt in caught.value.receipts] == [Outcome.UNKNOWN, Outcome.REJECTED]
+    assert [receipt.outcome for receipt in caught.value.receipts] == [
+        Outcome.UNKNOWN,
+        Outcome.REJECTED,
+    ]
     cluster["b"].start()
     cluster.settle()
     assert cluster.values_everywhere() == {b"x": b"1", b"n": b"2"}
@@ -343,14 +380,15 @@ def test_concurrent_batches_lose_no_increment(cluster: Cluster) -> None:
     assert store.get("n", level="all") == b"800"
 
 
-# Many keys -----------------------------------------------------------------------------------------------------
+# Many keys ----------------------------------------------------------------------------------------
 
 
 def _mixed_values() -> dict[str, bytes]:
     """10,000 values of 1 B to 1 MB: mostly small, a few large ones between them."""
     sizes = dict.fromkeys(range(0, 10000, 1250), 1048576)
     return {
-        f"key-{number}": (b"%d:" % number) * ((sizes.get(number, 1 + number * number % 997)) // 6 + 1)
+        f"key-{number}": (b"%d:" % number)
+        * ((sizes.get(number, 1 + number * number % 997)) // 6 + 1)
         for number in range(10_000)
     }
 
@@ -358,7 +396,9 @@ def _mixed_values() -> dict[str, bytes]:
 def test_ten_thousand_keys_of_all_sizes(cluster: Cluster) -> None:
     store = cluster.open(timeout_seconds=2.5)
     values = _mixed_values()
-    assert {receipt.outcome for receipt in store.set_many(values, level="all").values()} == {Outcome.COMMITTED}
+    assert {receipt.outcome for receipt in store.set_many(values, level="all").values()} == {
+        Outcome.COMMITTED
+    }
     for prefer in ("primary", "replica", "nearest"):
         assert store.get_many(values, prefer=prefer) == values
     changed = {key: value + b"!" for key, value in values.items()}
@@ -368,7 +408,9 @@ def test_ten_thousand_keys_of_all_sizes(cluster: Cluster) -> None:
     for key in changed:
         batch.get(key)
     results = batch.execute()
-    assert all(isinstance(result, WriteReceipt) and len(result.acked) == 3 for result in results[:10_000])
+    assert all(
+        isinstance(result, WriteReceipt) and len(result.acked) == 3 for result in results[:10_000]
+    )
     assert results[10_000:] == list(changed.values())
     assert store.get_many(changed, prefer="replica") == changed
     cluster.assert_identical()
@@ -386,12 +428,18 @@ def test_many_keys_are_divided_among_the_replicas(cluster: Cluster) -> None:
     before = _calls(cluster, "mget")
     for _ in range(10):
         assert store.get_many([*values, "absent"], prefer="replica") == {**values, "absent": None}
-    assert {node: calls - before[node] for node, calls in _calls(cluster, "mget").items()} == {"a": 0, "b": 10, "c": 10}
+    assert {node: calls - before[node] for node, calls in _calls(cluster, "mget").items()} == {
+        "a": 0,
+        "b": 10,
+        "c": 10,
+    }
 
 
 @pytest.mark.parametrize("fault", ["kill", "freeze"])
 @pytest.mark.parametrize("prefer", ["replica", "nearest"])
-def test_what_a_dead_replica_was_asked_for_comes_from_elsewhere(cluster: Cluster, fault: str, prefer: str) -> None:
+def test_what_a_dead_replica_was_asked_for_comes_from_elsewhere(
+    cluster: Cluster, fault: str, prefer: str
+) -> None:
     store, values = _seeded(cluster, timeout_seconds=1.5)
     getattr(cluster["b"], fault)()
     for _ in range(5):

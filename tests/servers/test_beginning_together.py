@@ -15,7 +15,9 @@ DISTANCE_SECONDS = 0.005
 
 
 def write_together(store: Store, threads: int, writes: int = 1) -> list[str]:
-    """Threads that begin at one moment, each with so many writes of its own keys; answers what failed."""
+    """Threads that begin at one moment, each with so many writes of its own keys; answers what
+    failed.
+    """
     together = threading.Barrier(threads)
     failed: list[str] = []
 
@@ -45,9 +47,12 @@ def are_all_there(store: Store, threads: int, writes: int = 1) -> bool:
 
 
 def test_many_threads_begin_together_with_nodes_that_are_not_near(cluster: Cluster) -> None:
-    # Opened one after the other by three round trips each, this takes two seconds on an idle machine.
+    # Opened one after the other by three round trips each, this takes two seconds on an idle
+    # machine.
     proxies = {node: cluster.proxy(node) for node in cluster.nodes}
-    store = cluster.open({node: proxy.url(cluster[node].url) for node, proxy in proxies.items()}, timeout_seconds=2.9)
+    store = cluster.open(
+        {node: proxy.url(cluster[node].url) for node, proxy in proxies.items()}, timeout_seconds=2.9
+    )
     for proxy in proxies.values():
         proxy.delay(DISTANCE_SECONDS)
     assert write_together(store, THREADS) == []

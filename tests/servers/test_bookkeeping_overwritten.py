@@ -1,4 +1,6 @@
-"""Something of another type was put where a node keeps its bookkeeping: it is made anew, and nothing is lost."""
+"""Something of another type was put where a node keeps its bookkeeping: it is made anew, and
+nothing is lost.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,11 @@ from tests.servers.support.cluster import Cluster
 from tests.support.waiting import wait_until
 
 LAYOUT = KeyLayout("shop")
-NAMES = {name: key for name, key in vars(LAYOUT).items() if isinstance(key, bytes) and name != "data_prefix"}
+NAMES = {
+    name: key
+    for name, key in vars(LAYOUT).items()
+    if isinstance(key, bytes) and name != "data_prefix"
+}
 NAMES |= {"clusters": CLUSTERS_KEY}
 NEEDED_TO_SERVE = ("member", "log")
 
@@ -44,7 +50,10 @@ def test_what_was_overwritten_is_made_anew(cluster: Cluster, node: str, names: l
         client.flushall()
     cluster.settle()
     assert cluster.administration.failover("b").primary == "b"
-    wait_until(lambda: store.set("key", b"end", level="all").acked == {"a", "b", "c"}, message="all confirm")
+    wait_until(
+        lambda: store.set("key", b"end", level="all").acked == {"a", "b", "c"},
+        message="all confirm",
+    )
 
 
 def test_a_worker_that_connects_afterwards_fills_it(cluster: Cluster) -> None:
@@ -108,7 +117,9 @@ def spoil(cluster: Cluster, node: str, how: str) -> None:
 
 def problem_of(cluster: Cluster, node: str) -> str:
     """What status says of a node."""
-    return next(each.error or "" for each in cluster.administration.status().nodes if each.id == node)
+    return next(
+        each.error or "" for each in cluster.administration.status().nodes if each.id == node
+    )
 
 
 @pytest.mark.parametrize("count", [2, 3])
@@ -128,11 +139,15 @@ def test_of_several_primaries_one_is_made_anew_with_what_it_alone_had(
     cluster.settle()
     kept = {b"old": b"a", b"both": b"b", b"mine": b"later", b"alone": b"b", b"meanwhile": b"a"}
     assert cluster.values_everywhere() == kept
-    wait_until(lambda: len(stores["b"].set("end", b"b", level="all").acked) == count, message="all confirm")
+    wait_until(
+        lambda: len(stores["b"].set("end", b"b", level="all").acked) == count, message="all confirm"
+    )
 
 
 @pytest.mark.parametrize("mode", list(Mode))
-def test_an_operator_gives_its_place_to_it_anew_where_no_worker_runs(make_cluster: MakeCluster, mode: Mode) -> None:
+def test_an_operator_gives_its_place_to_it_anew_where_no_worker_runs(
+    make_cluster: MakeCluster, mode: Mode
+) -> None:
     cluster = make_cluster(mode=mode)
     cluster.open().set("key", b"1", level="all")
     spoil(cluster, "b", "hash")
@@ -143,12 +158,17 @@ def test_an_operator_gives_its_place_to_it_anew_where_no_worker_runs(make_cluste
     assert cluster.values_everywhere() == {b"key": b"1"}
 
 
-def test_where_too_few_others_are_there_it_is_left_and_an_operator_told(make_cluster: MakeCluster) -> None:
+def test_where_too_few_others_are_there_it_is_left_and_an_operator_told(
+    make_cluster: MakeCluster,
+) -> None:
     cluster = make_cluster(mode=Mode.MULTI_PRIMARY)
     cluster.open(home="c").set("key", b"1", level="all")
     cluster["a"].kill()
     spoil(cluster, "b", "hash")
-    own, needed = cluster.administration.configuration.endpoints[1], "2 of the present 3 must be there; usable: c"
+    own, needed = (
+        cluster.administration.configuration.endpoints[1],
+        "2 of the present 3 must be there; usable: c",
+    )
     with pytest.raises(Unavailable, match=needed):
         cluster.bring_up("b")
     with pytest.raises(Unavailable, match=needed):

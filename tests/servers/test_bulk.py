@@ -1,4 +1,6 @@
-"""Many keys at once: chunks on their way together, and a log that is shipped while the next page is read."""
+"""Many keys at once: chunks on their way together, and a log that is shipped while the next page is
+read.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,7 @@ LAYOUT = KeyLayout("shop")
 KEYS = [f"key-{number}" for number in range(2345)]
 
 
-# Writing -----------------------------------------------------------------------------------------------------------
+# Writing ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("level", ["async", "one", "quorum", "all"])
@@ -44,7 +46,9 @@ def test_a_large_batch_arrives_whole(cluster: Cluster, level: str) -> None:
         assert all(receipt.key == key and receipt.applied for key, receipt in receipts.items())
         stamps = {key.encode(): receipt.stamp for key, receipt in receipts.items()}
         records = cluster.raw("a").records()
-        assert {key: str(stamp) for key, stamp in stamps.items()} == {k: r[:22].decode() for k, r in records.items()}
+        assert {key: str(stamp) for key, stamp in stamps.items()} == {
+            k: r[:22].decode() for k, r in records.items()
+        }
     assert len(set(stamps.values())) == 5, "one stamp for each chunk"
     assert cluster.raw("a").values() == {key.encode(): b"%s 1" % key.encode() for key in KEYS}
     cluster.settle()
@@ -69,7 +73,9 @@ def test_a_batch_that_meets_a_change_of_members_is_written_once(cluster: Cluster
     cluster.administration.remove_node("c")
     receipts = other.set_many(dict.fromkeys(KEYS, b"after"))
     assert {receipt.outcome for receipt in receipts.values()} == {Outcome.COMMITTED}
-    assert {frozenset(receipt.acked | receipt.pending) for receipt in receipts.values()} == {frozenset("ab")}
+    assert {frozenset(receipt.acked | receipt.pending) for receipt in receipts.values()} == {
+        frozenset("ab")
+    }
     assert all(receipts[key].stamp > before[key].stamp for key in KEYS)
     assert cluster.raw("a").records() == cluster.raw("b").records()
     assert set(cluster.raw("a").values().values()) == {b"after"}
@@ -83,7 +89,8 @@ def test_another_thread_takes_up_a_new_topology_under_a_large_batch(cluster: Clu
         try:
             receipts = store.set_many(dict.fromkeys(KEYS, b"%d" % number))
         except WriteNotConfirmed as error:
-            # The primary took a chunk before the change and its copies were asked after it: nobody can tell.
+            # The primary took a chunk before the change and its copies were asked after it: nobody
+            # can tell.
             receipts = dict(zip(KEYS, error.receipts, strict=True))
         assert list(receipts) == KEYS
         return {receipt.outcome for receipt in receipts.values()}
@@ -163,7 +170,8 @@ def test_scripts_that_go_over_and_over_under_a_large_batch_fail_none_of_it(
 
 
 def test_large_records_over_a_slow_link_are_all_confirmed(cluster: Cluster) -> None:
-    # Far more waits for c than a node that takes nothing is allowed, and for longer than it may be silent.
+    # Far more waits for c than a node that takes nothing is allowed, and for longer than it may be
+    # silent.
     proxy, store = cluster.proxied("c")
     store.set("warm", b"up", level="all")
     proxy.delay(0.4)  # the proxy holds 4 MiB, so no more than that passes in this time
@@ -172,7 +180,7 @@ def test_large_records_over_a_slow_link_are_all_confirmed(cluster: Cluster) -> N
     assert {receipt.acked for receipt in receipts.values()} == {frozenset("abc")}
 
 
-# Catching up -------------------------------------------------------------------------------------------------------
+# Catching up --------------------------------------------------------------------------------------
 
 
 def _lag(cluster: Cluster, batches: bool) -> None:
@@ -270,7 +278,7 @@ def test_a_catch_up_stopped_in_the_middle_goes_on_from_there(cluster: Cluster) -
     cluster.assert_identical()
 
 
-# Leases ------------------------------------------------------------------------------------------------------------
+# Leases -------------------------------------------------------------------------------------------
 
 
 def test_two_workers_do_not_do_the_same_work(make_cluster: MakeCluster) -> None:
@@ -278,8 +286,15 @@ def test_two_workers_do_not_do_the_same_work(make_cluster: MakeCluster) -> None:
     _lag(cluster, batches=True)
     assert cluster.queue is not None
     contexts = [WorkerContext(cluster.configuration()) for _ in range(2)]
-    with connect(cluster.queue) as first, connect(cluster.queue) as second, ThreadPoolExecutor(2) as threads:
-        jobs = [threads.submit(bring_up_with_lease, c, q, "b") for c, q in zip(contexts, (first, second), strict=True)]
+    with (
+        connect(cluster.queue) as first,
+        connect(cluster.queue) as second,
+        ThreadPoolExecutor(2) as threads,
+    ):
+        jobs = [
+            threads.submit(bring_up_with_lease, c, q, "b")
+            for c, q in zip(contexts, (first, second), strict=True)
+        ]
         said = sorted(job.result() for job in jobs)
     assert sum(f"{len(KEYS)} records" in text for text in said) == 1
     assert any("another worker is at it" in text or " 0 records" in text for text in said)

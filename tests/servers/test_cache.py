@@ -12,7 +12,9 @@ from tests.servers.support.cluster import Cluster
 from tests.support.waiting import wait_until
 
 
-@pytest.mark.parametrize("value", [{"a": [1, 2.5, None, True]}, "", 0, [], "ümläut 🎈", {"nested": {"x": "y"}}, None])
+@pytest.mark.parametrize(
+    "value", [{"a": [1, 2.5, None, True]}, "", 0, [], "ümläut 🎈", {"nested": {"x": "y"}}, None]
+)
 def test_json_values_come_back(cluster: Cluster, value: Any) -> None:
     cache = ReplicatedCache(cluster.open())
     cache.set("key", value)
@@ -23,7 +25,11 @@ def test_bytes_values_come_back_as_they_are(cluster: Cluster) -> None:
     cache = ReplicatedCache(cluster.open(), values="bytes")
     cache.set("key", b"\x00\xff")
     cache.set("empty", b"")
-    assert (cache.get("key"), cache.get("empty", default=b"?"), cache.get("absent")) == (b"\x00\xff", b"", None)
+    assert (cache.get("key"), cache.get("empty", default=b"?"), cache.get("absent")) == (
+        b"\x00\xff",
+        b"",
+        None,
+    )
     with pytest.raises(RequestError, match="value must be bytes"):
         cache.set("key", "text")
 
@@ -63,13 +69,20 @@ def test_every_copy_has_the_same_deadline_and_forgets_at_it(cluster: Cluster) ->
 
 def test_clear_forgets_its_namespace_on_every_copy_and_nothing_else(cluster: Cluster) -> None:
     store = cluster.open()
-    pages, users = ReplicatedCache(store, namespace="pages"), ReplicatedCache(store, namespace="users")
+    pages, users = (
+        ReplicatedCache(store, namespace="pages"),
+        ReplicatedCache(store, namespace="users"),
+    )
     pages.set_many({f"page-{number}": number for number in range(700)})
     users.set("ada", 1)
     store.set("pages", b"no key of the namespace")
     assert pages.clear() == 700
     assert pages.clear() == 0
-    assert (pages.get("page-1"), users.get("ada"), store.get("pages")) == (None, 1, b"no key of the namespace")
+    assert (pages.get("page-1"), users.get("ada"), store.get("pages")) == (
+        None,
+        1,
+        b"no key of the namespace",
+    )
     cluster.settle()
     assert sum(1 for found in cluster.values_everywhere().values() if found) == 2
 
@@ -84,7 +97,13 @@ def test_statistics_count_what_this_cache_did(cluster: Cluster) -> None:
     cache.get_many(["b", "c", "none", "neither"])
     cache.delete("a")
     found = cache.statistics()
-    assert (found.sets, found.hits, found.misses, found.deletes, found.hit_rate) == (3, 3, 3, 1, 0.5)
+    assert (found.sets, found.hits, found.misses, found.deletes, found.hit_rate) == (
+        3,
+        3,
+        3,
+        1,
+        0.5,
+    )
 
 
 def test_a_cache_goes_on_without_a_replica(cluster: Cluster) -> None:
@@ -107,13 +126,17 @@ def test_namespaces_and_kinds_are_checked(cluster: Cluster) -> None:
         ReplicatedCache(store, default_ttl=-1)
 
 
-def test_what_is_no_json_is_a_miss_and_costs_no_other_entry(cluster: Cluster, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_is_no_json_is_a_miss_and_costs_no_other_entry(
+    cluster: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
     cache = ReplicatedCache(cluster.open(), namespace="pages")
     cache.set("good", 1)
     ReplicatedCache(cluster.open(), namespace="pages", values="bytes").set("key", b"{")
     assert cache.get_many(["key", "good"]) == {"good": 1}
     assert cache.get("key", default="?") == "?"
-    assert [record.message.count("'key' cannot be decoded by JsonCodec") for record in caplog.records] == [1]
+    assert [
+        record.message.count("'key' cannot be decoded by JsonCodec") for record in caplog.records
+    ] == [1]
     counts = cache.statistics()
     assert (counts.hits, counts.misses, counts.undecodable) == (1, 2, 2)
     cache.set("key", None)

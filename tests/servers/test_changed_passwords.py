@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 import redis
 
-from redrepl import Administration, AsyncCoordinator, Configuration, Coordinator, RedreplError, load_configuration
+from redrepl import (
+    Administration,
+    AsyncCoordinator,
+    Configuration,
+    Coordinator,
+    RedreplError,
+    load_configuration,
+)
 from redrepl.edges.queue_connection import queue_connection
 from redrepl.embedded import EmbeddedCluster, ServerBinary
 from tests.support.clients import connect
@@ -32,7 +39,12 @@ def configuration(servers: EmbeddedCluster, tmp_path: Path) -> Configuration:
     secret.write_text(FIRST)
     for node, server in servers.servers.items():
         role = "replica" if node != "a" else "primary"
-        lines += ["[[nodes]]", f'id = "{node}"', f'url = "redis://127.0.0.1:{server.port}/0"', f'role = "{role}"']
+        lines += [
+            "[[nodes]]",
+            f'id = "{node}"',
+            f'url = "redis://127.0.0.1:{server.port}/0"',
+            f'role = "{role}"',
+        ]
         lines += [f'password_file = "{secret}"']
     (tmp_path / "redrepl.toml").write_text("\n".join(lines))
     found = load_configuration(tmp_path / "redrepl.toml", {})
@@ -53,7 +65,10 @@ def _change(servers: EmbeddedCluster, secret: Path) -> None:
 def test_blocking_calls_and_commands_go_on(
     servers: EmbeddedCluster, configuration: Configuration, tmp_path: Path
 ) -> None:
-    with Coordinator[str, bytes](configuration) as store, Administration(configuration) as administration:
+    with (
+        Coordinator[str, bytes](configuration) as store,
+        Administration(configuration) as administration,
+    ):
         store.set("k", b"before", level="all")
         _change(servers, tmp_path / "secret")
 
@@ -67,7 +82,9 @@ def test_blocking_calls_and_commands_go_on(
         wait_until(lambda: administration.verify().consistent, 20.0, "all copies are looked at")
 
 
-def test_asynchronous_calls_go_on(servers: EmbeddedCluster, configuration: Configuration, tmp_path: Path) -> None:
+def test_asynchronous_calls_go_on(
+    servers: EmbeddedCluster, configuration: Configuration, tmp_path: Path
+) -> None:
     async def scenario() -> None:
         async with AsyncCoordinator[str, bytes](configuration) as store:
             await store.set("k", b"before", level="all")

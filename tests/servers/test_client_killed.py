@@ -1,4 +1,6 @@
-"""A client killed at any moment: what was acknowledged is everywhere, what was undecided goes nowhere."""
+"""A client killed at any moment: what was acknowledged is everywhere, what was undecided goes
+nowhere.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,10 @@ LINES = 600
 
 
 def possible_values(lines: list[str]) -> dict[bytes, set[bytes | None]]:
-    """For each key: the last acknowledged value, and what was sent after it and never answered. None: deleted."""
+    """For each key: the last acknowledged value, and what was sent after it and never answered.
+
+    None: deleted.
+    """
     sent: dict[str, tuple[bytes, bytes | None]] = {}
     possible: dict[bytes, set[bytes | None]] = {}
     for line in lines:
@@ -40,12 +45,18 @@ def assert_holds(found: dict[bytes, bytes], lines: list[str]) -> None:
     possible = possible_values(lines)
     assert len(possible) == KEYS
     assert found.keys() <= possible.keys()
-    wrong = {key: (found.get(key), values) for key, values in possible.items() if found.get(key) not in values}
+    wrong = {
+        key: (found.get(key), values)
+        for key, values in possible.items()
+        if found.get(key) not in values
+    }
     assert not wrong, "found, and what it may be"
 
 
 @pytest.mark.parametrize("level", ["quorum", "async", "all"])
-def test_what_a_killed_client_was_told_is_on_every_copy(make_cluster: MakeCluster, level: str) -> None:
+def test_what_a_killed_client_was_told_is_on_every_copy(
+    make_cluster: MakeCluster, level: str
+) -> None:
     cluster = make_cluster(queue=level == "async")
     writer = cluster.writer(level)
     lines = writer.read_lines(LINES)
@@ -66,10 +77,14 @@ def test_what_a_killed_client_was_told_survives_a_replica_that_was_down(cluster:
     assert_holds(cluster.values_everywhere(), lines)
 
 
-def some_record(cluster: Cluster, payload: bytes = b"undecided", age_seconds: float = 0.0) -> Record:
+def some_record(
+    cluster: Cluster, payload: bytes = b"undecided", age_seconds: float = 0.0
+) -> Record:
     with cluster.raw("a").client as client:
         seconds, micros = client.time()
-    return value_record(Stamp(int(seconds) * 1_000_000 + int(micros) - int(age_seconds * 1e6), 77), payload)
+    return value_record(
+        Stamp(int(seconds) * 1_000_000 + int(micros) - int(age_seconds * 1e6), 77), payload
+    )
 
 
 def test_a_write_that_reached_the_primary_alone_reaches_every_copy(cluster: Cluster) -> None:
@@ -90,19 +105,27 @@ def test_a_delete_that_reached_the_primary_alone_reaches_every_copy(cluster: Clu
 
 
 @pytest.mark.parametrize("before", [None, b"old"], ids=["on an absent key", "over a value"])
-def test_a_write_that_reached_a_replica_alone_is_taken_back(cluster: Cluster, before: bytes | None) -> None:
+def test_a_write_that_reached_a_replica_alone_is_taken_back(
+    cluster: Cluster, before: bytes | None
+) -> None:
     if before is not None:
         cluster.open().set("key", before, level="all")
     standing = cluster.raw("a").stored("key")
     undecided = some_record(cluster)
     assert send_write(cluster["b"], "key", undecided) == 1
     cluster.ticker()
-    wait_until(lambda: cluster.raw("b").stored("key") != undecided.encode(), 30, "the undecided record is taken back")
+    wait_until(
+        lambda: cluster.raw("b").stored("key") != undecided.encode(),
+        30,
+        "the undecided record is taken back",
+    )
     cluster.wait_settled()
     assert cluster.values_everywhere() == ({} if before is None else {b"key": before})
     with cluster.raw("a").client as client:
         stamps = [
-            fields[LAYOUT.data(b"key")] for _, fields in client.xrange(LAYOUT.log) if LAYOUT.data(b"key") in fields
+            fields[LAYOUT.data(b"key")]
+            for _, fields in client.xrange(LAYOUT.log)
+            if LAYOUT.data(b"key") in fields
         ]
     assert len(stamps) == 1
     assert undecided.stamp.encode() not in stamps, "the primary never took it"
@@ -110,7 +133,9 @@ def test_a_write_that_reached_a_replica_alone_is_taken_back(cluster: Cluster, be
         assert cluster.raw("a").stored("key") == standing
 
 
-def test_an_undecided_write_is_not_taken_back_before_the_primary_refuses_it(make_cluster: MakeCluster) -> None:
+def test_an_undecided_write_is_not_taken_back_before_the_primary_refuses_it(
+    make_cluster: MakeCluster,
+) -> None:
     cluster = make_cluster(max_age_seconds=60.0)
     record = some_record(cluster, age_seconds=10.0)
     send_write(cluster["b"], "key", record)
@@ -138,19 +163,24 @@ def test_a_write_taken_back_is_refused_when_its_original_arrives_late(cluster: C
 
 
 @pytest.mark.parametrize("node", ["a", "b"])
-def test_an_older_write_that_arrives_late_does_not_undo_a_delete(cluster: Cluster, node: str) -> None:
+def test_an_older_write_that_arrives_late_does_not_undo_a_delete(
+    cluster: Cluster, node: str
+) -> None:
     store = cluster.open()
     late = some_record(cluster, b"late")
     store.set("key", b"v", level="all")
     store.delete("key", level="all")
     deleted = cluster.raw("b").stored("key")
     answer = send_write(cluster[node], "key", late)
-    # The primary may still take it, as the newest write; a replica knows that it is older than the delete.
+    # The primary may still take it, as the newest write; a replica knows that it is older than the
+    # delete.
     assert answer[0] == (b"ok" if node == "a" else b"has")
     assert cluster.raw("b").stored("key") == deleted
 
 
-def test_an_older_write_that_arrives_after_its_time_does_not_undo_a_delete(cluster: Cluster) -> None:
+def test_an_older_write_that_arrives_after_its_time_does_not_undo_a_delete(
+    cluster: Cluster,
+) -> None:
     store = cluster.open()
     late = some_record(cluster, b"late", age_seconds=MAX_AGE_SECONDS)
     store.set("key", b"v", level="all")

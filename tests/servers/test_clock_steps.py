@@ -1,4 +1,6 @@
-"""Servers whose wall clocks step by days, on real servers: nothing that was acknowledged is lost, and writes go on."""
+"""Servers whose wall clocks step by days, on real servers: nothing that was acknowledged is lost,
+and writes go on.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +63,9 @@ def primary_of(cluster: Cluster) -> str | None:
     return cluster.administration.status(look_at_keys=False).primary
 
 
-def test_a_replica_that_dropped_values_has_them_again_before_it_is_made_primary(cluster: Cluster) -> None:
+def test_a_replica_that_dropped_values_has_them_again_before_it_is_made_primary(
+    cluster: Cluster,
+) -> None:
     sessions(cluster)
     cluster.ticker()
     cluster.monitor()
@@ -126,7 +130,9 @@ def test_a_primary_that_refused_somebody_while_it_was_ahead_is_compared(cluster:
 
 
 @pytest.mark.parametrize("is_noted", [False, True])
-def test_what_a_primary_dropped_unseen_is_mended_by_a_quorum_read(cluster: Cluster, is_noted: bool) -> None:
+def test_what_a_primary_dropped_unseen_is_mended_by_a_quorum_read(
+    cluster: Cluster, is_noted: bool
+) -> None:
     """No worker looks: the reads alone bring it back, also where the primary's time was noted."""
     store = sessions(cluster)
     cluster.settle()
@@ -135,22 +141,33 @@ def test_what_a_primary_dropped_unseen_is_mended_by_a_quorum_read(cluster: Clust
         wait_until(lambda: is_refused(store), 20, "a refuses what is too old by its clock")
     wait_until(lambda: dropped(cluster, "a"), 20, "a drops what has a deadline")
     cluster["a"].set_clock(0)
-    wait_until(lambda: store.get(KEYS[0], level="quorum") == b"1", 20, "a read by a clock that is right again")
+    wait_until(
+        lambda: store.get(KEYS[0], level="quorum") == b"1",
+        20,
+        "a read by a clock that is right again",
+    )
     assert store.get_many(KEYS, level="quorum") == dict.fromkeys(KEYS, b"1")
     assert_all_there(cluster)
     assert set(cluster.raw("a").records()) >= {key.encode() for key in KEYS}
     cluster.settle()
 
 
-def test_keys_written_while_the_primary_was_ahead_can_be_written_afterwards(cluster: Cluster) -> None:
-    """They hold stamps of the future; what the primary makes of a write is for its replicas to take."""
+def test_keys_written_while_the_primary_was_ahead_can_be_written_afterwards(
+    cluster: Cluster,
+) -> None:
+    """They hold stamps of the future; what the primary makes of a write is for its replicas to
+    take.
+    """
     cluster["a"].set_clock(HOUR)
     store = cluster.open()
     physical_clock(store).offset_micros = int(HOUR * 1e6)
     store.set("key", b"ahead", level="async")
     cluster["a"].set_clock(0)
     right = cluster.open()
-    assert right.set("key", b"right", level="all").stamp.micros > physical_clock(store).micros() - 60_000_000
+    assert (
+        right.set("key", b"right", level="all").stamp.micros
+        > physical_clock(store).micros() - 60_000_000
+    )
     cluster.assert_identical()
 
 
@@ -161,7 +178,9 @@ def program_ahead(cluster: Cluster) -> Store:
     return store
 
 
-def test_what_was_written_while_the_primary_was_ahead_is_read_at_quorum_afterwards(cluster: Cluster) -> None:
+def test_what_was_written_while_the_primary_was_ahead_is_read_at_quorum_afterwards(
+    cluster: Cluster,
+) -> None:
     """A read brings it to the copies, whose clocks do not judge what the primary has taken."""
     cluster["a"].set_clock(HOUR)
     ahead = program_ahead(cluster)
@@ -184,7 +203,9 @@ def test_writes_while_the_primary_is_ahead_reach_the_copies(cluster: Cluster, le
     with ahead.batch(level=level) as batch:
         batch.set("five", b"5")
     held = [key for node in "abc" for key in cluster.raw(node).values()]
-    assert min(held.count(key) for key in (b"one", b"two", b"three", b"four", b"five")) >= (3 if level == "all" else 2)
+    assert min(held.count(key) for key in (b"one", b"two", b"three", b"four", b"five")) >= (
+        3 if level == "all" else 2
+    )
 
 
 def test_of_two_copies_the_judge_s_clock_decides(make_cluster: MakeCluster) -> None:
@@ -200,7 +221,9 @@ def test_of_two_copies_the_judge_s_clock_decides(make_cluster: MakeCluster) -> N
 
 
 @pytest.mark.parametrize("seconds", [HOUR, DAYS])
-def test_what_was_acknowledged_while_the_primary_was_ahead_outlives_it(cluster: Cluster, seconds: float) -> None:
+def test_what_was_acknowledged_while_the_primary_was_ahead_outlives_it(
+    cluster: Cluster, seconds: float
+) -> None:
     """The one copy that has it keeps it, and hands it on, however far ahead its stamp is."""
     cluster["a"].set_clock(seconds)
     ahead = cluster.open()
@@ -213,5 +236,9 @@ def test_what_was_acknowledged_while_the_primary_was_ahead_outlives_it(cluster: 
     cluster.monitor()
     wait_until(lambda: primary_of(cluster) in ("b", "c"), 20, "another primary")
     assert cluster.open().get("key", level="quorum") == b"1"
-    wait_until(lambda: cluster.raw("b").values() == cluster.raw("c").values() == {b"key": b"1"}, 20, "both have it")
+    wait_until(
+        lambda: cluster.raw("b").values() == cluster.raw("c").values() == {b"key": b"1"},
+        20,
+        "both have it",
+    )
     assert cluster.open().set("key", b"2", level="quorum").outcome is Outcome.COMMITTED

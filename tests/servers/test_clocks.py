@@ -10,7 +10,14 @@ from typing import Any
 
 import pytest
 
-from redrepl import AsyncCoordinator, ClockSkew, Outcome, RedreplError, Unavailable, WriteNotConfirmed
+from redrepl import (
+    AsyncCoordinator,
+    ClockSkew,
+    Outcome,
+    RedreplError,
+    Unavailable,
+    WriteNotConfirmed,
+)
 from tests.servers.conftest import MakeCluster
 from tests.servers.support.cluster import Cluster, Store
 from tests.support.program_clocks import physical_clock
@@ -27,7 +34,9 @@ def skewed(cluster: Cluster, micros: int) -> Store:
 
 @pytest.mark.parametrize("before", [None, b"old"], ids=["absent key", "over a value"])
 @pytest.mark.parametrize("level", ["async", "quorum", "all"])
-def test_a_clock_far_ahead_is_refused_without_effect(cluster: Cluster, level: str, before: bytes | None) -> None:
+def test_a_clock_far_ahead_is_refused_without_effect(
+    cluster: Cluster, level: str, before: bytes | None
+) -> None:
     if before is not None:
         cluster.open().set("key", before, level="all")
     contents = cluster.assert_identical()
@@ -38,7 +47,9 @@ def test_a_clock_far_ahead_is_refused_without_effect(cluster: Cluster, level: st
 
 @pytest.mark.parametrize("before", [None, b"old"], ids=["absent key", "over a value"])
 @pytest.mark.parametrize("level", ["async", "quorum", "all"])
-def test_a_clock_far_behind_is_refused_and_leaves_nothing(cluster: Cluster, level: str, before: bytes | None) -> None:
+def test_a_clock_far_behind_is_refused_and_leaves_nothing(
+    cluster: Cluster, level: str, before: bytes | None
+) -> None:
     if before is not None:
         cluster.open().set("key", before, level="all")
     contents = cluster.assert_identical()
@@ -73,7 +84,9 @@ def test_updates_with_a_clock_far_off_are_refused_without_effect(cluster: Cluste
 
 
 @pytest.mark.parametrize("level", ["async", "quorum", "all"])
-def test_with_clocks_a_little_off_the_later_write_wins_everywhere(make_cluster: MakeCluster, level: str) -> None:
+def test_with_clocks_a_little_off_the_later_write_wins_everywhere(
+    make_cluster: MakeCluster, level: str
+) -> None:
     cluster = make_cluster()
     stores = [skewed(cluster, micros) for micros in (0, 1_500_000, -1_500_000)]
     for round_number in range(30):
@@ -100,7 +113,9 @@ def test_a_later_delete_from_a_clock_behind_stands(cluster: Cluster) -> None:
     assert cluster.values_everywhere() == {}
 
 
-def test_opening_sets_the_clock_by_the_primary(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_opening_sets_the_clock_by_the_primary(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
 
     real = time.time_ns
     monkeypatch.setattr(time, "time_ns", lambda: real() + HOUR_MICROS * 1000)
@@ -119,7 +134,9 @@ def test_a_batch_that_takes_longer_than_max_age_is_written(make_cluster: MakeClu
 
 
 def test_a_client_whose_clock_is_set_right_again_writes_at_once(cluster: Cluster) -> None:
-    """The stamps that it gave out while its clock was ahead must not keep all later ones from being accepted."""
+    """The stamps that it gave out while its clock was ahead must not keep all later ones from being
+    accepted.
+    """
     store = skewed(cluster, HOUR_MICROS)
     with pytest.raises(ClockSkew):
         store.set("key", b"from the future")
@@ -128,7 +145,9 @@ def test_a_client_whose_clock_is_set_right_again_writes_at_once(cluster: Cluster
     writer = store._store.cluster.clock.next().writer
     physical_clock(store).offset_micros -= HOUR_MICROS
     assert store.set("key", b"now", level="all").outcome is Outcome.COMMITTED
-    assert store._store.cluster.clock.next().writer != writer, "one stamp must never be given to two records"
+    assert store._store.cluster.clock.next().writer != writer, (
+        "one stamp must never be given to two records"
+    )
     assert cluster.values_everywhere() == {b"key": b"now"}
 
 
@@ -136,7 +155,9 @@ JUMPS = [-40 * 1_000_000, -HOUR_MICROS]
 
 
 @pytest.mark.parametrize("micros", JUMPS)
-def test_a_confirmed_read_takes_no_notice_of_a_clock_that_jumped_back(cluster: Cluster, micros: int) -> None:
+def test_a_confirmed_read_takes_no_notice_of_a_clock_that_jumped_back(
+    cluster: Cluster, micros: int
+) -> None:
     """Only this program's clock is wrong: the other nodes tell, and the read goes on."""
     cluster.open().set("key", b"v", ttl=3600, level="all")
     reads: list[Callable[[Store], Any]] = [
@@ -147,8 +168,8 @@ def test_a_confirmed_read_takes_no_notice_of_a_clock_that_jumped_back(cluster: C
     for read in reads:
         store = skewed(cluster, micros)
         assert read(store) == b"v"
-        # Writer and reader have each measured the cluster's time, to within their round trips: so one may count a
-        # little more than the other set. The smallest jump is 40 s.
+        # Writer and reader have each measured the cluster's time, to within their round trips: so
+        # one may count a little more than the other set. The smallest jump is 40 s.
         assert 3580 < store.ttl("key") < 3620
         assert store.set("other", b"v", level="all").outcome is Outcome.COMMITTED
 
@@ -167,12 +188,20 @@ def changes(store: Store) -> list[Callable[[], Any]]:
     def set_many() -> None:
         store.set_many({"key": b"1", "other": b"1"})
 
-    return [lambda: store.set("key", b"1"), lambda: store.increment("count"), set_many, transact, batch]
+    return [
+        lambda: store.set("key", b"1"),
+        lambda: store.increment("count"),
+        set_many,
+        transact,
+        batch,
+    ]
 
 
 @pytest.mark.parametrize("micros", [*JUMPS, HOUR_MICROS])
 @pytest.mark.parametrize("number", range(5))
-def test_after_one_write_that_is_refused_the_clock_is_right(cluster: Cluster, micros: int, number: int) -> None:
+def test_after_one_write_that_is_refused_the_clock_is_right(
+    cluster: Cluster, micros: int, number: int
+) -> None:
     store = skewed(cluster, micros)
     change = changes(store)[number]
     with pytest.raises(RedreplError):
@@ -182,7 +211,9 @@ def test_after_one_write_that_is_refused_the_clock_is_right(cluster: Cluster, mi
 
 
 @pytest.mark.parametrize("micros", [*JUMPS, HOUR_MICROS])
-def test_a_clock_that_jumped_is_set_by_the_nodes_with_asyncio_too(cluster: Cluster, micros: int) -> None:
+def test_a_clock_that_jumped_is_set_by_the_nodes_with_asyncio_too(
+    cluster: Cluster, micros: int
+) -> None:
     async def use() -> None:
         async with await AsyncCoordinator.from_config(cluster.configuration_file()) as store:
             clock = physical_clock(store)
@@ -195,7 +226,9 @@ def test_a_clock_that_jumped_is_set_by_the_nodes_with_asyncio_too(cluster: Clust
             for write in writes:
                 clock.offset_micros += micros
                 answers = await asyncio.gather(*(write() for _ in range(5)), return_exceptions=True)
-                assert isinstance(answers[0], RedreplError), "whoever comes later may find the clock right already"
+                assert isinstance(answers[0], RedreplError), (
+                    "whoever comes later may find the clock right already"
+                )
                 await write()
                 await asyncio.sleep(0.2)
             if micros < 0:

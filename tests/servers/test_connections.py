@@ -23,7 +23,8 @@ from tests.support.waiting import wait_until
 def test_a_connection_that_opens_at_once_keeps_the_order_of_questions(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # On a busy machine the opening thread may be done before the caller goes on to its second question.
+    # On a busy machine the opening thread may be done before the caller goes on to its second
+    # question.
     ask = NodeGate.request
 
     def opens_at_once(gate: NodeGate, wake: object) -> str | None:
@@ -62,7 +63,9 @@ def test_a_late_answer_is_not_taken_for_the_answer_to_another_question(cluster: 
         proxy.heal()
         follower = (number + 1) % 20
         assert store.get(f"key-{follower}", prefer="replica") == b"v%d" % follower
-        assert store.get_many([f"key-{number}"], prefer="replica") == {f"key-{number}": b"v%d" % number}
+        assert store.get_many([f"key-{number}"], prefer="replica") == {
+            f"key-{number}": b"v%d" % number
+        }
 
 
 def test_upkeep_does_not_go_on_with_a_node_that_restarted_in_between(cluster: Cluster) -> None:
@@ -103,8 +106,13 @@ def _left_behind() -> int:
 
 
 @pytest.mark.parametrize("trouble", ["none", "dead", "full"])
-def test_what_redis_py_opened_a_connection_with_is_gone_at_once(cluster: Cluster, trouble: str) -> None:
-    """It has a `__del__`, in which the exception of a signal's handler would be lost. Also where opening failed."""
+def test_what_redis_py_opened_a_connection_with_is_gone_at_once(
+    cluster: Cluster, trouble: str
+) -> None:
+    """It has a `__del__`, in which the exception of a signal's handler would be lost.
+
+    Also where opening failed.
+    """
     with redis.Redis.from_url(cluster["c"].url) as client:
         client.ping()
         if trouble == "dead":
@@ -117,6 +125,9 @@ def test_what_redis_py_opened_a_connection_with_is_gone_at_once(cluster: Cluster
             before = _left_behind()
             with cluster.open() as store:
                 store.set("key", b"v", level="all" if trouble == "none" else "quorum")
-                wait_until(lambda: _left_behind() == before, message="nothing is left of opening connections")
+                wait_until(
+                    lambda: _left_behind() == before,
+                    message="nothing is left of opening connections",
+                )
         finally:
             gc.enable()

@@ -1,4 +1,6 @@
-"""Opening, writing and closing, and queues that come and go, leave descriptors, threads and memory as they were."""
+"""Opening, writing and closing, and queues that come and go, leave descriptors, threads and memory
+as they were.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ from tests.support.clients import connect
 from tests.support.waiting import wait_until
 
 GROWTH_MIB = 8.0
-"""Over all cycles after the first: a leak of one connection's buffers a cycle comes to more in a long run."""
+"""Over all cycles after the first: a leak of one connection's buffers a cycle comes to more in a
+long run.
+"""
 
 SHORT, LONG = 20, 1_000
 SLACK = 4
@@ -39,7 +43,10 @@ def held_by(pid: int) -> Held:
 
 
 def wait_for(pid: int, expected: Held) -> None:
-    """Helpers of what was closed end by themselves, a moment later. A connection more may be open than before."""
+    """Helpers of what was closed end by themselves, a moment later.
+
+    A connection more may be open than before.
+    """
     most = Held(expected.descriptors + SLACK, expected.threads + SLACK)
 
     def is_back() -> bool:

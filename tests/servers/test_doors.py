@@ -21,7 +21,9 @@ from tests.servers.support.cluster import Cluster
 
 def test_any_member_leads_to_the_whole_cluster(cluster: Cluster) -> None:
     for node in "abc":
-        with Coordinator[str, bytes].connect([cluster[node].url], cluster="shop", timeout_seconds=1.5) as store:
+        with Coordinator[str, bytes].connect(
+            [cluster[node].url], cluster="shop", timeout_seconds=1.5
+        ) as store:
             assert store.topology.ids == ("a", "b", "c")
             assert store.set(f"from-{node}", b"v", level="all").acked == {"a", "b", "c"}
 
@@ -62,14 +64,23 @@ def test_a_configuration_file_opens_it(cluster: Cluster) -> None:
 
 
 def test_codecs_turn_objects_into_bytes_and_back(cluster: Cluster) -> None:
-    with Coordinator[Any, Any](cluster.configuration(), key_codec=JsonCodec(), value_codec=JsonCodec()) as store:
+    with Coordinator[Any, Any](
+        cluster.configuration(), key_codec=JsonCodec(), value_codec=JsonCodec()
+    ) as store:
         receipt = store.set(("user", 1), {"name": "Ada"})
         assert receipt.key == b'["user",1]'
         assert store.get(("user", 1)) == {"name": "Ada"}
-        assert store.get_many([("user", 1), ("user", 2)]) == {("user", 1): {"name": "Ada"}, ("user", 2): None}
+        assert store.get_many([("user", 1), ("user", 2)]) == {
+            ("user", 1): {"name": "Ada"},
+            ("user", 2): None,
+        }
         record = store.get_record(("user", 1), level="quorum")
         assert record is not None
-        assert (record.value, record.stamp, record.expires_at) == ({"name": "Ada"}, receipt.stamp, None)
+        assert (record.value, record.stamp, record.expires_at) == (
+            {"name": "Ada"},
+            receipt.stamp,
+            None,
+        )
 
 
 def test_keys_lists_what_reads_as_present(cluster: Cluster) -> None:
@@ -89,7 +100,12 @@ def test_health_and_statistics(cluster: Cluster) -> None:
     store.delete("key-0", level="all")
     cluster.settle()
     stats = store.stats()
-    counts = (stats.total_replicas, stats.active_replicas, stats.synced_replicas, stats.primary_data_count)
+    counts = (
+        stats.total_replicas,
+        stats.active_replicas,
+        stats.synced_replicas,
+        stats.primary_data_count,
+    )
     assert counts == (2, 2, 2, 19)
     assert [(node.id, node.role, node.state, node.lag) for node in store.nodes()] == [
         ("a", NodeRole.PRIMARY, NodeState.ACTIVE, 0),
@@ -124,7 +140,9 @@ def test_health_and_statistics(cluster: Cluster) -> None:
         (lambda store: store.sync("a"), "is the primary"),
     ],
 )
-def test_bad_input_is_refused_before_anything_is_sent(cluster: Cluster, call: Any, says: str) -> None:
+def test_bad_input_is_refused_before_anything_is_sent(
+    cluster: Cluster, call: Any, says: str
+) -> None:
     with pytest.raises(RequestError, match=says):
         call(cluster.open())
     assert cluster.raw("a").records() == {}
@@ -134,5 +152,9 @@ def test_empty_and_large_values(cluster: Cluster) -> None:
     store = cluster.open(timeout_seconds=2.5)
     large = bytes(range(256)) * 40_000
     store.set_many({"empty": b"", "large": large, "small": b"s"}, level="all")
-    assert store.get_many(["empty", "large", "small"], level="quorum") == {"empty": b"", "large": large, "small": b"s"}
+    assert store.get_many(["empty", "large", "small"], level="quorum") == {
+        "empty": b"",
+        "large": large,
+        "small": b"s",
+    }
     assert (store.set_many({}), store.get_many([]), store.delete_many([])) == ({}, {}, {})

@@ -1,4 +1,6 @@
-"""Every server restarts at once, as after a power cut: with all their data they begin again by themselves."""
+"""Every server restarts at once, as after a power cut: with all their data they begin again by
+themselves.
+"""
 
 from __future__ import annotations
 

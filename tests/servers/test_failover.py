@@ -1,4 +1,6 @@
-"""Failover on real servers: the service comes back by itself, and nothing acknowledged at QUORUM is lost."""
+"""Failover on real servers: the service comes back by itself, and nothing acknowledged at QUORUM is
+lost.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,15 @@ from typing import Any
 
 import pytest
 
-from redrepl import AsyncCoordinator, Outcome, RedreplError, RequestError, Unavailable, WriteNotConfirmed, WriteRejected
+from redrepl import (
+    AsyncCoordinator,
+    Outcome,
+    RedreplError,
+    RequestError,
+    Unavailable,
+    WriteNotConfirmed,
+    WriteRejected,
+)
 from redrepl.values.errors import WriteFailure
 from tests.servers.conftest import MakeCluster
 from tests.servers.support.cluster import Cluster, Store
@@ -20,7 +30,9 @@ FAULTS = ("kill", "freeze")
 
 
 class Writing:
-    """Threads that write numbered values to keys of their own, at QUORUM, and note what came of each."""
+    """Threads that write numbered values to keys of their own, at QUORUM, and note what came of
+    each.
+    """
 
     def __init__(self, cluster: Cluster, threads: int = 3) -> None:
         self.acked: dict[str, int] = {}
@@ -29,7 +41,9 @@ class Writing:
         self.errors: list[BaseException] = []
         self._stop = threading.Event()
         self._stores = [cluster.open() for _ in range(threads)]
-        self._threads = [threading.Thread(target=self._write, args=(n, s)) for n, s in enumerate(self._stores)]
+        self._threads = [
+            threading.Thread(target=self._write, args=(n, s)) for n, s in enumerate(self._stores)
+        ]
 
     @property
     def count(self) -> int:
@@ -57,7 +71,9 @@ class Writing:
         """Every key holds the last acknowledged value, or one after it whose outcome is unknown."""
         for key, number in self.acked.items():
             found = int(store.get(key, level="quorum") or 0)
-            assert found == number or found in self.unknown.get(key, ()), f"{key}: {number} acknowledged, {found} found"
+            assert found == number or found in self.unknown.get(key, ()), (
+                f"{key}: {number} acknowledged, {found} found"
+            )
 
     def start(self) -> None:
         """Begin."""
@@ -95,7 +111,9 @@ def primary_of(cluster: Cluster) -> str:
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_another_node_takes_over_and_nothing_acknowledged_is_lost(cluster: Cluster, fault: str) -> None:
+def test_another_node_takes_over_and_nothing_acknowledged_is_lost(
+    cluster: Cluster, fault: str
+) -> None:
     cluster.ticker()
     cluster.monitor()
     with writing(cluster) as writers:
@@ -115,7 +133,9 @@ def test_another_node_takes_over_and_nothing_acknowledged_is_lost(cluster: Clust
 
 
 @pytest.mark.parametrize("returns", ["older", "empty"])
-def test_a_former_primary_that_lost_data_is_brought_up_as_a_replica(cluster: Cluster, returns: str) -> None:
+def test_a_former_primary_that_lost_data_is_brought_up_as_a_replica(
+    cluster: Cluster, returns: str
+) -> None:
     cluster.ticker()
     cluster.monitor()
     store = cluster.open()
@@ -138,9 +158,13 @@ def test_a_former_primary_that_lost_data_is_brought_up_as_a_replica(cluster: Clu
 
 
 def test_an_old_primary_on_the_minority_side_acknowledges_nothing(cluster: Cluster) -> None:
-    """A client that still reaches it alone writes there; what it wrote is kept for the operator when the cut heals."""
+    """A client that still reaches it alone writes there; what it wrote is kept for the operator
+    when the cut heals.
+    """
     proxies = {node: cluster.proxy(node) for node in "bc"}
-    cut_off = cluster.open({node: proxy.url(cluster[node].url) for node, proxy in proxies.items()}, timeout_seconds=0.3)
+    cut_off = cluster.open(
+        {node: proxy.url(cluster[node].url) for node, proxy in proxies.items()}, timeout_seconds=0.3
+    )
     cut_off.set("key", b"before")
     for proxy in proxies.values():
         proxy.cut()
@@ -299,12 +323,18 @@ def test_tasks_go_on_with_another_primary(cluster: Cluster, fault: str) -> None:
                     group.create_task(write(task))
                 await store.set("first", b"v")
                 await asyncio.to_thread(getattr(cluster["a"], fault))
-                await asyncio.to_thread(wait_until, lambda: primary_of(cluster) != "a", 20, "another primary")
+                await asyncio.to_thread(
+                    wait_until, lambda: primary_of(cluster) != "a", 20, "another primary"
+                )
                 seen = sum(acked.values())
-                await asyncio.to_thread(wait_until, lambda: sum(acked.values()) > seen + 200, 20, "writes go on")
+                await asyncio.to_thread(
+                    wait_until, lambda: sum(acked.values()) > seen + 200, 20, "writes go on"
+                )
                 is_over = True
         return acked
 
     acked = asyncio.run(work())
     store: Store = cluster.open()
-    assert {key: int(value or 0) for key, value in store.get_many(acked, level="quorum").items()} == acked
+    assert {
+        key: int(value or 0) for key, value in store.get_many(acked, level="quorum").items()
+    } == acked

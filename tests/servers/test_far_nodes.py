@@ -12,7 +12,14 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from redrepl import Administration, AsyncCoordinator, Configuration, Coordinator, Outcome, Unavailable
+from redrepl import (
+    Administration,
+    AsyncCoordinator,
+    Configuration,
+    Coordinator,
+    Outcome,
+    Unavailable,
+)
 from redrepl.edges.switchboard import IDLE_SECONDS
 from redrepl.embedded.proxy import TcpProxy
 from redrepl.plans.view import SUSPECT_SECONDS
@@ -29,10 +36,14 @@ def primary_of(cluster: Cluster) -> str:
     return str(topology.decider)
 
 
-def test_a_primary_that_is_far_and_answers_is_not_replaced_and_a_frozen_one_is(cluster: Cluster) -> None:
+def test_a_primary_that_is_far_and_answers_is_not_replaced_and_a_frozen_one_is(
+    cluster: Cluster,
+) -> None:
     proxies = {node: cluster.proxy(node) for node in cluster.nodes}
     for node, proxy in proxies.items():
-        proxy.delay(0.15 if node == "a" else 0.0)  # a round trip longer than what a look used to wait
+        proxy.delay(
+            0.15 if node == "a" else 0.0
+        )  # a round trip longer than what a look used to wait
     urls = {node: proxy.url(cluster[node].url) for node, proxy in proxies.items()}
     monitor = Monitor(replace(cluster.configuration(urls), queue_url=None))
     cluster.stack.callback(monitor.stop)
@@ -48,7 +59,9 @@ def test_a_primary_that_is_far_and_answers_is_not_replaced_and_a_frozen_one_is(c
 
 
 @pytest.mark.parametrize("idle", ["threads", "tasks"])
-def test_idle_connections_that_were_forgotten_on_the_way_cost_no_write(cluster: Cluster, idle: str) -> None:
+def test_idle_connections_that_were_forgotten_on_the_way_cost_no_write(
+    cluster: Cluster, idle: str
+) -> None:
     # What leaves on them vanishes, and nothing says so.
     proxies = {node: cluster.proxy(node) for node in cluster.nodes}
     urls = {node: proxy.url(cluster[node].url) for node, proxy in proxies.items()}
@@ -62,7 +75,9 @@ def test_idle_connections_that_were_forgotten_on_the_way_cost_no_write(cluster: 
     async def work() -> None:
         async with AsyncCoordinator[str, bytes](cluster.configuration(urls)) as store:
             for number in range(3):
-                receipts = await asyncio.gather(*(store.set(f"key-{task}", b"%d" % number) for task in range(20)))
+                receipts = await asyncio.gather(
+                    *(store.set(f"key-{task}", b"%d" % number) for task in range(20))
+                )
                 assert {receipt.outcome for receipt in receipts} == {Outcome.COMMITTED}
                 assert await store.increment("count") == number + 1
                 forget()
@@ -78,7 +93,9 @@ def test_idle_connections_that_were_forgotten_on_the_way_cost_no_write(cluster: 
         forget()
 
 
-def test_operators_reach_a_cluster_that_is_far_with_the_time_outs_as_they_are(cluster: Cluster) -> None:
+def test_operators_reach_a_cluster_that_is_far_with_the_time_outs_as_they_are(
+    cluster: Cluster,
+) -> None:
     proxies = {node: cluster.proxy(node) for node in cluster.nodes}
     urls = {node: proxy.url(cluster[node].url) for node, proxy in proxies.items()}
     for proxy in proxies.values():
@@ -89,7 +106,9 @@ def test_operators_reach_a_cluster_that_is_far_with_the_time_outs_as_they_are(cl
         assert reports.silent == {}
 
 
-def test_commands_on_values_reach_nodes_that_are_far_with_the_time_outs_as_they_are(cluster: Cluster) -> None:
+def test_commands_on_values_reach_nodes_that_are_far_with_the_time_outs_as_they_are(
+    cluster: Cluster,
+) -> None:
     """Connecting and one answer take longer than `timeout_seconds`."""
     proxies = {node: cluster.proxy(node) for node in cluster.nodes}
     for proxy in proxies.values():
@@ -103,7 +122,9 @@ def test_commands_on_values_reach_nodes_that_are_far_with_the_time_outs_as_they_
     assert run(cli, ["set", "key", "value", "--timeout", "0.2", *config]).exit_code != 0
 
 
-def test_a_program_suspects_a_primary_that_is_far_later_than_one_that_is_near(cluster: Cluster) -> None:
+def test_a_program_suspects_a_primary_that_is_far_later_than_one_that_is_near(
+    cluster: Cluster,
+) -> None:
     """Nobody is asked whether it was replaced while its answers take what they usually take."""
     proxy, store = cluster.proxied("a")
     store.set("key", b"near")
@@ -144,16 +165,23 @@ def _check_conditions(cluster: Cluster, results: dict[str, Any]) -> None:
     assert cluster.values_everywhere() == expected
 
 
-def test_conditional_operations_are_carried_out_once_where_the_primary_is_far(cluster: Cluster) -> None:
+def test_conditional_operations_are_carried_out_once_where_the_primary_is_far(
+    cluster: Cluster,
+) -> None:
     """All at once: each takes two round trips to the primary."""
     proxy, configuration = _far_primary(cluster)
-    with Coordinator[str, bytes](configuration) as store, ThreadPoolExecutor(len(CONDITIONAL)) as pool:
+    with (
+        Coordinator[str, bytes](configuration) as store,
+        ThreadPoolExecutor(len(CONDITIONAL)) as pool,
+    ):
         proxy.delay(FAR_SECONDS)
         under_way = {name: pool.submit(run, store) for name, run in CONDITIONAL.items()}
         _check_conditions(cluster, {name: each.result() for name, each in under_way.items()})
 
 
-def test_conditional_operations_of_tasks_are_carried_out_once_where_the_primary_is_far(cluster: Cluster) -> None:
+def test_conditional_operations_of_tasks_are_carried_out_once_where_the_primary_is_far(
+    cluster: Cluster,
+) -> None:
     proxy, configuration = _far_primary(cluster)
 
     async def go() -> dict[str, Any]:
@@ -169,9 +197,11 @@ def test_conditional_operations_of_tasks_are_carried_out_once_where_the_primary_
 def test_a_far_primary_that_crashed_is_replaced_once(
     cluster: Cluster, monitors: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What a monitor sees is a round trip old: of before a failover of its own, or of another one's.
+    """What a monitor sees is a round trip old: of before a failover of its own, or of another
+    one's.
 
-    Rivals that meet may need a second attempt, and thereby another epoch; there is one new primary all the same.
+    Rivals that meet may need a second attempt, and thereby another epoch; there is one new primary
+    all the same.
     """
     proxies = {node: cluster.proxy(node) for node in cluster.nodes}
     urls = {node: proxy.url(cluster[node].url) for node, proxy in proxies.items()}
@@ -189,10 +219,21 @@ def test_a_far_primary_that_crashed_is_replaced_once(
     # For longer than a failover takes: whoever was to move the role again would have.
     for number in range(20):
         assert store.set("key", b"%d" % number).outcome is Outcome.COMMITTED
-    assert len([record for record in caplog.records if "is the primary in epoch" in record.getMessage()]) == 1
+    assert (
+        len(
+            [
+                record
+                for record in caplog.records
+                if "is the primary in epoch" in record.getMessage()
+            ]
+        )
+        == 1
+    )
 
 
-def test_what_was_seen_before_a_failover_is_looked_at_again_whatever_came_of_it(cluster: Cluster) -> None:
+def test_what_was_seen_before_a_failover_is_looked_at_again_whatever_came_of_it(
+    cluster: Cluster,
+) -> None:
     proxies = {node: cluster.proxy(node) for node in cluster.nodes}
     urls = {node: proxy.url(cluster[node].url) for node, proxy in proxies.items()}
     with Administration(cluster.configuration(urls)) as administration:

@@ -1,4 +1,6 @@
-"""A value under the prefix that redrepl did not write is never overwritten, by no operation and no upkeep."""
+"""A value under the prefix that redrepl did not write is never overwritten, by no operation and no
+upkeep.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ def dump(cluster: Cluster, node: str) -> bytes:
 
 @KINDS
 @pytest.mark.parametrize("operation", list(WRITES))
-def test_no_operation_overwrites_one_on_the_primary(cluster: Cluster, kind: str, operation: str) -> None:
+def test_no_operation_overwrites_one_on_the_primary(
+    cluster: Cluster, kind: str, operation: str
+) -> None:
     before = put_foreign(cluster, "a", kind)
     with pytest.raises(NotAReplicatedRecord, match="key"):
         WRITES[operation](cluster.open())
@@ -95,7 +99,9 @@ def test_verify_names_one(cluster: Cluster, kind: str, node: str) -> None:
     put_foreign(cluster, node, kind)
     report = cluster.administration.verify()
     assert not report.consistent
-    assert [(mismatch.key, mismatch.kind) for mismatch in report.mismatches][:1] == [(b"key", "foreign")]
+    assert [(mismatch.key, mismatch.kind) for mismatch in report.mismatches][:1] == [
+        (b"key", "foreign")
+    ]
 
 
 def test_reading_one_is_an_error_that_names_it(cluster: Cluster) -> None:

@@ -1,4 +1,6 @@
-"""A flood of forged jobs: the worker works through it, replaces a primary meanwhile, and takes no more memory."""
+"""A flood of forged jobs: the worker works through it, replaces a primary meanwhile, and takes no
+more memory.
+"""
 
 from __future__ import annotations
 
@@ -29,13 +31,27 @@ _log = logging.getLogger(__name__)
 
 def flood(queue: Any, count: int) -> None:
     """Forged jobs: other functions, bombs, others' ids, a cluster's each, none at all."""
-    contents = (packed(MARK), packed(BRING_UP, "shop", "b"), packed(BRING_UP, "other", "b") + b"x" * 500, b"x" * 2000)
+    contents = (
+        packed(MARK),
+        packed(BRING_UP, "shop", "b"),
+        packed(BRING_UP, "other", "b") + b"x" * 500,
+        b"x" * 2000,
+    )
     for start in range(0, count, CHUNK):
         with queue.pipeline(transaction=False) as pipeline:
             for number in range(start, min(start + CHUNK, count)):
                 name = f"forged-{number}" if number % 5 else job_id(f"cluster-{number}", "b", 0)
-                data = contents[number % 4] if number % 5 else packed(BRING_UP, f"cluster-{number}", "b")
-                fields = {"data": data, "created_at": CREATED, "origin": QUEUE, "failure_callback_name": MARK}
+                data = (
+                    contents[number % 4]
+                    if number % 5
+                    else packed(BRING_UP, f"cluster-{number}", "b")
+                )
+                fields = {
+                    "data": data,
+                    "created_at": CREATED,
+                    "origin": QUEUE,
+                    "failure_callback_name": MARK,
+                }
                 pipeline.hset(f"rq:job:{name}", mapping=fields)
                 pipeline.rpush(LIST, name)
             pipeline.execute()
@@ -51,8 +67,12 @@ def seconds_without_writes(store: Store) -> float:
     raise AssertionError("no write was committed for a minute")
 
 
-@pytest.mark.parametrize("jobs", [500, pytest.param(100_000, marks=[pytest.mark.soak, pytest.mark.timeout(1_500)])])
-def test_a_primary_is_replaced_in_the_midst_of_a_flood(make_cluster: MakeCluster, jobs: int) -> None:
+@pytest.mark.parametrize(
+    "jobs", [500, pytest.param(100_000, marks=[pytest.mark.soak, pytest.mark.timeout(1_500)])]
+)
+def test_a_primary_is_replaced_in_the_midst_of_a_flood(
+    make_cluster: MakeCluster, jobs: int
+) -> None:
     cluster = make_cluster(queue=True)
     assert cluster.queue is not None
     store = cluster.open()
@@ -69,7 +89,13 @@ def test_a_primary_is_replaced_in_the_midst_of_a_flood(make_cluster: MakeCluster
         left = client.llen(LIST)
         wait_until(lambda: not client.exists(LIST), 1_200, "all are taken")
         growth = memory_mib(worker.process.pid) - before
-    _log.info("%d jobs, %d left when it was replaced after %.2f s; %.1f MiB more", jobs, left, seconds, growth)
+    _log.info(
+        "%d jobs, %d left when it was replaced after %.2f s; %.1f MiB more",
+        jobs,
+        left,
+        seconds,
+        growth,
+    )
     assert growth < GROWTH_MIB
     if jobs >= 100_000:  # a long run, on a machine of its own
         assert left, "the flood lasted until it was replaced"

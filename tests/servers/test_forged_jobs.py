@@ -1,4 +1,6 @@
-"""Whoever may write to the queue has nothing of theirs run, ends no worker, and keeps none from its work."""
+"""Whoever may write to the queue has nothing of theirs run, ends no worker, and keeps none from its
+work.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,10 @@ def listener() -> Iterator[socket.socket]:
 
 
 def test_no_forged_job_runs_anything_or_ends_the_worker(
-    make_cluster: MakeCluster, listener: socket.socket, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    make_cluster: MakeCluster,
+    listener: socket.socket,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     mark = tmp_path / "mark"
     monkeypatch.setenv("REDREPL_TEST_MARK", str(mark))
@@ -61,14 +66,18 @@ def test_no_forged_job_runs_anything_or_ends_the_worker(
         cluster.wait_settled()
         client.delete("rq:job:redrepl-4-shop-b-0", "rq:job:redrepl-4-shop-b-1")
         assert enqueue_bring_up(open_queue(cluster.queue.url, default_queue("shop")), "shop", "b")
-        wait_until(lambda: not client.exists("rq:job:redrepl-4-shop-b-0"), 30, "a sound job is done")
+        wait_until(
+            lambda: not client.exists("rq:job:redrepl-4-shop-b-0"), 30, "a sound job is done"
+        )
         # A list of another kind is no queue: the tick does it all, and the log says so once.
         client.set(LIST, "of another kind")
         cluster["c"].restart(empty=True)
         cluster.wait_settled()
         wait_until(lambda: "cannot be used (WRONGTYPE" in worker.log.read_text(), 30, "it is told")
         client.delete(LIST)
-        wait_until(lambda: "works again" in worker.log.read_text(), 30, "it is told that it is over")
+        wait_until(
+            lambda: "works again" in worker.log.read_text(), 30, "it is told that it is over"
+        )
     assert not mark.exists()
     with pytest.raises(BlockingIOError):
         listener.accept()
@@ -103,13 +112,18 @@ def test_a_lease_that_is_held_for_ever_stops_no_upkeep(make_cluster: MakeCluster
 KEY = "a key of this cluster's"
 
 
-def test_with_a_key_unsigned_jobs_are_refused_and_signed_ones_run(make_cluster: MakeCluster) -> None:
+def test_with_a_key_unsigned_jobs_are_refused_and_signed_ones_run(
+    make_cluster: MakeCluster,
+) -> None:
     cluster = make_cluster(queue=True, queue_key=KEY)
     assert cluster.queue is not None
     worker = cluster.worker()
     hints = open_queue(cluster.queue.url, default_queue("shop"))
     jobs = JobQueue(queue_connection(cluster.queue.url), default_queue("shop"))
-    for key, said in (("", "it is not signed"), ("another key of another", "its signature is not made with")):
+    for key, said in (
+        ("", "it is not signed"),
+        ("another key of another", "its signature is not made with"),
+    ):
         assert enqueue_bring_up(hints, "shop", "b", key)
         wait_until(lambda: said in worker.log.read_text(), 30, "it is refused")  # noqa: B023  # called at once
         for job in jobs.jobs("shop", "queued") or ():
@@ -118,7 +132,9 @@ def test_with_a_key_unsigned_jobs_are_refused_and_signed_ones_run(make_cluster: 
     store = cluster.open()
     store.set("x", b"1", level="all")
     assert enqueue_bring_up(hints, "shop", "b", KEY)
-    wait_until(lambda: not jobs.connection.exists("rq:job:redrepl-4-shop-b-0"), 30, "a signed one is done")
+    wait_until(
+        lambda: not jobs.connection.exists("rq:job:redrepl-4-shop-b-0"), 30, "a signed one is done"
+    )
     # What programs and the tick ask for is signed.
     cluster["c"].restart(empty=True)
     cluster.wait_settled()

@@ -1,4 +1,5 @@
-"""One replica's bookkeeping, or the topology that it tells, says what is not so, while programs write and workers run.
+"""One replica's bookkeeping, or the topology that it tells, says what is not so, while programs
+write and workers run.
 
 The others serve, the replica is put right, and a failover after that loses nothing.
 """
@@ -65,7 +66,10 @@ def _with_primary(members: Members, primary: str) -> Members:
 
 
 def _replaced(members: Members, node: str) -> Members:
-    return [{**each, "identity": "id-new" if each["id"] == node else each["identity"]} for each in members]
+    return [
+        {**each, "identity": "id-new" if each["id"] == node else each["identity"]}
+        for each in members
+    ]
 
 
 TOPOLOGIES: dict[str, Callable[[Members], dict[str, object]]] = {
@@ -105,7 +109,9 @@ def bookkeeping(cluster: Cluster) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("key", "field", "value"), CASES)
-def test_one_forged_field_stops_nobody(cluster: Cluster, key: bytes, field: str, value: str) -> None:
+def test_one_forged_field_stops_nobody(
+    cluster: Cluster, key: bytes, field: str, value: str
+) -> None:
     def forge() -> None:
         known = bookkeeping(cluster)
         cluster.raw("c").client.hset(key, field.format(**known), value.format(**known))
@@ -124,17 +130,26 @@ def test_one_forged_topology_stops_nobody(cluster: Cluster, kind: str, later: in
         told = json.loads(client.hget(LAYOUT.topology, "topology"))
         epoch = told["epoch"] + later
         forged = {**told, "epoch": epoch, **TOPOLOGIES[kind](told["members"])}
-        rule = "decide" if {"id": "c", "role": "primary"}.items() <= forged["members"][-1].items() else "follow"
+        rule = (
+            "decide"
+            if {"id": "c", "role": "primary"}.items() <= forged["members"][-1].items()
+            else "follow"
+        )
         rule = "merge" if forged["mode"] == "multi-primary" else rule
         client.hset(LAYOUT.topology, "topology", json.dumps(forged))
-        client.hset(LAYOUT.member, mapping={"epoch": epoch, "lineage": epoch, "rule": rule, "state": "active"})
+        client.hset(
+            LAYOUT.member,
+            mapping={"epoch": epoch, "lineage": epoch, "rule": rule, "state": "active"},
+        )
         client.set(LAYOUT.guard, f"{epoch} active")
 
     check_that_it_stops_nobody(cluster, forge)
 
 
 def check_that_it_stops_nobody(cluster: Cluster, forge: Callable[[], None]) -> None:
-    """Programs that were there before, and one that comes after, write without a failure; a failover loses nothing."""
+    """Programs that were there before, and one that comes after, write without a failure; a
+    failover loses nothing.
+    """
     store = cluster.open()
     expected = {f"key{number}".encode(): b"before" for number in range(20)}
     for name in expected:

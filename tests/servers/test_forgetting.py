@@ -1,4 +1,6 @@
-"""A server that goes on and has less than before: its run id tells nothing, and what others have of its log does."""
+"""A server that goes on and has less than before: its run id tells nothing, and what others have of
+its log does.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,11 @@ def test_a_machine_set_back_to_a_snapshot_with_its_memory_loses_nothing(
         owner.execute_command("DEBUG", "RELOAD", "NOSAVE")
     assert set(cluster.raw(node).values().values()) == {b"old"}
     cluster.ticker()
-    wait_until(lambda: f"{node} lost part of its memory while its server went on" in caplog.text, 30, "it is noticed")
+    wait_until(
+        lambda: f"{node} lost part of its memory while its server went on" in caplog.text,
+        30,
+        "it is noticed",
+    )
     cluster.wait_settled()
     store = cluster.open()
     assert {store.get(f"key-{number}", level="quorum") for number in range(KEYS)} == {b"new"}
@@ -53,7 +59,9 @@ def test_a_machine_set_back_to_a_snapshot_with_its_memory_loses_nothing(
 def test_a_server_that_was_set_back_is_noticed_although_its_log_has_grown_again(
     make_cluster: MakeCluster, node: str
 ) -> None:
-    """Nobody has read anything of its log meanwhile, and what was written since hides that it ends too early."""
+    """Nobody has read anything of its log meanwhile, and what was written since hides that it ends
+    too early.
+    """
     cluster = made_with_old_values(make_cluster)
     with connect(cluster[node]) as owner:
         owner.save()
@@ -75,8 +83,12 @@ def test_a_server_that_was_set_back_is_noticed_although_its_log_has_grown_again(
 
 
 @pytest.mark.usefixtures("server_binary")
-def test_several_primaries_that_were_all_set_back_go_on_with_what_they_have(make_cluster: MakeCluster) -> None:
-    """Whoever saw what is gone takes over what is there: else nobody would serve, in its eyes, for good."""
+def test_several_primaries_that_were_all_set_back_go_on_with_what_they_have(
+    make_cluster: MakeCluster,
+) -> None:
+    """Whoever saw what is gone takes over what is there: else nobody would serve, in its eyes, for
+    good.
+    """
     cluster = make_cluster(persistence="none", extra_arguments=MAY_DEBUG, mode=Mode.MULTI_PRIMARY)
     cluster.open().set("key", b"old", level="all")
     cluster.settle()
@@ -101,8 +113,12 @@ def test_several_primaries_that_were_all_set_back_go_on_with_what_they_have(make
     assert cluster.open().set("other", b"value", level="all").outcome is Outcome.COMMITTED
 
 
-def test_a_member_that_forgot_a_failover_does_not_outvote_the_primary_that_took_over(cluster: Cluster) -> None:
-    """One is left behind and one comes back with a file from before: both serve in the epoch before, a majority."""
+def test_a_member_that_forgot_a_failover_does_not_outvote_the_primary_that_took_over(
+    cluster: Cluster,
+) -> None:
+    """One is left behind and one comes back with a file from before: both serve in the epoch
+    before, a majority.
+    """
     cluster.open().set("key", b"before", level="all")
     snapshots = {node: cluster[node].snapshot_directory() for node in "bc"}
     cluster["a"].freeze()
@@ -110,7 +126,8 @@ def test_a_member_that_forgot_a_failover_does_not_outvote_the_primary_that_took_
     assert primary is not None
     cluster.open().set("key", b"committed", level="quorum")
 
-    # The primary that took over is out of reach while the other one comes back, so that a alone admits it.
+    # The primary that took over is out of reach while the other one comes back, so that a alone
+    # admits it.
     forgetful = "b" if primary == "c" else "c"
     cluster[forgetful].kill()
     cluster[forgetful].restore_directory(snapshots[forgetful])
@@ -128,8 +145,12 @@ def test_a_member_that_forgot_a_failover_does_not_outvote_the_primary_that_took_
 
 
 @pytest.mark.usefixtures("server_binary")
-def test_what_two_members_that_went_back_outvote_is_kept_in_a_discarded_log(make_cluster: MakeCluster) -> None:
-    """Not promised, since two of three lack it: one was left behind, one set back with memory and run id."""
+def test_what_two_members_that_went_back_outvote_is_kept_in_a_discarded_log(
+    make_cluster: MakeCluster,
+) -> None:
+    """Not promised, since two of three lack it: one was left behind, one set back with memory and
+    run id.
+    """
     cluster = make_cluster(persistence="none", extra_arguments=MAY_DEBUG)
     cluster.open().set("key", b"before", level="all")
     for node in "bc":

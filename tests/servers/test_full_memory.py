@@ -46,21 +46,34 @@ def test_a_full_cluster_deletes(make_cluster: MakeCluster) -> None:
             store.set("new", b"1", timeout_seconds=0.3)
         assert store.delete("k0", level="all").outcome is Outcome.COMMITTED
         assert store.expire("k1", 0.001, level="all").applied
-        assert {r.outcome for r in store.delete_many(["k2", "k3"], level="all").values()} == {Outcome.COMMITTED}
+        assert {r.outcome for r in store.delete_many(["k2", "k3"], level="all").values()} == {
+            Outcome.COMMITTED
+        }
         with store.batch(level="all") as batch:
             batch.delete("k4")
         with store.transaction(level="all") as transaction:
             transaction.delete("k5")
-        assert set(store.get_many([f"k{number}" for number in range(6)], level="quorum").values()) == {None}
+        assert set(
+            store.get_many([f"k{number}" for number in range(6)], level="quorum").values()
+        ) == {None}
 
     async def delete_and_set() -> list[object]:
-        store: AsyncCoordinator[str, bytes] = AsyncCoordinator(cluster.configuration(timeout_seconds=0.5))
+        store: AsyncCoordinator[str, bytes] = AsyncCoordinator(
+            cluster.configuration(timeout_seconds=0.5)
+        )
         async with store:
-            calls = [store.delete("k6", level="all"), store.delete("k7", level="all"), store.set("k8", LARGE * 2)]
+            calls = [
+                store.delete("k6", level="all"),
+                store.delete("k7", level="all"),
+                store.set("k8", LARGE * 2),
+            ]
             return await asyncio.gather(*calls, return_exceptions=True)
 
     *deleted, refused = asyncio.run(delete_and_set())
-    assert [getattr(receipt, "outcome", receipt) for receipt in deleted] == [Outcome.COMMITTED, Outcome.COMMITTED]
+    assert [getattr(receipt, "outcome", receipt) for receipt in deleted] == [
+        Outcome.COMMITTED,
+        Outcome.COMMITTED,
+    ]
     assert isinstance(refused, RedreplError)
     make_room(cluster, *cluster.nodes)
     cluster.settle()
@@ -85,13 +98,16 @@ def test_the_role_moves_although_others_are_full(make_cluster: MakeCluster, full
         assert store.delete("k1", level="quorum").outcome is Outcome.COMMITTED
 
 
-def test_a_full_copy_that_lags_gets_the_deletes_it_missed_and_then_the_rest(make_cluster: MakeCluster) -> None:
+def test_a_full_copy_that_lags_gets_the_deletes_it_missed_and_then_the_rest(
+    make_cluster: MakeCluster,
+) -> None:
     cluster = make_cluster(persistence="none")
     filled(cluster)
     fill_up(cluster, "c")
     proxy, store = cluster.proxied("c")
     proxy.cut()
-    # What c cannot take comes first in the log, and the deletes that would make room for it stand behind.
+    # What c cannot take comes first in the log, and the deletes that would make room for it stand
+    # behind.
     store.set_many({f"new{number}": LARGE for number in range(20)}, level="quorum")
     store.delete_many([f"k{number}" for number in range(KEYS)], level="quorum")
     assert len(cluster.raw("c").values()) == KEYS

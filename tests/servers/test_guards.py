@@ -1,4 +1,6 @@
-"""A member's guard, the string that reads at ONE find beside a record, taken away by somebody's hand."""
+"""A member's guard, the string that reads at ONE find beside a record, taken away by somebody's
+hand.
+"""
 
 from __future__ import annotations
 
@@ -53,12 +55,16 @@ def test_a_guard_that_somebody_took_away_is_named_and_restored(make_cluster: Mak
                 wait_until(lambda client=client: client.mget(GUARD) != [b"1 active"], 10, kind)  # type: ignore[misc]
             status = cluster.administration.status()
             (problem,) = status.problems
-            assert problem.startswith(f"{node}: its guard (the key shop:m:guard) was deleted or overwritten"), kind
+            assert problem.startswith(
+                f"{node}: its guard (the key shop:m:guard) was deleted or overwritten"
+            ), kind
             assert status.condition is Condition.DEGRADED
             assert store.get("key", prefer="primary" if node == "b" else "replica") == b"1"
             assert store.get("key", level="quorum") == b"1"
             assert cluster.lacking() == [node]
-            assert cluster.bring_up(node).notes == ["its guard was deleted or overwritten: it was restored"]
+            assert cluster.bring_up(node).notes == [
+                "its guard was deleted or overwritten: it was restored"
+            ]
             assert (_guards(cluster), cluster.lacking()) == (whole, [])
     assert cluster.administration.status().condition is Condition.HEALTHY
 

@@ -1,4 +1,6 @@
-"""One replica does all at once that it can: it answers rubbish and without end, lies in its bookkeeping and its log."""
+"""One replica does all at once that it can: it answers rubbish and without end, lies in its
+bookkeeping and its log.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ SHARE_WITHOUT_END = 0.01
 FLOOD_ENTRIES = 500
 PAUSE_SECONDS = 0.1
 GROWTH_MIB = 64.0
-"""Of a program and of the worker: an answer that may hold records is read up to a limit above this."""
+"""Of a program and of the worker: an answer that may hold records is read up to a limit above
+this.
+"""
 
 _log = logging.getLogger(__name__)
 
@@ -67,16 +71,30 @@ def _claim_to_be_alone(client: Any) -> None:
     told: dict[str, Any] = json.loads(text) if text.isascii() else {"epoch": 1, "members": []}
     epoch = told["epoch"] + 1
     members = [{**each, "role": "primary"} for each in told["members"] if each["id"] == "c"]
-    client.hset(LAYOUT.topology, "topology", json.dumps({**told, "epoch": epoch, "members": members}))
-    client.hset(LAYOUT.member, mapping={"epoch": epoch, "lineage": epoch, "state": "active", "rule": "decide"})
+    client.hset(
+        LAYOUT.topology, "topology", json.dumps({**told, "epoch": epoch, "members": members})
+    )
+    client.hset(
+        LAYOUT.member,
+        mapping={"epoch": epoch, "lineage": epoch, "state": "active", "rule": "decide"},
+    )
     client.set(LAYOUT.guard, f"{epoch} active")
 
 
 def _flood_log(client: Any) -> None:
-    """Entries that name bookkeeping, keys of other programs, and records with stamps out of range."""
+    """Entries that name bookkeeping, keys of other programs, and records with stamps out of
+    range.
+    """
     impossible = Stamp(10**17, 9)
     client.set(LAYOUT.data(b"forged"), value_record(impossible, b"forged").encode())
-    names = (LAYOUT.member, LAYOUT.guard, CLUSTERS_KEY, b"of-another-program", b"shop:x", LAYOUT.data(b"forged"))
+    names = (
+        LAYOUT.member,
+        LAYOUT.guard,
+        CLUSTERS_KEY,
+        b"of-another-program",
+        b"shop:x",
+        LAYOUT.data(b"forged"),
+    )
     with client.pipeline(transaction=False) as pipeline:
         for number in range(FLOOD_ENTRIES):
             pipeline.xadd(LAYOUT.log, {names[number % len(names)]: impossible.encode()})
@@ -116,7 +134,9 @@ def lying(cluster: Cluster) -> Iterator[None]:
             told.result()
 
 
-async def _write_as_tasks(cluster: Cluster, urls: dict[str, str], over: threading.Event) -> list[RedreplError]:
+async def _write_as_tasks(
+    cluster: Cluster, urls: dict[str, str], over: threading.Event
+) -> list[RedreplError]:
     """Eight tasks write until it is over; what was not acknowledged."""
     errors = []
 
@@ -138,13 +158,19 @@ def foreign_names(cluster: Cluster, node: str) -> set[bytes]:
     """What a node holds beside users' records and bookkeeping."""
     with cluster.raw(node).client as client:
         names = set(client.scan_iter(count=1000))
-    bookkeeping = {name for name in vars(LAYOUT).values() if isinstance(name, bytes)} | {CLUSTERS_KEY}
+    bookkeeping = {name for name in vars(LAYOUT).values() if isinstance(name, bytes)} | {
+        CLUSTERS_KEY
+    }
     return {name for name in names - bookkeeping if not name.startswith(LAYOUT.data_prefix)}
 
 
 @pytest.mark.plain  # the proxy that puts in rubbish speaks no TLS
-@pytest.mark.parametrize("writes", [300, pytest.param(60_000, marks=[pytest.mark.soak, pytest.mark.timeout(900)])])
-def test_programs_write_while_one_replica_does_all_that_it_can(make_cluster: MakeCluster, writes: int) -> None:
+@pytest.mark.parametrize(
+    "writes", [300, pytest.param(60_000, marks=[pytest.mark.soak, pytest.mark.timeout(900)])]
+)
+def test_programs_write_while_one_replica_does_all_that_it_can(
+    make_cluster: MakeCluster, writes: int
+) -> None:
     cluster = make_cluster(queue=True)
     liar = Liar(cluster["c"].port)
     cluster.stack.callback(liar.close)
@@ -153,7 +179,9 @@ def test_programs_write_while_one_replica_does_all_that_it_can(make_cluster: Mak
     store.set("key", b"1", level="all")
     worker = cluster.worker(urls)
     over, failed = threading.Event(), list[RedreplError]()
-    tasks = threading.Thread(target=lambda: failed.extend(asyncio.run(_write_as_tasks(cluster, urls, over))))
+    tasks = threading.Thread(
+        target=lambda: failed.extend(asyncio.run(_write_as_tasks(cluster, urls, over)))
+    )
 
     with Writers(store, 2, "quorum") as writers:
         writers.wait_more(100)
@@ -173,14 +201,17 @@ def test_programs_write_while_one_replica_does_all_that_it_can(make_cluster: Mak
     assert store.topology.decider == "a"
     cluster.wait_settled()
     assert cluster.raw("a").records() == cluster.raw("b").records()
-    # What c made up for itself may have stayed there: `verify` names it as foreign, and an operator deletes it.
+    # What c made up for itself may have stayed there: `verify` names it as foreign, and an operator
+    # deletes it.
     assert {each.key for each in cluster.administration.verify().mismatches} <= {b"forged"}
     cluster.raw("c").client.delete(LAYOUT.data(b"forged"))
     kept = cluster.values_everywhere()
     assert {key: kept[key.encode()] for key in writers.last} == writers.last
     assert b"forged" not in kept
     assert [foreign_names(cluster, node) for node in "ab"] == [set(), set()]
-    assert all(cluster.raw(node).client.hgetall(CLUSTERS_KEY) == {b"shop": node.encode()} for node in "ab")
+    assert all(
+        cluster.raw(node).client.hgetall(CLUSTERS_KEY) == {b"shop": node.encode()} for node in "ab"
+    )
     assert max(now - was for was, now in zip(before, after, strict=True)) < GROWTH_MIB
     assert "Traceback" not in worker.log.read_text()
     assert worker.stop() == 0

@@ -6,7 +6,14 @@ import logging
 
 import pytest
 
-from redrepl import Administration, Configuration, Coordinator, RequestError, Unavailable, load_configuration
+from redrepl import (
+    Administration,
+    Configuration,
+    Coordinator,
+    RequestError,
+    Unavailable,
+    load_configuration,
+)
 from redrepl.edges.endpoint import split_url
 from redrepl.embedded import EmbeddedServer
 from redrepl.values.reports import NO_REPORTS, Reports
@@ -47,7 +54,9 @@ def value_on(cluster: Cluster, node: str, key: str) -> bytes | None:
     return cluster.raw(node).values().get(key.encode())
 
 
-def replace_by_spare(cluster: Cluster, node: str, name: str = "spare", accept_loss: bool = False) -> EmbeddedServer:
+def replace_by_spare(
+    cluster: Cluster, node: str, name: str = "spare", accept_loss: bool = False
+) -> EmbeddedServer:
     server = cluster.spare(name)
     cluster.administration.replace_node(split_url(node, server.url), accept_loss)
     return server
@@ -71,31 +80,42 @@ def test_status_and_workers_name_an_empty_server_in_the_file_until_the_cluster_a
     other = cluster.spare("spare")
     moved = stale_file(cluster, c=other.url)
     said = (
-        f"{moved.origin} has it at {other.url}, the cluster at {cluster['c'].url}: an empty server is there, "
+        f"{moved.origin} has it at {other.url}, the cluster at {cluster['c'].url}: an empty "
+        "server is there, "
         "no member; the cluster's address counts"
     )
     administration = administration_of(cluster, moved)
     assert f"c: {said}" in administration.status(look_at_keys=False).problems
-    assert cluster.administration.status(look_at_keys=False).problems == (), "the cluster is sound, the file is not"
+    assert cluster.administration.status(look_at_keys=False).problems == (), (
+        "the cluster is sound, the file is not"
+    )
     with caplog.at_level(logging.INFO):
         worker_with(cluster, moved)
         wait_until(lambda: is_told(caplog, f"node 'c': {said}"), 30, "worker and monitor name it")
         administration.replace_node(split_url("c", other.url))
-        wait_until(lambda: is_told(caplog, f"node 'c' is as {moved.origin} says"), 30, "they say that it is over")
+        wait_until(
+            lambda: is_told(caplog, f"node 'c' is as {moved.origin} says"),
+            30,
+            "they say that it is over",
+        )
     cluster.wait_active("c")
     assert administration.status(look_at_keys=False).problems == ()
 
 
-def test_status_and_workers_name_a_dead_address_in_the_file(cluster: Cluster, caplog: pytest.LogCaptureFixture) -> None:
+def test_status_and_workers_name_a_dead_address_in_the_file(
+    cluster: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
     stale = stale_file(cluster, b="redis://127.0.0.1:1/0")
     said = (
-        f"{stale.origin} has it at redis://127.0.0.1:1/0, the cluster at {cluster['b'].url}: the cluster's address "
+        f"{stale.origin} has it at redis://127.0.0.1:1/0, the cluster at {cluster['b'].url}: the "
+        "cluster's address "
         "counts; 127.0.0.1:1 refuses connections"
     )
     administration = administration_of(cluster, stale)
-    assert [problem.startswith(f"b: {said}") for problem in administration.status(look_at_keys=False).problems] == [
-        True
-    ]
+    assert [
+        problem.startswith(f"b: {said}")
+        for problem in administration.status(look_at_keys=False).problems
+    ] == [True]
     with caplog.at_level(logging.INFO):
         worker_with(cluster, stale)
         wait_until(lambda: is_told(caplog, f"node 'b': {said}"), 30, "worker and monitor name it")
@@ -109,8 +129,12 @@ def is_told(caplog: pytest.LogCaptureFixture, text: str) -> bool:
     }
 
 
-def test_a_name_that_is_used_again_is_another_member_for_a_worker_with_the_old_file(cluster: Cluster) -> None:
-    """The order of the issue: `nodes remove a`, `nodes add a NEWURL`; the worker keeps the old file."""
+def test_a_name_that_is_used_again_is_another_member_for_a_worker_with_the_old_file(
+    cluster: Cluster,
+) -> None:
+    """The order of the issue: `nodes remove a`, `nodes add a NEWURL`; the worker keeps the old
+    file.
+    """
     store = cluster.open()
     store.set("key", b"before", level="all")
     old = stale_file(cluster)
@@ -118,7 +142,10 @@ def test_a_name_that_is_used_again_is_another_member_for_a_worker_with_the_old_f
     cluster.administration.remove_node("a")
     spare = cluster.spare("spare")
     cluster.administration.add_node(split_url("a", spare.url))
-    wait_until(lambda: store.set("probe", b"1", level="quorum").outcome.name == "COMMITTED", message="writes go on")
+    wait_until(
+        lambda: store.set("probe", b"1", level="quorum").outcome.name == "COMMITTED",
+        message="writes go on",
+    )
     cluster.wait_active("a")
     acked = [f"key-{number}" for number in range(50)]
     for key in acked:
@@ -150,8 +177,12 @@ def test_a_dead_machine_is_replaced_while_clients_write(cluster: Cluster) -> Non
 
 
 def test_a_file_that_names_former_members_leads_to_the_present_ones(cluster: Cluster) -> None:
-    """What it names are a dead server and two former members, each of which knows only who came after it. What one of
-    them says alone leads nowhere: it may lie. Where the file is brought up to date it leads to all."""
+    """What it names are a dead server and two former members, each of which knows only who came
+    after it.
+
+    What one of them says alone leads nowhere: it may lie. Where the file is brought up to date it
+    leads to all.
+    """
     old = stale_file(cluster)
     cluster.open().set("key", b"value", level="all")
     for node in "bc":
@@ -178,7 +209,9 @@ def test_a_file_that_names_former_members_leads_to_the_present_ones(cluster: Clu
 
 
 def test_former_members_lead_on_step_by_step(cluster: Cluster) -> None:
-    """All three that the file names were replaced, one after the other: each step makes sure of one address more."""
+    """All three that the file names were replaced, one after the other: each step makes sure of one
+    address more.
+    """
     old = stale_file(cluster)
     cluster.open().set("key", b"value", level="all")
     for node in "bca":
@@ -200,17 +233,24 @@ def test_a_server_that_was_replaced_comes_back_and_is_nobody(cluster: Cluster) -
     replace_by_spare(cluster, "c")
     cluster["c"].resume()
     cluster.settle()
-    wait_until(lambda: store.set("key", b"second", level="all").acked == {"a", "b", "c"}, message="they follow")
+    wait_until(
+        lambda: store.set("key", b"second", level="all").acked == {"a", "b", "c"},
+        message="they follow",
+    )
     store.set("later", b"1", level="all")
     assert value_on(cluster, "c", "later") is None, "the server that was c gets nothing"
     assert value_on(cluster, "spare", "later") == b"1"
     old = stale_file(cluster, a="redis://127.0.0.1:1/0", b="redis://127.0.0.1:2/0")
     follows = open_store(cluster, old).get("later", level="quorum")
-    assert follows == b"1", "a program that finds the old c alone learns the members from it, and their newest state"
+    assert follows == b"1", (
+        "a program that finds the old c alone learns the members from it, and their newest state"
+    )
 
 
 def test_of_three_the_one_that_was_replaced_makes_no_majority(cluster: Cluster) -> None:
-    """b, which was moved along, and the old c know the members before: nobody may fail over to them without a."""
+    """b, which was moved along, and the old c know the members before: nobody may fail over to them
+    without a.
+    """
     store = cluster.open()
     store.set("key", b"first", level="all")
     old = stale_file(cluster)
@@ -261,7 +301,9 @@ def test_an_address_changes_where_the_server_stays(cluster: Cluster) -> None:
     assert cluster.bring_up("c").full_syncs == 0
 
 
-def test_two_machines_of_three_that_are_gone_for_good_are_replaced_on_the_operators_word(cluster: Cluster) -> None:
+def test_two_machines_of_three_that_are_gone_for_good_are_replaced_on_the_operators_word(
+    cluster: Cluster,
+) -> None:
     store = cluster.open()
     store.set("key", b"first", level="all")
     cluster["b"].kill()
@@ -276,7 +318,9 @@ def test_two_machines_of_three_that_are_gone_for_good_are_replaced_on_the_operat
     assert store.set("key", b"second", level="all").acked == {"a", "b", "c"}
 
 
-def test_an_empty_return_begins_an_epoch_and_the_server_with_the_data_counts_no_more(make_cluster: MakeCluster) -> None:
+def test_an_empty_return_begins_an_epoch_and_the_server_with_the_data_counts_no_more(
+    make_cluster: MakeCluster,
+) -> None:
     cluster = make_cluster(persistence="none")
     store = cluster.open()
     store.set("key", b"first", level="all")
@@ -293,7 +337,9 @@ def test_an_empty_return_begins_an_epoch_and_the_server_with_the_data_counts_no_
 
 
 def test_two_of_three_that_came_back_empty_wait_for_the_operator(make_cluster: MakeCluster) -> None:
-    """Where their addresses were given to new servers, the old ones may still be a majority somewhere."""
+    """Where their addresses were given to new servers, the old ones may still be a majority
+    somewhere.
+    """
     cluster = make_cluster(persistence="none")
     store = cluster.open()
     store.set("key", b"first", level="all")
@@ -319,7 +365,9 @@ def test_a_copy_of_a_members_data_on_another_machine_is_not_the_member(cluster: 
     assert program.set("key", b"second", level="all").acked == {"a", "b", "c"}
     assert value_on(cluster, "spare", "key") == b"first"
     administration_of(cluster, moved).sync("c")
-    assert cluster.raw("spare").member()["run_id"] == cluster.raw("c").member()["run_id"], "nobody admitted it"
+    assert cluster.raw("spare").member()["run_id"] == cluster.raw("c").member()["run_id"], (
+        "nobody admitted it"
+    )
     with pytest.raises(RequestError, match="is node 'c' of a cluster 'shop'"):
         administration_of(cluster, moved).replace_node(split_url("c", copy.url))
 
@@ -351,14 +399,20 @@ def test_a_restored_backup_that_became_the_truth_meets_its_original(cluster: Clu
         cluster[node].restart()
     with Administration(file) as administration:
         for node in ("b", "c"):
-            wait_until(lambda node=node: administration.bring_up(node).finished, 20, f"{node} follows")  # type: ignore[misc]
+            wait_until(
+                lambda node=node: administration.bring_up(node).finished,  # type: ignore[misc]
+                20,
+                f"{node} follows",
+            )
         assert administration.inspect()[0] == topology
     program = open_store(cluster, file)
     assert program.get("key", level="quorum") == b"backup"
     assert program.set("key", b"new", level="all").acked == {"a", "b", "c"}
     assert value_on(cluster, "a", "key") == b"later", "the original is nobody"
     old = open_store(cluster, stale_file(cluster))
-    assert old.get("key", level="quorum") == b"new", "a program with the old file finds the members by the others"
+    assert old.get("key", level="quorum") == b"new", (
+        "a program with the old file finds the members by the others"
+    )
 
 
 def with_data_swapped(cluster: Cluster) -> None:
@@ -374,7 +428,9 @@ def errors_of(cluster: Cluster) -> dict[str, str]:
     return {node.id: node.error for node in cluster.administration.status().nodes if node.error}
 
 
-def test_what_is_advised_where_two_started_with_each_others_data_helps(make_cluster: MakeCluster) -> None:
+def test_what_is_advised_where_two_started_with_each_others_data_helps(
+    make_cluster: MakeCluster,
+) -> None:
     cluster = make_cluster(count=5)
     store = cluster.open()
     store.set_many(dict.fromkeys("xyz", b"1"), level="all")
@@ -400,7 +456,9 @@ def test_what_is_advised_where_two_started_with_each_others_data_helps(make_clus
     assert cluster.raw("b2").values() == cluster.raw("c").values() == cluster.raw("a").values()
 
 
-def test_of_three_that_two_have_each_others_data_is_too_much_to_replace_one(cluster: Cluster) -> None:
+def test_of_three_that_two_have_each_others_data_is_too_much_to_replace_one(
+    cluster: Cluster,
+) -> None:
     cluster.open().set("x", b"1", level="all")
     with_data_swapped(cluster)
     assert "2 of the present 3 must be there; usable: a" in errors_of(cluster)["b"]
@@ -413,12 +471,16 @@ def test_a_member_at_a_wrong_address_is_not_to_be_emptied(cluster: Cluster) -> N
     urls = {"b": cluster["c"].url, "c": cluster["b"].url}
     with Administration(cluster.configuration(urls)) as administration:
         said = [node.error or "" for node in administration.status().nodes if node.id in urls]
-    assert all("correct its address, or give the place to an empty server" in text for text in said), said
+    assert all(
+        "correct its address, or give the place to an empty server" in text for text in said
+    ), said
     assert not any("deleted" in text for text in said)
 
 
 def replace_frozen_c(cluster: Cluster) -> EmbeddedServer:
-    """c's place is given to a spare, while c hangs; then the former c is started again with all it had."""
+    """c's place is given to a spare, while c hangs; then the former c is started again with all it
+    had.
+    """
     cluster.open().set("key", b"value", level="all")
     cluster["c"].freeze()
     spare = replace_by_spare(cluster, "c")
@@ -432,12 +494,16 @@ def replace_frozen_c(cluster: Cluster) -> EmbeddedServer:
 def test_a_worker_that_still_asks_at_a_former_address_gives_nothing_to_the_server_there(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its look was told nothing, so that it asks where its file says; the look of its job is told of the members."""
+    """Its look was told nothing, so that it asks where its file says; the look of its job is told
+    of the members.
+    """
     old = administration_of(cluster, stale_file(cluster))
     spare = replace_frozen_c(cluster)
     epoch = cluster.raw("a").member()["epoch"]
     monkeypatch.setattr(old, "inspect", lambda: (None, NO_REPORTS))
-    with pytest.raises(Unavailable, match=f"c: is at {spare.url}, and was asked at {cluster['c'].url}"):
+    with pytest.raises(
+        Unavailable, match=f"c: is at {spare.url}, and was asked at {cluster['c'].url}"
+    ):
         old.bring_up("c")
     assert cluster.raw("c").member()["state"] == "active"
     assert cluster.raw("a").member()["epoch"] == epoch

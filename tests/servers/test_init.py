@@ -1,4 +1,6 @@
-"""Making a cluster: of fit servers alone; it can be completed before the first write, and never afterwards."""
+"""Making a cluster: of fit servers alone; it can be completed before the first write, and never
+afterwards.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ from tests.support.waiting import wait_until
 
 def forget_membership(cluster: Cluster, node: str) -> None:
     with cluster.raw(node).client as client:
-        client.delete(LAYOUT.member, LAYOUT.topology, LAYOUT.log, LAYOUT.cursors, LAYOUT.marks, CLUSTERS_KEY)
+        client.delete(
+            LAYOUT.member, LAYOUT.topology, LAYOUT.log, LAYOUT.cursors, LAYOUT.marks, CLUSTERS_KEY
+        )
 
 
 def test_doing_it_again_changes_nothing(cluster: Cluster) -> None:
@@ -88,7 +92,10 @@ UNFIT: dict[str, tuple[Callable[[EmbeddedCluster], str], str]] = {
         lambda servers: servers.urls["b"][:-1] + "1",
         "c: is the same server as node 'b' (they have the same run id)",
     ),
-    "a native replica": (told("REPLICAOF", "127.0.0.1", "1"), "c: is a native replica of 127.0.0.1:1"),
+    "a native replica": (
+        told("REPLICAOF", "127.0.0.1", "1"),
+        "c: is a native replica of 127.0.0.1:1",
+    ),
     "a server that evicts": (
         told("CONFIG", "SET", "maxmemory-policy", "allkeys-lru"),
         "c: evicts keys when memory is full (maxmemory-policy allkeys-lru)",

@@ -43,18 +43,24 @@ AsyncStore = AsyncCoordinator[str, bytes]
 ASYNC_OPERATIONS: dict[str, Callable[[AsyncStore, bytes], Coroutine[Any, Any, Any]]] = {
     "set": lambda store, value: store.set("key", value, timeout_seconds=SHORT_SECONDS),
     "get": lambda store, _: store.get("key", timeout_seconds=SHORT_SECONDS),
-    "get at QUORUM": lambda store, _: store.get("key", level="quorum", timeout_seconds=SHORT_SECONDS),
+    "get at QUORUM": lambda store, _: store.get(
+        "key", level="quorum", timeout_seconds=SHORT_SECONDS
+    ),
     "sets side by side": lambda store, value: _side_by_side(store, value),
 }
 
 
 async def _side_by_side(store: AsyncStore, value: bytes) -> None:
-    sets = [store.set(f"beside-{number}", value, timeout_seconds=SHORT_SECONDS) for number in range(5)]
+    sets = [
+        store.set(f"beside-{number}", value, timeout_seconds=SHORT_SECONDS) for number in range(5)
+    ]
     await asyncio.gather(*sets, store.set("key", value, timeout_seconds=SHORT_SECONDS))
 
 
 def _check(store: Store, number: int) -> None:
-    """Calls of several shapes: each would take another's answer for its own where a connection is out of step."""
+    """Calls of several shapes: each would take another's answer for its own where a connection is
+    out of step.
+    """
     value = b"sound-%d" % number
     receipt = store.set("other", value, level="all")
     assert sorted(receipt.acked) == ["a", "b", "c"], receipt
@@ -64,10 +70,13 @@ def _check(store: Store, number: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.soak) for name in OPERATIONS]
+    "name",
+    [pytest.param(name, marks=() if name in QUICK else pytest.mark.soak) for name in OPERATIONS],
 )
 @pytest.mark.plain
-def test_a_call_that_is_interrupted_at_any_line_leaves_nothing_behind(cluster: Cluster, name: str) -> None:
+def test_a_call_that_is_interrupted_at_any_line_leaves_nothing_behind(
+    cluster: Cluster, name: str
+) -> None:
     store, call = cluster.open(), OPERATIONS[name]
     _check(store, 0)
     written = [None, b"0"]
@@ -85,12 +94,17 @@ async def _check_async(store: AsyncStore, number: int) -> None:
     value = b"sound-%d" % number
     receipt = await store.set("other", value, level="all")
     assert sorted(receipt.acked) == ["a", "b", "c"], receipt
-    assert await store.get_many(["other", "absent"], prefer="replica") == {"other": value, "absent": None}
+    assert await store.get_many(["other", "absent"], prefer="replica") == {
+        "other": value,
+        "absent": None,
+    }
     assert await store.get("other", level="quorum") == value
 
 
 def _see_to_its_end(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
-    """The loop stops for each task that an interruption ends, and may be about to stop for the one before."""
+    """The loop stops for each task that an interruption ends, and may be about to stop for the one
+    before.
+    """
     until = loop.time() + HANGS_SECONDS
     while not task.done() and (left := until - loop.time()) > 0:
         with suppress(KeyboardInterrupt, RuntimeError):
@@ -103,9 +117,15 @@ def _see_to_its_end(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) ->
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if name == "set" else pytest.mark.soak) for name in ASYNC_OPERATIONS]
+    "name",
+    [
+        pytest.param(name, marks=() if name == "set" else pytest.mark.soak)
+        for name in ASYNC_OPERATIONS
+    ],
 )
-def test_a_loop_that_is_interrupted_at_any_line_goes_on_soundly(cluster: Cluster, name: str) -> None:
+def test_a_loop_that_is_interrupted_at_any_line_goes_on_soundly(
+    cluster: Cluster, name: str
+) -> None:
     call = ASYNC_OPERATIONS[name]
     loop = asyncio.new_event_loop()
     try:
@@ -130,7 +150,9 @@ def test_a_loop_that_is_interrupted_at_any_line_goes_on_soundly(cluster: Cluster
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
-def test_calls_that_are_interrupted_at_random_moments_leave_nothing_behind(cluster: Cluster) -> None:
+def test_calls_that_are_interrupted_at_random_moments_leave_nothing_behind(
+    cluster: Cluster,
+) -> None:
     store, random = cluster.open(), Random(1)
     calls = [call for name, call in OPERATIONS.items() if name != "set ASYNC"]
     written, came_through = [None, b"0"], 0
@@ -145,7 +167,9 @@ def test_calls_that_are_interrupted_at_random_moments_leave_nothing_behind(clust
             except Interrupted:
                 came_through += 1
             alarm.cancel()
-            assert came_through == alarm.count, "one was dropped: whoever pressed Ctrl-C waits in vain"
+            assert came_through == alarm.count, (
+                "one was dropped: whoever pressed Ctrl-C waits in vain"
+            )
             if alarm.count >= INTERRUPTIONS:
                 break
             if number % 20 == 0:

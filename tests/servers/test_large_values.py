@@ -1,4 +1,6 @@
-"""Values of several megabytes: whoever copies, reads or compares them takes few at a time, and small writes go on."""
+"""Values of several megabytes: whoever copies, reads or compares them takes few at a time, and
+small writes go on.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,9 @@ SMALL = {f"small-{number}": b"s" * 50 for number in range(200)}
 LARGE = {f"large-{number}": b"%02d" % number * 2_500_000 for number in range(30)}
 VALUE_BYTES = 5_000_000
 AT_A_TIME = 8
-"""Values that a server may hold besides its data: in a script, in its answer, in its client's buffers."""
+"""Values that a server may hold besides its data: in a script, in its answer, in its client's
+buffers.
+"""
 
 
 def _memory(cluster: Cluster, node: str, figure: str) -> int:
@@ -34,13 +38,18 @@ def test_they_are_caught_up_after_an_outage_while_small_writes_go_on(cluster: Cl
     assert done.payload_bytes > len(LARGE) * VALUE_BYTES
     assert writers.errors == []
     assert _memory(cluster, "a", "used_memory_peak") - before < AT_A_TIME * VALUE_BYTES
-    assert _memory(cluster, "c", "used_memory_peak") - _memory(cluster, "c", "used_memory") < AT_A_TIME * VALUE_BYTES
+    assert (
+        _memory(cluster, "c", "used_memory_peak") - _memory(cluster, "c", "used_memory")
+        < AT_A_TIME * VALUE_BYTES
+    )
     cluster.settle()
     values = cluster.values_everywhere()
     assert {key: values[key.encode()] for key in LARGE} == LARGE
 
 
-def test_they_are_read_and_compared_a_few_at_a_time_and_replaced_unread(make_cluster: MakeCluster) -> None:
+def test_they_are_read_and_compared_a_few_at_a_time_and_replaced_unread(
+    make_cluster: MakeCluster,
+) -> None:
     cluster = make_cluster(timeout_seconds=10.0, max_age_seconds=20.0)
     store = cluster.open()
     for key, value in LARGE.items():

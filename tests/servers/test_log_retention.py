@@ -49,7 +49,9 @@ def test_what_one_member_lacks_stays(make_cluster: MakeCluster) -> None:
     assert len(cluster.assert_identical()) == 500
 
 
-def test_what_was_confirmed_a_moment_ago_stays_for_members_that_restart(make_cluster: MakeCluster) -> None:
+def test_what_was_confirmed_a_moment_ago_stays_for_members_that_restart(
+    make_cluster: MakeCluster,
+) -> None:
     cluster = make_cluster(log_retention_seconds=1000)
     write(cluster, 300)
     cluster.settle()

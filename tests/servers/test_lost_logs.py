@@ -1,4 +1,6 @@
-"""A change log that is gone, and data that is gone, from a server that runs on: noticed and brought up, never lag 0."""
+"""A change log that is gone, and data that is gone, from a server that runs on: noticed and brought
+up, never lag 0.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ def test_a_lost_log_is_told_and_mended(make_cluster: MakeCluster, node: str) -> 
 
     status = cluster.administration.status()
     assert status.condition is not Condition.HEALTHY
-    assert any(f"{node}: lost its change log" in problem for problem in status.problems), status.problems
+    assert any(f"{node}: lost its change log" in problem for problem in status.problems), (
+        status.problems
+    )
     assert node in cluster.lacking()
 
     cluster.ticker()

@@ -1,4 +1,6 @@
-"""One replica of real servers tells what is not so: the others serve, no login leaves, and it is filled anew."""
+"""One replica of real servers tells what is not so: the others serve, no login leaves, and it is
+filled anew.
+"""
 
 from __future__ import annotations
 
@@ -45,11 +47,16 @@ def forge_topology(cluster: Cluster, node: str, **changes: object) -> None:
     told = json.loads(client.hget(LAYOUT.topology, "topology"))
     forged = {**told, "epoch": told["epoch"] + 1, **changes}
     client.hset(LAYOUT.topology, "topology", json.dumps(forged))
-    client.hset(LAYOUT.member, mapping={"epoch": forged["epoch"], "lineage": forged["epoch"], "state": "active"})
+    client.hset(
+        LAYOUT.member,
+        mapping={"epoch": forged["epoch"], "lineage": forged["epoch"], "state": "active"},
+    )
     client.set(LAYOUT.guard, f"{forged['epoch']} active")
 
 
-def test_no_login_goes_to_an_address_that_one_node_names(cluster: Cluster, elsewhere: socket.socket) -> None:
+def test_no_login_goes_to_an_address_that_one_node_names(
+    cluster: Cluster, elsewhere: socket.socket
+) -> None:
     store = cluster.open()
     store.set("key", b"1", level="all")
     members = json.loads(cluster.raw("c").client.hget(LAYOUT.topology, "topology"))["members"]
@@ -81,7 +88,11 @@ def test_no_login_goes_to_an_address_that_the_one_node_that_is_heard_names(
     cluster.open().set("key", b"1", level="all")
     members = json.loads(cluster.raw("c").client.hget(LAYOUT.topology, "topology"))["members"]
     evil = f"redis://127.0.0.1:{elsewhere.getsockname()[1]}/0"
-    forge_topology(cluster, "c", members=[*members, {"id": "x", "url": evil, "role": "replica", "identity": "id-x"}])
+    forge_topology(
+        cluster,
+        "c",
+        members=[*members, {"id": "x", "url": evil, "role": "replica", "identity": "id-x"}],
+    )
     cluster["a"].kill()
     cluster["b"].freeze()
     with closing(Administration(cluster.configuration(timeout_seconds=0.3))) as administration:
@@ -93,7 +104,9 @@ def test_no_login_goes_to_an_address_that_the_one_node_that_is_heard_names(
 
 
 @pytest.mark.parametrize("kind", ["it alone", "it is primary"])
-def test_programs_go_on_while_one_replica_tells_another_topology(cluster: Cluster, kind: str) -> None:
+def test_programs_go_on_while_one_replica_tells_another_topology(
+    cluster: Cluster, kind: str
+) -> None:
     store = cluster.open()
     store.set("key", b"1", level="all")
     members = json.loads(cluster.raw("c").client.hget(LAYOUT.topology, "topology"))["members"]
@@ -143,7 +156,9 @@ def test_one_that_says_it_is_the_primary_of_this_very_epoch_is_not_followed_when
         ("max_skew_micros", "-1"),
     ],
 )
-def test_a_copy_that_holds_what_cannot_be_true_is_filled_anew(cluster: Cluster, field: str, value: str | bytes) -> None:
+def test_a_copy_that_holds_what_cannot_be_true_is_filled_anew(
+    cluster: Cluster, field: str, value: str | bytes
+) -> None:
     store = cluster.open()
     store.set("key", b"1", level="all")
     cluster.raw("c").client.hset(LAYOUT.member, field, value)
@@ -154,7 +169,9 @@ def test_a_copy_that_holds_what_cannot_be_true_is_filled_anew(cluster: Cluster, 
     assert "c" in cluster.administration.targets(topology, reports), "the tick has it filled"
     cluster.settle()
     assert cluster.values_everywhere() == {b"key": b"2"}
-    wait_until(lambda: store.set("probe", b"1", level="all").acked == {"a", "b", "c"}, message="c confirms")
+    wait_until(
+        lambda: store.set("probe", b"1", level="all").acked == {"a", "b", "c"}, message="c confirms"
+    )
     assert store.topology.epoch == epoch + 1
     cluster["a"].kill()
     assert cluster.administration.failover(away="a").primary in "bc"
@@ -200,7 +217,9 @@ def test_rubbish_of_one_replica_is_its_own_failure(cluster: Cluster, command: by
             assert store.get("key-1", level="quorum") == b"5", kind
             assert store.get("key-2", prefer="replica") == b"5", kind
             assert store.increment("key-3") > 5, kind
-            assert set(store.get_many(["key-1", "key-2"], prefer="replica").values()) == {b"5"}, kind
+            assert set(store.get_many(["key-1", "key-2"], prefer="replica").values()) == {b"5"}, (
+                kind
+            )
             store.transact(lambda transaction: transaction.set("key-0", b"5"))
         with closing(Administration(cluster.configuration(urls))) as administration:
             topology, reports = administration.inspect()
@@ -209,4 +228,7 @@ def test_rubbish_of_one_replica_is_its_own_failure(cluster: Cluster, command: by
             administration.status(look_at_keys=False)
         assert liar.answered
         liar.twist = lambda _: None
-        wait_until(lambda: store.set("probe", b"1", level="all").acked == {"a", "b", "c"}, message="c is used again")
+        wait_until(
+            lambda: store.set("probe", b"1", level="all").acked == {"a", "b", "c"},
+            message="c is used again",
+        )

@@ -38,7 +38,9 @@ def add(cluster: Cluster, name: str) -> EmbeddedServer:
 
 
 def slow_administration(cluster: Cluster) -> Administration:
-    """One whose orders reach the replicas late: the primary is in the new epoch for a good while before them."""
+    """One whose orders reach the replicas late: the primary is in the new epoch for a good while
+    before them.
+    """
     proxies = {node: cluster.proxy(node) for node in "bc"}
     for proxy in proxies.values():
         proxy.delay(0.05)
@@ -78,7 +80,9 @@ def test_clients_follow_to_a_new_node_and_it_is_filled_while_they_write(cluster:
         writers.wait_more(100)
         add(cluster, "d")
         cluster.wait_active("d")
-        wait_until(lambda: "d" in store.set("probe", b"1", level="all").acked, message="d confirms writes")
+        wait_until(
+            lambda: "d" in store.set("probe", b"1", level="all").acked, message="d confirms writes"
+        )
     assert store.topology.ids == ("a", "b", "c", "d")
     cluster.wait_settled()
     cluster.nodes = ("a", "b", "c", "d")
@@ -89,7 +93,9 @@ def test_clients_follow_when_a_node_is_removed(cluster: Cluster) -> None:
     store = cluster.open()
     store.set("key", b"v", level="all")
     cluster.administration.remove_node("c")
-    wait_until(lambda: store.set("probe", b"1", level="all").acked == {"a", "b"}, message="they follow")
+    wait_until(
+        lambda: store.set("probe", b"1", level="all").acked == {"a", "b"}, message="they follow"
+    )
     assert store.topology.ids == ("a", "b")
     assert cluster.raw("c").stored("probe") is None
     assert cluster.raw("c").member() == {}
@@ -151,9 +157,14 @@ def test_a_client_that_only_reads_leaves_a_removed_node(cluster: Cluster) -> Non
     store.set_many(dict.fromkeys(keys, b"old"), level="all")
     assert [reader.get(key, prefer="replica") for key in keys] == [b"old"] * 20
     cluster.administration.remove_node("c")
-    wait_until(lambda: store.set_many(dict.fromkeys(keys, b"new"), level="all"), message="the writer follows")
     wait_until(
-        lambda: [reader.get(key, prefer="replica") for key in keys] == [b"new"] * 20, 4, "the removed node is left"
+        lambda: store.set_many(dict.fromkeys(keys, b"new"), level="all"),
+        message="the writer follows",
+    )
+    wait_until(
+        lambda: [reader.get(key, prefer="replica") for key in keys] == [b"new"] * 20,
+        4,
+        "the removed node is left",
     )
 
 
@@ -174,7 +185,10 @@ def test_a_node_of_another_cluster_is_refused(make_cluster: MakeCluster) -> None
     other.raw("b").put("key", record.encode())
     before = {node: other.raw(node).member() for node in "ab"}
     stranger = replace(cluster.configuration(), cluster="bakery")
-    with Administration(stranger) as administration, pytest.raises(RequestError, match="belongs to cluster 'shop'"):
+    with (
+        Administration(stranger) as administration,
+        pytest.raises(RequestError, match="belongs to cluster 'shop'"),
+    ):
         administration.initialise()
     with pytest.raises(RequestError, match="is node 'b' of a cluster 'shop', not 'd'"):
         cluster.administration.add_node(split_url("d", other["b"].url))
@@ -195,7 +209,9 @@ def test_a_node_that_is_refused_changes_nothing(make_cluster: MakeCluster, what:
 
 def test_a_member_of_a_cluster_of_another_name_is_refused(cluster: Cluster) -> None:
     server = cluster.spare("d")
-    with Administration(Configuration("bakery", (split_url("x", server.url),), (NodeRole.PRIMARY,))) as bakery:
+    with Administration(
+        Configuration("bakery", (split_url("x", server.url),), (NodeRole.PRIMARY,))
+    ) as bakery:
         bakery.initialise()
     with pytest.raises(RequestError, match="belongs to cluster 'bakery'"):
         cluster.administration.add_node(split_url("d", server.url))
@@ -224,12 +240,16 @@ def test_a_restamp_of_a_new_epoch_is_never_one_of_the_old(cluster: Cluster) -> N
 
 
 def _in_a_batch(store: Store) -> list[WriteReceipt]:
-    results: list[WriteReceipt] = store.batch(timeout_seconds=2.9).set("x", b"1").delete("y").execute()
+    results: list[WriteReceipt] = (
+        store.batch(timeout_seconds=2.9).set("x", b"1").delete("y").execute()
+    )
     return results
 
 
 def _as_changes_in_a_batch(store: Store) -> list[WriteReceipt]:
-    results: list[WriteReceipt] = store.batch(timeout_seconds=2.9).add("x", b"1").add("z", b"1").execute()
+    results: list[WriteReceipt] = (
+        store.batch(timeout_seconds=2.9).add("x", b"1").add("z", b"1").execute()
+    )
     return results
 
 
@@ -242,7 +262,9 @@ def _as_many(store: Store) -> list[WriteReceipt]:
     return list(store.set_many({"x": b"1", "y": b"2"}, timeout_seconds=2.9).values())
 
 
-@pytest.mark.parametrize("write", [_in_a_batch, _as_changes_in_a_batch, _in_a_transaction, _as_many])
+@pytest.mark.parametrize(
+    "write", [_in_a_batch, _as_changes_in_a_batch, _in_a_transaction, _as_many]
+)
 def test_what_the_primary_took_just_before_a_change_of_members_is_looked_up(
     cluster: Cluster, write: Callable[[Store], list[WriteReceipt]]
 ) -> None:

@@ -1,4 +1,6 @@
-"""Mistakes of a caller end in an error of redrepl's own that names the argument; nothing is sent."""
+"""Mistakes of a caller end in an error of redrepl's own that names the argument; nothing is
+sent.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,14 @@ from typing import Any, NoReturn
 
 import pytest
 
-from redrepl import AsyncCoordinator, ConfigError, Coordinator, ReplicatedCache, RequestError, Unavailable
+from redrepl import (
+    AsyncCoordinator,
+    ConfigError,
+    Coordinator,
+    ReplicatedCache,
+    RequestError,
+    Unavailable,
+)
 from tests.servers.support.cluster import Cluster, Store
 
 Call = Callable[[Store, str], Any]
@@ -20,12 +29,30 @@ CONNECTIONS: dict[str, tuple[str, Call]] = {
     "no url": ("urls must hold at least one", lambda _, __: Coordinator.connect([], "shop")),
     "one url": ("urls must be a list", lambda _, url: Coordinator.connect(url, "shop")),
     "no text": ("urls must hold texts", lambda _, __: Coordinator.connect([None], "shop")),  # type: ignore[list-item]
-    "a mode": ("mode must be one of", lambda _, url: Coordinator.connect([url], "shop", mode="both")),
-    "a level": ("level 99 is out of range", lambda _, url: Coordinator.connect([url], "shop", level=99)),
-    "a number": ("tick_seconds must be a number", lambda _, url: Coordinator.connect([url], "shop", tick_seconds="1")),
-    "a text": ("queue_url must be a string", lambda _, url: Coordinator.connect([url], "shop", queue_url=6379)),
-    "None": ("tick_seconds must not be None", lambda _, url: Coordinator.connect([url], "shop", tick_seconds=None)),
-    "unknown": ("unknown setting 'no_such'", lambda _, url: Coordinator.connect([url], "shop", no_such=1)),
+    "a mode": (
+        "mode must be one of",
+        lambda _, url: Coordinator.connect([url], "shop", mode="both"),
+    ),
+    "a level": (
+        "level 99 is out of range",
+        lambda _, url: Coordinator.connect([url], "shop", level=99),
+    ),
+    "a number": (
+        "tick_seconds must be a number",
+        lambda _, url: Coordinator.connect([url], "shop", tick_seconds="1"),
+    ),
+    "a text": (
+        "queue_url must be a string",
+        lambda _, url: Coordinator.connect([url], "shop", queue_url=6379),
+    ),
+    "None": (
+        "tick_seconds must not be None",
+        lambda _, url: Coordinator.connect([url], "shop", tick_seconds=None),
+    ),
+    "unknown": (
+        "unknown setting 'no_such'",
+        lambda _, url: Coordinator.connect([url], "shop", no_such=1),
+    ),
     "a session": (
         "session must be a Session, not str",
         lambda _, url: Coordinator.connect([url], "shop", session="token"),  # type: ignore[arg-type]
@@ -43,13 +70,18 @@ CALLS: dict[str, tuple[str, Call]] = {
     "namespace": ("namespace must be", lambda store, _: ReplicatedCache(store, namespace=b"x")),  # type: ignore[arg-type]
     "cached keys": ("keys must be a list", lambda store, _: ReplicatedCache(store).get_many("abc")),
     "cached number": ("keys must be a list", lambda store, _: ReplicatedCache(store).get_many(5)),  # type: ignore[arg-type]
-    "cached items": ("items must be a mapping", lambda store, _: ReplicatedCache(store).set_many(["a"])),  # type: ignore[arg-type]
+    "cached items": (
+        "items must be a mapping",
+        lambda store, _: ReplicatedCache(store).set_many(["a"]),  # type: ignore[arg-type]
+    ),
     "pickle": ("cannot be pickled", lambda store, _: pickle.dumps(store)),
 }
 
 
 @pytest.mark.parametrize("kind", [CONNECTIONS, CALLS], ids=["connections", "calls"])
-def test_every_mistake_names_the_argument(cluster: Cluster, kind: dict[str, tuple[str, Call]]) -> None:
+def test_every_mistake_names_the_argument(
+    cluster: Cluster, kind: dict[str, tuple[str, Call]]
+) -> None:
     store, url = cluster.open(), cluster["a"].url
     for words, call in kind.values():
         with pytest.raises((RequestError, ConfigError), match=words):
@@ -83,7 +115,9 @@ def test_after_close_every_operation_says_so(cluster: Cluster) -> None:
     asyncio.run(work())
 
 
-def test_where_no_file_can_be_opened_that_is_said(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_no_file_can_be_opened_that_is_said(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = cluster.open()
 
     def no_more() -> NoReturn:

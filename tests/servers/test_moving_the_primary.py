@@ -22,7 +22,12 @@ def test_a_coordinator_goes_on_with_the_primary_that_it_chose(cluster: Cluster) 
     store = cluster.open()
     store.set("key", b"1", level="all")
     moved = store.switchover("b")
-    assert (moved.primary, moved.previous, set(moved.active), moved.left) == ("b", "a", {"a", "b", "c"}, {})
+    assert (moved.primary, moved.previous, set(moved.active), moved.left) == (
+        "b",
+        "a",
+        {"a", "b", "c"},
+        {},
+    )
     assert (store.topology.decider, store.topology.epoch) == ("b", moved.epoch)
     assert store.get_record("key").node == "b"  # type: ignore[union-attr]
     assert store.set("key", b"2", level="all").acked == {"a", "b", "c"}
@@ -42,7 +47,9 @@ def test_a_coordinator_goes_on_with_the_primary_that_it_chose(cluster: Cluster) 
     assert cluster.values_everywhere() == {b"key": b"3"}
 
 
-def test_a_switchover_says_why_its_target_does_not_catch_up(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_switchover_says_why_its_target_does_not_catch_up(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is written to faster than what a job brings."""
     proxy, store = cluster.proxied("b")
     store.set("key", b"0", level="all")
@@ -57,7 +64,9 @@ def test_a_switchover_says_why_its_target_does_not_catch_up(cluster: Cluster, mo
         store.set("key", b"1")
     with monkeypatch.context() as patch:
         patch.setattr(Administration, "bring_up", bring_up)
-        with pytest.raises(Unavailable, match="node 'b' does not catch up with the primary") as refused:
+        with pytest.raises(
+            Unavailable, match="node 'b' does not catch up with the primary"
+        ) as refused:
             cluster.administration.switchover("b")
     lacking = 11 + administration.PREPARING_ROUNDS - 1  # it looks, and then has it brought up
     assert refused.value.evidence == {
@@ -122,7 +131,12 @@ def test_two_of_three_came_back_empty_and_the_third_has_the_data(cluster: Cluste
     with pytest.raises(Unavailable, match="cannot be taken as the truth"):
         cluster.administration.failover("b", accept_loss=True)
     done = cluster.administration.failover("c", accept_loss=True)
-    assert (done.epoch, done.primary, done.active, set(done.left)) == (EPOCH, "c", ("c",), set("ab"))
+    assert (done.epoch, done.primary, done.active, set(done.left)) == (
+        EPOCH,
+        "c",
+        ("c",),
+        set("ab"),
+    )
     go_on(cluster, store)
     values = cluster.values_everywhere()
     assert values.keys() == {b"after", *(b"key-%d" % number for number in range(1, 500))}
@@ -161,8 +175,15 @@ def test_a_copy_that_was_cut_off_while_the_others_wrote_is_the_truth(cluster: Cl
     go_on(cluster, other)
     assert cluster.values_everywhere() == {b"key": b"old", b"gone": b"old", b"after": b"v"}
     for node in "ab":
-        found = {record.key: (record.value, record.why) for record in cluster.administration.discarded(node).records}
-        assert found == {b"key": (b"new", "diverged"), b"gone": (None, "diverged"), b"late": (b"new", "diverged")}
+        found = {
+            record.key: (record.value, record.why)
+            for record in cluster.administration.discarded(node).records
+        }
+        assert found == {
+            b"key": (b"new", "diverged"),
+            b"gone": (None, "diverged"),
+            b"late": (b"new", "diverged"),
+        }
 
 
 def test_a_member_that_was_out_of_sight_gives_way_when_it_is_back(cluster: Cluster) -> None:
@@ -205,8 +226,14 @@ def test_discarded_records_come_page_by_page_newest_first(cluster: Cluster) -> N
     cluster.administration.failover("b", away=("a",))
     cluster.settle()
     found = cluster.administration.discarded()
-    assert (len(found.records), {record.node for record in found.records}, found.unreachable) == (62, {"a"}, {})
-    assert [record.at for record in found.records] == sorted((record.at for record in found.records), reverse=True)
+    assert (len(found.records), {record.node for record in found.records}, found.unreachable) == (
+        62,
+        {"a"},
+        {},
+    )
+    assert [record.at for record in found.records] == sorted(
+        (record.at for record in found.records), reverse=True
+    )
     assert len({record.id for record in found.records}) == 62
     assert {record.value for record in found.records} == {payload, b""}
     assert cluster.administration.discarded("a", limit=7).records == found.records[:7]

@@ -1,4 +1,6 @@
-"""Several primaries: cut from each other both sides write, afterwards all agree on the later stamp."""
+"""Several primaries: cut from each other both sides write, afterwards all agree on the later
+stamp.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ KEYS = [f"key-{number}" for number in range(200)]
 
 
 class Side(NamedTuple):
-    """A client that lives beside one primary, and the network between it and the other primaries."""
+    """A client that lives beside one primary, and the network between it and the other
+    primaries.
+    """
 
     home: str
     store: Store
@@ -48,7 +52,9 @@ def write_all(side: Side, round_number: int) -> dict[str, WriteReceipt]:
             receipts[key] = side.store.delete(key, level="async")
         elif number % 3 == 1:
             receipts[key] = side.store.set(key, value, level="async")
-    receipts |= side.store.set_many({key: value for key in KEYS if key not in receipts}, level="async")
+    receipts |= side.store.set_many(
+        {key: value for key in KEYS if key not in receipts}, level="async"
+    )
     for receipt in receipts.values():
         assert receipt.outcome is Outcome.COMMITTED
         assert receipt.acked == {side.home}
@@ -56,7 +62,9 @@ def write_all(side: Side, round_number: int) -> dict[str, WriteReceipt]:
 
 
 @pytest.mark.parametrize("count", [2, 3])
-def test_primaries_cut_from_each_other_agree_on_the_later_stamp(make_cluster: MakeCluster, count: int) -> None:
+def test_primaries_cut_from_each_other_agree_on_the_later_stamp(
+    make_cluster: MakeCluster, count: int
+) -> None:
     cluster = make_cluster(count=count, mode=Mode.MULTI_PRIMARY)
     sides = [side(cluster, home) for home in cluster.nodes]
     for each in sides:
@@ -78,7 +86,11 @@ def test_primaries_cut_from_each_other_agree_on_the_later_stamp(make_cluster: Ma
     for key in KEYS:
         assert parse_record(records[key.encode()]).stamp == latest[key], key
     for each in sides:
-        wait_until(lambda each=each: each.store.set("after", each.home.encode(), level="all"), 20, "all confirm again")  # type: ignore[misc]
+        wait_until(
+            lambda each=each: each.store.set("after", each.home.encode(), level="all"),  # type: ignore[misc]
+            20,
+            "all confirm again",
+        )
 
 
 def test_a_write_of_one_primary_is_on_all(make_cluster: MakeCluster) -> None:
@@ -90,7 +102,9 @@ def test_a_write_of_one_primary_is_on_all(make_cluster: MakeCluster) -> None:
     assert len(cluster.values_everywhere()) == 3
 
 
-def test_quorum_writes_go_on_without_one_primary_and_it_catches_up(make_cluster: MakeCluster) -> None:
+def test_quorum_writes_go_on_without_one_primary_and_it_catches_up(
+    make_cluster: MakeCluster,
+) -> None:
     cluster = make_cluster(mode=Mode.MULTI_PRIMARY)
     stores = [cluster.open(home=home) for home in "ab"]
     cluster["c"].kill()
@@ -108,7 +122,10 @@ def test_a_client_whose_primary_dies_goes_on_at_another(make_cluster: MakeCluste
     store = cluster.open(home="a")
     store.set("key", b"1")
     cluster["a"].kill()
-    wait_until(lambda: store.set("key", b"2").outcome is Outcome.COMMITTED, message="another primary takes writes")
+    wait_until(
+        lambda: store.set("key", b"2").outcome is Outcome.COMMITTED,
+        message="another primary takes writes",
+    )
     assert store.get("key") == b"2"
     cluster["a"].start()
     cluster.ticker()
@@ -128,7 +145,9 @@ def test_what_only_a_dead_primary_had_comes_back_with_it(make_cluster: MakeClust
     assert cluster.values_everywhere() == {b"mine": b"a", b"both": b"b"}
 
 
-def test_a_deleted_key_does_not_come_back_from_an_older_directory(make_cluster: MakeCluster) -> None:
+def test_a_deleted_key_does_not_come_back_from_an_older_directory(
+    make_cluster: MakeCluster,
+) -> None:
     cluster = make_cluster(mode=Mode.MULTI_PRIMARY)
     store = cluster.open(home="a")
     store.set_many(dict.fromkeys(KEYS, b"v"), level="all")

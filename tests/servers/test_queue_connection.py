@@ -21,7 +21,9 @@ from tests.support.waiting import wait_until
 
 
 def test_a_queue_that_knows_no_hello_serves(some_binary: ServerBinary) -> None:
-    with EmbeddedServer("queue", some_binary, extra_arguments=("--rename-command", "HELLO", "")) as server:
+    with EmbeddedServer(
+        "queue", some_binary, extra_arguments=("--rename-command", "HELLO", "")
+    ) as server:
         hints = open_queue(server.url, "redrepl-shop")
         assert enqueue_bring_up(hints, "shop", "b")
         close_queue(hints)
@@ -52,20 +54,27 @@ def test_an_answer_without_end_ends_the_connection(some_binary: ServerBinary) ->
         connection.set("small", b"x" * (limits.MAX_QUEUE_ANSWER_BYTES // 2))
         connection.set("large", b"x" * (2 * limits.MAX_QUEUE_ANSWER_BYTES))
         for _ in range(3):
-            assert len(connection.get("small")) == limits.MAX_QUEUE_ANSWER_BYTES // 2, "the bound is of one answer"
+            assert len(connection.get("small")) == limits.MAX_QUEUE_ANSWER_BYTES // 2, (
+                "the bound is of one answer"
+            )
         with pytest.raises(ConnectionError, match="longer than"):
             connection.get("large")
         assert connection.ping(), "it connects again"
         connection.close()
 
 
-def test_a_wait_is_ended_from_another_thread_and_its_connection_closed_by_its_own(some_binary: ServerBinary) -> None:
+def test_a_wait_is_ended_from_another_thread_and_its_connection_closed_by_its_own(
+    some_binary: ServerBinary,
+) -> None:
     def wait() -> None:
         with pytest.raises(ConnectionError):
             connection.blpop(["nothing"], 0)
 
     with EmbeddedServer("queue", some_binary) as server:
-        connection, owner = queue_connection(server.url, socket_timeout=None), queue_connection(server.url)
+        connection, owner = (
+            queue_connection(server.url, socket_timeout=None),
+            queue_connection(server.url),
+        )
         waiting = threading.Thread(target=wait, name="waiting")
         waiting.start()
         wait_until(lambda: owner.info("clients")["blocked_clients"] == 1, message="it waits")
@@ -78,7 +87,9 @@ def test_a_wait_is_ended_from_another_thread_and_its_connection_closed_by_its_ow
 
 
 def test_an_interrupted_socket_stays_open_for_its_owner_to_close() -> None:
-    """Closed from another thread, one that is just being opened would be lost from redis-py's books."""
+    """Closed from another thread, one that is just being opened would be lost from redis-py's
+    books.
+    """
     connection = queue_connection("redis://127.0.0.1:1/0")
     ours, theirs = socket.socketpair()
     theirs.settimeout(10)

@@ -1,4 +1,7 @@
-"""A queue that does not work: frozen, full, read-only or a black hole. Catch-up goes on, and workers end."""
+"""A queue that does not work: frozen, full, read-only or a black hole.
+
+Catch-up goes on, and workers end.
+"""
 
 from __future__ import annotations
 
@@ -54,12 +57,16 @@ queue_worker.WAIT_SECONDS = queue_worker.SILENCE_SECONDS = queue_worker.STOP_SEC
 
 
 @pytest.mark.parametrize("kind", ["idle", "frozen"])
-def test_a_worker_that_waits_for_the_queue_ends_when_it_is_told_to(make_cluster: MakeCluster, kind: str) -> None:
+def test_a_worker_that_waits_for_the_queue_ends_when_it_is_told_to(
+    make_cluster: MakeCluster, kind: str
+) -> None:
     cluster = make_cluster(queue=True)
     assert cluster.queue is not None
     worker = cluster.worker(beginning=_WAITS_FOR_AN_HOUR)
     with connect(cluster.queue) as client:
-        wait_until(lambda: b"blpop" in client.execute_command("CLIENT", "LIST"), 30, "it waits for jobs")
+        wait_until(
+            lambda: b"blpop" in client.execute_command("CLIENT", "LIST"), 30, "it waits for jobs"
+        )
     with frozen(cluster) if kind == "frozen" else nullcontext():
         assert worker.stop() == 0
 
@@ -119,7 +126,9 @@ def silent(cluster: Cluster) -> str:
 
 
 def unreachable(cluster: Cluster) -> str:
-    """A queue's address where what asks for a connection is dropped: nobody takes those that fill the listener."""
+    """A queue's address where what asks for a connection is dropped: nobody takes those that fill
+    the listener.
+    """
     assert cluster.queue is not None
     listener = cluster.stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
     port = listener.getsockname()[1]
@@ -151,14 +160,20 @@ def test_a_queue_that_becomes_a_black_hole_stops_no_worker(make_cluster: MakeClu
     def becomes_one() -> None:
         assert cluster.queue is not None
         with connect(cluster.queue) as client:
-            wait_until(lambda: b"blpop" in client.execute_command("CLIENT", "LIST"), 30, "the worker waits for jobs")
+            wait_until(
+                lambda: b"blpop" in client.execute_command("CLIENT", "LIST"),
+                30,
+                "the worker waits for jobs",
+            )
         gate.blackhole()
 
     replaces_a_primary_and_fills_it(cluster, becomes_one)
 
 
 def replaces_a_primary_and_fills_it(cluster: Cluster, begin: Callable[[], None]) -> None:
-    """A worker does so in the trouble that begins when it is at work; it says little, and ends when it is told to."""
+    """A worker does so in the trouble that begins when it is at work; it says little, and ends when
+    it is told to.
+    """
     store = cluster.open()
     store.set("before", b"1", level="all")
     worker = cluster.worker()

@@ -1,4 +1,6 @@
-"""The queue is a hint: losing it, or a worker in the middle of a job, loses nothing and repeats nothing harmful."""
+"""The queue is a hint: losing it, or a worker in the middle of a job, loses nothing and repeats
+nothing harmful.
+"""
 
 from __future__ import annotations
 
@@ -82,7 +84,11 @@ def test_a_flushed_queue_costs_nothing(make_cluster: MakeCluster) -> None:
     expect_done(cluster)
     store = cluster.open()
     store.set("after", b"1", level="async")
-    wait_until(lambda: cluster.raw("b").stored("after") and cluster.raw("c").stored("after"), 30, "work goes on")
+    wait_until(
+        lambda: cluster.raw("b").stored("after") and cluster.raw("c").stored("after"),
+        30,
+        "work goes on",
+    )
 
 
 @pytest.mark.parametrize("fault", ["kill", "freeze"])
@@ -98,7 +104,9 @@ def test_without_the_queue_the_tick_does_it_all(make_cluster: MakeCluster, fault
     expect_done(cluster)
 
 
-def test_where_each_job_is_taken_and_none_is_done_the_tick_does_the_work(make_cluster: MakeCluster) -> None:
+def test_where_each_job_is_taken_and_none_is_done_the_tick_does_the_work(
+    make_cluster: MakeCluster,
+) -> None:
     cluster = make_cluster(queue=True)
     cluster.open().set("x", b"1", level="all")
     assert cluster.queue is not None
@@ -147,7 +155,8 @@ def test_a_queue_that_goes_again_and_again_costs_no_connection_and_no_thread(
 ) -> None:
     cluster = make_cluster(queue=True)
     monkeypatch.setattr(queue_worker, "RECONNECT_SECONDS", 0.01)
-    # A connection that is cut between two commands is made anew without a word: the next heartbeat registers again.
+    # A connection that is cut between two commands is made anew without a word: the next heartbeat
+    # registers again.
     monkeypatch.setattr(registration, "HEARTBEAT_SECONDS", 0.05)
     monkeypatch.setattr(queue_worker, "WAIT_SECONDS", 0.1)
     assert cluster.queue is not None

@@ -1,4 +1,6 @@
-"""Programs that only read, and were idle while another node became the primary or a node was taken out."""
+"""Programs that only read, and were idle while another node became the primary or a node was taken
+out.
+"""
 
 from __future__ import annotations
 
@@ -91,7 +93,9 @@ def test_every_reading_call_of_asyncio_follows(cluster: Cluster, how: str) -> No
 
     async def go() -> None:
         async with AsyncExitStack() as stack:
-            stores = {name: AsyncCoordinator[str, bytes](cluster.configuration()) for name in OF_ASYNCIO}
+            stores = {
+                name: AsyncCoordinator[str, bytes](cluster.configuration()) for name in OF_ASYNCIO
+            }
             for name, store in stores.items():
                 await stack.enter_async_context(store)
                 await OF_ASYNCIO[name](store)
@@ -105,7 +109,9 @@ def test_every_reading_call_of_asyncio_follows(cluster: Cluster, how: str) -> No
     asyncio.run(go())
 
 
-def test_a_former_primary_that_is_cut_off_from_all_but_the_reader_is_left_in_the_end(cluster: Cluster) -> None:
+def test_a_former_primary_that_is_cut_off_from_all_but_the_reader_is_left_in_the_end(
+    cluster: Cluster,
+) -> None:
     proxy, reader = cluster.proxy("a"), cluster.open()
     reader.set("x", b"old", level="all")
     proxy.cut()
@@ -113,11 +119,17 @@ def test_a_former_primary_that_is_cut_off_from_all_but_the_reader_is_left_in_the
         others.failover("b")
         assert others.inspect()[0].decider == "b"  # type: ignore[union-attr]
     assert cluster.raw("a").member()["state"] == "active", "it does not know"
-    wait_until(lambda: reader.topology.decider == "b" or reader.get("x") is None, 20, "the reader has followed")
+    wait_until(
+        lambda: reader.topology.decider == "b" or reader.get("x") is None,
+        20,
+        "the reader has followed",
+    )
 
 
 def _replace_all(cluster: Cluster) -> None:
-    """One member after the other gives its place to a new server; what is written after that the old ones lack."""
+    """One member after the other gives its place to a new server; what is written after that the
+    old ones lack.
+    """
     for name, node in zip("def", "cba", strict=True):
         new = cluster["d"] if name == "d" else cluster.spare(name)
         cluster.administration.replace_node(split_url(node, new.url))
@@ -141,7 +153,9 @@ FROM_NEW_SERVERS: dict[str, Callable[[Any], Any]] = {
     "get from a replica": lambda store: store.get("cache:x", prefer="replica", timeout_seconds=2.5),
     "get at QUORUM": lambda store: store.get("cache:x", level="quorum", timeout_seconds=2.5),
     "get_many": lambda store: store.get_many(["cache:x"], timeout_seconds=2.5),
-    "get_many at QUORUM": lambda store: store.get_many(["cache:x"], level="quorum", timeout_seconds=2.5),
+    "get_many at QUORUM": lambda store: store.get_many(
+        ["cache:x"], level="quorum", timeout_seconds=2.5
+    ),
 }
 ONLY_NEW = (b"new", {"cache:x": b"new"})
 
@@ -151,7 +165,9 @@ def test_readers_follow_when_all_members_were_replaced_one_by_one(cluster: Clust
     cluster.open().set("cache:x", b"old", level="all")
     cluster.spare("d")
     lost = cluster.open()
-    readers = {name: Coordinator[str, bytes](_naming_one_of_the_new(cluster)) for name in FROM_NEW_SERVERS}
+    readers = {
+        name: Coordinator[str, bytes](_naming_one_of_the_new(cluster)) for name in FROM_NEW_SERVERS
+    }
     with ExitStack() as stack:
         for name, reader in readers.items():
             FROM_NEW_SERVERS[name](stack.enter_context(reader))
@@ -165,7 +181,12 @@ def test_readers_follow_when_all_members_were_replaced_one_by_one(cluster: Clust
                 return {name: await read(store) for name, read in FROM_NEW_SERVERS.items()}
 
         found = asyncio.run(follow())
-        found |= {f"{name} of a thread": FROM_NEW_SERVERS[name](reader) for name, reader in readers.items()}
+        found |= {
+            f"{name} of a thread": FROM_NEW_SERVERS[name](reader)
+            for name, reader in readers.items()
+        }
         assert [name for name, value in found.items() if value not in ONLY_NEW] == []
-        with pytest.raises(Unavailable):  # it knows nobody to ask, and says nothing rather than what was
+        with pytest.raises(
+            Unavailable
+        ):  # it knows nobody to ask, and says nothing rather than what was
             lost.get("cache:x", prefer="replica", timeout_seconds=0.3)

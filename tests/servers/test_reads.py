@@ -66,7 +66,9 @@ def test_a_quorum_read_never_answers_what_only_a_replica_holds(cluster: Cluster)
     store.set("key", b"decided", level="all")
     record = cluster.raw("b").record("key")
     assert record is not None
-    later = record._replace(stamp=record.stamp._replace(micros=record.stamp.micros + 1), payload=b"undecided")
+    later = record._replace(
+        stamp=record.stamp._replace(micros=record.stamp.micros + 1), payload=b"undecided"
+    )
     cluster.raw("b").put("key", later.encode())
     assert store.get("key", level="quorum") == b"decided"
     assert store.get("key", level="all") == b"decided"
@@ -90,7 +92,11 @@ def test_primary_reads_touch_the_primary_alone(cluster: Cluster) -> None:
     before = {node: cluster.raw(node).calls("mget") for node in "abc"}
     for _ in range(50):
         assert store.get("key") == b"v"
-    assert {node: cluster.raw(node).calls("mget") - before[node] for node in "abc"} == {"a": 50, "b": 0, "c": 0}
+    assert {node: cluster.raw(node).calls("mget") - before[node] for node in "abc"} == {
+        "a": 50,
+        "b": 0,
+        "c": 0,
+    }
 
 
 @pytest.mark.parametrize("fault", ["kill", "freeze"])
@@ -179,7 +185,9 @@ def test_nearest_avoids_a_slow_copy(cluster: Cluster) -> None:
 
 
 def test_sessions_go_on_after_a_switchover(cluster: Cluster) -> None:
-    """What was written before it, and on the new primary after it, is read from no copy that lacks it."""
+    """What was written before it, and on the new primary after it, is read from no copy that lacks
+    it.
+    """
     writer = cluster.open()
     writer.set("before", b"1", level="async")
     cluster.administration.switchover("b")
@@ -189,7 +197,10 @@ def test_sessions_go_on_after_a_switchover(cluster: Cluster) -> None:
         for store in (writer, reader):
             assert store.get("before", prefer=prefer) == b"1", prefer
             assert store.get("after", prefer=prefer) == b"2", prefer
-            assert store.get_many(["before", "after"], prefer=prefer) == {"before": b"1", "after": b"2"}, prefer
+            assert store.get_many(["before", "after"], prefer=prefer) == {
+                "before": b"1",
+                "after": b"2",
+            }, prefer
     assert cluster.raw("c").stored("after") is None
 
 
@@ -200,7 +211,12 @@ def test_sessions_of_tasks_go_on_after_a_switchover(cluster: Cluster) -> None:
             await asyncio.to_thread(cluster.administration.switchover, "b")
             await writer.set("after", b"2", level="async")
             session = Session.from_token(writer.session.token())
-            async with AsyncCoordinator[str, bytes](cluster.configuration(), session=session) as reader:
-                return [await store.get_many(["before", "after"], prefer="replica") for store in (writer, reader)]
+            async with AsyncCoordinator[str, bytes](
+                cluster.configuration(), session=session
+            ) as reader:
+                return [
+                    await store.get_many(["before", "after"], prefer="replica")
+                    for store in (writer, reader)
+                ]
 
     assert asyncio.run(go()) == [{"before": b"1", "after": b"2"}] * 2

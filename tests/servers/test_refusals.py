@@ -1,4 +1,6 @@
-"""Primaries that answer and take no writes: they are named with the server's words, replaced, and not chosen again."""
+"""Primaries that answer and take no writes: they are named with the server's words, replaced, and
+not chosen again.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,11 @@ def fail_to_save(client: Any, cluster: Cluster, node: str) -> None:
     client.config_set("save", "3600 1")
     client.set("dirty", "1")
     client.bgsave()
-    wait_until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err", 20, "the snapshot fails")
+    wait_until(
+        lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err",
+        20,
+        "the snapshot fails",
+    )
 
 
 REFUSALS: dict[str, Callable[[Any, Cluster, str], Any]] = {
@@ -46,19 +52,25 @@ def refuse(cluster: Cluster, node: str, kind: str) -> None:
 
 
 @EVERY_KIND
-def test_a_primary_that_takes_no_writes_is_named_and_replaced(make_cluster: MakeCluster, kind: str) -> None:
+def test_a_primary_that_takes_no_writes_is_named_and_replaced(
+    make_cluster: MakeCluster, kind: str
+) -> None:
     cluster = make_cluster(persistence="none")
     with cluster.open() as store:
         store.set("key", b"1", level="all")
         refuse(cluster, "a", kind)
         status = cluster.administration.status()
         assert status.condition is Condition.UNAVAILABLE
-        assert any(f"a: takes no writes: {kind}" in problem for problem in status.problems), status.problems
+        assert any(f"a: takes no writes: {kind}" in problem for problem in status.problems), (
+            status.problems
+        )
         node = next(node for node in status.nodes if node.id == "a")
         assert (node.healthy, node.takes_writes) == (False, False)
 
         cluster.monitor()
-        wait_until(lambda: cluster.administration.find_members().decider != "a", 20, "another primary")
+        wait_until(
+            lambda: cluster.administration.find_members().decider != "a", 20, "another primary"
+        )
         assert store.set("key", b"2", timeout_seconds=5).outcome is Outcome.COMMITTED
         assert store.get("key", level="quorum") == b"2"
 
@@ -71,7 +83,9 @@ def test_a_primary_that_takes_no_writes_is_named_and_replaced(make_cluster: Make
 
 
 @EVERY_KIND
-def test_a_failover_chooses_nobody_who_takes_no_writes(make_cluster: MakeCluster, kind: str) -> None:
+def test_a_failover_chooses_nobody_who_takes_no_writes(
+    make_cluster: MakeCluster, kind: str
+) -> None:
     """Although it has seen most of the primary's log."""
     cluster = make_cluster(persistence="none", count=5)
     proxy, store = cluster.proxied("c")
@@ -99,7 +113,11 @@ def test_status_knows_when_a_monitor_looked(make_cluster: MakeCluster) -> None:
     cluster = make_cluster(persistence="none")
     assert cluster.administration.status().monitor_seconds_ago is None
     cluster.monitor()
-    wait_until(lambda: cluster.administration.status().monitor_seconds_ago is not None, 20, "a monitor's look")
+    wait_until(
+        lambda: cluster.administration.status().monitor_seconds_ago is not None,
+        20,
+        "a monitor's look",
+    )
 
 
 @pytest.mark.parametrize(
@@ -125,10 +143,16 @@ def test_status_is_not_healthy_where_all_monitors_have_stopped(
     assert is_named is (condition is Condition.DEGRADED)
 
 
-def test_a_note_of_the_future_does_not_stand_for_a_monitor_that_looks(make_cluster: MakeCluster) -> None:
+def test_a_note_of_the_future_does_not_stand_for_a_monitor_that_looks(
+    make_cluster: MakeCluster,
+) -> None:
     """It was made while that node's clock was ahead."""
     cluster = make_cluster(persistence="none", failover="automatic")
-    for node, seconds in {"a": UNWATCHED_SECONDS + 20, "b": -86_400, "c": UNWATCHED_SECONDS + 20}.items():
+    for node, seconds in {
+        "a": UNWATCHED_SECONDS + 20,
+        "b": -86_400,
+        "c": UNWATCHED_SECONDS + 20,
+    }.items():
         with cluster.raw(node).client as client:
             now_seconds, _ = client.time()
             client.hset("shop:m:probe", "monitor", int((now_seconds - seconds) * 1000))
@@ -149,7 +173,9 @@ def test_probing_changes_no_records_and_makes_no_log_entries(make_cluster: MakeC
 
 
 @EVERY_KIND
-def test_what_every_copy_refuses_is_rejected_at_once_in_the_servers_words(make_cluster: MakeCluster, kind: str) -> None:
+def test_what_every_copy_refuses_is_rejected_at_once_in_the_servers_words(
+    make_cluster: MakeCluster, kind: str
+) -> None:
     cluster = make_cluster(persistence="none")
     for node in cluster.nodes:
         refuse(cluster, node, kind)
@@ -173,7 +199,10 @@ def test_a_condition_that_the_primary_refuses_is_rejected(make_cluster: MakeClus
     with cluster.open() as store:
         with pytest.raises(WriteRejected, match="READONLY"):
             store.increment("key", timeout_seconds=0.3)
-        with pytest.raises(WriteRejected, match="READONLY"), store.transaction(timeout_seconds=0.3) as transaction:
+        with (
+            pytest.raises(WriteRejected, match="READONLY"),
+            store.transaction(timeout_seconds=0.3) as transaction,
+        ):
             transaction.set("key", b"1")
         with pytest.raises(WriteRejected, match="READONLY"):  # by now it is asked first, alone
             store.set("key", b"1", timeout_seconds=0.3)
@@ -197,7 +226,10 @@ def _transact(store: Any, key: str) -> Any:
 def test_without_another_primary_what_is_refused_is_rejected_and_stays_without_effect(
     make_cluster: MakeCluster,
 ) -> None:
-    """The first write is on its way to all copies when the primary refuses it. From then on it is asked alone first."""
+    """The first write is on its way to all copies when the primary refuses it.
+
+    From then on it is asked alone first.
+    """
     cluster = make_cluster(persistence="none", failover="manual", timeout_seconds=0.3)
     with cluster.open() as store:
         for kind in WRITES:
@@ -206,7 +238,9 @@ def test_without_another_primary_what_is_refused_is_rejected_and_stays_without_e
         with pytest.raises(WriteNotConfirmed, match="READONLY"):
             store.set("first", b"new")
         for kind, write in WRITES.items():
-            with pytest.raises(WriteRejected, match="READONLY You can't write against a read only replica"):
+            with pytest.raises(
+                WriteRejected, match="READONLY You can't write against a read only replica"
+            ):
                 write(store, kind)
         for node in "bc":
             held = cluster.raw(node).values()
@@ -226,7 +260,10 @@ def test_a_primary_that_takes_writes_again_is_not_asked_alone_for_ever(
             with pytest.raises(error, match="OOM"):
                 store.set("key", b"1")
         client.config_set("maxmemory", 0)
-        for write in (lambda: store.set("key", b"2", level="all"), lambda: store.set_many({"key": b"3"}, level="all")):
+        for write in (
+            lambda: store.set("key", b"2", level="all"),
+            lambda: store.set_many({"key": b"3"}, level="all"),
+        ):
             assert write()
         assert store._store.cluster._refused_at
         monkeypatch.setattr("redrepl.plans.client.cluster_state.CARE_SECONDS", 0.0)

@@ -1,4 +1,6 @@
-"""QUORUM with three servers: the loss of one replica fails no write, and it catches up by itself when it is back."""
+"""QUORUM with three servers: the loss of one replica fails no write, and it catches up by itself
+when it is back.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,11 @@ def resume(server: EmbeddedServer) -> None:
 
 @pytest.mark.parametrize(
     ("fault", "cure"),
-    [(EmbeddedServer.kill, return_with_data), (EmbeddedServer.kill, return_empty), (freeze, resume)],
+    [
+        (EmbeddedServer.kill, return_with_data),
+        (EmbeddedServer.kill, return_empty),
+        (freeze, resume),
+    ],
     ids=["killed, back with its data", "killed, back empty", "frozen and resumed"],
 )
 def test_losing_a_replica_fails_no_write_and_it_catches_up_by_itself(
@@ -68,7 +74,9 @@ def test_losing_a_replica_fails_no_write_and_it_catches_up_by_itself(
     assert len(cluster.assert_identical()) == 40
 
 
-def test_a_replica_killed_over_and_over_fails_no_write(server_binary: ServerBinary, make_cluster: MakeCluster) -> None:
+def test_a_replica_killed_over_and_over_fails_no_write(
+    server_binary: ServerBinary, make_cluster: MakeCluster
+) -> None:
     assert server_binary
     cluster = make_cluster()
     cluster.ticker()
@@ -91,7 +99,9 @@ def blackhole(proxy: TcpProxy) -> None:
 
 
 @pytest.mark.parametrize("fault", [cut, blackhole])
-@pytest.mark.parametrize("deliver", [True, False], ids=["what was held arrives", "what was held is lost"])
+@pytest.mark.parametrize(
+    "deliver", [True, False], ids=["what was held arrives", "what was held is lost"]
+)
 def test_a_replica_behind_a_broken_network_fails_no_write(
     cluster: Cluster, fault: Callable[[TcpProxy], None], deliver: bool
 ) -> None:

@@ -1,4 +1,6 @@
-"""A connection to the healthy primary is reset after the request was delivered: what became of it is found out."""
+"""A connection to the healthy primary is reset after the request was delivered: what became of it
+is found out.
+"""
 
 from __future__ import annotations
 
@@ -33,11 +35,15 @@ OPERATIONS: dict[str, Callable[[Any], Any]] = {
     "compare_and_set": lambda store: store.compare_and_set("compare", b"1", expected=None),
     "increment": lambda store: store.increment("increment"),
     "expire": lambda store: store.expire("standing", 1000),
-    "batch": lambda store: store.batch().set("batch-1", b"1").increment("batch-2").add("batch-3", b"1").execute(),
+    "batch": lambda store: (
+        store.batch().set("batch-1", b"1").increment("batch-2").add("batch-3", b"1").execute()
+    ),
     "transact": lambda store: _transaction(store).commit(),
 }
 WRITTEN = {
-    **dict.fromkeys([b"set", b"all", b"async", b"add", b"compare", b"increment", b"batch-1", b"batch-2"], b"1"),
+    **dict.fromkeys(
+        [b"set", b"all", b"async", b"add", b"compare", b"increment", b"batch-1", b"batch-2"], b"1"
+    ),
     **dict.fromkeys([b"batch-3", b"together-1", b"together-2", b"standing"], b"1"),
     **{b"many-%d" % number: b"1" for number in range(30)},
 }
@@ -88,7 +94,9 @@ def _with_loss(_cluster: Cluster, proxy: TcpProxy, call: Callable[[], object]) -
 REJECTED_WHEN_LOST = ("transact", "changes")
 """They are looked for, and not sent again by themselves."""
 LEFT_OUT = (b"together-1", b"together-2")
-MORE = {"changes": lambda store: store.batch().increment("left-out").add("left-out-too", b"1").execute()}
+MORE = {
+    "changes": lambda store: store.batch().increment("left-out").add("left-out-too", b"1").execute()
+}
 
 
 def _check_lost(cluster: Cluster, results: dict[str, str]) -> None:
@@ -97,7 +105,9 @@ def _check_lost(cluster: Cluster, results: dict[str, str]) -> None:
         expected = "WriteRejected" if name in REJECTED_WHEN_LOST else "done"
         assert result.startswith(expected), (name, result)
     cluster.settle()
-    assert cluster.values_everywhere() == {key: WRITTEN[key] for key in WRITTEN if key not in LEFT_OUT}
+    assert cluster.values_everywhere() == {
+        key: WRITTEN[key] for key in WRITTEN if key not in LEFT_OUT
+    }
 
 
 def _check(cluster: Cluster, results: dict[str, str]) -> None:
@@ -108,13 +118,18 @@ def _check(cluster: Cluster, results: dict[str, str]) -> None:
 
 
 def _prepare(store: Store) -> None:
-    store.set_many({"standing": b"1", "deleted": b"1", "deleted-1": b"1", "deleted-2": b"1"}, level="all")
+    store.set_many(
+        {"standing": b"1", "deleted": b"1", "deleted-1": b"1", "deleted-2": b"1"}, level="all"
+    )
 
 
 def test_what_was_taken_is_committed_when_it_is_found(cluster: Cluster) -> None:
     proxy, store = cluster.proxied("a")
     _prepare(store)
-    results = {name: _with_reset(cluster, proxy, lambda run=run: run(store)) for name, run in OPERATIONS.items()}  # type: ignore[misc]
+    results = {
+        name: _with_reset(cluster, proxy, lambda run=run: run(store))  # type: ignore[misc]
+        for name, run in OPERATIONS.items()
+    }
     _check(cluster, results)
 
 
@@ -122,7 +137,10 @@ def test_what_never_arrived_is_sent_again_or_rejected(cluster: Cluster) -> None:
     proxy, store = cluster.proxied("a")
     _prepare(store)
     calls = {**OPERATIONS, **MORE}
-    results = {name: _with_loss(cluster, proxy, lambda run=run: run(store)) for name, run in calls.items()}  # type: ignore[misc]
+    results = {
+        name: _with_loss(cluster, proxy, lambda run=run: run(store))  # type: ignore[misc]
+        for name, run in calls.items()
+    }
     _check_lost(cluster, results)
 
 
@@ -161,7 +179,9 @@ def _results_of_tasks(
 
 
 @pytest.mark.parametrize("operation", ["set", "set_many", "delete"])
-def test_with_several_primaries_it_is_sent_again_as_it_was(make_cluster: MakeCluster, operation: str) -> None:
+def test_with_several_primaries_it_is_sent_again_as_it_was(
+    make_cluster: MakeCluster, operation: str
+) -> None:
     cluster = make_cluster(mode=Mode.MULTI_PRIMARY)
     proxy = cluster.proxy("a")
     store = cluster.open({"a": proxy.url(cluster["a"].url)}, home="a")
@@ -173,7 +193,10 @@ def test_with_several_primaries_it_is_sent_again_as_it_was(make_cluster: MakeClu
 def test_reads_are_repeated(cluster: Cluster) -> None:
     proxy, store = cluster.proxied("a")
     store.set("key", b"1", level="all")
-    for read in (lambda: store.get("key", level="quorum"), lambda: store.get_many(["key"], level="all")):
+    for read in (
+        lambda: store.get("key", level="quorum"),
+        lambda: store.get_many(["key"], level="all"),
+    ):
         assert _with_reset(cluster, proxy, read) == "done"
     for _ in range(10):
         proxy.reset()
@@ -183,7 +206,9 @@ def test_reads_are_repeated(cluster: Cluster) -> None:
 
 
 class _Holding:
-    """A way to a server that can hold what clients send, let them believe that it is lost, and deliver it later."""
+    """A way to a server that can hold what clients send, let them believe that it is lost, and
+    deliver it later.
+    """
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -201,7 +226,9 @@ class _Holding:
                 server = socket.create_connection(("127.0.0.1", self._port))
                 self.pairs.append((client, server))
                 for source, target in ((client, server), (server, client)):
-                    threading.Thread(target=self._pass_on, args=(source, target), daemon=True).start()
+                    threading.Thread(
+                        target=self._pass_on, args=(source, target), daemon=True
+                    ).start()
 
     def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
         with contextlib.suppress(OSError):
@@ -218,7 +245,9 @@ class _Holding:
             client.shutdown(socket.SHUT_RDWR)
 
     def deliver(self) -> set[str]:
-        """What was held goes on its way now; the addresses of its connections, as the server knows them."""
+        """What was held goes on its way now; the addresses of its connections, as the server knows
+        them.
+        """
         late = {f"127.0.0.1:{server.getsockname()[1]}" for server in self.held}
         for server, data in self.held.items():
             with contextlib.suppress(OSError):
@@ -232,21 +261,32 @@ class _Holding:
 
 
 @pytest.mark.plain
-def test_what_comes_late_on_a_lost_connection_is_not_carried_out_beside_what_was_sent_again(cluster: Cluster) -> None:
-    """The original is on its way, and nobody can tell from here; the server ends the connection on which it comes."""
+def test_what_comes_late_on_a_lost_connection_is_not_carried_out_beside_what_was_sent_again(
+    cluster: Cluster,
+) -> None:
+    """The original is on its way, and nobody can tell from here; the server ends the connection on
+    which it comes.
+    """
     way = _Holding(cluster["a"].port)
     with contextlib.closing(way), ThreadPoolExecutor() as pool, cluster.raw("a").client as client:
         store = cluster.open({"a": way.url}, timeout_seconds=2.5)
         store.increment("key")
         way.holds = True
         ended = pool.submit(store.increment, "key")
-        wait_until(lambda: any(b"increment" in data for data in way.held.values()), 10, "the request is on its way")
+        wait_until(
+            lambda: any(b"increment" in data for data in way.held.values()),
+            10,
+            "the request is on its way",
+        )
         way.lose_clients()
         assert ended.result() == 2
         late = way.deliver()
 
         def is_over() -> bool:
-            return late.isdisjoint(each["addr"] for each in client.client_list()) or store.get("key") != b"2"
+            return (
+                late.isdisjoint(each["addr"] for each in client.client_list())
+                or store.get("key") != b"2"
+            )
 
         wait_until(is_over, 10, "the late request is read, or its connection ended")
         assert store.get("key") == b"2"

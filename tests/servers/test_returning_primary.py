@@ -1,4 +1,6 @@
-"""A primary that comes back: with its data it is admitted again, with less than its replicas have it is not."""
+"""A primary that comes back: with its data it is admitted again, with less than its replicas have
+it is not.
+"""
 
 from __future__ import annotations
 
@@ -91,7 +93,9 @@ def test_a_primary_that_restarts_with_its_data_is_admitted_by_the_workers(cluste
     assert cluster.assert_identical().keys() == {*before, b"async", b"after"}
 
 
-def test_a_primary_with_older_data_decides_nothing_until_it_has_everything_again(cluster: Cluster) -> None:
+def test_a_primary_with_older_data_decides_nothing_until_it_has_everything_again(
+    cluster: Cluster,
+) -> None:
     fill(cluster, b"old")
     snapshot = cluster["a"].snapshot_directory()
     before = fill(cluster, b"new")
@@ -143,7 +147,9 @@ def test_a_primary_much_older_than_the_logs_reach_takes_everything_from_its_repl
     assert store.set("after", b"v", level="all").acked == {"a", "b", "c"}
 
 
-def test_with_a_replica_missing_too_a_primary_with_older_data_is_not_admitted(cluster: Cluster) -> None:
+def test_with_a_replica_missing_too_a_primary_with_older_data_is_not_admitted(
+    cluster: Cluster,
+) -> None:
     fill(cluster, b"old")
     snapshot = cluster["a"].snapshot_directory()
     before = fill(cluster, b"new")
@@ -152,7 +158,8 @@ def test_with_a_replica_missing_too_a_primary_with_older_data_is_not_admitted(cl
     cluster["a"].start()
     cluster.ticker()
     with pytest.raises(
-        Unavailable, match="primary 'a' restarted; 2 replicas are needed to see what it lost, usable: c"
+        Unavailable,
+        match="primary 'a' restarted; 2 replicas are needed to see what it lost, usable: c",
     ):
         cluster.bring_up("a")
     with pytest.raises(WriteRejected, match="a: "):
@@ -207,7 +214,9 @@ def test_a_primary_that_crashes_again_while_a_replica_is_brought_up_is_put_back(
     assert len(cluster.assert_identical()) == KEYS + count - 1
 
 
-def test_a_primary_that_crashes_while_a_new_member_is_filled_is_put_back(make_cluster: MakeCluster) -> None:
+def test_a_primary_that_crashes_while_a_new_member_is_filled_is_put_back(
+    make_cluster: MakeCluster,
+) -> None:
     cluster = make_cluster(count=2)
     before = fill(cluster, b"old")
     snapshot = cluster["a"].snapshot_directory()
@@ -229,16 +238,27 @@ def test_a_primary_that_crashes_while_a_new_member_is_filled_is_put_back(make_cl
 
 
 @pytest.mark.parametrize("is_empty", [False, True])
-def test_where_too_few_are_left_the_way_out_is_told_and_works(cluster: Cluster, is_empty: bool) -> None:
-    """b may have lost what it confirmed, and so may a: c alone cannot tell, and no failover can be."""
+def test_where_too_few_are_left_the_way_out_is_told_and_works(
+    cluster: Cluster, is_empty: bool
+) -> None:
+    """b may have lost what it confirmed, and so may a: c alone cannot tell, and no failover can
+    be.
+    """
     fill(cluster, b"v")
     cluster["b"].restart(empty=is_empty)
     hold_syncing(cluster, "b")
     cluster["a"].restart()
-    told = r"2 replicas are needed to see what it lost, usable: c; .*`redrepl failover --accept-loss --to c`"
+    told = (
+        r"2 replicas are needed to see what it lost, usable: c; .*`redrepl failover "
+        r"--accept-loss --to c`"
+    )
     with pytest.raises(Unavailable, match=told) as caught:
         cluster.bring_up("a")
-    why = "is being filled: it is new, or came back empty" if is_empty else "restarted, and may have lost data"
+    why = (
+        "is being filled: it is new, or came back empty"
+        if is_empty
+        else "restarted, and may have lost data"
+    )
     assert caught.value.evidence == {"a": "restarted", "b": why}
     assert f"a: {caught.value}" in cluster.administration.status(look_at_keys=False).problems
     with pytest.raises(Unavailable, match=r"usable: c; .*--accept-loss --to c"):
@@ -251,7 +271,9 @@ def test_where_too_few_are_left_the_way_out_is_told_and_works(cluster: Cluster, 
     cluster.assert_identical()
 
 
-def test_the_worker_says_once_why_the_primary_waits(cluster: Cluster, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_worker_says_once_why_the_primary_waits(
+    cluster: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
     fill(cluster, b"v")
     cluster["b"].restart(empty=True)
     hold_syncing(cluster, "b")

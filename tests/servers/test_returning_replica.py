@@ -96,7 +96,9 @@ def test_the_workers_bring_it_up_and_it_acknowledges_again(
     assert len(cluster.raw("b").values()) == KEYS - KEYS // 4 + 2
 
 
-def test_with_a_second_replica_away_quorum_writes_wait_for_one_that_is_sound(cluster: Cluster) -> None:
+def test_with_a_second_replica_away_quorum_writes_wait_for_one_that_is_sound(
+    cluster: Cluster,
+) -> None:
     store = cluster.open()
     fill(store, b"v")
     cluster["c"].kill()
@@ -107,7 +109,9 @@ def test_with_a_second_replica_away_quorum_writes_wait_for_one_that_is_sound(clu
     wait_until(lambda: "b" in store.set("key", b"2").acked, message="b confirms again")
 
 
-def test_a_replica_that_restarts_in_the_middle_of_its_sync_starts_over(make_cluster: MakeCluster) -> None:
+def test_a_replica_that_restarts_in_the_middle_of_its_sync_starts_over(
+    make_cluster: MakeCluster,
+) -> None:
     cluster = make_cluster(persistence="none")
     store = cluster.open()
     store.set_many({f"key-{number}": b"v" * 100 for number in range(5000)})
@@ -127,7 +131,9 @@ def test_a_replica_that_restarts_in_the_middle_of_its_sync_starts_over(make_clus
     assert len(cluster.assert_identical()) == 5000
 
 
-def test_writes_go_on_while_a_replica_is_synced_and_it_has_them_all(make_cluster: MakeCluster) -> None:
+def test_writes_go_on_while_a_replica_is_synced_and_it_has_them_all(
+    make_cluster: MakeCluster,
+) -> None:
     cluster = make_cluster(persistence="none")
     store = cluster.open()
     store.set_many({f"key-{number}": b"v" * 50 for number in range(5000)})
@@ -148,7 +154,9 @@ def test_writes_go_on_while_a_replica_is_synced_and_it_has_them_all(make_cluster
 
 
 @pytest.mark.parametrize("threads", [1, 4])
-def test_a_replica_is_admitted_again_while_writes_never_pause(make_cluster: MakeCluster, threads: int) -> None:
+def test_a_replica_is_admitted_again_while_writes_never_pause(
+    make_cluster: MakeCluster, threads: int
+) -> None:
     cluster = make_cluster(persistence="none")
     store = cluster.open()
     fill(store, b"v")
@@ -156,14 +164,20 @@ def test_a_replica_is_admitted_again_while_writes_never_pause(make_cluster: Make
         writers.wait_more(50)
         cluster["b"].restart(empty=True)
         cluster.ticker()
-        wait_until(lambda: cluster.raw("b").member().get("state") == "active", 15, "b is admitted while writes go on")
+        wait_until(
+            lambda: cluster.raw("b").member().get("state") == "active",
+            15,
+            "b is admitted while writes go on",
+        )
         writers.wait_more(50)
     assert not writers.errors
     cluster.wait_settled()
     cluster.assert_identical()
 
 
-def test_a_catch_up_has_an_end_while_something_is_written_at_every_look(make_cluster: MakeCluster) -> None:
+def test_a_catch_up_has_an_end_while_something_is_written_at_every_look(
+    make_cluster: MakeCluster,
+) -> None:
     cluster = make_cluster(persistence="none")
     store = cluster.open()
     fill(store, b"v")

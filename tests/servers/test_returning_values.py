@@ -1,4 +1,6 @@
-"""Deleted, expired and overwritten keys on a replica that was away, however it comes back; none is resurrected."""
+"""Deleted, expired and overwritten keys on a replica that was away, however it comes back; none is
+resurrected.
+"""
 
 from __future__ import annotations
 
@@ -34,15 +36,26 @@ RETURNS = pytest.mark.parametrize("come_back", [with_its_data, empty, with_older
 
 
 def read_everywhere(cluster: Cluster, store: Store, key: str) -> set[bytes | None]:
-    """What clients read at level one, on the primary and twice around all replicas, and what stands on each node."""
+    """What clients read at level one, on the primary and twice around all replicas, and what stands
+    on each node.
+    """
     found = {store.get(key, prefer=ReadPreference.REPLICA) for _ in range(4)} | {store.get(key)}
     return found | {cluster.raw(node).values().get(key.encode()) for node in cluster.nodes}
 
 
 @RETURNS
-def test_changes_of_an_outage_are_right_on_the_returning_replica(cluster: Cluster, come_back: Return) -> None:
+def test_changes_of_an_outage_are_right_on_the_returning_replica(
+    cluster: Cluster, come_back: Return
+) -> None:
     store = cluster.open()
-    names = ["kept", "overwritten", "deleted", "expired", "deleted and set again", "set and deleted"]
+    names = [
+        "kept",
+        "overwritten",
+        "deleted",
+        "expired",
+        "deleted and set again",
+        "set and deleted",
+    ]
     store.set("kept", b"old", level="all")
     snapshot = cluster["b"].snapshot_directory()
     store.set_many(dict.fromkeys(names[:-1], b"old"), level="all")
@@ -76,8 +89,14 @@ def test_a_key_that_expired_for_good_while_the_replica_was_away_stays_away(
     cluster["b"].kill()
     store.set("key", b"short", ttl=0.2)
     store.set("gone", b"short", ttl=0.2)
-    wait_until(lambda: cluster.raw("a").stored("key") is None, message="the primary's server drops the record itself")
-    wait_until(lambda: cluster.raw("a").stored("gone") is None, message="the primary's server drops the record itself")
+    wait_until(
+        lambda: cluster.raw("a").stored("key") is None,
+        message="the primary's server drops the record itself",
+    )
+    wait_until(
+        lambda: cluster.raw("a").stored("gone") is None,
+        message="the primary's server drops the record itself",
+    )
     come_back(cluster, snapshot)
     cluster.bring_up("b")
     assert b"key" not in cluster.raw("b").values()
@@ -88,7 +107,9 @@ def test_a_key_that_expired_for_good_while_the_replica_was_away_stays_away(
 
 
 @RETURNS
-def test_a_deleted_key_stays_deleted_when_everything_restarts_again(cluster: Cluster, come_back: Return) -> None:
+def test_a_deleted_key_stays_deleted_when_everything_restarts_again(
+    cluster: Cluster, come_back: Return
+) -> None:
     store = cluster.open()
     snapshot = cluster["b"].snapshot_directory()
     store.set_many({f"key-{number}": b"v" for number in range(50)}, level="all")
@@ -100,12 +121,14 @@ def test_a_deleted_key_stays_deleted_when_everything_restarts_again(cluster: Clu
         cluster[node].restart()
         cluster.settle()
     assert cluster.values_everywhere() == {}
-    assert store.get_many([f"key-{number}" for number in range(50)], prefer="replica") == dict.fromkeys(
-        [f"key-{number}" for number in range(50)]
-    )
+    assert store.get_many(
+        [f"key-{number}" for number in range(50)], prefer="replica"
+    ) == dict.fromkeys([f"key-{number}" for number in range(50)])
 
 
-def test_every_copy_forgets_at_the_same_deadline(server_binary: object, make_cluster: MakeCluster) -> None:
+def test_every_copy_forgets_at_the_same_deadline(
+    server_binary: object, make_cluster: MakeCluster
+) -> None:
     assert server_binary
     cluster = make_cluster()
     store = cluster.open()
@@ -123,7 +146,9 @@ def test_every_copy_forgets_at_the_same_deadline(server_binary: object, make_clu
         assert len(deadlines) == 1, f"{key}: one deadline on all copies"
         assert seconds - 30 < store.ttl(key) <= seconds
         native = {cluster.raw(node).expires_at_millis(key) for node in "abc"}
-        assert native == {deadlines.pop() + int(MAX_AGE_SECONDS * 1000)}, "native expiry only collects garbage"
+        assert native == {deadlines.pop() + int(MAX_AGE_SECONDS * 1000)}, (
+            "native expiry only collects garbage"
+        )
 
 
 def test_a_record_past_its_deadline_reads_as_absent_on_every_copy_at_once(cluster: Cluster) -> None:
@@ -133,5 +158,7 @@ def test_a_record_past_its_deadline_reads_as_absent_on_every_copy_at_once(cluste
     wait_until(lambda: store.get("key") is None, message="the deadline passes")
     assert {store.get("key", prefer="replica") for _ in range(4)} == {None}
     assert store.get("key", level="all") is None
-    assert {cluster.raw(node).stored("key") is None for node in "abc"} == {False}, "only its native expiry removes it"
+    assert {cluster.raw(node).stored("key") is None for node in "abc"} == {False}, (
+        "only its native expiry removes it"
+    )
     assert store.add("key", b"new").applied

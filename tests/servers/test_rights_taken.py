@@ -1,4 +1,6 @@
-"""A login loses a right on some nodes while programs write: nothing is taken for stored that is not, and it is said."""
+"""A login loses a right on some nodes while programs write: nothing is taken for stored that is
+not, and it is said.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ def cluster(make_cluster: MakeCluster) -> Cluster:
 
 
 def change_right(cluster: Cluster, nodes: str, rule: str) -> None:
-    """Change what the login that all programs and workers share may do, from the next command on."""
+    """Change what the login that all programs and workers share may do, from the next command
+    on.
+    """
     for node in nodes:
         with redis.Redis.from_url(cluster[node].url) as owner:
             owner.execute_command("ACL", "SETUSER", "default", rule)
@@ -42,12 +46,18 @@ def test_a_replica_that_could_not_be_read_has_what_was_acknowledged_meanwhile(
     cluster.ticker()
     change_right(cluster, "b", f"-{right}")
     for key in KEYS:
-        assert store.set(key, b"new", level="quorum", timeout_seconds=10).outcome is Outcome.COMMITTED
+        assert (
+            store.set(key, b"new", level="quorum", timeout_seconds=10).outcome is Outcome.COMMITTED
+        )
     status = cluster.administration.status(look_at_keys=False)
     assert status.condition is Condition.DEGRADED
     assert any(problem.startswith("b: ") and right in problem for problem in status.problems)
     if right == "getrange":  # b refuses the writes themselves without it
-        wait_until(lambda: "bringing up b: " in caplog.text and "+getrange" in caplog.text, 20, "it is not caught up")
+        wait_until(
+            lambda: "bringing up b: " in caplog.text and "+getrange" in caplog.text,
+            20,
+            "it is not caught up",
+        )
 
     change_right(cluster, "b", f"+{right}")
     cluster.wait_settled()
@@ -73,7 +83,9 @@ def test_a_primary_whose_records_cannot_be_read_is_replaced_and_nobody_is_told_t
     assert store.set("key", b"2", timeout_seconds=5).outcome is Outcome.COMMITTED
 
 
-def test_where_no_node_can_be_read_writes_are_rejected_and_the_cluster_is_unavailable(cluster: Cluster) -> None:
+def test_where_no_node_can_be_read_writes_are_rejected_and_the_cluster_is_unavailable(
+    cluster: Cluster,
+) -> None:
     store = cluster.open()
     store.set("counter", b"1", level="all")
     change_right(cluster, "abc", "-get")
@@ -93,19 +105,27 @@ def test_a_replica_that_cannot_be_moved_is_named_before_the_failover_that_needs_
     status = cluster.administration.status(look_at_keys=False)
     assert status.condition is Condition.DEGRADED
     assert (
-        "b: cannot be moved to another epoch by this login, so that it takes part in no failover: NOPERM"
-        in problems(cluster)
+        "b: cannot be moved to another epoch by this login, so that it takes part in no failover: "
+        "NOPERM" in problems(cluster)
     )
     assert store.set("key", b"2").outcome is Outcome.COMMITTED
 
     cluster.monitor()
     cluster["a"].kill()
     wait_until(
-        lambda: f"b: cannot be fenced: NOPERM this user has no permissions to run the {right}" in caplog.text, 20
+        lambda: (
+            f"b: cannot be fenced: NOPERM this user has no permissions to run the {right}"
+            in caplog.text
+        ),
+        20,
     )
     assert cluster.administration.inspect()[1].present["c"].epoch == 1, "nobody is fenced in vain"
     change_right(cluster, "b", f"+{right}")
-    wait_until(lambda: cluster.administration.find_members().decider in ("b", "c"), 20, "it goes on by itself")
+    wait_until(
+        lambda: cluster.administration.find_members().decider in ("b", "c"),
+        20,
+        "it goes on by itself",
+    )
     assert cluster.open().get("key", level="quorum") == b"2"
 
 

@@ -16,7 +16,9 @@ ROUNDS = 60
 
 
 class Caller:
-    """Mixed operations on keys of its own, each answer compared with what only this caller can know."""
+    """Mixed operations on keys of its own, each answer compared with what only this caller can
+    know.
+    """
 
     def __init__(self, store: Store, name: str) -> None:
         self.store = store
@@ -41,16 +43,22 @@ class Caller:
         receipt = store.set(f"{name}-set", value)
         self.expect(receipt.key, f"{name}-set", "key of the receipt")
         self.expect(store.get(f"{name}-set"), value, "read at the primary")
-        self.expect(store.get(f"{name}-set", prefer="replica"), value, "own write, read at a replica")
+        self.expect(
+            store.get(f"{name}-set", prefer="replica"), value, "own write, read at a replica"
+        )
         items = {f"{name}-{index}": f"{name}.{number}.{index}".encode() for index in range(5)}
         self.expect(set(store.set_many(items)), set(items), "receipts of the batch")
         self.expect(store.get_many(items), items, "batch")
         self.expect(store.get_many(items, level="quorum"), items, "confirmed batch")
         self.count += 1
         self.expect(store.increment(f"{name}-count"), self.count, "sum")
-        self.expect(store.delete(f"{name}-{number % 5}").key, f"{name}-{number % 5}", "key of the delete")
+        self.expect(
+            store.delete(f"{name}-{number % 5}").key, f"{name}-{number % 5}", "key of the delete"
+        )
         self.expect(store.get(f"{name}-{number % 5}", level="quorum"), None, "deleted key")
-        self.expect(store.add(f"{name}-{number % 5}", value).applied, True, "add where nothing stands")
+        self.expect(
+            store.add(f"{name}-{number % 5}", value).applied, True, "add where nothing stands"
+        )
         self.expect(store.add(f"{name}-set", value).applied, False, "add where something stands")
 
 
@@ -64,7 +72,9 @@ def run_all(callers: list[Caller], meanwhile: Callable[[], None]) -> None:
     assert [wrong for caller in callers for wrong in caller.wrong] == []
 
 
-def test_threads_get_their_own_answers_while_a_replica_is_killed_and_restarted(cluster: Cluster) -> None:
+def test_threads_get_their_own_answers_while_a_replica_is_killed_and_restarted(
+    cluster: Cluster,
+) -> None:
     store = cluster.open(timeout_seconds=2.9)
     cluster.ticker()
     callers = [Caller(store, f"t{number}") for number in range(THREADS)]
@@ -92,7 +102,11 @@ def test_the_last_acknowledged_write_of_every_thread_is_what_is_read(cluster: Cl
             cluster[victim].kill()
             writers.wait_more(200)
             cluster[victim].start()
-            wait_until(lambda victim=victim: victim in store.set("probe", b"1", level="all").acked, 30, "it is back")  # type: ignore[misc]
+            wait_until(
+                lambda victim=victim: victim in store.set("probe", b"1", level="all").acked,  # type: ignore[misc]
+                30,
+                "it is back",
+            )
     assert writers.errors == []
     for level in ("one", "quorum"):
         assert store.get_many(writers.last, level=level) == writers.last
@@ -116,7 +130,10 @@ def test_threads_increment_one_counter_without_losing_any(cluster: Cluster) -> N
 
 
 def in_child(work: Callable[[], list[str]]) -> int:
-    """Fork, and run this in the child; answers its process id. It ends with 0 if nothing is wrong."""
+    """Fork, and run this in the child; answers its process id.
+
+    It ends with 0 if nothing is wrong.
+    """
     pid = os.fork()
     if pid:
         return pid
@@ -140,7 +157,10 @@ def test_parent_and_forked_children_share_a_coordinator(cluster: Cluster) -> Non
     store = cluster.open(timeout_seconds=2.9)
     # One write leaves a connection that was opened and not taken yet, and others that are idle.
     store.set("before", b"the fork")
-    children = [in_child(lambda name=f"child-{number}": caller_work(store, name)) for number in range(2)]  # type: ignore[misc]
+    children = [
+        in_child(lambda name=f"child-{number}": caller_work(store, name))  # type: ignore[misc]
+        for number in range(2)
+    ]
     assert caller_work(store, "parent") == []
     for child in children:
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
@@ -155,7 +175,11 @@ def test_a_fork_while_connections_are_being_opened_harms_nobody(cluster: Cluster
     proxy.blackhole()
     # The opening thread hangs in the blackhole while the process is forked.
     store.set("during", b"1")
-    child = in_child(lambda: [] if "b" in store.set("child", b"1", level="all").acked else ["b is lost to the child"])
+    child = in_child(
+        lambda: (
+            [] if "b" in store.set("child", b"1", level="all").acked else ["b is lost to the child"]
+        )
+    )
     proxy.heal()
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     wait_until(lambda: store.set("parent", b"1", level="all"), message="the parent reaches b again")

@@ -1,4 +1,6 @@
-"""Clusters over TLS: large values, certificates of both sides, and what of it all the servers get to know."""
+"""Clusters over TLS: large values, certificates of both sides, and what of it all the servers get
+to know.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,14 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from redrepl import Administration, AsyncCoordinator, ConfigError, Configuration, Coordinator, Unavailable
+from redrepl import (
+    Administration,
+    AsyncCoordinator,
+    ConfigError,
+    Configuration,
+    Coordinator,
+    Unavailable,
+)
 from redrepl.edges.queue_connection import queue_connection
 from redrepl.embedded import find_all_binaries
 from redrepl.values.keys import KeyLayout
@@ -40,7 +49,10 @@ def make(authority: Authority, tmp_path: Path) -> Iterator[Make]:
     with ExitStack() as stack:
 
         def made(
-            certificate: Certificate | None = None, clients: bool = False, table: Any = None, **options: Any
+            certificate: Certificate | None = None,
+            clients: bool = False,
+            table: Any = None,
+            **options: Any,
         ) -> Cluster:
             tls = ServerTls(certificate or authority.certify("server", *HOSTS), authority, clients)
             table = {"ca": str(authority.file), **(table or {})}
@@ -76,9 +88,13 @@ def test_large_values_from_both_drivers(make: Make) -> None:
 
     async def scenario() -> tuple[bytes | None, set[str]]:
         async with AsyncCoordinator[str, bytes](cluster.configuration()) as beside:
-            writes = [beside.set(f"large-{n}", value[: 3 * MEGABYTE], level="all") for n in range(3)]
+            writes = [
+                beside.set(f"large-{n}", value[: 3 * MEGABYTE], level="all") for n in range(3)
+            ]
             receipts = await asyncio.gather(*writes)
-            return await beside.get("large"), set.intersection(*(set(receipt.acked) for receipt in receipts))
+            return await beside.get("large"), set.intersection(
+                *(set(receipt.acked) for receipt in receipts)
+            )
 
     assert asyncio.run(scenario()) == (value, set("abc"))
     assert len(cluster.values_everywhere()) == 604
@@ -116,7 +132,11 @@ def test_clients_that_need_a_certificate(make: Make, authority: Authority, tmp_p
     mine = authority.certify("client", password="hunter-2")
     (tmp_path / "password").write_text("hunter-2")
     theirs = Authority(tmp_path / "others", "others").certify("client")
-    table = {"certificate": str(mine.file), "key": str(mine.key), "key_password_file": str(tmp_path / "password")}
+    table = {
+        "certificate": str(mine.file),
+        "key": str(mine.key),
+        "key_password_file": str(tmp_path / "password"),
+    }
     cluster = make(clients=True, table=table)
     assert cluster.open().set("k", b"v", level="all").acked == set("abc")
     assert asyncio.run(_read(cluster.configuration(), "k")) == b"v"
@@ -124,7 +144,9 @@ def test_clients_that_need_a_certificate(make: Make, authority: Authority, tmp_p
     said = _reasons(cluster, **ca)
     assert "wants a certificate of its clients" in said or CLOSED in said
     said = _reasons(cluster, **ca, certificate=str(theirs.file), key=str(theirs.key))
-    assert "does not accept the certificate of this program" in said or CLOSED in said, "also where the alert is lost"
+    assert "does not accept the certificate of this program" in said or CLOSED in said, (
+        "also where the alert is lost"
+    )
 
 
 async def _read(configuration: Configuration, key: str) -> bytes | None:
@@ -150,7 +172,9 @@ def test_certificates_of_an_authority_that_is_not_trusted(make: Make, tmp_path: 
         _reasons(cluster, ca=str(tmp_path / "none.crt"))
 
 
-def test_certificates_are_renewed_while_programs_run(make: Make, authority: Authority, tmp_path: Path) -> None:
+def test_certificates_are_renewed_while_programs_run(
+    make: Make, authority: Authority, tmp_path: Path
+) -> None:
     trusted = tmp_path / "trusted.crt"
     shutil.copy(authority.file, trusted)
     cluster = make(table={"ca": str(trusted)})
@@ -174,7 +198,9 @@ def _is_stored(store: Any) -> bool:
         return False
 
 
-def test_the_servers_and_the_commands_know_addresses_alone(make: Make, authority: Authority) -> None:
+def test_the_servers_and_the_commands_know_addresses_alone(
+    make: Make, authority: Authority
+) -> None:
     cluster = make()
     secret = f"ssl_ca_certs={authority.file}&ssl_password=hunter"
     file = cluster.configuration_file()
@@ -182,7 +208,13 @@ def test_the_servers_and_the_commands_know_addresses_alone(make: Make, authority
     for node in cluster.nodes:
         with connect(cluster[node]) as client:
             client.flushall()
-    for arguments in (["init"], ["status"], ["nodes", "list"], ["config", "show"], ["status", "--format", "json"]):
+    for arguments in (
+        ["init"],
+        ["status"],
+        ["nodes", "list"],
+        ["config", "show"],
+        ["status", "--format", "json"],
+    ):
         done = CliRunner().invoke(cli, [*arguments, "--config", str(file)])
         assert done.exit_code == 0, done.output
         assert "hunter" not in done.output

@@ -1,4 +1,6 @@
-"""`verify` finds every kind of difference and `repair` ends it; `sync` makes a copy equal, surplus keys included."""
+"""`verify` finds every kind of difference and `repair` ends it; `sync` makes a copy equal, surplus
+keys included.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ def _moved(cluster: Cluster, key: str, micros: int) -> Record:
     return record._replace(stamp=record.stamp._replace(micros=record.stamp.micros + micros))
 
 
-def test_verify_of_equal_copies_is_consistent(server_binary: object, make_cluster: MakeCluster) -> None:
+def test_verify_of_equal_copies_is_consistent(
+    server_binary: object, make_cluster: MakeCluster
+) -> None:
     assert server_binary
     cluster = make_cluster()
     store = cluster.open()
@@ -60,7 +64,9 @@ def test_verify_names_every_kind_of_difference(cluster: Cluster) -> None:
     assert not report.consistent
     assert {mismatch.key.decode(): mismatch.kind for mismatch in report.mismatches} == kinds
     assert {mismatch.node for mismatch in report.mismatches} == {"b"}
-    assert {node: cluster.raw(node).records() for node in "abc"} == before, "looking changes nothing"
+    assert {node: cluster.raw(node).records() for node in "abc"} == before, (
+        "looking changes nothing"
+    )
 
 
 def test_repair_makes_the_copies_equal(cluster: Cluster) -> None:
@@ -75,14 +81,17 @@ def test_repair_makes_the_copies_equal(cluster: Cluster) -> None:
     assert cluster.administration.verify().consistent
 
 
-def test_repair_waits_until_the_primary_can_no_longer_take_what_is_too_much(cluster: Cluster) -> None:
+def test_repair_waits_until_the_primary_can_no_longer_take_what_is_too_much(
+    cluster: Cluster,
+) -> None:
     cluster.open().set("key", b"v", level="all")
     young = _moved(cluster, "key", 1)
     undecided = young._replace(payload=b"undecided").encode()
     cluster.raw("b").put("young", undecided)
     looks: list[bool] = []
     report = cluster.administration.verify(
-        repair=True, on_progress=lambda _: looks.append(cluster.raw("b").stored("young") == undecided)
+        repair=True,
+        on_progress=lambda _: looks.append(cluster.raw("b").stored("young") == undecided),
     )
     assert report.consistent
     assert any(looks)
@@ -129,7 +138,9 @@ def test_a_replica_that_cannot_be_compared_is_no_equality(cluster: Cluster) -> N
     assert list(report.unreachable) == ["b"]
 
 
-def test_verify_while_writes_go_on_reports_nothing_that_is_merely_under_way(cluster: Cluster) -> None:
+def test_verify_while_writes_go_on_reports_nothing_that_is_merely_under_way(
+    cluster: Cluster,
+) -> None:
     store = cluster.open()
     store.set_many({f"key-{number}": b"v" for number in range(1000)}, level="all")
 
@@ -157,9 +168,13 @@ def test_sync_brings_back_exactly_what_the_primary_has(cluster: Cluster) -> None
     for node in "abc":
         found[node].pop(b"differs")
     assert found["a"] == found["b"] == found["c"]
-    decided = {key: parse_record(found["a"].pop(key)) for key in found["a"].keys() - expected.keys()}
+    decided = {
+        key: parse_record(found["a"].pop(key)) for key in found["a"].keys() - expected.keys()
+    }
     assert len(decided) == 301
-    assert all(record.kind == TOMBSTONE for record in decided.values()), "what was too much reads as absent"
+    assert all(record.kind == TOMBSTONE for record in decided.values()), (
+        "what was too much reads as absent"
+    )
     expected.pop(b"differs")
     assert found["a"] == expected
 
@@ -173,4 +188,6 @@ def test_several_primaries_are_made_equal_by_the_later_stamp(make_cluster: MakeC
     assert {mismatch.kind for mismatch in report.mismatches} <= {"differs"}
     values = cluster.raw("a").values()
     assert (values[b"missing"], values[b"behind"]) == (b"right", b"right")
-    assert (values[b"extra"], values[b"ahead"]) == (b"surplus", b"wrong"), "nothing is taken away among primaries"
+    assert (values[b"extra"], values[b"ahead"]) == (b"surplus", b"wrong"), (
+        "nothing is taken away among primaries"
+    )

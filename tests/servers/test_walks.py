@@ -1,4 +1,6 @@
-"""Walks over all keys on real servers: slow ones, ones whose worker dies, and ones behind which much is written."""
+"""Walks over all keys on real servers: slow ones, ones whose worker dies, and ones behind which
+much is written.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Servers that do what servers may do: run a long script, take no more clients, hide what they are, be of two kinds."""
+"""Servers that do what servers may do: run a long script, take no more clients, hide what they are,
+be of two kinds.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +62,9 @@ def test_a_primary_that_is_busy_for_long_is_replaced_and_comes_back(cluster: Clu
     store.set("before", b"1", level="all")
     with busy(cluster["a"]):
         cluster.monitor()
-        wait_until(lambda: store.set("meanwhile", b"2"), PATIENCE_SECONDS, "another node takes over")
+        wait_until(
+            lambda: store.set("meanwhile", b"2"), PATIENCE_SECONDS, "another node takes over"
+        )
         assert cluster.administration.status(look_at_keys=False).primary != "a"
     cluster.ticker()
     cluster.wait_settled()
@@ -88,7 +92,11 @@ def test_a_primary_that_takes_no_more_clients_serves_those_it_has_and_keeps_its_
     with connect(cluster["a"]) as owner:
         owner.config_set("maxclients", 1)
         cluster.monitor()
-        wait_until(lambda: "turns this monitor away" in caplog.text, PATIENCE_SECONDS, "the monitor says so")
+        wait_until(
+            lambda: "turns this monitor away" in caplog.text,
+            PATIENCE_SECONDS,
+            "the monitor says so",
+        )
         assert store.set("meanwhile", b"2", level="all").stamp
         assert cluster.open().topology.decider == "a"
         owner.config_set("maxclients", 10_000)

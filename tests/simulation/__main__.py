@@ -48,7 +48,9 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--copies", type=int, default=3, choices=(3, 5))
     parser.add_argument("--profile", default="mixed", choices=list(PROFILES))
     parser.add_argument("--jobs", type=int, default=1, help="processes")
-    parser.add_argument("--trace", action="store_true", help="show everything that happened, failed or not")
+    parser.add_argument(
+        "--trace", action="store_true", help="show everything that happened, failed or not"
+    )
     return parser.parse_args(arguments)
 
 
@@ -78,7 +80,11 @@ class _Totals:
 
     def __init__(self) -> None:
         self._verdicts: Counter[str] = Counter()
-        self._counts: dict[str, Counter[str]] = {"operations": Counter(), "faults": Counter(), "upkeep": Counter()}
+        self._counts: dict[str, Counter[str]] = {
+            "operations": Counter(),
+            "faults": Counter(),
+            "upkeep": Counter(),
+        }
 
     def take(self, result: Result) -> None:
         """One more."""
@@ -90,27 +96,36 @@ class _Totals:
         """Print it."""
         count = self._verdicts.total()
         for name, counter in self._counts.items():
-            _say(f"{name}: " + ", ".join(f"{what} {number}" for what, number in sorted(counter.items())))
+            _say(
+                f"{name}: "
+                + ", ".join(f"{what} {number}" for what, number in sorted(counter.items()))
+            )
         _say(f"{count} histories in {seconds:.1f} s, {count / max(seconds, 1e-9):.1f} a second")
         _say(", ".join(f"{what}: {number}" for what, number in self._verdicts.most_common()))
 
 
 def _show(result: Result, options: argparse.Namespace) -> None:
     """A failed history, once more with its trace."""
-    command = f"python -m tests.simulation --first {result.seed} --seeds 1 --copies {options.copies}"
+    command = (
+        f"python -m tests.simulation --first {result.seed} --seeds 1 --copies {options.copies}"
+    )
     with in_virtual_time():
         again = simulate(result.seed, options.copies, PROFILES[options.profile], is_traced=True)
     lines = [line for line in again.trace if _is_of_interest(line)]
     if len(lines) > MOST_TRACE_LINES:
         half = MOST_TRACE_LINES // 2
         lines = [*lines[:half], f"... {len(lines) - 2 * half} lines left out ...", *lines[-half:]]
-    _say("\n".join(["", f"=== seed {result.seed}: {result.verdict.value}", *lines, *result.details]))
+    _say(
+        "\n".join(["", f"=== seed {result.seed}: {result.verdict.value}", *lines, *result.details])
+    )
     _say(f"{result.settings}\nto replay: {command} --profile {options.profile} --trace\n")
 
 
 def _is_of_interest(line: str) -> bool:
     """Without the questions that keepers ask all the time."""
-    return not any(what in line for what in ("INFO server", " inspect ", "topology topology", "-> a headers"))
+    return not any(
+        what in line for what in ("INFO server", " inspect ", "topology topology", "-> a headers")
+    )
 
 
 def _say(text: str) -> None:

@@ -1,4 +1,6 @@
-"""Clients of the simulated cluster: coordinators that read and write a few keys at random, and note what they saw."""
+"""Clients of the simulated cluster: coordinators that read and write a few keys at random, and note
+what they saw.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,13 @@ from redrepl.testing.calls import answer_of, call
 from redrepl.testing.history import Operation
 from redrepl.testing.model import Content, content_of, payload_of
 from redrepl.values import limits
-from redrepl.values.errors import NotAReplicatedRecord, RedreplError, RequestError, WriteFailure, WriteRejected
+from redrepl.values.errors import (
+    NotAReplicatedRecord,
+    RedreplError,
+    RequestError,
+    WriteFailure,
+    WriteRejected,
+)
 from redrepl.values.level import ConsistencyLevel, Level
 from redrepl.values.operation import (
     CHANGING,
@@ -51,18 +59,21 @@ TEXT = "t"
 BUILDING = tuple(kind for kind in CHANGING if not kind.overwrites)
 """What is done with these keys.
 
-What leaves a value as it is makes another version of the same content, and on other keys comparisons
-of versions are judged by contents.
+What leaves a value as it is makes another version of the same content, and on other keys
+comparisons of versions are judged by contents.
 """
 
 Conversation: TypeAlias = Generator[Any, Any, None]
 
 
 class Habits(NamedTuple):
-    """What the clients of one history do, all together. Pauses and time-outs in seconds.
+    """What the clients of one history do, all together.
 
-    keys: those that hold any value. weights: how often which kind of conversation comes up. bound_seconds: how old a
-    read at ONE of the primary may be, None where that is not judged. all_share: of the writes, those at ALL.
+    Pauses and time-outs in seconds.
+
+    keys: those that hold any value. weights: how often which kind of conversation comes up.
+    bound_seconds: how old a read at ONE of the primary may be, None where that is not judged.
+    all_share: of the writes, those at ALL.
     """
 
     operations: int
@@ -81,12 +92,14 @@ class Habits(NamedTuple):
 
 
 class ClientHistory(history.History):
-    """What all clients did, in the order in which they began, how it ended, and what else is to be judged.
+    """What all clients did, in the order in which they began, how it ended, and what else is to be
+    judged.
 
-    left: conversations that are still to be begun by anybody. crashes: what should never come up. committed: when
-    which stamp of a key was acknowledged at QUORUM. foreign: values that none of ours wrote, which a liar alone puts
-    there. stale: reads at ONE that are older than may be, in words. mortal: writes of values with a
-    deadline, by their numbers, and the stamps of those that were acknowledged.
+    left: conversations that are still to be begun by anybody. crashes: what should never come up.
+    committed: when which stamp of a key was acknowledged at QUORUM. foreign: values that none of
+    ours wrote, which a liar alone puts there. stale: reads at ONE that are older than may be, in
+    words. mortal: writes of values with a deadline, by their numbers, and the stamps of those that
+    were acknowledged.
     """
 
     def __init__(self, conversations: int) -> None:
@@ -105,8 +118,12 @@ class ClientHistory(history.History):
         self.outcomes[name] = self.outcomes.get(name, 0) + 1
 
     def may_be_dropped(self, key: str, oldest: Stamp) -> bool:
-        """Whether what stands under this key, if it is no older than that, may be a value with a deadline."""
-        may_stand = [number for number in self.mortal if self[number].outcome is not history.Outcome.REJECTED]
+        """Whether what stands under this key, if it is no older than that, may be a value with a
+        deadline.
+        """
+        may_stand = [
+            number for number in self.mortal if self[number].outcome is not history.Outcome.REJECTED
+        ]
         stamps = [self.mortal[number] for number in may_stand if self[number].key == key]
         return any(stamp is None or stamp >= oldest for stamp in stamps)
 
@@ -128,9 +145,13 @@ class ProgramClock(SystemClock):
 class Store(ClientStore[bytes, bytes]):
     """A coordinator that the simulation drives."""
 
-    def __init__(self, configuration: Configuration, topology: Topology, program: Program, writer: int) -> None:
+    def __init__(
+        self, configuration: Configuration, topology: Topology, program: Program, writer: int
+    ) -> None:
         clock = StampClock(ProgramClock(program), writer)
-        cluster = ClusterState(configuration, topology, program, clock, ByName(program.follow), NOT_OBSERVED)
+        cluster = ClusterState(
+            configuration, topology, program, clock, ByName(program.follow), NOT_OBSERVED
+        )
         super().__init__(cluster, program, Codecs(), Session())
         program.follow(topology)
 
@@ -141,7 +162,9 @@ class Store(ClientStore[bytes, bytes]):
 
 
 class PlanCalls:
-    """Operations of a store, by the coordinator's names, as the plans that a program's channel runs."""
+    """Operations of a store, by the coordinator's names, as the plans that a program's channel
+    runs.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -219,7 +242,9 @@ class Client:
             self.open_threads += 1
             self.program.start(self._thread())
 
-    def _open_store(self, configuration: Configuration, topology: Topology, writer: int) -> tuple[Any, Any]:
+    def _open_store(
+        self, configuration: Configuration, topology: Topology, writer: int
+    ) -> tuple[Any, Any]:
         """The coordinator, and its operations as this program's threads want them."""
         store = Store(configuration, topology, self.program, writer)
         return store, PlanCalls(store)
@@ -232,7 +257,7 @@ class Client:
             yield from self._conversations[self._random.choices(names, weights)[0]]()
         self.open_threads -= 1
 
-    # One conversation for each kind of operation -------------------------------------------------------------
+    # One conversation for each kind of operation --------------------------------------------------
 
     def _get(self) -> Conversation:
         return self.read(self._key())
@@ -277,7 +302,9 @@ class Client:
         return COUNTER if kind.argument.type is int else TEXT
 
     def _argument(self, kind: OperationKind) -> Content:
-        """A value that no other operation writes; of a number, an amount that tells itself from all sums."""
+        """A value that no other operation writes; of a number, an amount that tells itself from all
+        sums.
+        """
         if kind.argument.type is not int:
             return None if kind.argument.type is None else self._value()
         number = self._history.outcomes.get("increments", 0)
@@ -288,7 +315,9 @@ class Client:
         """Acknowledged by one copy, it may be lost: as good as unknown."""
         key, value = self._key(), self._value()
         operation = self._invoke(key, SET, value)
-        yield from self._carry_out(self.calls.change(SET, key, value, ConsistencyLevel.ASYNC), [operation])
+        yield from self._carry_out(
+            self.calls.change(SET, key, value, ConsistencyLevel.ASYNC), [operation]
+        )
 
     def _set_many(self) -> Conversation:
         values = {key: self._value() for key in self._habits.keys}
@@ -300,37 +329,61 @@ class Client:
 
     def _get_many(self) -> Conversation:
         operations = [self._invoke(key, GET) for key in self._habits.keys]
-        done, values = yield from self._carry_out(self.calls.get_many(self._habits.keys, QUORUM), operations)
+        done, values = yield from self._carry_out(
+            self.calls.get_many(self._habits.keys, QUORUM), operations
+        )
         for operation in operations if done else ():
             self._answered(operation, content_of(values[self._history[operation].key]))
 
     def _get_at_one(self, prefer: ReadPreference | None = None) -> Conversation:
-        """Any copy answers, with something that somebody wrote, and nothing older than this program's own past."""
+        """Any copy answers, with something that somebody wrote, and nothing older than this
+        program's own past.
+        """
         key, invoked = self._key(), self.program.world.now
         prefer = prefer or self._random.choice([ReadPreference.PRIMARY, *ReadPreference])
         past = set(self._past.get(key, ()))
-        may_be_absent = any(kind.removes_value and kind.name in self._habits.weights for kind in CHANGING)
-        done, found = yield from self._carry_out(self.calls.get_record(key, ConsistencyLevel.ONE, prefer), [])
+        may_be_absent = any(
+            kind.removes_value and kind.name in self._habits.weights for kind in CHANGING
+        )
+        done, found = yield from self._carry_out(
+            self.calls.get_record(key, ConsistencyLevel.ONE, prefer), []
+        )
         if not done:
             return
         written = {payload_of(each.argument) for each in self._history if each.argument is not None}
         if found is not None and found.value not in written:
-            self._history.crashes.append(f"{self.program.name} read {found.value!r} of {key}, which nobody wrote")
+            self._history.crashes.append(
+                f"{self.program.name} read {found.value!r} of {key}, which nobody wrote"
+            )
         # What nobody acknowledged may be taken back after it was read.
-        acknowledged = [(at, stamp) for at, name, stamp in self._history.committed if name == key and at < invoked]
+        acknowledged = [
+            (at, stamp)
+            for at, name, stamp in self._history.committed
+            if name == key and at < invoked
+        ]
         bound = self._habits.bound_seconds if prefer is ReadPreference.PRIMARY else None
-        known = [stamp for at, stamp in acknowledged if stamp in past or (bound is not None and at < invoked - bound)]
+        known = [
+            stamp
+            for at, stamp in acknowledged
+            if stamp in past or (bound is not None and at < invoked - bound)
+        ]
         oldest = max(known, default=NO_STAMP)
-        # A node whose clock is far ahead drops what has a deadline. Until somebody looks, it answers all the same.
+        # A node whose clock is far ahead drops what has a deadline. Until somebody looks, it
+        # answers all the same.
         machines = self.program.network.machines.values()
-        may_be_absent |= any(each.was_far_ahead for each in machines) and self._history.may_be_dropped(key, oldest)
+        may_be_absent |= any(
+            each.was_far_ahead for each in machines
+        ) and self._history.may_be_dropped(key, oldest)
         if found.stamp < oldest if found is not None else oldest > NO_STAMP and not may_be_absent:
-            text = f"{self.program.name} read {found} of {key} from {prefer.value}, older than {oldest}"
+            text = (
+                f"{self.program.name} read {found} of {key} from {prefer.value}, older than "
+                f"{oldest}"
+            )
             self._history.stale.append(f"at {invoked:.3f}: {text}")
         elif found is not None and prefer is ReadPreference.PRIMARY:
             self._saw(key, found.stamp)
 
-    # Parts ---------------------------------------------------------------------------------------------------
+    # Parts ----------------------------------------------------------------------------------------
 
     def _answered(self, operation: int, answer: Content = None) -> Operation:
         return self._history.end(operation, self._now_nanos(), answer=answer)
@@ -349,7 +402,9 @@ class Client:
     def _saw(self, key: str, stamp: Stamp) -> None:
         self._past.setdefault(key, set()).add(stamp)
 
-    def _carry_out(self, wanted: Any, operations: list[int]) -> Generator[Any, Any, tuple[bool, Any]]:
+    def _carry_out(
+        self, wanted: Any, operations: list[int]
+    ) -> Generator[Any, Any, tuple[bool, Any]]:
         """Whether the operations are known to be done, and their result."""
         kind = self._history[operations[0]].kind if operations else GET
         try:
@@ -404,10 +459,14 @@ class Client:
         if self.program.world.is_traced:
             self.program.world.note(self.program.name, f"** {text}")
 
-    def _invoke(self, key: str, kind: OperationKind, argument: Content = None, expected: Content = None) -> int:
+    def _invoke(
+        self, key: str, kind: OperationKind, argument: Content = None, expected: Content = None
+    ) -> int:
         """Note that an operation begins; its number in the history."""
         self._note(f"{kind} {key} {argument!r}" + (f" if {expected!r}" if expected else ""))
-        return self._history.begin(self.program.name, key, kind, self._now_nanos(), argument, expected)
+        return self._history.begin(
+            self.program.name, key, kind, self._now_nanos(), argument, expected
+        )
 
     def _now_nanos(self) -> int:
         return round(self.program.world.now * 1e9)

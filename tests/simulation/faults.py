@@ -1,4 +1,7 @@
-"""What goes wrong in a simulation. Each kind begins something and has it end by itself some time later."""
+"""What goes wrong in a simulation.
+
+Each kind begins something and has it end by itself some time later.
+"""
 
 from __future__ import annotations
 
@@ -15,17 +18,21 @@ FAR_AHEAD_SECONDS = 1e5
 """Every deadline has passed by a clock that is so far ahead."""
 
 STEPS_SECONDS = (2.5, -2.5, 10.0, -10.0, FAR_AHEAD_SECONDS, FAR_AHEAD_SECONDS)
-"""By how much a clock steps: more than is tolerated, and mostly ahead, since values with deadlines go then."""
+"""By how much a clock steps: more than is tolerated, and mostly ahead, since values with deadlines
+go then.
+"""
 
 READERS = "reader"
 """How the names of clients begin that only read."""
 
 LEAST_CONFIRMED = 15
-"""Entries of a log: more than are added until somebody looks, which is why it is seen that the log was lost."""
+"""Entries of a log: more than are added until somebody looks, which is why it is seen that the log
+was lost.
+"""
 
 LEAST_FORGOTTEN = 30
-"""Entries that a server is set back by: more than are added from one look of a monitor to the next, also where an
-answer comes late.
+"""Entries that a server is set back by: more than are added from one look of a monitor to the next,
+also where an answer comes late.
 """
 
 REFUSALS = (
@@ -40,10 +47,11 @@ REFUSALS = (
 class Faults:
     """Lets faults begin at random until it is told to stop, when all that still goes on ends.
 
-    programs: those that run now. replace: put another program in the place of one that was killed. is_repaired: whether
-    a machine serves again after a restart. may_restart: whether one may restart beside what else is wrong.
-    most_restarted, most_lossy: how many machines may be unrepaired after a restart at the same time, and how many of
-    them may have lost data. empties_primary: whether a primary that comes
+    programs: those that run now. replace: put another program in the place of one that was killed.
+    is_repaired: whether a machine serves again after a restart. may_restart: whether one may
+    restart beside what else is wrong.
+    most_restarted, most_lossy: how many machines may be unrepaired after a restart at the same
+    time, and how many of them may have lost data. empties_primary: whether a primary that comes
     back empty can be replaced.
     """
 
@@ -105,7 +113,9 @@ class Faults:
             self._later()
 
     def may_lose(self, machine: Machine) -> bool:
-        """Whether a server without data may come in on this machine; if so, it counts as one that lost them."""
+        """Whether a server without data may come in on this machine; if so, it counts as one that
+        lost them.
+        """
         if not self._may_restart(machine, "empty"):
             return False
         self.restarted.add(machine.name)
@@ -154,7 +164,7 @@ class Faults:
         if self._world.is_traced:
             self._world.note("fault", f"!! {text}")
 
-    # Links ---------------------------------------------------------------------------------------------------
+    # Links ----------------------------------------------------------------------------------------
 
     def _cut(self, pairs: list[tuple[str, str]]) -> Callable[[], None]:
         self._note("cut " + ", ".join(f"{program}-{node}" for program, node in pairs))
@@ -177,12 +187,16 @@ class Faults:
         return self._cut([(program, node) for program in self._names()])
 
     def _cut_link(self) -> Callable[[], None]:
-        return self._cut([(self._random.choice(self._names()), self._random.choice(self._machines).name)])
+        return self._cut(
+            [(self._random.choice(self._names()), self._random.choice(self._machines).name)]
+        )
 
     def _cut_keepers(self) -> Callable[[], None]:
         """Clients reach the node, and nobody else does: it is replaced, and does not know."""
         node = self._random.choice(self._machines).name
-        return self._cut([(program, node) for program in self._names() if not program.startswith(READERS)])
+        return self._cut(
+            [(program, node) for program in self._names() if not program.startswith(READERS)]
+        )
 
     def _cut_links(self) -> Callable[[], None]:
         pairs = [(program, machine.name) for program in self._names() for machine in self._machines]
@@ -201,7 +215,7 @@ class Faults:
 
         return end
 
-    # Machines ------------------------------------------------------------------------------------------------
+    # Machines -------------------------------------------------------------------------------------
 
     def _freeze(self) -> Callable[[], None]:
         machine = self._random.choice(self._machines)
@@ -248,12 +262,15 @@ class Faults:
         return _nothing
 
     def _lose_log(self) -> Callable[[], None] | None:
-        """The change log is gone while records and cursors stay; enough was confirmed for that to be seen."""
+        """The change log is gone while records and cursors stay; enough was confirmed for that to
+        be seen.
+        """
         machine = self._random.choice(self._machines)
         data, layout = machine.server.data, machine.layout
         held = data[layout.cursors].value.values() if layout.cursors in data else ()
         confirmed = max((int(cursor.split()[1]) for cursor in held), default=0)
-        # Of one that is gone already, and was noticed, the cursors may be left for a moment: nothing is lost then.
+        # Of one that is gone already, and was noticed, the cursors may be left for a moment:
+        # nothing is lost then.
         is_there = LEAST_CONFIRMED <= confirmed <= _entries(machine, data)
         if not machine.is_up or not is_there or not self._may_restart(machine, "without its log"):
             return None
@@ -265,7 +282,9 @@ class Faults:
         return _nothing
 
     def _set_back_in_a_job(self) -> Callable[[], None]:
-        """A worker has looked up to where the replica has a log, and it is set back before the worker goes on there."""
+        """A worker has looked up to where the replica has a log, and it is set back before the
+        worker goes on there.
+        """
         machine = self._random.choice(self._machines)
 
         def set_back() -> None:
@@ -281,8 +300,10 @@ class Faults:
         return end
 
     def _set_back(self, machine: Machine | None = None) -> Callable[[], None] | None:
-        """A replica goes on with the memory of a while ago. What a primary forgets is not promised until it is noticed;
-        and what nobody has seen of a log cannot be missed.
+        """A replica goes on with the memory of a while ago.
+
+        What a primary forgets is not promised until it is noticed; and what nobody has seen of a
+        log cannot be missed.
         """
         machine = machine or self._random.choice(self._machines)
         if not machine.is_up or machine.saved is None:
@@ -300,7 +321,9 @@ class Faults:
         return _nothing
 
     def forgetful(self) -> list[str]:
-        """Machines that were set back and whose logs were not begun anew since: nobody has noticed yet."""
+        """Machines that were set back and whose logs were not begun anew since: nobody has noticed
+        yet.
+        """
         machines = [self._network.machines[name] for name in self._forgetful]
         held = {each.name: _membership(each, each.server.data) for each in machines}
         return [name for name, own in held.items() if own[b"incarnation"] == self._forgetful[name]]
@@ -321,7 +344,9 @@ class Faults:
         return _nothing
 
     def _step_clock_in_a_job(self) -> Callable[[], None]:
-        """A worker has looked at the node, and its clock steps far ahead before the worker reads its records."""
+        """A worker has looked at the node, and its clock steps far ahead before the worker reads
+        its records.
+        """
         machine = self._random.choice(self._machines)
         ends: list[Callable[[], None]] = []
 
@@ -342,7 +367,10 @@ class Faults:
     def _step_clock(
         self, machine: Machine | None = None, steps_seconds: tuple[float, ...] = STEPS_SECONDS
     ) -> Callable[[], None] | None:
-        """Further than is tolerated, ahead or back, and right again after a while. No other clock steps meanwhile."""
+        """Further than is tolerated, ahead or back, and right again after a while.
+
+        No other clock steps meanwhile.
+        """
         machine = machine or self._random.choice(self._machines)
         if not machine.is_up or not machine.is_in_time or not self._may_restart(machine, "stepped"):
             return None
@@ -395,7 +423,7 @@ class Faults:
             return False
         return what == "kept" or len(self.lossy | {machine.name}) <= self._most_lossy
 
-    # Programs ------------------------------------------------------------------------------------------------
+    # Programs -------------------------------------------------------------------------------------
 
     def _a_program(self) -> Program | None:
         alive = [program for program in self._programs() if program.is_alive]
@@ -420,7 +448,10 @@ class Faults:
 def _membership(machine: Machine, data: Data) -> dict[bytes, bytes]:
     """What tells one life of a member from another."""
     held = data[machine.layout.member].value if machine.layout.member in data else {}
-    return {name: held.get(name, b"") for name in (b"epoch", b"state", b"rule", b"run_id", b"incarnation")}
+    return {
+        name: held.get(name, b"")
+        for name in (b"epoch", b"state", b"rule", b"run_id", b"incarnation")
+    }
 
 
 def _entries(machine: Machine, data: Data) -> int:

@@ -1,4 +1,6 @@
-"""What the servers of a simulation hold and say, read at once and without any program's knowledge."""
+"""What the servers of a simulation hold and say, read at once and without any program's
+knowledge.
+"""
 
 from __future__ import annotations
 
@@ -19,18 +21,22 @@ from tests.simulation.world import BEGINNING_SECONDS
 class Inspection:
     """Looks at all machines of a network.
 
-    first: the topology while no node tells any. doubted: nodes whose word does not count, at present. purges: whether
-    tombstones are purged, so that copies may differ in them.
+    first: the topology while no node tells any. doubted: nodes whose word does not count, at
+    present. purges: whether tombstones are purged, so that copies may differ in them.
     """
 
-    def __init__(self, network: Network, first: Topology, doubted: Callable[[], set[str]], purges: bool) -> None:
+    def __init__(
+        self, network: Network, first: Topology, doubted: Callable[[], set[str]], purges: bool
+    ) -> None:
         self._network = network
         self._first = first
         self._doubted = doubted
         self._purges = purges
 
     def report(self, machine: Machine, node: str | None = None) -> NodeReport | str:
-        """What a machine says of itself, as a member of this name; in words where that cannot be read."""
+        """What a machine says of itself, as a member of this name; in words where that cannot be
+        read.
+        """
         answer = machine.ask(ScriptCall("inspect", inspect_keys(machine.layout), ()))
         try:
             return parse_report(node or machine.name, answer, machine.server.run_id)
@@ -47,9 +53,13 @@ class Inspection:
 
     def reports(self) -> Reports:
         """What all members say, as the newest topology has them."""
-        found = Reports.collect({node: self.report(machine, node) for node, machine in self.members().items()})
+        found = Reports.collect(
+            {node: self.report(machine, node) for node, machine in self.members().items()}
+        )
         newest = self._told(found)
-        return found.updated(Reports({name: report.seen_by(newest) for name, report in found.present.items()}))
+        return found.updated(
+            Reports({name: report.seen_by(newest) for name, report in found.present.items()})
+        )
 
     def newest_topology(self) -> Topology:
         """The newest topology of all."""
@@ -66,12 +76,18 @@ class Inspection:
         return self._told(reports), reports
 
     def contents(self, machine: Machine) -> dict[str, bytes]:
-        """A machine's records, without those that have a deadline, and without tombstones where they are purged.
+        """A machine's records, without those that have a deadline, and without tombstones where
+        they are purged.
 
-        Nobody here sets a deadline: these are tombstones that copying made, which each node drops when it likes.
+        Nobody here sets a deadline: these are tombstones that copying made, which each node drops
+        when it likes.
         """
         data, prefix = machine.server.data, machine.layout.data_prefix
-        found = {name[len(prefix) :].decode(): data[name].value for name in sorted(data) if name.startswith(prefix)}
+        found = {
+            name[len(prefix) :].decode(): data[name].value
+            for name in sorted(data)
+            if name.startswith(prefix)
+        }
         records = {key: parse_record(stored) for key, stored in found.items()}
         return {key: found[key] for key, record in records.items() if self._lasts(record)}
 

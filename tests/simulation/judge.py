@@ -1,4 +1,6 @@
-"""The verdict on a simulated history: what clients saw, what nodes did, and what is left in the end."""
+"""The verdict on a simulated history: what clients saw, what nodes did, and what is left in the
+end.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ MOST_STEPS = 200_000
 """Of the search for an explanation of what clients saw of one key."""
 
 EPOCHS_A_CRASH = 2
-"""Where nodes are far: one that replaces the primary, and one more that a rival or the workers begin."""
+"""Where nodes are far: one that replaces the primary, and one more that a rival or the workers
+begin.
+"""
 
 FORGETTING = {*LOGS, *SNAPSHOTS}
 """Faults after which a member is set aside since it forgot."""
@@ -33,7 +37,8 @@ Finding = tuple[Verdict, list[str]]
 class Judged(Protocol):
     """A simulation that has ended, as far as it is judged.
 
-    split: epochs in which two nodes decided. epochs: how many there were. is_settled: whether it came to rest.
+    split: epochs in which two nodes decided. epochs: how many there were. is_settled: whether it
+    came to rest.
     """
 
     settings: Settings
@@ -50,7 +55,10 @@ class Judged(Protocol):
 
 
 def judge(simulation: Judged) -> Finding:
-    """The verdict, and details of what is wrong. What clients saw comes first: it is what the guarantees are about."""
+    """The verdict, and details of what is wrong.
+
+    What clients saw comes first: it is what the guarantees are about.
+    """
     return _judge_errors(simulation) or _judge_upkeep(simulation) or _judge_end(simulation)
 
 
@@ -78,7 +86,9 @@ def _judge_upkeep(simulation: Judged) -> Finding | None:
     most_epochs = 1 + EPOCHS_A_CRASH * sum(faults.counts.values())
     if settings.farthest_seconds and simulation.epochs > most_epochs:
         far, epoch = settings.farthest_seconds, simulation.epochs
-        return Verdict.REPLACED, [f"nodes are up to {far} s away, epoch {epoch} was begun, faults: {faults.counts}"]
+        return Verdict.REPLACED, [
+            f"nodes are up to {far} s away, epoch {epoch} was begun, faults: {faults.counts}"
+        ]
     return None
 
 
@@ -87,7 +97,8 @@ def _judge_end(simulation: Judged) -> Finding:
     inspection, settings = simulation.inspection, simulation.settings
     members, ids = inspection.members(), inspection.newest_topology().ids
     if not members.keys() >= set(ids):
-        # With others away beside the liar, what that tells may not be refuted (SECURITY.md, "Not defended").
+        # With others away beside the liar, what that tells may not be refuted (SECURITY.md, "Not
+        # defended").
         found = Verdict.WAITING if settings.storm or settings.faults else Verdict.TRESPASS
         return found, [f"members are {', '.join(ids)}"]
 
@@ -120,7 +131,9 @@ def _judge_keys(simulation: Judged, contents: dict[str, bytes]) -> Finding:
 
 
 def _judge_lies(simulation: Judged) -> Finding:
-    """That nothing of what a node told is on those that never lied; and that operations went on beside it."""
+    """That nothing of what a node told is on those that never lied; and that operations went on
+    beside it.
+    """
     assert simulation.liars is not None
     keys = {key.encode() for key in simulation.settings.habits.every_key}
     if found := simulation.liars.trespasses(simulation.network.machines.values(), keys):

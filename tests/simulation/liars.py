@@ -1,4 +1,6 @@
-"""The actor of the profile `liars`: one replica that tells lies, at random moments, until all is over."""
+"""The actor of the profile `liars`: one replica that tells lies, at random moments, until all is
+over.
+"""
 
 from __future__ import annotations
 
@@ -20,14 +22,19 @@ CHANGES_SHARE = 0.7
 
 LONGEST_RUBBISH_SECONDS = 5.0
 MOST_LACKING = 0.15
-"""Of the operations of a history in which one node lies and nothing else fails. Where it says that it works in one of
-the next epochs, workers begin another one, and until their next tick writes are not confirmed.
+"""Of the operations of a history in which one node lies and nothing else fails.
+
+Where it says that it works in one of the next epochs, workers begin another one, and until their
+next tick writes are not confirmed.
 """
 
 
 class Manner(Enum):
-    """What may be told. GUARDED: what reaches nobody, whatever else happens, so that roles move beside it. ANYTHING:
-    all, while the primary stays. ALONE: what is guarded, and nothing else fails, so that all operations are done.
+    """What may be told.
+
+    GUARDED: what reaches nobody, whatever else happens, so that roles move beside it. ANYTHING:
+    all, while the primary stays. ALONE: what is guarded, and nothing else fails, so that all
+    operations are done.
     """
 
     GUARDED = "guarded"
@@ -38,10 +45,11 @@ class Manner(Enum):
 class Liars:
     """Picks a replica, and lets it lie.
 
-    members: where members are, and the topology, behind everybody's back. may_lose: whether this machine may be the
-    one that is bad now; it is until ``is_repaired``. counts: where is noted how often which lie was told. former: who
-    ever lied.
-    doubted: whose word counts for nothing behind everybody's back, from its first lie until it was healed.
+    members: where members are, and the topology, behind everybody's back. may_lose: whether this
+    machine may be the one that is bad now; it is until ``is_repaired``. counts: where is noted how
+    often which lie was told. former: who ever lied.
+    doubted: whose word counts for nothing behind everybody's back, from its first lie until it was
+    healed.
     """
 
     def __init__(
@@ -73,8 +81,9 @@ class Liars:
         self._later()
 
     def may_restart(self, machine: Machine) -> bool:
-        """Whether a server may restart: none does beside one that lies, until that was healed. A majority of those that
-        have lost nothing is left then.
+        """Whether a server may restart: none does beside one that lies, until that was healed.
+
+        A majority of those that have lost nothing is left then.
         """
         return not self.doubted - {machine.name}
 
@@ -88,7 +97,10 @@ class Liars:
         return bool(self._to_empty)
 
     def stop(self) -> None:
-        """No more lies. An operator empties the server where what it holds cannot be put right by anybody else."""
+        """No more lies.
+
+        An operator empties the server where what it holds cannot be put right by anybody else.
+        """
         self._is_over = True
         if self.machine is not None:
             self._be_honest(self.machine)
@@ -99,12 +111,18 @@ class Liars:
                 machine.start({})
 
     def trespasses(self, machines: Iterable[Machine], users_keys: set[bytes]) -> list[str]:
-        """What stands on servers that never lied and that none but a liar can have brought there."""
+        """What stands on servers that never lied and that none but a liar can have brought
+        there.
+        """
         sound = [machine for machine in machines if machine.name not in self.former]
-        return [text for machine in sound for text in _trespasses(machine, self._layout, users_keys)]
+        return [
+            text for machine in sound for text in _trespasses(machine, self._layout, users_keys)
+        ]
 
     def refused(self, outcomes: dict[str, int]) -> list[str]:
-        """How operations ended, where more than a few of them failed although nothing was wrong but the liar."""
+        """How operations ended, where more than a few of them failed although nothing was wrong but
+        the liar.
+        """
         ended = {name: count for name, count in outcomes.items() if name != "increments"}
         lacking = sum(count for name, count in ended.items() if not name.endswith("done"))
         is_right = self._manner is not Manner.ALONE or lacking <= MOST_LACKING * sum(ended.values())
@@ -134,7 +152,9 @@ class Liars:
         for machine in self._members()[1].values():
             if machine.name in self.doubted - self._to_empty and self._is_repaired(machine):
                 self.doubted.discard(machine.name)
-                machine.saved = None  # with a file from then it would lie again, maybe as the primary
+                machine.saved = (
+                    None  # with a file from then it would lie again, maybe as the primary
+                )
 
     def _choose(self) -> None:
         """A replica that serves, now and then another one than before."""
@@ -144,7 +164,9 @@ class Liars:
             return
         candidates = [members[node] for node in topology.ids if node != topology.decider]
         usual = [machine for machine in candidates if machine.name in self.former]
-        machine = self._random.choice(usual if usual and self._random.random() < 0.7 else candidates)
+        machine = self._random.choice(
+            usual if usual and self._random.random() < 0.7 else candidates
+        )
         if machine.is_up and self._is_repaired(machine) and self._may_lose(machine):
             self.machine = machine
             self.former.add(machine.name)
@@ -152,7 +174,9 @@ class Liars:
             self._note(f"{machine.name} begins to lie")
 
     def _pause(self) -> None:
-        """It tells no more lies for a while: until it was healed no other one does, and it may be another one then."""
+        """It tells no more lies for a while: until it was healed no other one does, and it may be
+        another one then.
+        """
         assert self.machine is not None
         if self.machine.name not in self._to_empty:
             self._note(f"{self.machine.name} lies no more")
@@ -165,10 +189,13 @@ class Liars:
             self._be_honest(machine)  # a primary that lies decides what is written
             return
         if self._random.random() < CHANGES_SHARE:
-            known = [lie for lie in LIES if self._manner is Manner.ANYTHING or not lie.of_its_records]
+            known = [
+                lie for lie in LIES if self._manner is Manner.ANYTHING or not lie.of_its_records
+            ]
             if self.is_in_two_majorities(topology, members, machine):
                 known = [lie for lie in known if not lie.goes_back]
-            # One that comes to need its operator tells nothing after that which another server could take over from it.
+            # One that comes to need its operator tells nothing after that which another server
+            # could take over from it.
             lie = self._random.choice(known)
             lie.tell(Lair(node, machine.ask, self._layout, topology, self._random))
             if lie.needs_operator or lie.of_its_records:
@@ -177,9 +204,13 @@ class Liars:
         else:
             self._answer(machine)
 
-    def is_in_two_majorities(self, topology: Topology, members: dict[str, Machine], liar: Machine) -> bool:
-        """Whether as many serve in an earlier epoch still as make a majority with it. Were it to say that it is there
-        too, they would go on beside the others, and nobody can tell (SECURITY.md, "Not defended").
+    def is_in_two_majorities(
+        self, topology: Topology, members: dict[str, Machine], liar: Machine
+    ) -> bool:
+        """Whether as many serve in an earlier epoch still as make a majority with it.
+
+        Were it to say that it is there too, they would go on beside the others, and nobody can tell
+        (SECURITY.md, "Not defended").
 
         From the moment on in which a failover has fenced its majority: the topology is told later.
         """
@@ -190,7 +221,10 @@ class Liars:
         return any(behind.count(epoch) + 1 > len(topology.ids) // 2 for epoch in behind)
 
     def _moved_to(self, machine: Machine, liar: Machine) -> int:
-        """The epoch in which it works. The liar's word counts where it was stopped, as a failover may count on it."""
+        """The epoch in which it works.
+
+        The liar's word counts where it was stopped, as a failover may count on it.
+        """
         member = self._member(machine)
         epoch = member.get(b"epoch", b"")
         is_told = machine is not liar or member.get(b"state") == b"fenced"
@@ -199,7 +233,10 @@ class Liars:
     def _serves_in(self, machine: Machine) -> int:
         """The epoch in which it serves, 0 for none."""
         member = self._member(machine)
-        is_serving = member.get(b"state") == b"active" and member.get(b"run_id") == machine.server.run_id.encode()
+        is_serving = (
+            member.get(b"state") == b"active"
+            and member.get(b"run_id") == machine.server.run_id.encode()
+        )
         return int(member[b"epoch"]) if is_serving else 0
 
     def _member(self, machine: Machine) -> Mapping[bytes, bytes]:
@@ -211,7 +248,9 @@ class Liars:
         """For a while it answers rubbish, with some probability."""
         seconds = min(LONGEST_RUBBISH_SECONDS, self._random.expovariate(1.0))
         kinds = ("rubbish", "rubbish", "another run")
-        kind = self._random.choice((*kinds, "done and not done") if self._manner is Manner.ANYTHING else kinds)
+        kind = self._random.choice(
+            (*kinds, "done and not done") if self._manner is Manner.ANYTHING else kinds
+        )
         if kind == "done and not done":
             self._to_empty.add(machine.name)
         self._answers = {kind: self._random.choice((0.1, 0.5, 1.0))}
@@ -239,7 +278,10 @@ class Liars:
     def _decides(self) -> bool:
         """Whether it is the primary by now, when it tells no more lies."""
         assert self.machine is not None
-        return self._manner is not Manner.ANYTHING and self._member(self.machine).get(b"rule") == b"decide"
+        return (
+            self._manner is not Manner.ANYTHING
+            and self._member(self.machine).get(b"rule") == b"decide"
+        )
 
     def _count(self, name: str) -> None:
         self.counts[f"lie: {name}"] = self.counts.get(f"lie: {name}", 0) + 1
@@ -260,7 +302,15 @@ def _trespasses(machine: Machine, layout: KeyLayout, users_keys: set[bytes]) -> 
     """What is neither a record of a user's key nor bookkeeping of its kind."""
     data, found = machine.server.data, []
     strings = {layout.guard, layout.no_string, ELSEWHERE, *(layout.data(key) for key in users_keys)}
-    hashes = {layout.member, layout.topology, layout.cursors, layout.marks, layout.sweep, layout.probe, CLUSTERS_KEY}
+    hashes = {
+        layout.member,
+        layout.topology,
+        layout.cursors,
+        layout.marks,
+        layout.sweep,
+        layout.probe,
+        CLUSTERS_KEY,
+    }
     others = {layout.log, layout.checkpoints, layout.discarded, layout.no_stream}
     for name in sorted(data):
         value = data[name].value
@@ -273,5 +323,7 @@ def _trespasses(machine: Machine, layout: KeyLayout, users_keys: set[bytes]) -> 
         if not is_right:
             found.append(f"{machine.name} holds {name!r}: {value!r:.80}")
     if ELSEWHERE in data and data[ELSEWHERE].value != ELSEWHERE_HELD:
-        found.append(f"{machine.name} holds {data[ELSEWHERE].value!r:.80} under another program's key")
+        found.append(
+            f"{machine.name} holds {data[ELSEWHERE].value!r:.80} under another program's key"
+        )
     return found

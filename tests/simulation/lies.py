@@ -1,8 +1,10 @@
-"""What one bad node may tell: its bookkeeping, log and records changed, and answers that no node of ours gives.
+"""What one bad node may tell: its bookkeeping, log and records changed, and answers that no node of
+ours gives.
 
-Most lies reach nobody, whatever happens to the other nodes. One ``of_its_records`` says that it holds what it does not,
-or shows what it holds as something else. Nobody can tell, so that the role of the primary must not move to it, nor
-anything be merged from it (SECURITY.md, "Not defended"). After some an operator has to empty it.
+Most lies reach nobody, whatever happens to the other nodes. One ``of_its_records`` says that it
+holds what it does not, or shows what it holds as something else. Nobody can tell, so that the role
+of the primary must not move to it, nor anything be merged from it (SECURITY.md, "Not defended").
+After some an operator has to empty it.
 """
 
 from __future__ import annotations
@@ -22,14 +24,28 @@ from redrepl.values.keys import KeyLayout
 from redrepl.values.topology import Member, Mode, NodeRole, Topology
 
 NOWHERE = "nowhere"
-"""The host in an address at which no node of the cluster is, and the member that a liar invents there."""
+"""The host in an address at which no node of the cluster is, and the member that a liar invents
+there.
+"""
 
 ELSEWHERE = b"other-app:session"
 """A key of another program, on each server."""
 
 LATER_STAMP = b"%014x%08x"
 IMPOSSIBLE_STAMPS = (b"ff" * 11, b"1f" + b"0" * 20, b"zz" * 11, b"5", b"")
-GARBAGE = (b"x", b"", b"-1", b"9" * 30, b"\xff\xfe", b"1e3", b"nan", b"0x10", b"[]", b" 1", b"1" * 300)
+GARBAGE = (
+    b"x",
+    b"",
+    b"-1",
+    b"9" * 30,
+    b"\xff\xfe",
+    b"1e3",
+    b"nan",
+    b"0x10",
+    b"[]",
+    b" 1",
+    b"1" * 300,
+)
 
 
 @dataclass(slots=True)
@@ -49,7 +65,12 @@ class Lair:
     def member(self, **fields: object) -> None:
         """Change fields of its member hash."""
         for name, value in fields.items():
-            self.do(b"HSET", self.layout.member, name.encode(), value if type(value) is bytes else str(value).encode())
+            self.do(
+                b"HSET",
+                self.layout.member,
+                name.encode(),
+                value if type(value) is bytes else str(value).encode(),
+            )
 
     def field(self, name: bytes) -> bytes:
         """A field of its member hash, b'' for none."""
@@ -68,7 +89,12 @@ class Lair:
 
     def tell(self, topology: Topology, text: bytes | None = None) -> None:
         """Tell this topology, working in its epoch."""
-        self.do(b"HSET", self.layout.topology, b"topology", topology.encode().encode() if text is None else text)
+        self.do(
+            b"HSET",
+            self.layout.topology,
+            b"topology",
+            topology.encode().encode() if text is None else text,
+        )
         self.work_in(topology.epoch)
 
     def work_in(self, epoch: int) -> None:
@@ -84,8 +110,9 @@ Lie = Callable[[Lair], None]
 
 
 class Told(NamedTuple):
-    """A lie by its name. of_its_records, needs_operator: see above. goes_back: it says that it works in an earlier
-    epoch than it does."""
+    """A lie by its name. of_its_records, needs_operator: see above. goes_back: it says that it
+    works in an earlier epoch than it does.
+    """
 
     name: str
     tell: Lie
@@ -94,11 +121,15 @@ class Told(NamedTuple):
     goes_back: bool = False
 
 
-# Topologies and epochs -------------------------------------------------------------------------------------------
+# Topologies and epochs ----------------------------------------------------------------------------
 
 
 def _it_is_primary(lair: Lair) -> None:
-    lair.tell(lair.topology.with_primary(lair.node, lair.epoch + lair.random.choice((0, 1, 1, 2, 9, 40, 100))))
+    lair.tell(
+        lair.topology.with_primary(
+            lair.node, lair.epoch + lair.random.choice((0, 1, 1, 2, 9, 40, 100))
+        )
+    )
 
 
 def _it_alone(lair: Lair) -> None:
@@ -111,24 +142,43 @@ def _other_addresses(lair: Lair) -> None:
     others = lair.random.sample(lair.topology.others(lair.node), lair.random.choice((1, 1, 2)))
     urls = {node: f"redis://{NOWHERE}:{6379 + index}/0" for index, node in enumerate(others)}
     moved = [replace(each, url=urls.get(each.id, each.url)) for each in _members(lair)]
-    lair.tell(replace(lair.topology, epoch=lair.epoch + lair.random.choice((0, 1)), members=tuple(moved)))
+    lair.tell(
+        replace(lair.topology, epoch=lair.epoch + lair.random.choice((0, 1)), members=tuple(moved))
+    )
 
 
 def _one_more_member(lair: Lair) -> None:
     more = Member(NOWHERE, f"redis://{NOWHERE}:6389/0", NodeRole.REPLICA, "id-nowhere")
-    lair.tell(replace(lair.topology, epoch=lair.epoch + lair.random.choice((0, 1)), members=(*_members(lair), more)))
+    lair.tell(
+        replace(
+            lair.topology,
+            epoch=lair.epoch + lair.random.choice((0, 1)),
+            members=(*_members(lair), more),
+        )
+    )
 
 
 def _several_primaries(lair: Lair) -> None:
     members = tuple(replace(each, role=NodeRole.PRIMARY) for each in _members(lair))
     epoch = max(1, lair.epoch + lair.random.choice((1, 1, -1, 0)))
     merged = min(epoch, lair.topology.merged_epoch)
-    lair.tell(replace(lair.topology, epoch=epoch, merged_epoch=merged, members=members, mode=Mode.MULTI_PRIMARY))
+    lair.tell(
+        replace(
+            lair.topology,
+            epoch=epoch,
+            merged_epoch=merged,
+            members=members,
+            mode=Mode.MULTI_PRIMARY,
+        )
+    )
 
 
 def _an_older_topology(lair: Lair) -> None:
     epoch = max(1, lair.epoch - lair.random.choice((1, 2)))
-    older = replace(lair.topology.with_primary(lair.node, epoch), merged_epoch=min(epoch, lair.topology.merged_epoch))
+    older = replace(
+        lair.topology.with_primary(lair.node, epoch),
+        merged_epoch=min(epoch, lair.topology.merged_epoch),
+    )
     lair.tell(older)
 
 
@@ -155,11 +205,31 @@ def _members(lair: Lair) -> tuple[Member, ...]:
     return lair.topology.members
 
 
-# The member hash ---------------------------------------------------------------------------------------------------
+# The member hash ----------------------------------------------------------------------------------
 
 _FIELDS = (
-    *("epoch", "lineage", "era", "state", "rule", "run_id", "max_age_micros", "max_skew_micros", "voided", "settled"),
-    *("log_floor", "previous_end", "purged_before", "clock_latest", "clock_checked", "clock_off", "joined", "pending"),
+    *(
+        "epoch",
+        "lineage",
+        "era",
+        "state",
+        "rule",
+        "run_id",
+        "max_age_micros",
+        "max_skew_micros",
+        "voided",
+        "settled",
+    ),
+    *(
+        "log_floor",
+        "previous_end",
+        "purged_before",
+        "clock_latest",
+        "clock_checked",
+        "clock_off",
+        "joined",
+        "pending",
+    ),
     *("incarnation", "previous_incarnation", "log_gap", "restamp_writer", "walk a", "hold a"),
 )
 
@@ -170,7 +240,9 @@ def _damaged_fields(lair: Lair) -> None:
 
 
 def _fields_gone(lair: Lair) -> None:
-    for name in lair.random.sample(("epoch", "state", "run_id", "node", "cluster", "lineage", "incarnation"), 2):
+    for name in lair.random.sample(
+        ("epoch", "state", "run_id", "node", "cluster", "lineage", "incarnation"), 2
+    ):
         lair.do(b"HDEL", lair.layout.member, name.encode())
 
 
@@ -197,7 +269,15 @@ def _it_settled_more(lair: Lair) -> None:
 
 def _another_type(lair: Lair) -> None:
     layout = lair.layout
-    names = (layout.member, layout.log, layout.cursors, layout.marks, layout.topology, layout.checkpoints, layout.sweep)
+    names = (
+        layout.member,
+        layout.log,
+        layout.cursors,
+        layout.marks,
+        layout.topology,
+        layout.checkpoints,
+        layout.sweep,
+    )
     name = lair.random.choice((*names, layout.guard))
     lair.do(b"DEL", name)
     if lair.random.random() < 0.5:
@@ -220,28 +300,41 @@ def _its_guard(lair: Lair) -> None:
 
 def _another_identity(lair: Lair) -> None:
     other = lair.random.choice(lair.topology.others(lair.node))
-    name, value = lair.random.choice((("node", other), ("identity", lair.topology.identities[other]), ("cluster", "x")))
+    name, value = lair.random.choice(
+        (("node", other), ("identity", lair.topology.identities[other]), ("cluster", "x"))
+    )
     lair.member(**{name: value})
 
 
-# Positions and the log ---------------------------------------------------------------------------------------------
+# Positions and the log ----------------------------------------------------------------------------
 
 
 def _damaged_positions(lair: Lair) -> None:
     layout = lair.layout
     for name in lair.random.sample((layout.cursors, layout.marks, layout.sweep), 2):
         for field in (*lair.pairs(name), b"x@y"):
-            lair.do(b"HSET", name, field, lair.random.choice((*GARBAGE, b"0-0 0", b"inc 1-1 99", b"1-1 99 1 1")))
+            lair.do(
+                b"HSET",
+                name,
+                field,
+                lair.random.choice((*GARBAGE, b"0-0 0", b"inc 1-1 99", b"1-1 99 1 1")),
+            )
 
 
 def _positions_gone(lair: Lair) -> None:
     layout = lair.layout
-    for name in lair.random.sample((layout.cursors, layout.marks, layout.checkpoints, layout.sweep), 2):
+    for name in lair.random.sample(
+        (layout.cursors, layout.marks, layout.checkpoints, layout.sweep), 2
+    ):
         lair.do(b"DEL", name)
 
 
 def _damaged_checkpoints(lair: Lair) -> None:
-    lair.do(b"LPUSH", lair.layout.checkpoints, lair.random.choice((*GARBAGE, b"inc 1-1 1 a inc 1-1 1 1")))
+    lair.do(
+        b"LPUSH",
+        lair.layout.checkpoints,
+        lair.random.choice((*GARBAGE, b"inc 1-1 1 a inc 1-1 1 1")),
+    )
 
 
 def _a_sweep(lair: Lair) -> None:
@@ -261,21 +354,38 @@ def _a_cut_log(lair: Lair) -> None:
 
 
 def _names_of_others(lair: Lair) -> None:
-    """Its log names bookkeeping and keys of other programs, and something stands there to be copied."""
+    """Its log names bookkeeping and keys of other programs, and something stands there to be
+    copied.
+    """
     stamp = _a_stamp(lair)
     for name in lair.random.sample(foreign_names(lair.layout), 3):
-        lair.do(b"XADD", lair.layout.log, b"*", name, lair.random.choice((stamp, *IMPOSSIBLE_STAMPS)))
+        lair.do(
+            b"XADD", lair.layout.log, b"*", name, lair.random.choice((stamp, *IMPOSSIBLE_STAMPS))
+        )
     lair.do(b"SET", ELSEWHERE, stamp + b"v0000000000000000|planted")
 
 
 def _impossible_stamps(lair: Lair) -> None:
     for stamp in lair.random.sample(IMPOSSIBLE_STAMPS, 2):
-        lair.do(b"XADD", lair.layout.log, b"*", lair.layout.data(lair.random.choice((b"x", b"n"))), stamp)
+        lair.do(
+            b"XADD",
+            lair.layout.log,
+            b"*",
+            lair.layout.data(lair.random.choice((b"x", b"n"))),
+            stamp,
+        )
 
 
 def foreign_names(layout: KeyLayout) -> tuple[bytes, ...]:
     """Names that no log of ours has."""
-    own = (layout.member, layout.log, layout.marks, layout.sweep, layout.guard, layout.data_prefix[:-1])
+    own = (
+        layout.member,
+        layout.log,
+        layout.marks,
+        layout.sweep,
+        layout.guard,
+        layout.data_prefix[:-1],
+    )
     return (*own, ELSEWHERE, b"redrepl:clusters", b"", b"\xff")
 
 
@@ -284,20 +394,30 @@ def _a_stamp(lair: Lair) -> bytes:
     return LATER_STAMP % (int(seconds) * 10**6, 77)
 
 
-# Of its records ----------------------------------------------------------------------------------------------------
+# Of its records -----------------------------------------------------------------------------------
 
 
 def _damaged_records(lair: Lair) -> None:
-    names = [name for name in lair.do(b"KEYS", lair.layout.data_pattern) if lair.do(b"TYPE", name) == b"string"]
+    names = [
+        name
+        for name in lair.do(b"KEYS", lair.layout.data_pattern)
+        if lair.do(b"TYPE", name) == b"string"
+    ]
     for name in sorted(names)[: lair.random.choice((1, 3))]:
         record = lair.do(b"GET", name) or b""
         impossible = lair.random.choice(IMPOSSIBLE_STAMPS[:2]) + record[22:]
-        lair.do(b"SET", name, lair.random.choice((b"garbage", record[:30], b"", impossible, b"\xff" * 60)))
+        lair.do(
+            b"SET",
+            name,
+            lair.random.choice((b"garbage", record[:30], b"", impossible, b"\xff" * 60)),
+        )
 
 
 def _forged_lineage(lair: Lair) -> None:
     lair.work_in(lair.epoch + lair.random.choice((1, 1, 10, 11)))
-    lair.member(lineage=lair.field(b"epoch"), era=lair.field(b"epoch"), state="active", rule="decide")
+    lair.member(
+        lineage=lair.field(b"epoch"), era=lair.field(b"epoch"), state="active", rule="decide"
+    )
 
 
 def _forged_marks(lair: Lair) -> None:
@@ -314,11 +434,19 @@ def _all_is_settled(lair: Lair) -> None:
         field = lair.topology.position_field(other).encode()
         log = lair.do(b"XREVRANGE", lair.layout.log, b"+", b"-", b"COUNT", 1)
         if isinstance(log, list) and log:
-            lair.do(b"HSET", lair.layout.cursors, field, b"%b %d 1" % (log[0][0], lair.do(b"XLEN", lair.layout.log)))
+            lair.do(
+                b"HSET",
+                lair.layout.cursors,
+                field,
+                b"%b %d 1" % (log[0][0], lair.do(b"XLEN", lair.layout.log)),
+            )
 
 
 def _another_age(lair: Lair) -> None:
-    lair.member(max_age_micros=lair.random.choice((1, 10**12)), max_skew_micros=lair.random.choice((0, 10**12)))
+    lair.member(
+        max_age_micros=lair.random.choice((1, 10**12)),
+        max_skew_micros=lair.random.choice((0, 10**12)),
+    )
 
 
 def _its_rule(lair: Lair) -> None:
@@ -361,24 +489,70 @@ LIES = (
     Told("its rule", _its_rule, of_its_records=True),
 )
 
-# Answers -----------------------------------------------------------------------------------------------------------
+# Answers ------------------------------------------------------------------------------------------
 
 RUBBISH: tuple[Any, ...] = (
-    *(7, -1, (1 << 63) - 1, None, b"abc", b"\xff\xfe\x00\x01", b"OK", b"", [], [None, None, None], [b"ok"], [b"ok", 5]),
-    *([b"ok", b"z" * 22], [b"has"], [b"refused"], [b"refused", b"x", b"y"], [b"some", 99, b"ok", b"x"]),
-    *([b"conflict", 99, b"x"], [[[[[[[1]]]]]]], [b"0", [ELSEWHERE]], [[b"1-1", [b"x"]]], [b"cut", b"x"]),
-    *([b"ok", [[b"1-1", [ELSEWHERE, b"f"]]]], [b"changed"], [b"done", b"ok"], [1, [], []], [b"expired", b"x"]),
+    *(
+        7,
+        -1,
+        (1 << 63) - 1,
+        None,
+        b"abc",
+        b"\xff\xfe\x00\x01",
+        b"OK",
+        b"",
+        [],
+        [None, None, None],
+        [b"ok"],
+        [b"ok", 5],
+    ),
+    *(
+        [b"ok", b"z" * 22],
+        [b"has"],
+        [b"refused"],
+        [b"refused", b"x", b"y"],
+        [b"some", 99, b"ok", b"x"],
+    ),
+    *(
+        [b"conflict", 99, b"x"],
+        [[[[[[[1]]]]]]],
+        [b"0", [ELSEWHERE]],
+        [[b"1-1", [b"x"]]],
+        [b"cut", b"x"],
+    ),
+    *(
+        [b"ok", [[b"1-1", [ELSEWHERE, b"f"]]]],
+        [b"changed"],
+        [b"done", b"ok"],
+        [1, [], []],
+        [b"expired", b"x"],
+    ),
 )
 """Answers that no node gives to most of what it is asked."""
 
 ERRORS = (
-    *("ERR rubbish", "NOSCRIPT No matching script. Please use EVAL.", "OOM command not allowed", "WRONGTYPE x", ""),
-    *("READONLY You can't write", "LOADING", "BUSY", "NOAUTH Authentication required.", "MISCONF", "\ufffd"),
+    *(
+        "ERR rubbish",
+        "NOSCRIPT No matching script. Please use EVAL.",
+        "OOM command not allowed",
+        "WRONGTYPE x",
+        "",
+    ),
+    *(
+        "READONLY You can't write",
+        "LOADING",
+        "BUSY",
+        "NOAUTH Authentication required.",
+        "MISCONF",
+        "\ufffd",
+    ),
 )
 
 
 def rubbish(random: Random, command: Command, honest: Any) -> Any:
-    """Anything in place of the answer that promises nothing: what could be an answer of ours stays the honest one."""
+    """Anything in place of the answer that promises nothing: what could be an answer of ours stays
+    the honest one.
+    """
     if random.random() < 0.3:
         return hiredis.ReplyError(random.choice(ERRORS))
     if random.random() < 0.3:
@@ -388,9 +562,16 @@ def rubbish(random: Random, command: Command, honest: Any) -> Any:
 
 
 def _promises(command: Command, content: Any) -> bool:
-    """Whether this may be taken for an answer of ours that says that something was done, or what is stored."""
+    """Whether this may be taken for an answer of ours that says that something was done, or what is
+    stored.
+    """
     is_refusal = isinstance(content, list) and content[:1] == [b"refused"]
-    return type(command) is ScriptCall and command.script != "inspect" and not is_refusal and is_ours(command, content)
+    return (
+        type(command) is ScriptCall
+        and command.script != "inspect"
+        and not is_refusal
+        and is_ours(command, content)
+    )
 
 
 def another_run(command: Command, honest: Any, line: bytes) -> Any:
@@ -403,14 +584,20 @@ def damaged(random: Random, content: Any) -> Any:
     """The honest answer, with one part of it changed."""
     if isinstance(content, list) and content:
         place = random.randrange(len(content))
-        return [damaged(random, each) if index == place else each for index, each in enumerate(content)]
+        return [
+            damaged(random, each) if index == place else each for index, each in enumerate(content)
+        ]
     if type(content) is bytes:
-        return random.choice((content[: len(content) // 2], b"\xff" + content, content + content, 5, None, [content]))
+        return random.choice(
+            (content[: len(content) // 2], b"\xff" + content, content + content, 5, None, [content])
+        )
     return random.choice((None, b"x", -1, 1 << 62, [content]))
 
 
 DROPPED: dict[str, Any] = {
-    **dict.fromkeys(("write", "write_oom", "write_many", "write_many_oom", "change_member", "confirm"), 1),
+    **dict.fromkeys(
+        ("write", "write_oom", "write_many", "write_many_oom", "change_member", "confirm"), 1
+    ),
     **dict.fromkeys(("checkpoint", "enrol", "replace", "note_walk", "note_sweep"), 1),
     **{name: [b"ok", 1] for name in ("absorb", "absorb_oom", "purge", "mend", "trim")},
 }

@@ -1,7 +1,9 @@
-"""An event loop in the simulation's time, and connections that take bytes: what the asyncio driver needs of the world.
+"""An event loop in the simulation's time, and connections that take bytes: what the asyncio driver
+needs of the world.
 
-The library's own board, operations and groups run on it as they are. A turn of the loop runs what was ready when it
-began, as asyncio does; a paused program's loop does not turn, and its timers are late.
+The library's own board, operations and groups run on it as they are. A turn of the loop runs what
+was ready when it began, as asyncio does; a paused program's loop does not turn, and its timers are
+late.
 """
 
 from __future__ import annotations
@@ -47,7 +49,7 @@ class SimulatedLoop:
         self._is_closed = False
         self._loop: Any = self  # typed for loops that can do everything
 
-    # What asyncio asks of a loop ------------------------------------------------------------------------------
+    # What asyncio asks of a loop ------------------------------------------------------------------
 
     def time(self) -> float:
         """The world's time."""
@@ -65,7 +67,9 @@ class SimulatedLoop:
         """Never: debugging costs time."""
         return False
 
-    def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.Handle:
+    def call_soon(
+        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
         """Have something called in the next turn."""
         handle = asyncio.Handle(callback, args, self._loop, context)
         self._make_ready(handle)
@@ -78,13 +82,21 @@ class SimulatedLoop:
         return self.call_soon(callback, *args, context=context)
 
     def call_later(
-        self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self,
+        delay: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: Context | None = None,
     ) -> asyncio.TimerHandle:
         """Have something called after so many seconds."""
         return self.call_at(self.time() + delay, callback, *args, context=context)
 
     def call_at(
-        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self,
+        when: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: Context | None = None,
     ) -> asyncio.TimerHandle:
         """Have something called at a time."""
         timer = asyncio.TimerHandle(when, callback, args, self._loop, context)
@@ -129,7 +141,7 @@ class SimulatedLoop:
         """No longer."""
         return self._writers.pop(fd, None) is not None
 
-    # The simulation's side ------------------------------------------------------------------------------------
+    # The simulation's side ------------------------------------------------------------------------
 
     def register(self, connection: WireConnection) -> int:
         """The number by which a connection is known here, as sockets are."""
@@ -149,7 +161,11 @@ class SimulatedLoop:
 
     def calls_of(self, owner: object) -> list[asyncio.Handle]:
         """What is ready to be called of this object."""
-        return [handle for handle in self._ready if getattr(_callback_of(handle), "__self__", None) is owner]
+        return [
+            handle
+            for handle in self._ready
+            if getattr(_callback_of(handle), "__self__", None) is owner
+        ]
 
     def lose_calls(self, owner: object) -> None:
         """An exception from outside loses what is ready to be called of this object."""
@@ -210,7 +226,9 @@ class WireConnection(Connection):
 
     __slots__ = ("_loop", "_sent", "fileno")
 
-    def __init__(self, program: str, link: Link, machine: Machine, node: str, loop: SimulatedLoop) -> None:
+    def __init__(
+        self, program: str, link: Link, machine: Machine, node: str, loop: SimulatedLoop
+    ) -> None:
         super().__init__(program, link, machine, node)
         self.unsent: bytearray = bytearray()  # type: ignore[assignment]  # elsewhere nothing is ever left
         self.fileno = loop.register(self)
@@ -221,7 +239,9 @@ class WireConnection(Connection):
         return self._link.random.random()
 
     def send(self, packet: Any) -> None:
-        """Send packets while the connection is opened, and bytes from then on; what is not taken stays in `unsent`."""
+        """Send packets while the connection is opened, and bytes from then on; what is not taken
+        stays in `unsent`.
+        """
         if not isinstance(packet, bytes):
             super().send(packet)
         elif self.unsent:

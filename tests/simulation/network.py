@@ -1,8 +1,9 @@
 """Machines that run the servers, and the connections between programs and them.
 
-A connection keeps the order of what is sent on it. What a cut link holds up arrives when the link heals, as TCP sends
-again; a connection may also break, with everything on its way in one direction, and the other side may or may not
-notice. What was sent before a client closed a connection may still arrive, behind what it sent later on a new one.
+A connection keeps the order of what is sent on it. What a cut link holds up arrives when the link
+heals, as TCP sends again; a connection may also break, with everything on its way in one direction,
+and the other side may or may not notice. What was sent before a client closed a connection may
+still arrive, behind what it sent later on a new one.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ LATENCY_SECONDS = 0.0006
 SERVICE_SECONDS = 0.0001
 RETRANSMISSION_SECONDS = 0.3
 STILL_ARRIVES = 0.8
-"""How likely it is that what was under way on a connection arrives after the client has closed it."""
+"""How likely it is that what was under way on a connection arrives after the client has closed
+it.
+"""
 
 COPYING = frozenset(("headers", "read_many", "log_page"))
 """Scripts with which a worker that has looked at a node goes on to what it holds."""
@@ -66,7 +69,8 @@ Twist = Callable[[Command, Callable[[], Any]], Any]
 class Link:
     """The way between one program and one machine.
 
-    cuts: how many faults cut it at present. under_way: packets that have neither arrived nor been lost.
+    cuts: how many faults cut it at present. under_way: packets that have neither arrived nor been
+    lost.
     """
 
     def __init__(self, world: World, program: str, node: str, break_rate: float) -> None:
@@ -249,15 +253,23 @@ def _nobody_cares(_: Machine) -> None:
 
 
 class Machine:
-    """Runs one server. ``run`` counts its starts. ``skew_seconds``: what its clock is ahead of the world's.
+    """Runs one server.
 
-    on_change: called when somebody may have changed its membership. Its name is the host in its address.
-    was_far_ahead: its clock was, by more than any deadline of a record, so that it dropped those that have one.
-    before_copying, before_storing: called once, before the next script of `COPYING`, or `STORING`, runs.
-    twist: what is answered in place of carrying a command out; it gets the command, and how to carry it out.
+    ``run`` counts its starts. ``skew_seconds``: what its clock is ahead of the world's.
+
+    on_change: called when somebody may have changed its membership. Its name is the host in its
+    address.
+    was_far_ahead: its clock was, by more than any deadline of a record, so that it dropped those
+    that have one.
+    before_copying, before_storing: called once, before the next script of `COPYING`, or `STORING`,
+    runs.
+    twist: what is answered in place of carrying a command out; it gets the command, and how to
+    carry it out.
     """
 
-    def __init__(self, world: World, server: Server, layout: KeyLayout, sources: Sources, skew_seconds: float) -> None:
+    def __init__(
+        self, world: World, server: Server, layout: KeyLayout, sources: Sources, skew_seconds: float
+    ) -> None:
         self.world = world
         self.server = server
         self.name = server.name
@@ -367,13 +379,18 @@ class Machine:
                 if type(packet.command) is ScriptCall and packet.command.script == "change_member":
                     self.on_change(self)
                 if self.world.is_traced:
-                    what = f"   for {connection.program}: {brief(packet.command)} -> {brief_answer(content)}"
+                    what = (
+                        f"   for {connection.program}: {brief(packet.command)} -> "
+                        f"{brief_answer(content)}"
+                    )
                     self.world.note(self.name, what)
             connection.answer(content)
         self._go_on()
 
     def _let_happen(self, command: Command) -> None:
-        """What waits for a job to go on from its look at this node to its records happens now, once."""
+        """What waits for a job to go on from its look at this node to its records happens now,
+        once.
+        """
         if type(command) is not ScriptCall:
             return
         if self.before_copying and command.script in COPYING:
@@ -389,8 +406,14 @@ class Machine:
         return self.twist(command, lambda: self._carry_out(command))
 
     def _introduce(self) -> Introduction | Lost:
-        """What is said on a new connection. What cannot be read ends it, as the library's introduction does."""
-        fields, information = self._answer(self._ask_member), self._answer(PlainCommand((b"INFO", b"server")))
+        """What is said on a new connection.
+
+        What cannot be read ends it, as the library's introduction does.
+        """
+        fields, information = (
+            self._answer(self._ask_member),
+            self._answer(PlainCommand((b"INFO", b"server"))),
+        )
         if isinstance(fields, Exception) and str(fields).startswith("WRONGTYPE"):
             fields = [None] * len(MEMBER_FIELDS)
         missing = tuple(sha for sha in self._shas if sha not in self.server.scripts)
@@ -401,12 +424,18 @@ class Machine:
         return Introduction(membership, missing) if membership.actual_run_id else Lost(NOT_OURS)
 
     def _end_client(self, client_id: int) -> int:
-        """`CLIENT KILL ID`: nothing that waits on that connection, or comes on it later, is carried out."""
-        ended = [connection for connection in self._connections if connection.client_id == client_id]
+        """`CLIENT KILL ID`: nothing that waits on that connection, or comes on it later, is carried
+        out.
+        """
+        ended = [
+            connection for connection in self._connections if connection.client_id == client_id
+        ]
         for connection in ended:
             connection.run = NO_RUN
             self._connections.remove(connection)
-        self._waiting = deque((connection, packet) for connection, packet in self._waiting if connection not in ended)
+        self._waiting = deque(
+            (connection, packet) for connection, packet in self._waiting if connection not in ended
+        )
         return len(ended)
 
     def _carry_out(self, command: Command) -> Any:
@@ -421,8 +450,9 @@ class Machine:
 
 
 class Network:
-    """All machines, and the links of every program to them. nodes: the members' names, each the host of its first
-    address. invented: names of members that a node may tell of and that are nowhere.
+    """All machines, and the links of every program to them. nodes: the members' names, each the
+    host of its first address. invented: names of members that a node may tell of and that are
+    nowhere.
     """
 
     def __init__(

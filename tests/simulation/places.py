@@ -1,5 +1,5 @@
-"""Servers in members' places: on which machines they come in, what happens to those that had the places before, and
-where programs look for the members.
+"""Servers in members' places: on which machines they come in, what happens to those that had the
+places before, and where programs look for the members.
 """
 
 from __future__ import annotations
@@ -22,7 +22,11 @@ class Places:
     """
 
     def __init__(
-        self, network: Network, random: Random, faults: Faults, newest_topology: Callable[[], Topology]
+        self,
+        network: Network,
+        random: Random,
+        faults: Faults,
+        newest_topology: Callable[[], Topology],
     ) -> None:
         self._network = network
         self._world = network.world
@@ -33,7 +37,9 @@ class Places:
         self._file = {node: address_of(node) for node in network.nodes}
 
     def may_come_in(self, host: str) -> bool:
-        """Whether a server may come into a member's place on this machine: it counts as one that lost its data."""
+        """Whether a server may come into a member's place on this machine: it counts as one that
+        lost its data.
+        """
         machine = self._network.machines[host]
         if not machine.is_up or not self._faults.may_lose(machine):
             return False
@@ -41,7 +47,9 @@ class Places:
         return True
 
     def is_over(self, host: str) -> bool:
-        """Whether who was to come in there, and is no member, did not, and never will in a later epoch."""
+        """Whether who was to come in there, and is no member, did not, and never will in a later
+        epoch.
+        """
         return self._newest_topology().epoch > self._coming_in.get(host, 0)
 
     def empty(self, host: str) -> None:
@@ -51,9 +59,12 @@ class Places:
         machine.start({})
 
     def harm_former(self, program: str, host: str) -> None:
-        """Why it is replaced: its operator does not reach it, it hangs, or it is down. Later it is there again.
+        """Why it is replaced: its operator does not reach it, it hangs, or it is down.
 
-        Where its place is not given away after all, one that was down is a member that restarted, so it counts as one.
+        Later it is there again.
+
+        Where its place is not given away after all, one that was down is a member that restarted,
+        so it counts as one.
         """
         machine, seconds = self._network.machines[host], self._random.expovariate(1.0) * 2.0
         kind = self._random.choice(HARMS)
@@ -76,8 +87,9 @@ class Places:
     def tell(self, program: Program) -> None:
         """Have a program that starts look where its file has the members.
 
-        Whoever replaces a machine then changes the url in the files (docs/operating.md): here as late as can be, when
-        none of them leads to a member any more, or where the workers do not get any further.
+        Whoever replaces a machine then changes the url in the files (docs/operating.md): here as
+        late as can be, when none of them leads to a member any more, or where the workers do not
+        get any further.
         """
         members = self._newest_topology().members
         if not any(self._file[member.id] == member.url for member in members):

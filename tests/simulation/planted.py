@@ -1,4 +1,6 @@
-"""Bugs that the simulator must find: mistakes that somebody could make, each with how soon it was found."""
+"""Bugs that the simulator must find: mistakes that somebody could make, each with how soon it was
+found.
+"""
 
 from __future__ import annotations
 
@@ -26,10 +28,11 @@ FINDINGS = (Verdict.WRONG, Verdict.DIFFERENT, Verdict.SPLIT, Verdict.STALE)
 
 
 class Bug(NamedTuple):
-    """One bug. within: seeds of the profile of which one must find it; far more than it took when it was written.
+    """One bug. within: seeds of the profile of which one must find it; far more than it took when
+    it was written.
 
-    scripts: what the servers run. patches: (object, attribute, what to put in its place). quick: hunted with the
-    ordinary tests.
+    scripts: what the servers run. patches: (object, attribute, what to put in its place). quick:
+    hunted with the ordinary tests.
     """
 
     name: str
@@ -83,7 +86,9 @@ def _without_guard() -> Sources:
 
 
 def _without_restamping() -> Sources:
-    return changed_sources("write", ("if not decides then return nil, 'has'", "if true then return nil, 'has'"))
+    return changed_sources(
+        "write", ("if not decides then return nil, 'has'", "if true then return nil, 'has'")
+    )
 
 
 _write_one, _read_confirmed = write.write_one, read.read_confirmed
@@ -108,7 +113,12 @@ def _send_the_mark_alone(copier: Copier, wanted: Any, mark: Any = None) -> Any:
 
 BUGS = (
     Bug("a write without a guard", "mixed", 1000, _without_guard, quick=False),
-    Bug("acknowledged by the primary alone", "mixed", 1000, patches=((writes, "write_one", _write_alone),)),
+    Bug(
+        "acknowledged by the primary alone",
+        "mixed",
+        1000,
+        patches=((writes, "write_one", _write_alone),),
+    ),
     Bug(
         "a group is acknowledged by the primary alone",
         "tasks",
@@ -116,8 +126,18 @@ BUGS = (
         patches=((writes, "write_chunk", _write_group_alone),),
         quick=False,
     ),
-    Bug("a QUORUM read without confirmation", "mixed", 1000, patches=((mending, "read_confirmed", _read_alone),)),
-    Bug("the primary keeps the later stamp instead of restamping", "clocks", 100, _without_restamping),
+    Bug(
+        "a QUORUM read without confirmation",
+        "mixed",
+        1000,
+        patches=((mending, "read_confirmed", _read_alone),),
+    ),
+    Bug(
+        "the primary keeps the later stamp instead of restamping",
+        "clocks",
+        100,
+        _without_restamping,
+    ),
     Bug(
         "a failover with one member",
         "mixed",
@@ -138,7 +158,12 @@ BUGS = (
         patches=((change_members, "members_to_move", lambda *_: 1),),
         quick=False,
     ),
-    Bug("a session reads its past", "readers", 100, patches=((Session, "at_least", lambda *_: NO_STAMP),)),
+    Bug(
+        "a session reads its past",
+        "readers",
+        100,
+        patches=((Session, "at_least", lambda *_: NO_STAMP),),
+    ),
     Bug(
         "programs that only read never ask who the primary is",
         "readers",
@@ -146,7 +171,12 @@ BUGS = (
         patches=((reads, "TOPOLOGY_SECONDS", float("inf")),),
         quick=False,
     ),
-    Bug("the mark without the records", "mixed", 300, patches=((Copier, "send", _send_the_mark_alone),)),
+    Bug(
+        "the mark without the records",
+        "mixed",
+        300,
+        patches=((Copier, "send", _send_the_mark_alone),),
+    ),
     Bug(
         "restarts go unnoticed",
         "restarts",

@@ -1,7 +1,9 @@
-"""Programs of the simulation: the third driver of the library's plans, on the library's own switchboard.
+"""Programs of the simulation: the third driver of the library's plans, on the library's own
+switchboard.
 
 What is sent when, whom an answer belongs to, gates, retries and admission are the library's code
-(`redrepl.edges.switchboard`, `opening`, `admission`). Here is what stands for sockets, threads and waiting.
+(`redrepl.edges.switchboard`, `opening`, `admission`). Here is what stands for sockets, threads and
+waiting.
 """
 
 from __future__ import annotations
@@ -17,11 +19,30 @@ from redrepl.edges.opening import NodeGate
 from redrepl.edges.pending import Run
 from redrepl.edges.restarts import RestartGuard
 from redrepl.edges.switchboard import Switchboard
-from redrepl.values.effects import NOT_BEGUN, Ask, DeadlinePassed, Event, Exchange, Plan, Progress, Request
+from redrepl.values.effects import (
+    NOT_BEGUN,
+    Ask,
+    DeadlinePassed,
+    Event,
+    Exchange,
+    Plan,
+    Progress,
+    Request,
+)
 from redrepl.values.keys import KeyLayout
 from redrepl.values.reasons import LOST, REFUSES
 from redrepl.values.topology import Topology
-from tests.simulation.network import Connection, Hello, Introduction, Link, Load, Machine, Network, address_of, brief
+from tests.simulation.network import (
+    Connection,
+    Hello,
+    Introduction,
+    Link,
+    Load,
+    Machine,
+    Network,
+    address_of,
+    brief,
+)
 from tests.simulation.world import BEGINNING_SECONDS, World
 from tests.simulation.world import Event as Appointment
 from tests.support.questions import Questions
@@ -38,7 +59,9 @@ Script: TypeAlias = Generator[Any, Any, None]
 
 
 class Gate(NodeGate):
-    """The library's gate to a node, opening connections in the simulation instead of in a thread."""
+    """The library's gate to a node, opening connections in the simulation instead of in a
+    thread.
+    """
 
     def __init__(
         self,
@@ -49,7 +72,9 @@ class Gate(NodeGate):
         url: str,
         identity: str | None = None,
     ) -> None:
-        super().__init__(replace(split_url(node, url), identity=identity), admission, timeout_seconds)
+        super().__init__(
+            replace(split_url(node, url), identity=identity), admission, timeout_seconds
+        )
         self._program = program
         self._node = node
         self._opening: Connection | None = None
@@ -91,12 +116,16 @@ class Gate(NodeGate):
         try:
             (content,) = connection.receive()
         except OSError as error:
-            self._fail(f"{LOST} while it was opened: {error}" if REFUSES not in str(error) else str(error))
+            self._fail(
+                f"{LOST} while it was opened: {error}" if REFUSES not in str(error) else str(error)
+            )
             return
         if type(content) is not Introduction:
             self._hand_over(connection, None)
             return
-        if (reason := self.admission.refusal(self._node, content.membership, self.endpoint.identity)) is not None:
+        if (
+            reason := self.admission.refusal(self._node, content.membership, self.endpoint.identity)
+        ) is not None:
             self._fail(reason)
             return
         connection.run_id = content.membership.actual_run_id
@@ -161,7 +190,7 @@ class Channel(Switchboard):
             self._deadline.cancel()
         self.close_connections()
 
-    # Driving the plan ----------------------------------------------------------------------------------------
+    # Driving the plan -----------------------------------------------------------------------------
 
     def _advance(self, value: Event) -> None:
         plan = self._plan
@@ -195,7 +224,12 @@ class Channel(Switchboard):
             self.start(run, effect)
         self._gate = None
         required = effect.required_node
-        if required is not None and not run.events and not self._waiting and required in self._connections:
+        if (
+            required is not None
+            and not run.events
+            and not self._waiting
+            and required in self._connections
+        ):
             self._gate = required
         if not run.events:
             self._poll()
@@ -239,7 +273,7 @@ class Channel(Switchboard):
             self._deadline = None
             self._advance(self._last_look(self._run, self._is_deadline))
 
-    # What the switchboard asks for ---------------------------------------------------------------------------
+    # What the switchboard asks for ----------------------------------------------------------------
 
     def _poll(self) -> None:
         """Read what has come, on every connection."""
@@ -248,7 +282,10 @@ class Channel(Switchboard):
                 self.receive(connection)
 
     def _readable(self, connection: Connection) -> None:
-        """Something has come. Nobody reads while no plan runs, nor anything else before the gate's answer."""
+        """Something has come.
+
+        Nobody reads while no plan runs, nor anything else before the gate's answer.
+        """
         if self._plan is None or self._deadline is None or connection.is_closed:
             return
         if self._gate is not None and connection.node != self._gate:
@@ -294,7 +331,10 @@ def _ignore(_result: Any, _error: BaseException | None) -> None:
 
 
 class Program:
-    """One process somewhere: gates to all nodes, threads that run scripts, a clock, and pauses. It may be killed."""
+    """One process somewhere: gates to all nodes, threads that run scripts, a clock, and pauses.
+
+    It may be killed.
+    """
 
     def __init__(
         self,
@@ -323,19 +363,27 @@ class Program:
             self.reach(node, address_of(node))
 
     def follow(self, topology: Topology) -> bool:
-        """From now on these servers are the members; to others connections are neither kept nor opened. Answers whether
-        any of them is reached at another address than before.
+        """From now on these servers are the members; to others connections are neither kept nor
+        opened.
+
+        Answers whether any of them is reached at another address than before.
         """
         urls = {node: gate.endpoint.url for node, gate in self.gates.items()}
         for member in topology.members:
-            if self.gates[member.id].endpoint.identity != member.identity or urls[member.id] != member.url:
+            if (
+                self.gates[member.id].endpoint.identity != member.identity
+                or urls[member.id] != member.url
+            ):
                 self.reach(member.id, member.url, member.identity)
         return any(urls[member.id] != member.url for member in topology.members)
 
     def reach(self, node: str, url: str, identity: str | None = None) -> None:
         """Have a node reached at an address, as a configuration file or a topology says."""
         former = self.gates.get(node)
-        self.gates = {**self.gates, node: Gate(self, node, self._admission, self.timeout_seconds, url, identity)}
+        self.gates = {
+            **self.gates,
+            node: Gate(self, node, self._admission, self.timeout_seconds, url, identity),
+        }
         if former is not None:
             former.close()
 
@@ -398,7 +446,7 @@ class Program:
         """What its clock is ahead of the clock of deadlines."""
         return self.wall_seconds - self.now()
 
-    # What a coordinator asks of its driver -------------------------------------------------------------------
+    # What a coordinator asks of its driver --------------------------------------------------------
 
     def now(self) -> float:
         """The clock of deadlines."""
@@ -415,7 +463,9 @@ class Program:
     def request(self, targets: Iterable[str]) -> None:
         """Wake-ups are lost: the tick is the guarantee."""
 
-    def _step(self, script: Script, channel: Channel, result: Any, error: BaseException | None) -> None:
+    def _step(
+        self, script: Script, channel: Channel, result: Any, error: BaseException | None
+    ) -> None:
         if not self.is_alive:
             return
         if self.is_paused:
@@ -431,5 +481,7 @@ class Program:
         else:
             channel.run(wanted, lambda result, error: self._later(script, channel, result, error))
 
-    def _later(self, script: Script, channel: Channel, result: Any, error: BaseException | None) -> None:
+    def _later(
+        self, script: Script, channel: Channel, result: Any, error: BaseException | None
+    ) -> None:
         self.world.after(0.0, self._step, script, channel, result, error)

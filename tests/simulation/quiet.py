@@ -1,4 +1,6 @@
-"""A simulated cluster in which nothing happens by itself: for tests and scenarios that say what does."""
+"""A simulated cluster in which nothing happens by itself: for tests and scenarios that say what
+does.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,10 @@ def quiet_settings(copies: int = 3) -> Settings:
 
 
 def quiet_cluster(copies: int = 3, seed: int = 1, settings: Settings | None = None) -> Simulation:
-    """A cluster whose members serve, in epoch 1 with the primary ``a``. To be called inside `in_virtual_time`."""
+    """A cluster whose members serve, in epoch 1 with the primary ``a``.
+
+    To be called inside `in_virtual_time`.
+    """
     simulation = Simulation(World(seed), settings or quiet_settings(copies), library_sources())
     for link in simulation.network.links.values():
         link.is_steady = True

@@ -1,8 +1,10 @@
-"""The reads that scripts make most, served from fakeredis' data without its way of running a command.
+"""The reads that scripts make most, served from fakeredis' data without its way of running a
+command.
 
-Nine of ten calls inside the library's scripts are reads. Each costs fakeredis some 40 µs for signatures, protocol
-versions and notifications that the simulation does not use; here it costs a few. What is not served here, a value of
-another type or an unusual argument, is left to fakeredis (`NOT_SERVED`), and `test_servers` compares the two.
+Nine of ten calls inside the library's scripts are reads. Each costs fakeredis some 40 µs for
+signatures, protocol versions and notifications that the simulation does not use; here it costs a
+few. What is not served here, a value of another type or an unusual argument, is left to fakeredis
+(`NOT_SERVED`), and `test_servers` compares the two.
 """
 
 from __future__ import annotations
@@ -17,7 +19,9 @@ NOT_SERVED = object()
 
 
 def serve(name: str, database: Any, arguments: tuple[Any, ...]) -> Any:
-    """What this read returns: bytes, an integer, None or a list of these; `NOT_SERVED` to ask fakeredis."""
+    """What this read returns: bytes, an integer, None or a list of these; `NOT_SERVED` to ask
+    fakeredis.
+    """
     read = _READS.get(name)
     return NOT_SERVED if read is None else read(database, arguments)
 
@@ -31,7 +35,9 @@ def _value(database: Any, key: bytes) -> Any:
 
 
 def _fields(database: Any, key: bytes) -> Any:
-    """The fields of a hash as a dict, empty where there is none; `NOT_SERVED` for another type or fields with times."""
+    """The fields of a hash as a dict, empty where there is none; `NOT_SERVED` for another type or
+    fields with times.
+    """
     value = _value(database, key)
     if value is None:
         return {}

@@ -11,8 +11,10 @@ from tests.simulation.settings import Settings
 
 
 class Verdict(Enum):
-    """SPLIT: two nodes decided in one epoch. CRASHED: an error that should never come up. DIFFERENT: the copies are not
-    equal in the end. STUCK: the cluster did not come to rest, or serves nobody. WAITING: so it is where more members
+    """SPLIT: two nodes decided in one epoch.
+
+    CRASHED: an error that should never come up. DIFFERENT: the copies are not equal in the end.
+    STUCK: the cluster did not come to rest, or serves nobody. WAITING: so it is where more members
     restarted than the guarantees allow.
     """
 

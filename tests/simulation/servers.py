@@ -1,8 +1,10 @@
-"""Servers of the simulation: fakeredis' commands and the library's scripts, with a clock that the simulation sets.
+"""Servers of the simulation: fakeredis' commands and the library's scripts, with a clock that the
+simulation sets.
 
-A command runs at once and without threads, sockets or the protocol. Scripts are compiled once for the whole process: a
-call then costs about a third of fakeredis' own EVALSHA, which compiles anew and collects garbage each time. Data of a
-server can be set aside and put back, as a restart with an older file does.
+A command runs at once and without threads, sockets or the protocol. Scripts are compiled once for
+the whole process: a call then costs about a third of fakeredis' own EVALSHA, which compiles anew
+and collects garbage each time. Data of a server can be set aside and put back, as a restart with an
+older file does.
 """
 
 from __future__ import annotations
@@ -35,7 +37,9 @@ Data = dict[bytes, Any]
 
 
 class _Clock:
-    """Stands in for the module `time` inside fakeredis: the clock of the server whose turn it is."""
+    """Stands in for the module `time` inside fakeredis: the clock of the server whose turn it
+    is.
+    """
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -68,7 +72,8 @@ WRITING = DENIED_AT_FULL_MEMORY | {"del", "unlink", "hdel", "xtrim", "xdel", "lt
 class _Socket(FakeSocket):
     """Runs commands and scripts for one server, without what only a real client needs.
 
-    refusal: the error with which it refuses to write, None while it does not; the first word says for what reason.
+    refusal: the error with which it refuses to write, None while it does not; the first word says
+    for what reason.
     allows_oom: whether the script that runs may write at full memory.
     """
 
@@ -79,7 +84,11 @@ class _Socket(FakeSocket):
         """The error where this command is refused inside a script."""
         if self.refusal is None or (self.refusal.startswith("OOM") and self.allows_oom):
             return None
-        return self.refusal if name in (DENIED_AT_FULL_MEMORY if self.refusal.startswith("OOM") else WRITING) else None
+        return (
+            self.refusal
+            if name in (DENIED_AT_FULL_MEMORY if self.refusal.startswith("OOM") else WRITING)
+            else None
+        )
 
     def run(self, name: str, arguments: tuple[bytes, ...]) -> Any:
         """What a command answers, as it comes over the wire; errors as values."""
@@ -118,7 +127,9 @@ class _Socket(FakeSocket):
             return _LUA.from_reply(result)
         function, signature = self._name_to_func(name)
         assert function is not None
-        return self._convert_redis_result(_LUA.runtime, self._run_command(function, signature, list(sent), True))
+        return self._convert_redis_result(
+            _LUA.runtime, self._run_command(function, signature, list(sent), True)
+        )
 
 
 def _plain(result: Any) -> Any:
@@ -148,13 +159,16 @@ class _Lua:
         self._socket: _Socket | None = None
         self._functions: dict[bytes, Any] = {}
         prepare = self.runtime.eval(
-            b"function(call, pcall, sha1hex) redis = {call = call, pcall = pcall, sha1hex = sha1hex,"
+            b"function(call, pcall, sha1hex) redis = {call = call, pcall = pcall, sha1hex = "
+            b"sha1hex,"
             b" error_reply = function(text) return {err = text} end,"
             b" status_reply = function(text) return {ok = text} end} end"
         )
         prepare(self._call, self._pcall, lambda text: hashlib.sha1(text).hexdigest().encode())
         self._set_arguments = self.runtime.eval(b"function(keys, argv) KEYS = keys ARGV = argv end")
-        self._unpacked = self.runtime.eval(b"function(t) return t.ok or false, t.err or false, unpack(t, 1, #t) end")
+        self._unpacked = self.runtime.eval(
+            b"function(t) return t.ok or false, t.err or false, unpack(t, 1, #t) end"
+        )
 
     def function(self, sha: bytes, source: str) -> Any:
         """The script with this digest, compiled."""
@@ -163,7 +177,9 @@ class _Lua:
             found = self._functions[sha] = self.runtime.compile(without_flags(source).encode())
         return found
 
-    def call(self, socket: _Socket, function: Any, keys: tuple[bytes, ...], arguments: list[bytes]) -> Any:
+    def call(
+        self, socket: _Socket, function: Any, keys: tuple[bytes, ...], arguments: list[bytes]
+    ) -> Any:
         self._socket = socket
         table_from = self.runtime.table_from
         self._set_arguments(table_from(keys), table_from(arguments))
@@ -175,10 +191,14 @@ class _Lua:
             return False
         if type(reply) is not list:
             return reply
-        return self.runtime.table_from([each if type(each) is bytes else self.from_reply(each) for each in reply])
+        return self.runtime.table_from(
+            [each if type(each) is bytes else self.from_reply(each) for each in reply]
+        )
 
     def to_reply(self, result: Any) -> Any:
-        """A script's result as a client gets it from hiredis: numbers whole, nil for false, errors as values."""
+        """A script's result as a client gets it from hiredis: numbers whole, nil for false, errors
+        as values.
+        """
         kind = type(result)
         if kind is bytes or kind is int:
             return result
@@ -208,7 +228,9 @@ _LUA = _Lua()
 
 
 class Server:
-    """One server's data and what it answers. ``run_id`` changes with every start; then no script is loaded.
+    """One server's data and what it answers.
+
+    ``run_id`` changes with every start; then no script is loaded.
 
     page_names: the most that one SCAN answers.
     """
@@ -251,7 +273,9 @@ class Server:
         if data is not None:
             database = self._fake.dbs[0]
             database._dict = data
-            database._expiry_heap = [(item.expireat, name) for name, item in data.items() if item.expireat is not None]
+            database._expiry_heap = [
+                (item.expireat, name) for name, item in data.items() if item.expireat is not None
+            ]
             database._expiry_heap.sort()
 
     def set_aside(self) -> Data:
@@ -267,9 +291,15 @@ class Server:
                 return hiredis.ReplyError(NO_SCRIPT)
             arguments = _encoded(command.arguments)
             self._socket.allows_oom = script.source.startswith("#!lua flags=allow-oom")
-            if self.refusal is not None and self._socket.allows_oom and not self.refusal.startswith("OOM"):
+            if (
+                self.refusal is not None
+                and self._socket.allows_oom
+                and not self.refusal.startswith("OOM")
+            ):
                 return hiredis.ReplyError(self.refusal)
-            return self._socket.run_script(_LUA.function(script.sha, script.source), command.keys, arguments)
+            return self._socket.run_script(
+                _LUA.function(script.sha, script.source), command.keys, arguments
+            )
         name, *rest = _encoded(command.arguments)
         if name == b"INFO":
             return b"# Server\r\nrun_id:%b\r\n" % self.run_id.encode()
@@ -277,8 +307,12 @@ class Server:
             return self._scan(*rest)
         return self._socket.run(name.decode().lower(), tuple(rest))
 
-    def _scan(self, cursor: bytes, _match: bytes, pattern: bytes, _count: bytes, count: bytes) -> list[Any]:
-        """A page of names in an order that stays as keys come and go: what is there all the time comes, as promised."""
+    def _scan(
+        self, cursor: bytes, _match: bytes, pattern: bytes, _count: bytes, count: bytes
+    ) -> list[Any]:
+        """A page of names in an order that stays as keys come and go: what is there all the time
+        comes, as promised.
+        """
         names: list[bytes] = self._socket.run("keys", (pattern,))
         found = sorted((crc32(name) + 1, name) for name in names)
         left = [pair for pair in found if pair[0] > int(cursor)]

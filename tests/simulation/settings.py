@@ -1,4 +1,7 @@
-"""What a history is made of. Most of it is drawn from the seed, so that histories differ in kind."""
+"""What a history is made of.
+
+Most of it is drawn from the seed, so that histories differ in kind.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,9 @@ SNAPSHOTS = ("set back", "set back in a job")
 
 
 READ_BOUND_SECONDS = 3.0
-"""How old a read at ONE of the primary may be: what the guarantees say, and time for the failover to be told."""
+"""How old a read at ONE of the primary may be: what the guarantees say, and time for the failover
+to be told.
+"""
 
 
 OTHERS_SHARE = 0.25
@@ -33,20 +38,25 @@ OTHERS_SHARE = 0.25
 
 
 class Profile(NamedTuple):
-    """Which histories to draw. faults: kinds that may come up. storm: more members restart than the guarantees allow;
-    then a cluster that waits for its operator is right. moves: whether operators move the primary's role.
-    unattended: no operator comes where the workers do not get any further. purges: much is deleted, over so long a time
-    that tombstones go while others are still under way. members: in every history members are taken out and in.
-    walks: members come back empty, keys are walked one by one, jobs end after a page, and logs are cut soon.
+    """Which histories to draw. faults: kinds that may come up. storm: more members restart than the
+    guarantees allow; then a cluster that waits for its operator is right. moves: whether operators
+    move the primary's role.
+
+    unattended: no operator comes where the workers do not get any further. purges: much is deleted,
+    over so long a time that tombstones go while others are still under way. members: in every
+    history members are taken out and in.
+    walks: members come back empty, keys are walked one by one, jobs end after a page, and logs are
+    cut soon.
     deadlines: half of the values have one that no history reaches.
     logs: logs vanish while records stay, and are looked at all the time.
-    snapshots: replicas go on with the memory of a while ago, and are looked at by monitors all the time.
+    snapshots: replicas go on with the memory of a while ago, and are looked at by monitors all the
+    time.
     readers: programs that only read at ONE keep to a former primary that nobody else reaches.
     twins: servers are replaced by others at other addresses, and come back where they were.
     liars: a replica lies.
     tasks: programs with an event loop, whose writes leave in groups.
-    farthest_seconds: nodes are up to such a round trip away, steadily. Where no fault comes, monitors are to do
-    nothing; else to replace a primary that crashed, once.
+    farthest_seconds: nodes are up to such a round trip away, steadily. Where no fault comes,
+    monitors are to do nothing; else to replace a primary that crashed, once.
     """
 
     faults: tuple[str, ...]
@@ -75,7 +85,9 @@ PROFILES = {
     "clocks": Profile((*NETWORK, *CLOCKS), largest_skew_seconds=1.2),
     "refusals": Profile(NETWORK + RESTARTS + PROGRAMS + REFUSALS * 3 + HANDS),
     "steps": Profile((*NETWORK, "kill", *PROGRAMS, *CLOCKS, *STEPS * 4), deadlines=True),
-    "late": Profile(("slow links", "freeze", "pause program", "kill older", "kill empty"), moves=False),
+    "late": Profile(
+        ("slow links", "freeze", "pause program", "kill older", "kill empty"), moves=False
+    ),
     "storm": Profile(NETWORK + RESTARTS + PROGRAMS + CLOCKS, storm=True),
     "unattended": Profile(NETWORK + RESTARTS + PROGRAMS + CLOCKS, unattended=True),
     "calm": Profile((), moves=False),
@@ -89,19 +101,25 @@ PROFILES = {
     "snapshots": Profile(("kill", "flush scripts", *SNAPSHOTS * 3), moves=False, snapshots=True),
     "readers": Profile(("cut keepers", "kill", "pause program"), readers=True),
     "walks": Profile((*NETWORK, "kill", "kill empty", *PROGRAMS), walks=True),
-    "purges": Profile(NETWORK + RESTARTS + PROGRAMS + CLOCKS, largest_skew_seconds=0.05, purges=True),
+    "purges": Profile(
+        NETWORK + RESTARTS + PROGRAMS + CLOCKS, largest_skew_seconds=0.05, purges=True
+    ),
 }
 
 
 class Settings(NamedTuple):
-    """One history. Durations in seconds. restarts: members that may be unrepaired after a restart at one time.
+    """One history.
 
-    sweeps: whether workers compare all keys and purge tombstones, as soon as these are confirmed. changers: operators
-    who take members out and in again. No data is lost then: what the primary and a leaving member alone confirmed
-    stands on one copy until the workers have shipped it. page_names: names on one page of a walk. hurries: how often a
-    job of the workers ends after its first page. replacers: operators who
+    Durations in seconds. restarts: members that may be unrepaired after a restart at one time.
+
+    sweeps: whether workers compare all keys and purge tombstones, as soon as these are confirmed.
+    changers: operators who take members out and in again. No data is lost then: what the primary
+    and a leaving member alone confirmed stands on one copy until the workers have shipped it.
+    page_names: names on one page of a walk. hurries: how often a job of the workers ends after its
+    first page. replacers: operators who
     give members' places to other servers; each member then has a second machine. readers:
-    clients that only read, at ONE. liar: what a replica may tell that lies. task_clients: programs with an event loop.
+    clients that only read, at ONE. liar: what a replica may tell that lies. task_clients: programs
+    with an event loop.
     """
 
     copies: int
@@ -136,7 +154,9 @@ class Settings(NamedTuple):
 
     @property
     def members_move(self) -> bool:
-        """Whether servers at other addresses come into members' places, for which each has a second machine."""
+        """Whether servers at other addresses come into members' places, for which each has a second
+        machine.
+        """
         return self.replacers > 0 or self.has_twins
 
 
@@ -159,7 +179,9 @@ def draw(random: Random, profile: Profile, copies: int) -> Settings:
     if profile.tasks:
         return _with_tasks(random, draw(random, profile._replace(tasks=False), copies))
     if profile.farthest_seconds:
-        return _with_distance(random, draw(random, profile._replace(farthest_seconds=0.0), copies), profile)
+        return _with_distance(
+            random, draw(random, profile._replace(farthest_seconds=0.0), copies), profile
+        )
     clients, threads = random.choice(((2, 1), (3, 1), (2, 2), (4, 1)))
     fails_over = random.random() < 0.5
     settings = Settings(
@@ -184,30 +206,40 @@ def draw(random: Random, profile: Profile, copies: int) -> Settings:
         sweeps=random.random() < 0.5,
         changers=0,
     )
-    if not profile.members and (not profile.moves or profile.storm or profile.unattended or random.random() < 0.8):
+    if not profile.members and (
+        not profile.moves or profile.storm or profile.unattended or random.random() < 0.8
+    ):
         return settings
     return _with_changes(random, settings)
 
 
 def _monitors(random: Random, profile: Profile) -> int:
-    """Where no operator comes, there is one: what an operator leaves half done is the monitors' to end."""
+    """Where no operator comes, there is one: what an operator leaves half done is the monitors' to
+    end.
+    """
     monitors = random.choice((0, 1, 2)) if profile.moves else 0
     return max(1, monitors) if profile.unattended else monitors
 
 
 def _with_changes(random: Random, settings: Settings) -> Settings:
     """Members come and go, while others move the primary's role."""
-    faults = tuple(kind for kind in settings.faults if kind not in ("kill older", "kill empty", *STEPS))
-    return settings._replace(faults=faults, changers=random.choice((1, 1, 2)), operators=random.choice((0, 1, 2)))
+    faults = tuple(
+        kind for kind in settings.faults if kind not in ("kill older", "kill empty", *STEPS)
+    )
+    return settings._replace(
+        faults=faults, changers=random.choice((1, 1, 2)), operators=random.choice((0, 1, 2))
+    )
 
 
 def _with_snapshots(random: Random, settings: Settings) -> Settings:
-    """Many writes from one tick to the next, so that nobody but the monitors sees that a log went back before it grew
-    again; and many keys, since what is written once more is not missed.
+    """Many writes from one tick to the next, so that nobody but the monitors sees that a log went
+    back before it grew again; and many keys, since what is written once more is not missed.
     """
     keys = tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
     built = {"get text", *(kind.name for kind in BUILDING)}
-    weights = {name: weight for name, weight in settings.habits.weights.items() if name not in built}
+    weights = {
+        name: weight for name, weight in settings.habits.weights.items() if name not in built
+    }
     habits = settings.habits._replace(
         operations=400, pause_seconds=random.choice((0.03, 0.1)), keys=keys, weights=weights
     )
@@ -226,7 +258,9 @@ def _with_snapshots(random: Random, settings: Settings) -> Settings:
 
 
 def _with_lost_logs(settings: Settings) -> Settings:
-    """Few writes between two looks: a log that grew beyond what was confirmed of it looks whole again."""
+    """Few writes between two looks: a log that grew beyond what was confirmed of it looks whole
+    again.
+    """
     habits = settings.habits._replace(operations=80, pause_seconds=0.3, timeout_seconds=1.0)
     return settings._replace(
         clients=2,
@@ -244,7 +278,11 @@ def _with_readers(random: Random, settings: Settings) -> Settings:
     """A client or two write; others read one key at ONE all the time."""
     weights = {"set": 3, "get": 1, "get at one": 1}
     habits = settings.habits._replace(
-        operations=150, pause_seconds=0.3, keys=("x",), weights=weights, bound_seconds=READ_BOUND_SECONDS
+        operations=150,
+        pause_seconds=0.3,
+        keys=("x",),
+        weights=weights,
+        bound_seconds=READ_BOUND_SECONDS,
     )
     return settings._replace(
         clients=1,
@@ -267,22 +305,32 @@ def _with_tasks(random: Random, settings: Settings) -> Settings:
         keys=("A", "B", "C", "D"),
         weights={**settings.habits.weights, "delete": 2},
     )
-    return settings._replace(habits=habits, clients=1, threads=1, task_clients=random.choice((1, 2)))
+    return settings._replace(
+        habits=habits, clients=1, threads=1, task_clients=random.choice((1, 2))
+    )
 
 
 def _with_twins(random: Random, settings: Settings) -> Settings:
     """Servers are replaced while others move the primary's role; there is time for several."""
     habits = settings.habits._replace(operations=60, pause_seconds=random.choice((0.1, 0.3)))
     return settings._replace(
-        habits=habits, changers=0, replacers=1, operators=random.choice((0, 1)), tick_seconds=random.choice((0.1, 0.3))
+        habits=habits,
+        changers=0,
+        replacers=1,
+        operators=random.choice((0, 1)),
+        tick_seconds=random.choice((0.1, 0.3)),
     )
 
 
 def _with_liars(random: Random, settings: Settings) -> Settings:
-    """What is read at ONE may be a lie, so nobody does. Where the role moves, only what is guarded is told; where more
-    than one node is away beside the liar, a cluster that waits for its operator is right.
+    """What is read at ONE may be a lie, so nobody does.
+
+    Where the role moves, only what is guarded is told; where more than one node is away beside the
+    liar, a cluster that waits for its operator is right.
     """
-    weights = {name: weight for name, weight in settings.habits.weights.items() if name != "get at one"}
+    weights = {
+        name: weight for name, weight in settings.habits.weights.items() if name != "get at one"
+    }
     habits = settings.habits._replace(
         operations=60, pause_seconds=random.choice((0.1, 0.3)), timeout_seconds=1.0, weights=weights
     )
@@ -336,12 +384,16 @@ def _with_distance(random: Random, settings: Settings, profile: Profile) -> Sett
     if not profile.faults:
         return settings
     habits = habits._replace(operations=60)
-    return settings._replace(habits=habits, monitors=random.choice((1, 2, 3)), fault_pause_seconds=10.0, break_rate=0.0)
+    return settings._replace(
+        habits=habits, monitors=random.choice((1, 2, 3)), fault_pause_seconds=10.0, break_rate=0.0
+    )
 
 
 def _with_walks(random: Random, settings: Settings) -> Settings:
     """Several keys on pages of one, and logs that are cut under a walk, or held for it."""
-    habits = settings.habits._replace(keys=("x", "y", "z"), operations=60, pause_seconds=random.choice((0.1, 0.3)))
+    habits = settings.habits._replace(
+        keys=("x", "y", "z"), operations=60, pause_seconds=random.choice((0.1, 0.3))
+    )
     caps = Retention(0.1, 0, random.choice((2, 6, 100_000)), random.choice((100, 500, 1 << 29)))
     return settings._replace(
         habits=habits,
@@ -359,7 +411,13 @@ def _habits(random: Random, has_deadlines: bool) -> Habits:
     weights = {"get": 6, "set": 6}
     if has_deadlines:
         weights["set for long"] = 6
-    usual = (("delete", 2), ("add", 2), ("compare_and_set", 3), ("increment", 4), ("get counter", 2))
+    usual = (
+        ("delete", 2),
+        ("add", 2),
+        ("compare_and_set", 3),
+        ("increment", 4),
+        ("get counter", 2),
+    )
     weights.update((name, weight) for name, weight in usual if random.random() < 0.5)
     rare = ("set_many", "get_many", "get at one", "set alone")
     weights.update((name, 2) for name in rare if random.random() < 0.2)

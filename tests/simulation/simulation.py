@@ -1,4 +1,6 @@
-"""One history from its seed: a cluster, its clients and keepers, faults, and the verdict on what came of it."""
+"""One history from its seed: a cluster, its clients and keepers, faults, and the verdict on what
+came of it.
+"""
 
 from __future__ import annotations
 
@@ -42,13 +44,18 @@ LOOK_SECONDS = 0.25
 FAR_LOOK_SECONDS = 4.0
 
 IN_TIME = 0.4
-"""Of what clocks may differ by: how far each is off the true time at most, so that none is off the others."""
+"""Of what clocks may differ by: how far each is off the true time at most, so that none is off the
+others.
+"""
 
 CLIENTS = ("client", "reader", "tasks")
 """Kinds of programs that read and write."""
 
 TASKS = 6
-"""Of a program whose threads are tasks. They share the coordinator, so that what they write meets in one turn."""
+"""Of a program whose threads are tasks.
+
+They share the coordinator, so that what they write meets in one turn.
+"""
 
 TOGETHER = {"set together": 6, "delete together": 2}
 """Conversations that only tasks have."""
@@ -68,7 +75,9 @@ def simulate(
     """The history of a seed. To be called inside `in_virtual_time`."""
     world = World(seed, is_traced)
     settings = draw(world.stream("settings"), profile, copies)
-    return Simulation(world, settings, library_sources() if sources is None else sources).carry_out()
+    return Simulation(
+        world, settings, library_sources() if sources is None else sources
+    ).carry_out()
 
 
 class Simulation:
@@ -98,11 +107,15 @@ class Simulation:
         members = (Member(node, address_of(node), role, f"id-{node}") for node, role in pairs)
         self.topology = Topology("shop", 1, settings.mode, tuple(members))
         self.network = self._new_network(sources)
-        self.inspection = Inspection(self.network, self.topology, self._doubted, purges=settings.sweeps)
+        self.inspection = Inspection(
+            self.network, self.topology, self._doubted, purges=settings.sweeps
+        )
         self.configuration = self._new_configuration()
         self.customs = self._new_customs()
         self.faults = self._new_faults()
-        self.places = Places(self.network, self.random, self.faults, self.inspection.newest_topology)
+        self.places = Places(
+            self.network, self.random, self.faults, self.inspection.newest_topology
+        )
         self._begin_all()
         if settings.liar is not None:
             self.liars = self._new_liars(settings.liar)
@@ -195,7 +208,9 @@ class Simulation:
         return self._result()
 
     def _settle(self) -> None:
-        """Have the workers go on until nobody lacks anything, stop everybody, and see that it stays so."""
+        """Have the workers go on until nobody lacks anything, stop everybody, and see that it stays
+        so.
+        """
         end = self.world.now + SETTLING_SECONDS
         while not self.is_settled and self.world.now < end:
             self.is_work_left = True
@@ -203,19 +218,23 @@ class Simulation:
                 if kind not in self.keepers.values():
                     self._begin(kind)
             self._look()
-            self.world.run(min(end, self.world.now + PATIENCE_SECONDS), lambda: not self.is_work_left)
+            self.world.run(
+                min(end, self.world.now + PATIENCE_SECONDS), lambda: not self.is_work_left
+            )
             if self.is_work_left and not self.settings.unattended:
                 self.places.bring_file_up_to_date()
                 self._begin("rescuer")
             if self.is_work_left and self.liars is not None and self.liars.has_emptied:
                 self._begin("speaker")
-            self.world.run(min(end, self.world.now + PATIENCE_SECONDS), lambda: not self.is_work_left)
+            self.world.run(
+                min(end, self.world.now + PATIENCE_SECONDS), lambda: not self.is_work_left
+            )
             self.is_work_left = False
             self.world.run(end, self._is_quiet)
             self.keepers.clear()
             self.is_settled = not self.inspection.unsettled()
 
-    # Making the cluster --------------------------------------------------------------------------------------
+    # Making the cluster ---------------------------------------------------------------------------
 
     def _new_network(self, sources: Sources) -> Network:
         machines = []
@@ -224,15 +243,30 @@ class Simulation:
             server.page_names, server.refusal = self.settings.page_names, None
             tolerances = self.settings.tolerances
             largest = IN_TIME * tolerances.max_skew_seconds
-            machine = Machine(self.world, server, LAYOUT, sources, min(largest, max(-largest, self._skew())))
+            machine = Machine(
+                self.world, server, LAYOUT, sources, min(largest, max(-largest, self._skew()))
+            )
             machine.largest_skew_seconds = largest
             if host in self.nodes:
                 incarnation = f"inc-{host}"
-                how = (self.topology, host, MemberState.ACTIVE, server.run_id, incarnation, tolerances)
+                how = (
+                    self.topology,
+                    host,
+                    MemberState.ACTIVE,
+                    server.run_id,
+                    incarnation,
+                    tolerances,
+                )
                 machine.ask(enrol_call(*how))
             machine.on_change = self._note_decider
             machines.append(machine)
-        network = Network(self.world, machines, self.nodes, self.settings.break_rate, self.settings.farthest_seconds)
+        network = Network(
+            self.world,
+            machines,
+            self.nodes,
+            self.settings.break_rate,
+            self.settings.farthest_seconds,
+        )
         network.invented = () if self.settings.liar is None else (NOWHERE,)
         return network
 
@@ -259,13 +293,17 @@ class Simulation:
             habits = self.settings.habits
             if kind == "reader":
                 # One that reads from replicas too learns by them that there is another primary.
-                habits = habits._replace(weights={"get from primary" if number % 2 else "get at one": 1})
+                habits = habits._replace(
+                    weights={"get from primary" if number % 2 else "get at one": 1}
+                )
             elif kind == "tasks":
                 habits = habits._replace(weights={**habits.weights, **TOGETHER})
             self.clients.append(self._new_client(name, habits=habits, has_tasks=kind == "tasks"))
             self.clients[-1].begin(TASKS if kind == "tasks" else self.settings.threads)
             return
-        program = Program(name, self.network, LAYOUT, Purpose.MAINTAIN, self.customs.look_seconds, self._skew())
+        program = Program(
+            name, self.network, LAYOUT, Purpose.MAINTAIN, self.customs.look_seconds, self._skew()
+        )
         if self.customs.moves:
             self.places.tell(program)
         self.keepers[program] = kind
@@ -276,15 +314,23 @@ class Simulation:
         if kind == "worker":
             return upkeep.work(program, self.customs, random, self.count, lambda: self.is_work_left)
         if kind == "monitor":
-            return upkeep.watch(program, self.customs, random, self.count, lambda: self.is_work_left)
+            return upkeep.watch(
+                program, self.customs, random, self.count, lambda: self.is_work_left
+            )
         if kind == "operator":
-            return upkeep.move_about(program, self.customs, random, self.count, lambda: not self.is_over)
+            return upkeep.move_about(
+                program, self.customs, random, self.count, lambda: not self.is_over
+            )
         if kind == "changer":
-            return upkeep.change_members(program, self.customs, random, self.count, lambda: not self.is_over)
+            return upkeep.change_members(
+                program, self.customs, random, self.count, lambda: not self.is_over
+            )
         if kind == "replacer":
             places = self.places
             spares = upkeep.Spares(twin, places.may_come_in, places.empty, places.harm_former)
-            return upkeep.replace_members(program, self.customs, random, self.count, lambda: not self.is_over, spares)
+            return upkeep.replace_members(
+                program, self.customs, random, self.count, lambda: not self.is_over, spares
+            )
         if kind == "repairer":
             return upkeep.repair(program, self.customs, self.count)
         if kind == "speaker":
@@ -292,16 +338,26 @@ class Simulation:
         return upkeep.take_up(program, self.customs, random, self.count)
 
     def _new_client(
-        self, name: str, known: Topology | None = None, habits: Habits | None = None, has_tasks: bool = False
+        self,
+        name: str,
+        known: Topology | None = None,
+        habits: Habits | None = None,
+        has_tasks: bool = False,
     ) -> Client:
         timeout = self.settings.habits.timeout_seconds
         kind = TaskProgram if has_tasks else Program
         program = kind(name, self.network, LAYOUT, Purpose.SERVE, timeout, self._skew())
         if known is None:
-            known = self.random.choice([self.topology, *(client.topology for client in self.clients)])
+            known = self.random.choice(
+                [self.topology, *(client.topology for client in self.clients)]
+            )
         habits = habits or self.settings.habits
         around = (self.configuration, known, habits, self.history, self.world.stream(name))
-        return TaskClient(program, *around) if isinstance(program, TaskProgram) else Client(program, *around)
+        return (
+            TaskClient(program, *around)
+            if isinstance(program, TaskProgram)
+            else Client(program, *around)
+        )
 
     def _replace(self, program: Program) -> None:
         """In the place of a program that was killed."""
@@ -316,17 +372,21 @@ class Simulation:
             self._begin(next(kind for kind in CLIENTS if program.name.startswith(kind)))
 
     def _faults_that_may_come(self) -> tuple[str, ...]:
-        """Where nobody gives the primary's role away, a primary that comes back empty waits for its operator."""
+        """Where nobody gives the primary's role away, a primary that comes back empty waits for its
+        operator.
+        """
         settings = self.settings
         if settings.fails_over or settings.monitors:
             return settings.faults
         return tuple(kind for kind in settings.faults if kind != "kill empty")
 
-    # Looking, behind everybody's back ------------------------------------------------------------------------
+    # Looking, behind everybody's back -------------------------------------------------------------
 
     def _note_decider(self, machine: Machine) -> None:
         """In one epoch no two nodes may decide."""
-        member = machine.server.data[LAYOUT.member].value if LAYOUT.member in machine.server.data else {}
+        member = (
+            machine.server.data[LAYOUT.member].value if LAYOUT.member in machine.server.data else {}
+        )
         if self.liars is not None and machine.name in self.liars.former:
             return  # what it says of itself
         if member.get(b"state") == b"active" and member.get(b"rule") == b"decide":
@@ -361,14 +421,19 @@ class Simulation:
 
     def _is_quiet(self) -> bool:
         """Whether nothing is under way any more, from anybody to anywhere."""
-        if any(program.is_alive and program.open_scripts for program in self.keepers) or not self._clients_are_done():
+        if (
+            any(program.is_alive and program.open_scripts for program in self.keepers)
+            or not self._clients_are_done()
+        ):
             return False
         if any(link.under_way for link in self.network.links.values()):
             return False
         return all(machine.is_idle for machine in self.network.machines.values())
 
     def _read_at_last(self) -> None:
-        """A new client reads everything at QUORUM: the cluster serves, and what it answers is part of the history."""
+        """A new client reads everything at QUORUM: the cluster serves, and what it answers is part
+        of the history.
+        """
         keys = list(self.settings.habits.every_key)
         for attempt in range(1, 6):
             client = self._new_client(f"last{attempt}", self.inspection.newest_topology())
@@ -376,27 +441,35 @@ class Simulation:
                 client.open_threads += 1
                 client.program.start(_reading(client, key))
             self.world.run(self.world.now + 20.0, _is_done(client))
-            mine = [operation for operation in self.history if operation.client == client.program.name]
-            known = {operation.key for operation in mine if operation.outcome is OperationOutcome.OK}
+            mine = [
+                operation for operation in self.history if operation.client == client.program.name
+            ]
+            known = {
+                operation.key for operation in mine if operation.outcome is OperationOutcome.OK
+            }
             keys = [key for key in keys if key not in known]
             if not keys:
                 return
         self.is_settled = False
 
     def _repair_those_that_lied(self) -> None:
-        """A record that no log names, since its log was cut at its own false word, is its operator's to repair, once a
-        sweep has told of it.
+        """A record that no log names, since its log was cut at its own false word, is its
+        operator's to repair, once a sweep has told of it.
         """
         topology, members = self.inspection.newest_topology(), self.inspection.members()
         if self.liars is None or not self.count.by_name.get("sweep with differences"):
             return
         contents = {node: self.inspection.contents(members[node]) for node in topology.ids}
-        differing = [node for node in topology.ids if contents[node] != contents[topology.decider or topology.ids[0]]]
+        differing = [
+            node
+            for node in topology.ids
+            if contents[node] != contents[topology.decider or topology.ids[0]]
+        ]
         if differing and self.liars.former.issuperset(differing):
             self._begin("repairer")
             self.world.run(self.world.now + PATIENCE_SECONDS, self._is_quiet)
 
-    # The verdict ---------------------------------------------------------------------------------------------
+    # The verdict ----------------------------------------------------------------------------------
 
     def _result(self) -> Result:
         verdict, details = judge(self)
@@ -411,7 +484,10 @@ class Simulation:
             self.world.trace,
         )
         content = [*map(str, self.history), *map(repr, (self.history.outcomes, self.faults.counts))]
-        held = {name: self.inspection.contents(machine) for name, machine in self.network.machines.items()}
+        held = {
+            name: self.inspection.contents(machine)
+            for name, machine in self.network.machines.items()
+        }
         content += map(repr, (self.count.by_name, held, verdict))
         result.digest = hashlib.sha256("\n".join(content).encode()).hexdigest()
         return result

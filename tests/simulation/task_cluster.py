@@ -1,4 +1,6 @@
-"""A program with an event loop in a quiet simulated cluster: the library's asyncio driver, in simulated time."""
+"""A program with an event loop in a quiet simulated cluster: the library's asyncio driver, in
+simulated time.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,8 @@ class Tasks:
         return self.program.loop.create_task(work)
 
     def together(self, *operations: Awaitable[Any]) -> list[Any]:
-        """What operations return or raise that are begun in one turn, behind a read that is on its way.
+        """What operations return or raise that are begun in one turn, behind a read that is on its
+        way.
 
         Without the read the first of them would be alone, and leave at once.
         """

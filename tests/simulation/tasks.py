@@ -1,7 +1,7 @@
 """A program with an event loop: tasks that share an asyncio coordinator, as the library ships it.
 
-Writes that tasks make in one turn leave as groups (`redrepl.edges.write_groups`), over the board that all tasks share.
-Only what opens connections, and the wall clock, is the simulation's.
+Writes that tasks make in one turn leave as groups (`redrepl.edges.write_groups`), over the board
+that all tasks share. Only what opens connections, and the wall clock, is the simulation's.
 """
 
 from __future__ import annotations
@@ -51,7 +51,9 @@ class TaskCancelled(RedreplError):
 
 
 class Together(NamedTuple):
-    """Operations that a script has carried out at the same time; it gets a result or an exception for each."""
+    """Operations that a script has carried out at the same time; it gets a result or an exception
+    for each.
+    """
 
     operations: Sequence[Coroutine[Any, Any, Any]]
 
@@ -79,7 +81,9 @@ class TaskProgram(Program):
 class TaskDriver(AsyncDriver):
     """The library's driver, opening connections in the simulation."""
 
-    def __init__(self, program: TaskProgram, endpoints: list[Endpoint], admission: Admission, timeout: float) -> None:
+    def __init__(
+        self, program: TaskProgram, endpoints: list[Endpoint], admission: Admission, timeout: float
+    ) -> None:
         self._program = program
         super().__init__(endpoints, admission, timeout)
 
@@ -93,7 +97,9 @@ class TaskDriver(AsyncDriver):
 
     def _gate(self, endpoint: Endpoint) -> NodeGate:
         url, identity = endpoint.url, endpoint.identity
-        gate = Gate(self._program, endpoint.node, self._admission, self._timeout_seconds, url, identity)
+        gate = Gate(
+            self._program, endpoint.node, self._admission, self._timeout_seconds, url, identity
+        )
         gate.endpoint = endpoint
         return gate
 
@@ -115,15 +121,24 @@ class TaskAccess(MemberAccess):
 class TaskStore(AsyncCoordinator[str, bytes]):
     """The library's coordinator, which has found its cluster already."""
 
-    def __init__(self, configuration: Configuration, topology: Topology, program: TaskProgram, writer: int) -> None:
+    def __init__(
+        self, configuration: Configuration, topology: Topology, program: TaskProgram, writer: int
+    ) -> None:
         super().__init__(configuration)
         addresses = Addresses(configuration)
         access = TaskAccess(configuration, addresses, addresses.of(topology))
         admission = Admission(program.layout, Purpose.SERVE)
-        driver = program.driver = TaskDriver(program, access.endpoints, admission, configuration.timeout_seconds)
+        driver = program.driver = TaskDriver(
+            program, access.endpoints, admission, configuration.timeout_seconds
+        )
         access.drive(driver)
         cluster = ClusterState(
-            configuration, topology, driver, StampClock(ProgramClock(program), writer), access, NOT_OBSERVED
+            configuration,
+            topology,
+            driver,
+            StampClock(ProgramClock(program), writer),
+            access,
+            NOT_OBSERVED,
         )
         store = ClientStore(cluster, program, Codecs[str, bytes](), self.session)
         self._opening.opened = OpenedCluster(driver, NoWakeUps(), store, 0.0)
@@ -217,19 +232,23 @@ class TaskClient(Client):
             return await asyncio.gather(*wanted.operations, return_exceptions=True)
         task = self.program.loop.create_task(wanted)
         if self._random.random() < CANCELLED_SHARE:
-            self.program.loop.call_later(self._random.random() * self._habits.timeout_seconds / 10, task.cancel)
+            self.program.loop.call_later(
+                self._random.random() * self._habits.timeout_seconds / 10, task.cancel
+            )
         try:
             return await task
         except asyncio.CancelledError:
             raise TaskCancelled("the task was cancelled") from None
 
-    # Writes of one turn ---------------------------------------------------------------------------------------
+    # Writes of one turn ---------------------------------------------------------------------------
 
     def _set_together(self) -> Conversation:
         values = {key: self._value() for key in self._some_keys()}
         operations = [self._invoke(key, SET, value) for key, value in values.items()]
         level = self._level()
-        results = yield Together([self.calls.change(SET, key, value, level) for key, value in values.items()])
+        results = yield Together(
+            [self.calls.change(SET, key, value, level) for key, value in values.items()]
+        )
         self._end_together(SET, operations, results)
 
     def _delete_together(self) -> Conversation:

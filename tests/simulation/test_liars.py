@@ -1,4 +1,6 @@
-"""The actor that lies: each of its lies changes something, and none of its answers promises anything."""
+"""The actor that lies: each of its lies changes something, and none of its answers promises
+anything.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ def _virtual_time() -> Iterator[None]:
 def simulation() -> Simulation:
     """A history that has just begun; some writes are in the logs."""
     world = World(1)
-    begun = Simulation(world, draw(world.stream("settings"), PROFILES["calm"], 3), library_sources())
+    begun = Simulation(
+        world, draw(world.stream("settings"), PROFILES["calm"], 3), library_sources()
+    )
     world.run(2.0)
     return begun
 
@@ -52,9 +56,13 @@ def test_each_lie_is_told(simulation: Simulation, lie: Told) -> None:
 
 @pytest.mark.parametrize("fenced", ["", "b", "c", "bc"])
 def test_no_replica_goes_back_from_an_epoch_that_a_failover_has_begun(fenced: str) -> None:
-    """The topology is not told yet, and the primary serves in the epoch before: both would have a majority."""
+    """The topology is not told yet, and the primary serves in the epoch before: both would have a
+    majority.
+    """
     world = World(1)
-    begun = Simulation(world, draw(world.stream("settings"), PROFILES["liars"], 3), library_sources())
+    begun = Simulation(
+        world, draw(world.stream("settings"), PROFILES["liars"], 3), library_sources()
+    )
     machines = begun.network.machines
     for node in fenced:
         machines[node].ask(PlainCommand((b"HSET", LAYOUT.member, b"epoch", 2, b"state", b"fenced")))

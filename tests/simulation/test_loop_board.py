@@ -1,4 +1,6 @@
-"""The board that all tasks of an event loop share, in simulated time: deadlines, cancelled tasks, lost callbacks."""
+"""The board that all tasks of an event loop share, in simulated time: deadlines, cancelled tasks,
+lost callbacks.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,9 @@ def test_a_write_to_servers_that_do_not_answer_ends_at_its_time_out() -> None:
 
 
 def test_a_deadline_that_passed_while_the_loop_was_held_up_is_moved() -> None:
-    """The write waits behind the question on connections that were idle, and nothing reads its answer meanwhile."""
+    """The write waits behind the question on connections that were idle, and nothing reads its
+    answer meanwhile.
+    """
     tasks = Tasks()
     tasks.connect()
     tasks.world.run(tasks.world.now + 2 * LONGEST_IDLE_SECONDS)
@@ -101,7 +105,11 @@ def test_a_callback_that_was_lost_is_made_up_for(whose: str) -> None:
     tasks.connect()
 
     async def two_behind_a_read() -> list[Any]:
-        operations = [tasks.store.get("busy"), tasks.store.set("x", b"v"), tasks.store.set("y", b"v")]
+        operations = [
+            tasks.store.get("busy"),
+            tasks.store.set("x", b"v"),
+            tasks.store.set("y", b"v"),
+        ]
         return list(await asyncio.gather(*operations))
 
     done = tasks.begin(two_behind_a_read())

@@ -1,4 +1,6 @@
-"""Servers that come into members' places ask no more than is promised: of restarts, and of files that name members."""
+"""Servers that come into members' places ask no more than is promised: of restarts, and of files
+that name members.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ def simulation() -> Iterator[Simulation]:
 
 def moved(topology: Topology, *nodes: str) -> Topology:
     for node in nodes:
-        topology = topology.with_replaced(replace(topology.member(node), url=address_of(f"{node}2"), identity="new"))
+        topology = topology.with_replaced(
+            replace(topology.member(node), url=address_of(f"{node}2"), identity="new")
+        )
     return topology
 
 
@@ -42,7 +46,10 @@ def where_it_looks(simulation: Simulation, topology: Topology) -> dict[str, str]
 def test_a_member_that_is_killed_to_be_replaced_has_restarted(
     simulation: Simulation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its place may not be given away after all. Another one that restarts beside it leaves no majority."""
+    """Its place may not be given away after all.
+
+    Another one that restarts beside it leaves no majority.
+    """
     monkeypatch.setattr("tests.simulation.places.HARMS", ("kill",))
     simulation.places.harm_former("replacer1", "c")
     assert not simulation.network.machines["c"].is_up
@@ -57,10 +64,14 @@ def test_a_machine_that_is_no_member_and_is_killed_counts_as_nothing(
     assert simulation.faults.may_lose(simulation.network.machines["b2"])
 
 
-def test_a_file_is_brought_up_to_date_when_none_of_its_addresses_leads_to_a_member(simulation: Simulation) -> None:
+def test_a_file_is_brought_up_to_date_when_none_of_its_addresses_leads_to_a_member(
+    simulation: Simulation,
+) -> None:
     first = {node: address_of(node) for node in "abc"}
     two_are_elsewhere = moved(simulation.topology, "a", "b")
     assert where_it_looks(simulation, simulation.topology) == first
-    assert where_it_looks(simulation, two_are_elsewhere) == first, "the one that is left leads to them"
+    assert where_it_looks(simulation, two_are_elsewhere) == first, (
+        "the one that is left leads to them"
+    )
     everywhere_else = {node: address_of(f"{node}2") for node in "abc"}
     assert where_it_looks(simulation, moved(two_are_elsewhere, "c")) == everywhere_else

@@ -9,7 +9,8 @@ from tests.simulation.planted import BUGS, Bug, hunt
 
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
-    "bug", [pytest.param(bug, id=bug.name, marks=[] if bug.quick else [pytest.mark.soak]) for bug in BUGS]
+    "bug",
+    [pytest.param(bug, id=bug.name, marks=[] if bug.quick else [pytest.mark.soak]) for bug in BUGS],
 )
 def test_a_planted_bug_is_found(bug: Bug, capsys: pytest.CaptureFixture[str]) -> None:
     found = hunt(bug)

@@ -1,4 +1,6 @@
-"""Programs of the simulation go by the library's rule for servers that restart in the middle of a plan."""
+"""Programs of the simulation go by the library's rule for servers that restart in the middle of a
+plan.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ def _virtual_time() -> Iterator[None]:
 
 
 class Asking:
-    """One program asks a node twice in one plan, and its server restarts in between; then it asks in another plan."""
+    """One program asks a node twice in one plan, and its server restarts in between; then it asks
+    in another plan.
+    """
 
     def __init__(self, purpose: Purpose) -> None:
         self.simulation = quiet_cluster()
@@ -46,7 +50,8 @@ class Asking:
         machine = self.simulation.network.machines["b"]
         machine.kill()
         machine.start()
-        # Whatever is left of the old connection is found to be gone by this, not by the question that counts.
+        # Whatever is left of the old connection is found to be gone by this, not by the question
+        # that counts.
         with pytest.raises(Unavailable):
             yield from self._ask()
         yield from self._once()
@@ -58,14 +63,18 @@ class Asking:
             self.answers.append(error.evidence["b"])
 
     def _ask(self) -> Plan[object]:
-        return (yield from Steps(self.world.now).ask("b", PlainCommand((b"INFO", b"server")), "asking"))
+        return (
+            yield from Steps(self.world.now).ask("b", PlainCommand((b"INFO", b"server")), "asking")
+        )
 
 
 def test_upkeep_does_not_go_on_with_a_node_that_restarted_in_the_middle_of_a_plan() -> None:
     first, second, afterwards = Asking(Purpose.MAINTAIN).carry_out()
     assert isinstance(first, bytes)
     assert second == "restarted meanwhile: what it held a moment ago may be gone"
-    assert isinstance(afterwards, bytes), "the next plan concludes nothing from what the one before was told"
+    assert isinstance(afterwards, bytes), (
+        "the next plan concludes nothing from what the one before was told"
+    )
 
 
 def test_others_ask_the_server_as_it_is_now() -> None:

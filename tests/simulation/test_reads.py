@@ -40,7 +40,9 @@ def _filled() -> Server:
 def _calls(name: bytes) -> list[tuple[str, tuple[bytes, ...]]]:
     """Every read of this name, with every kind of arguments that the library's scripts use."""
     parts = list(itertools.product([b"0", b"1", b"9"], [b"-1", b"0", b"1", b"100"]))
-    ranges = itertools.product([b"-", b"7-2", b"(7-3", b"7", b"8-0"], [b"+", b"7-4", b"7"], [(), (b"COUNT", b"2")])
+    ranges = itertools.product(
+        [b"-", b"7-2", b"(7-3", b"7", b"8-0"], [b"+", b"7-4", b"7"], [(), (b"COUNT", b"2")]
+    )
     return [
         *[(read, (name,)) for read in ("get", "strlen", "hgetall", "hkeys", "xinfo stream")],
         *[(read, (name, other)) for read in ("mget", "exists") for other in NAMES],
@@ -65,7 +67,9 @@ def _plain(value: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_read_answers_a_script_what_fakeredis_answers(name: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_read_answers_a_script_what_fakeredis_answers(
+    name: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with virtual_server_time():
         socket = _filled()._socket
         for read, arguments in _calls(name):
@@ -79,5 +83,10 @@ def test_a_read_answers_a_script_what_fakeredis_answers(name: bytes, monkeypatch
 def test_what_scripts_read_most_is_served_without_fakeredis() -> None:
     with virtual_server_time():
         database = _filled()._socket._db
-        for read, name in (("hgetall", b"hash"), ("hmget", b"hash"), ("mget", b"string"), ("xinfo stream", b"stream")):
+        for read, name in (
+            ("hgetall", b"hash"),
+            ("hmget", b"hash"),
+            ("mget", b"string"),
+            ("xinfo stream", b"stream"),
+        ):
             assert serve(read, database, (name,)) is not NOT_SERVED, read

@@ -1,4 +1,6 @@
-"""Simulated histories: the plans and the scripts as they are, under faults, checked for what the guarantees say."""
+"""Simulated histories: the plans and the scripts as they are, under faults, checked for what the
+guarantees say.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ ORDINARY = [
     *((profile, 3, 2) for profile in LENGTHY),
     ("mixed", 5, 4),
 ]
-"""Profile, copies and how many histories: a few of each kind with every change; `mixed` of three has its own test."""
+"""Profile, copies and how many histories: a few of each kind with every change; `mixed` of three
+has its own test.
+"""
 
 THOROUGH = [
     *(("mixed", 3, first) for first in range(0, 600, 100)),
@@ -35,7 +39,9 @@ THOROUGH = [
 ]
 """Profile, copies and the first of a hundred histories."""
 
-LONG = [*((profile, copies) for profile in PROFILES for copies in (3, 5) if profile != "unattended")]
+LONG = [
+    *((profile, copies) for profile in PROFILES for copies in (3, 5) if profile != "unattended")
+]
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +56,10 @@ def failures(profile: str, copies: int, seeds: range) -> list[str]:
     for seed in seeds:
         result = simulate(seed, copies, PROFILES[profile])
         if result.is_failure:
-            command = f"python -m tests.simulation --first {seed} --seeds 1 --copies {copies} --profile {profile}"
+            command = (
+                f"python -m tests.simulation --first {seed} --seeds 1 --copies {copies} "
+                f"--profile {profile}"
+            )
             found.append(f"{result.verdict.value}: {command}\n" + "\n".join(result.details))
     return found
 
@@ -92,17 +101,27 @@ def test_without_faults_everything_is_done() -> None:
 
 
 def test_what_is_simulated_comes_up() -> None:
-    """Every kind of operation, outcome, fault and upkeep: a history that lacks it would hold for nothing."""
+    """Every kind of operation, outcome, fault and upkeep: a history that lacks it would hold for
+    nothing.
+    """
     results = [simulate(seed) for seed in range(40)]
-    assert [result.seed for result in results if result.is_failure] == [], "python -m tests.simulation --first SEED"
+    assert [result.seed for result in results if result.is_failure] == [], (
+        "python -m tests.simulation --first SEED"
+    )
     operations = sum((Counter(result.operations) for result in results), Counter[str]())
     faults = sum((Counter(result.faults) for result in results), Counter[str]())
     upkeep = sum((Counter(result.upkeep) for result in results), Counter[str]())
     assert set(faults) == set(PROFILES["mixed"].faults)
     assert {f"{kind} done" for kind in OPERATIONS} <= set(operations)
-    assert {"set unknown", "set rejected", "get unavailable", "increment unknown"} <= set(operations)
+    assert {"set unknown", "set rejected", "get unavailable", "increment unknown"} <= set(
+        operations
+    )
     assert {"failover", "move", "switchover", "trim", "bring_up with full_syncs"} <= set(upkeep)
-    assert {"bring_up with undecided_replaced", "bring_up with activated", "bring_up with records"} <= set(upkeep)
+    assert {
+        "bring_up with undecided_replaced",
+        "bring_up with activated",
+        "bring_up with records",
+    } <= set(upkeep)
 
 
 def fingerprint(result: Result) -> tuple[str, list[str]]:
@@ -133,6 +152,13 @@ def test_another_process_gives_the_same_history(profile: str, hash_seed: str) ->
     )
     environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    assert done.stdout.split() == [simulate(seed, profile=PROFILES[profile]).digest for seed in range(4)]
+    assert done.stdout.split() == [
+        simulate(seed, profile=PROFILES[profile]).digest for seed in range(4)
+    ]

@@ -18,7 +18,9 @@ EARLIER, OLDEST, LATER = Stamp(1, 1), Stamp(2, 1), Stamp(3, 1)
     [(EARLIER, False), (OLDEST, True), (LATER, True), (None, True)],
     ids=["before it", "the very one", "after it", "of unknown outcome"],
 )
-def test_only_a_value_with_a_deadline_that_may_stand_can_have_been_dropped(stamp: Stamp | None, may_be: bool) -> None:
+def test_only_a_value_with_a_deadline_that_may_stand_can_have_been_dropped(
+    stamp: Stamp | None, may_be: bool
+) -> None:
     history = ClientHistory(0)
     write = history.begin("client1", KEY, SET, 0, "value")
     assert not history.may_be_dropped(KEY, OLDEST), "without a deadline nothing goes"

@@ -21,7 +21,9 @@ def _virtual_time() -> Iterator[None]:
         yield
 
 
-def test_writes_leave_in_groups_that_are_held_and_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_writes_leave_in_groups_that_are_held_and_in_pieces(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     seen = Counter[str]()
 
     def counted(owner: Any, method: str, name: Callable[..., str]) -> None:
@@ -33,7 +35,9 @@ def test_writes_leave_in_groups_that_are_held_and_in_pieces(monkeypatch: pytest.
 
         monkeypatch.setattr(owner, method, counting)
 
-    counted(WriteGroups, "_begin", lambda _, group: "alone" if len(group.entries) == 1 else "together")
+    counted(
+        WriteGroups, "_begin", lambda _, group: "alone" if len(group.entries) == 1 else "together"
+    )
     counted(WriteGroups, "_held_long_enough", lambda _: "held")
     counted(LoopBoard, "_writable", lambda *_: "a piece")
     counted(LoopBoard, "give_up_all", lambda _: "given up")

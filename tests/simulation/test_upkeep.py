@@ -26,11 +26,15 @@ def carry_out(nodes: Nodes, script: Script) -> None:
 
 
 def test_an_operator_gives_a_former_member_its_place_where_workers_leave_that_to_one() -> None:
-    """Whoever added it died, and the role moved since: `redrepl nodes replace` with its own address, as is logged."""
+    """Whoever added it died, and the role moved since: `redrepl nodes replace` with its own
+    address, as is logged.
+    """
     nodes = with_former_member()
     nodes.run(fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at, "b", planned=True)))
     retention = Retention(0.1, 0, 100)
-    customs = Customs(nodes.layout, nodes.first.ids, Tolerances(), retention, 1.0, 1.0, True, 0.1, 0.1, 0.1, False)
+    customs = Customs(
+        nodes.layout, nodes.first.ids, Tolerances(), retention, 1.0, 1.0, True, 0.1, 0.1, 0.1, False
+    )
     program: Any = SimpleNamespace(
         now=lambda: nodes.at, wall_ahead_seconds=None, world=SimpleNamespace(is_traced=False)
     )

@@ -1,6 +1,7 @@
 """Writes of one turn of the loop: what leaves together, what does not, and what each task is told.
 
-On the simulator's event loop and servers: the coordinator, groups, board and scripts are the library's.
+On the simulator's event loop and servers: the coordinator, groups, board and scripts are the
+library's.
 """
 
 from __future__ import annotations
@@ -27,10 +28,14 @@ def _virtual_time() -> Iterator[None]:
         yield
 
 
-def test_writes_of_one_turn_leave_as_one_call_for_each_node_and_have_receipts_of_their_own() -> None:
+def test_writes_of_one_turn_leave_as_one_call_for_each_node_and_have_receipts_of_their_own() -> (
+    None
+):
     tasks = Tasks()
     tasks.connect()
-    receipts: list[WriteReceipt] = tasks.together(*(tasks.store.set(f"key-{n}", b"%d" % n) for n in range(5)))
+    receipts: list[WriteReceipt] = tasks.together(
+        *(tasks.store.set(f"key-{n}", b"%d" % n) for n in range(5))
+    )
     assert [receipt.key for receipt in receipts] == [f"key-{n}" for n in range(5)]
     assert {receipt.outcome for receipt in receipts} == {Outcome.COMMITTED}
     assert [tasks.groups(node) for node in "abc"] == [[("write_many", 5)]] * 3
@@ -61,7 +66,10 @@ def test_writes_of_one_key_leave_in_order_in_groups_of_their_own() -> None:
 def test_what_differs_in_level_or_kind_leaves_apart() -> None:
     tasks = Tasks()
     tasks.connect()
-    at_two_levels = [tasks.store.set("u", b"v", level="all"), tasks.store.set("v", b"v", level="quorum")]
+    at_two_levels = [
+        tasks.store.set("u", b"v", level="all"),
+        tasks.store.set("v", b"v", level="quorum"),
+    ]
     tasks.together(*at_two_levels, tasks.store.delete("w"), tasks.store.delete("x"))
     assert sorted(tasks.groups()) == [("write", 1), ("write", 1), ("write_many_oom", 2)]
 
@@ -78,11 +86,17 @@ def test_a_group_has_no_more_keys_and_bytes_than_a_batch_may_have() -> None:
     assert tasks.groups() == [("write", 1)] * 3
 
 
-def test_a_group_of_which_one_key_is_not_managed_is_written_one_by_one_with_the_stamps_it_has() -> None:
+def test_a_group_of_which_one_key_is_not_managed_is_written_one_by_one_with_the_stamps_it_has() -> (
+    None
+):
     tasks = Tasks()
     tasks.connect()
-    tasks.cluster.network.machines["a"].ask(PlainCommand((b"SET", LAYOUT.data(b"foreign"), b"not a record")))
-    first, other, last = tasks.together(*(tasks.store.set(key, b"v") for key in ("first", "foreign", "last")))
+    tasks.cluster.network.machines["a"].ask(
+        PlainCommand((b"SET", LAYOUT.data(b"foreign"), b"not a record"))
+    )
+    first, other, last = tasks.together(
+        *(tasks.store.set(key, b"v") for key in ("first", "foreign", "last"))
+    )
     assert isinstance(other, NotAReplicatedRecord)
     assert (first.outcome, last.outcome) == (Outcome.COMMITTED, Outcome.COMMITTED)
     assert first.stamp == last.stamp, "the stamp that the group had"
@@ -93,7 +107,9 @@ def test_a_group_of_which_one_key_is_not_managed_is_written_one_by_one_with_the_
 def test_where_no_node_takes_writes_each_task_is_told_so_by_an_error_of_its_own() -> None:
     tasks = Tasks()
     tasks.cluster.network.machines["a"].kill()
-    errors = tasks.together(*(tasks.store.set(f"key-{n}", b"v", timeout_seconds=0.2) for n in range(3)))
+    errors = tasks.together(
+        *(tasks.store.set(f"key-{n}", b"v", timeout_seconds=0.2) for n in range(3))
+    )
     assert [type(error) for error in errors] == [WriteRejected] * 3
     assert len({id(error) for error in errors}) == 3
 
@@ -103,7 +119,8 @@ def test_a_write_whose_task_was_cancelled_before_it_left_is_not_sent() -> None:
     tasks.connect()
 
     async def one_of_two_cancelled() -> WriteReceipt:
-        # The first operation leaves at once, and while it is on its way the others wait for the end of the turn.
+        # The first operation leaves at once, and while it is on its way the others wait for the end
+        # of the turn.
         reading = asyncio.ensure_future(tasks.store.get("key", level="quorum"))
         cancelled = asyncio.ensure_future(tasks.store.set("cancelled", b"v"))
         kept = asyncio.ensure_future(tasks.store.set("kept", b"v"))

@@ -1,5 +1,5 @@
-"""Whoever looks after the simulated cluster: workers, monitors, and operators who move the primary's role or change the
-members.
+"""Whoever looks after the simulated cluster: workers, monitors, and operators who move the
+primary's role or change the members.
 
 Each is a script of plans. To add one, write its script and start it in `simulation.py`.
 """
@@ -46,9 +46,9 @@ FORGOT = "set aside, since it forgot"
 class Customs(NamedTuple):
     """How a cluster is looked after, durations in seconds.
 
-    fails_over: workers hand the role of a primary that restarted to another node. crash_seconds, silence_seconds: what
-    a monitor puts up with before it replaces a primary that is down, or silent. hurries: how often a job ends after its
-    first page. moves: members' addresses change.
+    fails_over: workers hand the role of a primary that restarted to another node. crash_seconds,
+    silence_seconds: what a monitor puts up with before it replaces a primary that is down, or
+    silent. hurries: how often a job ends after its first page. moves: members' addresses change.
     """
 
     layout: KeyLayout
@@ -77,7 +77,9 @@ class Count:
         self.by_name[name] = self.by_name.get(name, 0) + 1
 
 
-def work(program: Program, customs: Customs, random: Random, count: Count, is_needed: Callable[[], bool]) -> Script:
+def work(
+    program: Program, customs: Customs, random: Random, count: Count, is_needed: Callable[[], bool]
+) -> Script:
     """A worker: at every tick, bring up who lacks something, cut logs, and compare all keys."""
     last_entries: dict[str, LastEntry] = {}
     limiter = ReplacementLimiter()
@@ -103,7 +105,9 @@ def _set_forgetful_aside(
     asks_again: bool = True,
 ) -> Script:
     steps = Steps(program.now())
-    forgot: dict[str, str] = yield set_forgetful_aside(customs.layout, topology, reports, steps, asks_again)
+    forgot: dict[str, str] = yield set_forgetful_aside(
+        customs.layout, topology, reports, steps, asks_again
+    )
     for node, why in forgot.items():
         count.add(FORGOT)
         _note(program, f"** set {node} aside: {why}")
@@ -112,9 +116,17 @@ def _set_forgetful_aside(
 def _look(
     program: Program, customs: Customs, last_entries: dict[str, LastEntry] | None = None
 ) -> Generator[Any, Any, tuple[Topology | None, Reports]]:
-    """What all nodes say, reached where the newest topology among them says. ``last_entries``: of earlier looks."""
-    known_entries, until = {} if last_entries is None else last_entries, program.now() + customs.look_seconds
-    reports: Reports = yield inspect_nodes(customs.layout, customs.nodes, until, last_entries=known_entries)
+    """What all nodes say, reached where the newest topology among them says.
+
+    ``last_entries``: of earlier looks.
+    """
+    known_entries, until = (
+        {} if last_entries is None else last_entries,
+        program.now() + customs.look_seconds,
+    )
+    reports: Reports = yield inspect_nodes(
+        customs.layout, customs.nodes, until, last_entries=known_entries
+    )
     for node, report in reports.present.items():
         last = report.last_entry_after(known_entries.get(node))
         if last is not None:
@@ -189,16 +201,23 @@ def _bring_up(
     _note(program, f"** {done}")
 
 
-def _trim(program: Program, customs: Customs, count: Count, topology: Topology, reports: Reports) -> Script:
+def _trim(
+    program: Program, customs: Customs, count: Count, topology: Topology, reports: Reports
+) -> Script:
     for report in reports.present.values():
         if not report.is_serving or report.epoch != topology.epoch:
             continue
         floor = trim_floor(topology, report, reports, customs.retention)
-        # What only a replica's log names is undecided; cut without need, it is left to an operator's repair.
+        # What only a replica's log names is undecided; cut without need, it is left to an
+        # operator's repair.
         cap = customs.retention.cap_entries if report.node == topology.decider else NO_CAP
         if floor is None and report.log.length <= cap:
             continue
-        steps, keep_from, held = Steps(program.now()), floor or report.log_floor, held_from(topology, report)
+        steps, keep_from, held = (
+            Steps(program.now()),
+            floor or report.log_floor,
+            held_from(topology, report),
+        )
         caps = (cap, steps, held, customs.retention.cap_bytes)
         try:
             yield trim_log(ClusterView(topology), report, keep_from, *caps)
@@ -207,8 +226,12 @@ def _trim(program: Program, customs: Customs, count: Count, topology: Topology, 
         count.add("trim")
 
 
-def watch(program: Program, customs: Customs, random: Random, count: Count, is_needed: Callable[[], bool]) -> Script:
-    """A monitor: replace a primary when the library's suspicion says so, with growing pauses between attempts."""
+def watch(
+    program: Program, customs: Customs, random: Random, count: Count, is_needed: Callable[[], bool]
+) -> Script:
+    """A monitor: replace a primary when the library's suspicion says so, with growing pauses
+    between attempts.
+    """
     suspicion = Suspicion(customs.crash_seconds, customs.silence_seconds, chance=random.random)
     next_at, pause_seconds, write_at = 0.0, 0.05, 0.0
     lookout = Lookout(customs.layout, customs.nodes, customs.silence_seconds / 3)
@@ -217,7 +240,9 @@ def watch(program: Program, customs: Customs, random: Random, count: Count, is_n
         probe_as = MONITOR if program.now() >= write_at else None
         if probe_as is not None:
             write_at = program.now() + limits.WRITE_PROBE_SECONDS
-        seen: Seen = yield lookout.look(program.now(), program.now() + customs.probe_seconds, probe_as)
+        seen: Seen = yield lookout.look(
+            program.now(), program.now() + customs.probe_seconds, probe_as
+        )
         topology, own = newest_topology(seen.reports), program.wall_ahead_seconds
         if customs.moves and topology is not None and program.follow(topology):
             lookout.begin_anew(customs.nodes)
@@ -228,20 +253,28 @@ def watch(program: Program, customs: Customs, random: Random, count: Count, is_n
         if not seen.is_current:
             continue
         if topology is not None:
-            yield from _set_forgetful_aside(program, customs, count, topology, seen.reports, asks_again=False)
+            yield from _set_forgetful_aside(
+                program, customs, count, topology, seen.reports, asks_again=False
+            )
             if members_that_miss(topology, seen.reports):
                 lookout.begin_anew(customs.nodes)  # that went over the same channel
         verdict = suspicion.judge(topology, seen.reports, program.now(), own, seen.silences)
         if verdict.is_due and program.now() >= next_at:
             _note(program, f"** failing over: {verdict.why}")
-            known = FailoverOrder(0.0, seen_epoch=newest_epoch(seen.reports), last_entries=lookout.last_entries)
-            yield from _move(program, customs, random, count, "failover", None, verdict.away, known=known)
+            known = FailoverOrder(
+                0.0, seen_epoch=newest_epoch(seen.reports), last_entries=lookout.last_entries
+            )
+            yield from _move(
+                program, customs, random, count, "failover", None, verdict.away, known=known
+            )
             lookout.forget()  # the failover changed the members, over the same channel
             next_at = program.now() + pause_seconds * (0.5 + random.random() / 2)
             pause_seconds = min(5.0, 2 * pause_seconds)
 
 
-def _set_aside(program: Program, customs: Customs, count: Count, topology: Topology, reports: Reports) -> Script:
+def _set_aside(
+    program: Program, customs: Customs, count: Count, topology: Topology, reports: Reports
+) -> Script:
     steps = Steps(program.now())
     stopped = yield set_aside(customs.layout, topology, reports, steps, program.wall_ahead_seconds)
     if stopped:
@@ -252,16 +285,31 @@ def _set_aside(program: Program, customs: Customs, count: Count, topology: Topol
 def move_about(
     program: Program, customs: Customs, random: Random, count: Count, is_needed: Callable[[], bool]
 ) -> Script:
-    """An operator who moves the primary's role for no reason: switchovers, and failovers beside a living primary."""
+    """An operator who moves the primary's role for no reason: switchovers, and failovers beside a
+    living primary.
+    """
     while is_needed():
         yield Rest(random.expovariate(1.0) * 1.5)
         to = random.choice((None, *customs.nodes))
         planned = to is not None and random.random() < 0.5
-        away = frozenset((random.choice(customs.nodes),)) if not planned and random.random() < 0.3 else frozenset()
+        away = (
+            frozenset((random.choice(customs.nodes),))
+            if not planned and random.random() < 0.3
+            else frozenset()
+        )
         if customs.moves:
             yield from _look(program, customs)
         if to not in away:
-            yield from _move(program, customs, random, count, "switchover" if planned else "move", to, away, planned)
+            yield from _move(
+                program,
+                customs,
+                random,
+                count,
+                "switchover" if planned else "move",
+                to,
+                away,
+                planned,
+            )
 
 
 def change_members(
@@ -271,23 +319,29 @@ def change_members(
     smallest = len(customs.nodes) // 2 + 1
     while is_needed():
         yield Rest(random.expovariate(1.0) * 1.5)
-        reports: Reports = yield inspect_nodes(customs.layout, customs.nodes, program.now() + customs.look_seconds)
+        reports: Reports = yield inspect_nodes(
+            customs.layout, customs.nodes, program.now() + customs.look_seconds
+        )
         topology = newest_topology(reports)
         if topology is None:
             continue
         outside = [node for node in customs.nodes if node not in topology.ids]
         if outside and (random.random() < 0.6 or len(topology.ids) <= smallest):
             node = random.choice(outside)
-            added = topology.with_member(Member(node, f"redis://{node}:6379/0", NodeRole.REPLICA, new_identity(random)))
+            added = topology.with_member(
+                Member(node, f"redis://{node}:6379/0", NodeRole.REPLICA, new_identity(random))
+            )
             yield from _change(program, random, customs, count, "add", topology, added)
         elif len(topology.ids) > smallest:
-            yield from _remove(program, customs, random, count, topology, random.choice(topology.ids))
+            yield from _remove(
+                program, customs, random, count, topology, random.choice(topology.ids)
+            )
 
 
 class Spares(NamedTuple):
-    """Where servers for members' places are. twin: the other machine of a member, by the one that it has. may_lose:
-    whether an empty server may come in there now. harm: what happens to the machine that is replaced, as seen by the
-    program that replaces it.
+    """Where servers for members' places are. twin: the other machine of a member, by the one that
+    it has. may_lose: whether an empty server may come in there now. harm: what happens to the
+    machine that is replaced, as seen by the program that replaces it.
     """
 
     twin: Callable[[str], str]
@@ -297,10 +351,18 @@ class Spares(NamedTuple):
 
 
 def replace_members(
-    program: Program, customs: Customs, random: Random, count: Count, is_needed: Callable[[], bool], spares: Spares
+    program: Program,
+    customs: Customs,
+    random: Random,
+    count: Count,
+    is_needed: Callable[[], bool],
+    spares: Spares,
 ) -> Script:
-    """An operator who gives a member's place to another server, as `Administration.replace_node` does. The former one
-    goes on, or comes back, and is reached by those who know only the topology before.
+    """An operator who gives a member's place to another server, as `Administration.replace_node`
+    does.
+
+    The former one goes on, or comes back, and is reached by those who know only the topology
+    before.
     """
     while is_needed():
         yield Rest(random.expovariate(1.0) * 2.0)
@@ -309,7 +371,16 @@ def replace_members(
             continue
         node = random.choice(topology.ids)
         if node == topology.decider:
-            yield from _move(program, customs, random, count, "switchover", topology.others(node)[0], frozenset(), True)
+            yield from _move(
+                program,
+                customs,
+                random,
+                count,
+                "switchover",
+                topology.others(node)[0],
+                frozenset(),
+                True,
+            )
             continue
         former = host_of(topology.member(node).url)
         host = spares.twin(former)
@@ -325,10 +396,24 @@ def replace_members(
         yield from _change(program, random, customs, count, "replace", topology, changed, newcomer)
 
 
-def _remove(program: Program, customs: Customs, random: Random, count: Count, topology: Topology, node: str) -> Script:
-    """Take a member out, as `Administration.remove_node` does. Who is the primary only hands its role over."""
+def _remove(
+    program: Program, customs: Customs, random: Random, count: Count, topology: Topology, node: str
+) -> Script:
+    """Take a member out, as `Administration.remove_node` does.
+
+    Who is the primary only hands its role over.
+    """
     if node == topology.decider:
-        yield from _move(program, customs, random, count, "switchover", topology.others(node)[0], frozenset(), True)
+        yield from _move(
+            program,
+            customs,
+            random,
+            count,
+            "switchover",
+            topology.others(node)[0],
+            frozenset(),
+            True,
+        )
         return
     staying = [other for other in topology.others(node) if other != topology.decider]
     failed = 0
@@ -340,7 +425,9 @@ def _remove(program: Program, customs: Customs, random: Random, count: Count, to
         except RedreplError:
             failed += 1
     if len(staying) - failed >= (len(topology.ids) - 1) // 2:
-        yield from _change(program, random, customs, count, "remove", topology, topology.without_member(node))
+        yield from _change(
+            program, random, customs, count, "remove", topology, topology.without_member(node)
+        )
 
 
 def _change(
@@ -355,7 +442,9 @@ def _change(
 ) -> Script:
     incarnation, seconds = f"inc-{random.getrandbits(48):012x}", 0.3 + random.random() * 1.7
     try:
-        done = yield change_topology(old, new, customs.tolerances, incarnation, program.now(), seconds, newcomer)
+        done = yield change_topology(
+            old, new, customs.tolerances, incarnation, program.now(), seconds, newcomer
+        )
     except RedreplError as error:
         count.add(f"{name} failed")
         _note(program, f"** {name}: {error}")
@@ -365,25 +454,39 @@ def _change(
 
 
 def take_up(program: Program, customs: Customs, random: Random, count: Count) -> Script:
-    """An operator who comes where the workers do not get any further, and calls for a failover. Where whoever gave
-    a server a place died before it came in, it is given the place once more, as the workers say.
+    """An operator who comes where the workers do not get any further, and calls for a failover.
+
+    Where whoever gave a server a place died before it came in, it is given the place once more, as
+    the workers say.
     """
     topology, reports = yield from _look(program, customs)
     if topology is not None:
         for found in reports.among(topology.others(topology.decider or "")):
             if found.member and not found.is_itself:
                 member = replace(topology.member(found.node), identity=new_identity(random))
-                yield from _change(program, random, customs, count, "replace", topology, topology.with_replaced(member))
+                yield from _change(
+                    program,
+                    random,
+                    customs,
+                    count,
+                    "replace",
+                    topology,
+                    topology.with_replaced(member),
+                )
                 return
     epochs = [report.epoch for report in reports.present.values()]
     is_half_done = topology is not None and max(epochs, default=0) > topology.epoch
-    count.add("operator called: change of epoch left half done" if is_half_done else "operator called")
+    count.add(
+        "operator called: change of epoch left half done" if is_half_done else "operator called"
+    )
     yield from _move(program, customs, random, count, "rescue", None, frozenset())
 
 
 def speak_for(program: Program, customs: Customs, random: Random, count: Count) -> Script:
-    """An operator who emptied the server that had lied. Where the primary was set aside at its word alone, and waits
-    for it to be compared with, they name the primary itself: they know that it has lost nothing.
+    """An operator who emptied the server that had lied.
+
+    Where the primary was set aside at its word alone, and waits for it to be compared with, they
+    name the primary itself: they know that it has lost nothing.
     """
     topology, reports = yield from _look(program, customs)
     primary = None if topology is None else reports.primary(topology)
@@ -428,7 +531,9 @@ def _move(
     """``known``: an order with what whoever gives it saw before."""
     order = known or FailoverOrder(0.0)
     order = order._replace(started=program.now(), to=to, away=away, planned=planned)
-    order = order._replace(step_seconds=0.3 + random.random() * 1.7, own_ahead=program.wall_ahead_seconds)
+    order = order._replace(
+        step_seconds=0.3 + random.random() * 1.7, own_ahead=program.wall_ahead_seconds
+    )
     try:
         done = yield fail_over(customs.layout, customs.nodes, order)
     except RedreplError as error:

@@ -1,4 +1,6 @@
-"""Time, chance and the order of things: everything that happens in a simulation happens here, one after the other."""
+"""Time, chance and the order of things: everything that happens in a simulation happens here, one
+after the other.
+"""
 
 from __future__ import annotations
 
@@ -33,10 +35,13 @@ class Event:
 
 
 class World:
-    """The scheduler of one simulation. ``now``: seconds since it began, the monotonic clock of every program.
+    """The scheduler of one simulation.
 
-    All chance follows from the seed. Whoever needs some has a stream of its own, so that what one does never changes
-    what another draws: iteration over sets, whose order differs from process to process, then makes no difference.
+    ``now``: seconds since it began, the monotonic clock of every program.
+
+    All chance follows from the seed. Whoever needs some has a stream of its own, so that what one
+    does never changes what another draws: iteration over sets, whose order differs from process to
+    process, then makes no difference.
     """
 
     def __init__(self, seed: int, is_traced: bool = False) -> None:
@@ -81,7 +86,9 @@ class World:
 
 def latency_seconds(random: Random, usual_seconds: float) -> float:
     """How long something takes that mostly takes about so long, and sometimes very much longer."""
-    factor = random.expovariate(1.0) * 200 if random.random() < _HEAVY_TAIL else 0.5 + random.random()
+    factor = (
+        random.expovariate(1.0) * 200 if random.random() < _HEAVY_TAIL else 0.5 + random.random()
+    )
     return min(_LONGEST_SECONDS, usual_seconds * factor)
 
 
@@ -101,7 +108,9 @@ _TIMED = (switchboard, opening, loop_board, loop_operation)
 
 @contextmanager
 def in_virtual_time() -> Iterator[None]:
-    """Inside, the library's connections and fakeredis read the clock of the world that was entered last."""
+    """Inside, the library's connections and fakeredis read the clock of the world that was entered
+    last.
+    """
     kept = [vars(module)["time"] for module in _TIMED]
     for module in _TIMED:
         vars(module)["time"] = _TIME

@@ -9,7 +9,10 @@ from redrepl.values.topology import Topology
 
 
 class ByName:
-    """Reaches every member that a topology names, and finds the cluster nowhere else. ``on_follow`` is told of each."""
+    """Reaches every member that a topology names, and finds the cluster nowhere else.
+
+    ``on_follow`` is told of each.
+    """
 
     def __init__(self, on_follow: Callable[[Topology], object] | None = None) -> None:
         self._on_follow = on_follow

@@ -1,4 +1,6 @@
-"""Nodes that answer as ours do, but for some answers, of which bytes were changed; and plans that ask them."""
+"""Nodes that answer as ours do, but for some answers, of which bytes were changed; and plans that
+ask them.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,12 @@ HEADER = STAMP + b"v000000000000"
 RECORD = HEADER + b"0000|7"
 NOW_MICROS = 0x0386A1B2C3D4E5
 MEMBERS = tuple(
-    Member(node, f"redis://{node}:6379", NodeRole.PRIMARY if node == "a" else NodeRole.REPLICA, f"id-{node}")
+    Member(
+        node,
+        f"redis://{node}:6379",
+        NodeRole.PRIMARY if node == "a" else NodeRole.REPLICA,
+        f"id-{node}",
+    )
     for node in "abc"
 )
 TOPOLOGY = Topology("shop", 7, Mode.PRIMARY_REPLICA, MEMBERS)
@@ -41,16 +48,37 @@ MOST_REQUESTS = 150
 
 
 def inspection(node: str, moved: Mapping[str, str] = MappingProxyType({})) -> list[Any]:
-    """The answer of `inspect` of a member that serves. ``moved``: fields that were changed since."""
-    fields = {"cluster": "shop", "node": node, "epoch": "7", "state": "active", "run_id": "run-1", "lineage": "7"}
+    """The answer of `inspect` of a member that serves.
+
+    ``moved``: fields that were changed since.
+    """
+    fields = {
+        "cluster": "shop",
+        "node": node,
+        "epoch": "7",
+        "state": "active",
+        "run_id": "run-1",
+        "lineage": "7",
+    }
     fields |= {
         "max_age_micros": "30000000",
         "max_skew_micros": "5000000",
         "incarnation": "inc",
         "identity": f"id-{node}",
     }
-    fields |= {"settled": "7", "log_floor": "1-1", "walk c": WALK, "hold c": "1-1 1 9999999999999", "rule": "decide"}
-    fields |= {"voided": "8 c id-x", "purged_before": "0", "clock_latest": "1", "clock_checked": "1"}
+    fields |= {
+        "settled": "7",
+        "log_floor": "1-1",
+        "walk c": WALK,
+        "hold c": "1-1 1 9999999999999",
+        "rule": "decide",
+    }
+    fields |= {
+        "voided": "8 c id-x",
+        "purged_before": "0",
+        "clock_latest": "1",
+        "clock_checked": "1",
+    }
     fields |= moved
     log = [1, b"1-1", 1, b"1-1", b"1-1", 1]
     cursors, marks = {"b@id-b": "1-1 1 1000", "c@id-c": "1-1 1 1000"}, {"a@id-a": "inc 1-1 1"}
@@ -81,13 +109,20 @@ def _flat(pairs: dict[str, str]) -> list[bytes]:
 
 
 def usual_answer(request: Request, moved: dict[str, dict[str, str]]) -> Answer:
-    """What a member of the cluster would answer, more or less. ``moved``: by node, what was changed of it."""
+    """What a member of the cluster would answer, more or less.
+
+    ``moved``: by node, what was changed of it.
+    """
     command = request.command
     if isinstance(command, ScriptCall):
         name, keys = command.script.removesuffix("_oom"), len(command.keys)
         if name == "change_member":
             words = [word.decode() for word in command.arguments if isinstance(word, bytes)]
-            changed = {field: word for field, word in pairwise(words) if field in ("epoch", "state", "lineage")}
+            changed = {
+                field: word
+                for field, word in pairwise(words)
+                if field in ("epoch", "state", "lineage")
+            }
             moved.setdefault(request.node, {}).update(changed)
         if name == "inspect":
             return inspection(request.node, moved.get(request.node, {}))
@@ -117,7 +152,12 @@ _SCRIPTS: dict[str, Callable[[ScriptCall, int], Answer]] = {
     "headers": lambda _, keys: [b"ok", *[HEADER] * (keys - 1)],
     "hold": lambda _, __: [b"ok", b"1-1", 1],
     "leave": lambda _, __: 1,
-    "log_page": lambda call, _: [b"ok", [[b"2-1", [NAME, STAMP]]] if call.arguments[0] == b"1-1" else [], b"2-1", 2],
+    "log_page": lambda call, _: [
+        b"ok",
+        [[b"2-1", [NAME, STAMP]]] if call.arguments[0] == b"1-1" else [],
+        b"2-1",
+        2,
+    ],
     "mend": lambda _, __: [b"ok", 1],
     "note_sweep": lambda _, __: 1,
     "note_walk": lambda _, __: 1,
@@ -141,7 +181,9 @@ _COMMANDS: dict[bytes, Callable[[tuple[bytes | int, ...]], Answer]] = {
     b"EXISTS": lambda _: 0,
     b"GET": lambda _: b"7 active",
     b"HGET": lambda words: b"0" if words[2] == b"purged_before" else TOPOLOGY.encode().encode(),
-    b"INFO": lambda _: b"run_id:run-1\r\nuptime_in_seconds:9\r\nredis_version:7.0.0\r\ndb0:keys=1\r\n",
+    b"INFO": lambda _: (
+        b"run_id:run-1\r\nuptime_in_seconds:9\r\nredis_version:7.0.0\r\ndb0:keys=1\r\n"
+    ),
     b"MGET": lambda words: [b"7 active", *[RECORD] * (len(words) - 2)],
     b"SCAN": lambda _: [b"0", [NAME]],
     b"TIME": lambda _: [b"%d" % (NOW_MICROS // 1_000_000), b"7"],
@@ -156,11 +198,17 @@ def encode_answer(answer: Answer) -> bytes:
         return b"[\n" + b"".join(map(encode_answer, answer)) + b"]\n"
     if answer is None:
         return b"_\n"
-    return b":%d\n" % answer if isinstance(answer, int) else b"." + answer.replace(b"\n", b"\x1f") + b"\n"
+    return (
+        b":%d\n" % answer
+        if isinstance(answer, int)
+        else b"." + answer.replace(b"\n", b"\x1f") + b"\n"
+    )
 
 
 def decode_answer(data: bytes) -> Answer:
-    """The answer that any lines are: lists that are not closed end with the text, and the first value counts."""
+    """The answer that any lines are: lists that are not closed end with the text, and the first
+    value counts.
+    """
     stack: list[list[Answer]] = [[]]
     for line in data.split(b"\n")[:5_000]:
         if line == b"[" and len(stack) < 9:
@@ -184,19 +232,30 @@ _EDIT = re.compile(rb"([0-9]{1,3}) ([0-9]{1,5}) ([0-9]{1,5})\|([^|]*)\|", re.DOT
 
 
 def edits() -> st.SearchStrategy[bytes]:
-    """Changes of answers: of which request, from where, how many bytes, and what comes there instead."""
+    """Changes of answers: of which request, from where, how many bytes, and what comes there
+    instead.
+    """
     replacement = st.one_of(
-        st.sampled_from(TOKENS), st.sampled_from([STAMP, RECORD, b"refused", b"]\n", b"\n.7\n", b":7"])
+        st.sampled_from(TOKENS),
+        st.sampled_from([STAMP, RECORD, b"refused", b"]\n", b"\n.7\n", b":7"]),
     )
-    one = st.tuples(st.integers(0, 12), st.integers(0, 700), st.sampled_from([0, 0, 1, 2, 9, 30, 9999]), replacement)
+    one = st.tuples(
+        st.integers(0, 12),
+        st.integers(0, 700),
+        st.sampled_from([0, 0, 1, 2, 9, 30, 9999]),
+        replacement,
+    )
     return st.lists(one, min_size=1, max_size=3).map(
-        lambda found: b"".join(b"%d %d %d|%b|" % (*each[:3], each[3].replace(b"|", b"")) for each in found)
+        lambda found: b"".join(
+            b"%d %d %d|%b|" % (*each[:3], each[3].replace(b"|", b"")) for each in found
+        )
     )
 
 
 def driven(plan: Plan[Any], data: bytes) -> object:
-    """Carry a plan out with usual answers, those changed that ``data`` names. What no node of ours answers is a
-    failure, as the edges make it.
+    """Carry a plan out with usual answers, those changed that ``data`` names.
+
+    What no node of ours answers is a failure, as the edges make it.
     """
     changes: dict[int, list[tuple[int, int, bytes]]] = {}
     for number, start, length, replacement in _EDIT.findall(data):
@@ -212,7 +271,9 @@ def driven(plan: Plan[Any], data: bytes) -> object:
                 owed = [*([] if isinstance(effect, Ask) else owed), *effect.requests]
                 at += 0.001
                 if owed:
-                    event = _event_of(owed[0], usual_answer(owed.pop(0), moved), changes.get(count, []), at)
+                    event = _event_of(
+                        owed[0], usual_answer(owed.pop(0), moved), changes.get(count, []), at
+                    )
                 else:
                     at = max(at, effect.until)
                     event = DeadlinePassed(at)
@@ -224,7 +285,9 @@ def driven(plan: Plan[Any], data: bytes) -> object:
     return None
 
 
-def _event_of(request: Request, answer: Answer, changes: list[tuple[int, int, bytes]], at: float) -> Event:
+def _event_of(
+    request: Request, answer: Answer, changes: list[tuple[int, int, bytes]], at: float
+) -> Event:
     if changes:
         encoded = encode_answer(answer)
         for start, length, replacement in changes:
@@ -232,5 +295,7 @@ def _event_of(request: Request, answer: Answer, changes: list[tuple[int, int, by
             encoded = encoded[:start] + replacement + encoded[start + length :]
         answer = decode_answer(encoded)
         if not is_ours(request.command, answer):
-            return Failure(request.node, request.tag, f"answers as no node does: {answer!r:.80}", True, at)
+            return Failure(
+                request.node, request.tag, f"answers as no node does: {answer!r:.80}", True, at
+            )
     return Reply(request.node, request.tag, answer, at)

@@ -1,4 +1,6 @@
-"""A throw-away authority, and certificates of it for servers and clients, made by the program `openssl`."""
+"""A throw-away authority, and certificates of it for servers and clients, made by the program
+`openssl`.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,9 @@ class Authority:
         return self._own.file
 
     def certify(self, name: str, *hosts: str, password: str | None = None) -> Certificate:
-        """A certificate for a name and for hosts, given as `DNS:name` or `IP:address`; ``password``: of its key."""
+        """A certificate for a name and for hosts, given as `DNS:name` or `IP:address`;
+        ``password``: of its key.
+        """
         made = Certificate(self._folder / f"{name}.crt", self._folder / f"{name}.key")
         hosts_for = ("-addext", f"subjectAltName={','.join(hosts)}") if hosts else ()
         protection = ("-nodes",) if password is None else ("-passout", f"pass:{password}")
@@ -62,8 +66,26 @@ class Authority:
         return made
 
     def _make(self, made: Certificate, name: str, *arguments: str) -> None:
-        files = ("-config", str(self._configuration), "-keyout", str(made.key), "-out", str(made.file))
-        command = ["openssl", "req", "-x509", *_NEW_KEY, "-days", "2", "-subj", f"/CN={name}", *files, *arguments]
+        files = (
+            "-config",
+            str(self._configuration),
+            "-keyout",
+            str(made.key),
+            "-out",
+            str(made.file),
+        )
+        command = [
+            "openssl",
+            "req",
+            "-x509",
+            *_NEW_KEY,
+            "-days",
+            "2",
+            "-subj",
+            f"/CN={name}",
+            *files,
+            *arguments,
+        ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(f"openssl failed: {done.stderr}")

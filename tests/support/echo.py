@@ -36,7 +36,8 @@ class EchoServer:
 
     def close(self) -> None:
         """Accept no more connections."""
-        # shutdown() wakes the accepting thread, close() alone does not; it fails on a socket already closed.
+        # shutdown() wakes the accepting thread, close() alone does not; it fails on a socket
+        # already closed.
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()

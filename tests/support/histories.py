@@ -1,4 +1,6 @@
-"""Histories for tests of the checker: written by hand, or made by the model with concurrent clients."""
+"""Histories for tests of the checker: written by hand, or made by the model with concurrent
+clients.
+"""
 
 from __future__ import annotations
 
@@ -35,13 +37,19 @@ def done(
 
 
 def unknown(
-    kind: OperationKind, invoked: int, argument: Content = None, expected: Content = None, returned: int | None = None
+    kind: OperationKind,
+    invoked: int,
+    argument: Content = None,
+    expected: Content = None,
+    returned: int | None = None,
 ) -> Operation:
     """A write of which nobody knows what became."""
     return Operation("c", "k", kind, invoked, argument, expected, returned, Outcome.UNKNOWN)
 
 
-def rejected(kind: OperationKind, invoked: int, returned: int, argument: Content = None) -> Operation:
+def rejected(
+    kind: OperationKind, invoked: int, returned: int, argument: Content = None
+) -> Operation:
     """A write that must have no effect."""
     return Operation("c", "k", kind, invoked, argument, None, returned, Outcome.REJECTED)
 
@@ -51,8 +59,8 @@ def linearizable_history(
 ) -> list[Operation]:
     """A history of one key that is linearizable because it was made so.
 
-    Each client does one operation after the other, each with a moment between invocation and return. Of the unknown
-    ones half take effect, some of them long after.
+    Each client does one operation after the other, each with a moment between invocation and
+    return. Of the unknown ones half take effect, some of them long after.
     """
     choose = random.Random(seed)
     content: Content = None
@@ -64,7 +72,9 @@ def linearizable_history(
         invoked = free_at[client] + choose.randrange(1, 20)
         moment = invoked + choose.randrange(1, 40)
         free_at[client] = moment + choose.randrange(1, 40)
-        operation = Operation(f"c{client}", "k", GET, invoked, returned=free_at[client], outcome=Outcome.OK)
+        operation = Operation(
+            f"c{client}", "k", GET, invoked, returned=free_at[client], outcome=Outcome.OK
+        )
         if choose.random() < unknown_share:
             operation = replace(operation, outcome=Outcome.UNKNOWN)
             moment = invoked + choose.randrange(1, 2000)
@@ -84,7 +94,9 @@ def linearizable_history(
     return found
 
 
-def _chosen(operation: Operation, number: int, content: Content, choose: random.Random, family: str) -> Operation:
+def _chosen(
+    operation: Operation, number: int, content: Content, choose: random.Random, family: str
+) -> Operation:
     kind = choose.choice(FAMILIES[family])
     amount = choose.randrange(1, 1000)
     argument: Content = amount if kind.argument.type is int else f"v{number}"

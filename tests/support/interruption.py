@@ -1,4 +1,6 @@
-"""Exceptions from outside, in the middle of a call: what a signal's handler raises can come between any two steps."""
+"""Exceptions from outside, in the middle of a call: what a signal's handler raises can come between
+any two steps.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,10 @@ class Interrupted(KeyboardInterrupt):
 
 
 def interrupt(call: Callable[[], object], at_line: int) -> bool:
-    """Make a call, and raise `Interrupted` in it where the library comes to its so many-th line. Whether it did."""
+    """Make a call, and raise `Interrupted` in it where the library comes to its so many-th line.
+
+    Whether it did.
+    """
     left, was_raised = at_line, False
 
     def line(_: FrameType, event: str, __: Any) -> Tracer | None:
@@ -50,7 +55,9 @@ def interrupt(call: Callable[[], object], at_line: int) -> bool:
 
 
 class Alarm:
-    """Raises `Interrupted` at moments that nobody chose, wherever the library is then. For the main thread.
+    """Raises `Interrupted` at moments that nobody chose, wherever the library is then.
+
+    For the main thread.
 
     ``count``: how often it did.
     """

@@ -40,7 +40,8 @@ RUBBISH = {
 
 
 class Liar:
-    """Passes commands on to the server at ``port``, and answers what ``twist`` says; `close` ends it.
+    """Passes commands on to the server at ``port``, and answers what ``twist`` says; `close` ends
+    it.
 
     answered: how many answers were replaced.
     """

@@ -1,4 +1,6 @@
-"""Inputs near well-formed ones: what was sound, and was then flipped, cut, doubled, spliced or made huge."""
+"""Inputs near well-formed ones: what was sound, and was then flipped, cut, doubled, spliced or made
+huge.
+"""
 
 from __future__ import annotations
 

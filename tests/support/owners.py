@@ -68,7 +68,9 @@ class Owner:
 
     def expect_nothing_left(self) -> None:
         wait_until(lambda: all_gone(self.pids), message=f"processes {self.pids} end")
-        wait_until(lambda: os.listdir(self.temporary) == [], message=f"{self.temporary} becomes empty")
+        wait_until(
+            lambda: os.listdir(self.temporary) == [], message=f"{self.temporary} becomes empty"
+        )
 
 
 class Owners:

@@ -1,4 +1,6 @@
-"""Which commands a script calls, from its text: those of the functions that it comes to, and of no others."""
+"""Which commands a script calls, from its text: those of the functions that it comes to, and of no
+others.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,10 @@ _NO_COMMANDS = {"COUNT", "MAXLEN", "MINID", "PXAT", "NOMKSTREAM", "STREAM", "WRO
 
 
 def commands_called(source: str) -> set[str]:
-    """The commands, in lower case. Parts are included whole, so most scripts have functions that they never call."""
+    """The commands, in lower case.
+
+    Parts are included whole, so most scripts have functions that they never call.
+    """
     functions = {found[1]: found[0].partition("(")[2] for found in _FUNCTION.finditer(source)}
     text, reached, commands = _FUNCTION.sub("", source), set[str](), set[str]()
     texts = [text]

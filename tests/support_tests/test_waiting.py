@@ -16,7 +16,9 @@ def test_exceptions_count_as_not_yet() -> None:
 
 
 def test_it_tells_the_last_value() -> None:
-    with pytest.raises(AssertionError, match=r"the sun rises: not met within 0.02 s, last value \[\]"):
+    with pytest.raises(
+        AssertionError, match=r"the sun rises: not met within 0.02 s, last value \[\]"
+    ):
         wait_until(list, timeout_seconds=0.02, message="the sun rises")
 
 

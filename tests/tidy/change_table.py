@@ -14,7 +14,11 @@ _FILE = re.compile(r"[\w./-]+/[\w.-]*|[\w-]+\.(?:py|lua|md|toml)")
 def rows(document: str) -> list[tuple[str, str]]:
     """What is to be changed, and where to look."""
     section = document.partition(HEADING)[2].partition("\n## ")[0]
-    lines = [line for line in section.splitlines() if line.startswith("|") and not line.startswith("|---")]
+    lines = [
+        line
+        for line in section.splitlines()
+        if line.startswith("|") and not line.startswith("|---")
+    ]
     cells = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
     return [(row[0], row[-1]) for row in cells[1:]]
 
@@ -32,7 +36,11 @@ def wrong_names(where: str, roots: tuple[Path, ...]) -> list[str]:
 
     text = "\n".join(text for path in files.values() if path is not None for text in _texts(path))
     names = [name for name in named if name not in files]
-    return missing + [f"no {name} in these files" for name in names if not re.search(rf"\b{re.escape(name)}\b", text)]
+    return missing + [
+        f"no {name} in these files"
+        for name in names
+        if not re.search(rf"\b{re.escape(name)}\b", text)
+    ]
 
 
 def _found(name: str, roots: tuple[Path, ...]) -> Path | None:

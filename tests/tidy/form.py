@@ -118,13 +118,17 @@ def form_of(source: str, where: str = "") -> Form:
     for function in _functions(tree):
         span = range(function.lineno, (function.end_lineno or function.lineno) + 1)
         counted = sum(tokens[line] for line in span)
-        form.functions.append(Measured(f"{where}:{function.lineno}", function.name, counted, branches(function)))
+        form.functions.append(
+            Measured(f"{where}:{function.lineno}", function.name, counted, branches(function))
+        )
 
     for function in _outermost(tree):
         span = range(function.lineno, (function.end_lineno or function.lineno) + 1)
         body = [line for line in span if line not in prose]
         form.function_lines += len(body)
-        form.blank_lines += sum(1 for line in body if not lines[line - 1].strip() and line not in code)
+        form.blank_lines += sum(
+            1 for line in body if not lines[line - 1].strip() and line not in code
+        )
     return form
 
 
@@ -173,7 +177,11 @@ def _docstring_lines(tree: ast.Module) -> set[int]:
     """Lines of strings that stand alone: docstrings, and what describes a constant."""
     found = set[int]()
     for node in ast.walk(tree):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+        if (
+            isinstance(node, ast.Expr)
+            and isinstance(node.value, ast.Constant)
+            and isinstance(node.value.value, str)
+        ):
             found.update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
     return found
 

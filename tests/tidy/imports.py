@@ -10,7 +10,19 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple, TypeAlias
 
 IMPURE = frozenset(
-    ("redis", "hiredis", "rq", "asyncio", "threading", "time", "random", "socket", "select", "os", "secrets")
+    (
+        "redis",
+        "hiredis",
+        "rq",
+        "asyncio",
+        "threading",
+        "time",
+        "random",
+        "socket",
+        "select",
+        "os",
+        "secrets",
+    )
 )
 
 OWN = frozenset(("redrepl", "redrepl_workers", "redrepl_cli", "tests"))
@@ -18,7 +30,15 @@ OWN = frozenset(("redrepl", "redrepl_workers", "redrepl_cli", "tests"))
 
 OPERATING_EDGES = tuple(
     f"redrepl.edges.{name}"
-    for name in ("cluster", "configuration", "endpoint", "job_queue", "queue_connection", "tls", "wake_ups")
+    for name in (
+        "cluster",
+        "configuration",
+        "endpoint",
+        "job_queue",
+        "queue_connection",
+        "tls",
+        "wake_ups",
+    )
 )
 """What workers and commands may use of the edges: configuration and addresses, and the queue."""
 
@@ -38,13 +58,29 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "redrepl.doors",
     ),
     "redrepl.values": ("redrepl.values",),
-    # What lies directly in plans is below its folders, but for status.py; the rule on circles holds that.
-    "redrepl.plans": (*_PLANS, "redrepl.plans.copies", "redrepl.plans.epochs", "redrepl.plans.recovery"),
+    # What lies directly in plans is below its folders, but for status.py; the rule on circles holds
+    # that.
+    "redrepl.plans": (
+        *_PLANS,
+        "redrepl.plans.copies",
+        "redrepl.plans.epochs",
+        "redrepl.plans.recovery",
+    ),
     "redrepl.plans.operations": (*_PLANS, "redrepl.plans.operations"),
-    "redrepl.plans.client": (*_PLANS, "redrepl.observe", "redrepl.plans.operations", "redrepl.plans.client"),
+    "redrepl.plans.client": (
+        *_PLANS,
+        "redrepl.observe",
+        "redrepl.plans.operations",
+        "redrepl.plans.client",
+    ),
     "redrepl.plans.copies": (*_PLANS, "redrepl.plans.copies"),
     "redrepl.plans.epochs": (*_PLANS, "redrepl.plans.copies", "redrepl.plans.epochs"),
-    "redrepl.plans.recovery": (*_PLANS, "redrepl.plans.copies", "redrepl.plans.epochs", "redrepl.plans.recovery"),
+    "redrepl.plans.recovery": (
+        *_PLANS,
+        "redrepl.plans.copies",
+        "redrepl.plans.epochs",
+        "redrepl.plans.recovery",
+    ),
     "redrepl.observe": ("redrepl.values",),
     "redrepl.logging_observer": ("redrepl.values", "redrepl.observe"),
     "redrepl.edges": (
@@ -70,7 +106,13 @@ LAYERS: dict[str, tuple[str, ...]] = {
     # For tests of those who use the library, and our own: nothing that programs import needs it.
     "redrepl.testing": ("redrepl.values", "redrepl.testing"),
     "redrepl_workers": (*_OPERATING, "redrepl_workers"),
-    "redrepl_cli": (*_OPERATING, "redrepl.embedded", "redrepl.testing", "redrepl_workers", "redrepl_cli"),
+    "redrepl_cli": (
+        *_OPERATING,
+        "redrepl.embedded",
+        "redrepl.testing",
+        "redrepl_workers",
+        "redrepl_cli",
+    ),
 }
 """For each folder what its modules may import: modules, or folders.
 
@@ -107,8 +149,12 @@ def imports(source: str, module: str, is_package: bool = False) -> list[tuple[in
 
 def dynamic_imports(source: str) -> list[str]:
     """Imports that a reader of import statements would not see."""
-    names = (node for node in ast.walk(ast.parse(source)) if isinstance(node, (ast.Name, ast.Attribute)))
-    spelled = ((node.lineno, node.id if isinstance(node, ast.Name) else node.attr) for node in names)
+    names = (
+        node for node in ast.walk(ast.parse(source)) if isinstance(node, (ast.Name, ast.Attribute))
+    )
+    spelled = (
+        (node.lineno, node.id if isinstance(node, ast.Name) else node.attr) for node in names
+    )
     return [f"{line}: {name}" for line, name in spelled if name in ("__import__", "import_module")]
 
 
@@ -129,7 +175,11 @@ def wrong_direction(source: str, module: str, is_package: bool = False) -> list[
     if layer is None:
         return []
 
-    own = [(line, name) for line, name in imports(source, module, is_package) if name.split(".")[0] in OWN]
+    own = [
+        (line, name)
+        for line, name in imports(source, module, is_package)
+        if name.split(".")[0] in OWN
+    ]
     return [
         f"{line}: {module} must not import {name}"
         for line, name in own
@@ -153,7 +203,11 @@ def _starts(name: str, prefix: str) -> bool:
 def helpers_that_import_tests(source: str, module: str) -> list[str]:
     """What the shared helpers of the tests import of the folders that use them."""
     own = [(line, name) for line, name in imports(source, module) if _starts(name, "tests")]
-    return [f"{line}: {module} must not import {name}" for line, name in own if not _starts(name, TEST_HELPERS)]
+    return [
+        f"{line}: {module} must not import {name}"
+        for line, name in own
+        if not _starts(name, TEST_HELPERS)
+    ]
 
 
 # Circles -----------------------------------------------------------------------------------------
@@ -183,7 +237,10 @@ def _module_of(name: str, sources: Mapping[str, Source]) -> str | None:
 def circles(graph: Graph) -> list[list[str]]:
     """Modules that import each other, directly or over others: each such set once, in order."""
     reached = {module: _reached_from(module, graph) for module in graph}
-    found = {tuple(sorted(other for other in reached[module] if module in reached[other])) for module in graph}
+    found = {
+        tuple(sorted(other for other in reached[module] if module in reached[other]))
+        for module in graph
+    }
     return sorted(list(circle) for circle in found if circle)
 
 

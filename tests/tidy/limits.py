@@ -52,7 +52,9 @@ def defined_twice(sources: Mapping[str, Source]) -> list[str]:
     for module, source in sources.items():
         for _, name in numbers(source.text):
             modules.setdefault(name, []).append(module)
-    return [f"{name}: {', '.join(found)}" for name, found in sorted(modules.items()) if len(found) > 1]
+    return [
+        f"{name}: {', '.join(found)}" for name, found in sorted(modules.items()) if len(found) > 1
+    ]
 
 
 def bounds_elsewhere(sources: Mapping[str, Source]) -> list[str]:
@@ -68,7 +70,9 @@ def bounds_elsewhere(sources: Mapping[str, Source]) -> list[str]:
 
 def shared_elsewhere(sources: Mapping[str, Source]) -> list[str]:
     """Numbers outside limits.py that a folder uses although another one defines them."""
-    defined = {f"{module}.{name}" for module, source in sources.items() for _, name in numbers(source.text)}
+    defined = {
+        f"{module}.{name}" for module, source in sources.items() for _, name in numbers(source.text)
+    }
     return [
         f"{module}:{line}: {name} belongs into {LIMITS}"
         for module, source in sources.items()

@@ -1,4 +1,6 @@
-"""The table of operations: whether anything else asks which operation it has, and what Lua knows."""
+"""The table of operations: whether anything else asks which operation it has, and what Lua
+knows.
+"""
 
 from __future__ import annotations
 

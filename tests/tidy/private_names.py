@@ -37,7 +37,9 @@ def uses(texts: Mapping[str, Source]) -> Uses:
 
     found = Uses({}, {})
     for module, tree in trees.items():
-        others = [names for other, names in defined.items() if other != module and _may_use(module, other)]
+        others = [
+            names for other, names in defined.items() if other != module and _may_use(module, other)
+        ]
         elsewhere = set[str]().union(*others)
         for name, is_own in _used(tree):
             if is_own and name not in defined[module]:
@@ -54,7 +56,9 @@ def _may_use(module: str, other: str) -> bool:
 
 
 def _is_private(name: str) -> bool:
-    return name.startswith("_") and not name.startswith("__") and name != "_" and name not in _STANDARD
+    return (
+        name.startswith("_") and not name.startswith("__") and name != "_" and name not in _STANDARD
+    )
 
 
 def _defined(tree: ast.Module) -> Iterator[str]:
@@ -66,7 +70,11 @@ def _defined(tree: ast.Module) -> Iterator[str]:
             name = node.name
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             name = node.id
-        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and _is_self(node.value):
+        elif (
+            isinstance(node, ast.Attribute)
+            and isinstance(node.ctx, ast.Store)
+            and _is_self(node.value)
+        ):
             name = node.attr
         elif isinstance(node, ast.Constant):
             name = node.value  # as in __slots__
@@ -98,9 +106,13 @@ def differences(found: Mapping[str, set[str]], known: Mapping[str, str]) -> list
     listed_names = {(module, name) for module, names in known.items() for name in names.split()}
     present = {(module, name) for module, names in found.items() for name in names}
     new = [
-        f"{module} uses {name}, which is private to a class in another file" for module, name in present - listed_names
+        f"{module} uses {name}, which is private to a class in another file"
+        for module, name in present - listed_names
     ]
-    gone = [f"{module} does not use {name} any more: take it off the list" for module, name in listed_names - present]
+    gone = [
+        f"{module} does not use {name} any more: take it off the list"
+        for module, name in listed_names - present
+    ]
     return sorted(new) + sorted(gone)
 
 

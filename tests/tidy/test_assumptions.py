@@ -13,7 +13,9 @@ from tests.simulation.settings import PROFILES
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs/assumptions.md").read_text("utf-8")
 COLUMNS = 5
-NOT_PROMISED = re.compile(r"^## What is not promised\n(?P<table>.*?)(?:^## |\Z)", re.MULTILINE | re.DOTALL)
+NOT_PROMISED = re.compile(
+    r"^## What is not promised\n(?P<table>.*?)(?:^## |\Z)", re.MULTILINE | re.DOTALL
+)
 LAST_CELL = re.compile(r"`(?P<named>[^`]+)`|not promised: (?P<promise>[^,;`]+(?:, (?!`)[^,;`]+)*)")
 SIMULATED = set(PROFILES) | {kind for profile in PROFILES.values() for kind in profile.faults}
 
@@ -40,7 +42,10 @@ def test_exists(name: str) -> bool:
     """Whether there is such a test, as folder/file::function."""
     path, _, function = name.partition("::")
     file = ROOT / "tests" / f"{path}.py"
-    return file.is_file() and re.search(rf"def {re.escape(function)}\(", file.read_text("utf-8")) is not None
+    return (
+        file.is_file()
+        and re.search(rf"def {re.escape(function)}\(", file.read_text("utf-8")) is not None
+    )
 
 
 test_exists.__test__ = False  # type: ignore[attr-defined]
@@ -94,8 +99,14 @@ def test_every_fault_of_a_node_or_link_stands_in_the_list() -> None:
         (["a", "b", "c", "d", "words alone"], "nothing breaks it"),
         (["a", "b", "c", "d", "`chaos nonsense`"], "`chaos nonsense` does not exist"),
         (["a", "b", "c", "d", "`simulator nonsense`"], "`simulator nonsense` does not exist"),
-        (["a", "b", "c", "d", "`unit/test_failover::test_nonsense`"], "test_nonsense` does not exist"),
-        (["a", "b", "c", "d", "`unit/test_nonsense::test_x`, `chaos kill`"], "test_x` does not exist"),
+        (
+            ["a", "b", "c", "d", "`unit/test_failover::test_nonsense`"],
+            "test_nonsense` does not exist",
+        ),
+        (
+            ["a", "b", "c", "d", "`unit/test_nonsense::test_x`, `chaos kill`"],
+            "test_x` does not exist",
+        ),
         (["a", "b", "c", "d", "not promised: nonsense"], "not promised: nonsense does not exist"),
     ],
 )
@@ -104,5 +115,11 @@ def test_a_row_that_is_not_whole_is_found(row: list[str], said: str) -> None:
 
 
 def test_a_row_that_is_whole_is_left() -> None:
-    last = "`chaos kill`, `simulator kill older`, `unit/test_failover::test_a_rival_who_was_quicker_is_left_alone`"
-    assert trouble_with(["a", "b", "c", "d", f"{last}, not promised: anything on servers that evict"]) is None
+    last = (
+        "`chaos kill`, `simulator kill older`, "
+        "`unit/test_failover::test_a_rival_who_was_quicker_is_left_alone`"
+    )
+    assert (
+        trouble_with(["a", "b", "c", "d", f"{last}, not promised: anything on servers that evict"])
+        is None
+    )

@@ -38,7 +38,9 @@ def test_what_a_row_names_exists(task: str, where: str) -> None:
         ("look around", ["names no file"]),
     ],
 )
-def test_a_row_that_names_what_does_not_exist_is_found(tmp_path: Path, where: str, found: list[str]) -> None:
+def test_a_row_that_names_what_does_not_exist_is_found(
+    tmp_path: Path, where: str, found: list[str]
+) -> None:
     (tmp_path / "plans").mkdir()
     (tmp_path / "plans/here.py").write_text("class Here: ...\n")
     assert change_table.wrong_names(where, (tmp_path,)) == found
@@ -46,5 +48,8 @@ def test_a_row_that_names_what_does_not_exist_is_found(tmp_path: Path, where: st
 
 def test_only_the_rows_of_this_table_are_looked_at() -> None:
     table = "| to | look at |\n|---|---|\n| add | `a.py` |\n"
-    document = f"| no | row |\n\n{change_table.HEADING}\n\nText.\n\n{table}\n## Next\n\n| another | row |\n"
+    document = (
+        f"| no | row |\n\n{change_table.HEADING}\n\nText.\n\n{table}\n## Next\n\n| another "
+        "| row |\n"
+    )
     assert change_table.rows(document) == [("add", "`a.py`")]

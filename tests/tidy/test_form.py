@@ -91,7 +91,10 @@ def test_an_f_string_is_one_token() -> None:
 
 def test_a_function_within_another_counts_with_it_and_by_itself() -> None:
     form = form_of("def f():\n    def g():\n        return 1\n\n    return g\n")
-    assert [(function.name, function.tokens) for function in form.functions] == [("f", 14), ("g", 7)]
+    assert [(function.name, function.tokens) for function in form.functions] == [
+        ("f", 14),
+        ("g", 7),
+    ]
     assert (form.function_lines, form.blank_lines) == (5, 1)
 
 
@@ -101,7 +104,11 @@ def test_a_function_within_another_counts_with_it_and_by_itself() -> None:
         ("return 1", 0),
         ("if a:\n        b\n    elif c:\n        d\n    else:\n        e", 2),
         ("for x in y:\n        while z:\n            pass", 2),
-        ("try:\n        a\n    except A:\n        b\n    except B:\n        c\n    finally:\n        d", 2),
+        (
+            "try:\n        a\n    except A:\n        b\n    except B:\n        c\n    finally:\n  "
+            "      d",
+            2,
+        ),
         ("match a:\n        case 1:\n            b\n        case _:\n            c", 2),
         ("return a if b else c", 1),
         ("return a and b or c", 0),
@@ -125,9 +132,17 @@ def _form(*tokens: int) -> Form:
 
 @pytest.mark.parametrize(
     ("tokens", "share", "count"),
-    [((), 0.5, 0), ((7,), 0.9, 7), ((3, 1, 2), 0.5, 2), ((1, 2, 3, 4), 0.5, 2), (tuple(range(1, 11)), 0.9, 9)],
+    [
+        ((), 0.5, 0),
+        ((7,), 0.9, 7),
+        ((3, 1, 2), 0.5, 2),
+        ((1, 2, 3, 4), 0.5, 2),
+        (tuple(range(1, 11)), 0.9, 9),
+    ],
 )
-def test_a_share_of_the_functions_has_so_many_tokens_at_most(tokens: tuple[int, ...], share: float, count: int) -> None:
+def test_a_share_of_the_functions_has_so_many_tokens_at_most(
+    tokens: tuple[int, ...], share: float, count: int
+) -> None:
     assert _form(*tokens).tokens_at(share) == count
 
 
@@ -148,5 +163,10 @@ def test_a_row_has_the_ratios() -> None:
 def test_the_report_has_every_folder_and_names_long_functions() -> None:
     lines = list(report(python_files(*PACKAGES.values())))
     first_words = [line.split()[0] for line in lines if line]
-    assert {"redrepl/values", "redrepl/plans/epochs", "cli/redrepl_cli", "workers/redrepl_workers"} <= set(first_words)
+    assert {
+        "redrepl/values",
+        "redrepl/plans/epochs",
+        "cli/redrepl_cli",
+        "workers/redrepl_workers",
+    } <= set(first_words)
     assert any(line.startswith("all of redrepl ") for line in lines)

@@ -14,7 +14,9 @@ EVERYTHING = sources(*PACKAGES.values(), TESTS)
 
 
 def test_values_and_plans_have_no_clocks_randomness_or_input() -> None:
-    found = [f"{module}:{text}" for module, source in LIBRARY.items() for text in _impure(module, source)]
+    found = [
+        f"{module}:{text}" for module, source in LIBRARY.items() for text in _impure(module, source)
+    ]
     assert found == []
 
 
@@ -40,15 +42,23 @@ WITHIN_A_LAYER = {"redrepl.values.answers"}
 
 def test_every_folder_of_the_library_has_a_direction() -> None:
     folders = {module for module, source in LIBRARY.items() if source.is_package} - WITHIN_A_LAYER
-    layers = {layer for layer in imports.LAYERS if layer.startswith("redrepl.")} - MODULES_OF_THEIR_OWN
+    layers = {
+        layer for layer in imports.LAYERS if layer.startswith("redrepl.")
+    } - MODULES_OF_THEIR_OWN
     assert folders == layers | {"redrepl"}
 
 
 def test_helpers_of_all_tests_import_no_folder_of_tests() -> None:
-    helpers = {module: source for module, source in EVERYTHING.items() if module.startswith("tests.support.")}
+    helpers = {
+        module: source
+        for module, source in EVERYTHING.items()
+        if module.startswith("tests.support.")
+    }
     assert helpers
     found = [
-        text for module, source in helpers.items() for text in imports.helpers_that_import_tests(source.text, module)
+        text
+        for module, source in helpers.items()
+        for text in imports.helpers_that_import_tests(source.text, module)
     ]
     assert found == []
 
@@ -111,7 +121,11 @@ def test_a_pure_import_is_left(module: str, line: str) -> None:
         ("redrepl.plans.operations.x", "from redrepl.plans.copies.copying import y", 1),
         ("redrepl.plans.operations.x", "from redrepl.plans.view import ClusterView", 0),
         ("redrepl.plans.copies.x", "from redrepl.plans.epochs.membership import y", 1),
-        ("redrepl.plans.copies.x", "if TYPE_CHECKING:\n    from redrepl.plans.epochs import membership", 1),
+        (
+            "redrepl.plans.copies.x",
+            "if TYPE_CHECKING:\n    from redrepl.plans.epochs import membership",
+            1,
+        ),
         ("redrepl.plans.copies.x", "from redrepl.plans.copies.marks import y", 0),
         ("redrepl.plans.epochs.x", "from redrepl.plans.recovery.reinstate import y", 1),
         ("redrepl.plans.epochs.x", "from redrepl.plans.copies.marks import y", 0),
@@ -146,7 +160,10 @@ def test_an_import_against_the_direction_is_found(module: str, line: str, findin
 
 
 def test_a_shared_helper_that_imports_a_folder_of_tests_is_found() -> None:
-    text = "from tests.support import waiting\nfrom tests.unit.support import reports\nimport redrepl\n"
+    text = (
+        "from tests.support import waiting\nfrom tests.unit.support import reports\nimport "
+        "redrepl\n"
+    )
     assert imports.helpers_that_import_tests(text, "tests.support.x") == [
         "2: tests.support.x must not import tests.unit.support.reports"
     ]
@@ -155,33 +172,53 @@ def test_a_shared_helper_that_imports_a_folder_of_tests_is_found() -> None:
 def _graph(**lines: str) -> imports.Graph:
     """Modules by name, with two underscores for each dot; one that ends with these is a package."""
     named = {name.replace("__", "."): text for name, text in lines.items()}
-    return imports.graph_of({name.rstrip("."): Source(text, name.endswith(".")) for name, text in named.items()})
+    return imports.graph_of(
+        {name.rstrip("."): Source(text, name.endswith(".")) for name, text in named.items()}
+    )
 
 
 @pytest.mark.parametrize(
     ("graph", "found"),
     [
         (_graph(p__a="from p import b", p__b="from p.a import x"), [["p.a", "p.b"]]),
-        (_graph(p__a="from p import b", p__b="if TYPE_CHECKING:\n    from p.a import x"), [["p.a", "p.b"]]),
-        (_graph(p__a="import p.b", p__b="def f():\n    from . import c", p__c="import p.a"), [["p.a", "p.b", "p.c"]]),
+        (
+            _graph(p__a="from p import b", p__b="if TYPE_CHECKING:\n    from p.a import x"),
+            [["p.a", "p.b"]],
+        ),
+        (
+            _graph(p__a="import p.b", p__b="def f():\n    from . import c", p__c="import p.a"),
+            [["p.a", "p.b", "p.c"]],
+        ),
         (_graph(p__="from p.a import x", p__a="from p import x"), [["p", "p.a"]]),
         (_graph(p__="from p.a import x", p__a="from p import b", p__b=""), []),
         (_graph(p__a="from p import b, c", p__b="from p import c", p__c="import other"), []),
     ],
 )
-def test_modules_that_import_each_other_are_found(graph: imports.Graph, found: list[list[str]]) -> None:
+def test_modules_that_import_each_other_are_found(
+    graph: imports.Graph, found: list[list[str]]
+) -> None:
     assert imports.circles(graph) == found
 
 
 @pytest.mark.parametrize(
     ("graph", "found"),
     [
-        (_graph(p__a__x="import p.b.x", p__b__x="", p__b__y="import p.a.y", p__a__y=""), [["p.a", "p.b"]]),
+        (
+            _graph(p__a__x="import p.b.x", p__b__x="", p__b__y="import p.a.y", p__a__y=""),
+            [["p.a", "p.b"]],
+        ),
         (_graph(p__a="import q.a", q__a="", q__b="import p.b", p__b=""), [["p", "q"]]),
         (_graph(p__top="import p.a.x", p__a__x="import p.low", p__low=""), []),
-        (_graph(p__top="import p.a.x", p__a__x="import p.low", p__low="", p__a__y="import p.top"), [["p.a", "p.top"]]),
+        (
+            _graph(
+                p__top="import p.a.x", p__a__x="import p.low", p__low="", p__a__y="import p.top"
+            ),
+            [["p.a", "p.top"]],
+        ),
     ],
 )
-def test_folders_that_import_each_other_are_found(graph: imports.Graph, found: list[list[str]]) -> None:
+def test_folders_that_import_each_other_are_found(
+    graph: imports.Graph, found: list[list[str]]
+) -> None:
     assert imports.circles(graph) == []
     assert imports.folder_circles(graph) == found

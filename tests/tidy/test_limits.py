@@ -64,7 +64,9 @@ def test_lua_holds_the_same_numbers_exactly() -> None:
     ],
 )
 def test_a_relation_that_does_not_hold_is_noticed(name: str, value: str, broken: str) -> None:
-    text, count = re.subn(rf"^{name}: Final = .*$", f"{name}: Final = {value}", LIMITS, flags=re.MULTILINE)
+    text, count = re.subn(
+        rf"^{name}: Final = .*$", f"{name}: Final = {value}", LIMITS, flags=re.MULTILINE
+    )
     assert count == 1
     with pytest.raises(AssertionError) as raised:
         exec(compile(text, "limits.py", "exec"), {})
@@ -75,7 +77,9 @@ def test_a_relation_that_does_not_hold_is_noticed(name: str, value: str, broken:
 def test_every_relation_was_broken_once() -> None:
     cases = test_a_relation_that_does_not_hold_is_noticed.pytestmark[0].args[1]  # type: ignore[attr-defined]
     relations = ASSERTION.findall(LIMITS)
-    assert [each for each in relations if not any(each.startswith(broken) for _, _, broken in cases)] == []
+    assert [
+        each for each in relations if not any(each.startswith(broken) for _, _, broken in cases)
+    ] == []
 
 
 # Each rule finds what is planted, and leaves what is allowed. ------------------------------------
@@ -120,7 +124,17 @@ def test_a_number_that_another_folder_uses_is_found() -> None:
     assert limits.shared_elsewhere(_sources(a="WAIT = 1\nSTAMP_BYTES = 22", b=user)) == [
         f"{B}:1: {A}.WAIT belongs into {limits.LIMITS}"
     ]
-    assert len(limits.shared_elsewhere(_sources(a="WAIT = 1", command=f"def f():\n    from {A} import WAIT"))) == 1
-    assert limits.shared_elsewhere(_sources(limits="WAIT = 1", b=f"from {limits.LIMITS} import WAIT")) == []
+    assert (
+        len(
+            limits.shared_elsewhere(
+                _sources(a="WAIT = 1", command=f"def f():\n    from {A} import WAIT")
+            )
+        )
+        == 1
+    )
+    assert (
+        limits.shared_elsewhere(_sources(limits="WAIT = 1", b=f"from {limits.LIMITS} import WAIT"))
+        == []
+    )
     beside = {A: Source("WAIT = 1"), "redrepl.plans.epochs.x": Source(user)}
     assert limits.shared_elsewhere(beside) == []

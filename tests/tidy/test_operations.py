@@ -54,7 +54,9 @@ def test_every_row_has_a_branch_in_lua_and_every_branch_a_row() -> None:
 
 def test_lua_and_the_table_say_the_same_of_answers() -> None:
     told = {kind.wire.decode(): kind.answer for kind in CHANGING}
-    beyond_stamps = {name: form.value for name, form in told.items() if form is not AnswerForm.STAMP}
+    beyond_stamps = {
+        name: form.value for name, form in told.items() if form is not AnswerForm.STAMP
+    }
     assert operations.answers(LUA) == beyond_stamps
 
 

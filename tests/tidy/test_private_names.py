@@ -1,4 +1,6 @@
-"""No file uses what is private to a class in another one, but for two lists that only get shorter."""
+"""No file uses what is private to a class in another one, but for two lists that only get
+shorter.
+"""
 
 from __future__ import annotations
 
@@ -117,13 +119,29 @@ HELD = "class Held:\n    def _take(self): ...\n    def take(self): ...\n"
         ("class User:\n    def _take(self, held):\n        held._take()\n", {"_take"}, set()),
         ("class User:\n    def f(self, held):\n        held.take()\n", set(), set()),
         ("class User:\n    def _own(self):\n        self._own()\n", set(), set()),
-        ("class User:\n    def __eq__(self, other):\n        return self._x == other._x\n    _x = 1\n", set(), set()),
-        ("class User:\n    __slots__ = ('_x',)\n    def f(self):\n        return self._x\n", set(), set()),
-        ("class User:\n    def __init__(self):\n        self._x, self._y = 1, 2\n        f(self._y)\n", set(), set()),
+        (
+            "class User:\n    def __eq__(self, other):\n        return self._x == other._x\n    "
+            "_x = 1\n",
+            set(),
+            set(),
+        ),
+        (
+            "class User:\n    __slots__ = ('_x',)\n    def f(self):\n        return self._x\n",
+            set(),
+            set(),
+        ),
+        (
+            "class User:\n    def __init__(self):\n        self._x, self._y = 1, 2\n        "
+            "f(self._y)\n",
+            set(),
+            set(),
+        ),
         ("def f(point):\n    return point._replace(x=1), point.__dict__\n", set(), set()),
     ],
 )
-def test_a_private_name_of_another_file_is_found(text: str, of_others: set[str], inherited: set[str]) -> None:
+def test_a_private_name_of_another_file_is_found(
+    text: str, of_others: set[str], inherited: set[str]
+) -> None:
     found = uses({"redrepl.a": Source(HELD), "redrepl.b": Source(text)})
     assert found.of_others.get("redrepl.b", set()) == of_others
     assert found.inherited.get("redrepl.b", set()) == inherited
@@ -132,7 +150,9 @@ def test_a_private_name_of_another_file_is_found(text: str, of_others: set[str],
 def test_names_of_packages_that_are_not_imported_count_for_nothing() -> None:
     own = "class User:\n    def _take(self, other):\n        other._take()\n"
     assert uses({"redrepl_workers.a": Source(HELD), "redrepl.b": Source(own)}).of_others == {}
-    assert uses({"redrepl.a": Source(HELD), "redrepl_cli.b": Source(own)}).of_others == {"redrepl_cli.b": {"_take"}}
+    assert uses({"redrepl.a": Source(HELD), "redrepl_cli.b": Source(own)}).of_others == {
+        "redrepl_cli.b": {"_take"}
+    }
 
 
 def test_what_is_new_and_what_is_gone_is_said() -> None:
@@ -146,4 +166,6 @@ def test_what_is_new_and_what_is_gone_is_said() -> None:
 
 
 def test_the_list_is_printed_as_it_is_written() -> None:
-    assert "\n".join(listed({"redrepl.b": {"_y", "_x"}})) == ('    "redrepl.b": """\n        _x\n        _y\n    """,')
+    assert "\n".join(listed({"redrepl.b": {"_y", "_x"}})) == (
+        '    "redrepl.b": """\n        _x\n        _y\n    """,'
+    )

@@ -62,8 +62,14 @@ def test_pdoc_renders_every_public_name_on_one_page(tmp_path: Path) -> None:
 
 
 def test_arguments_become_a_list() -> None:
-    text = "Does it, thus::\n\n    x()\n\nkey: a text.\nleft, right: numbers,\n    both of them\n\nRaises: no."
-    shown = "Does it, thus:\n\n    x()\n\n\n- **key**: a text.\n- **left, right**: numbers,\n    both of them"
+    text = (
+        "Does it, thus::\n\n    x()\n\nkey: a text.\nleft, right: numbers,\n    both of "
+        "them\n\nRaises: no."
+    )
+    shown = (
+        "Does it, thus:\n\n    x()\n\n\n- **key**: a text.\n- **left, right**: numbers,\n    "
+        "both of them"
+    )
     assert reference.as_list(text) == f"{shown}\n\nRaises: no."
     assert reference.as_list("Does it: now.") == "Does it: now."
 
@@ -77,7 +83,8 @@ def test_a_public_class_and_its_methods_are_described(name: str) -> None:
     for method, function in methods(cls):
         inherited = [getattr(base, method, None) for base in cls.__mro__]
         texts = [
-            inspect.getdoc(each) or "" for each in (*cls.__mro__[:-1], twin, getattr(twin, method, None), *inherited)
+            inspect.getdoc(each) or ""
+            for each in (*cls.__mro__[:-1], twin, getattr(twin, method, None), *inherited)
         ]
         is_described = inspect.getdoc(getattr(cls, method)) is not None
         lacking += [] if is_described else [method]

@@ -9,7 +9,9 @@ from tests.tidy.test_assumptions import cells, test_exists
 
 DOCUMENT = (Path(__file__).parents[2] / "SECURITY.md").read_text("utf-8")
 ROWS = [
-    cells(line) for line in DOCUMENT.splitlines() if line.startswith("|") and not line.startswith(("|---", "| threat"))
+    cells(line)
+    for line in DOCUMENT.splitlines()
+    if line.startswith("|") and not line.startswith(("|---", "| threat"))
 ]
 NAMED = re.compile(r"`([\w/]+::\w+)`")
 

@@ -32,4 +32,7 @@ def python_files(*folders: Path) -> list[Path]:
 def sources(*folders: Path) -> dict[str, Source]:
     """The modules of these folders."""
     files = python_files(*folders)
-    return {module_of(path): Source(path.read_text("utf-8"), path.name == "__init__.py") for path in files}
+    return {
+        module_of(path): Source(path.read_text("utf-8"), path.name == "__init__.py")
+        for path in files
+    }

@@ -1,4 +1,6 @@
-"""Going on with a loss, on nodes in memory: one member becomes the truth, and all others come to its state."""
+"""Going on with a loss, on nodes in memory: one member becomes the truth, and all others come to
+its state.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ EPOCH = 1 + SKIPPED_EPOCHS
 
 @pytest.fixture
 def nodes() -> Nodes:
-    """A primary a and replicas b and c, which hold a key; a write after that is on a and b alone."""
+    """A primary a and replicas b and c, which hold a key; a write after that is on a and b
+    alone.
+    """
     cluster = Nodes(3)
     cluster.write("abc", b"key", cluster.value(b"first"))
     settle(cluster)
@@ -42,7 +46,9 @@ def assert_alike(nodes: Nodes, **payloads: bytes) -> None:
     assert len({nodes.report(node).epoch for node in "abc"}) == 1
     first = nodes.contents("a")
     assert [nodes.contents(node) for node in "bc"] == [first] * 2
-    assert {key.decode(): record.payload for key, record in first.items() if record.kind == b"v"} == payloads
+    assert {
+        key.decode(): record.payload for key, record in first.items() if record.kind == b"v"
+    } == payloads
 
 
 def discarded(nodes: Nodes, node: str) -> set[bytes]:
@@ -77,7 +83,9 @@ def test_what_the_others_had_more_goes_to_their_discarded_logs(nodes: Nodes, los
 
 
 @pytest.mark.parametrize("truth", ["a", "b", "c"])
-def test_a_truth_that_restarted_itself_begins_another_life_of_its_log(nodes: Nodes, truth: str) -> None:
+def test_a_truth_that_restarted_itself_begins_another_life_of_its_log(
+    nodes: Nodes, truth: str
+) -> None:
     before = nodes.contents(truth)
     for node in "abc":
         nodes.restart(node)
@@ -93,10 +101,16 @@ def test_a_truth_that_restarted_itself_begins_another_life_of_its_log(nodes: Nod
     assert_alike(nodes, **{key.decode(): record.payload for key, record in before.items()})
 
 
-def test_a_truth_with_older_data_is_not_passed_over_by_what_was_noted_of_its_old_log(nodes: Nodes) -> None:
-    """The others have noted more of its log than there is; they must still get its state, and what comes after."""
+def test_a_truth_with_older_data_is_not_passed_over_by_what_was_noted_of_its_old_log(
+    nodes: Nodes,
+) -> None:
+    """The others have noted more of its log than there is; they must still get its state, and what
+    comes after.
+    """
     settle(nodes)
-    nodes.client("c").execute_command("SET", nodes.layout.data(b"other"), nodes.value(b"older", 9).encode())
+    nodes.client("c").execute_command(
+        "SET", nodes.layout.data(b"other"), nodes.value(b"older", 9).encode()
+    )
     nodes.client("c").execute_command("DEL", nodes.layout.log)
     nodes.client("c").execute_command("HDEL", nodes.layout.marks, "a")
     nodes.restart("c")
@@ -117,7 +131,9 @@ def test_what_the_truth_took_since_counts_at_the_next_failover(nodes: Nodes) -> 
     settle(nodes)
     nodes.write("bc", b"late", nodes.value(b"committed"))
     nodes.down.add("b")
-    nodes.run(fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at, "a", frozenset("b"))))
+    nodes.run(
+        fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at, "a", frozenset("b")))
+    )
     nodes.down.clear()
     settle(nodes)
     assert_alike(nodes, key=b"first", late=b"committed")
@@ -135,7 +151,9 @@ def test_whoever_answers_is_fenced_and_told(nodes: Nodes) -> None:
 
 def test_members_that_failed_over_out_of_sight_follow_the_operators_choice(nodes: Nodes) -> None:
     nodes.down.add("c")
-    nodes.run(fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at, "b", frozenset("c"))))
+    nodes.run(
+        fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at, "b", frozenset("c")))
+    )
     nodes.write("ab", b"unseen", nodes.value(b"by c"))
     nodes.down = set("ab")
     take(nodes, "c")
@@ -153,7 +171,9 @@ def test_a_failover_after_it_keeps_what_was_acknowledged_since(nodes: Nodes) -> 
     settle(nodes)
     nodes.write("cb", b"key", nodes.value(b"acknowledged"))
     nodes.down.add("c")
-    nodes.run(fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at, None, frozenset("c"))))
+    nodes.run(
+        fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at, None, frozenset("c")))
+    )
     nodes.down.clear()
     settle(nodes)
     assert_alike(nodes, key=b"acknowledged")

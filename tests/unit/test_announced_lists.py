@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 
 from redrepl.edges.announced_lists import MOST_PLACES, AnnouncedLists
 
-HUGE = (b"*1000000000\r\n", b"~4000000000\r\n", b">12345678\r\n", b"*+1000000000\r\n", b"*0001000000000\r\n")
+HUGE = (
+    b"*1000000000\r\n",
+    b"~4000000000\r\n",
+    b">12345678\r\n",
+    b"*+1000000000\r\n",
+    b"*0001000000000\r\n",
+)
 SOUND = (
     b":1\r\n",
     b"$-1\r\n",
@@ -62,7 +68,9 @@ def test_an_announcement_is_found_wherever_it_begins(
     values=st.lists(st.sampled_from(HUGE) | st.binary(max_size=60), min_size=1, max_size=8),
     sizes=SIZES,
 )
-def test_what_looks_like_one_within_a_value_is_a_value(values: list[bytes], sizes: list[int]) -> None:
+def test_what_looks_like_one_within_a_value_is_a_value(
+    values: list[bytes], sizes: list[int]
+) -> None:
     values = [values[0] + b"\r\n" + HUGE[0] + values[-1], *values]
     stream = b"*%d\r\n" % len(values) + b"".join(map(text, values)) + b":7\r\n"
     assert receive(stream, sizes) == [values, 7]

@@ -57,7 +57,16 @@ NOT_ADMITTED = NotAdmitted("8", "fenced")
 
 @pytest.mark.parametrize(
     "parse",
-    [parse_absorb, parse_count, parse_headers, parse_hold, parse_noted, parse_read_many, parse_replace, parse_vouch],
+    [
+        parse_absorb,
+        parse_count,
+        parse_headers,
+        parse_hold,
+        parse_noted,
+        parse_read_many,
+        parse_replace,
+        parse_vouch,
+    ],
 )
 def test_every_script_that_admits_callers_may_refuse_one(parse: object) -> None:
     assert callable(parse)
@@ -85,9 +94,18 @@ def test_a_refusal_says_why_nothing_was_stored(content: Answer, means: object) -
 def test_a_refusal_in_words() -> None:
     assert parse_refusal(REFUSED).reason == "refused: epoch 8, fenced"
     assert parse_refusal([b"refused", b"", b""]).reason == "refused: epoch none, no member"
-    assert "older than the node accepts (its clock: 17 microseconds)" in parse_refusal([b"expired", b"17"]).reason
-    assert "too far ahead of the node's clock (17 microseconds)" in parse_refusal([b"skewed", b"17"]).reason
-    assert parse_refusal([b"foreign", b"k"]).reason == "holds a value that redrepl did not write under b'k'"
+    assert (
+        "older than the node accepts (its clock: 17 microseconds)"
+        in parse_refusal([b"expired", b"17"]).reason
+    )
+    assert (
+        "too far ahead of the node's clock (17 microseconds)"
+        in parse_refusal([b"skewed", b"17"]).reason
+    )
+    assert (
+        parse_refusal([b"foreign", b"k"]).reason
+        == "holds a value that redrepl did not write under b'k'"
+    )
     assert parse_refusal([b"else", b"17"]).reason == "unexpected answer [b'else', b'17']"
 
 
@@ -102,7 +120,9 @@ def test_a_refusal_in_words() -> None:
         ([b"x"], MemberChange(False, "unexpected answer [b'x']")),
     ],
 )
-def test_a_change_of_a_member_is_done_or_tells_how_the_member_is(content: Answer, means: MemberChange) -> None:
+def test_a_change_of_a_member_is_done_or_tells_how_the_member_is(
+    content: Answer, means: MemberChange
+) -> None:
     assert parse_change(content) == means
 
 
@@ -128,7 +148,9 @@ def test_a_server_is_enrolled_or_a_member_or_occupied() -> None:
         (1, None),
     ],
 )
-def test_a_probe_was_stored_or_the_answer_is_none_of_ours(content: Answer, means: Probed | None) -> None:
+def test_a_probe_was_stored_or_the_answer_is_none_of_ours(
+    content: Answer, means: Probed | None
+) -> None:
     assert parse_probe(content) == means
 
 

@@ -1,4 +1,6 @@
-"""Sweeps on nodes in memory: what no log names is found and mended, and tombstones go when nothing needs them."""
+"""Sweeps on nodes in memory: what no log names is found and mended, and tombstones go when nothing
+needs them.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,15 @@ from redrepl.values import limits
 from redrepl.values.errors import Unavailable
 from redrepl.values.record import Record, tombstone
 from redrepl.values.stamp import Stamp
-from redrepl.values.sweep import LAST, UNDER_WAY, Findings, Sweep, SweepReport, read_last, read_under_way
+from redrepl.values.sweep import (
+    LAST,
+    UNDER_WAY,
+    Findings,
+    Sweep,
+    SweepReport,
+    read_last,
+    read_under_way,
+)
 from redrepl.values.topology import Mode
 from tests.unit.support.in_memory import MAX_AGE_SECONDS, Nodes
 
@@ -30,7 +40,9 @@ _numbers = count()
 
 @pytest.fixture
 def nodes() -> Nodes:
-    """A primary a and replicas b and c that hold some old records and a tombstone, and have them confirmed."""
+    """A primary a and replicas b and c that hold some old records and a tombstone, and have them
+    confirmed.
+    """
     return with_records(Nodes(3))
 
 
@@ -59,9 +71,16 @@ def settle(nodes: Nodes) -> None:
 
 
 def part(
-    nodes: Nodes, repairs: bool = True, keys_per_second: float = 1e9, retention: float = RETENTION_SECONDS
+    nodes: Nodes,
+    repairs: bool = True,
+    keys_per_second: float = 1e9,
+    retention: float = RETENTION_SECONDS,
 ) -> Swept:
-    return nodes.run(sweep(nodes.layout, nodes.first.ids, SweepOrder(nodes.at, keys_per_second, repairs, retention)))
+    return nodes.run(
+        sweep(
+            nodes.layout, nodes.first.ids, SweepOrder(nodes.at, keys_per_second, repairs, retention)
+        )
+    )
 
 
 def whole(nodes: Nodes, repairs: bool = True, retention: float = RETENTION_SECONDS) -> Findings:
@@ -82,7 +101,7 @@ def drop(nodes: Nodes, key: bytes, on: str) -> None:
         nodes.client(node).execute_command("DEL", nodes.layout.data(key))
 
 
-# Comparing ---------------------------------------------------------------------------------------------------------
+# Comparing ----------------------------------------------------------------------------------------
 
 
 def test_equal_copies_are_left_alone(nodes: Nodes) -> None:
@@ -126,7 +145,9 @@ def test_what_no_log_names_is_found_and_mended(nodes: Nodes, kind: str) -> None:
     assert whole(nodes, retention=2 * OLD).differences == 0
 
 
-@pytest.mark.parametrize(("kind", "repairs"), [*((kind, False) for kind in DAMAGE), *((kind, True) for kind in MORE)])
+@pytest.mark.parametrize(
+    ("kind", "repairs"), [*((kind, False) for kind in DAMAGE), *((kind, True) for kind in MORE)]
+)
 def test_nothing_is_taken_away_and_where_it_only_reports_nothing_changed(
     nodes: Nodes, kind: str, repairs: bool
 ) -> None:
@@ -186,7 +207,7 @@ def test_without_the_primary_nothing_is_compared(nodes: Nodes) -> None:
         part(nodes)
 
 
-# In parts ----------------------------------------------------------------------------------------------------------
+# In parts -----------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -244,7 +265,9 @@ def test_a_member_that_goes_away_is_passed_over(nodes: Nodes) -> None:
     state = read_under_way({UNDER_WAY: _begun(nodes)})
     assert state is not None
     long_ago = state.at_millis - 1000
-    waiting = replace(state, node="b", run_id=nodes.report("b").run_id, left=("c",), at_millis=long_ago)
+    waiting = replace(
+        state, node="b", run_id=nodes.report("b").run_id, left=("c",), at_millis=long_ago
+    )
     nodes.client("a").execute_command("HSET", nodes.layout.sweep, UNDER_WAY, waiting.encode())
     nodes.down = {"b"}
     found = part(nodes)
@@ -254,7 +277,9 @@ def test_a_member_that_goes_away_is_passed_over(nodes: Nodes) -> None:
 
 def _begun(nodes: Nodes) -> str:
     """The state of a sweep of which nothing was done."""
-    nodes.run(sweep(nodes.layout, nodes.first.ids, SweepOrder(nodes.at, 0.0, True, RETENTION_SECONDS)))
+    nodes.run(
+        sweep(nodes.layout, nodes.first.ids, SweepOrder(nodes.at, 0.0, True, RETENTION_SECONDS))
+    )
     return nodes.report("a").sweep[UNDER_WAY]
 
 
@@ -285,21 +310,30 @@ def test_a_sweep_that_ended_in_the_future_says_nothing(nodes: Nodes) -> None:
 
 
 @pytest.mark.parametrize("name", ["began_millis", "at_millis"])
-def test_a_sweep_that_a_wrong_clock_began_or_went_on_with_begins_anew(nodes: Nodes, name: str) -> None:
+def test_a_sweep_that_a_wrong_clock_began_or_went_on_with_begins_anew(
+    nodes: Nodes, name: str
+) -> None:
     _begun(nodes)
     begun = read_under_way(nodes.report("a").sweep)
     assert begun is not None
     ahead = 86_400_000
-    wrong = replace(begun, purge_before=begun.purge_before + ahead * 1000, **{name: getattr(begun, name) + ahead})
+    wrong = replace(
+        begun,
+        purge_before=begun.purge_before + ahead * 1000,
+        **{name: getattr(begun, name) + ahead},
+    )
     nodes.client("a").execute_command("HSET", nodes.layout.sweep, UNDER_WAY, wrong.encode())
     _begun(nodes)
     anew = read_under_way(nodes.report("a").sweep)
     assert anew is not None
-    assert max(anew.began_millis, anew.at_millis, anew.purge_before // 1000) <= nodes.report("a").now_millis
+    assert (
+        max(anew.began_millis, anew.at_millis, anew.purge_before // 1000)
+        <= nodes.report("a").now_millis
+    )
     assert whole(nodes).purged == 1
 
 
-# Purging -----------------------------------------------------------------------------------------------------------
+# Purging ------------------------------------------------------------------------------------------
 
 
 def tombstones(nodes: Nodes, node: str) -> set[bytes]:
@@ -343,12 +377,16 @@ HINDRANCES = [_lagging, _away, _syncing, _restarted, _unchecked]
 
 
 @pytest.mark.parametrize("hinder", HINDRANCES)
-def test_no_tombstone_goes_before_every_member_has_confirmed_it(nodes: Nodes, hinder: Callable[[Nodes], None]) -> None:
+def test_no_tombstone_goes_before_every_member_has_confirmed_it(
+    nodes: Nodes, hinder: Callable[[Nodes], None]
+) -> None:
     hinder(nodes)
     found = whole(nodes)
     assert (found.purged, found.waiting) == (0, 1)
     assert [b"gone" in nodes.contents(node) for node in "abc"] == [True] * 3
-    assert [nodes.report(node).purged_before for node in "abc" if node not in nodes.down] == [0] * (3 - len(nodes.down))
+    assert [nodes.report(node).purged_before for node in "abc" if node not in nodes.down] == [0] * (
+        3 - len(nodes.down)
+    )
 
 
 def test_it_goes_when_they_have_within_the_same_sweep(nodes: Nodes) -> None:
@@ -418,7 +456,9 @@ def test_a_worker_that_was_stopped_before_a_purge_copies_nothing_old(nodes: Node
         assert whole(nodes).purged == 1
 
     nodes.meanwhile["absorb"] = meanwhile
-    with pytest.raises(Unavailable, match="node 'b' purged tombstones while records were copied to it"):
+    with pytest.raises(
+        Unavailable, match="node 'b' purged tombstones while records were copied to it"
+    ):
         nodes.run(plan)
     assert [nodes.record(node, b"gone") for node in "abc"] == [None] * 3
 
@@ -451,26 +491,37 @@ def test_a_replica_with_data_from_before_the_delete_does_not_bring_it_back(is_cu
     settle(nodes)
     assert nodes.report("c").is_serving
     assert [b"key" in nodes.present(node) for node in "abc"] == [False] * 3
-    assert nodes.send("c", nodes.view().write_call(b"key", value.encode()))[0] in (b"expired", b"has")
+    assert nodes.send("c", nodes.view().write_call(b"key", value.encode()))[0] in (
+        b"expired",
+        b"has",
+    )
 
 
 @pytest.mark.parametrize("is_cut", [False, True])
 def test_a_primary_with_data_from_before_the_delete_hands_over_without_it(is_cut: bool) -> None:
-    """Its log, whole since its beginning, names the value alone, and nothing stands there on its successor."""
+    """Its log, whole since its beginning, names the value alone, and nothing stands there on its
+    successor.
+    """
     nodes, value = _deleted_since_the_primary_was_saved(3, is_cut)
     nodes.bring_up("a", fails_over=True)
     settle(nodes)
     assert nodes.view().decider != "a"
     assert [nodes.report(node).is_serving for node in "abc"] == [True] * 3
     assert [b"key" in nodes.present(node) for node in "abc"] == [False] * 3
-    assert nodes.send("a", nodes.view().write_call(b"key", value.encode()))[0] in (b"expired", b"has")
+    assert nodes.send("a", nodes.view().write_call(b"key", value.encode()))[0] in (
+        b"expired",
+        b"has",
+    )
 
 
 def test_what_a_primary_took_last_is_taken_along_beside_what_was_purged_without_it() -> None:
-    """In its log stand a value that was deleted and purged since, and a write that nobody else has."""
+    """In its log stand a value that was deleted and purged since, and a write that nobody else
+    has.
+    """
     nodes, _ = _deleted_since_the_primary_was_saved(3, False)
     last, name = nodes.value(b"nobody else has it"), nodes.layout.data(b"last")
-    # Soon after what stands there: the marks that others have of its log are beyond, and count for nothing.
+    # Soon after what stands there: the marks that others have of its log are beyond, and count for
+    # nothing.
     millis, number = nodes.report("a").log.last_id.split("-")
     nodes.client("a").execute_command(
         "XADD", nodes.layout.log, f"{millis}-{int(number) + 1}", name, last.stamp.encode()
@@ -483,7 +534,9 @@ def test_what_a_primary_took_last_is_taken_along_beside_what_was_purged_without_
 
 
 @pytest.mark.parametrize("is_cut", [False, True])
-def test_a_primary_that_is_put_back_to_work_gives_up_what_was_purged_without_it(is_cut: bool) -> None:
+def test_a_primary_that_is_put_back_to_work_gives_up_what_was_purged_without_it(
+    is_cut: bool,
+) -> None:
     nodes, _ = _deleted_since_the_primary_was_saved(2, is_cut)
     done = nodes.bring_up("a")
     assert nodes.view().decider == "a"
@@ -494,7 +547,9 @@ def test_a_primary_that_is_put_back_to_work_gives_up_what_was_purged_without_it(
 
 
 def _deleted_since_the_primary_was_saved(copies: int, is_cut: bool) -> tuple[Nodes, Record]:
-    """The primary is back with a value that was deleted since. is_cut: no other's log reaches back to the delete."""
+    """The primary is back with a value that was deleted since. is_cut: no other's log reaches back
+    to the delete.
+    """
     nodes = Nodes(copies)
     value = nodes.value(b"deleted later", 2 * OLD)
     put(nodes, b"key", value)
@@ -549,7 +604,14 @@ def test_a_tombstone_is_younger_than_the_record_it_takes_away_from_a_copy(nodes:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("at_millis", "x"), ("left", [1]), ("left", 5), ("cursor", "zz"), ("epoch", None), ("epoch", True)],
+    [
+        ("at_millis", "x"),
+        ("left", [1]),
+        ("left", 5),
+        ("cursor", "zz"),
+        ("epoch", None),
+        ("epoch", True),
+    ],
 )
 def test_notes_that_cannot_be_true_are_none(field: str, value: object) -> None:
     noted = json.loads(Sweep(1, "a", "run", ("b",), 1, 1, {"b": 1}, 1, 1).encode())

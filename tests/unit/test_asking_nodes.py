@@ -30,7 +30,18 @@ STRANGER: list[object] = [[], [0, b"0-0", 0, b"", b"", 0], [], [], b"", b"1000",
 
 def _answer(node: str, cluster: Topology, **clusters: str) -> list[object]:
     epoch = b"%d" % cluster.epoch
-    member = [b"cluster", b"shop", b"node", node.encode(), b"epoch", epoch, b"lineage", epoch, b"state", b"active"]
+    member = [
+        b"cluster",
+        b"shop",
+        b"node",
+        node.encode(),
+        b"epoch",
+        epoch,
+        b"lineage",
+        epoch,
+        b"state",
+        b"active",
+    ]
     names = [text.encode() for pair in (clusters or {"shop": node}).items() for text in pair]
     return [
         [*member, b"run_id", b"run-1"],
@@ -48,8 +59,12 @@ def _answer(node: str, cluster: Topology, **clusters: str) -> list[object]:
 
 def test_every_node_is_asked_for_its_run_id_and_then_for_all() -> None:
     plan: ByHand[Reports] = ByHand(inspect_nodes(LAYOUT, ("a", "b", "c"), UNTIL))
-    assert [(request.node, request.tag) for request in plan.sent] == [(n, t) for n in "abc" for t in (INFO, INSPECTION)]
-    plan.replies("b", b"# Server\r\nrun_id:run-1\r\nother:1\r\n").replies("b", _answer("b", topology(3)), INSPECTION)
+    assert [(request.node, request.tag) for request in plan.sent] == [
+        (n, t) for n in "abc" for t in (INFO, INSPECTION)
+    ]
+    plan.replies("b", b"# Server\r\nrun_id:run-1\r\nother:1\r\n").replies(
+        "b", _answer("b", topology(3)), INSPECTION
+    )
     plan.fails("a", "down")
     found = plan.times_out().result
     assert found.silent == {"a": "down", "c": "no answer in time"}
@@ -69,7 +84,12 @@ def test_nobody_to_ask() -> None:
 
 @pytest.mark.parametrize(
     ("information", "run_id"),
-    [(b"run_id:abc\r\n", "abc"), (b"redis_version:7\r\nrun_id:abc\r\nx:1", "abc"), (b"", ""), (b"xrun_id:abc", "")],
+    [
+        (b"run_id:abc\r\n", "abc"),
+        (b"redis_version:7\r\nrun_id:abc\r\nx:1", "abc"),
+        (b"", ""),
+        (b"xrun_id:abc", ""),
+    ],
 )
 def test_the_run_id_in_the_information(information: bytes, run_id: str) -> None:
     assert run_id_in(information) == run_id
@@ -79,12 +99,16 @@ def test_the_newest_topology_of_a_majority() -> None:
     old, new = topology(5, epoch=7), topology(5, epoch=7).with_primary("b", 8)
     plan: ByHand[Topology] = ByHand(read_topology(view(5), UNTIL))
     assert plan.targets()[::2] == list("abcde")
-    plan.replies("a", old.encode().encode()).replies("b", new.encode().encode()).replies("c", None).fails("d")
+    plan.replies("a", old.encode().encode()).replies("b", new.encode().encode()).replies(
+        "c", None
+    ).fails("d")
     assert plan.replies("e", old.encode().encode()).result == new
 
 
 def test_the_newest_topology_of_whoever_answers() -> None:
-    plan: ByHand[Topology] = ByHand(read_topology(view(3), UNTIL)).replies("b", topology(3).encode().encode())
+    plan: ByHand[Topology] = ByHand(read_topology(view(3), UNTIL)).replies(
+        "b", topology(3).encode().encode()
+    )
     assert plan.times_out().result == topology(3)
     with pytest.raises(Unavailable):
         ByHand(read_topology(view(2), UNTIL)).fails("a", "down").replies("b", None)
@@ -94,7 +118,9 @@ def test_one_that_was_moved_and_told_nothing_yet_does_not_end_the_look() -> None
     """a was left behind, and c knows only that it was moved: the new primary tells the rest."""
     old = topology(3).encode().encode()
     plan: ByHand[Topology] = ByHand(read_topology(view(3), UNTIL))
-    plan.replies("a", b"7 active", GUARD).replies("a", old).replies("c", b"8 active", GUARD).replies("c", old)
+    plan.replies("a", b"7 active", GUARD).replies("a", old).replies(
+        "c", b"8 active", GUARD
+    ).replies("c", old)
     plan.replies("b", b"8 active", GUARD)
     new = topology(3).with_primary("b", 8)
     assert plan.replies("b", new.encode().encode()).result == new
@@ -102,14 +128,18 @@ def test_one_that_was_moved_and_told_nothing_yet_does_not_end_the_look() -> None
 
 @pytest.mark.parametrize("confirms", [True, False])
 def test_where_one_tells_of_a_later_epoch_the_others_are_waited_for(confirms: bool) -> None:
-    """It alone moves nobody while a serves; a reader that went on without waiting would keep to a former primary."""
+    """It alone moves nobody while a serves; a reader that went on without waiting would keep to a
+    former primary.
+    """
     old, new = topology(3), topology(3).with_primary("b", 8)
     plan: ByHand[Topology] = ByHand(read_topology(view(3), UNTIL))
     plan.replies("a", b"7 active", GUARD).replies("a", old.encode().encode())
     plan.replies("c", b"8 active", GUARD).replies("c", new.encode().encode())
     assert plan.exchange.until == UNTIL
     if confirms:
-        assert plan.replies("b", b"8 active", GUARD).replies("b", new.encode().encode()).result == new
+        assert (
+            plan.replies("b", b"8 active", GUARD).replies("b", new.encode().encode()).result == new
+        )
     else:
         assert plan.times_out().result == old
 
@@ -132,16 +162,23 @@ def test_who_says_at_a_members_place_that_it_is_another_member_speaks_for_neithe
     assert newest_topology(Reports.collect(reports), known) == known
     reports = {f"address-{node}": each for node, each in reports.items()}
     reports["address-c"] = replace(report("a", identity=known.identities["a"]), topology=known)
-    assert newest_topology(Reports.collect(reports)) == known, "bare addresses are no places of members"
+    assert newest_topology(Reports.collect(reports)) == known, (
+        "bare addresses are no places of members"
+    )
 
 
 def test_former_members_do_not_outvote_those_that_replaced_them() -> None:
-    """All members were replaced, one after the other, and all former ones are reached: it is one cluster still."""
+    """All members were replaced, one after the other, and all former ones are reached: it is one
+    cluster still.
+    """
     known = [_with_identities("first", 7)]
     for node in "abc":
-        known.append(known[-1].with_replaced(replace(known[-1].member(node), identity=f"id-new-{node}")))
+        known.append(
+            known[-1].with_replaced(replace(known[-1].member(node), identity=f"id-new-{node}"))
+        )
     reports = {
-        f"{number}": replace(report("a", epoch=str(each.epoch)), topology=each) for number, each in enumerate(known)
+        f"{number}": replace(report("a", epoch=str(each.epoch)), topology=each)
+        for number, each in enumerate(known)
     }
     assert not known[-1].is_related_to(known[0])
     assert newest_topology(Reports.collect(reports)) == known[-1]
@@ -152,21 +189,29 @@ def test_former_members_do_not_outvote_those_that_replaced_them() -> None:
 
 
 def _with_identities(kind: str, epoch: int) -> Topology:
-    members = tuple(replace(member, identity=f"id-{kind}-{member.id}") for member in topology(3).members)
+    members = tuple(
+        replace(member, identity=f"id-{kind}-{member.id}") for member in topology(3).members
+    )
     return replace(topology(3, epoch=epoch), members=members)
 
 
 def test_a_member_serves_in_the_epoch_of_its_lineage_alone() -> None:
-    """Both are written in the step that lets it serve: without lineage it would count for no failover, unnoticed."""
+    """Both are written in the step that lets it serve: without lineage it would count for no
+    failover, unnoticed.
+    """
     (member, *rest) = _answer("a", topology(3))
     forged = [*member[:7], b"0", *member[8:]] if isinstance(member, list) else []
     plan = ByHand(inspect_nodes(LAYOUT, ("a",), UNTIL)).replies("a", b"run_id:1\r\n")
-    assert "active in epoch 7, of lineage 0" in str(plan.replies("a", [forged, *rest], INSPECTION).result.silent["a"])
+    assert "active in epoch 7, of lineage 0" in str(
+        plan.replies("a", [forged, *rest], INSPECTION).result.silent["a"]
+    )
 
 
 def test_a_cluster_is_found_behind_any_of_its_addresses() -> None:
     plan = ByHand(discover(LAYOUT, ("seed-0", "seed-1"), UNTIL)).fails("seed-0", "down")
-    plan.replies("seed-1", b"run_id:run-1\r\n").replies("seed-1", _answer("b", topology(3)), INSPECTION)
+    plan.replies("seed-1", b"run_id:run-1\r\n").replies(
+        "seed-1", _answer("b", topology(3)), INSPECTION
+    )
     assert (plan.result.topology, plan.result.seed_of) == (topology(3), {"b": "seed-1"})
 
 
@@ -174,7 +219,9 @@ def test_a_cluster_at_work_is_found_without_waiting_for_a_frozen_member() -> Non
     plan = ByHand(discover(LAYOUT, ("a", "b", "c"), UNTIL))
     for node in "ba":
         assert plan.exchange.until == UNTIL
-        plan.replies(node, b"run_id:run-1\r\n").replies(node, _answer(node, topology(3)), INSPECTION)
+        plan.replies(node, b"run_id:run-1\r\n").replies(
+            node, _answer(node, topology(3)), INSPECTION
+        )
     assert plan.exchange.until == pytest.approx(plan.at + STRAGGLER_SECONDS)
     found = plan.times_out().result
     assert (found.topology, found.reports.silent) == (topology(3), {"c": "no answer in time"})
@@ -184,7 +231,9 @@ def test_a_cluster_at_work_is_found_without_waiting_for_a_frozen_member() -> Non
 def test_where_too_few_or_not_the_primary_have_answered_all_are_waited_for(answering: str) -> None:
     plan = ByHand(discover(LAYOUT, ("a", "b", "c"), UNTIL))
     for node in answering:
-        plan.replies(node, b"run_id:run-1\r\n").replies(node, _answer(node, topology(3)), INSPECTION)
+        plan.replies(node, b"run_id:run-1\r\n").replies(
+            node, _answer(node, topology(3)), INSPECTION
+        )
     assert plan.exchange.until == UNTIL
 
 
@@ -241,7 +290,9 @@ def test_every_node_has_the_rule_of_its_role() -> None:
 
 
 def _initialise() -> ByHand[dict[str, str]]:
-    return ByHand(initialise(topology(2, epoch=1), {"a": "i-a", "b": "i-b"}, Tolerances(30.0, 5.0), UNTIL))
+    return ByHand(
+        initialise(topology(2, epoch=1), {"a": "i-a", "b": "i-b"}, Tolerances(30.0, 5.0), UNTIL)
+    )
 
 
 def test_a_cluster_is_made_on_free_nodes() -> None:
@@ -259,8 +310,13 @@ def test_a_cluster_is_made_on_free_nodes() -> None:
         calls.append(command)
         plan.replies(node, 1)
     assert plan.result == {"a": "created", "b": "created"}
-    for node, rule, writer, call in zip("ab", ("decide", "follow"), ("80001000", "80001001"), calls, strict=True):
-        head, flat = call.arguments[:4], [str(a, "ascii") for a in call.arguments[4:] if isinstance(a, bytes)]
+    for node, rule, writer, call in zip(
+        "ab", ("decide", "follow"), ("80001000", "80001001"), calls, strict=True
+    ):
+        head, flat = (
+            call.arguments[:4],
+            [str(a, "ascii") for a in call.arguments[4:] if isinstance(a, bytes)],
+        )
         assert head == (b"shop", node.encode(), b"1", topology(2, epoch=1).encode().encode())
         assert dict(zip(flat[::2], flat[1::2], strict=True)) == {
             "rule": rule,
@@ -288,7 +344,9 @@ def test_a_cluster_is_not_made_where_a_node_is_away_or_taken() -> None:
         plan = _initialise().replies("a", b"run_id:1\r\n").replies("a", STRANGER, INSPECTION)
         with pytest.raises(RequestError, match=said):
             plan.replies("b", b"run_id:1\r\n").replies("b", taken, INSPECTION)
-        assert "enrol" not in [r.command.script for r in plan.everything if isinstance(r.command, ScriptCall)]
+        assert "enrol" not in [
+            r.command.script for r in plan.everything if isinstance(r.command, ScriptCall)
+        ]
 
 
 def test_the_calls_of_a_view_name_the_keys_of_its_cluster() -> None:
@@ -297,6 +355,8 @@ def test_the_calls_of_a_view_name_the_keys_of_its_cluster() -> None:
         "write", (b"shop:m:member", b"shop:m:log", b"shop:k:k"), (b"7", b"r", b"by a")
     )
     assert cluster.write_many_call([b"x", b"y"], [b"r", b"s"]) == ScriptCall(
-        "write_many", (b"shop:m:member", b"shop:m:log", b"shop:k:x", b"shop:k:y"), (b"7", b"r", b"s", b"by a")
+        "write_many",
+        (b"shop:m:member", b"shop:m:log", b"shop:k:x", b"shop:k:y"),
+        (b"7", b"r", b"s", b"by a"),
     )
     assert (cluster.decider, cluster.others["b"]) == ("a", ("a", "c"))

@@ -36,9 +36,13 @@ def close(first: float, second: float) -> bool:
 
 
 @given(copies)
-def test_with_a_primary_that_stays_every_level_equals_the_enumeration(availabilities: list[float]) -> None:
+def test_with_a_primary_that_stays_every_level_equals_the_enumeration(
+    availabilities: list[float],
+) -> None:
     for level in plan_availability(availabilities, switching=None).levels:
-        expected = chance_of(availabilities, lambda ups, k=level.required: ups[0] and sum(ups[1:]) >= k)
+        expected = chance_of(
+            availabilities, lambda ups, k=level.required: ups[0] and sum(ups[1:]) >= k
+        )
         assert close(level.write_availability, expected)
 
 
@@ -48,7 +52,9 @@ def test_with_a_failover_in_no_time_any_majority_is_enough(availabilities: list[
     for level in plan_availability(availabilities, switching=Switching(0.0, 1.0)).levels:
         needed = max(majority, level.required + 1)
         moving = chance_of(availabilities, lambda ups, needed=needed: sum(ups) >= needed)
-        fixed = chance_of(availabilities, lambda ups, k=level.required: ups[0] and sum(ups[1:]) >= k)
+        fixed = chance_of(
+            availabilities, lambda ups, k=level.required: ups[0] and sum(ups[1:]) >= k
+        )
         assert close(level.write_availability, max(moving, fixed))
 
 
@@ -63,7 +69,9 @@ def test_a_failover_takes_nothing_that_a_fixed_primary_gives(
 
 
 def test_a_majority_of_three_with_failover_by_hand() -> None:
-    """Two of three at 99.9 %: 3 q^2 p + q^3 of a year is 94.6 s; 8.75 failovers of a second each come on top."""
+    """Two of three at 99.9 %: 3 q^2 p + q^3 of a year is 94.6 s; 8.75 failovers of a second each
+    come on top.
+    """
     plan = plan_availability([0.999] * 3, switching=Switching(1.0, 3600.0))
     by_name = {name: level.write_availability for level in plan.levels for name in level.names}
     p, q = 0.999, 0.001
@@ -105,7 +113,8 @@ def test_reads_equal_the_enumeration(availabilities: list[float]) -> None:
     required = ConsistencyLevel.QUORUM.required(len(availabilities) - 1)
     assert close(plan.any_copy_read_availability, chance_of(availabilities, any))
     assert close(
-        plan.quorum_read_availability, chance_of(availabilities, lambda ups: ups[0] and sum(ups[1:]) >= required)
+        plan.quorum_read_availability,
+        chance_of(availabilities, lambda ups: ups[0] and sum(ups[1:]) >= required),
     )
 
 

@@ -40,7 +40,7 @@ def _outcomes(receipts: Sequence[WriteReceipt]) -> list[Outcome]:
     return [receipt.outcome for receipt in receipts]
 
 
-# Cutting -------------------------------------------------------------------------------------------------------
+# Cutting ------------------------------------------------------------------------------------------
 
 
 @st.composite
@@ -55,11 +55,16 @@ def queues(draw: st.DrawFn) -> list[Operation]:
 @given(queues())
 def test_parts_keep_the_order_and_what_belongs_together(queue: list[Operation]) -> None:
     cut = list(parts(queue))
-    assert [index for part in cut for index in range(part.start, part.end)] == list(range(len(queue)))
+    assert [index for part in cut for index in range(part.start, part.end)] == list(
+        range(len(queue))
+    )
     for part in cut:
         inside = queue[part.start : part.end]
         assert {operation.kind.way for operation in inside} == {part.way}
-        assert len(inside) == 1 or sum(operation.weight() for operation in inside) <= limits.BATCH_BYTES
+        assert (
+            len(inside) == 1
+            or sum(operation.weight() for operation in inside) <= limits.BATCH_BYTES
+        )
         if part.way is Way.WRITE:
             assert len({operation.key for operation in inside}) == len(inside)
     for first, second in pairwise(cut):
@@ -79,15 +84,38 @@ def test_parts_are_as_long_as_one_call_may_be(kind: OperationKind) -> None:
     assert [part.end - part.start for part in parts(queue)] == [500, 500, 201]
 
 
-# Results ---------------------------------------------------------------------------------------------------------
+# Results ------------------------------------------------------------------------------------------
 
 
 def test_operations_on_one_key_take_effect_in_the_order_given() -> None:
     store = Store()
-    batch = store.batch().get("n").set("n", b"1").get("n").increment("n", 4).get("n").delete("n").get("n")
+    batch = (
+        store.batch()
+        .get("n")
+        .set("n", b"1")
+        .get("n")
+        .increment("n", 4)
+        .get("n")
+        .delete("n")
+        .get("n")
+    )
     batch.add("n", b"again").add("n", b"never").get("n").set("n", b"a").set("n", b"b").get("n")
     results = batch.execute()
-    assert _applied(results) == [None, True, b"1", 5, b"5", True, None, True, False, b"again", True, True, b"b"]
+    assert _applied(results) == [
+        None,
+        True,
+        b"1",
+        5,
+        b"5",
+        True,
+        None,
+        True,
+        False,
+        b"again",
+        True,
+        True,
+        b"b",
+    ]
     assert results == batch.results
     assert store.values("n")[0] == b"b"
     assert results[10].stamp < results[11].stamp, "one stamp names one value"
@@ -149,13 +177,19 @@ def test_times_to_live_begin_when_the_batch_leaves() -> None:
     for key in (b"x", b"y"):
         record = store.nodes.record("b", key)
         assert record is not None
-        assert before + 60_000 <= record.deadline_millis <= store.cluster.clock.physical.millis() + 60_000
+        assert (
+            before + 60_000
+            <= record.deadline_millis
+            <= store.cluster.clock.physical.millis() + 60_000
+        )
 
 
 def test_what_was_written_belongs_to_the_session() -> None:
     store = Store()
     results = store.batch().set("x", b"v").add("y", b"v").execute()
-    assert [store.session.at_least(key) for key in (b"x", b"y")] == [receipt.stamp for receipt in results]
+    assert [store.session.at_least(key) for key in (b"x", b"y")] == [
+        receipt.stamp for receipt in results
+    ]
 
 
 def test_at_async_the_workers_bring_it_to_the_others() -> None:
@@ -173,7 +207,7 @@ def test_with_several_primaries_a_batch_goes_to_this_clients_own() -> None:
     assert store.batch("one").increment("x").execute() == [3]
 
 
-# Life --------------------------------------------------------------------------------------------------------------
+# Life ---------------------------------------------------------------------------------------------
 
 
 def test_it_can_be_used_again() -> None:
@@ -235,7 +269,7 @@ def test_a_level_that_cannot_be_is_refused_at_once() -> None:
         Batch(Store(), Store().run, None, 0)
 
 
-# Failures ------------------------------------------------------------------------------------------------------------
+# Failures -----------------------------------------------------------------------------------------
 
 
 def _failing(batch: Batch[Any, bytes], kind: type[WriteFailure]) -> WriteFailure:
@@ -250,7 +284,9 @@ def test_a_part_that_is_not_confirmed_ends_the_batch(conditional: bool) -> None:
     store = Store(level="all")
     store.nodes.down = {"c"}
     batch = store.batch().get("x")
-    (batch.increment("x") if conditional else batch.set("x", b"1")).get("x").set("y", b"1").increment("y")
+    (batch.increment("x") if conditional else batch.set("x", b"1")).get("x").set(
+        "y", b"1"
+    ).increment("y")
     failure = _failing(batch, WriteNotConfirmed)
     assert batch.results[0] is None
     assert isinstance(batch.results[2], Unavailable)
@@ -332,10 +368,14 @@ def test_a_condition_that_does_not_hold_is_confirmed_like_a_read() -> None:
     store.batch("async").set("x", b"1").execute()
     result = store.batch("all").add("x", b"2").execute()[0]
     assert (result.applied, result.outcome) == (False, COMMITTED)
-    assert store.values("x") == [b"1"] * 3, "what was found was brought to the copies that vouch for it"
+    assert store.values("x") == [b"1"] * 3, (
+        "what was found was brought to the copies that vouch for it"
+    )
     store.nodes.calls.clear()
     store.batch("all").add("x", b"2").add("x", b"2").execute()
-    assert ("a", "read_many", 2) in store.nodes.calls, "beside the member hash the key is named once"
+    assert ("a", "read_many", 2) in store.nodes.calls, (
+        "beside the member hash the key is named once"
+    )
     store.batch("async").set("x", b"3").execute()
     store.nodes.down = {"b", "c"}
     batch = store.batch("one").add("x", b"2").increment("n")

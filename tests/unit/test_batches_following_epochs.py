@@ -1,4 +1,6 @@
-"""What becomes of batches, transactions, and all writes between epochs, when the cluster has moved on meanwhile."""
+"""What becomes of batches, transactions, and all writes between epochs, when the cluster has moved
+on meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -70,13 +72,17 @@ DECIDED_FIRST: dict[str, Start] = {
 
 
 @pytest.mark.parametrize("name", SPREAD)
-def test_a_write_between_epochs_until_its_deadline_is_unknown_where_others_may_have_it(name: str) -> None:
+def test_a_write_between_epochs_until_its_deadline_is_unknown_where_others_may_have_it(
+    name: str,
+) -> None:
     old = topology(3, epoch=7)
     base, around = _coordinator(old, "quorum")
     plan = _between_epochs(ByHand(SPREAD[name](base)), old, around)
     with pytest.raises(WriteNotConfirmed, match="unknown") as caught:
         _deadline_passes(plan, around)
-    assert [receipt.key for receipt in caught.value.receipts] == ([b"x"] if name == "set" else [b"x", b"y"])
+    assert [receipt.key for receipt in caught.value.receipts] == (
+        [b"x"] if name == "set" else [b"x", b"y"]
+    )
     for receipt in caught.value.receipts:
         assert receipt.outcome is Outcome.UNKNOWN
         assert (set(receipt.acked), set(receipt.failed)) == (set(), {"a"})
@@ -84,7 +90,9 @@ def test_a_write_between_epochs_until_its_deadline_is_unknown_where_others_may_h
 
 
 @pytest.mark.parametrize("name", DECIDED_FIRST)
-def test_a_write_between_epochs_until_its_deadline_is_rejected_where_nobody_else_was_asked(name: str) -> None:
+def test_a_write_between_epochs_until_its_deadline_is_rejected_where_nobody_else_was_asked(
+    name: str,
+) -> None:
     old = topology(3, epoch=7)
     base, around = _coordinator(old, "quorum")
     plan = _between_epochs(ByHand(DECIDED_FIRST[name](base)), old, around)
@@ -107,7 +115,9 @@ def test_a_write_whose_deadline_passed_when_it_heard_of_the_epoch_is_unknown() -
 
 def test_a_write_is_unknown_where_its_level_cannot_be_met_in_the_new_epoch() -> None:
     old, new = topology(3, epoch=7), topology(2, epoch=8)
-    write = ByHand(_coordinator(old, "quorum")[0].set_plan(b"key", b"value", None, CallOptions(2, None)))
+    write = ByHand(
+        _coordinator(old, "quorum")[0].set_plan(b"key", b"value", None, CallOptions(2, None))
+    )
     with pytest.raises(WriteNotConfirmed) as caught:
         _moves(write, old, new)
     assert "level" in caught.value.receipt.failed["a"]
@@ -125,13 +135,15 @@ def test_a_read_between_epochs_until_its_deadline_is_not_available() -> None:
         looking.replies("a", [b"refused", b"8", b"active"])
 
 
-# What the primary took just before, of several operations together --------------------------------------------------
+# What the primary took just before, of several operations together --------------------------------
 
 X = value_record(Stamp(5_000, 9), b"1")
 
 
 def _taken(plan: ByHand[Any], answer: Any, new: Topology) -> ByHand[Any]:
-    """The primary carried it out in the old epoch; the others refused it in the new one, and tell of that."""
+    """The primary carried it out in the old epoch; the others refused it in the new one, and tell
+    of that.
+    """
     plan.replies("a", answer)
     for node in ("b", "c"):
         plan.replies(node, [b"refused", b"8", b"active"])
@@ -144,7 +156,9 @@ def _taken(plan: ByHand[Any], answer: Any, new: Topology) -> ByHand[Any]:
 def test_writes_of_a_batch_taken_just_before_the_epoch_moved_are_confirmed() -> None:
     base, _ = _coordinator(topology(3, epoch=7), "quorum")
     plan = ByHand(SPREAD["batch"](base))
-    _taken(plan, 1, topology(3, epoch=8)).replies("a", [b"ok", X.encode(), tombstone(X.stamp).encode()])
+    _taken(plan, 1, topology(3, epoch=8)).replies(
+        "a", [b"ok", X.encode(), tombstone(X.stamp).encode()]
+    )
     header = X.encode()[:35]
     receipts = plan.replies("c", [b"ok", header, tombstone(X.stamp).encode()[:35]], tag=1).result
     assert [(receipt.key, receipt.outcome) for receipt in receipts] == [
@@ -159,10 +173,15 @@ def test_what_a_batch_lost_between_epochs_stays_unknown() -> None:
     _taken(plan, 1, topology(3, epoch=8)).replies("a", [b"ok", X.encode(), None])
     with pytest.raises(WriteNotConfirmed) as caught:
         plan.replies("c", [b"ok", X.encode()[:35], b""], tag=1)
-    assert [receipt.outcome for receipt in caught.value.receipts] == [Outcome.COMMITTED, Outcome.UNKNOWN]
+    assert [receipt.outcome for receipt in caught.value.receipts] == [
+        Outcome.COMMITTED,
+        Outcome.UNKNOWN,
+    ]
 
 
-def test_changes_of_a_batch_taken_just_before_the_epoch_moved_are_confirmed_with_their_sums() -> None:
+def test_changes_of_a_batch_taken_just_before_the_epoch_moved_are_confirmed_with_their_sums() -> (
+    None
+):
     base, _ = _coordinator(topology(3, epoch=7), "quorum")
     plan = ByHand(_batch(base).increment(b"n").add(b"x", b"2").increment(b"n").plan())
     made = [value_record(Stamp(5_000 + number, 9), b"%d" % number) for number in (0, 1, 2)]
@@ -170,7 +189,9 @@ def test_changes_of_a_batch_taken_just_before_the_epoch_moved_are_confirmed_with
     _taken(plan, answer, topology(3, epoch=8))
     command = plan.sent[0].command
     assert isinstance(command, ScriptCall)
-    assert command.keys[1:] == (b"shop:k:n",), "each key once, and only those that are not confirmed"
+    assert command.keys[1:] == (b"shop:k:n",), (
+        "each key once, and only those that are not confirmed"
+    )
     plan.replies("a", [b"ok", made[2].encode()]).replies("b", [b"ok", made[2].encode()[:35]], tag=1)
     plan.replies("a", [b"ok", X.encode()])
     results = plan.replies("b", [b"ok", X.encode()[:35]], tag=1).result
@@ -181,7 +202,11 @@ def _transacted() -> tuple[ClientStore[bytes, bytes], Transaction[bytes, bytes],
     base, _ = _coordinator(topology(3, epoch=7), "quorum")
     transaction = _transaction(base).set(b"x", b"1").increment(b"n")
     answer = [b"done", b"ok", X.stamp.encode(), b"ok", value_record(Stamp(5_001, 9), b"1").encode()]
-    return base, transaction, _taken(ByHand(transaction.commit_plan()), answer, topology(3, epoch=8))
+    return (
+        base,
+        transaction,
+        _taken(ByHand(transaction.commit_plan()), answer, topology(3, epoch=8)),
+    )
 
 
 def test_a_transaction_taken_just_before_the_epoch_moved_is_confirmed_as_a_whole() -> None:
@@ -190,9 +215,13 @@ def test_a_transaction_taken_just_before_the_epoch_moved_is_confirmed_as_a_whole
     plan.replies("a", [b"ok", later.encode(), value_record(Stamp(5_001, 9), b"1").encode()])
     held = [later.encode()[:35], value_record(Stamp(5_001, 9), b"1").encode()[:35]]
     plan.replies("b", [b"ok", held[0], b""], tag=1)
-    assert plan.scripts() == ["write_many"], "who holds a part gets the rest, and confirms nothing before"
+    assert plan.scripts() == ["write_many"], (
+        "who holds a part gets the rest, and confirms nothing before"
+    )
     receipts = plan.replies("c", [b"ok", *held], tag=1).result
-    assert {key: receipt.outcome for key, receipt in receipts.items()} == dict.fromkeys([b"x", b"n"], Outcome.COMMITTED)
+    assert {key: receipt.outcome for key, receipt in receipts.items()} == dict.fromkeys(
+        [b"x", b"n"], Outcome.COMMITTED
+    )
     assert {receipt.acked for receipt in receipts.values()} == {frozenset("ac")}
     assert transaction.sums == {b"n": 1}
     assert base.session.at_least(b"x") == X.stamp

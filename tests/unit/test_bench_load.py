@@ -11,7 +11,13 @@ from redrepl_cli.bench.load import ProcessorTimes, others_percent, processor_tim
 
 @pytest.mark.parametrize(
     ("used", "own", "percent"),
-    [(10.0, 10.0, 0.0), (10.0, 4.0, 30.0), (10.0, 11.0, 0.0), (20.0, 0.0, 100.0), (25.0, 0.0, 100.0)],
+    [
+        (10.0, 10.0, 0.0),
+        (10.0, 4.0, 30.0),
+        (10.0, 11.0, 0.0),
+        (20.0, 0.0, 100.0),
+        (25.0, 0.0, 100.0),
+    ],
 )
 def test_others_are_what_is_not_ours(used: float, own: float, percent: float) -> None:
     before = ProcessorTimes(100.0, 50.0, 5.0)

@@ -101,7 +101,10 @@ def test_an_unexpected_error_ends_the_outage() -> None:
     def write(_number: int) -> None:
         raise RuntimeError("a bug")
 
-    with Writer(replace(Invented().scene(), write=write)) as writer, pytest.raises(RuntimeError, match="a bug"):
+    with (
+        Writer(replace(Invented().scene(), write=write)) as writer,
+        pytest.raises(RuntimeError, match="a bug"),
+    ):
         writer.await_first()
 
 
@@ -120,7 +123,10 @@ def test_everybody_has_every_fault_in_each_round_and_who_fails_drops_out() -> No
             raise CannotMeasure("had enough")
         return Invented().scene(stage)
 
-    specs = [OutageSpec(name, lambda stage, name=name: fresh(name, stage)) for name in ("a", "b", "fails")]  # type: ignore[misc]
+    specs = [
+        OutageSpec(name, lambda stage, name=name: fresh(name, stage))  # type: ignore[misc]
+        for name in ("a", "b", "fails")
+    ]
     seen: list[tuple[int, int]] = []
     found = measure_outages([group(*specs)], SETTINGS, lambda done, of: seen.append((done, of)))
     assert [(each.name, len(each.outages)) for each in found.results] == [("a", 4), ("b", 4)]
@@ -143,7 +149,9 @@ def failover_report() -> Report:
     made.found.groups, made.found.results = (), []
     made.found.outage_groups = FAILOVER
     made.found.outages = [OutageResult("killed", spec.name, OUTAGES) for spec in FAILOVER[0].specs]
-    made.found.not_measured = [NotMeasured("frozen", spec.name, "no <signal>") for spec in FAILOVER[1].specs]
+    made.found.not_measured = [
+        NotMeasured("frozen", spec.name, "no <signal>") for spec in FAILOVER[1].specs
+    ]
     return replace(made, suite="failover")
 
 
@@ -154,7 +162,9 @@ def test_the_table_shows_outages_and_fits(
     write_tables(failover_report())
     text = capsysbinary.readouterr().out.decode()
     assert max(map(len, text.splitlines())) <= 80
-    assert re.search(r"^Sentinel, SET +0\.20 \(0\.10–0\.60\) +2 \(0–4\) +3 of 3,000$", text, re.MULTILINE)
+    assert re.search(
+        r"^Sentinel, SET +0\.20 \(0\.10–0\.60\) +2 \(0–4\) +3 of 3,000$", text, re.MULTILINE
+    )
     assert "down-after-milliseconds 1000" in " ".join(text.split())
     assert "writes stop: the primary freezes" not in text
     assert "not measured: no <signal>\n  frozen/redrepl set QUORUM\n" in text
@@ -170,14 +180,23 @@ def test_json_and_chart_show_outages() -> None:
     texts = ["".join(each.itertext()) for each in root.iter("{http://www.w3.org/2000/svg}text")]
     assert "0.20 (0.10–0.60)" in texts
     assert "How long writes stop when the primary goes" in texts
-    bars = [each for each in root.iter("{http://www.w3.org/2000/svg}rect") if each.get("class") == "bar"]
+    bars = [
+        each for each in root.iter("{http://www.w3.org/2000/svg}rect") if each.get("class") == "bar"
+    ]
     assert len(bars) == len(FAILOVER[0].specs)
 
 
 def test_a_second_has_the_same_length_for_every_fault() -> None:
     made = failover_report()
     long = Outage(6.0, 0, 1, 0)
-    made.found.outages = [OutageResult("killed", "mine", OUTAGES), OutageResult("frozen", "mine", (*OUTAGES, long))]
+    made.found.outages = [
+        OutageResult("killed", "mine", OUTAGES),
+        OutageResult("frozen", "mine", (*OUTAGES, long)),
+    ]
     root = ElementTree.fromstring(chart(made))
-    bars = [float(e.get("width", "")) for e in root.iter("{http://www.w3.org/2000/svg}rect") if e.get("class") == "bar"]
+    bars = [
+        float(e.get("width", ""))
+        for e in root.iter("{http://www.w3.org/2000/svg}rect")
+        if e.get("class") == "bar"
+    ]
     assert bars[1] / bars[0] == pytest.approx(0.4 / 0.2, rel=0.02)

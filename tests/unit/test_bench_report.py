@@ -35,14 +35,26 @@ def test_json_has_all_parts() -> None:
     found = report(MISSING, MEMORY).as_json()
     assert (found["schema_version"], found["suite"], found["seconds"]) == (1, "peers", 1.75)
     assert found["servers"] == "embedded valkey 9.1.2"
-    assert {"cores", "python", "engine", "engine_version", "redis_py", "uvloop"} <= set(found["machine"])
+    assert {"cores", "python", "engine", "engine_version", "redis_py", "uvloop"} <= set(
+        found["machine"]
+    )
     assert found["machine"]["cores"] >= 1
     assert [group["name"] for group in found["groups"]] == ["single", "batch"]
-    assert [result["name"] for result in found["results"]] == ["base", "own", "other", "pipe", "many"]
-    assert found["not_measured"] == [
-        {"group": "asyncio", "name": name, "reason": "no <AsyncCoordinator> & co"} for name in ("set", "get")
+    assert [result["name"] for result in found["results"]] == [
+        "base",
+        "own",
+        "other",
+        "pipe",
+        "many",
     ]
-    assert (found["memory"]["growth_bytes"], found["memory"]["growth_bytes_per_operation"]) == (2000, 2.0)
+    assert found["not_measured"] == [
+        {"group": "asyncio", "name": name, "reason": "no <AsyncCoordinator> & co"}
+        for name in ("set", "get")
+    ]
+    assert (found["memory"]["growth_bytes"], found["memory"]["growth_bytes_per_operation"]) == (
+        2000,
+        2.0,
+    )
     assert report().as_json()["memory"] is None
 
 
@@ -113,7 +125,9 @@ def test_a_busy_machine_is_noted(percent: float | None, notes: int) -> None:
     assert not notes or "37 %" in found["notes"][0]
 
 
-def table_text(monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes], columns: int) -> str:
+def table_text(
+    monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes], columns: int
+) -> str:
     """The table on a terminal of this width."""
     monkeypatch.setenv("COLUMNS", str(columns))
     write_tables(report(MISSING, MEMORY))
@@ -125,7 +139,9 @@ def test_the_table_fits_eighty_columns(
 ) -> None:
     text = table_text(monkeypatch, capsysbinary, 80)
     assert max(map(len, text.splitlines())) <= 80
-    assert re.search(r"^  own +1\.50 \(1\.25–1\.75\) +30\.0 \(25\.0–35\.0\) +31\.0$", text, re.MULTILINE)
+    assert re.search(
+        r"^  own +1\.50 \(1\.25–1\.75\) +30\.0 \(25\.0–35\.0\) +31\.0$", text, re.MULTILINE
+    )
     assert re.search(r"^    to other +0\.50 \(0\.50–0\.50\)$", text, re.MULTILINE)
     assert re.search(r"^  many +2\.00 ", text, re.MULTILINE)
     assert "not measured: no <AsyncCoordinator> & co\n  asyncio/set\n  asyncio/get\n" in text
@@ -167,11 +183,17 @@ def test_the_chart_is_readable_on_light_and_dark() -> None:
 
 
 def test_nothing_in_the_chart_leaves_it_or_lies_on_another() -> None:
-    root = chart_root(tuple(NotMeasured("g", f"{'long ' * 5}{n}", "because of " * 20) for n in range(9)))
+    root = chart_root(
+        tuple(NotMeasured("g", f"{'long ' * 5}{n}", "because of " * 20) for n in range(9))
+    )
     height = float(root.get("height", "0"))
     lines: dict[float, list[tuple[float, float]]] = {}
     for each in root.iter(f"{SVG}text"):
-        x, y, length = float(each.get("x", "")), float(each.get("y", "")), len("".join(each.itertext())) * TEXT_PIXELS
+        x, y, length = (
+            float(each.get("x", "")),
+            float(each.get("y", "")),
+            len("".join(each.itertext())) * TEXT_PIXELS,
+        )
         start = x - length if each.get("text-anchor") == "end" else x
         assert 0 <= start <= start + length <= WIDTH + 20, "".join(each.itertext())
         assert 0 < y < height

@@ -1,4 +1,6 @@
-"""Rounds: everybody takes turns, the first round does not count, and who fails does not stop the others."""
+"""Rounds: everybody takes turns, the first round does not count, and who fails does not stop the
+others.
+"""
 
 from __future__ import annotations
 
@@ -99,12 +101,19 @@ def test_a_group_measures_what_can_be_prepared() -> None:
     def bad(stage: Stage) -> TakeTurn:
         return each_call(lambda _number: stage.use(missing)) if stage.use(missing) else good(stage)
 
-    specs = (Spec("base", good), Spec("bad", bad), Spec("worse", bad), Spec("own", good, ("base", "bad"), share=0.5))
+    specs = (
+        Spec("base", good),
+        Spec("bad", bad),
+        Spec("worse", bad),
+        Spec("own", good, ("base", "bad"), share=0.5),
+    )
     found = measure_group(Group("g", "title", specs), SETTINGS, lambda _round: None)
     assert [(result.name, result.calls) for result in found.results] == [("base", 16), ("own", 8)]
     assert [ratio.baseline for ratio in found.results[1].ratios] == ["base"]
     assert found.not_measured == [("g", "bad", "is not there"), ("g", "worse", "is not there")]
-    assert opened == ["tried", "opened", "closed"], "each is opened once, and a failure is not tried again"
+    assert opened == ["tried", "opened", "closed"], (
+        "each is opened once, and a failure is not tried again"
+    )
 
 
 def test_tasks_share_the_calls_of_a_turn() -> None:
@@ -142,7 +151,9 @@ def test_a_reason_names_the_nodes() -> None:
 
 
 @pytest.mark.parametrize("how", [set_then_wait, set_and_wait_in_pipeline])
-def test_a_wait_that_nobody_confirms_is_not_measured(how: Callable[..., Callable[[int], None]]) -> None:
+def test_a_wait_that_nobody_confirms_is_not_measured(
+    how: Callable[..., Callable[[int], None]],
+) -> None:
     client = MagicMock()
     client.wait.return_value = 1
     client.pipeline.return_value.execute.return_value = [True, 1]

@@ -20,11 +20,16 @@ def test_names_and_baselines_are_right() -> None:
 
 def test_only_keeps_baselines() -> None:
     chosen = SUITES["peers"].only(["single/redrepl set quorum"])
-    assert chosen.names == ["single/redis-py set", "single/redrepl set QUORUM", "single/SET + WAIT 1, pipeline"]
+    assert chosen.names == [
+        "single/redis-py set",
+        "single/redrepl set QUORUM",
+        "single/SET + WAIT 1, pipeline",
+    ]
 
 
 @pytest.mark.parametrize(
-    ("pattern", "groups"), [("asyncio", {"asyncio"}), ("memory", {"memory"}), ("*dead", {"faults"}), ("nobody", set())]
+    ("pattern", "groups"),
+    [("asyncio", {"asyncio"}), ("memory", {"memory"}), ("*dead", {"faults"}), ("nobody", set())],
 )
 def test_only_takes_parts_and_patterns(pattern: str, groups: set[str]) -> None:
     assert {name.partition("/")[0] for name in SUITES["peers"].only([pattern]).names} == groups

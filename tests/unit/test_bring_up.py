@@ -1,4 +1,6 @@
-"""Bringing copies up: what a node missed arrives, what only it has goes, and nothing else changes."""
+"""Bringing copies up: what a node missed arrives, what only it has goes, and nothing else
+changes.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ def _condition(nodes: Nodes) -> Condition:
 
 
 def _targets(nodes: Nodes) -> list[str]:
-    reports = {node: nodes.report(node) if node not in nodes.down else "down" for node in nodes.first.ids}
+    reports = {
+        node: nodes.report(node) if node not in nodes.down else "down" for node in nodes.first.ids
+    }
     return needs_bringing_up(nodes.view().topology, Reports.collect(reports))
 
 
@@ -79,7 +83,9 @@ def test_a_key_that_the_source_no_longer_has_is_shipped_as_a_tombstone(nodes: No
 
 
 @pytest.mark.parametrize("is_empty", [True, False])
-def test_nobody_is_admitted_while_there_is_no_one_to_bring_it_up_from(nodes: Nodes, is_empty: bool) -> None:
+def test_nobody_is_admitted_while_there_is_no_one_to_bring_it_up_from(
+    nodes: Nodes, is_empty: bool
+) -> None:
     """The primary falls silent just after the node was set to syncing."""
     nodes.write("ac", b"key", nodes.value(b"committed"))
     if is_empty:
@@ -236,8 +242,11 @@ def test_one_of_several_primaries_that_lost_everything_is_filled() -> None:
 
 
 def test_the_primary_is_done_with_the_log_of_a_copy_that_two_jobs_filled(nodes: Nodes) -> None:
-    """The second job looks through what the first one filled, and a checkpoint tells of what it fills itself. The
-    primary's mark must not stay behind that: it would seem to have been set back, and be looked after for ever.
+    """The second job looks through what the first one filled, and a checkpoint tells of what it
+    fills itself.
+
+    The primary's mark must not stay behind that: it would seem to have been set back, and be looked
+    after for ever.
     """
     nodes.write("abc", b"key", nodes.value(b"v"))
     _settle(nodes)
@@ -254,7 +263,9 @@ def _die() -> None:
     raise InterruptedError
 
 
-def test_a_server_that_is_emptied_again_while_it_gets_the_place_takes_one_epoch(nodes: Nodes) -> None:
+def test_a_server_that_is_emptied_again_while_it_gets_the_place_takes_one_epoch(
+    nodes: Nodes,
+) -> None:
     """Its identity is given once: beginning one epoch after the other would never enrol it."""
     nodes.write("abc", b"key", nodes.value(b"there"))
     nodes.lose_everything("c")
@@ -291,4 +302,6 @@ def test_who_is_emptied_again_and_again_gets_its_place_ever_more_seldom() -> Non
     assert times[-1] - times[-2] == LONGEST_REPLACEMENT_PAUSE_SECONDS
     assert limiter.may_replace("b", now), "another member"
     limiter.note("c", now + REPLACEMENT_CALM_SECONDS)
-    assert limiter.may_replace("c", now + REPLACEMENT_CALM_SECONDS + FIRST_REPLACEMENT_PAUSE_SECONDS)
+    assert limiter.may_replace(
+        "c", now + REPLACEMENT_CALM_SECONDS + FIRST_REPLACEMENT_PAUSE_SECONDS
+    )

@@ -1,4 +1,6 @@
-"""Large batches through the doors: what is kept while they are under way, and what is known after an error."""
+"""Large batches through the doors: what is kept while they are under way, and what is known after
+an error.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,13 @@ from redrepl.plans.client.options import CallOptions
 from redrepl.plans.operations.chunk import Chunk, Draft
 from redrepl.values import limits
 from redrepl.values.effects import Plan, ScriptCall
-from redrepl.values.errors import ClockSkew, NotAReplicatedRecord, RedreplError, RequestError, WriteNotConfirmed
+from redrepl.values.errors import (
+    ClockSkew,
+    NotAReplicatedRecord,
+    RedreplError,
+    RequestError,
+    WriteNotConfirmed,
+)
 from redrepl.values.receipt import Outcome
 from redrepl.values.stamp import NO_STAMP
 from redrepl.values.topology import Mode
@@ -35,7 +43,9 @@ def _set_many(store: Store, how: CallOptions = NOW) -> Plan[dict[Any, Any]]:
 
 
 def _foreign(store: Store, key: str) -> None:
-    store.nodes.client("a").execute_command("SET", store.nodes.layout.data(key.encode()), b"foreign")
+    store.nodes.client("a").execute_command(
+        "SET", store.nodes.layout.data(key.encode()), b"foreign"
+    )
 
 
 class Records(list[bytes]):
@@ -45,7 +55,9 @@ class Records(list[bytes]):
 
 
 @pytest.mark.parametrize("down", [set[str](), {"b", "c"}, {"a"}])
-def test_no_more_chunks_are_kept_than_are_on_their_way(monkeypatch: pytest.MonkeyPatch, down: set[str]) -> None:
+def test_no_more_chunks_are_kept_than_are_on_their_way(
+    monkeypatch: pytest.MonkeyPatch, down: set[str]
+) -> None:
     leave, kept = Draft.leave, weakref.WeakSet[Records]()
     most = 0
 
@@ -68,7 +80,9 @@ def test_no_more_chunks_are_kept_than_are_on_their_way(monkeypatch: pytest.Monke
     assert 0 < most <= limits.CHUNKS_IN_FLIGHT
 
 
-def test_an_error_carries_what_is_known_of_every_key_and_the_session_knows_what_was_written() -> None:
+def test_an_error_carries_what_is_known_of_every_key_and_the_session_knows_what_was_written() -> (
+    None
+):
     store = Store()
     _foreign(store, "key-5")
     with pytest.raises(NotAReplicatedRecord, match="key-5") as caught:
@@ -139,8 +153,14 @@ def test_what_cannot_be_asked_for_is_refused_before_anything_is_sent() -> None:
 @pytest.mark.parametrize(
     ("queue", "outcomes"),
     [
-        (lambda batch: batch.set("bad", b"1").set("y", b"1"), [COMMITTED, UNKNOWN, UNKNOWN, REJECTED]),
-        (lambda batch: batch.increment("bad").increment("y"), [COMMITTED, REJECTED, REJECTED, REJECTED]),
+        (
+            lambda batch: batch.set("bad", b"1").set("y", b"1"),
+            [COMMITTED, UNKNOWN, UNKNOWN, REJECTED],
+        ),
+        (
+            lambda batch: batch.increment("bad").increment("y"),
+            [COMMITTED, REJECTED, REJECTED, REJECTED],
+        ),
     ],
 )
 def test_an_error_that_ends_a_batch_carries_the_receipts_of_its_writes(

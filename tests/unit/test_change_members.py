@@ -1,4 +1,6 @@
-"""Changes of members on nodes in memory: whatever else begins an epoch meanwhile, each epoch has one primary."""
+"""Changes of members on nodes in memory: whatever else begins an epoch meanwhile, each epoch has
+one primary.
+"""
 
 from __future__ import annotations
 
@@ -31,21 +33,30 @@ from tests.unit.support.interruptions import Died, die, interrupted, interrupted
 
 LAST = b"last"
 QUESTIONS = range(1, 11)
-"""A change of three members asks nine questions: look, time, primary, others, others, primary, others, the new member,
-the primary."""
+"""A change of three members asks nine questions: look, time, primary, others, others, primary,
+others, the new member, the primary.
+"""
 
 TELLS = 6
-"""The question of a change by which the others learn the new topology, when the primary serves with it."""
+"""The question of a change by which the others learn the new topology, when the primary serves with
+it.
+"""
 
 PUBLISHES = 9
-"""The question of a failover by which the others learn the topology, when the new primary serves with it."""
+"""The question of a failover by which the others learn the topology, when the new primary serves
+with it.
+"""
 
 ADMITS = 10
-"""The question of `bring_up`, of a member that restarted, before which all has been brought to it."""
+"""The question of `bring_up`, of a member that restarted, before which all has been brought to
+it.
+"""
 
 
 def cluster(copies: int) -> Nodes:
-    """Members a, b, c …, all with one key, and servers x and y that belong to nobody; a is the primary."""
+    """Members a, b, c …, all with one key, and servers x and y that belong to nobody; a is the
+    primary.
+    """
     nodes = Nodes(copies)
     nodes.write("".join(nodes.first.ids), b"key", nodes.value(b"first"))
     for node in "xy":
@@ -137,8 +148,12 @@ def assert_all_serve(nodes: Nodes, *committed: Record) -> None:
     """All members serve in one epoch, hold the same, and the committed record."""
     topology = nodes.view().topology
     found = [nodes.report(node) for node in topology.ids]
-    assert [(report.is_serving, report.epoch) for report in found] == [(True, topology.epoch)] * len(found)
-    assert [nodes.contents(node) for node in topology.ids] == [nodes.contents(topology.ids[0])] * len(found)
+    assert [(report.is_serving, report.epoch) for report in found] == [
+        (True, topology.epoch)
+    ] * len(found)
+    assert [nodes.contents(node) for node in topology.ids] == [
+        nodes.contents(topology.ids[0])
+    ] * len(found)
     for record in committed:
         assert nodes.record(topology.ids[0], LAST) == record
 
@@ -150,7 +165,7 @@ def commit(nodes: Nodes, holders: str) -> Record:
     return record
 
 
-# Meeting others ------------------------------------------------------------------------------------------------------
+# Meeting others -----------------------------------------------------------------------------------
 
 
 def _failover(nodes: Nodes) -> Plan[Any]:
@@ -181,8 +196,12 @@ RIVALS = [_failover, _failover_without_the_primary, _another_change, _removal]
 @pytest.mark.parametrize("copies", [2, 3])
 @pytest.mark.parametrize("rival", RIVALS)
 @pytest.mark.parametrize("steps", [4, 7])
-def test_a_change_that_comes_in_between_and_dies(copies: int, rival: Callable[[Nodes], Plan[Any]], steps: int) -> None:
-    """The rival has looked, then somebody begins to add a member, and goes so far; then the rival goes on."""
+def test_a_change_that_comes_in_between_and_dies(
+    copies: int, rival: Callable[[Nodes], Plan[Any]], steps: int
+) -> None:
+    """The rival has looked, then somebody begins to add a member, and goes so far; then the rival
+    goes on.
+    """
     for question in (2, 3) if copies == 3 else (2,):
         nodes = cluster(copies)
         committed = commit(nodes, "ab" if copies < 4 else "abc")
@@ -196,7 +215,9 @@ def test_a_change_that_comes_in_between_and_dies(copies: int, rival: Callable[[N
 
 @pytest.mark.parametrize("rival", RIVALS)
 @pytest.mark.parametrize("question", QUESTIONS)
-def test_somebody_who_comes_into_a_change_and_dies(rival: Callable[[Nodes], Plan[Any]], question: int) -> None:
+def test_somebody_who_comes_into_a_change_and_dies(
+    rival: Callable[[Nodes], Plan[Any]], question: int
+) -> None:
     for steps in (4, 99):
         nodes = cluster(3)
         committed = commit(nodes, "ab")
@@ -210,7 +231,9 @@ def test_somebody_who_comes_into_a_change_and_dies(rival: Callable[[Nodes], Plan
 
 @pytest.mark.parametrize("copies", [2, 3])
 @pytest.mark.parametrize("question", [2, 3, 4, 6, 7])
-def test_a_primary_that_restarts_in_the_middle_of_a_change_is_put_back_to_work(copies: int, question: int) -> None:
+def test_a_primary_that_restarts_in_the_middle_of_a_change_is_put_back_to_work(
+    copies: int, question: int
+) -> None:
     nodes = cluster(copies)
     committed = commit(nodes, "ab")
     change = interrupted(adding(nodes), question, lambda: restart_and_bring_up(nodes))
@@ -245,7 +268,9 @@ def restarted(nodes: Nodes) -> Plan[Any]:
 
 @pytest.mark.parametrize("question", [2, 3])
 @pytest.mark.parametrize("steps", [4, 7])
-def test_an_operator_who_accepts_a_loss_and_one_who_adds_a_member(question: int, steps: int) -> None:
+def test_an_operator_who_accepts_a_loss_and_one_who_adds_a_member(
+    question: int, steps: int
+) -> None:
     nodes = cluster(3)
     change = interrupted(adding(nodes), steps, die)
 
@@ -254,7 +279,9 @@ def test_an_operator_who_accepts_a_loss_and_one_who_adds_a_member(question: int,
         nodes.down = {"b", "c"}
 
     nodes.down = {"b", "c"}
-    loss = accept_loss(nodes.layout, everybody(nodes), FailoverOrder(nodes.at, "a"), Fresh("inc-loss", FRESH))
+    loss = accept_loss(
+        nodes.layout, everybody(nodes), FailoverOrder(nodes.at, "a"), Fresh("inc-loss", FRESH)
+    )
     nodes.down = set()
     attempt(nodes, interrupted(loss, question, without_the_others))
     nodes.down = set()
@@ -275,7 +302,9 @@ def test_several_primaries_of_two_changes_the_second_is_refused() -> None:
     for node in "xy":
         nodes.start(node)
     old = nodes.view().topology
-    first, second = (old.with_member(Member(node, f"redis://{node}", NodeRole.PRIMARY)) for node in "xy")
+    first, second = (
+        old.with_member(Member(node, f"redis://{node}", NodeRole.PRIMARY)) for node in "xy"
+    )
     with contextlib.suppress(Died):
         nodes.run(interrupted(changing(nodes, old, first), 3, die))
     assert nodes.report("a").topology == first
@@ -288,13 +317,15 @@ def refused(nodes: Nodes, plan: Plan[Any], why: str) -> None:
         nodes.run(plan)
 
 
-# Those who die -------------------------------------------------------------------------------------------------------
+# Those who die ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("copies", [1, 2, 3, 4])
 @pytest.mark.parametrize("question", [3, 4, 5, 6, 7, 8, 9])
 def test_what_a_change_that_died_left_is_ended(copies: int, question: int) -> None:
-    """By the workers and their monitor, also where that must not replace a primary; then it can be done again."""
+    """By the workers and their monitor, also where that must not replace a primary; then it can be
+    done again.
+    """
     for change in (adding, partial(removing, node="b")) if copies > 1 else (adding,):
         nodes = cluster(copies)
         committed = commit(nodes, "".join(nodes.first.ids[: copies // 2 + 1]))
@@ -311,7 +342,11 @@ def test_what_a_change_that_died_left_is_ended(copies: int, question: int) -> No
 def test_a_change_that_finds_too_few_is_ended_without_it() -> None:
     """They answered the look, and then no more."""
     nodes = cluster(3)
-    refused(nodes, interrupted(adding(nodes), 3, lambda: nodes.down.update("bc")), "only 1 of 2 members could be moved")
+    refused(
+        nodes,
+        interrupted(adding(nodes), 3, lambda: nodes.down.update("bc")),
+        "only 1 of 2 members could be moved",
+    )
     assert (nodes.report("a").epoch, nodes.report("a").state) == (2, "fenced")
     nodes.down.clear()
     end_unfinished(nodes)
@@ -319,7 +354,7 @@ def test_a_change_that_finds_too_few_is_ended_without_it() -> None:
     assert members(nodes) == ("a", "b", "c")
 
 
-# Who must come along -------------------------------------------------------------------------------------------------
+# Who must come along ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("change", [adding, partial(removing, node="b")])
@@ -327,11 +362,17 @@ def test_without_enough_members_nothing_is_touched(change: Callable[[Nodes], Pla
     nodes = cluster(3)
     nodes.down = {"b", "c"}
     refused(nodes, change(nodes), "2 of the present 3 must be there; usable: a;")
-    assert (nodes.report("a").epoch, nodes.report("a").state, members(nodes)) == (1, "active", ("a", "b", "c"))
+    assert (nodes.report("a").epoch, nodes.report("a").state, members(nodes)) == (
+        1,
+        "active",
+        ("a", "b", "c"),
+    )
 
 
 @pytest.mark.parametrize("change", [adding, partial(removing, node="b")])
-def test_of_two_copies_one_that_is_gone_for_good_is_not_waited_for(change: Callable[[Nodes], Plan[Any]]) -> None:
+def test_of_two_copies_one_that_is_gone_for_good_is_not_waited_for(
+    change: Callable[[Nodes], Plan[Any]],
+) -> None:
     nodes = cluster(2)
     nodes.down = {"b"}
     nodes.run(change(nodes))
@@ -344,7 +385,11 @@ def test_of_two_copies_neither_after_a_switchover_nor_after_a_loss_was_accepted(
     nodes = cluster(2)
     nodes.run(failing_over(nodes, "b"))
     nodes.down = {"a"}
-    nodes.run(accept_loss(nodes.layout, everybody(nodes), FailoverOrder(nodes.at, "b"), Fresh("inc-loss", FRESH)))
+    nodes.run(
+        accept_loss(
+            nodes.layout, everybody(nodes), FailoverOrder(nodes.at, "b"), Fresh("inc-loss", FRESH)
+        )
+    )
     nodes.run(removing(nodes, "a"))
     assert members(nodes) == ("b",)
     nodes = cluster(2)
@@ -355,7 +400,9 @@ def test_of_two_copies_neither_after_a_switchover_nor_after_a_loss_was_accepted(
 
 
 def test_of_two_copies_that_do_not_know_yet_that_they_are_two_both_are_needed() -> None:
-    """b and c, who know three members, may go on without a at any moment: nothing may commit on a alone."""
+    """b and c, who know three members, may go on without a at any moment: nothing may commit on a
+    alone.
+    """
     nodes = cluster(3)
     attempt(nodes, interrupted(removing(nodes, "c"), TELLS, die))
     assert members(nodes) == ("a", "b")
@@ -366,7 +413,9 @@ def test_of_two_copies_that_do_not_know_yet_that_they_are_two_both_are_needed() 
 
 
 def test_a_second_change_waits_until_the_first_is_known() -> None:
-    """a and the new member are half of four, and b and c a majority of three who do not know of the fourth."""
+    """a and the new member are half of four, and b and c a majority of three who do not know of the
+    fourth.
+    """
     nodes = cluster(3)
     attempt(nodes, interrupted(adding(nodes), TELLS, die))
     old = nodes.view().topology
@@ -374,7 +423,9 @@ def test_a_second_change_waits_until_the_first_is_known() -> None:
     nodes.run(bringing_up(nodes, "x"))
     refused(nodes, adding(nodes, "y"), "3 of the present 4 must be there; usable: a, x;")
     nodes.down = set()
-    assert attempt(nodes, changing(nodes, old, old.with_member(Member("y", "redis://y", NodeRole.REPLICA))))
+    assert attempt(
+        nodes, changing(nodes, old, old.with_member(Member("y", "redis://y", NodeRole.REPLICA)))
+    )
     nodes.down = {"a", "x", "y"}
     with pytest.raises(Unavailable, match="3 of 5 members must take part"):
         nodes.run(failing_over(nodes, "b", "axy"))
@@ -397,13 +448,20 @@ def test_a_failover_does_not_go_by_members_that_were_changed_while_it_looked() -
         for node in "bc":
             assert nodes.send(node, change_call(nodes.report(node), nodes.layout, {}, new)) == 1
 
-    refused(nodes, interrupted(failing_over(nodes, "b", "a"), 2, tell), "somebody else changed the members")
+    refused(
+        nodes,
+        interrupted(failing_over(nodes, "b", "a"), 2, tell),
+        "somebody else changed the members",
+    )
     nodes.down = {"a"}
     refused(nodes, failing_over(nodes, "b", "a"), "3 of 4 members must take part")
 
 
 def test_what_cannot_have_been_begun_ends_no_failover() -> None:
-    """One step moves the role or changes the members, and not both. Else one replica could end every failover."""
+    """One step moves the role or changes the members, and not both.
+
+    Else one replica could end every failover.
+    """
     nodes = cluster(3)
     member = replace(nodes.view().topology.member("c"), role=NodeRole.PRIMARY)
     made_up = replace(nodes.view().topology, epoch=2, merged_epoch=2, members=(member,))
@@ -418,7 +476,9 @@ def test_what_cannot_have_been_begun_ends_no_failover() -> None:
 def test_one_replica_alone_ends_no_failover_that_has_fenced_the_primary() -> None:
     """A change of members moves the primary first, so that no other member can know of one."""
     nodes = cluster(3)
-    left_over = change_call(nodes.report("b"), nodes.layout, {"epoch": "5", "state": "fenced"}, None)
+    left_over = change_call(
+        nodes.report("b"), nodes.layout, {"epoch": "5", "state": "fenced"}, None
+    )
     assert nodes.send("b", left_over) == 1
     member = replace(nodes.view().topology.member("c"), role=NodeRole.PRIMARY)
     made_up = replace(nodes.view().topology, epoch=4, merged_epoch=4, members=(member,))
@@ -455,7 +515,7 @@ def test_whoever_is_fenced_learns_among_whom_it_is_counted() -> None:
     assert [nodes.report(node).topology.ids for node in "abc"] == [("a", "b", "c", "x")] * 3  # type: ignore[union-attr]
 
 
-# In which states -----------------------------------------------------------------------------------------------------
+# In which states ----------------------------------------------------------------------------------
 
 
 def test_a_former_primary_that_was_left_behind_is_not_taken_for_one_that_serves() -> None:
@@ -487,10 +547,19 @@ def test_one_that_comes_back_with_old_records_keeps_none_that_the_primary_does_n
 def test_a_member_that_is_being_brought_up_goes_on_with_that(copies: int) -> None:
     nodes = cluster(copies)
     nodes.lose_everything("b")
-    attempt(nodes, interrupted_once(bringing_up(nodes, "b"), lambda: nodes.report("b").state == "syncing", die))
+    attempt(
+        nodes,
+        interrupted_once(
+            bringing_up(nodes, "b"), lambda: nodes.report("b").state == "syncing", die
+        ),
+    )
     assert nodes.report("b").state == "syncing"
     nodes.run(adding(nodes))
-    assert (nodes.report("b").state, nodes.report("b").lineage, nodes.report("b").epoch) == ("syncing", 0, 3)
+    assert (nodes.report("b").state, nodes.report("b").lineage, nodes.report("b").epoch) == (
+        "syncing",
+        0,
+        3,
+    )
     settle(nodes)
     assert_all_serve(nodes)
 
@@ -506,7 +575,7 @@ def test_one_that_is_moved_while_it_is_brought_up_does_not_begin_to_serve() -> N
     assert (nodes.report("b").epoch, nodes.report("b").state) == (2, "syncing")
 
 
-# A primary that was fenced in vain ------------------------------------------------------------------------------------
+# A primary that was fenced in vain ----------------------------------------------------------------
 
 
 def fence_primary(nodes: Nodes) -> None:
@@ -516,8 +585,12 @@ def fence_primary(nodes: Nodes) -> None:
 
 
 @pytest.mark.parametrize("members_there", ["two", "two and a new one"])
-def test_a_primary_that_was_fenced_when_the_other_crashed_is_put_back_to_work(members_there: str) -> None:
-    """The other waits for a primary that serves, and a failover for a second member that has lost nothing."""
+def test_a_primary_that_was_fenced_when_the_other_crashed_is_put_back_to_work(
+    members_there: str,
+) -> None:
+    """The other waits for a primary that serves, and a failover for a second member that has lost
+    nothing.
+    """
     nodes = cluster(2)
     committed = commit(nodes, "ab")
     if members_there != "two":
@@ -529,8 +602,13 @@ def test_a_primary_that_was_fenced_when_the_other_crashed_is_put_back_to_work(me
     assert nodes.record("a", LAST) == committed
 
 
-def test_a_fenced_replica_that_crashed_does_not_wait_for_ever_beside_a_primary_that_serves() -> None:
-    """Somebody fenced it and then did not find the primary. A failover needs two that have lost nothing."""
+def test_a_fenced_replica_that_crashed_does_not_wait_for_ever_beside_a_primary_that_serves() -> (
+    None
+):
+    """Somebody fenced it and then did not find the primary.
+
+    A failover needs two that have lost nothing.
+    """
     nodes = cluster(2)
     committed = commit(nodes, "ab")
     fields = {"epoch": "9", "state": "fenced"}
@@ -548,7 +626,11 @@ def test_of_three_one_more_has_to_say_that_nobody_went_on() -> None:
     nodes.restart("b")
     nodes.down = {"c"}
     fence_primary(nodes)
-    refused(nodes, bringing_up(nodes, "a"), "'a' was fenced in epoch 9; 1 replica is needed to see that nobody went on")
+    refused(
+        nodes,
+        bringing_up(nodes, "a"),
+        "'a' was fenced in epoch 9; 1 replica is needed to see that nobody went on",
+    )
 
 
 def test_a_witness_of_an_older_era_gives_it_nothing() -> None:
@@ -572,11 +654,13 @@ def test_one_that_is_taken_out_while_it_is_filled_is_left() -> None:
     def drop_marks() -> None:
         nodes.client("c").execute_command("DEL", nodes.layout.marks)
 
-    bring = interrupted_once(bringing_up(nodes, "c"), lambda: bool(nodes.report("c").marks), drop_marks)
+    bring = interrupted_once(
+        bringing_up(nodes, "c"), lambda: bool(nodes.report("c").marks), drop_marks
+    )
     refused(nodes, bring, "was taken out while it was brought up")
 
 
-# Somebody who comes in between --------------------------------------------------------------------------------------
+# Somebody who comes in between --------------------------------------------------------------------
 
 
 def move_away(nodes: Nodes, node: str, state: str) -> None:
@@ -588,17 +672,24 @@ def move_away(nodes: Nodes, node: str, state: str) -> None:
 
 @pytest.mark.parametrize("question", range(2, 20))
 def test_a_primary_that_somebody_moved_on_is_not_put_back_in_their_epoch(question: int) -> None:
-    """A failover takes it along, as it may still know something, in an epoch in which another node is the primary."""
+    """A failover takes it along, as it may still know something, in an epoch in which another node
+    is the primary.
+    """
     nodes = cluster(3)
     nodes.restart("a")
-    attempt(nodes, interrupted(bringing_up(nodes, "a"), question, lambda: move_away(nodes, "a", "syncing")))
+    attempt(
+        nodes,
+        interrupted(bringing_up(nodes, "a"), question, lambda: move_away(nodes, "a", "syncing")),
+    )
     found = nodes.report("a")
     assert found.topology is not None
     assert not found.is_serving or found.epoch == found.topology.epoch
 
 
 @pytest.mark.parametrize("question", range(2, 20))
-def test_a_new_primary_that_somebody_moved_on_is_not_taken_back_from_their_epoch(question: int) -> None:
+def test_a_new_primary_that_somebody_moved_on_is_not_taken_back_from_their_epoch(
+    question: int,
+) -> None:
     """They count on it: with what it takes there in its old epoch it would be passed over."""
     nodes = cluster(3)
     moved: list[int] = []

@@ -1,4 +1,6 @@
-"""What is said of a change of members, or of the primary, that failed: what is so now, why, and what to do."""
+"""What is said of a change of members, or of the primary, that failed: what is so now, why, and
+what to do.
+"""
 
 from __future__ import annotations
 
@@ -28,17 +30,24 @@ def test_nothing_was_changed() -> None:
 def test_a_change_that_was_begun_and_not_won() -> None:
     outcome = outcome_of_change(OLD, NEW, OLD, _reports(a=report("a", epoch="8", state="fenced")))
     assert (
-        "nothing was changed for good: the members are a, b, c still, but a (epoch 8) had been moved" in outcome.state
+        "nothing was changed for good: the members are a, b, c still, but a (epoch 8) had been "
+        "moved" in outcome.state
     )
     assert "`redrepl failover`" in outcome.advice
 
 
 @pytest.mark.parametrize(
-    ("found", "why"), [("h:1 refuses connections", "refuses"), (stranger("d"), "its server has not taken")]
+    ("found", "why"),
+    [("h:1 refuses connections", "refuses"), (stranger("d"), "its server has not taken")],
 )
-def test_the_members_were_changed_and_the_new_one_is_not_ready(found: NodeReport | str, why: str) -> None:
+def test_the_members_were_changed_and_the_new_one_is_not_ready(
+    found: NodeReport | str, why: str
+) -> None:
     outcome = outcome_of_change(OLD, NEW, NEW, _reports(d=found))
-    assert "the members were changed all the same: they are a, b, c, d since epoch 8, and 3 of 4 are" in outcome.state
+    assert (
+        "the members were changed all the same: they are a, b, c, d since epoch 8, and 3 of 4 are"
+        in outcome.state
+    )
     assert f"d counts among them, but is not ready: {why}" in outcome.state.replace("h:1 ", "")
     assert "do not add it again" in outcome.advice
     assert "`redrepl nodes remove d`" in outcome.advice
@@ -56,7 +65,10 @@ def test_a_removed_node_may_not_know_it() -> None:
 
 
 def test_another_change_came_first_or_none_answers() -> None:
-    assert "another change came first" in outcome_of_change(OLD, NEW, OLD.with_primary("b", 9), _reports()).state
+    assert (
+        "another change came first"
+        in outcome_of_change(OLD, NEW, OLD.with_primary("b", 9), _reports()).state
+    )
     assert "not known" in outcome_of_change(OLD, NEW, None, NO_REPORTS).state
 
 
@@ -67,10 +79,26 @@ FOLLOWS = report("b", epoch="7")
 @pytest.mark.parametrize(
     ("source", "node", "said"),
     [
-        (SOURCE, FOLLOWS, "lacks 5000 changes; it is slower than what is written, or refuses writes"),
-        (SOURCE, report("b", state="syncing"), "is syncing still; `redrepl status` and the workers' log say why"),
-        (SOURCE, report("b", state="fenced"), "is fenced still; `redrepl status` and the workers' log say why"),
-        (SOURCE, stranger("b"), "is without membership still; `redrepl status` and the workers' log say why"),
+        (
+            SOURCE,
+            FOLLOWS,
+            "lacks 5000 changes; it is slower than what is written, or refuses writes",
+        ),
+        (
+            SOURCE,
+            report("b", state="syncing"),
+            "is syncing still; `redrepl status` and the workers' log say why",
+        ),
+        (
+            SOURCE,
+            report("b", state="fenced"),
+            "is fenced still; `redrepl status` and the workers' log say why",
+        ),
+        (
+            SOURCE,
+            stranger("b"),
+            "is without membership still; `redrepl status` and the workers' log say why",
+        ),
         (SOURCE, None, "no answer"),
         (None, FOLLOWS, "no answer"),
     ],

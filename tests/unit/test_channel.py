@@ -1,4 +1,6 @@
-"""What a channel lets pile up for a node that takes no data, and what it does about a caller that was held up."""
+"""What a channel lets pile up for a node that takes no data, and what it does about a caller that
+was held up.
+"""
 
 from __future__ import annotations
 
@@ -48,9 +50,13 @@ def node() -> Iterator[tuple[socket.socket, socket.socket]]:
 def channel(node: tuple[socket.socket, socket.socket]) -> Iterator[Channel]:
     """A channel with a connection to node a, which reads nothing."""
     near, _ = node
-    gate = NodeGate(split_url("a", "redis://127.0.0.1:1/0"), Admission(KeyLayout("shop"), Purpose.SERVE), 1.0)
+    gate = NodeGate(
+        split_url("a", "redis://127.0.0.1:1/0"), Admission(KeyLayout("shop"), Purpose.SERVE), 1.0
+    )
     connection = NodeConnection("a", near, "run-1")
-    connection.proven_at = float("inf")  # on a slow machine it would count as idle, and be asked first
+    connection.proven_at = float(
+        "inf"
+    )  # on a slow machine it would count as idle, and be asked first
     gate._fresh.append(connection)
     gates = {"a": gate}
     with closing(Channel(lambda: gates, 60.0)) as made:
@@ -107,7 +113,9 @@ def test_a_caller_that_was_held_up_still_gets_answers_and_then_the_deadline_coun
     until = time.monotonic() + 5 * LATE_SECONDS
 
     def hold_up(_: Progress) -> None:
-        wait_until(lambda: time.monotonic() > until + 2 * LATE_SECONDS, message="the deadline is over")
+        wait_until(
+            lambda: time.monotonic() > until + 2 * LATE_SECONDS, message="the deadline is over"
+        )
 
     threading.Thread(target=_answer_everything, args=(node[1],), daemon=True).start()
     assert _kinds(channel.run(_asking_twice(until), hold_up)) == [Reply, Reply, DeadlinePassed]

@@ -24,7 +24,13 @@ from redrepl.plans.recovery.bring_up import BringUpOrder, BroughtUp, bring_up
 from redrepl.plans.recovery.upkeep import needs_bringing_up
 from redrepl.plans.steps import Steps
 from redrepl.plans.topology import read_clocks
-from redrepl.values.clocks import ClockReading, believed_ahead, clocks_off, is_steady, majority_ahead
+from redrepl.values.clocks import (
+    ClockReading,
+    believed_ahead,
+    clocks_off,
+    is_steady,
+    majority_ahead,
+)
 from redrepl.values.errors import Unavailable
 from redrepl.values.reports import Reports
 from tests.unit.support.by_hand import START, UNTIL, ByHand, view
@@ -37,7 +43,10 @@ SKEW = 5.0
 
 
 def readings(*ahead: float, wide: float = 0.1) -> dict[str, ClockReading]:
-    return {node: ClockReading(at - wide / 2, at + wide / 2) for node, at in zip("abcdefg", ahead, strict=False)}
+    return {
+        node: ClockReading(at - wide / 2, at + wide / 2)
+        for node, at in zip("abcdefg", ahead, strict=False)
+    }
 
 
 CASES: list[tuple[tuple[float, ...], int, float | None, str]] = [
@@ -62,12 +71,16 @@ CASES: list[tuple[tuple[float, ...], int, float | None, str]] = [
 
 
 @pytest.mark.parametrize(("ahead", "members", "own", "off"), CASES)
-def test_who_is_off_the_majority(ahead: tuple[float, ...], members: int, own: float | None, off: str) -> None:
+def test_who_is_off_the_majority(
+    ahead: tuple[float, ...], members: int, own: float | None, off: str
+) -> None:
     found = clocks_off(readings(*ahead), members, SKEW, own)
     assert "".join(found) == off
     right = [at for node, at in zip("abcde", ahead, strict=False) if node not in off]
     for node, seconds in found.items():
-        assert seconds == pytest.approx(ahead["abcde".index(node)] - sorted(right)[len(right) // 2], abs=SKEW)
+        assert seconds == pytest.approx(
+            ahead["abcde".index(node)] - sorted(right)[len(right) // 2], abs=SKEW
+        )
 
 
 def test_a_slow_answer_accuses_nobody() -> None:
@@ -121,7 +134,10 @@ def test_whose_clock_a_client_believes(
 def test_the_clocks_of_a_majority_are_enough() -> None:
     plan = ByHand(read_clocks(view(3), START, UNTIL))
     plan.replies("b", [b"1000", b"500000"]).fails("a").replies("c", [b"1001", b"0"])
-    assert {node: round(each.most + START, 3) for node, each in plan.result.items()} == {"b": 1000.5, "c": 1001.0}
+    assert {node: round(each.most + START, 3) for node, each in plan.result.items()} == {
+        "b": 1000.5,
+        "c": 1001.0,
+    }
     assert all(each.least < each.most for each in plan.result.values())
     assert ByHand(read_clocks(view(3), START, UNTIL)).fails("a").fails("b").fails("c").result == {}
     assert ByHand(read_clocks(view(3), START, UNTIL)).times_out().result == {}
@@ -136,7 +152,7 @@ def test_a_clock_is_set_by_what_it_differs() -> None:
     assert clock.offset_micros == pytest.approx(HOUR * 1e6, abs=60e6)
 
 
-# In a cluster ---------------------------------------------------------------------------------------------------------
+# In a cluster -------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -165,7 +181,9 @@ def drop(nodes: Nodes, node: str, key: bytes = b"key") -> None:
 
 
 def put_aside(nodes: Nodes, own: float | None = None) -> dict[str, float]:
-    return nodes.run(set_aside(nodes.layout, nodes.view().topology, look(nodes), Steps(nodes.at), own))
+    return nodes.run(
+        set_aside(nodes.layout, nodes.view().topology, look(nodes), Steps(nodes.at), own)
+    )
 
 
 def lacking(nodes: Nodes) -> list[str]:
@@ -173,7 +191,9 @@ def lacking(nodes: Nodes) -> list[str]:
 
 
 def move(nodes: Nodes, to: str | None = None, away: str = "") -> FailedOver:
-    return nodes.run(fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at, to, frozenset(away))))
+    return nodes.run(
+        fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at, to, frozenset(away)))
+    )
 
 
 def test_a_replica_whose_clock_is_off_serves_nothing_until_it_was_walked(nodes: Nodes) -> None:
@@ -218,7 +238,9 @@ def test_a_clock_that_moves_during_the_walk_keeps_the_node_out(nodes: Nodes) -> 
 
 def test_a_step_there_and_back_between_two_looks_is_seen_in_the_log(nodes: Nodes) -> None:
     ahead = nodes.report("b").now_millis + int(DAYS * 1000)
-    nodes.client("b").execute_command("XADD", nodes.layout.log, f"{ahead}-0", nodes.layout.data(b"key"), b"0" * 22)
+    nodes.client("b").execute_command(
+        "XADD", nodes.layout.log, f"{ahead}-0", nodes.layout.data(b"key"), b"0" * 22
+    )
     drop(nodes, "b")
     assert wrong_clocks(nodes.view().topology, look(nodes)) == {}
     assert set(doubtful_members(nodes.view().topology, look(nodes))) == {"b"}
@@ -263,7 +285,10 @@ def test_a_node_that_dropped_records_brings_nobody_tombstones(nodes: Nodes) -> N
 def test_whoever_is_off_becomes_no_primary(nodes: Nodes) -> None:
     nodes.clocks_ahead["b"] = DAYS
     topology, reports = nodes.view().topology, look(nodes)
-    for plan in (lambda: move(nodes, to="b"), lambda: foresee(topology, reports, FailoverOrder(nodes.at, "b"))):
+    for plan in (
+        lambda: move(nodes, to="b"),
+        lambda: foresee(topology, reports, FailoverOrder(nodes.at, "b")),
+    ):
         with pytest.raises(Unavailable, match="its clock is 172800"):
             plan()
     nodes.down = {"a"}
@@ -309,7 +334,9 @@ def test_where_all_were_ahead_what_is_left_anywhere_is_brought_together(nodes: N
 
 
 def _leave_others_behind(nodes: Nodes) -> None:
-    """In epoch 3 the primary a serves alone: c was away when the second epoch began, and b when the third did."""
+    """In epoch 3 the primary a serves alone: c was away when the second epoch began, and b when the
+    third did.
+    """
     for away in "cb":
         move(nodes, away=away)
     assert [nodes.report(node).lineage for node in "abc"] == [3, 2, 1]
@@ -325,11 +352,15 @@ def _note_that_it_was_ahead(nodes: Nodes, node: str) -> None:
 def test_what_a_primary_dropped_is_taken_from_members_that_were_left_behind(
     nodes: Nodes, fails_over: bool, is_fenced: bool
 ) -> None:
-    """Nobody else can take over: b and c are of older lineages. Nothing is lost by that, and it is not for ever.
+    """Nobody else can take over: b and c are of older lineages.
+
+    Nothing is lost by that, and it is not for ever.
 
     What no clock can have dropped is not taken from there: the cluster went on without it.
     """
-    expiring = nodes.value(b"value")._replace(deadline_millis=nodes.report("a").now_millis + 3_600_000)
+    expiring = nodes.value(b"value")._replace(
+        deadline_millis=nodes.report("a").now_millis + 3_600_000
+    )
     for node in "abc":
         nodes.put(node, b"key", expiring)
     nodes.put("c", b"never taken", nodes.value(b"value", 50.0))
@@ -371,10 +402,14 @@ def test_where_the_only_successor_was_ahead_the_operator_can_go_on(nodes: Nodes)
     done = nodes.run(accept_loss(nodes.layout, nodes.first.ids, order, Fresh("inc-new", FRESH)))
     assert done.primary == "b"
     assert nodes.report("b").is_serving
-    assert doubtful_members(nodes.view().topology, look(nodes)) == {}, "nothing that was given up is looked for"
+    assert doubtful_members(nodes.view().topology, look(nodes)) == {}, (
+        "nothing that was given up is looked for"
+    )
 
 
-def test_where_the_primary_alone_could_take_over_and_was_ahead_the_workers_are_named(nodes: Nodes) -> None:
+def test_where_the_primary_alone_could_take_over_and_was_ahead_the_workers_are_named(
+    nodes: Nodes,
+) -> None:
     _leave_others_behind(nodes)
     _note_that_it_was_ahead(nodes, "a")
     found = takeover_of(nodes.view().topology, look(nodes))
@@ -389,11 +424,15 @@ def test_a_member_that_is_moved_on_keeps_the_word_that_it_was_ahead(nodes: Nodes
     assert nodes.report("b").clock_off == "172800.0 s ahead"
     assert done.left["b"].startswith("its clock was 172800.0 s ahead")
     doubt = doubtful_members(nodes.view().topology, look(nodes))
-    assert doubt == {"b": "its clock was 172800.0 s ahead, and it was not compared with the others since"}
+    assert doubt == {
+        "b": "its clock was 172800.0 s ahead, and it was not compared with the others since"
+    }
 
 
 def bring(nodes: Nodes, node: str, fails_over: bool) -> BroughtUp:
-    order = BringUpOrder(f"inc-{nodes.at}", "id-new", Tolerances(), nodes.at, nodes.at + 60, fails_over=fails_over)
+    order = BringUpOrder(
+        f"inc-{nodes.at}", "id-new", Tolerances(), nodes.at, nodes.at + 60, fails_over=fails_over
+    )
     return nodes.run(bring_up(nodes.layout, nodes.first.ids, node, order))
 
 
@@ -409,4 +448,6 @@ def test_nothing_is_compared_with_a_clock_that_is_off(nodes: Nodes, node: str) -
             nodes.run(verify(nodes.layout, nodes.first.ids, nodes.at, repair=True))
     else:
         assert nodes.run(sweep(nodes.layout, nodes.first.ids, order)).findings.missed == ("b",)
-        assert "clock" in nodes.run(verify(nodes.layout, nodes.first.ids, nodes.at)).unreachable["b"]
+        assert (
+            "clock" in nodes.run(verify(nodes.layout, nodes.first.ids, nodes.at)).unreachable["b"]
+        )

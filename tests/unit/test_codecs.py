@@ -1,4 +1,6 @@
-"""Codecs of the user that raise: every operation answers with an error of this library that names what it was about."""
+"""Codecs of the user that raise: every operation answers with an error of this library that names
+what it was about.
+"""
 
 from __future__ import annotations
 
@@ -70,7 +72,9 @@ def test_what_cannot_be_decoded_is_told_with_its_key(read: Call) -> None:
     store = Store()
     store.batch().set("k", b"{").execute()
     store.codecs.value_codec = JsonCodec()
-    with pytest.raises(UndecodableValue, match=r"^the value of key 'k' cannot be decoded by JsonCodec") as caught:
+    with pytest.raises(
+        UndecodableValue, match=r"^the value of key 'k' cannot be decoded by JsonCodec"
+    ) as caught:
         read(store)
     assert isinstance(caught.value.__cause__, ValueError)
 
@@ -89,5 +93,7 @@ def test_one_value_that_cannot_be_decoded_leaves_the_other_results_of_a_batch() 
 def test_nothing_to_say_is_said_by_the_kind_of_error() -> None:
     with pytest.raises(UndecodableValue, match="Refusing: ZeroDivisionError; it was left"):
         decoded(Refusing(), "k", b"")
-    with pytest.raises(RequestError, match="value of type list cannot be encoded by JsonCodec: ValueError"):
+    with pytest.raises(
+        RequestError, match="value of type list cannot be encoded by JsonCodec: ValueError"
+    ):
         encoded(JsonCodec(), "value", [float("nan")])

@@ -1,4 +1,6 @@
-"""A server that was to become a member, where whoever changed the members died before it came in."""
+"""A server that was to become a member, where whoever changed the members died before it came
+in.
+"""
 
 from __future__ import annotations
 
@@ -28,20 +30,26 @@ def test_a_former_member_is_taken_in_by_the_workers() -> None:
 
 def test_so_it_is_after_the_primary_was_confirmed_in_its_role() -> None:
     nodes = with_former_member()
-    assert nodes.run(fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at))).primary == "a"
+    assert (
+        nodes.run(fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at))).primary == "a"
+    )
     assert nodes.bring_up("d").activated
 
 
 @pytest.mark.parametrize("loses", ["its role", "its memory"])
 def test_a_primary_that_others_stood_in_for_enrols_nobody(loses: str) -> None:
-    """They may have brought the server up meanwhile, and it may have come back without what it confirmed."""
+    """They may have brought the server up meanwhile, and it may have come back without what it
+    confirmed.
+    """
     nodes = with_former_member()
     if loses == "its memory":
         nodes.restart("a")
         assert nodes.bring_up("a").activated
     else:
         for to in "ba":
-            nodes.run(fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at, to, planned=True)))
+            nodes.run(
+                fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at, to, planned=True))
+            )
     assert nodes.view().decider == "a"
     with pytest.raises(Unavailable, match="nodes replace d"):
         nodes.bring_up("d")
@@ -55,7 +63,9 @@ def test_a_server_that_serves_somewhere_as_another_member_is_left_alone() -> Non
 
 
 def test_one_that_joins_is_enrolled_as_that() -> None:
-    """It has confirmed nothing, and nobody waits for it where the primary restarts before it is filled."""
+    """It has confirmed nothing, and nobody waits for it where the primary restarts before it is
+    filled.
+    """
     nodes = Nodes(2)
     nodes.start("c")
     add_and_die(nodes, "c", "enrol")

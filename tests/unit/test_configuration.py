@@ -61,17 +61,32 @@ def test_a_small_file_has_the_defaults(load: Load) -> None:
     assert (found.queue_url, found.queue, found.required_readers) == (None, "redrepl-shop", 1)
     assert found.origin.endswith("redrepl.toml")
     topology = found.topology()
-    assert (topology.epoch, topology.cluster, topology.ids, topology.decider) == (1, "shop", ("a", "b"), "a")
+    assert (topology.epoch, topology.cluster, topology.ids, topology.decider) == (
+        1,
+        "shop",
+        ("a", "b"),
+        "a",
+    )
 
 
 def test_every_option_can_be_set(load: Load) -> None:
-    text = 'mode = "primary-replica"\nlevel = 1\ntimeout_seconds = 2\nlog_cap_entries = 7\nhome = "b"\n'
+    text = (
+        'mode = "primary-replica"\nlevel = 1\ntimeout_seconds = 2\nlog_cap_entries = 7\nhome = '
+        '"b"\n'
+    )
     found = load(f'queue_url = "redis://q"\n{text}{GOOD}')
-    assert (found.level, found.timeout_seconds, found.log_cap_entries, found.home) == (1, 2.0, 7, "b")
+    assert (found.level, found.timeout_seconds, found.log_cap_entries, found.home) == (
+        1,
+        2.0,
+        7,
+        "b",
+    )
     assert (found.queue_url, type(found.timeout_seconds)) == ("redis://q", float)
 
 
-def test_a_short_greatest_age_of_stamps_shortens_the_tolerated_skew_where_none_is_set(load: Load) -> None:
+def test_a_short_greatest_age_of_stamps_shortens_the_tolerated_skew_where_none_is_set(
+    load: Load,
+) -> None:
     assert load(GOOD).max_skew_seconds == 5.0
     assert load(f"max_age_seconds = 2\n{GOOD}").max_skew_seconds == pytest.approx(1.8)
     assert load(f"max_age_seconds = 2\nmax_skew_seconds = 0.5\n{GOOD}").max_skew_seconds == 0.5
@@ -85,8 +100,14 @@ def test_several_primaries(load: Load) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (f'cluster = "shop"\ncolour = "red"\n{NODES}', ["unknown option 'colour'", "known are", "timeout_seconds"]),
-        (GOOD.replace('role = "replica"', 'role = "replica"\nweight = "1"'), ["nodes[2]", "unknown key 'weight'"]),
+        (
+            f'cluster = "shop"\ncolour = "red"\n{NODES}',
+            ["unknown option 'colour'", "known are", "timeout_seconds"],
+        ),
+        (
+            GOOD.replace('role = "replica"', 'role = "replica"\nweight = "1"'),
+            ["nodes[2]", "unknown key 'weight'"],
+        ),
         (GOOD.replace('id = "b"', 'id = "a"'), ["node id 'a' is given twice"]),
         (GOOD.replace("7102", "7101"), ["'a' and 'b' have the same url redis://127.0.0.1:7101/0"]),
         (GOOD.replace('"primary"', '"replica"'), ['no node has role = "primary"']),
@@ -98,7 +119,10 @@ def test_several_primaries(load: Load) -> None:
         (f"timeout_seconds = true\n{GOOD}", ["timeout_seconds must be a number, not True"]),
         (f"timeout_seconds = 0\n{GOOD}", ["timeout_seconds must be more than 0"]),
         (f"timeout_seconds = 26\n{GOOD}", ["timeout_seconds", "25"]),
-        (f"timeout_seconds = 10\nmax_age_seconds = 10\n{GOOD}", ["timeout_seconds must be below max_age_seconds (10)"]),
+        (
+            f"timeout_seconds = 10\nmax_age_seconds = 10\n{GOOD}",
+            ["timeout_seconds must be below max_age_seconds (10)"],
+        ),
         (f"max_skew_seconds = 30\n{GOOD}", ["max_skew_seconds must be below max_age_seconds (30)"]),
         (f"log_cap_entries = 1.5\n{GOOD}", ["log_cap_entries must be a number, not 1.5"]),
         (f"log_cap_entries = 0\n{GOOD}", ["log_cap_entries must be more than 0, not 0"]),
@@ -169,7 +193,12 @@ def test_the_environment_goes_before_the_file(load: Load) -> None:
         REDREPL_QUEUE_URL="redis://q",
         TIMEOUT_SECONDS="7",
     )
-    assert (found.timeout_seconds, found.level, found.cluster, found.log_cap_entries) == (0.5, "ALL", "bakery", 9)
+    assert (found.timeout_seconds, found.level, found.cluster, found.log_cap_entries) == (
+        0.5,
+        "ALL",
+        "bakery",
+        9,
+    )
     assert found.queue_url == "redis://q"
 
 
@@ -185,4 +214,6 @@ def test_the_environment_goes_before_the_file(load: Load) -> None:
 def test_mistakes_in_the_environment_are_named(load: Load, name: str, text: str, said: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load(GOOD, **{name: text})
-    assert str(caught.value).startswith(f"environment variable {name}: {said}"), "the file is not to blame"
+    assert str(caught.value).startswith(f"environment variable {name}: {said}"), (
+        "the file is not to blame"
+    )

@@ -1,4 +1,6 @@
-"""Copying with several requests on their way: the mark leaves when everything before it is stored, and not earlier."""
+"""Copying with several requests on their way: the mark leaves when everything before it is stored,
+and not earlier.
+"""
 
 from __future__ import annotations
 
@@ -34,11 +36,17 @@ def _whole(copier: Copier, mark: Mark | None = MARK) -> Plan[None]:
 
 def _calls(plan: ByHand[None], script: str) -> list[ScriptCall]:
     sent = [request.command for request in plan.everything]
-    return [command for command in sent if isinstance(command, ScriptCall) and command.script == script]
+    return [
+        command for command in sent if isinstance(command, ScriptCall) and command.script == script
+    ]
 
 
 def _tag(plan: ByHand[None], script: str) -> int:
-    found = [r.tag for r in plan.everything if isinstance(r.command, ScriptCall) and r.command.script == script]
+    found = [
+        r.tag
+        for r in plan.everything
+        if isinstance(r.command, ScriptCall) and r.command.script == script
+    ]
     return found[-1]
 
 
@@ -60,7 +68,9 @@ def test_the_next_slice_is_read_while_the_target_stores() -> None:
     plan = ByHand(_whole(copier))
     _read(plan, *RECORDS[:2])
     assert [len(_calls(plan, script)) for script in ("read_many", "absorb")] == [2, 1]
-    assert _calls(plan, "absorb")[0].arguments[2:5] == (b"", b"", 0), "the mark goes with the last slice"
+    assert _calls(plan, "absorb")[0].arguments[2:5] == (b"", b"", 0), (
+        "the mark goes with the last slice"
+    )
     _read(plan, *RECORDS[2:])
     assert len(_calls(plan, "absorb")) == 1, "the first is not answered yet"
     _stored(plan, 2)
@@ -92,7 +102,9 @@ def test_before_anything_is_read_the_target_says_what_it_has_purged() -> None:
     plan.replies("b", b"55", tag=1)
     _read(plan, *RECORDS)
     assert _calls(plan, "absorb")[0].arguments[5] == 55
-    with pytest.raises(Unavailable, match="node 'b' purged tombstones while records were copied to it"):
+    with pytest.raises(
+        Unavailable, match="node 'b' purged tombstones while records were copied to it"
+    ):
         plan.replies("b", [b"purged"], tag=_tag(plan, "absorb"))
 
 
@@ -106,7 +118,12 @@ def test_a_foreign_value_is_left_out_and_noted() -> None:
     assert (again.keys[3:], again.arguments[7:]) == ((NAMES[0], NAMES[3]), (RECORDS[0], RECORDS[3]))
     assert again.arguments[2] == b"inc-1"
     _stored(plan, 2)
-    assert (plan.is_done, copier.foreign, copier.stored, copier.records) == (True, [NAMES[2]], MARK.position, 2)
+    assert (plan.is_done, copier.foreign, copier.stored, copier.records) == (
+        True,
+        [NAMES[2]],
+        MARK.position,
+        2,
+    )
 
 
 def test_a_foreign_value_that_comes_up_meanwhile_is_an_error() -> None:
@@ -141,7 +158,11 @@ def test_what_was_sent_lately_is_not_sent_for_an_earlier_stamp() -> None:
     copier = _copier(slice_keys=4)
     later = value_record(Stamp(500, 1), b"later").encode()
     _stored(_read(ByHand(_whole(copier)), later, *RECORDS[1:]), 4)
-    again = {NAMES[0]: Stamp(499, 1).encode(), NAMES[1]: Stamp(101, 1).encode(), NAMES[2]: Stamp(103, 1).encode()}
+    again = {
+        NAMES[0]: Stamp(499, 1).encode(),
+        NAMES[1]: Stamp(101, 1).encode(),
+        NAMES[2]: Stamp(103, 1).encode(),
+    }
     assert copier._not_sent_yet(again) == [NAMES[2]]
     copier._sent.update(dict.fromkeys([b"%d" % number for number in range(REMEMBERED_NAMES)], b"x"))
     copier._remember([b"one more"], [later])
@@ -151,7 +172,7 @@ def test_what_was_sent_lately_is_not_sent_for_an_earlier_stamp() -> None:
     assert copier._not_sent_yet(again) == NAMES[:3], "what is long ago is forgotten"
 
 
-# Lanes -------------------------------------------------------------------------------------------------------------
+# Lanes --------------------------------------------------------------------------------------------
 
 PING = PlainCommand((b"PING",))
 

@@ -28,7 +28,10 @@ def _store(mode: Mode = Mode.PRIMARY_REPLICA) -> Store:
 def _read(store: Store, prefer: str, level: str | ConsistencyLevel = "one") -> dict[str, int]:
     """How many requests each node got for one read, which must be right."""
     before = len(store.nodes.calls)
-    assert store.run(store.get_many_plan([*KEYS, "absent"], level, prefer, None)) == {**VALUES, "absent": None}
+    assert store.run(store.get_many_plan([*KEYS, "absent"], level, prefer, None)) == {
+        **VALUES,
+        "absent": None,
+    }
     asked = [node for node, _, _ in store.nodes.calls[before:]]
     return {node: asked.count(node) for node in sorted(set(asked))}
 

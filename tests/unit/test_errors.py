@@ -12,7 +12,15 @@ from redrepl.values.receipt import Outcome, WriteReceipt
 from redrepl.values.stamp import Stamp
 
 RECEIPT = WriteReceipt(
-    "key", Stamp(5, 1), Outcome.UNKNOWN, False, frozenset("a"), frozenset("b"), {"c": "down"}, 1, 0.5
+    "key",
+    Stamp(5, 1),
+    Outcome.UNKNOWN,
+    False,
+    frozenset("a"),
+    frozenset("b"),
+    {"c": "down"},
+    1,
+    0.5,
 )
 OTHER = RECEIPT._replace(key=b"other", outcome=Outcome.REJECTED)
 PLAIN = [
@@ -32,7 +40,9 @@ def _all_classes(base: type[errors.RedreplError]) -> set[type[errors.RedreplErro
 
 
 def test_no_class_is_left_out() -> None:
-    ours = {found for found in _all_classes(errors.RedreplError) if found.__module__ == errors.__name__}
+    ours = {
+        found for found in _all_classes(errors.RedreplError) if found.__module__ == errors.__name__
+    }
     assert ours | {EpochMoved} == set(PLAIN) | set(WRITES) | {errors.TransactionConflict}
 
 
@@ -47,11 +57,17 @@ def test_errors_come_through_pickle(kind: type[errors.RedreplError], protocol: i
 
 @pytest.mark.parametrize("kind", WRITES)
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_failed_writes_come_through_pickle_with_their_receipts(kind: type[errors.WriteFailure], protocol: int) -> None:
+def test_failed_writes_come_through_pickle_with_their_receipts(
+    kind: type[errors.WriteFailure], protocol: int
+) -> None:
     error = kind("not confirmed", RECEIPT, {"b": "no answer"}, [RECEIPT, OTHER])
     copy = pickle.loads(pickle.dumps(error, protocol))
     assert type(copy) is kind
-    assert (copy.receipt, copy.receipts, copy.evidence) == (RECEIPT, (RECEIPT, OTHER), {"b": "no answer"})
+    assert (copy.receipt, copy.receipts, copy.evidence) == (
+        RECEIPT,
+        (RECEIPT, OTHER),
+        {"b": "no answer"},
+    )
     assert str(copy) == str(error) == "not confirmed (b: no answer)"
 
 
@@ -71,7 +87,10 @@ def test_a_failed_write_tells_by_itself_why_copies_failed() -> None:
 
 
 def test_the_text_names_every_node_in_order() -> None:
-    assert str(errors.Unavailable("no copy", {"b": "down", "a": "slow"})) == "no copy (a: slow; b: down)"
+    assert (
+        str(errors.Unavailable("no copy", {"b": "down", "a": "slow"}))
+        == "no copy (a: slow; b: down)"
+    )
     assert str(errors.Unavailable("no copy")) == "no copy"
 
 

@@ -355,7 +355,9 @@ def test_an_update_without_effect_is_carried_out_again(
     reporter: Reporter,
 ) -> None:
     base, _ = _coordinator(topology(3), reporter)
-    update = ByHand(base.increment_plan("n", 2, CallOptions(None, None))).fails("a", "down", sent=False)
+    update = ByHand(base.increment_plan("n", 2, CallOptions(None, None))).fails(
+        "a", "down", sent=False
+    )
     for node in ("b", "c"):
         update.replies(node, topology(3).with_primary("b", 8).encode().encode())
     made = value_record(Stamp(5_000, 9), b"2").encode()
@@ -422,7 +424,10 @@ def test_a_look_tells_states_that_changed(recorder: Recorder, reporter: Reporter
     nodes.restart("b")
     facts.looked(nodes.first, Reports.collect({**found, "b": nodes.report("b")}))
     nodes.lose_everything("c")
-    facts.looked(nodes.first, Reports.collect({"a": found["a"], "b": nodes.report("b"), "c": nodes.report("c")}))
+    facts.looked(
+        nodes.first,
+        Reports.collect({"a": found["a"], "b": nodes.report("b"), "c": nodes.report("c")}),
+    )
     facts.looked(None, Reports.collect({}))
     reporter.finish()
     assert recorder.names() == ["epoch_changed", *["member_state_changed"] * 6]
@@ -446,14 +451,26 @@ def test_a_failover_is_told_with_what_came_of_it(recorder: Recorder, reporter: R
 
     assert facts.failover("a", None, "it is away", steps.append, move) is done
     with pytest.raises(Unavailable):
-        facts.failover("b", "c", "asked for", None, _raising(Unavailable("no majority", {"a": "down"})))
+        facts.failover(
+            "b", "c", "asked for", None, _raising(Unavailable("no majority", {"a": "down"}))
+        )
     with pytest.raises(KeyboardInterrupt):
         facts.failover("b", "c", "asked for", None, _raising(KeyboardInterrupt()))
     reporter.finish()
     begun = "failover_begun"
-    assert recorder.names("failover_step") == [begun, "failover_decided", begun, "failover_refused", begun]
+    assert recorder.names("failover_step") == [
+        begun,
+        "failover_decided",
+        begun,
+        "failover_refused",
+        begun,
+    ]
     assert steps == [Progress("fenced in epoch 4: b, c", 2, 3)]
-    assert recorder.of("failover_step")[0].named == {"step": "fenced in epoch 4: b, c", "done": 2, "total": 3}
+    assert recorder.of("failover_step")[0].named == {
+        "step": "fenced in epoch 4: b, c",
+        "done": 2,
+        "total": 3,
+    }
     assert recorder.facts[0].named == {"primary": "a", "to": None, "why": "it is away"}
     assert recorder.of("failover_decided")[0].named == {
         "primary": "b",

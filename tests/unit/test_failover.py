@@ -1,4 +1,6 @@
-"""Failover on nodes in memory: nothing acknowledged is lost, whoever becomes primary and whoever was away."""
+"""Failover on nodes in memory: nothing acknowledged is lost, whoever becomes primary and whoever
+was away.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,17 @@ import pytest
 from redrepl.plans.epochs.failover import FailedOver, FailoverOrder, choose, fail_over
 from redrepl.plans.epochs.membership import change_call
 from redrepl.plans.operations.write import WriteOrder, write_one
-from redrepl.values.effects import Ask, DeadlinePassed, Event, Exchange, Failure, Plan, Reply, Request, ScriptCall
+from redrepl.values.effects import (
+    Ask,
+    DeadlinePassed,
+    Event,
+    Exchange,
+    Failure,
+    Plan,
+    Reply,
+    Request,
+    ScriptCall,
+)
 from redrepl.values.errors import RequestError, Unavailable
 from redrepl.values.receipt import Outcome
 from redrepl.values.topology import Mode
@@ -55,7 +67,9 @@ def serving_in(nodes: Nodes, epoch: int) -> set[str]:
 
 @pytest.mark.parametrize("holder", ["b", "c", "bc"])
 @pytest.mark.parametrize("to", ["b", "c"])
-def test_an_acknowledged_write_survives_whoever_takes_over(nodes: Nodes, holder: str, to: str) -> None:
+def test_an_acknowledged_write_survives_whoever_takes_over(
+    nodes: Nodes, holder: str, to: str
+) -> None:
     committed = nodes.value(b"committed")
     nodes.write(f"a{holder}", b"last", committed)
     nodes.down.add("a")
@@ -73,7 +87,9 @@ def test_who_decided_before_another_began_stops_and_touches_nobody(nodes: Nodes)
     with pytest.raises(Died):
         nodes.run(interrupted(fail_over(nodes.layout, nodes.first.ids, decided), 4, die))
     for epoch, state in ((2, "fenced"), (3, "active")):
-        assert {(nodes.report(node).epoch, nodes.report(node).state) for node in "bc"} == {(epoch, state)}
+        assert {(nodes.report(node).epoch, nodes.report(node).state) for node in "bc"} == {
+            (epoch, state)
+        }
         with pytest.raises(Unavailable, match="somebody else moved the cluster") as caught:
             nodes.run(fail_over(nodes.layout, nodes.first.ids, decided))
         assert caught.value.evidence == dict.fromkeys("bc", f"epoch {epoch}, {state}")
@@ -103,19 +119,27 @@ def test_what_only_the_old_primary_has_is_kept_for_the_operator(nodes: Nodes) ->
     assert b"other" not in nodes.present("a")
     kept = nodes.client("a").execute_command("XRANGE", nodes.layout.discarded, "-", "+")
     found = {fields[1]: (fields[3], fields[9]) for _, fields in kept}
-    assert found == {nodes.layout.data(key): (lost.encode(), b"diverged") for key in (b"key", b"other")}
+    assert found == {
+        nodes.layout.data(key): (lost.encode(), b"diverged") for key in (b"key", b"other")
+    }
 
 
 def test_what_was_given_up_deletes_nothing_later(nodes: Nodes) -> None:
-    """A client whose clock was ahead wrote on the old primary alone, under a key where nothing stood."""
+    """A client whose clock was ahead wrote on the old primary alone, under a key where nothing
+    stood.
+    """
     nodes.write("a", b"fresh", nodes.value(b"never acknowledged", seconds_ago=-2))
     nodes.down.add("a")
     first = move(nodes).primary
     nodes.down.clear()
-    nodes.bring_up("a")  # it gives the record up; that its log was read since is not noted anywhere yet
+    nodes.bring_up(
+        "a"
+    )  # it gives the record up; that its log was read since is not noted anywhere yet
     nodes.down.add("a")  # and misses the next write
     order = WriteOrder(first, 1, True, nodes.at, nodes.at + 1)
-    receipt = nodes.run(write_one(nodes.view(), order, "fresh", b"fresh", nodes.value(b"committed")))
+    receipt = nodes.run(
+        write_one(nodes.view(), order, "fresh", b"fresh", nodes.value(b"committed"))
+    )
     assert receipt.outcome is Outcome.COMMITTED
     nodes.down.clear()
     for to in ("c" if first == "b" else "b", "a", first):
@@ -155,8 +179,11 @@ def test_a_failover_after_a_failover_goes_on_from_the_logs(nodes: Nodes) -> None
     nodes.write("abcde", b"key", first)
     settle(nodes)
     for node in "abcde":
-        # No log reaches back to its beginning any more: only marks and checkpoints tell where to go on.
-        nodes.client(node).execute_command("HSET", nodes.layout.member, "log_floor", nodes.report(node).log.last_id)
+        # No log reaches back to its beginning any more: only marks and checkpoints tell where to go
+        # on.
+        nodes.client(node).execute_command(
+            "HSET", nodes.layout.member, "log_floor", nodes.report(node).log.last_id
+        )
     nodes.down.add("a")
     second = nodes.value(b"2")
     done = move(nodes)
@@ -209,7 +236,9 @@ def test_what_two_former_members_hold_goes_from_both() -> None:
 
 def test_a_run_that_died_after_fencing_is_taken_up(nodes: Nodes) -> None:
     for node in "bc":
-        nodes.client(node).execute_command("HSET", nodes.layout.member, "epoch", "2", "state", "fenced")
+        nodes.client(node).execute_command(
+            "HSET", nodes.layout.member, "epoch", "2", "state", "fenced"
+        )
     nodes.down.add("a")
     assert move(nodes).epoch == 3
     assert serving(nodes) == {"b", "c"}
@@ -220,9 +249,13 @@ def test_a_run_that_died_before_the_primary_served_is_taken_up(nodes: Nodes) -> 
     nodes.write("ab", b"last", committed)
     nodes.down.add("a")
     move(nodes, "b")
-    nodes.client("b").execute_command("HSET", nodes.layout.member, "state", "fenced", "lineage", "1")
+    nodes.client("b").execute_command(
+        "HSET", nodes.layout.member, "state", "fenced", "lineage", "1"
+    )
     for node in "bc":
-        nodes.client(node).execute_command("HSET", nodes.layout.topology, "topology", nodes.first.encode())
+        nodes.client(node).execute_command(
+            "HSET", nodes.layout.topology, "topology", nodes.first.encode()
+        )
     done = move(nodes)
     assert (done.epoch, done.primary) == (3, "c"), "c is of the highest lineage"
     assert nodes.record("c", b"last") == committed
@@ -266,12 +299,18 @@ def test_a_switchover_needs_the_primary(nodes: Nodes) -> None:
         move(nodes, "b", planned=True)
 
 
-def test_a_switchover_that_cannot_fence_the_primary_moves_nobody(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_switchover_that_cannot_fence_the_primary_moves_nobody(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It goes on serving meanwhile, and what it takes would be left behind."""
     oom, answer = "OOM command not allowed when used memory > 'maxmemory'.", nodes._event
 
     def refuses(request: Request) -> Event:
-        if request.node == "a" and isinstance(request.command, ScriptCall) and request.command.script == CHANGE:
+        if (
+            request.node == "a"
+            and isinstance(request.command, ScriptCall)
+            and request.command.script == CHANGE
+        ):
             nodes.write("a", b"late", nodes.value(b"acknowledged"))
             return Failure("a", request.tag, oom, True, nodes.at)
         return answer(request)
@@ -355,7 +394,9 @@ def test_a_rival_that_fenced_a_majority_is_left_alone_by_who_has_the_first(nodes
 
 @pytest.mark.parametrize("question", range(1, 20))
 def test_whoever_comes_after_a_run_that_died_finishes(nodes: Nodes, question: int) -> None:
-    """It dies before its first request, its second, and so on; acknowledged writes stand, and everybody serves."""
+    """It dies before its first request, its second, and so on; acknowledged writes stand, and
+    everybody serves.
+    """
     committed = nodes.value(b"committed")
     nodes.write("ac", b"last", committed)
     nodes.down.add("a")
@@ -365,7 +406,8 @@ def test_whoever_comes_after_a_run_that_died_finishes(nodes: Nodes, question: in
         nodes.run(interrupted(run, question, die, every_request=True))
     served_already = serving_in(nodes, 2)
     move(nodes)
-    # Who did not serve yet where another did is left to the workers: it may lack what that one has taken since.
+    # Who did not serve yet where another did is left to the workers: it may lack what that one has
+    # taken since.
     assert serving(nodes) == (served_already or {"b", "c"})
     assert [nodes.record(node, b"last") for node in "bc"] == [committed] * 2
     nodes.down.clear()
@@ -374,7 +416,9 @@ def test_whoever_comes_after_a_run_that_died_finishes(nodes: Nodes, question: in
 
 
 def round_trips(plan: Plan[Any], nodes: Nodes) -> int:
-    """How many round trips a plan takes one after the other, where each answer takes as long as any other."""
+    """How many round trips a plan takes one after the other, where each answer takes as long as any
+    other.
+    """
     due: list[tuple[int, Event]] = []
     effect, now = next(plan), 0
     try:
@@ -397,7 +441,9 @@ def round_trips(plan: Plan[Any], nodes: Nodes) -> int:
 
 @pytest.mark.parametrize("copies", [3, 5])
 @pytest.mark.parametrize(("is_busy", "expected"), [(False, 14), (True, 20)])
-def test_a_failover_takes_no_more_round_trips_with_more_members(copies: int, is_busy: bool, expected: int) -> None:
+def test_a_failover_takes_no_more_round_trips_with_more_members(
+    copies: int, is_busy: bool, expected: int
+) -> None:
     nodes = Nodes(copies)
     for node in nodes.first.ids:
         nodes.put(node, b"key", nodes.value(b"1", 60.0))
@@ -411,8 +457,12 @@ def test_a_failover_takes_no_more_round_trips_with_more_members(copies: int, is_
 
 
 @pytest.mark.parametrize("how", ["it came back empty", "it lost its log"])
-def test_a_replica_that_was_filled_a_moment_ago_has_the_others_follow_it(nodes: Nodes, how: str) -> None:
-    """Else whoever it takes over from leaves it alone, and writes wait while the other replica is walked."""
+def test_a_replica_that_was_filled_a_moment_ago_has_the_others_follow_it(
+    nodes: Nodes, how: str
+) -> None:
+    """Else whoever it takes over from leaves it alone, and writes wait while the other replica is
+    walked.
+    """
     if how == "it came back empty":
         nodes.lose_everything("c")
     else:

@@ -36,7 +36,10 @@ class StillClock(SystemClock):
 
 
 class Surroundings:
-    """A driver and a queue that only take notes. The clock is that of ``plan``, once there is one."""
+    """A driver and a queue that only take notes.
+
+    The clock is that of ``plan``, once there is one.
+    """
 
     def __init__(self) -> None:
         self.at = START
@@ -73,7 +76,9 @@ def _set(base: ClientStore[bytes, bytes]) -> ByHand[WriteReceipt]:
 
 
 def _moves(write: ByHand[Any], old: Topology, new: Topology) -> None:
-    """The primary says that the epoch has moved, and a majority of the old members tell the new topology."""
+    """The primary says that the epoch has moved, and a majority of the old members tell the new
+    topology.
+    """
     write.replies("a", [b"refused", b"%d" % new.epoch, b"active"])
     assert set(write.targets()) == set(old.ids)
     for node in old.ids[: len(old.ids) // 2 + 1]:
@@ -81,7 +86,9 @@ def _moves(write: ByHand[Any], old: Topology, new: Topology) -> None:
 
 
 def _is_nowhere(write: ByHand[Any]) -> None:
-    """The primary of the new epoch has nothing under the key: nobody can get the write but from here."""
+    """The primary of the new epoch has nothing under the key: nobody can get the write but from
+    here.
+    """
     assert write.scripts() == ["read_many"]
     write.replies(write.targets()[0], [b"ok", None])
 
@@ -103,14 +110,21 @@ def test_a_write_follows_the_epoch_with_the_same_record() -> None:
     first = write.sent[0].command.arguments
     _moves(write, old, new)
     assert write.targets() == ["a", "b", "c"]
-    assert (write.scripts()[0], write.sent[0].command.arguments) == ("write_many", (b"8", *first[1:]))
+    assert (write.scripts()[0], write.sent[0].command.arguments) == (
+        "write_many",
+        (b"8", *first[1:]),
+    )
     receipt = write.replies("a", 1).replies("c", 1).result
     assert (receipt.outcome, set(receipt.acked)) == (Outcome.COMMITTED, {"a", "c"})
     assert base.cluster.view.topology.epoch == 8
 
 
-@pytest.mark.parametrize(("level", "copies", "required"), [("quorum", 5, 2), ("all", 4, 3), ("quorum", 4, 2)])
-def test_a_level_means_the_cluster_that_the_write_goes_to(level: str, copies: int, required: int) -> None:
+@pytest.mark.parametrize(
+    ("level", "copies", "required"), [("quorum", 5, 2), ("all", 4, 3), ("quorum", 4, 2)]
+)
+def test_a_level_means_the_cluster_that_the_write_goes_to(
+    level: str, copies: int, required: int
+) -> None:
     old, new = topology(3, epoch=7), topology(copies, epoch=8)
     write = _set(_coordinator(old, level)[0])
     _moves(write, old, new)
@@ -129,7 +143,9 @@ def test_all_means_all_that_are_left() -> None:
 
 
 def test_where_records_were_merged_the_primary_is_asked_before_a_write_is_sent_again() -> None:
-    """A replica that had it may have given it to the primary, and somebody may have overwritten it there since."""
+    """A replica that had it may have given it to the primary, and somebody may have overwritten it
+    there since.
+    """
     old, new = topology(3, epoch=7), replace(topology(3, epoch=8), merged_epoch=8)
     write = _set(_coordinator(old, "quorum")[0])
     _moves(write, old, new)
@@ -211,7 +227,12 @@ def test_a_session_asks_for_what_it_wrote() -> None:
     first = read.targets()
     read.replies(first[0], [b"7 active", older.encode()])
     assert read.targets() != first, "the next copy is asked"
-    assert read.replies(read.targets()[0], [b"7 active", value_record(stamp, b"value").encode()]).result == b"value"
+    assert (
+        read.replies(
+            read.targets()[0], [b"7 active", value_record(stamp, b"value").encode()]
+        ).result
+        == b"value"
+    )
 
 
 def test_between_epochs_the_topology_is_read_again_until_the_deadline() -> None:
@@ -230,7 +251,9 @@ def test_between_epochs_the_topology_is_read_again_until_the_deadline() -> None:
 
 
 def _taken_before_the_move(old: Topology, new: Topology) -> ByHand[WriteReceipt]:
-    """The primary took the write in the old epoch; the others refused it in the new one, and tell of that."""
+    """The primary took the write in the old epoch; the others refused it in the new one, and tell
+    of that.
+    """
     write = _set(_coordinator(old, "quorum")[0])
     write.replies("a", 1)
     for node in ("b", "c"):
@@ -263,7 +286,9 @@ def test_a_write_that_was_overwritten_meanwhile_is_confirmed_too() -> None:
     assert (receipt.outcome, receipt.stamp) == (Outcome.COMMITTED, Stamp(5_000, 9))
 
 
-@pytest.mark.parametrize("standing", [None, value_record(Stamp(4_000, 1), b"older").encode()], ids=["nothing", "older"])
+@pytest.mark.parametrize(
+    "standing", [None, value_record(Stamp(4_000, 1), b"older").encode()], ids=["nothing", "older"]
+)
 def test_a_write_lost_between_epochs_stays_unknown(standing: bytes | None) -> None:
     write = _taken_before_the_move(topology(3, epoch=7), topology(3, epoch=8))
     write.replies("a", [b"ok", standing])
@@ -310,7 +335,11 @@ def test_many_writes_to_a_silent_primary_are_looked_up_with_the_next_one() -> No
     records = [value_record(Stamp(5_000, 9), payload).encode() for payload in (b"1", b"2")]
     assert plan.scripts() == ["read_many"]
     plan.replies("b", [b"ok", *records])
-    receipts = plan.replies("b", [b"ok", *records]).replies("c", [b"ok", *(r[:35] for r in records)], tag=1).result
+    receipts = (
+        plan.replies("b", [b"ok", *records])
+        .replies("c", [b"ok", *(r[:35] for r in records)], tag=1)
+        .result
+    )
     assert {receipt.outcome for receipt in receipts.values()} == {Outcome.COMMITTED}
 
 
@@ -338,7 +367,9 @@ def test_a_condition_that_a_former_primary_carried_out_is_not_carried_out_again(
 
 
 def test_of_several_attempts_at_an_operation_the_first_counts_where_it_stands() -> None:
-    """The second primary was alone; the third has what the first had, and not what the second made of it."""
+    """The second primary was alone; the third has what the first had, and not what the second made
+    of it.
+    """
     base, _ = _coordinator(topology(3), "quorum")
     plan = ByHand(base.increment_plan(b"n", 2, CallOptions(None, None)))
     first = value_record(Stamp(5_000, 9), b"2").encode()
@@ -362,7 +393,11 @@ def test_of_several_attempts_at_an_operation_the_first_counts_where_it_stands() 
     assert plan.scripts() == ["read_many", "headers", "headers"], "it is only to be confirmed"
     plan.replies("a", [b"ok", first]).replies("c", [b"ok", first[:35]], tag=1)
     assert plan.result == 2
-    made = [r.node for r in plan.everything if isinstance(r.command, ScriptCall) and r.command.script == "update"]
+    made = [
+        r.node
+        for r in plan.everything
+        if isinstance(r.command, ScriptCall) and r.command.script == "update"
+    ]
     assert made == ["a", "b"], "it is not carried out a third time"
 
 
@@ -383,7 +418,9 @@ def test_where_something_later_than_the_first_attempt_stands_nobody_repeats_the_
 
 
 def _lost_on_the_first_primary() -> tuple[ByHand[Any], Surroundings]:
-    """An operation with a condition whose answer never came, and of which the second primary has nothing."""
+    """An operation with a condition whose answer never came, and of which the second primary has
+    nothing.
+    """
     base, around = _coordinator(topology(3), "quorum")
     plan = ByHand(base.increment_plan(b"n", 2, CallOptions(None, None)))
     _silent(plan, around)
@@ -399,36 +436,50 @@ def _is_told(plan: ByHand[Any], node: str, answer: list[bytes]) -> None:
         plan.times_out()
 
 
-@pytest.mark.parametrize("answer", [[b"refused", b"8", b"fenced"], [b"expired", b"9999999"], [b"foreign", b"shop:k:n"]])
-def test_what_a_later_attempt_is_told_does_not_reject_an_operation_that_may_have_been_carried_out(answer: Any) -> None:
-    """The second primary may be one that nobody followed, or a node that lies: the third may have the first attempt."""
+@pytest.mark.parametrize(
+    "answer", [[b"refused", b"8", b"fenced"], [b"expired", b"9999999"], [b"foreign", b"shop:k:n"]]
+)
+def test_what_a_later_attempt_is_told_does_not_reject_an_operation_that_may_have_been_carried_out(
+    answer: Any,
+) -> None:
+    """The second primary may be one that nobody followed, or a node that lies: the third may have
+    the first attempt.
+    """
     plan, around = _lost_on_the_first_primary()
     around.down = {"a", "b", "c"}
     with pytest.raises(WriteNotConfirmed, match="the outcome is unknown"):
         _is_told(plan, "b", answer)
 
 
-def test_what_may_have_been_carried_out_is_looked_for_with_each_primary_before_it_is_repeated() -> None:
+def test_what_may_have_been_carried_out_is_looked_for_with_each_primary_before_it_is_repeated() -> (
+    None
+):
     plan, _ = _lost_on_the_first_primary()
     plan.replies("b", [b"refused", b"9", b"fenced"])
     for node in ("a", "c"):
         plan.replies(node, topology(3).with_primary("c", 9).encode().encode())
     while plan.scripts() != ["read_many"] and "update" not in plan.scripts():
         plan.times_out()
-    assert (plan.scripts(), plan.targets()) == (["read_many"], ["c"]), "it may have the first attempt"
+    assert (plan.scripts(), plan.targets()) == (["read_many"], ["c"]), (
+        "it may have the first attempt"
+    )
     first = value_record(Stamp(5_000, 9), b"2").encode()
     plan.replies("c", [b"ok", first])
     assert plan.replies("c", [b"ok", first]).replies("a", [b"ok", first[:35]], tag=1).result == 2
 
 
 def test_a_write_that_a_replica_was_to_decide_is_looked_for_where_it_is_decided() -> None:
-    """The program followed a topology that somebody made up, and whose epoch the others are in by now."""
+    """The program followed a topology that somebody made up, and whose epoch the others are in by
+    now.
+    """
     made_up, right = topology(3, epoch=7), topology(3).with_primary("b", 7)
     base, _ = _coordinator(made_up, "quorum")
     write = _set(base)
-    assert {request.command.arguments[-1] for request in write.sent if isinstance(request.command, ScriptCall)} == {
-        b"by a"
-    }
+    assert {
+        request.command.arguments[-1]
+        for request in write.sent
+        if isinstance(request.command, ScriptCall)
+    } == {b"by a"}
     write.replies("a", [b"refused", b"7", b"active"])
     for node in ("b", "c"):
         write.replies(node, right.encode().encode())

@@ -1,4 +1,6 @@
-"""What a failover would do and could lose, told before it happens, and held against what it does."""
+"""What a failover would do and could lose, told before it happens, and held against what it
+does.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ from tests.unit.support.in_memory import FRESH, Nodes
 
 @pytest.fixture
 def nodes() -> Nodes:
-    """A primary a and replicas b and c, all of which have noted a's log to its end; then two more writes on a alone."""
+    """A primary a and replicas b and c, all of which have noted a's log to its end; then two more
+    writes on a alone.
+    """
     cluster = Nodes(3)
     cluster.write("abc", b"key", cluster.value(b"first"))
     for node in "abc":
@@ -102,7 +106,11 @@ def test_a_loss_comes_as_foreseen(nodes: Nodes, fault: str) -> None:
         else:
             nodes.lose_everything(node)
     told = foreseen(nodes, "c", with_loss=True)
-    done = nodes.run(accept_loss(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at, "c"), Fresh("inc-new", FRESH)))
+    done = nodes.run(
+        accept_loss(
+            nodes.layout, nodes.first.ids, FailoverOrder(nodes.at, "c"), Fresh("inc-new", FRESH)
+        )
+    )
     assert (told.epoch, told.primary, told.previous) == (done.epoch, done.primary, done.previous)
     assert told.left == done.left
     assert told.epoch == 1 + SKIPPED_EPOCHS
@@ -133,5 +141,7 @@ def test_a_flaw_of_the_truth_itself_is_told(nodes: Nodes) -> None:
     loss = foreseen(nodes, "c", with_loss=True).loss
     assert loss.changes is None
     assert "c itself restarted: what it lost is not known" in loss.text
-    nodes.client("c").execute_command("HSET", nodes.layout.member, "lineage", "0", "state", "syncing")
+    nodes.client("c").execute_command(
+        "HSET", nodes.layout.member, "lineage", "0", "state", "syncing"
+    )
     assert "c itself never served" in foreseen(nodes, "c", with_loss=True).loss.text

@@ -1,4 +1,6 @@
-"""A log that ends before what others have of it tells of lost memory; one that was only read too early does not."""
+"""A log that ends before what others have of it tells of lost memory; one that was only read too
+early does not.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,9 @@ def look(nodes: Nodes) -> Reports:
     return nodes.run(inspect_nodes(nodes.layout, nodes.first.ids, nodes.at + 5))
 
 
-def stopped(nodes: Nodes, reports: Reports, last_entries: Mapping[str, LastEntry] = NO_ENTRIES) -> dict[str, str]:
+def stopped(
+    nodes: Nodes, reports: Reports, last_entries: Mapping[str, LastEntry] = NO_ENTRIES
+) -> dict[str, str]:
     steps = Steps(nodes.at, last_entries=last_entries)
     return nodes.run(set_forgetful_aside(nodes.layout, nodes.view().topology, reports, steps))
 
@@ -53,12 +57,14 @@ def seen_entries(nodes: Nodes) -> dict[str, LastEntry]:
 
 
 def look_again(nodes: Nodes, last_entries: Mapping[str, LastEntry]) -> Reports:
-    return nodes.run(inspect_nodes(nodes.layout, nodes.first.ids, nodes.at + 5, last_entries=last_entries))
+    return nodes.run(
+        inspect_nodes(nodes.layout, nodes.first.ids, nodes.at + 5, last_entries=last_entries)
+    )
 
 
 def set_back_and_grown_again(nodes: Nodes, node: str) -> dict[str, LastEntry]:
-    """A member forgets what others have read of its log, and its log is as long as it was when somebody looks again;
-    answers what they saw before.
+    """A member forgets what others have read of its log, and its log is as long as it was when
+    somebody looks again; answers what they saw before.
     """
     before = nodes.dump(node)
     for number in range(3):
@@ -112,7 +118,9 @@ def test_a_member_that_was_asked_before_the_others_is_asked_once_more() -> None:
 
 
 @pytest.mark.parametrize("node", ["a", "b"])
-def test_an_entry_that_somebody_saw_and_is_gone_shows_it_where_the_log_grew_again(node: str) -> None:
+def test_an_entry_that_somebody_saw_and_is_gone_shows_it_where_the_log_grew_again(
+    node: str,
+) -> None:
     nodes = cluster()
     last_entries = set_back_and_grown_again(nodes, node)
     assert stopped(nodes, look(nodes)) == {}, "others have read nothing of it meanwhile"
@@ -122,7 +130,9 @@ def test_an_entry_that_somebody_saw_and_is_gone_shows_it_where_the_log_grew_agai
     settle(nodes)
     assert nodes.report(node).is_serving
     assert nodes.contents("a") == nodes.contents("b") == nodes.contents("c")
-    assert stopped(nodes, look_again(nodes, last_entries), last_entries) == {}, "it has a log of a new incarnation"
+    assert stopped(nodes, look_again(nodes, last_entries), last_entries) == {}, (
+        "it has a log of a new incarnation"
+    )
 
 
 def test_an_entry_that_was_cut_is_no_loss() -> None:
@@ -163,7 +173,9 @@ def test_who_forgot_a_moment_ago_takes_no_part_in_a_failover() -> None:
 
 
 def test_a_catch_up_under_way_does_not_go_on_beyond_what_was_forgotten() -> None:
-    """Where nobody else looks: its mark went back with it, and the page that comes is of a later place."""
+    """Where nobody else looks: its mark went back with it, and the page that comes is of a later
+    place.
+    """
     nodes = cluster()
     before = nodes.dump("b")
     nodes.write("ac", b"lost", nodes.value(b"v"))
@@ -222,7 +234,9 @@ def forget_newest_entry(nodes: Nodes, node: str) -> None:
     """Somebody saw an entry, which is gone, and sets the member aside for that."""
     nodes.write("abc", b"lost", nodes.value(b"v"))
     last_entries = seen_entries(nodes)
-    nodes.send(node, PlainCommand((b"XDEL", nodes.layout.log, last_entries[node].entry_id.encode())))
+    nodes.send(
+        node, PlainCommand((b"XDEL", nodes.layout.log, last_entries[node].entry_id.encode()))
+    )
     assert set(stopped(nodes, look_again(nodes, last_entries), last_entries)) == {node}
 
 
@@ -230,7 +244,9 @@ def ended_walk(nodes: Nodes, target: str) -> Walk:
     """What a worker notes that has walked over all keys of a for this member, as it is now."""
     source, found = nodes.report("a"), nodes.report(target)
     merged_epoch, why = nodes.view().topology.merged_epoch, doubt_about(found)
-    return Walk(source.incarnation, source.run_id, found.run_id, merged_epoch, source.log_end, why, WALKED)
+    return Walk(
+        source.incarnation, source.run_id, found.run_id, merged_epoch, source.log_end, why, WALKED
+    )
 
 
 def test_a_member_that_goes_back_to_before_it_was_admitted_again_is_noticed() -> None:
@@ -308,7 +324,9 @@ def test_several_primaries_of_which_some_were_set_back_are_filled_by_the_others(
 
 
 @pytest.mark.parametrize("how", ["it forgot before", "it came back empty"])
-def test_a_member_that_is_set_back_while_it_is_walked_does_not_serve_without_what_it_lost(how: str) -> None:
+def test_a_member_that_is_set_back_while_it_is_walked_does_not_serve_without_what_it_lost(
+    how: str,
+) -> None:
     nodes = cluster()
     for number in range(1200):
         nodes.write("abc", b"many-%d" % number, nodes.value(b"v"))
@@ -349,7 +367,9 @@ def test_a_member_that_is_set_back_just_before_it_is_admitted_is_not() -> None:
             return
         walked.append(nodes.dump("b"))
         nodes.write("ac", b"later", nodes.value(b"v"))
-        nodes.meanwhile["log_page"] = lambda: nodes.meanwhile.update(confirm=after_the_walk_and_after_the_log)
+        nodes.meanwhile["log_page"] = lambda: nodes.meanwhile.update(
+            confirm=after_the_walk_and_after_the_log
+        )
 
     nodes.meanwhile["confirm"] = after_the_walk_and_after_the_log
     with pytest.raises(Unavailable, match="forgot while it was brought up"):
@@ -360,7 +380,9 @@ def test_a_member_that_is_set_back_just_before_it_is_admitted_is_not() -> None:
 
 
 @pytest.mark.parametrize("copies", [2, 3])
-def test_a_primary_that_forgot_is_not_taken_at_its_word_beside_members_that_merely_restarted(copies: int) -> None:
+def test_a_primary_that_forgot_is_not_taken_at_its_word_beside_members_that_merely_restarted(
+    copies: int,
+) -> None:
     """They have what it lacks: one is being brought up, of three the third restarted too."""
     nodes = Nodes(copies)
     ids = "abc"[:copies]
@@ -383,7 +405,9 @@ def test_a_primary_that_forgot_is_not_taken_at_its_word_beside_members_that_mere
     assert b"committed" in nodes.present("b")
 
 
-def test_a_member_set_back_between_two_sources_is_not_admitted_without_what_the_first_brought() -> None:
+def test_a_member_set_back_between_two_sources_is_not_admitted_without_what_the_first_brought() -> (
+    None
+):
     nodes = Nodes(3, Mode.MULTI_PRIMARY)
     nodes.write("ab", b"key", nodes.value(b"v"))
     settle(nodes)
@@ -449,7 +473,9 @@ def test_who_says_that_it_forgot_and_then_nothing_keeps_a_monitor_for_a_moment_o
     nodes.send("b", PlainCommand((b"XDEL", nodes.layout.log, last_entries["b"].entry_id.encode())))
     reports = look_again(nodes, last_entries)
     topology = nodes.view().topology
-    effect = next(set_forgetful_aside(nodes.layout, topology, reports, Steps(nodes.at), asks_again=False))
+    effect = next(
+        set_forgetful_aside(nodes.layout, topology, reports, Steps(nodes.at), asks_again=False)
+    )
     assert isinstance(effect, Exchange)
     assert [request.node for request in effect.requests] == ["b"]
     assert effect.until - nodes.at <= BRIEFLY_SECONDS
@@ -467,7 +493,9 @@ def test_of_two_workers_that_begin_a_lost_log_anew_none_brings_an_incarnation_ba
         other = {"incarnation": "inc-of-the-other", "previous_incarnation": seen[0]}
         nodes.send("b", change_call(nodes.report("b"), nodes.layout, other, None))
 
-    nodes.meanwhile["confirm"] = begin_anew_too  # the first one has begun it anew, and lets go of its cursors
+    nodes.meanwhile["confirm"] = (
+        begin_anew_too  # the first one has begun it anew, and lets go of its cursors
+    )
     nodes.bring_up("b")
     assert nodes.report("b").is_serving
     assert nodes.report("b").incarnation not in ("inc-b", *seen, "inc-of-the-other")
@@ -490,8 +518,12 @@ def test_a_member_that_others_brought_up_meanwhile_is_not_stopped_once_more() ->
 
 
 @pytest.mark.parametrize("log", ["lacks an entry", "was cut too", "is gone"])
-def test_what_is_undecided_in_the_log_of_a_copy_that_forgot_is_looked_at_from_its_first_write_on(log: str) -> None:
-    """No mark of the primary's counts in that log; but when it was filled all in it was the primary's."""
+def test_what_is_undecided_in_the_log_of_a_copy_that_forgot_is_looked_at_from_its_first_write_on(
+    log: str,
+) -> None:
+    """No mark of the primary's counts in that log; but when it was filled all in it was the
+    primary's.
+    """
     nodes = cluster()
     forget_newest_entry(nodes, "b")
     if log == "is gone":
@@ -506,8 +538,12 @@ def test_what_is_undecided_in_the_log_of_a_copy_that_forgot_is_looked_at_from_it
 
 
 @pytest.mark.parametrize("log", ["was cut too", "is gone"])
-def test_the_primary_goes_on_where_the_log_of_a_copy_that_forgot_ended_when_it_was_filled(log: str) -> None:
-    """Else it looks through all that is left there, and an operator is told to look for what was cut."""
+def test_the_primary_goes_on_where_the_log_of_a_copy_that_forgot_ended_when_it_was_filled(
+    log: str,
+) -> None:
+    """Else it looks through all that is left there, and an operator is told to look for what was
+    cut.
+    """
     nodes = cluster()
     forget_newest_entry(nodes, "b")
     if log == "is gone":
@@ -519,7 +555,9 @@ def test_the_primary_goes_on_where_the_log_of_a_copy_that_forgot_ended_when_it_w
 
 
 def test_marks_of_a_log_that_went_back_count_for_nothing_whatever_its_ids() -> None:
-    """A machine that is set back goes on with the time of then for a moment, and gives ids that others have read."""
+    """A machine that is set back goes on with the time of then for a moment, and gives ids that
+    others have read.
+    """
     nodes = cluster()
     before, last_id = nodes.dump("a"), nodes.report("a").log.last_id
     nodes.write("abc", b"lost", nodes.value(b"v"))
@@ -528,7 +566,9 @@ def test_marks_of_a_log_that_went_back_count_for_nothing_whatever_its_ids() -> N
     nodes.set_back("a", before)
     early, record = f"{last_id.partition('-')[0]}-77", nodes.value(b"regrown")
     nodes.client("a").set(nodes.layout.data(b"regrown"), record.encode())
-    nodes.client("a").xadd(nodes.layout.log, {nodes.layout.data(b"regrown"): record.stamp.encode()}, id=early)
+    nodes.client("a").xadd(
+        nodes.layout.log, {nodes.layout.data(b"regrown"): record.stamp.encode()}, id=early
+    )
     nodes.write("abc", b"later", nodes.value(b"v"))
     assert set(stopped(nodes, look_again(nodes, last_entries), last_entries)) == {"a"}
     for node in "abc" * 3:
@@ -537,7 +577,9 @@ def test_marks_of_a_log_that_went_back_count_for_nothing_whatever_its_ids() -> N
 
 
 def test_a_member_whose_log_was_begun_anew_and_is_empty_is_left_alone() -> None:
-    """Others note of it that they have all, a place behind its beginning: nothing was ever there."""
+    """Others note of it that they have all, a place behind its beginning: nothing was ever
+    there.
+    """
     nodes = cluster()
     nodes.send("b", PlainCommand((b"DEL", nodes.layout.log)))
     settle(nodes)
@@ -550,12 +592,16 @@ def test_a_member_whose_log_was_begun_anew_and_is_empty_is_left_alone() -> None:
 
 
 def test_one_that_forgot_a_later_epoch_does_not_outvote_its_primary() -> None:
-    """c took over with b; then b came back with what it was before, and was admitted by a, which was left behind."""
+    """c took over with b; then b came back with what it was before, and was admitted by a, which
+    was left behind.
+    """
     nodes = Nodes(3)
     nodes.write("abc", b"key", nodes.value(b"before"))
     before = nodes.dump("b")
     nodes.down = {"a"}
-    nodes.run(fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at, "c", frozenset("a"))))
+    nodes.run(
+        fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at, "c", frozenset("a")))
+    )
     committed = nodes.value(b"committed")
     nodes.write("bc", b"key", committed)
     nodes.restore("b", before)
@@ -565,14 +611,18 @@ def test_one_that_forgot_a_later_epoch_does_not_outvote_its_primary() -> None:
     nodes.down = set()
     reports = nodes.run(inspect_nodes(nodes.layout, nodes.first.ids, nodes.at + 5))
     assert "c" in reports.present, reports.silent
-    assert nodes.run(fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at))).primary == "c"
+    assert (
+        nodes.run(fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at))).primary == "c"
+    )
     for node in "abc" * 2:
         nodes.bring_up(node)
     assert [nodes.record(node, b"key") for node in "abc"] == [committed] * 3
 
 
 @pytest.mark.parametrize("silent", ["", "c"])
-def test_one_that_restarted_counts_again_where_enough_others_show_that_nothing_has_begun(silent: str) -> None:
+def test_one_that_restarted_counts_again_where_enough_others_show_that_nothing_has_begun(
+    silent: str,
+) -> None:
     nodes = Nodes(3)
     nodes.restart("b")
     nodes.down = set(silent)

@@ -1,4 +1,6 @@
-"""Whom to believe: a majority, and no single member that lies; and every word that an honest one can be alone with."""
+"""Whom to believe: a majority, and no single member that lies; and every word that an honest one
+can be alone with.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ def cluster(copies: int) -> Topology:
     return plain.with_identities({node: f"id-{node}" for node in plain.ids})
 
 
-def says(told: Topology | None, node: str, epoch: int | None = None, is_serving: bool = True) -> Voice:
+def says(
+    told: Topology | None, node: str, epoch: int | None = None, is_serving: bool = True
+) -> Voice:
     """What a member says that was told this topology; ``epoch``: where it works in another one."""
     at = told.epoch if epoch is None and told is not None else epoch or 0
     return Voice(node, f"id-{node}", at, is_serving, told)
@@ -62,22 +66,33 @@ KINDS = ["it alone", "it is primary", "one more member", "far ahead"]
 
 
 def test_the_primary_that_it_names_is_not_in_its_epoch() -> None:
-    """Two are silent, so that a majority could have moved; but it would not have named a primary that has not."""
+    """Two are silent, so that a majority could have moved; but it would not have named a primary
+    that has not.
+    """
     old = cluster(5)
     more, other = forged(old, "one more member"), old.with_primary("b", OLD + 1)
     serving = [says(old, "a"), says(old, "c")]
     assert believed([*serving, says(more, "b")]) == old
-    assert believed([says(None, "a", OLD), says(old, "c"), says(more, "b")]) == old, "its own topology is gone"
-    assert believed([*serving, says(other, "b"), says(old, "d", OLD + 1, is_serving=False)]) == other
+    assert believed([says(None, "a", OLD), says(old, "c"), says(more, "b")]) == old, (
+        "its own topology is gone"
+    )
+    assert (
+        believed([*serving, says(other, "b"), says(old, "d", OLD + 1, is_serving=False)]) == other
+    )
     # Its server may have been set back: of as many who moved and who did not, nothing is known.
     assert believed([*serving, says(more, "b"), says(more, "d")]) == more
     seven = cluster(7)
     more = forged(seven, "one more member")
-    assert believed([*(says(seven, node) for node in "ace"), says(more, "b"), says(more, "d")]) == seven
+    assert (
+        believed([*(says(seven, node) for node in "ace"), says(more, "b"), says(more, "d")])
+        == seven
+    )
 
 
 def test_a_primary_that_was_never_told_its_epoch_has_not_begun_it() -> None:
-    """A failover that died has left b and c in the next epoch, and a is about to be; c makes up who a is, and where."""
+    """A failover that died has left b and c in the next epoch, and a is about to be; c makes up who
+    a is, and where.
+    """
     old = cluster(3)
     elsewhere = replace(old.member("a"), url="redis://evil:1/0", identity="id-evil")
     made_up = replace(old, members=(elsewhere, *old.members[1:])).with_primary("b", OLD + 1)
@@ -92,15 +107,17 @@ def test_a_primary_that_was_never_told_its_epoch_has_not_begun_it() -> None:
 
 @pytest.mark.parametrize("state", ["fenced", "serves in that epoch"])
 def test_what_one_replica_tells_alone_moves_no_server_to_another_address(state: str) -> None:
-    """The primary is silent, and somebody has moved b to the very epoch that c made up: so b does not serve in the
-    earlier one, and has not been told of the later either.
+    """The primary is silent, and somebody has moved b to the very epoch that c made up: so b does
+    not serve in the earlier one, and has not been told of the later either.
     """
     old = cluster(3)
     moved = old.with_replaced(replace(old.member("b"), url="redis://evil:1/0"))
     denies = says(old, "b", OLD + 1, is_serving=state != "fenced")
     assert believed([denies, says(moved, "c")]) == old
     restarted = denies._replace(has_restarted=True)
-    assert believed([restarted, says(moved, "c")], known=old) == replace(old, epoch=OLD + 1), "b may have forgotten it"
+    assert believed([restarted, says(moved, "c")], known=old) == replace(old, epoch=OLD + 1), (
+        "b may have forgotten it"
+    )
 
 
 def test_what_the_primary_alone_tells_of_fewer_members_is_believed() -> None:
@@ -132,7 +149,9 @@ def test_of_two_copies_the_primary_is_believed(kind: str) -> None:
     assert believed([says(changed, "a"), says(old, "b")]) == changed
     four = cluster(4)
     lie = four.with_primary("b", OLD + 1)
-    assert believed([says(four, "a"), says(lie, "b"), says(lie, "c"), says(four, "d")]) == four, "nor half of four"
+    assert believed([says(four, "a"), says(lie, "b"), says(lie, "c"), says(four, "d")]) == four, (
+        "nor half of four"
+    )
 
 
 def test_a_topology_that_was_known_before_counts_too() -> None:
@@ -149,7 +168,9 @@ def test_epochs_far_ahead_are_not_believed() -> None:
         (OLD + LEFT_OVER_EPOCHS + 1, True),
         (limits.MAX_EPOCH, True),
     ):
-        assert set(not_believed(at_work | {"c": says(old, "c", epoch)})) == ({"c"} if is_lie else set())
+        assert set(not_believed(at_work | {"c": says(old, "c", epoch)})) == (
+            {"c"} if is_lie else set()
+        )
     left = {"b": says(old, "b"), "c": says(old, "c", OLD + PLAUSIBLE_EPOCHS)}
     assert not not_believed(left)
     assert set(not_believed(left | {"c": says(old, "c", OLD + PLAUSIBLE_EPOCHS + 1)})) == {"c"}
@@ -162,7 +183,10 @@ def test_a_failover_that_only_the_new_primary_tells_is_believed(copies: int) -> 
     new = old.with_primary("b", OLD + 1)
     moved = copies // 2 + 1
     nodes = ["b", *[node for node in old.ids if node not in "ab"], "a"]
-    voices = {node: says(old, node, OLD + 1) if place < moved else says(old, node) for place, node in enumerate(nodes)}
+    voices = {
+        node: says(old, node, OLD + 1) if place < moved else says(old, node)
+        for place, node in enumerate(nodes)
+    }
     voices["b"] = says(new, "b")
     assert believed(voices.values()) == new
     assert not not_believed(voices)
@@ -172,20 +196,30 @@ def test_a_failover_that_only_the_new_primary_tells_is_believed(copies: int) -> 
 @pytest.mark.parametrize("copies", [3, 5])
 @pytest.mark.parametrize("other", ["a", "c"])
 def test_while_another_one_serves_one_member_alone_is_not_believed(copies: int, other: str) -> None:
-    """The others are silent: a majority may have moved, or one replica lies. Who follows it gives up what the other one
-    has, for good; who begins another epoch keeps it, and what a real one has too.
+    """The others are silent: a majority may have moved, or one replica lies.
+
+    Who follows it gives up what the other one has, for good; who begins another epoch keeps it, and
+    what a real one has too.
     """
     old = cluster(copies)
     new = old.with_primary("b", OLD + 1)
     third = "c" if other == "a" else "a"
     heard = [says(old, other), says(new, "b")]
     assert believed(heard) == believed(heard, old) == old
-    assert believed([*heard, says(old, third, OLD + 1, is_serving=False)]) == new, "a second one has moved"
+    assert believed([*heard, says(old, third, OLD + 1, is_serving=False)]) == new, (
+        "a second one has moved"
+    )
     assert believed(heard, new) == new, "it was known before"
-    assert believed([says(old, other, is_serving=False), says(new, "b")]) == new, "it does not serve any more"
-    others = tuple(replace(each, identity="id-new") if each.id == other else each for each in new.members)
+    assert believed([says(old, other, is_serving=False), says(new, "b")]) == new, (
+        "it does not serve any more"
+    )
+    others = tuple(
+        replace(each, identity="id-new") if each.id == other else each for each in new.members
+    )
     another = replace(new, members=others, epoch=OLD + 2)
-    assert believed([says(old, other), says(another, "b")]) == another, "another server has its place"
+    assert believed([says(old, other), says(another, "b")]) == another, (
+        "another server has its place"
+    )
 
 
 @pytest.mark.parametrize("copies", [2, 3, 4, 5])
@@ -195,7 +229,8 @@ def test_a_change_of_members_that_only_the_primary_tells_is_believed(copies: int
     new = old.without_member(old.ids[-1])
     moved = copies - copies // 2
     voices = {
-        node: says(old, node, OLD + 1) if place < moved else says(old, node) for place, node in enumerate(old.ids)
+        node: says(old, node, OLD + 1) if place < moved else says(old, node)
+        for place, node in enumerate(old.ids)
     }
     voices["a"] = says(new, "a")
     assert believed(voices.values()) == new
@@ -205,7 +240,9 @@ def test_a_change_of_members_that_only_the_primary_tells_is_believed(copies: int
 def accepted(old: Topology) -> Topology:
     """What an operator makes who goes on from b and gives up what it lacks."""
     moved = old.with_primary("b", OLD + limits.SKIPPED_EPOCHS)
-    members = tuple(replace(each, identity="id-fresh") if each.id == "b" else each for each in moved.members)
+    members = tuple(
+        replace(each, identity="id-fresh") if each.id == "b" else each for each in moved.members
+    )
     return replace(moved, members=members)
 
 
@@ -225,18 +262,30 @@ def test_an_accepted_loss_is_believed_whoever_comes_back(copies: int, meanwhile:
 
 
 def test_what_only_looks_like_an_accepted_loss_holds_no_program() -> None:
-    """The member that it names as the truth answers, and knows nothing of it: it was filled anew meanwhile."""
+    """The member that it names as the truth answers, and knows nothing of it: it was filled anew
+    meanwhile.
+    """
     old = cluster(3)
     lie = accepted(old)
-    for b in (says(old, "b"), Voice("b", "id-fresh", OLD, True, old), Voice("b", "id-old", lie.epoch, True, lie)):
+    for b in (
+        says(old, "b"),
+        Voice("b", "id-fresh", OLD, True, old),
+        Voice("b", "id-old", lie.epoch, True, lie),
+    ):
         assert believed([says(old, "a"), b, says(old, "c")], known=lie) == old
-    assert believed([says(old, "a"), says(old, "c")], known=lie) == lie, "it is silent, and may be the truth"
+    assert believed([says(old, "a"), says(old, "c")], known=lie) == lie, (
+        "it is silent, and may be the truth"
+    )
 
 
 def test_an_operator_gives_the_truth_an_identity_that_it_never_had() -> None:
-    """b was filled anew as another server; what it tells as the one that it was is none of an operator's decisions."""
+    """b was filled anew as another server; what it tells as the one that it was is none of an
+    operator's decisions.
+    """
     first = cluster(3)
-    members = tuple(replace(each, identity="id-second") if each.id == "b" else each for each in first.members)
+    members = tuple(
+        replace(each, identity="id-second") if each.id == "b" else each for each in first.members
+    )
     second = replace(first, epoch=OLD + 1, members=members)
     lie = first.with_primary("b", OLD + limits.SKIPPED_EPOCHS)
     voices = [says(second, "a"), says(lie, "b"), says(second, "c")]
@@ -263,29 +312,41 @@ def test_several_primaries_do_not_become_one_cluster_of_another_kind() -> None:
 
 
 def test_one_step_moves_the_role_or_changes_the_members() -> None:
-    """A failover has fenced all, and c says that it is the primary of the epoch that comes next, without b or alone."""
+    """A failover has fenced all, and c says that it is the primary of the epoch that comes next,
+    without b or alone.
+    """
     old = cluster(3)
     fenced = [says(old, node, OLD + 1, is_serving=False) for node in "ab"]
     assert believed([*fenced, says(only(old, "c", OLD + 1), "c")]) == old
     assert believed([*fenced, says(old.with_primary("c", OLD).without_member("b"), "c")]) == old
-    assert believed([*fenced, says(old.with_primary("c", OLD + 1), "c")]) == old.with_primary("c", OLD + 1)
+    assert believed([*fenced, says(old.with_primary("c", OLD + 1), "c")]) == old.with_primary(
+        "c", OLD + 1
+    )
     two_later = replace(old.with_primary("c", OLD + 1).without_member("b"), merged_epoch=OLD + 1)
     assert believed([says(old, "a", OLD + 2, is_serving=False), says(two_later, "c")]) == two_later
 
 
 def test_of_two_kinds_neither_is_believed_where_nothing_decides() -> None:
-    """A switchover that died has fenced a, c is silent, and b says that all are primaries by now."""
+    """A switchover that died has fenced a, c is silent, and b says that all are primaries by
+    now.
+    """
     old = cluster(3)
     lie = forged(old, "several primaries")
     heard = [says(old, "a", OLD + 1, is_serving=False), says(lie, "b")]
     assert believed(heard) is None
     assert believed(heard, old) == old
-    assert believed([*heard, says(old, "c")]) == believed([*heard, says(old, "c", OLD + 1, is_serving=False)]) == old
+    assert (
+        believed([*heard, says(old, "c")])
+        == believed([*heard, says(old, "c", OLD + 1, is_serving=False)])
+        == old
+    )
 
 
 @pytest.mark.parametrize("is_first", [True, False])
 @pytest.mark.parametrize("kind", [*KINDS[:3], "several primaries"])
-def test_of_two_topologies_of_one_epoch_a_majority_tells_the_right_one(kind: str, is_first: bool) -> None:
+def test_of_two_topologies_of_one_epoch_a_majority_tells_the_right_one(
+    kind: str, is_first: bool
+) -> None:
     """An epoch begins that one replica had guessed: the guard of its number is right everywhere."""
     old = cluster(3)
     new, lie = old.with_primary("b", OLD + 1), replace(forged(old, kind), epoch=OLD + 1)
@@ -312,17 +373,23 @@ def test_whoever_names_itself_in_the_present_epoch_is_not_followed_when_the_prim
     voices = [says(present, "b"), says(lie, "c")]
     assert (believed(voices), believed(voices, present)) == (None, present)
     assert believed([*voices, says(present, "a")]) == present
-    assert believed([says(present.with_primary("b", OLD), "c"), says(present, "b")]) == present, "b says otherwise"
+    assert believed([says(present.with_primary("b", OLD), "c"), says(present, "b")]) == present, (
+        "b says otherwise"
+    )
 
 
 def test_who_bears_the_name_of_another_member_speaks_for_nobody() -> None:
-    """While the primary a is silent, the server with c's identity says that it is a, and that c is the primary."""
+    """While the primary a is silent, the server with c's identity says that it is a, and that c is
+    the primary.
+    """
     present = cluster(3)
     lie = present.with_primary("c", OLD)
     voices = [says(present, "b"), says(lie, "a")._replace(identity="id-c")]
     assert (believed(voices), believed(voices, present)) == (None, present)
     assert believed([*voices, says(present, "a")]) == present
-    later = says(present.with_member(Member("x", "redis://evil:1/0", NodeRole.REPLICA, "id-x")), "a")
+    later = says(
+        present.with_member(Member("x", "redis://evil:1/0", NodeRole.REPLICA, "id-x")), "a"
+    )
     assert later.topology is not None
     assert may_follow(later.topology, present, [later])
     assert not may_follow(later.topology, present, [later._replace(identity="id-c")])
@@ -338,7 +405,9 @@ def test_who_bears_the_name_of_another_member_does_not_end_its_epoch() -> None:
 
 
 def test_a_program_that_hears_one_member_alone_does_not_go_to_another_cluster_of_the_name() -> None:
-    """c was replaced meanwhile, and says that it has been alone all the time: nothing joins the two."""
+    """c was replaced meanwhile, and says that it has been alone all the time: nothing joins the
+    two.
+    """
     known = cluster(3)
     member = replace(known.member("c"), role=NodeRole.PRIMARY, identity="id-new-c")
     alone = replace(known, merged_epoch=OLD, members=(member,))
@@ -350,7 +419,9 @@ def test_a_program_that_hears_one_member_alone_does_not_go_to_another_cluster_of
 
 @pytest.mark.parametrize("kind", [*KINDS[:3], "several primaries"])
 @pytest.mark.parametrize("earlier", [1, 3])
-def test_a_topology_of_an_earlier_epoch_that_one_replica_made_up_refutes_nothing(kind: str, earlier: int) -> None:
+def test_a_topology_of_an_earlier_epoch_that_one_replica_made_up_refutes_nothing(
+    kind: str, earlier: int
+) -> None:
     old = cluster(3)
     lie = replace(forged(old, kind), epoch=OLD - earlier, merged_epoch=1)
     voices = [says(lie, "c"), says(old, "a"), says(old, "b")]
@@ -367,37 +438,69 @@ def test_a_program_never_goes_to_a_cluster_of_another_kind() -> None:
     assert not may_follow(lie, old, [says(lie, "c"), says(old, "a", OLD + 1)])
 
 
-@pytest.mark.parametrize(("told", "next_after"), [(b"7", 7), (b"14", 14), (b"15", 4), (b"x", 4), (b"", 4)])
-def test_the_number_of_one_who_is_not_believed_is_not_given_again(told: bytes, next_after: int) -> None:
-    """If it was right after all, there would be two primaries in one epoch. A number far off is nobody's."""
+@pytest.mark.parametrize(
+    ("told", "next_after"), [(b"7", 7), (b"14", 14), (b"15", 4), (b"x", 4), (b"", 4)]
+)
+def test_the_number_of_one_who_is_not_believed_is_not_given_again(
+    told: bytes, next_after: int
+) -> None:
+    """If it was right after all, there would be two primaries in one epoch.
+
+    A number far off is nobody's.
+    """
     lies = Unreadable("it lies", (told, b"active", b"run", b"id-b"))
-    assert newest_epoch(Reports({"a": report("a", member={"epoch": "4"})}, {"b": lies})) == next_after
+    assert (
+        newest_epoch(Reports({"a": report("a", member={"epoch": "4"})}, {"b": lies})) == next_after
+    )
 
 
 @pytest.mark.parametrize(
     ("guard", "next_after"),
-    [("7 ", 7), ("14 ", 14), ("15 ", 4), ("7 active", 4), ("7", 4), (" ", 4), ("x ", 4), ("\u0667 ", 4), ("", 4)],
+    [
+        ("7 ", 7),
+        ("14 ", 14),
+        ("15 ", 4),
+        ("7 active", 4),
+        ("7", 4),
+        (" ", 4),
+        ("x ", 4),
+        ("\u0667 ", 4),
+        ("", 4),
+    ],
 )
-def test_nor_is_the_number_of_one_whose_bookkeeping_was_dropped(guard: str, next_after: int) -> None:
+def test_nor_is_the_number_of_one_whose_bookkeeping_was_dropped(
+    guard: str, next_after: int
+) -> None:
     dropped = replace(report("b"), member={}, guard=guard)
-    assert newest_epoch(Reports({"a": report("a", member={"epoch": "4"}), "b": dropped})) == next_after
+    assert (
+        newest_epoch(Reports({"a": report("a", member={"epoch": "4"}), "b": dropped})) == next_after
+    )
     serving = replace(report("b", member={"epoch": "4"}), guard=guard)
-    assert newest_epoch(Reports({"b": serving})) == 4, "a member that lost its guard says which epoch it works in"
+    assert newest_epoch(Reports({"b": serving})) == 4, (
+        "a member that lost its guard says which epoch it works in"
+    )
 
 
 @pytest.mark.parametrize(("further", "is_believed"), [(1, True), (11, True), (12, False)])
-def test_the_first_of_several_primaries_that_moves_is_believed(further: int, is_believed: bool) -> None:
-    """Also where it moved beyond the farthest number that a member told of. Else nobody ends what died after that."""
+def test_the_first_of_several_primaries_that_moves_is_believed(
+    further: int, is_believed: bool
+) -> None:
+    """Also where it moved beyond the farthest number that a member told of.
+
+    Else nobody ends what died after that.
+    """
     old = replace(forged(cluster(3), "several primaries"), epoch=OLD)
-    new = replace(old.with_replaced(replace(old.member("c"), identity="id-new")), epoch=OLD + further)
+    new = replace(
+        old.with_replaced(replace(old.member("c"), identity="id-new")), epoch=OLD + further
+    )
     voices = [says(new, "a"), says(old, "b"), says(old, "c", is_serving=False)]
     assert believed(voices) == (new if is_believed else old)
 
 
 @pytest.mark.parametrize("others", ["a", "ab"])
 def test_the_next_epoch_has_no_address_that_one_member_made_up(others: str) -> None:
-    """A failover died when all were fenced; that one then told the topology of this epoch, which nobody else knows, and
-    the others have restarted and may have forgotten.
+    """A failover died when all were fenced; that one then told the topology of this epoch, which
+    nobody else knows, and the others have restarted and may have forgotten.
     """
     old = cluster(3)
     begun = old.with_primary("c", OLD + 1)

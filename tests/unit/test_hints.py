@@ -26,7 +26,9 @@ QUEUE = SimpleNamespace(connection=SimpleNamespace(connection_pool=POOL))
 def hints(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(module, "open_queue", lambda *_: QUEUE)
     endpoint = split_url("a", "redis://127.0.0.1:1/0")
-    configuration = Configuration("shop", (endpoint,), (NodeRole.PRIMARY,), queue_url="redis://127.0.0.1:2/0")
+    configuration = Configuration(
+        "shop", (endpoint,), (NodeRole.PRIMARY,), queue_url="redis://127.0.0.1:2/0"
+    )
     made = Hints(configuration, Troubles(logging.getLogger("test")))
     yield made
     made.stop()
@@ -84,7 +86,10 @@ def test_leases_are_respected_for_a_while() -> None:
     assert looks(ONE_JOB_SECONDS - UNSEEN_SECONDS, b"1")
     assert not looks(2 * UNSEEN_SECONDS, b"1"), "no job takes so long"
     holders.forget("b")
-    jobs = [looks(ONE_JOB_SECONDS / 2, b"%d" % number) for number in range(int(RESPECT_SECONDS / ONE_JOB_SECONDS * 2))]
+    jobs = [
+        looks(ONE_JOB_SECONDS / 2, b"%d" % number)
+        for number in range(int(RESPECT_SECONDS / ONE_JOB_SECONDS * 2))
+    ]
     assert all(jobs[:-1]), "one job after the other"
     assert not looks(ONE_JOB_SECONDS / 2, b"last"), "others hold it all the time"
     now += 2 * UNSEEN_SECONDS

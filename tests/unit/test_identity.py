@@ -1,4 +1,6 @@
-"""A member is a server, not a name: what is said of one server never counts for another of its name."""
+"""A member is a server, not a name: what is said of one server never counts for another of its
+name.
+"""
 
 from __future__ import annotations
 
@@ -31,12 +33,21 @@ def named(copies: int = 3) -> Topology:
 
 def test_the_identities_of_the_members_are_part_of_the_topology() -> None:
     assert Topology.parse(named().encode()) == named()
-    assert Topology.parse(named().encode().replace(',"identity":"ib"', "")).identities == {**IDENTITIES, "b": ""}
+    assert Topology.parse(named().encode().replace(',"identity":"ib"', "")).identities == {
+        **IDENTITIES,
+        "b": "",
+    }
 
 
 @pytest.mark.parametrize(
     ("found", "named_as", "is_admitted"),
-    [("new", "new", True), ("old", "new", False), (None, "new", False), (None, "", True), ("old", None, True)],
+    [
+        ("new", "new", True),
+        ("old", "new", False),
+        (None, "new", False),
+        (None, "", True),
+        ("old", None, True),
+    ],
 )
 def test_a_server_of_the_name_with_another_identity_serves_nobody(
     found: str | None, named_as: str | None, is_admitted: bool
@@ -69,9 +80,13 @@ def test_where_the_cluster_has_a_member_at_another_address_a_failure_names_conne
     assert said.startswith("a:6379 refuses connections")
     assert "found at redis://seen:1: set connect_url" in said
     for node in "bc":
-        assert "connect_url" not in describe_error(found[node], ConnectionRefusedError(111, "refused"), 1.0)
+        assert "connect_url" not in describe_error(
+            found[node], ConnectionRefusedError(111, "refused"), 1.0
+        )
     by_urls = Configuration("shop", (split_url("seed-1", "redis://seen:1"),), (NodeRole.PRIMARY,))
-    named_by_seed = {each.node: each.configured_at for each in endpoints_of(named(), by_urls, {"a": "seed-1"})}
+    named_by_seed = {
+        each.node: each.configured_at for each in endpoints_of(named(), by_urls, {"a": "seed-1"})
+    }
     assert named_by_seed == {"a": "redis://seen:1", "b": None, "c": None}
 
 
@@ -79,7 +94,11 @@ def test_an_endpoint_reached_elsewhere_keeps_its_login_unless_the_other_url_has_
     endpoint = split_url("b", "redis://me:secret@b:1")
     assert with_connect_url(endpoint, "redis://tunnel:9").password == "secret"
     other = with_connect_url(endpoint, "redis://you:other@tunnel:9")
-    assert (other.username, other.password, other.connect_url) == ("you", "other", "redis://tunnel:9")
+    assert (other.username, other.password, other.connect_url) == (
+        "you",
+        "other",
+        "redis://tunnel:9",
+    )
 
 
 def test_cursors_and_marks_of_another_server_of_the_name_are_not_seen() -> None:
@@ -97,7 +116,9 @@ def test_a_report_is_about_the_server_that_the_newest_topology_names() -> None:
     nodes.client("b").execute_command("HSET", nodes.layout.member, "identity", "ib")
     for identity, is_itself in (("ib", True), ("other", False)):
         known = replace(topology(2, epoch=2).with_identities({"a": "", "b": identity}))
-        report = nodes.run(inspect_nodes(nodes.layout, ("b",), nodes.at + 5, known=known)).present["b"]
+        report = nodes.run(inspect_nodes(nodes.layout, ("b",), nodes.at + 5, known=known)).present[
+            "b"
+        ]
         assert (report.is_itself, report.is_serving) == (is_itself, is_itself)
 
 
@@ -131,13 +152,41 @@ def empty(**clusters: str) -> NodeReport:
 
 MEMBER = replace(server("c", "ic"), named="ic")
 CONTRADICTIONS: dict[str, tuple[NodeReport | str, NodeReport | str, str]] = {
-    "nobody answers": (MEMBER, "other:1 is silent", "the cluster's address counts; other:1 is silent"),
-    "an empty server": (MEMBER, empty(), "an empty server is there, no member; the cluster's address counts"),
-    "another cluster": (MEMBER, empty(bakery="x"), "a node of cluster bakery is there; the cluster's address counts"),
-    "another member": (MEMBER, server("b", "ib", "run-2"), "node 'b' is there; the cluster's address counts"),
-    "a former server": (MEMBER, server("c", "old", "run-2"), "another server that was node 'c' once is there"),
-    "a copy": (MEMBER, server("c", "ic", "run-2"), "another server with a copy of its data is there"),
-    "it moved": ("c:6379 refuses connections", server("c", "ic"), "`redrepl nodes replace c redis://other:1`"),
+    "nobody answers": (
+        MEMBER,
+        "other:1 is silent",
+        "the cluster's address counts; other:1 is silent",
+    ),
+    "an empty server": (
+        MEMBER,
+        empty(),
+        "an empty server is there, no member; the cluster's address counts",
+    ),
+    "another cluster": (
+        MEMBER,
+        empty(bakery="x"),
+        "a node of cluster bakery is there; the cluster's address counts",
+    ),
+    "another member": (
+        MEMBER,
+        server("b", "ib", "run-2"),
+        "node 'b' is there; the cluster's address counts",
+    ),
+    "a former server": (
+        MEMBER,
+        server("c", "old", "run-2"),
+        "another server that was node 'c' once is there",
+    ),
+    "a copy": (
+        MEMBER,
+        server("c", "ic", "run-2"),
+        "another server with a copy of its data is there",
+    ),
+    "it moved": (
+        "c:6379 refuses connections",
+        server("c", "ic"),
+        "`redrepl nodes replace c redis://other:1`",
+    ),
 }
 
 
@@ -148,13 +197,17 @@ def test_what_is_at_an_address_that_contradicts_the_cluster_is_said(kind: str) -
     nodes.append(Configured("b", "redis://b:6379/0", None))
     wrong = contradictions(named(), Reports.collect({"c": there}), nodes, "redrepl.toml")
     assert list(wrong) == ["c"]
-    assert wrong["c"].startswith("redrepl.toml has it at redis://other:1, the cluster at redis://c:6379/0: ")
+    assert wrong["c"].startswith(
+        "redrepl.toml has it at redis://other:1, the cluster at redis://c:6379/0: "
+    )
     assert said in wrong["c"]
 
 
 def test_a_member_that_is_reached_by_another_way_contradicts_nothing() -> None:
     nodes = [Configured(node, ELSEWHERE, server(node, IDENTITIES[node])) for node in "abc"]
-    there = {node: replace(server(node, IDENTITIES[node]), named=IDENTITIES[node]) for node in "abc"}
+    there = {
+        node: replace(server(node, IDENTITIES[node]), named=IDENTITIES[node]) for node in "abc"
+    }
     assert contradictions(named(), Reports(there), nodes, "redrepl.toml") == {}
 
 
@@ -162,7 +215,12 @@ def test_nodes_that_the_file_or_the_cluster_alone_has_are_said() -> None:
     nodes = [Configured(node, f"redis://{node}:6379/0", None) for node in "abx"]
     wrong = contradictions(named(), NO_REPORTS, nodes, "redrepl.toml")
     assert list(wrong) == ["x", "c"]
-    assert wrong["x"] == "redrepl.toml names it, but it is no member of the cluster; members are a, b, c"
     assert (
-        wrong["c"] == "is a member, at redis://c:6379/0, that redrepl.toml does not name; add it, so that it is found"
+        wrong["x"]
+        == "redrepl.toml names it, but it is no member of the cluster; members are a, b, c"
+    )
+    assert (
+        wrong["c"]
+        == "is a member, at redis://c:6379/0, that redrepl.toml does not name; add it, so that it "
+        "is found"
     )

@@ -1,4 +1,6 @@
-"""What is known of writes in doubt, and what each finding makes of it: the transition table row by row."""
+"""What is known of writes in doubt, and what each finding makes of it: the transition table row by
+row.
+"""
 
 from __future__ import annotations
 
@@ -40,11 +42,17 @@ def attempt(
     failed: dict[str, str] | None = None,
     stamp: Stamp = SENT,
 ) -> WriteReceipt:
-    return WriteReceipt("key", stamp, outcome, False, frozenset(acked), NO_NODE, failed or {}, 1, 0.5)
+    return WriteReceipt(
+        "key", stamp, outcome, False, frozenset(acked), NO_NODE, failed or {}, 1, 0.5
+    )
 
 
 def in_doubt(
-    receipt: WriteReceipt | None, *, epoch: int = EPOCH - 1, order: WriteOrder = ORDER, also_as: tuple[Stamp, ...] = ()
+    receipt: WriteReceipt | None,
+    *,
+    epoch: int = EPOCH - 1,
+    order: WriteOrder = ORDER,
+    also_as: tuple[Stamp, ...] = (),
 ) -> InDoubtWrites:
     chunk = Chunk(["key"], [b"key"], [SENT], [b"record"], order)
     return InDoubtWrites(chunk, epoch, None if receipt is None else [receipt], also_as)
@@ -96,7 +104,8 @@ def test_each_finding_has_a_row() -> None:
         # A node that had stored it and has lost it tells nothing.
         (attempt(acked="a"), "a", None, Fate.SETTLED, Outcome.UNKNOWN),
         (attempt(acked="a"), "a", EARLIER, Fate.SETTLED, Outcome.UNKNOWN),
-        # What is missing in a later epoch no copy has; it may be sent again, and is not called rejected.
+        # What is missing in a later epoch no copy has; it may be sent again, and is not called
+        # rejected.
         (attempt(failed=SILENT), "b", None, Fate.ABSENT, Outcome.UNKNOWN),
         (attempt(failed=SILENT), "b", EARLIER, Fate.ABSENT, Outcome.UNKNOWN),
         (attempt(acked="a"), "b", EARLIER, Fate.ABSENT, Outcome.UNKNOWN),
@@ -108,7 +117,9 @@ def test_what_a_later_primary_holds_tells_what_became_of_a_write(
     writes = in_doubt(receipt)
     writes.begin_look(NOW)
     assert not writes.may_still_arrive
-    writes.take_confirmed(writes.writes, confirmed(record(found) if found else None), MEMBERS, primary)
+    writes.take_confirmed(
+        writes.writes, confirmed(record(found) if found else None), MEMBERS, primary
+    )
     assert writes.writes[0].fate is fate
     (told,) = writes.receipts()
     assert told.outcome is outcome
@@ -136,16 +147,24 @@ def test_an_attempt_under_another_stamp_is_found_too() -> None:
     writes.begin_look(NOW)
     writes.take_confirmed(writes.writes, confirmed(record(DECIDED)), MEMBERS, "b")
     (told,) = writes.receipts()
-    assert (told.outcome, told.stamp, writes.found) == (Outcome.COMMITTED, DECIDED, {b"key": record(DECIDED)})
+    assert (told.outcome, told.stamp, writes.found) == (
+        Outcome.COMMITTED,
+        DECIDED,
+        {b"key": record(DECIDED)},
+    )
 
 
 @pytest.mark.parametrize(("epoch", "is_open"), [(EPOCH - 1, True), (EPOCH, False)])
-def test_what_was_taken_is_open_where_copies_were_in_a_later_epoch(epoch: int, is_open: bool) -> None:
+def test_what_was_taken_is_open_where_copies_were_in_a_later_epoch(
+    epoch: int, is_open: bool
+) -> None:
     writes = in_doubt(attempt(acked="a", failed=MOVED_ON), epoch=epoch)
     assert bool(writes.open()) is is_open
 
 
-@pytest.mark.parametrize(("reach_others", "outcome"), [(True, Outcome.UNKNOWN), (False, Outcome.REJECTED)])
+@pytest.mark.parametrize(
+    ("reach_others", "outcome"), [(True, Outcome.UNKNOWN), (False, Outcome.REJECTED)]
+)
 def test_what_the_primary_refused_for_its_epoch_is_rejected_only_where_no_other_copy_was_sent_it(
     reach_others: bool, outcome: Outcome
 ) -> None:

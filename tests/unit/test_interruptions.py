@@ -1,4 +1,6 @@
-"""What a handler or a finalizer may do in the middle of a call, and what helpers may not do to whom they help."""
+"""What a handler or a finalizer may do in the middle of a call, and what helpers may not do to whom
+they help.
+"""
 
 from __future__ import annotations
 
@@ -138,7 +140,9 @@ def test_a_channel_that_an_interruption_lost_is_not_counted_and_keeps_no_descrip
 
 @pytest.mark.parametrize("in_a_circle", [False, True])
 def test_what_an_interruption_lost_goes_without_a_line_of_python(in_a_circle: bool) -> None:
-    """An exception of a signal's handler that comes in such a line is dropped: it is in no one's call."""
+    """An exception of a signal's handler that comes in such a line is dropped: it is in no one's
+    call.
+    """
     driver, ran = _driver(), list[str]()
     channel: list[Any] = [driver._borrow()]
     mine, other = socket.socketpair()
@@ -203,8 +207,12 @@ def test_a_ring_that_comes_after_the_end_reaches_no_other_file() -> None:
     os.close(write)
 
 
-@pytest.mark.parametrize("command", [ScriptCall("write", (b"k",), (1, b"x", -5)), PlainCommand((b"GET", b"k"))])
-def test_bytes_alone_go_to_the_packer(command: ScriptCall | PlainCommand, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "command", [ScriptCall("write", (b"k",), (1, b"x", -5)), PlainCommand((b"GET", b"k"))]
+)
+def test_bytes_alone_go_to_the_packer(
+    command: ScriptCall | PlainCommand, monkeypatch: pytest.MonkeyPatch
+) -> None:
     packed: list[tuple[object, ...]] = []
     monkeypatch.setattr("hiredis.pack_command", packed.append)
     encode(command)
@@ -221,10 +229,14 @@ def _no_thread(thread: threading.Thread) -> None:
     _start(thread)
 
 
-def test_a_hint_for_which_no_thread_is_to_be_had_reaches_no_write(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hint_for_which_no_thread_is_to_be_had_reaches_no_write(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     sent: list[str] = []
     monkeypatch.setattr(wake_ups, "open_queue", lambda *_: None)
-    monkeypatch.setattr(wake_ups, "enqueue_bring_up", lambda _queue, _cluster, node, _key: sent.append(node))
+    monkeypatch.setattr(
+        wake_ups, "enqueue_bring_up", lambda _queue, _cluster, node, _key: sent.append(node)
+    )
     hints = QueueWakeUps("shop", "redis://queue.example", "redrepl-shop")
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", _no_thread)

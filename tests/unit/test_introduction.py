@@ -1,4 +1,6 @@
-"""What a server says before it closes a connection that is being opened is told, whatever becomes of our questions."""
+"""What a server says before it closes a connection that is being opened is told, whatever becomes
+of our questions.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,10 @@ ADMISSION = Admission(KeyLayout("shop"), Purpose.SERVE)
 
 
 class Closing:
-    """A socket on which this comes before the peer closes. ``sends``: whether it took our questions before that."""
+    """A socket on which this comes before the peer closes.
+
+    ``sends``: whether it took our questions before that.
+    """
 
     def __init__(self, data: bytes, sends: bool, resets: bool) -> None:
         self._data = data
@@ -60,9 +65,15 @@ def test_what_a_server_says_before_it_closes_is_told(sends: bool, resets: bool, 
 
 @pytest.mark.parametrize(
     ("sends", "resets", "error"),
-    [(True, False, "closed the connection"), (True, True, "reset by peer"), (False, True, "Broken pipe")],
+    [
+        (True, False, "closed the connection"),
+        (True, True, "reset by peer"),
+        (False, True, "Broken pipe"),
+    ],
 )
-def test_one_that_closes_without_a_word_is_told_as_that(sends: bool, resets: bool, error: str) -> None:
+def test_one_that_closes_without_a_word_is_told_as_that(
+    sends: bool, resets: bool, error: str
+) -> None:
     with pytest.raises((ConnectionResetError, BrokenPipeError), match=error):
         opened(b"", sends, resets)
 

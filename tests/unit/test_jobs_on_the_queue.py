@@ -66,17 +66,26 @@ def test_what_inflates_is_refused_before_it_is_inflated() -> None:
     assert read_job(UP.ids[0], zlib.compress(padded[:-1])) == UP
 
 
-@given(st.one_of(st.binary(max_size=100), st.binary(max_size=100).map(zlib.compress)), st.text(max_size=20))
+@given(
+    st.one_of(st.binary(max_size=100), st.binary(max_size=100).map(zlib.compress)),
+    st.text(max_size=20),
+)
 def test_any_bytes_are_refused_in_one_way(data: bytes, name: str) -> None:
     with pytest.raises(JobRefused):
         read_job(name, data)
 
 
-@given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(), lambda inner: st.lists(inner)))
+@given(
+    st.recursive(st.none() | st.booleans() | st.floats() | st.text(), lambda inner: st.lists(inner))
+)
 def test_any_content_is_refused_in_one_way(content: object) -> None:
     with pytest.raises(JobRefused):
         read_job(UP.ids[0], packed([BRING_UP, content, content, content]))
-    for meta in (packed(content), json.dumps(content).encode(), json.dumps({"signature": content}).encode()):
+    for meta in (
+        packed(content),
+        json.dumps(content).encode(),
+        json.dumps({"signature": content}).encode(),
+    ):
         with pytest.raises(JobRefused):
             check_signature(UP, meta, KEY)
 

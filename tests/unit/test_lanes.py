@@ -1,4 +1,6 @@
-"""Requests of background work that are on their way while the plan rests, or goes on with something else."""
+"""Requests of background work that are on their way while the plan rests, or goes on with something
+else.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,11 @@ def test_the_end_of_a_rest_is_no_deadline_of_what_waits_for_a_connection() -> No
     assert (len(effect.requests), effect.until, effect.is_deadline) == (1, 101.0, False)
     _end(resting, DeadlinePassed(101.0))
     effect = _begin(lanes.answer(ticket))
-    assert (len(effect.requests), effect.until, effect.is_deadline) == (0, 101.0 + STEP_SECONDS, True)
+    assert (len(effect.requests), effect.until, effect.is_deadline) == (
+        0,
+        101.0 + STEP_SECONDS,
+        True,
+    )
 
 
 def test_what_only_leaves_while_another_answer_is_taken_is_not_late() -> None:

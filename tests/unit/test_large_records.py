@@ -1,4 +1,6 @@
-"""However large records are: what is answered and sent at a time stays within BATCH_BYTES, or is a single record."""
+"""However large records are: what is answered and sent at a time stays within BATCH_BYTES, or is a
+single record.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,9 @@ class WatchedNodes(Nodes):
         content = super().send(node, command)
         if isinstance(command, ScriptCall):
             users = sum(name.startswith(self.layout.data_prefix) for name in command.keys)
-            self.carried.append(Carried(node, command.script, users, _records(command.arguments), _records(content)))
+            self.carried.append(
+                Carried(node, command.script, users, _records(command.arguments), _records(content))
+            )
         return content
 
     def of(self, script: str) -> list[Carried]:
@@ -63,19 +67,30 @@ class WatchedNodes(Nodes):
         for call in self.carried:
             for sizes in (call.sent, call.answered):
                 payloads = sum(sizes) - HEADER_BYTES * len(sizes)
-                assert payloads <= limits.BATCH_BYTES or len(sizes) == 1, (call.node, call.script, sizes)
+                assert payloads <= limits.BATCH_BYTES or len(sizes) == 1, (
+                    call.node,
+                    call.script,
+                    sizes,
+                )
             assert call.keys <= limits.SCAN_KEYS, (call.node, call.script)
 
 
 def _records(parts: object) -> list[int]:
     if not isinstance(parts, (tuple, list)):
         return []
-    return [len(part) for part in parts if isinstance(part, bytes) and part[HEADER_BYTES - 1 : HEADER_BYTES] == b"|"]
+    return [
+        len(part)
+        for part in parts
+        if isinstance(part, bytes) and part[HEADER_BYTES - 1 : HEADER_BYTES] == b"|"
+    ]
 
 
-def _put(nodes: Nodes, on: str, is_large: Callable[[int], bool], seconds_ago: float = OLD) -> dict[bytes, Record]:
+def _put(
+    nodes: Nodes, on: str, is_large: Callable[[int], bool], seconds_ago: float = OLD
+) -> dict[bytes, Record]:
     records = {
-        key: nodes.value(b"x" * (LARGE if is_large(place) else 20), seconds_ago) for place, key in enumerate(KEYS)
+        key: nodes.value(b"x" * (LARGE if is_large(place) else 20), seconds_ago)
+        for place, key in enumerate(KEYS)
     }
     for node in on:
         for key, record in records.items():
@@ -83,7 +98,7 @@ def _put(nodes: Nodes, on: str, is_large: Callable[[int], bool], seconds_ago: fl
     return records
 
 
-# Copying -----------------------------------------------------------------------------------------------------------
+# Copying ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("layout", list(LAYOUTS))
@@ -93,7 +108,9 @@ def test_a_log_with_large_records_is_shipped_in_bounded_slices(layout: str) -> N
     done = nodes.bring_up("b")
     assert (done.records, done.full_syncs, done.finished) == (len(KEYS), 0, True)
     assert nodes.contents("b") == records
-    assert done.payload_bytes == sum(len(record.encode()) for record in records.values()), "each was sent once"
+    assert done.payload_bytes == sum(len(record.encode()) for record in records.values()), (
+        "each was sent once"
+    )
     nodes.assert_bounded()
     assert len(nodes.of("absorb")) < len(KEYS), "small ones go together"
 
@@ -115,8 +132,13 @@ def test_what_was_left_out_of_an_answer_is_asked_for_before_the_mark_moves() -> 
     mark = Mark("inc", Position("9-0", 9))
     wanted = {nodes.layout.data(key): record.stamp for key, record in records.items()}
     nodes.run(copier.copy(wanted, mark))
-    asked, answered = [c.keys for c in nodes.of("read_many")], [len(c.answered) for c in nodes.of("read_many")]
-    assert asked[:2] == [160, 38], "the first answer held 120 small ones and two that fitted beside them"
+    asked, answered = (
+        [c.keys for c in nodes.of("read_many")],
+        [len(c.answered) for c in nodes.of("read_many")],
+    )
+    assert asked[:2] == [160, 38], (
+        "the first answer held 120 small ones and two that fitted beside them"
+    )
     assert answered[:2] == [122, 2]
     assert max(asked[2:]) == 8, "no more names than about what one answer will hold"
     assert sum(answered) == len(KEYS)
@@ -130,13 +152,15 @@ def test_comparing_copies_of_large_records_finds_what_differs() -> None:
     _put(nodes, "ab", LAYOUTS["every fourth"])
     for place in (0, 63, 159):
         nodes.put("b", KEYS[place], nodes.value(b"y" * LARGE, OLD - 1))
-    comparison = Comparison(nodes.view(), nodes.report("a"), nodes.report("b"), Yardstick(0), Steps(nodes.at))
+    comparison = Comparison(
+        nodes.view(), nodes.report("a"), nodes.report("b"), Yardstick(0), Steps(nodes.at)
+    )
     differing = nodes.run(comparison.still_differing([nodes.layout.data(key) for key in KEYS]))
     assert differing == [nodes.layout.data(KEYS[place]) for place in (0, 63, 159)]
     nodes.assert_bounded()
 
 
-# Reading -----------------------------------------------------------------------------------------------------------
+# Reading ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("layout", list(LAYOUTS))
@@ -175,7 +199,7 @@ def test_of_several_primaries_the_latest_of_each_key_comes_whole() -> None:
     nodes.assert_bounded()
 
 
-# Undecided ---------------------------------------------------------------------------------------------------------
+# Undecided ----------------------------------------------------------------------------------------
 
 
 def test_a_log_of_large_batches_is_checked_in_bounded_steps() -> None:
@@ -184,7 +208,9 @@ def test_a_log_of_large_batches_is_checked_in_bounded_steps() -> None:
     client = nodes.client("b")
     stamp = nodes.value(b"", OLD).stamp.encode()
     for entry in range(entries):
-        fields = [part for n in range(size) for part in (nodes.layout.data(b"%d-%d" % (entry, n)), stamp)]
+        fields = [
+            part for n in range(size) for part in (nodes.layout.data(b"%d-%d" % (entry, n)), stamp)
+        ]
         client.execute_command("XADD", nodes.layout.log, "*", *fields)
     stray = nodes.value(b"stray", OLD)
     client.set(nodes.layout.data(b"4-499"), stray.encode())

@@ -1,4 +1,6 @@
-"""A member whose answer is long under way tells what the others, who answered before, could not know yet."""
+"""A member whose answer is long under way tells what the others, who answered before, could not
+know yet.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from redrepl.values.errors import Unavailable
 from tests.unit.support.in_memory import Nodes
 
 
-def answer_late(nodes: Nodes, monkeypatch: pytest.MonkeyPatch, *meanwhile: Callable[[], object] | None) -> None:
+def answer_late(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch, *meanwhile: Callable[[], object] | None
+) -> None:
     """What happens before c answers at one look after the other, when all others have answered."""
     looks, send = iter(meanwhile), nodes.send
 
@@ -26,7 +30,9 @@ def answer_late(nodes: Nodes, monkeypatch: pytest.MonkeyPatch, *meanwhile: Calla
     monkeypatch.setattr(nodes, "send", late)
 
 
-def test_one_that_was_empty_and_is_filled_by_another_worker_keeps_what_it_got(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_that_was_empty_and_is_filled_by_another_worker_keeps_what_it_got(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """While its place is given to it, others do the same, and it serves when it answers."""
     nodes = Nodes(3)
     nodes.write("abc", b"key", nodes.value(b"v"))
@@ -44,7 +50,9 @@ def test_one_that_was_empty_and_is_filled_by_another_worker_keeps_what_it_got(mo
     assert nodes.contents("c") == nodes.contents("a")
 
 
-def test_one_whose_answers_are_late_twice_keeps_its_bookkeeping(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_whose_answers_are_late_twice_keeps_its_bookkeeping(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """At each of two looks another epoch has begun since the others answered."""
     nodes = Nodes(3)
     later: list[Callable[[], None]] = []

@@ -28,7 +28,10 @@ ASYNC, ONE, QUORUM, ALL = ConsistencyLevel
 )
 def test_the_copies_that_a_level_requires(replicas: int, wanted: tuple[int, ...]) -> None:
     assert tuple(level.required(replicas) for level in (ASYNC, ONE, QUORUM, ALL)) == wanted
-    assert tuple(required_copies(level, replicas) for level in ("async", "One", " QUORUM ", "all")) == wanted
+    assert (
+        tuple(required_copies(level, replicas) for level in ("async", "One", " QUORUM ", "all"))
+        == wanted
+    )
 
 
 def test_no_level_has_fewer_than_no_replicas() -> None:
@@ -55,7 +58,9 @@ def test_a_count_out_of_range_names_the_range(level: Level) -> None:
 
 @pytest.mark.parametrize("level", ["most", "", "1.5", 1.0, None, True, b"quorum", ["quorum"]])
 def test_anything_else_is_no_level(level: object) -> None:
-    with pytest.raises(RequestError, match=r"level must be ASYNC, ONE, QUORUM, ALL or a count") as caught:
+    with pytest.raises(
+        RequestError, match=r"level must be ASYNC, ONE, QUORUM, ALL or a count"
+    ) as caught:
         parse_level(level)  # type: ignore[arg-type]  # what a caller may do
     assert repr(level) in str(caught.value)
 

@@ -46,7 +46,9 @@ def test_a_walk_over_nothing_is_one_empty_page() -> None:
     assert nodes.run(_walked(KeyWalk(nodes.view(), "a", Steps(nodes.at)))) == [[]]
 
 
-def test_a_walk_begins_where_an_earlier_one_stopped(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_walk_begins_where_an_earlier_one_stopped(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(limits, "SCAN_KEYS", 2)
     earlier = KeyWalk(nodes.view(), "a", Steps(nodes.at))
     first = nodes.run(earlier.next_page())
@@ -69,7 +71,9 @@ def test_stamps_are_of_records_alone(nodes: Nodes) -> None:
     nodes.write("a", b"key-1", tombstone(grave.stamp))
     nodes.client("a").execute_command("SET", foreign, "not ours")
     names = [deleted, gone, foreign]
-    assert nodes.run(read_stamps(nodes.view(), "a", names, Steps(nodes.at))) == {deleted: grave.stamp}
+    assert nodes.run(read_stamps(nodes.view(), "a", names, Steps(nodes.at))) == {
+        deleted: grave.stamp
+    }
 
 
 def _read(log: LogReader) -> Plan[list[int]]:
@@ -79,7 +83,9 @@ def _read(log: LogReader) -> Plan[list[int]]:
     return counts
 
 
-def test_a_log_is_read_to_its_end_and_no_entry_twice(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_log_is_read_to_its_end_and_no_entry_twice(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("redrepl.plans.copies.log_reader.FIRST_PAGE_ENTRIES", 2)
     source = nodes.report("a")
     log = LogReader(nodes.view(), source, Position(LOG_START, 0), Steps(nodes.at))

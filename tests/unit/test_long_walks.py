@@ -1,4 +1,6 @@
-"""Walks over all keys and over whole logs take as long as they take: each step has a deadline of its own."""
+"""Walks over all keys and over whole logs take as long as they take: each step has a deadline of
+its own.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,9 @@ def nodes(monkeypatch: pytest.MonkeyPatch) -> Nodes:
 
 
 def _slowly(nodes: Nodes, work: Callable[[], Any]) -> Any:
-    """Do it on nodes that take so long for each answer that four would exceed a deadline; it lasts long."""
+    """Do it on nodes that take so long for each answer that four would exceed a deadline; it lasts
+    long.
+    """
     began, nodes.answer_seconds = nodes.at, ANSWER_SECONDS
     found = work()
     nodes.answer_seconds = QUICK_SECONDS
@@ -124,7 +128,9 @@ def test_a_sweep_compares_and_purges(nodes: Nodes) -> None:
 
 def test_the_status_counts_keys(nodes: Nodes) -> None:
     expected = Expectations("quorum", 30.0, 1)
-    status = _slowly(nodes, lambda: nodes.run(cluster_status(nodes.layout, nodes.first.ids, expected, nodes.at)))
+    status = _slowly(
+        nodes, lambda: nodes.run(cluster_status(nodes.layout, nodes.first.ids, expected, nodes.at))
+    )
     assert {node.keys for node in status.nodes} == {KEYS}
 
 
@@ -133,7 +139,9 @@ def test_a_server_full_of_other_keys_is_looked_through(nodes: Nodes) -> None:
         nodes.start(node)
         for number in range(KEYS):
             nodes.client(node).execute_command("SET", b"other-%d" % number, b"x")
-    members = tuple(replace(member, id=node) for node, member in zip("xy", topology(2).members, strict=True))
+    members = tuple(
+        replace(member, id=node) for node, member in zip("xy", topology(2).members, strict=True)
+    )
     made = replace(topology(2, epoch=1), members=members)
     incarnations = {"x": "i-x", "y": "i-y"}
     done = _slowly(nodes, lambda: nodes.run(initialise(made, incarnations, Tolerances(), nodes.at)))
@@ -144,7 +152,9 @@ def test_a_server_full_of_other_keys_is_looked_through(nodes: Nodes) -> None:
 def test_a_failover_walks_where_logs_do_not_reach_back(nodes: Nodes, cut: str) -> None:
     nodes.write("b", b"alone", nodes.value(b"alone"))
     for node in cut:
-        nodes.client(node).execute_command("HSET", nodes.layout.member, "log_floor", nodes.report(node).log.last_id)
+        nodes.client(node).execute_command(
+            "HSET", nodes.layout.member, "log_floor", nodes.report(node).log.last_id
+        )
         nodes.client(node).execute_command("DEL", nodes.layout.marks)
     nodes.down.add("a")
     order = FailoverOrder(nodes.at, to="c", away=frozenset("a"), step_seconds=STEP_SECONDS)
@@ -156,7 +166,9 @@ def test_a_failover_walks_where_logs_do_not_reach_back(nodes: Nodes, cut: str) -
 def test_a_primary_that_restarted_takes_all_that_its_replicas_have(nodes: Nodes) -> None:
     _settle(nodes)
     for node in "bc":
-        nodes.client(node).execute_command("HSET", nodes.layout.member, "log_floor", nodes.report(node).log.last_id)
+        nodes.client(node).execute_command(
+            "HSET", nodes.layout.member, "log_floor", nodes.report(node).log.last_id
+        )
     nodes.client("a").execute_command("DEL", nodes.layout.marks, nodes.layout.data(b"key-07"))
     nodes.restart("a")
     assert _slowly(nodes, lambda: nodes.bring_up("a")).activated
@@ -168,7 +180,9 @@ def test_a_member_of_an_older_lineage_gives_up_what_it_alone_has(nodes: Nodes) -
     for number in range(KEYS):
         nodes.write("a", b"alone-%02d" % number, nodes.value(b"alone"))
     nodes.down.add("a")
-    nodes.run(fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at, away=frozenset("a"))))
+    nodes.run(
+        fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at, away=frozenset("a")))
+    )
     nodes.down.clear()
     assert _slowly(nodes, lambda: nodes.bring_up("a")).undecided_replaced == KEYS
     nodes.answer_seconds = ANSWER_SECONDS
@@ -191,7 +205,9 @@ MOST_NAMES = 100
 
 
 class Watched:
-    """Looks at each step of a plan at the names of keys that it holds. most: of them at a time; ever: all of them."""
+    """Looks at each step of a plan at the names of keys that it holds. most: of them at a time;
+    ever: all of them.
+    """
 
     def __init__(self, nodes: Nodes) -> None:
         self.most = 0
@@ -226,9 +242,14 @@ class Watched:
 
 ALL_KEYS: dict[str, Callable[[Nodes], Plan[Any]]] = {
     "verify": lambda nodes: verify(nodes.layout, nodes.first.ids, nodes.at),
-    "sweep": lambda nodes: sweep(nodes.layout, nodes.first.ids, SweepOrder(nodes.at, 1e9, True, 0.001)),
+    "sweep": lambda nodes: sweep(
+        nodes.layout, nodes.first.ids, SweepOrder(nodes.at, 1e9, True, 0.001)
+    ),
     "filling": lambda nodes: bring_up(
-        nodes.layout, nodes.first.ids, "b", BringUpOrder("inc-x", "id-x", Tolerances(), nodes.at, LONG, exactly=True)
+        nodes.layout,
+        nodes.first.ids,
+        "b",
+        BringUpOrder("inc-x", "id-x", Tolerances(), nodes.at, LONG, exactly=True),
     ),
 }
 
@@ -242,7 +263,9 @@ def test_what_goes_over_all_keys_holds_few_of_their_names(
     for number in range(MANY_KEYS):
         record = nodes.value(b"%d" % number).encode()
         for node in "ac" if what == "filling" else "abc":
-            nodes.client(node).execute_command("SET", nodes.layout.data(b"many-%03d" % number), record)
+            nodes.client(node).execute_command(
+                "SET", nodes.layout.data(b"many-%03d" % number), record
+            )
     watched = Watched(nodes)
     nodes.run(watched.run(ALL_KEYS[what](nodes)))
     assert nodes.contents("a") == nodes.contents("b")

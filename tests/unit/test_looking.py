@@ -1,4 +1,6 @@
-"""When a program that reads at ONE may go on with the primary that it knows, by what the members tell."""
+"""When a program that reads at ONE may go on with the primary that it knows, by what the members
+tell.
+"""
 
 from __future__ import annotations
 
@@ -68,14 +70,18 @@ class Reader:
         roles = tuple(member.role for member in known.members)
         endpoints = tuple(Endpoint(member.id, member.url) for member in known.members)
         configuration = Configuration("shop", endpoints, roles, mode=known.mode)
-        cluster = ClusterState(configuration, known, self.around, StampClock(SystemClock(), 9), ByName(), NOT_OBSERVED)
+        cluster = ClusterState(
+            configuration, known, self.around, StampClock(SystemClock(), 9), ByName(), NOT_OBSERVED
+        )
         codecs: Codecs[bytes, bytes] = Codecs()
         self.store = ClientStore(cluster, self.around, codecs, Session(), is_in_doubt)
 
     def get(self, at: float, timeout_seconds: float = 1.0, **how: Any) -> ByHand[bytes | None]:
         """A read that begins at this time."""
         self.around.at, self.around.plan = at, None
-        plan = self.store.get_plan(b"key", how.get("level", ONE), how.get("prefer", PRIMARY), timeout_seconds)
+        plan = self.store.get_plan(
+            b"key", how.get("level", ONE), how.get("prefer", PRIMARY), timeout_seconds
+        )
         read = _At(plan, at)
         self.around.plan = read
         return read
@@ -116,7 +122,9 @@ def _reads(read: ByHand[Any], node: str, guard: bytes = SERVING) -> None:
 DUE = START + TOPOLOGY_SECONDS
 
 
-def test_after_two_seconds_the_members_are_asked_first_and_a_majority_is_enough_for_two_more() -> None:
+def test_after_two_seconds_the_members_are_asked_first_and_a_majority_is_enough_for_two_more() -> (
+    None
+):
     reader = Reader()
     _reads(reader.get(DUE - 0.1), "a")
     read = reader.get(DUE)
@@ -129,7 +137,10 @@ def test_after_two_seconds_the_members_are_asked_first_and_a_majority_is_enough_
 
 
 def _look_in_vain(read: ByHand[Any]) -> ByHand[Any]:
-    """One look: the third member is silent, and of two none proves the other wrong. Then a pause."""
+    """One look: the third member is silent, and of two none proves the other wrong.
+
+    Then a pause.
+    """
     assert _looks(read)
     _tells(read, "a", SERVING, OLD)
     _tells(read, "b", LATER, NEW)
@@ -147,7 +158,11 @@ def test_one_member_that_tells_of_another_primary_keeps_a_program_from_the_forme
 
     with pytest.raises(Unavailable, match="may have been replaced") as caught:
         go_on()
-    assert caught.value.evidence == {"a": "is in epoch 7", "b": "is in epoch 8", "c": "no answer in time"}
+    assert caught.value.evidence == {
+        "a": "is in epoch 7",
+        "b": "is in epoch 8",
+        "c": "no answer in time",
+    }
     assert read.at >= DUE + 0.9, "until its deadline it waits for who can decide"
     assert _looks(reader.get(read.at)), "nothing was learned, so the next read asks at once"
 
@@ -202,9 +217,13 @@ def test_a_member_that_was_only_fenced_for_a_later_epoch_proves_nothing() -> Non
     _reads(read, "a")
 
 
-@pytest.mark.parametrize("why", ["is fenced: the workers are bringing it up", "restarted since it was admitted"])
+@pytest.mark.parametrize(
+    "why", ["is fenced: the workers are bringing it up", "restarted since it was admitted"]
+)
 def test_members_that_are_not_used_now_tell_in_which_epoch_they_served(why: str) -> None:
-    """They are between epochs, or restarted, so that no connection is opened: their own word keeps readers away."""
+    """They are between epochs, or restarted, so that no connection is opened: their own word keeps
+    readers away.
+    """
     read = Reader().get(DUE)
     _tells(read, "a", SERVING, OLD)
     _is_silent(read, "b", having_served(why, "8"))
@@ -249,17 +268,23 @@ def test_a_look_that_the_deadline_cut_short_told_nothing() -> None:
 
 def test_a_program_that_was_opened_while_members_disagreed_asks_before_its_first_read() -> None:
     def found(*members: NodeReport) -> Discovery:
-        return Discovery(OLD, {}, Reports({member.node: member for member in members}, {"c": "down"}))
+        return Discovery(
+            OLD, {}, Reports({member.node: member for member in members}, {"c": "down"})
+        )
 
     moved = replace(report("b", epoch="8", lineage="8"), topology=NEW)
     assert found(report("a", lineage="7"), moved).is_in_doubt
-    assert found(report("a", lineage="7"), report("b", epoch="9", state="fenced", lineage="8")).is_in_doubt
+    assert found(
+        report("a", lineage="7"), report("b", epoch="9", state="fenced", lineage="8")
+    ).is_in_doubt
     assert not found(report("a", lineage="7"), report("b", lineage="7")).is_in_doubt
     assert _looks(Reader(is_in_doubt=True).get(START))
 
 
 @pytest.mark.parametrize("state", ["active", "fenced", "syncing"])
-@pytest.mark.parametrize(("lineage", "served"), [(None, 0), ("0", 0), ("12", 12), ("x", 0), ("1234567890", 0)])
+@pytest.mark.parametrize(
+    ("lineage", "served"), [(None, 0), ("0", 0), ("12", 12), ("x", 0), ("1234567890", 0)]
+)
 def test_a_member_that_is_turned_away_is_quoted_with_the_epoch_it_served_in(
     state: str, lineage: str | None, served: int
 ) -> None:

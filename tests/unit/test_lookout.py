@@ -1,4 +1,6 @@
-"""Monitors beside nodes that are far: a slow answer is an answer, and silence is noticed all the same."""
+"""Monitors beside nodes that are far: a slow answer is an answer, and silence is noticed all the
+same.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,10 @@ MEMBER = [b"cluster", b"shop", b"state", b"active", b"run_id", b"run-1"]
 
 
 class Nodes:
-    """Nodes at some distance, and a monitor that looks at them. ``silent``: what these are asked is never answered."""
+    """Nodes at some distance, and a monitor that looks at them.
+
+    ``silent``: what these are asked is never answered.
+    """
 
     def __init__(self, **round_trips: float) -> None:
         self.round_trips = round_trips
@@ -53,7 +58,9 @@ class Nodes:
         seen = self._drive(self._lookout.look(self.at, self.at + PROBE_SECONDS))
         verdict = NOT_SEEN_YET
         if seen.is_current:
-            verdict = self._suspicion.judge(newest_topology(seen.reports), seen.reports, self.at, None, seen.silences)
+            verdict = self._suspicion.judge(
+                newest_topology(seen.reports), seen.reports, self.at, None, seen.silences
+            )
         self.at = max(self.at, began + PROBE_SECONDS)
         return seen, verdict
 
@@ -79,7 +86,9 @@ class Nodes:
 
     def loses(self, node: str, reason: str) -> None:
         """The connection to a node goes, with all that is under way on it."""
-        lost = [event for _, _, event in self._coming if isinstance(event, Reply) and event.node == node]
+        lost = [
+            event for _, _, event in self._coming if isinstance(event, Reply) and event.node == node
+        ]
         self._coming = [entry for entry in self._coming if entry[2] not in lost]
         heapq.heapify(self._coming)
         for event in lost:
@@ -102,7 +111,9 @@ class Nodes:
         self.asked += 1
         if request.node not in self.silent:
             is_information = isinstance(request.command, PlainCommand)
-            content: Any = b"run_id:run-1\r\n" if is_information else _inspection(request.node, self.topology)
+            content: Any = (
+                b"run_id:run-1\r\n" if is_information else _inspection(request.node, self.topology)
+            )
             at = self.at + self.round_trips[request.node]
             self._put(at, Reply(request.node, request.tag, content, at))
 
@@ -230,7 +241,9 @@ def test_what_is_begun_anew_forgets_what_was_under_way_and_keeps_what_it_knows()
 
 
 @pytest.mark.parametrize("distance", [0.001, 0.2, 0.6])
-def test_what_was_seen_before_a_failover_of_its_own_is_no_reason_for_another(distance: float) -> None:
+def test_what_was_seen_before_a_failover_of_its_own_is_no_reason_for_another(
+    distance: float,
+) -> None:
     nodes = Nodes(a=distance, b=distance, c=distance)
     nodes.watch(5.0)
     nodes.silent.add("a")

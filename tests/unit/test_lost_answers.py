@@ -1,4 +1,6 @@
-"""Operations whose answer was lost with the connection: looked for in their own epoch, and never repeated there."""
+"""Operations whose answer was lost with the connection: looked for in their own epoch, and never
+repeated there.
+"""
 
 from __future__ import annotations
 
@@ -70,7 +72,9 @@ def test_a_write_that_is_found_is_committed() -> None:
 
 
 def test_what_is_not_there_yet_is_looked_for_and_never_sent_again() -> None:
-    """The original may be under way: were it overwritten and sent again, it would take effect twice."""
+    """The original may be under way: were it overwritten and sent again, it would take effect
+    twice.
+    """
     base, around = coordinator(topology(3), "quorum")
     write = _lost(ByHand(base.set_plan(b"key", b"value", None, HOW)))
     around.plan = write

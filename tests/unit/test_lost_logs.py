@@ -1,4 +1,6 @@
-"""A log that was deleted under a node: what the node's own cursors tell, and what the next log is worth."""
+"""A log that was deleted under a node: what the node's own cursors tell, and what the next log is
+worth.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ OLD_SECONDS = 3600.0
 
 @pytest.fixture
 def nodes() -> Nodes:
-    """A primary a and replicas b and c that have confirmed everything, but for a write that c has not got."""
+    """A primary a and replicas b and c that have confirmed everything, but for a write that c has
+    not got.
+    """
     nodes = Nodes(3)
     for number in range(10):
         nodes.write("abc", b"k%d" % number, nodes.value(b"v"))
@@ -47,18 +51,26 @@ def test_it_is_noticed_and_is_no_lag_of_zero(nodes: Nodes, node: str, later: int
     assert (found.has_lost_log, found.has_restarted, found.is_serving) == (True, True, False)
     reader = "c" if node == "a" else "a"
     assert found.lag_of(reader) == max(1, later)
-    assert node in needs_bringing_up(nodes.view().topology, Reports({node: nodes.report(node) for node in "abc"}))
+    assert node in needs_bringing_up(
+        nodes.view().topology, Reports({node: nodes.report(node) for node in "abc"})
+    )
 
 
 @pytest.mark.parametrize("node", ["a", "b"])
 def test_it_is_noticed_by_where_it_was_cut(nodes: Nodes, node: str) -> None:
-    """With nobody's cursors: places beyond its end would stay in others' marks for as long as its incarnation does."""
+    """With nobody's cursors: places beyond its end would stay in others' marks for as long as its
+    incarnation does.
+    """
     nodes.client(node).execute_command("DEL", nodes.layout.cursors)
-    nodes.client(node).execute_command("HSET", nodes.layout.member, "log_floor", nodes.report(node).log.last_id)
+    nodes.client(node).execute_command(
+        "HSET", nodes.layout.member, "log_floor", nodes.report(node).log.last_id
+    )
     assert not nodes.report(node).has_lost_log, "it was cut up to its end"
     nodes.client(node).execute_command("HSET", nodes.layout.member, "log_floor", "9999999999999-0")
     assert (nodes.report(node).has_lost_log, nodes.report(node).is_serving) == (True, False)
-    assert node in needs_bringing_up(nodes.view().topology, Reports({node: nodes.report(node) for node in "abc"}))
+    assert node in needs_bringing_up(
+        nodes.view().topology, Reports({node: nodes.report(node) for node in "abc"})
+    )
 
 
 def test_a_floor_beyond_the_end_is_mended(nodes: Nodes) -> None:
@@ -66,14 +78,24 @@ def test_a_floor_beyond_the_end_is_mended(nodes: Nodes) -> None:
     for node in "bacb":
         nodes.bring_up(node)
     found = nodes.report("b")
-    assert (found.has_lost_log, found.is_serving, found.log_floor) == (False, True, found.log.last_id)
+    assert (found.has_lost_log, found.is_serving, found.log_floor) == (
+        False,
+        True,
+        found.log.last_id,
+    )
     for other in "ac":
         mark = nodes.report(other).marks.get("b")
-        assert mark is None or mark.incarnation != found.incarnation or mark.position.order <= found.log.end.order
+        assert (
+            mark is None
+            or mark.incarnation != found.incarnation
+            or mark.position.order <= found.log.end.order
+        )
 
 
 def test_a_log_that_replaced_a_lost_one_is_not_complete(nodes: Nodes) -> None:
-    """What b alone had named there would be passed over, as if its log had named everything since its beginning."""
+    """What b alone had named there would be passed over, as if its log had named everything since
+    its beginning.
+    """
     lose_log(nodes, "b")
     for node in "ba":
         nodes.bring_up(node)
@@ -96,9 +118,11 @@ def test_what_a_copy_lacks_comes_all_the_same(nodes: Nodes) -> None:
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("is_left", [False, True])
 def test_what_the_primary_never_took_does_not_stay(nodes: Nodes, when: str, is_left: bool) -> None:
-    """No log names it any more, or one that others take for the primary's: it would stay on the replica alone.
+    """No log names it any more, or one that others take for the primary's: it would stay on the
+    replica alone.
 
-    is_left: whoever begins the log anew finds nobody to compare with, and another worker takes it up.
+    is_left: whoever begins the log anew finds nobody to compare with, and another worker takes it
+    up.
     """
     undecided = nodes.value(b"undecided", OLD_SECONDS)
     if when == "before":
@@ -117,11 +141,16 @@ def test_what_the_primary_never_took_does_not_stay(nodes: Nodes, when: str, is_l
 
 
 def test_what_a_replica_counts_is_not_what_its_source_counts() -> None:
-    """A mark that counts too many would make the primary look as if it had lost a part of its log."""
+    """A mark that counts too many would make the primary look as if it had lost a part of its
+    log.
+    """
     nodes = Nodes(3)
     for _ in range(5):
         nodes.write("ab", b"key", nodes.value(b"value"))
-    ids = [entry for entry, _ in nodes.client("a").execute_command("XRANGE", nodes.layout.log, "-", "+")]
+    ids = [
+        entry
+        for entry, _ in nodes.client("a").execute_command("XRANGE", nodes.layout.log, "-", "+")
+    ]
     forged = f"{nodes.report('a').incarnation} {ids[3].decode()} 5"
     field = nodes.view().position_fields["a"]
     nodes.client("c").execute_command("HSET", nodes.layout.marks, field, forged)
@@ -134,13 +163,22 @@ def test_what_a_replica_counts_is_not_what_its_source_counts() -> None:
 
 
 @pytest.mark.parametrize("is_cut", [False, True])
-def test_what_is_left_of_a_log_is_looked_through_where_no_mark_counts(nodes: Nodes, is_cut: bool) -> None:
-    """The primary's mark was made while c was brought up, beyond where the log before that had ended. Entries may stand
-    before the floor yet. What came after that, before the primary's next look, would be passed over for good.
+def test_what_is_left_of_a_log_is_looked_through_where_no_mark_counts(
+    nodes: Nodes, is_cut: bool
+) -> None:
+    """The primary's mark was made while c was brought up, beyond where the log before that had
+    ended.
+
+    Entries may stand before the floor yet. What came after that, before the primary's next look,
+    would be passed over for good.
     """
     nodes.write("c", b"alone", nodes.value(b"undecided", OLD_SECONDS))
     found = nodes.report("c")
-    lives = {"incarnation": "inc-next", "previous_incarnation": found.incarnation, "previous_end": "0-1"}
+    lives = {
+        "incarnation": "inc-next",
+        "previous_incarnation": found.incarnation,
+        "previous_end": "0-1",
+    }
     nodes.client("c").hset(nodes.layout.member, mapping={**lives, "log_floor": found.log.first_id})
     if is_cut:
         nodes.client("c").xtrim(nodes.layout.log, maxlen=2)
@@ -157,8 +195,12 @@ def test_what_is_left_of_a_log_is_looked_through_where_no_mark_counts(nodes: Nod
 
 
 @pytest.mark.parametrize("later", [1, 30])
-def test_what_is_left_of_a_lost_log_stands_for_nothing_that_it_named_before(nodes: Nodes, later: int) -> None:
-    """A failover that dies has read it. The next one has to take from c what a had looked through there before that.
+def test_what_is_left_of_a_lost_log_stands_for_nothing_that_it_named_before(
+    nodes: Nodes, later: int
+) -> None:
+    """A failover that dies has read it.
+
+    The next one has to take from c what a had looked through there before that.
 
     later: entries of the log that replaced it; the lost one had fewer than thirty.
     """
@@ -170,7 +212,12 @@ def test_what_is_left_of_a_lost_log_stands_for_nothing_that_it_named_before(node
     for number in range(later):
         nodes.write("ab", b"later%d" % number, nodes.value(b"v"))
     a = nodes.report("a")
-    assert nodes.send("a", change_call(a, nodes.layout, {"state": "fenced", **forgotten_fields(a)}, None)) == 1
+    assert (
+        nodes.send(
+            "a", change_call(a, nodes.layout, {"state": "fenced", **forgotten_fields(a)}, None)
+        )
+        == 1
+    )
 
     nodes.meanwhile["confirm"] = lambda: nodes.down.add("c")
     with contextlib.suppress(Unavailable):
@@ -182,15 +229,19 @@ def test_what_is_left_of_a_lost_log_stands_for_nothing_that_it_named_before(node
 
 
 def begin_anew(nodes: Nodes, node: str) -> None:
-    """The node loses its log, and another worker brings it up: it serves, with a log of another incarnation."""
+    """The node loses its log, and another worker brings it up: it serves, with a log of another
+    incarnation.
+    """
     lose_log(nodes, node)
     nodes.bring_up(node)
     assert nodes.report(node).is_serving
 
 
 def test_a_late_worker_says_nothing_of_the_log_that_replaced_a_lost_one(nodes: Nodes) -> None:
-    """It noted how far the lost log was confirmed. The next one looked lost by that, for as long as no primary served:
-    here the primary's own log is lost next, and nobody could put it back to work or take its place.
+    """It noted how far the lost log was confirmed.
+
+    The next one looked lost by that, for as long as no primary served: here the primary's own log
+    is lost next, and nobody could put it back to work or take its place.
     """
     nodes.bring_up("a")
     nodes.meanwhile["confirm"] = lambda: begin_anew(nodes, "b")
@@ -225,7 +276,9 @@ def test_a_late_worker_begins_no_log_anew_that_is_in_order_again(nodes: Nodes) -
 
 
 def test_what_is_left_of_the_primarys_log_is_no_place_to_note_on_a_replica(nodes: Nodes) -> None:
-    """It counts nothing of what the lost log named: whoever reads on there would seem to have had it all."""
+    """It counts nothing of what the lost log named: whoever reads on there would seem to have had
+    it all.
+    """
     before = nodes.report("b").checkpoints
 
     def lose_it_before_the_last_look() -> None:
@@ -238,4 +291,6 @@ def test_what_is_left_of_the_primarys_log_is_no_place_to_note_on_a_replica(nodes
 
 
 def move(nodes: Nodes, to: str | None = None) -> FailedOver:
-    return nodes.run(fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at, to, frozenset(nodes.down))))
+    return nodes.run(
+        fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at, to, frozenset(nodes.down)))
+    )

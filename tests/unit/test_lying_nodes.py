@@ -17,7 +17,14 @@ from redrepl.values.stamp import Stamp
 from redrepl.values.topology import NodeRole, Topology
 from tests.unit.support.in_memory import Nodes
 
-ELSEWHERE = (b"other-app:session", b"shop:m:sweep", b"shop:m:cursors", b"redrepl:x", b"sho", b"shop:k")
+ELSEWHERE = (
+    b"other-app:session",
+    b"shop:m:sweep",
+    b"shop:m:cursors",
+    b"redrepl:x",
+    b"sho",
+    b"shop:k",
+)
 LAST = (1 << 56) - 1
 
 
@@ -56,33 +63,53 @@ def test_a_failover_copies_users_keys_alone(nodes: Nodes) -> None:
     nodes.client("b").execute_command("SET", b"other-app:session", b"41")
     named(nodes, "c", *ELSEWHERE)
     nodes.down.add("a")
-    nodes.run(fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at, "b", frozenset("a"))))
+    nodes.run(
+        fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at, "b", frozenset("a")))
+    )
     assert nodes.client("b").execute_command("GET", b"other-app:session") == b"41"
     new = keys_of(nodes, "b") - before
     assert new <= {b"other-app:session", nodes.layout.checkpoints, nodes.layout.probe}
 
 
 def tells_beside_a_failover_that_died(nodes: Nodes, lie: Topology) -> FailoverOrder:
-    """Somebody fenced a and b, and died. c is in that epoch too, and tells this of it. a is away now."""
+    """Somebody fenced a and b, and died. c is in that epoch too, and tells this of it. a is away
+    now.
+    """
     for node in "ab":
         fields = {"epoch": str(lie.epoch), "state": "fenced"}
         nodes.send(node, change_call(nodes.report(node), nodes.layout, fields, nodes.first))
-    nodes.send("c", PlainCommand((b"HSET", nodes.layout.topology, b"topology", lie.encode().encode())))
-    nodes.send("c", PlainCommand((b"HSET", nodes.layout.member, b"epoch", b"%d" % lie.epoch, b"state", b"fenced")))
+    nodes.send(
+        "c", PlainCommand((b"HSET", nodes.layout.topology, b"topology", lie.encode().encode()))
+    )
+    nodes.send(
+        "c",
+        PlainCommand(
+            (b"HSET", nodes.layout.member, b"epoch", b"%d" % lie.epoch, b"state", b"fenced")
+        ),
+    )
     nodes.down.add("a")
     return FailoverOrder(nodes.at, away=frozenset("a"))
 
 
 def test_a_failover_has_nobody_tell_an_address_that_one_replica_made_up(nodes: Nodes) -> None:
-    elsewhere = [replace(member, url=f"redis://evil-{member.id}:1/0") for member in nodes.first.members[:2]]
+    elsewhere = [
+        replace(member, url=f"redis://evil-{member.id}:1/0") for member in nodes.first.members[:2]
+    ]
     lie = replace(nodes.first, epoch=2, members=(*elsewhere, *nodes.first.members[2:]))
-    nodes.run(fail_over(nodes.layout, nodes.first.ids, tells_beside_a_failover_that_died(nodes, lie)))
+    nodes.run(
+        fail_over(nodes.layout, nodes.first.ids, tells_beside_a_failover_that_died(nodes, lie))
+    )
     told = nodes.view().topology
-    assert (told.epoch, [member.url for member in told.members]) == (3, [each.url for each in nodes.first.members])
+    assert (told.epoch, [member.url for member in told.members]) == (
+        3,
+        [each.url for each in nodes.first.members],
+    )
 
 
 @pytest.mark.parametrize("epoch", [2, 101])
-def test_one_replica_is_no_cluster_by_itself_while_the_primary_is_away(nodes: Nodes, epoch: int) -> None:
+def test_one_replica_is_no_cluster_by_itself_while_the_primary_is_away(
+    nodes: Nodes, epoch: int
+) -> None:
     """It would have gone on alone, without what the others have confirmed."""
     nodes.write("ab", b"committed", nodes.value(b"v"))
     alone = replace(nodes.first.member("c"), role=NodeRole.PRIMARY)
@@ -90,7 +117,10 @@ def test_one_replica_is_no_cluster_by_itself_while_the_primary_is_away(nodes: No
     order = tells_beside_a_failover_that_died(nodes, lie)
     if epoch == 2:  # one change of epoch cannot have led there, so that c's word ends nothing
         nodes.run(fail_over(nodes.layout, nodes.first.ids, order))
-        assert (nodes.view().topology.ids, b"committed" in nodes.contents("c")) == (("a", "b", "c"), True)
+        assert (nodes.view().topology.ids, b"committed" in nodes.contents("c")) == (
+            ("a", "b", "c"),
+            True,
+        )
         return
     fenced = nodes.report("b").epoch
     with pytest.raises(Unavailable) as refused:
@@ -100,19 +130,29 @@ def test_one_replica_is_no_cluster_by_itself_while_the_primary_is_away(nodes: No
     nodes.down.clear()
     nodes.run(fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at)))
     nodes.bring_up("c")
-    assert (nodes.view().topology.ids, b"committed" in nodes.contents("c")) == (("a", "b", "c"), True)
+    assert (nodes.view().topology.ids, b"committed" in nodes.contents("c")) == (
+        ("a", "b", "c"),
+        True,
+    )
 
 
 def test_a_member_is_not_fenced_for_former_members(nodes: Nodes) -> None:
-    """The servers of a and c were replaced, and whoever acts has an old file: it finds a, which was cut off all that
-    time, b, which works with the new ones, and an empty server in c's former place.
+    """The servers of a and c were replaced, and whoever acts has an old file: it finds a, which was
+    cut off all that time, b, which works with the new ones, and an empty server in c's former
+    place.
     """
-    now = nodes.first.with_replaced(replace(nodes.first.member("c"), url="redis://c2:1/0", identity="id-c2"))
+    now = nodes.first.with_replaced(
+        replace(nodes.first.member("c"), url="redis://c2:1/0", identity="id-c2")
+    )
     now = now.with_primary("b", 3)
     now = now.with_replaced(replace(now.member("a"), url="redis://a2:1/0", identity="id-a2"))
-    nodes.send("b", PlainCommand((b"HSET", nodes.layout.topology, b"topology", now.encode().encode())))
+    nodes.send(
+        "b", PlainCommand((b"HSET", nodes.layout.topology, b"topology", now.encode().encode()))
+    )
     epoch = b"%d" % now.epoch
-    nodes.send("b", PlainCommand((b"HSET", nodes.layout.member, b"epoch", epoch, b"lineage", epoch)))
+    nodes.send(
+        "b", PlainCommand((b"HSET", nodes.layout.member, b"epoch", epoch, b"lineage", epoch))
+    )
     nodes.lose_everything("c")
     with pytest.raises(Unavailable) as refused:
         nodes.run(fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at)))
@@ -143,8 +183,12 @@ def test_an_impossible_stamp_reaches_no_other_node(nodes: Nodes, micros: int) ->
     for node in "bcabc":
         nodes.bring_up(node)
     nodes.down.add("a")
-    nodes.run(fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at, "b", frozenset("a"))))
-    assert {key: record.payload for key, record in nodes.contents("b").items()} == {b"key": b"first"}
+    nodes.run(
+        fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at, "b", frozenset("a")))
+    )
+    assert {key: record.payload for key, record in nodes.contents("b").items()} == {
+        b"key": b"first"
+    }
 
 
 def test_a_stamp_that_no_client_can_have_had_is_replaced_at_once(nodes: Nodes) -> None:
@@ -156,19 +200,29 @@ def test_a_stamp_that_no_client_can_have_had_is_replaced_at_once(nodes: Nodes) -
 
 
 @pytest.mark.parametrize("note", ["2 b id-b", "9 b id-b"])
-def test_one_that_was_not_moved_cannot_say_that_another_one_is_replaced(nodes: Nodes, note: str) -> None:
-    """That is noted in the step that moves a member; a word of one alone takes nobody out of a majority."""
+def test_one_that_was_not_moved_cannot_say_that_another_one_is_replaced(
+    nodes: Nodes, note: str
+) -> None:
+    """That is noted in the step that moves a member; a word of one alone takes nobody out of a
+    majority.
+    """
     identity = nodes.first.identities["b"]
-    nodes.client("c").execute_command("HSET", nodes.layout.member, "voided", note.replace("id-b", identity))
+    nodes.client("c").execute_command(
+        "HSET", nodes.layout.member, "voided", note.replace("id-b", identity)
+    )
     assert nodes.report("c").voided is None
     nodes.down.add("a")
-    moved = nodes.run(fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at, None, frozenset("a"))))
+    moved = nodes.run(
+        fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at, None, frozenset("a")))
+    )
     assert moved.primary in "bc"
 
 
 @pytest.mark.parametrize("place", ["cursors", "marks"])
 def test_positions_that_cannot_be_read_are_noted_anew(nodes: Nodes, place: str) -> None:
-    """Else the workers would never be done with the primary, which looks through each replica's log."""
+    """Else the workers would never be done with the primary, which looks through each replica's
+    log.
+    """
     name = getattr(nodes.layout, place)
     for field in nodes.client("c").execute_command("HKEYS", name):
         nodes.client("c").execute_command("HSET", name, field, "inc-c x y")
@@ -220,9 +274,14 @@ def dies() -> None:
 
 
 @pytest.mark.parametrize("is_interrupted", [False, True])
-def test_an_epoch_that_a_dropped_member_told_of_does_not_begin_again(nodes: Nodes, is_interrupted: bool) -> None:
-    """It may have been right: a failover made c the primary, and another member denied afterwards that it was
-    counted. Then there would be two primaries in one epoch. The worker may die before the place is given anew.
+def test_an_epoch_that_a_dropped_member_told_of_does_not_begin_again(
+    nodes: Nodes, is_interrupted: bool
+) -> None:
+    """It may have been right: a failover made c the primary, and another member denied afterwards
+    that it was counted.
+
+    Then there would be two primaries in one epoch. The worker may die before the place is given
+    anew.
     """
     tells_epoch(nodes, "c", 2)
     if is_interrupted:
@@ -243,7 +302,9 @@ def test_an_epoch_that_a_dropped_member_told_of_does_not_begin_again(nodes: Node
 def test_a_change_of_members_does_not_begin_an_epoch_that_one_of_them_told_of() -> None:
     nodes = Nodes(5)
     tells_epoch(nodes, "c", 2)
-    change = change_topology(nodes.first, nodes.first.without_member("e"), Tolerances(), "inc-new", nodes.at)
+    change = change_topology(
+        nodes.first, nodes.first.without_member("e"), Tolerances(), "inc-new", nodes.at
+    )
     nodes.run(change)
     told = nodes.report("a").topology
     assert told is not None

@@ -41,8 +41,14 @@ def test_whoever_comes_second_is_told_how_it_is_by_now(nodes: Nodes) -> None:
         nodes.run(change_member(seen, nodes.layout, late, None, "stopping it", steps))
     assert error.value.evidence == {"b": AS_BY_NOW}
     with pytest.raises(Unavailable, match="changed while it slept"):
-        nodes.run(change_member(seen, nodes.layout, late, None, "stopping it", steps, "changed while it slept"))
-    assert nodes.run(try_to_change_member(seen, nodes.layout, late, None, "stopping it", steps)) == (False, AS_BY_NOW)
+        nodes.run(
+            change_member(
+                seen, nodes.layout, late, None, "stopping it", steps, "changed while it slept"
+            )
+        )
+    assert nodes.run(
+        try_to_change_member(seen, nodes.layout, late, None, "stopping it", steps)
+    ) == (False, AS_BY_NOW)
     assert nodes.report("b").state == "fenced"
 
 
@@ -69,7 +75,9 @@ def test_another_run_of_its_server_is_another_one(nodes: Nodes) -> None:
     assert error.value.evidence == {"b": "restarted meanwhile"}
     nodes.down.add("b")
     with pytest.raises(Unavailable, match="went away while it slept") as error:
-        nodes.run(look_again(seen, nodes.layout, known, 1, Steps(nodes.at), "went away while it slept"))
+        nodes.run(
+            look_again(seen, nodes.layout, known, 1, Steps(nodes.at), "went away while it slept")
+        )
     assert error.value.evidence == {"b": "down"}
 
 
@@ -83,7 +91,11 @@ def test_one_whose_clock_stepped_is_not_trusted(nodes: Nodes) -> None:
 def test_one_that_another_process_moved_on_is_left_to_that(nodes: Nodes) -> None:
     seen, known = nodes.report("b"), nodes.view().topology
     check_not_moved_on(seen, 1)
-    nodes.run(change_member(seen, nodes.layout, {"epoch": "2", **FENCED}, None, "fencing it", Steps(nodes.at)))
+    nodes.run(
+        change_member(
+            seen, nodes.layout, {"epoch": "2", **FENCED}, None, "fencing it", Steps(nodes.at)
+        )
+    )
     with pytest.raises(Unavailable, match="node 'b' was moved on meanwhile") as error:
         nodes.run(look_again(seen, nodes.layout, known, 1, Steps(nodes.at)))
     assert error.value.evidence == {"b": "epoch 2, fenced"}

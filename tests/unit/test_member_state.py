@@ -30,7 +30,16 @@ def test_a_server_without_membership_has_no_state(nothing: str | bytes | None) -
 
 
 @pytest.mark.parametrize(
-    "stored", ["unknown", "ACTIVE", " active", "active\0", b"\xff", b"active ", b"in doubt: its clock is ahead"]
+    "stored",
+    [
+        "unknown",
+        "ACTIVE",
+        " active",
+        "active\0",
+        b"\xff",
+        b"active ",
+        b"in doubt: its clock is ahead",
+    ],
 )
 def test_any_other_state_is_unknown_and_may_do_nothing(stored: str | bytes) -> None:
     state = MemberState.parse(stored)
@@ -43,9 +52,14 @@ def test_clients_are_served_by_active_members_alone() -> None:
 
 
 def test_who_was_only_fenced_holds_what_it_held() -> None:
-    assert [state for state in MemberState if state.is_filled] == [MemberState.ACTIVE, MemberState.FENCED]
+    assert [state for state in MemberState if state.is_filled] == [
+        MemberState.ACTIVE,
+        MemberState.FENCED,
+    ]
 
 
 def test_a_member_that_is_being_filled_goes_on_with_that_when_it_is_stopped() -> None:
     assert MemberState.ACTIVE.when_stopped is MemberState.FENCED
-    assert {state.when_stopped is state for state in MemberState if state is not MemberState.ACTIVE} == {True}
+    assert {
+        state.when_stopped is state for state in MemberState if state is not MemberState.ACTIVE
+    } == {True}

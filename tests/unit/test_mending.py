@@ -1,4 +1,6 @@
-"""`read_mended`: what the primary lost and a copy still has is there again, without a record that nobody decided."""
+"""`read_mended`: what the primary lost and a copy still has is there again, without a record that
+nobody decided.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ def read(nodes: Nodes, *keys: bytes, required: int = 1) -> list[Record | None]:
 
 def kept(nodes: Nodes, seconds_ago: float = 600.0) -> Record:
     """A value with a deadline in an hour."""
-    return nodes.value(b"1", seconds_ago)._replace(deadline_millis=now_micros(nodes) // 1000 + HOUR_MILLIS)
+    return nodes.value(b"1", seconds_ago)._replace(
+        deadline_millis=now_micros(nodes) // 1000 + HOUR_MILLIS
+    )
 
 
 def everywhere(nodes: Nodes, *keys: bytes) -> dict[bytes, Record]:
@@ -50,7 +54,9 @@ def forget(nodes: Nodes, *which: str) -> None:
     for node in which:
         report = nodes.report(node)
         nodes.client(node).execute_command("XTRIM", nodes.layout.log, "MAXLEN", 0)
-        nodes.client(node).execute_command("HSET", nodes.layout.member, "log_floor", report.log.last_id)
+        nodes.client(node).execute_command(
+            "HSET", nodes.layout.member, "log_floor", report.log.last_id
+        )
 
 
 def doubt(nodes: Nodes) -> None:
@@ -95,7 +101,9 @@ def test_a_record_that_nobody_decided_is_not_mended() -> None:
 
 
 def test_what_was_deleted_and_purged_stays_away() -> None:
-    """Copies that were told and hold an old value again, by whatever mischief, do not bring it back."""
+    """Copies that were told and hold an old value again, by whatever mischief, do not bring it
+    back.
+    """
     nodes = Nodes(3)
     record = everywhere(nodes, KEY)[KEY]
     grave = tombstone(nodes.value(b"", 300.0).stamp)

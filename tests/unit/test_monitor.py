@@ -38,14 +38,18 @@ class Cluster:
         self.failovers: list[float] = []
         self.now = 1000.0
 
-    def probe(self, _wait_seconds: float, _patience_seconds: float, _writes: bool = False) -> tuple[Topology, Seen]:
+    def probe(
+        self, _wait_seconds: float, _patience_seconds: float, _writes: bool = False
+    ) -> tuple[Topology, Seen]:
         seen: dict[str, NodeReport | str] = {
             node: report(node, lineage=str(self.epoch), epoch=str(self.epoch)) for node in "abc"
         }
         seen[self.primary] = self.trouble
         return topology(3).with_primary(self.primary, self.epoch), Seen(Reports.collect(seen), {})
 
-    def failover(self, away: Iterable[str] = (), seen_epoch: int | None = None, why: str = "") -> FailedOver:
+    def failover(
+        self, away: Iterable[str] = (), seen_epoch: int | None = None, why: str = ""
+    ) -> FailedOver:
         assert (list(away), seen_epoch) == ([self.primary], self.epoch)
         assert self.trouble in why
         self.failovers.append(self.now)
@@ -99,9 +103,13 @@ def _run(cluster: Cluster, monkeypatch: pytest.MonkeyPatch, seconds: float) -> M
 def test_where_a_crash_is_proved_it_never_waits_longer(monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = Cluster(DEAD)
     _run(cluster, monkeypatch, 20.0)
-    pauses = [later - earlier for earlier, later in zip(cluster.failovers, cluster.failovers[1:], strict=False)]
+    pauses = [
+        later - earlier
+        for earlier, later in zip(cluster.failovers, cluster.failovers[1:], strict=False)
+    ]
     assert len(cluster.failovers) > 20
-    # What is put up with before the first look that acts, and a look: nothing more, the hundredth time as the first.
+    # What is put up with before the first look that acts, and a look: nothing more, the hundredth
+    # time as the first.
     assert max(pauses) <= 0.1 + 2 * LOOK_SECONDS + 0.001
 
 
@@ -109,8 +117,13 @@ def test_rivals_that_meet_over_a_crash_wait_a_moment(monkeypatch: pytest.MonkeyP
     cluster = Cluster(DEAD)
     cluster.can_fail_over = False
     _run(cluster, monkeypatch, 20.0)
-    pauses = [later - earlier for earlier, later in zip(cluster.failovers, cluster.failovers[1:], strict=False)]
-    assert pauses[0] < pauses[-1] <= watched.LONGEST_PAUSE_AFTER_CRASH_SECONDS + LOOK_SECONDS + 0.001
+    pauses = [
+        later - earlier
+        for earlier, later in zip(cluster.failovers, cluster.failovers[1:], strict=False)
+    ]
+    assert (
+        pauses[0] < pauses[-1] <= watched.LONGEST_PAUSE_AFTER_CRASH_SECONDS + LOOK_SECONDS + 0.001
+    )
 
 
 def test_over_mere_silence_it_waits_ever_longer_and_says_how_long(
@@ -119,7 +132,10 @@ def test_over_mere_silence_it_waits_ever_longer_and_says_how_long(
     cluster = Cluster(SILENT)
     with caplog.at_level(logging.INFO, "redrepl.monitor"):
         _run(cluster, monkeypatch, 60.0)
-    pauses = [later - earlier for earlier, later in zip(cluster.failovers, cluster.failovers[1:], strict=False)]
+    pauses = [
+        later - earlier
+        for earlier, later in zip(cluster.failovers, cluster.failovers[1:], strict=False)
+    ]
     assert pauses[-1] >= watched.LONGEST_PAUSE_SECONDS > pauses[0]
     told = [line for line in caplog.messages if "it waits another" in line]
     assert told
@@ -127,7 +143,9 @@ def test_over_mere_silence_it_waits_ever_longer_and_says_how_long(
     assert "`redrepl failover` does it at once" in told[0]
 
 
-def test_looks_that_are_from_before_its_own_attempt_are_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_looks_that_are_from_before_its_own_attempt_are_not_judged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     cluster = Cluster(DEAD)
     seen = cluster.probe
 
@@ -150,7 +168,9 @@ def test_a_blocked_takeover_is_said_once_in_an_outage(
     def probe(wait_seconds: float, patience_seconds: float, _writes: bool) -> tuple[Topology, Seen]:
         topology, known = seen(wait_seconds, patience_seconds)
         changing = SILENT if int(cluster.now * 10) % 2 else "no answer in time"
-        return topology, known._replace(reports=known.reports.updated(Reports(silent={"b": changing})))
+        return topology, known._replace(
+            reports=known.reports.updated(Reports(silent={"b": changing}))
+        )
 
     monkeypatch.setattr(cluster, "probe", probe)
     with caplog.at_level(logging.INFO, "redrepl.monitor"):

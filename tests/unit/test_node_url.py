@@ -6,7 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from redrepl.edges.endpoint import address, connection_options, place_of, split_url, with_connect_url
+from redrepl.edges.endpoint import (
+    address,
+    connection_options,
+    place_of,
+    split_url,
+    with_connect_url,
+)
 from redrepl.edges.tls import TlsConnection, TlsSettings
 from redrepl.values.errors import ConfigError
 from redrepl.values.node_url import UnreadableUrl, parse_node_url, public_url
@@ -21,7 +27,11 @@ from redrepl.values.topology import Member, Mode, NodeRole, Topology
         ("redis://h/", (("h", 6379), 0), "h"),
         ("valkey://h:6380/12", (("h", 6380), 12), "h:6380"),
         ("redis://h?db=4", (("h", 6379), 4), "h"),
-        ("redis://redis_1.some-net:6379/0", (("redis_1.some-net", 6379), 0), "redis_1.some-net:6379"),
+        (
+            "redis://redis_1.some-net:6379/0",
+            (("redis_1.some-net", 6379), 0),
+            "redis_1.some-net:6379",
+        ),
         ("redis://[fe80::1%eth0]:6379/0", (("fe80::1%eth0", 6379), 0), "[fe80::1%eth0]:6379"),
         ("unix:///run/redis.sock", ("/run/redis.sock", 0), "/run/redis.sock"),
         ("unix:///run/a%20b.sock?db=3", ("/run/a b.sock", 3), "/run/a b.sock"),
@@ -87,7 +97,9 @@ def test_options_about_tls_are_for_this_program_alone() -> None:
     assert "hunter" not in repr(found)
     kind, options = connection_options(found)
     assert kind is TlsConnection
-    assert options["tls"] == TlsSettings(ca="/ca", certificate="/c", key="/k", key_password="hunter", is_verified=False)
+    assert options["tls"] == TlsSettings(
+        ca="/ca", certificate="/c", key="/k", key_password="hunter", is_verified=False
+    )
 
 
 def test_a_url_goes_over_the_table_and_connect_url_over_both() -> None:
@@ -95,7 +107,11 @@ def test_a_url_goes_over_the_table_and_connect_url_over_both() -> None:
     found = split_url("a", "rediss://h?ssl_ca_certs=/url", table)
     assert (found.tls.ca, found.tls.certificate) == ("/url", "/mine")
     elsewhere = with_connect_url(found, "rediss://tunnel:1?ssl_check_hostname=false")
-    assert (elsewhere.tls.ca, elsewhere.tls.check_names, elsewhere.reached_at) == ("/url", False, "rediss://tunnel:1")
+    assert (elsewhere.tls.ca, elsewhere.tls.check_names, elsewhere.reached_at) == (
+        "/url",
+        False,
+        "rediss://tunnel:1",
+    )
 
 
 @pytest.mark.parametrize(
@@ -120,7 +136,11 @@ def test_a_stored_topology_shows_no_options_of_earlier_versions() -> None:
         Member("c", "redis://:hunter?x@127.0.0.1:6379/0", NodeRole.REPLICA),
     )
     found = Topology.parse(Topology("shop", 1, Mode.PRIMARY_REPLICA, members).encode())
-    assert [member.url for member in found.members] == ["rediss://h:1/0", "unreadable", "unreadable"]
+    assert [member.url for member in found.members] == [
+        "rediss://h:1/0",
+        "unreadable",
+        "unreadable",
+    ]
     assert "hunter" not in found.encode()
 
 

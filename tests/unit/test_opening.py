@@ -69,7 +69,9 @@ def node(monkeypatch: pytest.MonkeyPatch) -> Iterator[Node]:
 def gate(node: Node) -> NodeGate:
     """The gate to it."""
     del node
-    return NodeGate(split_url("a", "redis://127.0.0.1:1/0"), Admission(KeyLayout("shop"), Purpose.SERVE), 1.0)
+    return NodeGate(
+        split_url("a", "redis://127.0.0.1:1/0"), Admission(KeyLayout("shop"), Purpose.SERVE), 1.0
+    )
 
 
 def callers(count: int) -> tuple[list[int], list[Callable[[], None]]]:
@@ -97,7 +99,9 @@ def test_more_are_opened_at_once_to_a_node_that_is_far(gate: NodeGate, node: Nod
     wait_until(lambda: node.under_way == 60)
 
 
-def test_who_asked_first_gets_the_first_and_nobody_who_comes_later_takes_it(gate: NodeGate, node: Node) -> None:
+def test_who_asked_first_gets_the_first_and_nobody_who_comes_later_takes_it(
+    gate: NodeGate, node: Node
+) -> None:
     woken, (first, second, later) = callers(3)
     gate.request(first)
     gate.request(second)
@@ -109,7 +113,9 @@ def test_who_asked_first_gets_the_first_and_nobody_who_comes_later_takes_it(gate
     assert gate.take(first) is node.opened[0]
 
 
-def test_what_was_opened_for_a_caller_that_waits_no_more_goes_to_the_next(gate: NodeGate, node: Node) -> None:
+def test_what_was_opened_for_a_caller_that_waits_no_more_goes_to_the_next(
+    gate: NodeGate, node: Node
+) -> None:
     woken, (first, second) = callers(2)
     gate.request(first)
     gate.request(second)
@@ -124,7 +130,9 @@ def test_what_was_opened_for_a_caller_that_waits_no_more_goes_to_the_next(gate: 
     assert gate.take() is node.opened[1]
 
 
-def test_one_opening_that_fails_does_not_fail_those_who_wait_for_others(gate: NodeGate, node: Node) -> None:
+def test_one_opening_that_fails_does_not_fail_those_who_wait_for_others(
+    gate: NodeGate, node: Node
+) -> None:
     woken, wakes = callers(2)
     for wake in wakes:
         gate.request(wake)

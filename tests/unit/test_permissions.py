@@ -48,14 +48,21 @@ MADE_BY = {"read_many": "read_call", "change_member": "change_call"}
 
 def texts_of(role: Role) -> str:
     """The source of the plans that programs of a role run."""
-    files = [file for name in SENDERS[role] for file in sorted([PLANS / name, *(PLANS / name).rglob("*.py")])]
+    files = [
+        file
+        for name in SENDERS[role]
+        for file in sorted([PLANS / name, *(PLANS / name).rglob("*.py")])
+    ]
     text = "\n".join(file.read_text("utf-8") for file in files if file.is_file())
     return text.replace('errors="replace"', "").replace('"utf-8", "replace"', "")
 
 
 def runs(text: str, script: str) -> bool:
     """Whether plans run a script."""
-    return re.search(rf'"{script}(_oom)?"|\b{MADE_BY.get(script, f"{script}_call")}\(', text) is not None
+    return (
+        re.search(rf'"{script}(_oom)?"|\b{MADE_BY.get(script, f"{script}_call")}\(', text)
+        is not None
+    )
 
 
 def test_what_scripts_call_is_what_the_table_says() -> None:
@@ -71,7 +78,11 @@ def test_a_role_has_the_scripts_that_its_plans_run_and_no_others(role: Role) -> 
     assert {script for script in ROLE_SCRIPTS[role] if not runs(text, script)} == set()
     others = SCRIPT_COMMANDS.keys() - ROLE_SCRIPTS[role]
     writes = {script for script in others if set(SCRIPT_COMMANDS[script].split()) & STORING}
-    left = {script for script in (others - writes if role is Role.READ_ONLY else others) if runs(text, script)}
+    left = {
+        script
+        for script in (others - writes if role is Role.READ_ONLY else others)
+        if runs(text, script)
+    }
     assert left == set()
 
 
@@ -93,14 +104,20 @@ def test_a_role_has_the_commands_that_its_plans_send_and_no_others(role: Role) -
 def test_every_connection_is_opened_with_what_is_said_to_be_needed() -> None:
     text = (PLANS.parent / "edges/introduction.py").read_text("utf-8")
     said = re.findall(r'\(b"(\w+)"(?:, b"(ID|EXISTS|LOAD)")?', text)
-    needed = {f"{first}|{second}" if second else first for first, second in said} - {"AUTH", "CLIENT", "SELECT"}
+    needed = {f"{first}|{second}" if second else first for first, second in said} - {
+        "AUTH",
+        "CLIENT",
+        "SELECT",
+    }
     assert {each.lower() for each in needed} | {"evalsha", "ping"} == set(CONNECTING.split())
 
 
 @pytest.mark.parametrize("role", Role)
 def test_every_right_is_one_of_a_script_or_a_command(role: Role) -> None:
     first, *others = node_grants(role, "shop")
-    needed = {command for script in ROLE_SCRIPTS[role] for command in SCRIPT_COMMANDS[script].split()}
+    needed = {
+        command for script in ROLE_SCRIPTS[role] for command in SCRIPT_COMMANDS[script].split()
+    }
     needed |= {*CONNECTING.split(), *ROLE_COMMANDS[role].split()}
     if role is Role.READ_ONLY:
         needed -= STORING
@@ -109,8 +126,14 @@ def test_every_right_is_one_of_a_script_or_a_command(role: Role) -> None:
 
 
 @pytest.mark.parametrize("role", Role)
-def test_only_an_operators_login_adds_to_the_list_of_clusters_and_none_changes_it(role: Role) -> None:
-    on_it = [grant for grant in node_grants(role, "shop") if any("redrepl:clusters" in key for key in grant.keys)]
+def test_only_an_operators_login_adds_to_the_list_of_clusters_and_none_changes_it(
+    role: Role,
+) -> None:
+    on_it = [
+        grant
+        for grant in node_grants(role, "shop")
+        if any("redrepl:clusters" in key for key in grant.keys)
+    ]
     stored = {command for grant in on_it for command in grant.commands} & STORING
     assert stored == ({"hsetnx"} if role is Role.OPERATOR else set())
 
@@ -138,11 +161,19 @@ def test_patterns_match_the_names_alone() -> None:
 
 def test_the_queues_scripts_call_what_those_roles_may() -> None:
     assert queue_prefix() == NAMES.prefix
-    for script, role in (("take_job", Role.WORKER), ("take_job", Role.OPERATOR), ("list_jobs", Role.OPERATOR)):
+    for script, role in (
+        ("take_job", Role.WORKER),
+        ("take_job", Role.OPERATOR),
+        ("list_jobs", Role.OPERATOR),
+    ):
         called = commands_called(queue_script(script))
         if role is Role.OPERATOR:
             called -= {"expire", "hset"}  # it only looks
-        allowed = [grant for grant in queue_grants(role, "shop", NAMES) if "~rq:job:redrepl-4-shop-*" in grant.keys]
+        allowed = [
+            grant
+            for grant in queue_grants(role, "shop", NAMES)
+            if "~rq:job:redrepl-4-shop-*" in grant.keys
+        ]
         assert called <= {command for grant in allowed for command in grant.commands}
 
 
@@ -175,12 +206,15 @@ def test_a_denied_command_is_named_with_the_login(said: str, lacks: str) -> None
         (
             "ERR The user executing the script can't run this command or subcommand script: "
             "0123456789012345678901234567890123456789, on @user_script:1.",
-            "lacks one of +exists +hget +xinfo +xrange, for the script log_page: The user executing the script can't "
+            "lacks one of +exists +hget +xinfo +xrange, for the script log_page: The user "
+            "executing the script can't "
             "run this command",
         ),
         (
-            "ERR ACL failure in script: User x has no permissions to run the 'hget' command script: on @user_script:9.",
-            "lacks +hget, for the script log_page: User x has no permissions to run the 'hget' command; ",
+            "ERR ACL failure in script: User x has no permissions to run the 'hget' command "
+            "script: on @user_script:9.",
+            "lacks +hget, for the script log_page: User x has no permissions to run the 'hget' "
+            "command; ",
         ),
         (
             "ERR ACL failure in script: No permissions to access a key script: on @user_script:1.",
@@ -188,7 +222,9 @@ def test_a_denied_command_is_named_with_the_login(said: str, lacks: str) -> None
         ),
     ],
 )
-def test_what_is_denied_in_a_script_is_named_as_far_as_the_server_tells(said: str, lacks: str) -> None:
+def test_what_is_denied_in_a_script_is_named_as_far_as_the_server_tells(
+    said: str, lacks: str
+) -> None:
     told = describe_denial(None, ScriptCall("log_page", (), ()), said)
     assert told.startswith("NOPERM login 'default' lacks ")
     assert lacks in told
@@ -196,5 +232,9 @@ def test_what_is_denied_in_a_script_is_named_as_far_as_the_server_tells(said: st
 
 
 def test_other_errors_stay_as_they_are() -> None:
-    for said in ("OOM command not allowed", "ERR named in the change log, but not stored: NOPERM", "NOAUTH no"):
+    for said in (
+        "OOM command not allowed",
+        "ERR named in the change log, but not stored: NOPERM",
+        "NOAUTH no",
+    ):
         assert describe_denial("x", ScriptCall("write", (), ()), said) == said

@@ -65,18 +65,28 @@ def test_a_complete_log_can_be_read_from_its_start(incarnation: str) -> None:
 
 @pytest.mark.parametrize(("place", "entries"), [("100-1", 60), ("101-0", 60), ("90-0", 81)])
 def test_a_log_of_which_the_target_had_more_is_not_complete(place: str, entries: int) -> None:
-    """Somebody deleted it while the node served: what stands in its place names only what came after that."""
+    """Somebody deleted it while the node served: what stands in its place names only what came
+    after that.
+    """
     assert _mark(place, entries=entries) is None
 
 
-@pytest.mark.parametrize(("place", "entries", "counts"), [("90-0", 70, True), ("91-0", 71, True), ("91-0", 69, False)])
-def test_a_later_place_that_counts_fewer_entries_reaches_no_checkpoint(place: str, entries: int, counts: bool) -> None:
-    """It is of a log that stands in the place of a lost one: what the checkpoint is about was named in that."""
+@pytest.mark.parametrize(
+    ("place", "entries", "counts"), [("90-0", 70, True), ("91-0", 71, True), ("91-0", 69, False)]
+)
+def test_a_later_place_that_counts_fewer_entries_reaches_no_checkpoint(
+    place: str, entries: int, counts: bool
+) -> None:
+    """It is of a log that stands in the place of a lost one: what the checkpoint is about was named
+    in that.
+    """
     primary = Mark("inc-a", Position("90-0", 70))
     checkpoint = Checkpoint("inc-1", Position("80-0", 60), "a", primary, 7)
     source = dataclasses.replace(report("c", log=LOG, log_floor="40-0"), checkpoints=(checkpoint,))
     target = report("b", marks={"a": ("inc-a", place, entries)}, lineage="7")
-    assert starting_mark(source, target) == (Mark("inc-1", Position("80-0", 60)) if counts else None)
+    assert starting_mark(source, target) == (
+        Mark("inc-1", Position("80-0", 60)) if counts else None
+    )
 
 
 def test_without_a_mark_a_cut_log_needs_a_full_sync() -> None:
@@ -85,14 +95,20 @@ def test_without_a_mark_a_cut_log_needs_a_full_sync() -> None:
 
 def test_a_mark_of_another_log_is_worth_nothing() -> None:
     assert _mark("50-0", "other", log_floor="40-0") is None
-    assert _mark("50-0", "other", log_floor="40-0", previous_incarnation="inc-0", previous_end="90-0") is None
+    assert (
+        _mark("50-0", "other", log_floor="40-0", previous_incarnation="inc-0", previous_end="90-0")
+        is None
+    )
 
 
 @pytest.mark.parametrize(
-    ("place", "counts"), [("50-0", True), ("90-0", True), ("90-1", False), ("91-0", False), ("39-0", False)]
+    ("place", "counts"),
+    [("50-0", True), ("90-0", True), ("90-1", False), ("91-0", False), ("39-0", False)],
 )
 def test_a_mark_of_the_log_before_counts_up_to_where_that_ended(place: str, counts: bool) -> None:
-    found = _mark(place, "inc-0", log_floor="40-0", previous_incarnation="inc-0", previous_end="90-0")
+    found = _mark(
+        place, "inc-0", log_floor="40-0", previous_incarnation="inc-0", previous_end="90-0"
+    )
     assert found == (Mark("inc-1", Position(place, 60)) if counts else None)
 
 
@@ -101,14 +117,18 @@ def test_marks_of_other_sources_do_not_matter() -> None:
     assert starting_mark(report("a", log=LOG, log_floor="40-0"), target) is None
 
 
-@pytest.mark.parametrize(("first", "second"), [("9-0", "10-0"), ("5-9", "5-10"), ("0-0", "0-1"), ("5", "5-1")])
+@pytest.mark.parametrize(
+    ("first", "second"), [("9-0", "10-0"), ("5-9", "5-10"), ("0-0", "0-1"), ("5", "5-1")]
+)
 def test_stream_ids_are_ordered_as_numbers(first: str, second: str) -> None:
     assert id_order(first) < id_order(second)
     assert Position(first, 9).order < Position(second, 1).order
 
 
 def _page(*entries: tuple[bytes, list[bytes]], log_end: tuple[bytes, int] = (b"9-0", 20)) -> Page:
-    plan: ByHand[Page] = ByHand(read_page(view(2), report("a"), Position("5-0", 10), 100, Steps(START)))
+    plan: ByHand[Page] = ByHand(
+        read_page(view(2), report("a"), Position("5-0", 10), 100, Steps(START))
+    )
     assert plan.sent[0].command.arguments == (b"5-0", 100, b"inc-1")
     return plan.replies("a", [b"ok", [list(entry) for entry in entries], *log_end]).result
 
@@ -130,18 +150,26 @@ def test_an_empty_page_stays_where_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("log_end", "counted"), [((b"7-0", 12), 12), ((b"7-0", 11), 11), ((b"7-0", 99), 12), ((b"8-0", 12), 11)]
+    ("log_end", "counted"),
+    [((b"7-0", 12), 12), ((b"7-0", 11), 11), ((b"7-0", 99), 12), ((b"8-0", 12), 11)],
 )
-def test_a_page_counts_no_more_than_the_log_has_had(log_end: tuple[bytes, int], counted: int) -> None:
-    """What the target had counted before may be wrong; one that counts too few is found at the log's end."""
+def test_a_page_counts_no_more_than_the_log_has_had(
+    log_end: tuple[bytes, int], counted: int
+) -> None:
+    """What the target had counted before may be wrong; one that counts too few is found at the
+    log's end.
+    """
     page = _page((b"6-0", [b"shop:k:x", STAMP]), (b"7-0", [b"shop:k:x", STAMP]), log_end=log_end)
     assert page.end == Position("7-0", counted)
 
 
 @pytest.mark.parametrize(
-    ("changes_per_entry", "entries", "expected"), [(1, 100, 1000), (10, 100, 100), (500, 2, 2), (5000, 1, 1)]
+    ("changes_per_entry", "entries", "expected"),
+    [(1, 100, 1000), (10, 100, 100), (500, 2, 2), (5000, 1, 1)],
 )
-def test_the_next_page_has_about_a_thousand_changes(changes_per_entry: int, entries: int, expected: int) -> None:
+def test_the_next_page_has_about_a_thousand_changes(
+    changes_per_entry: int, entries: int, expected: int
+) -> None:
     page = Page({}, [(b"1-0", [b"x", b"s"] * changes_per_entry)] * entries, Position("1-0", 1))
     assert next_count(page) == expected
     assert next_count(Page({}, [], Position("1-0", 1))) == 1

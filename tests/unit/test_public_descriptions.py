@@ -12,8 +12,21 @@ import pytest
 from redrepl import AsyncBatch, AsyncTransaction, Batch, Transaction
 from redrepl.doors import batch, transaction
 
-BATCH = ("in the order of the operations", "Nothing is atomic", "``results``", "WriteNotConfirmed", "timeout_seconds")
-TRANSACTION = ("expectation", "TransactionConflict", "Committed means", "TRANSACTION_BYTES", "receipts:", "sums:")
+BATCH = (
+    "in the order of the operations",
+    "Nothing is atomic",
+    "``results``",
+    "WriteNotConfirmed",
+    "timeout_seconds",
+)
+TRANSACTION = (
+    "expectation",
+    "TransactionConflict",
+    "Committed means",
+    "TRANSACTION_BYTES",
+    "receipts:",
+    "sums:",
+)
 
 
 def own_text(cls: type) -> str:
@@ -24,14 +37,21 @@ def own_text(cls: type) -> str:
 
 @pytest.mark.parametrize(
     ("cls", "essentials"),
-    [(Batch, BATCH), (AsyncBatch, BATCH), (Transaction, TRANSACTION), (AsyncTransaction, TRANSACTION)],
+    [
+        (Batch, BATCH),
+        (AsyncBatch, BATCH),
+        (Transaction, TRANSACTION),
+        (AsyncTransaction, TRANSACTION),
+    ],
 )
 def test_help_shows_the_full_text(cls: type, essentials: tuple[str, ...]) -> None:
     text = own_text(cls)
     assert [each for each in essentials if each not in text] == []
 
 
-@pytest.mark.parametrize(("cls", "factory"), [(AsyncBatch, "batch"), (AsyncTransaction, "transaction")])
+@pytest.mark.parametrize(
+    ("cls", "factory"), [(AsyncBatch, "batch"), (AsyncTransaction, "transaction")]
+)
 def test_the_asyncio_form_says_first_that_it_is_that(cls: type, factory: str) -> None:
     lines = (inspect.getdoc(cls) or "").splitlines()
     assert f"`AsyncCoordinator.{factory}`" in lines[0]
@@ -39,7 +59,8 @@ def test_the_asyncio_form_says_first_that_it_is_that(cls: type, factory: str) ->
 
 
 @pytest.mark.parametrize(
-    ("module", "name", "essentials"), [(batch, "Batch", BATCH), (transaction, "Transaction", TRANSACTION)]
+    ("module", "name", "essentials"),
+    [(batch, "Batch", BATCH), (transaction, "Transaction", TRANSACTION)],
 )
 def test_the_text_stands_in_the_source_where_editors_look(
     module: ModuleType, name: str, essentials: tuple[str, ...]

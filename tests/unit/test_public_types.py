@@ -1,4 +1,5 @@
-"""What type checkers make of the first lines of a program: these run under mypy with the rest, and under pyright here.
+"""What type checkers make of the first lines of a program: these run under mypy with the rest, and
+under pyright here.
 
 Lines that must not pass have a `type: ignore`, which fails where it is not needed.
 """
@@ -32,7 +33,9 @@ def plain() -> None:
         store.set("user:1", 5)  # type: ignore[arg-type]
         name: int = store.get("user:1") or 0  # type: ignore[assignment]
         assert_type(name, int)
-    assert_type(Coordinator.connect(["redis://a"], "shop", tick_seconds=2.0), Coordinator[str, bytes])
+    assert_type(
+        Coordinator.connect(["redis://a"], "shop", tick_seconds=2.0), Coordinator[str, bytes]
+    )
     assert_type(ReplicatedCache(store).get("k"), Any)
 
 
@@ -43,7 +46,9 @@ def with_a_codec() -> None:
     assert_type(store.get("k"), Counts | None)
     store.set("k", {"a": 1})
     store.set("k", {"a": "1"})  # type: ignore[dict-item]
-    keyed = Coordinator.connect(["redis://a"], "shop", key_codec=JsonCodec[tuple[int, int]](sorts_keys=True))
+    keyed = Coordinator.connect(
+        ["redis://a"], "shop", key_codec=JsonCodec[tuple[int, int]](sorts_keys=True)
+    )
     assert_type(keyed, Coordinator[tuple[int, int], bytes])
     assert_type(keyed.get((1, 2)), bytes | None)
 
@@ -65,7 +70,13 @@ def test_pyright_finds_the_same_mistakes_and_no_others() -> None:
         pytest.skip("no pyright is installed")
     command = [checker, "--outputjson", "--pythonpath", sys.executable, __file__]
     run = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
-    found = [each for each in json.loads(run.stdout)["generalDiagnostics"] if each["severity"] == "error"]
-    wrong = [number for number, line in enumerate(Path(__file__).read_text().splitlines()) if "# type: ignore[" in line]
+    found = [
+        each for each in json.loads(run.stdout)["generalDiagnostics"] if each["severity"] == "error"
+    ]
+    wrong = [
+        number
+        for number, line in enumerate(Path(__file__).read_text().splitlines())
+        if "# type: ignore[" in line
+    ]
     places = {each["range"]["start"]["line"] for each in found}
     assert places in (set(), set(wrong)), found  # pyright itself leaves these out

@@ -1,4 +1,6 @@
-"""Members with old records, where what was deleted since has been purged and no log at hand names it any more."""
+"""Members with old records, where what was deleted since has been purged and no log at hand names
+it any more.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ def delete_and_purge(nodes: Nodes) -> None:
 
 
 def refill(nodes: Nodes, node: str) -> None:
-    """A member comes back empty and gets what the primary has by now: no tombstone, and a log that begins with that."""
+    """A member comes back empty and gets what the primary has by now: no tombstone, and a log that
+    begins with that.
+    """
     nodes.lose_everything(node)
     settle(nodes)
     assert nodes.report(node).is_serving
@@ -52,7 +56,9 @@ def switch_over(nodes: Nodes, to: str) -> None:
 
 def holders(nodes: Nodes) -> list[str]:
     """All members serve again; who of them holds the value that was deleted."""
-    assert [nodes.report(node).is_serving for node in nodes.first.ids] == [True] * len(nodes.first.ids)
+    assert [nodes.report(node).is_serving for node in nodes.first.ids] == [True] * len(
+        nodes.first.ids
+    )
     return [node for node in nodes.first.ids if KEY in nodes.present(node)]
 
 
@@ -105,7 +111,9 @@ def test_a_former_member_is_taken_in_again_with_its_old_records() -> None:
 
 @pytest.mark.parametrize("is_cut", [False, True])
 def test_an_old_replica_goes_by_the_log_of_a_primary_that_was_old_itself(is_cut: bool) -> None:
-    """Both files are of one night, the replica's a moment later: it has a value that never was in the primary's."""
+    """Both files are of one night, the replica's a moment later: it has a value that never was in
+    the primary's.
+    """
     nodes = with_value(3)
     kept, value = nodes.dump("a"), nodes.value(b"of that night", 2 * OLD)
     nodes.put("c", b"tonight", value)
@@ -144,7 +152,9 @@ def new(nodes: Nodes) -> Record:
 
 
 @pytest.mark.parametrize("copies", [2, 3])
-def test_a_worker_that_dies_while_it_puts_an_old_primary_back_leaves_enough_to_do(copies: int) -> None:
+def test_a_worker_that_dies_while_it_puts_an_old_primary_back_leaves_enough_to_do(
+    copies: int,
+) -> None:
     """Whoever comes next must not take the walk of the first for a log that reached back."""
     question, has_died = 0, True
     while has_died:
@@ -162,7 +172,9 @@ def test_a_worker_that_dies_while_it_puts_an_old_primary_back_leaves_enough_to_d
 
 
 def _dies(nodes: Nodes, question: int) -> bool:
-    """Put the primary back to work, with a worker that dies before its n-th question; False where that never comes."""
+    """Put the primary back to work, with a worker that dies before its n-th question; False where
+    that never comes.
+    """
     order = BringUpOrder("inc-first", "id-new", Tolerances(), nodes.at, nodes.at + 60)
     try:
         nodes.run(interrupted(bring_up(nodes.layout, nodes.first.ids, "a", order), question, die))
@@ -171,7 +183,9 @@ def _dies(nodes: Nodes, question: int) -> bool:
     return False
 
 
-def test_a_worker_that_slept_through_a_purge_stores_nothing_that_it_read_before_the_delete() -> None:
+def test_a_worker_that_slept_through_a_purge_stores_nothing_that_it_read_before_the_delete() -> (
+    None
+):
     """Although it is older than what had been purged when the worker began."""
     nodes = with_value(3)
     put(nodes, b"other", grave(nodes))
@@ -187,7 +201,9 @@ def test_a_worker_that_slept_through_a_purge_stores_nothing_that_it_read_before_
         nodes.meanwhile["headers"] = die
 
     nodes.meanwhile["absorb"] = meanwhile
-    with pytest.raises(Unavailable, match="node 'c' purged tombstones while records were copied to it"):
+    with pytest.raises(
+        Unavailable, match="node 'c' purged tombstones while records were copied to it"
+    ):
         nodes.bring_up("c")
     assert holders(nodes) == []
 
@@ -210,7 +226,9 @@ def test_a_walk_goes_on_beside_a_purge_that_comes_between_its_pages() -> None:
 
 @pytest.mark.parametrize("to", ["b", "c"])
 def test_after_a_failover_all_have_what_one_took_that_had_purged_less(to: str) -> None:
-    """A client that slept for long: only the member with the lower limit still took its write, right before."""
+    """A client that slept for long: only the member with the lower limit still took its write,
+    right before.
+    """
     nodes = with_value(3)
     nodes.send("c", nodes.view().purge_call({}, nodes.value(b"", OLD / 2).stamp.micros))
     late = nodes.value(b"late", OLD)
@@ -230,7 +248,10 @@ def test_a_delete_is_read_where_only_the_primary_has_not_purged_it_yet() -> None
     gone = nodes.record("a", KEY)
     assert gone is not None
     for node in "bc":
-        nodes.send(node, nodes.view().purge_call({nodes.layout.data(KEY): gone.stamp}, gone.stamp.micros + 1))
+        nodes.send(
+            node,
+            nodes.view().purge_call({nodes.layout.data(KEY): gone.stamp}, gone.stamp.micros + 1),
+        )
     confirmed = nodes.run(read_confirmed(nodes.view(), "a", (b"kept", KEY), 2, nodes.at + 1))
     assert confirmed.records[1] == gone
     assert confirmed.holders == {"a", "b", "c"}
@@ -255,7 +276,9 @@ def test_an_old_value_that_copies_lack_is_confirmed_only_past_its_deadline(is_pa
 
 
 @pytest.mark.parametrize("question", [3, 4, 5, 6])
-def test_an_operation_is_not_repeated_by_a_client_that_slept_before_it_looked_for_it(question: int) -> None:
+def test_an_operation_is_not_repeated_by_a_client_that_slept_before_it_looked_for_it(
+    question: int,
+) -> None:
     """What it made was read, deleted and purged meanwhile: that nothing stands tells nothing."""
     store = Store()
     nodes = store.nodes
@@ -271,7 +294,9 @@ def test_an_operation_is_not_repeated_by_a_client_that_slept_before_it_looked_fo
         nodes.at += 2 * MAX_AGE_SECONDS
 
     nodes.lost = {"a"}
-    plan = interrupted(store.increment_plan("counter", 1, CallOptions(None, None)), 2, fail_over_with_it)
+    plan = interrupted(
+        store.increment_plan("counter", 1, CallOptions(None, None)), 2, fail_over_with_it
+    )
     with pytest.raises(WriteNotConfirmed):
         nodes.run(interrupted(plan, question, sleep))
     assert store.values("counter") == [None] * 3

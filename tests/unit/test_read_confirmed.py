@@ -23,7 +23,10 @@ HEADERS, REPAIR = 1, 2
 
 
 def _start(
-    copies: int, required: int, keys: tuple[bytes, ...] = (b"key",), mode: Mode = Mode.PRIMARY_REPLICA
+    copies: int,
+    required: int,
+    keys: tuple[bytes, ...] = (b"key",),
+    mode: Mode = Mode.PRIMARY_REPLICA,
 ) -> ByHand[Confirmed]:
     return ByHand(read_confirmed(view(copies, mode), "a", keys, required, UNTIL))
 
@@ -47,9 +50,13 @@ def test_records_from_home_and_headers_from_all_others() -> None:
 
 @pytest.mark.parametrize("required", [0, 1])
 def test_home_answers_only_where_it_decides(required: int) -> None:
-    """Its record is the answer, whatever others show: a replica that a made-up topology names must not give it."""
+    """Its record is the answer, whatever others show: a replica that a made-up topology names must
+    not give it.
+    """
     read = _start(3, required)
-    assert [each.command.arguments[1] for each in read.sent if isinstance(each.command, ScriptCall)] == [
+    assert [
+        each.command.arguments[1] for each in read.sent if isinstance(each.command, ScriptCall)
+    ] == [
         b"decided",
         *[b"active", b"active"][: 2 * required],
     ]
@@ -78,7 +85,9 @@ def test_confirmed_when_enough_copies_hold_it(copies: int, required: int) -> Non
 
 
 def test_an_absent_key_is_confirmed_by_anybody() -> None:
-    assert _start(3, 1).replies("a", _records(None)).replies("b", _headers(NEW), HEADERS).result.records == [None]
+    assert _start(3, 1).replies("a", _records(None)).replies(
+        "b", _headers(NEW), HEADERS
+    ).result.records == [None]
 
 
 def test_what_a_replica_has_more_is_not_the_answer() -> None:
@@ -92,7 +101,10 @@ def test_a_copy_that_lags_gets_the_record_first() -> None:
     assert (read.targets(), read.scripts()) == (["b"], ["write_many"])
     command = read.sent[0].command
     assert isinstance(command, ScriptCall)
-    assert (command.keys[2:], command.arguments[1:]) == ((b"shop:k:key",), (NEW.encode(), b"decided"))
+    assert (command.keys[2:], command.arguments[1:]) == (
+        (b"shop:k:key",),
+        (NEW.encode(), b"decided"),
+    )
     result = read.replies("b", 1, REPAIR).result
     assert (result.records, result.repaired) == ([NEW], 1)
 
@@ -103,7 +115,9 @@ def test_only_what_a_copy_lacks_is_pushed() -> None:
     command = read.sent[0].command
     assert isinstance(command, ScriptCall)
     assert (command.keys[2:], command.arguments[1:]) == ((b"shop:k:y",), (NEW.encode(), b"decided"))
-    assert read.replies("b", [b"some", 0, b"has", NEWEST.stamp.encode()], REPAIR).result.repaired == 1
+    assert (
+        read.replies("b", [b"some", 0, b"has", NEWEST.stamp.encode()], REPAIR).result.repaired == 1
+    )
 
 
 def test_a_copy_that_refuses_the_repair_confirms_nothing() -> None:
@@ -120,7 +134,9 @@ def test_repairs_are_counted_only_when_they_are_sent() -> None:
     assert read.result.repaired == len(pushed)
 
 
-@pytest.mark.parametrize("answer", [[b"refused", b"6", b"active"], [b"refused", b"7", b"syncing"], [b"ok", b"foreign"]])
+@pytest.mark.parametrize(
+    "answer", [[b"refused", b"6", b"active"], [b"refused", b"7", b"syncing"], [b"ok", b"foreign"]]
+)
 def test_a_copy_that_does_not_serve_confirms_nothing(answer: list[bytes]) -> None:
     read = _start(3, 1).replies("b", answer, HEADERS).replies("a", _records(NEW))
     assert not read.is_done
@@ -161,7 +177,11 @@ def test_a_foreign_value_on_the_primary_is_an_error(stored: bytes) -> None:
 
 
 def test_of_several_primaries_the_latest_record_is_the_answer() -> None:
-    read = _start(3, 1, mode=Mode.MULTI_PRIMARY).replies("a", _records(OLD)).replies("b", _headers(NEW), HEADERS)
+    read = (
+        _start(3, 1, mode=Mode.MULTI_PRIMARY)
+        .replies("a", _records(OLD))
+        .replies("b", _headers(NEW), HEADERS)
+    )
     assert (read.targets(), read.scripts()) == (["b"], ["read_many"])
     read.replies("b", _records(NEW))
     assert (read.targets(), read.scripts()) == (["a"], ["write_many"])
@@ -169,15 +189,25 @@ def test_of_several_primaries_the_latest_record_is_the_answer() -> None:
 
 
 def test_a_repair_confirms_what_was_pushed_and_nothing_later() -> None:
-    read = _start(3, 1, mode=Mode.MULTI_PRIMARY).replies("a", _records(NEW)).replies("b", _headers(OLD), HEADERS)
+    read = (
+        _start(3, 1, mode=Mode.MULTI_PRIMARY)
+        .replies("a", _records(NEW))
+        .replies("b", _headers(OLD), HEADERS)
+    )
     assert (read.targets(), read.scripts()) == (["b"], ["write_many"])
     read.replies("c", _headers(NEWEST), HEADERS).replies("c", _records(NEWEST))
     read.replies("b", 1, REPAIR)
-    assert not read.is_done, "NEWEST stands on c alone: b was sent NEW, and a has not answered its repair"
+    assert not read.is_done, (
+        "NEWEST stands on c alone: b was sent NEW, and a has not answered its repair"
+    )
 
 
 def test_a_copy_that_fails_while_it_is_fetched_from_is_left_out() -> None:
-    read = _start(3, 1, mode=Mode.MULTI_PRIMARY).replies("a", _records(NEW)).replies("c", _headers(NEWEST), HEADERS)
+    read = (
+        _start(3, 1, mode=Mode.MULTI_PRIMARY)
+        .replies("a", _records(NEW))
+        .replies("c", _headers(NEWEST), HEADERS)
+    )
     assert read.targets() == ["c"]
     read.fails("c", "down")
     assert read.replies("b", _headers(NEW), HEADERS).result.records == [NEW]
@@ -188,18 +218,26 @@ def _refusal(epoch: int, state: bytes = b"active") -> list[bytes]:
 
 
 @pytest.mark.parametrize("last", ["answers nothing", "refuses"])
-def test_that_other_copies_are_in_a_later_epoch_is_told_before_the_deciding_node_answers(last: str) -> None:
+def test_that_other_copies_are_in_a_later_epoch_is_told_before_the_deciding_node_answers(
+    last: str,
+) -> None:
     """Who only reads learns of another primary from whichever copy answers first."""
-    read = _start(5, 2).replies("b", _refusal(8), tag=HEADERS).replies("c", _refusal(8, b"fenced"), tag=HEADERS)
+    read = (
+        _start(5, 2)
+        .replies("b", _refusal(8), tag=HEADERS)
+        .replies("c", _refusal(8, b"fenced"), tag=HEADERS)
+    )
     with pytest.raises(EpochMoved, match="epoch 8"):
-        read.times_out() if last == "answers nothing" else read.replies("d", _refusal(8), tag=HEADERS)
+        read.times_out() if last == "answers nothing" else read.replies(
+            "d", _refusal(8), tag=HEADERS
+        )
 
 
 def test_a_copy_in_a_later_epoch_is_passed_over_where_enough_others_confirm() -> None:
     read = _start(5, 2).replies("b", _refusal(8), tag=HEADERS).replies("a", _records(NEW))
-    assert read.replies("c", _headers(NEW), tag=HEADERS).replies("d", _headers(NEW), tag=HEADERS).result.holders == {
-        *"acd"
-    }
+    assert read.replies("c", _headers(NEW), tag=HEADERS).replies(
+        "d", _headers(NEW), tag=HEADERS
+    ).result.holders == {*"acd"}
 
 
 @pytest.mark.parametrize("is_lost", [True, False])
@@ -224,7 +262,9 @@ def test_a_copy_whose_connection_is_lost_for_long_counts_as_failed() -> None:
 
 
 def test_copies_that_are_no_members_may_have_left() -> None:
-    """Their answers come before the primary's, which would tell of the later epoch: who reads has to look around."""
+    """Their answers come before the primary's, which would tell of the later epoch: who reads has
+    to look around.
+    """
     read = _start(3, 1).replies("b", [b"refused", b"", b""], tag=HEADERS)
     with pytest.raises(Refused, match="1 copies besides 'a' are required"):
         read.replies("c", [b"refused", b"", b""], tag=HEADERS)

@@ -19,7 +19,9 @@ SERVING = b"7 active"
 LATER = Stamp(2000, 1)
 
 
-def _start(*candidates: str, at_least: Stamp = NO_STAMP, mode: Mode = Mode.PRIMARY_REPLICA) -> ByHand[Found]:
+def _start(
+    *candidates: str, at_least: Stamp = NO_STAMP, mode: Mode = Mode.PRIMARY_REPLICA
+) -> ByHand[Found]:
     return ByHand(read_one(view(3, mode), b"key", candidates, at_least, START, UNTIL))
 
 
@@ -61,14 +63,20 @@ def test_answers_of_copies_asked_before_are_no_longer_wanted() -> None:
 
 
 def test_a_copy_behind_this_session_is_passed_over() -> None:
-    read = _start("b", "c", "a", at_least=LATER).replies("b", [SERVING, RECORD.encode()]).replies("c", [SERVING, None])
+    read = (
+        _start("b", "c", "a", at_least=LATER)
+        .replies("b", [SERVING, RECORD.encode()])
+        .replies("c", [SERVING, None])
+    )
     assert read.targets() == ["a"]
     assert read.replies("a", [SERVING, RECORD.encode()]).result == Found(RECORD, "a")
 
 
 def test_a_copy_as_new_as_this_session_answers() -> None:
     record = RECORD._replace(stamp=LATER)
-    assert _start("b", "a", at_least=LATER).replies("b", [SERVING, record.encode()]).result == Found(record, "b")
+    assert _start("b", "a", at_least=LATER).replies(
+        "b", [SERVING, record.encode()]
+    ).result == Found(record, "b")
 
 
 def test_with_several_primaries_none_may_lag_behind_this_session() -> None:
@@ -91,9 +99,15 @@ def test_foreign_values_are_told_from_failures() -> None:
             _start("b", "a").replies("b", [SERVING, answer])
 
 
-# Nodes that do not serve in this epoch -------------------------------------------------------------------------------
+# Nodes that do not serve in this epoch ------------------------------------------------------------
 
-BEHIND, AHEAD, FENCED_AHEAD, SYNCING, GONE = b"6 active", b"8 active", b"8 fenced", b"7 syncing", None
+BEHIND, AHEAD, FENCED_AHEAD, SYNCING, GONE = (
+    b"6 active",
+    b"8 active",
+    b"8 fenced",
+    b"7 syncing",
+    None,
+)
 OVERWRITTEN = b"what?"
 NO_LONGER = pytest.mark.parametrize("guard", [BEHIND, FENCED_AHEAD, SYNCING, GONE, OVERWRITTEN])
 
@@ -121,16 +135,20 @@ def test_where_a_copy_serves_in_a_later_epoch_none_of_this_one_is_asked() -> Non
         (OVERWRITTEN, Refused),
     ],
 )
-def test_what_a_former_primary_holds_is_no_answer(guard: bytes | None, error: type[Exception]) -> None:
+def test_what_a_former_primary_holds_is_no_answer(
+    guard: bytes | None, error: type[Exception]
+) -> None:
     with pytest.raises(error):
         _start("a").replies("a", [guard, RECORD.encode()])
     with pytest.raises(error):
-        _start("b", "a").replies("b", [SYNCING, RECORD.encode()]).replies("a", [guard, RECORD.encode()])
+        _start("b", "a").replies("b", [SYNCING, RECORD.encode()]).replies(
+            "a", [guard, RECORD.encode()]
+        )
     with pytest.raises(EpochMoved if guard == BEHIND else error):
         ByHand(read_decider(view(3), b"key", START, UNTIL)).replies("a", [guard, RECORD.encode()])
 
 
-# Many keys ---------------------------------------------------------------------------------------------------------
+# Many keys ----------------------------------------------------------------------------------------
 
 KEYS = [b"k%d" % number for number in range(6)]
 RECORDS = [value_record(Stamp(1000 + number, 1), b"%d" % number) for number in range(6)]
@@ -147,12 +165,19 @@ def _many(
 
 def _asked(read: ByHand[list[Found]]) -> dict[str, list[bytes]]:
     """Who was asked for what in the last exchange."""
-    return {request.node: [bytes(name)[7:] for name in request.command.arguments[2:]] for request in read.sent}
+    return {
+        request.node: [bytes(name)[7:] for name in request.command.arguments[2:]]
+        for request in read.sent
+    }
 
 
 def test_many_keys_are_one_command() -> None:
     read = _many("a")
-    assert read.sent[0].command.arguments == (b"MGET", b"shop:m:guard", *(b"shop:k:" + key for key in KEYS))
+    assert read.sent[0].command.arguments == (
+        b"MGET",
+        b"shop:m:guard",
+        *(b"shop:k:" + key for key in KEYS),
+    )
     found = read.replies("a", [SERVING, None, *ENCODED[1:]]).result
     assert found == [Found(None, "a"), *(Found(record, "a") for record in RECORDS[1:])]
 
@@ -175,7 +200,9 @@ def test_many_keys_are_divided_and_asked_at_once() -> None:
     read.replies("c", [SERVING, *ENCODED[3:]], tag=1)
     assert not read.is_done
     found = read.replies("b", [SERVING, *ENCODED[:3]]).result
-    assert found == [Found(record, "b" if number < 3 else "c") for number, record in enumerate(RECORDS)]
+    assert found == [
+        Found(record, "b" if number < 3 else "c") for number, record in enumerate(RECORDS)
+    ]
 
 
 @pytest.mark.parametrize(("width", "parts"), [(3, [2, 2, 2]), (9, [2, 2, 2])])
@@ -195,7 +222,9 @@ def test_what_a_node_that_fails_was_asked_for_is_asked_for_elsewhere() -> None:
     assert isinstance(read.exchange, Wait), "the other part still is awaited"
     read.replies("c", [SERVING, *ENCODED[3:]], tag=1).fails("c", "also down", tag=2)
     assert _asked(read) == {"a": KEYS[:3]}
-    assert [each.node for each in read.replies("a", [SERVING, *ENCODED[:3]], tag=3).result] == ["a"] * 3 + ["c"] * 3
+    assert [each.node for each in read.replies("a", [SERVING, *ENCODED[:3]], tag=3).result] == [
+        "a"
+    ] * 3 + ["c"] * 3
 
 
 def test_a_silent_node_gets_its_share_of_the_time_and_may_still_answer() -> None:
@@ -214,7 +243,9 @@ def test_the_last_node_has_all_the_time_that_is_left() -> None:
 
 def test_only_what_lags_behind_this_session_is_asked_for_elsewhere() -> None:
     at_least = Stamp(1001, 1)
-    read = _many("b", "c", "a", width=2, at_least=at_least).replies("b", [SERVING, None, *ENCODED[1:3]])
+    read = _many("b", "c", "a", width=2, at_least=at_least).replies(
+        "b", [SERVING, None, *ENCODED[1:3]]
+    )
     assert _asked(read) == {"c": KEYS[:1]}
     read.replies("c", [SERVING, *ENCODED[3:]], tag=1).replies("c", [SERVING, *ENCODED[:1]], tag=2)
     assert _asked(read) == {"a": KEYS[:1]}
@@ -255,7 +286,9 @@ def test_a_foreign_value_among_many_is_told() -> None:
 
 
 @NO_LONGER
-def test_what_a_node_that_does_not_serve_was_asked_for_is_asked_for_elsewhere(guard: bytes | None) -> None:
+def test_what_a_node_that_does_not_serve_was_asked_for_is_asked_for_elsewhere(
+    guard: bytes | None,
+) -> None:
     read = _many("b", "c", "a", width=2).replies("b", [guard, *ENCODED[:3]])
     assert _asked(read) == {"c": KEYS[:3]}
     read.replies("c", [SERVING, *ENCODED[3:]], tag=1)
@@ -264,8 +297,16 @@ def test_what_a_node_that_does_not_serve_was_asked_for_is_asked_for_elsewhere(gu
 
 @pytest.mark.parametrize(
     ("guard", "error"),
-    [(BEHIND, Refused), (AHEAD, EpochMoved), (FENCED_AHEAD, EpochMoved), (SYNCING, Refused), (GONE, Refused)],
+    [
+        (BEHIND, Refused),
+        (AHEAD, EpochMoved),
+        (FENCED_AHEAD, EpochMoved),
+        (SYNCING, Refused),
+        (GONE, Refused),
+    ],
 )
-def test_many_keys_of_a_former_primary_are_no_answer(guard: bytes | None, error: type[Exception]) -> None:
+def test_many_keys_of_a_former_primary_are_no_answer(
+    guard: bytes | None, error: type[Exception]
+) -> None:
     with pytest.raises(error):
         _many("a").replies("a", [guard, *ENCODED])

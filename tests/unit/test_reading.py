@@ -1,4 +1,6 @@
-"""What comes from outside is taken as redrepl and its servers write it, and in no other form that Python knows."""
+"""What comes from outside is taken as redrepl and its servers write it, and in no other form that
+Python knows.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,20 @@ def _shortly(value: object) -> str:
     return ascii(value)[:30]
 
 
-NUMBERS = ["", "+5", "-0", "-1", " 7", "7\n", "1_000", THREE, "1e3", "0x7", "9" * 5000, "9223372036854775808"]
+NUMBERS = [
+    "",
+    "+5",
+    "-0",
+    "-1",
+    " 7",
+    "7\n",
+    "1_000",
+    THREE,
+    "1e3",
+    "0x7",
+    "9" * 5000,
+    "9223372036854775808",
+]
 
 
 @pytest.mark.parametrize("text", NUMBERS, ids=_shortly)
@@ -77,7 +92,12 @@ def test_ids_that_no_server_gives_are_none(text: str) -> None:
 
 def test_json_is_bounded_in_length_and_depth() -> None:
     assert load_json(b'{"a":1}') == {"a": 1}
-    for text in ("[" * 50_000, " " * (limits.MAX_NOTE_BYTES + 1), '{"a":' + "9" * 5000 + "}", "nothing"):
+    for text in (
+        "[" * 50_000,
+        " " * (limits.MAX_NOTE_BYTES + 1),
+        '{"a":' + "9" * 5000 + "}",
+        "nothing",
+    ):
         with pytest.raises(ValueError, match=r"nested|bytes|digits|Expecting"):
             load_json(text)
     with pytest.raises(ValueError, match="nested"):
@@ -142,7 +162,16 @@ def _token(content: bytes) -> str:
         "x" * 10_000_000,
         "\ud800",
     ],
-    ids=["deep", "out of range", "empty key", "a key cut off", "huge number", "other letters", "long", "surrogate"],
+    ids=[
+        "deep",
+        "out of range",
+        "empty key",
+        "a key cut off",
+        "huge number",
+        "other letters",
+        "long",
+        "surrogate",
+    ],
 )
 def test_a_token_that_a_user_made_up_is_refused(token: str) -> None:
     with pytest.raises(RequestError, match="session token cannot be read") as refused:
@@ -164,8 +193,12 @@ def test_a_session_of_long_keys_has_a_token_that_can_be_read() -> None:
     assert again.at_least(keys[0]) < again.at_least(keys[-1]), "the floor covers the oldest alone"
 
 
-@pytest.mark.parametrize("held", [b" 5", b"+5", b"1_0", b"5\n", b"", b"-", b"9" * 18, b"9" * 5000], ids=_shortly)
-def test_a_value_that_the_server_cannot_count_from_is_none_before_it_is_sent_too(held: bytes) -> None:
+@pytest.mark.parametrize(
+    "held", [b" 5", b"+5", b"1_0", b"5\n", b"", b"-", b"9" * 18, b"9" * 5000], ids=_shortly
+)
+def test_a_value_that_the_server_cannot_count_from_is_none_before_it_is_sent_too(
+    held: bytes,
+) -> None:
     with pytest.raises(RequestError, match="is no whole number"):
         preview(Preview(held, 0), [Operation("k", "k", b"k", INCREMENT, b"5")], 0)
 
@@ -223,20 +256,27 @@ CONFIGURATION = 'cluster = "shop"\n[[nodes]]\nid = "a"\nurl = "redis://a"\nrole 
     ],
     ids=_shortly,
 )
-def test_a_file_with_what_is_huge_or_none_is_refused_in_words(tmp_path: Path, line: str, said: str) -> None:
+def test_a_file_with_what_is_huge_or_none_is_refused_in_words(
+    tmp_path: Path, line: str, said: str
+) -> None:
     file = tmp_path / "redrepl.toml"
     file.write_text(f"{line}\n{CONFIGURATION}", encoding="utf-8")
     with pytest.raises(ConfigError, match=said):
         load_configuration(file, environment={})
 
 
-@pytest.mark.parametrize("text", [THREE, "1_0", "infinity", "nan", "9" * 400, "0x1", "1e", "\ud800"], ids=_shortly)
+@pytest.mark.parametrize(
+    "text", [THREE, "1_0", "infinity", "nan", "9" * 400, "0x1", "1e", "\ud800"], ids=_shortly
+)
 def test_a_variable_that_is_no_number_is_named(tmp_path: Path, text: str) -> None:
     file = tmp_path / "redrepl.toml"
     file.write_text(CONFIGURATION, encoding="utf-8")
     with pytest.raises(ConfigError, match="environment variable REDREPL_TICK_SECONDS"):
         load_configuration(file, environment={"REDREPL_TICK_SECONDS": text})
-    assert load_configuration(file, environment={"REDREPL_TICK_SECONDS": " 1.5e1 "}).tick_seconds == 15.0
+    assert (
+        load_configuration(file, environment={"REDREPL_TICK_SECONDS": " 1.5e1 "}).tick_seconds
+        == 15.0
+    )
     with pytest.raises(ConfigError, match="password is no UTF-8 text"):
         load_configuration(file, environment={"REDREPL_PASSWORD": "\udcff"})
 

@@ -47,7 +47,13 @@ def test_each_reason_has_its_own_advice(reason: str, advice: str) -> None:
 
 
 def test_nodes_with_one_reason_share_the_advice() -> None:
-    found = advice_on({"b": "refuses connections", "a": "connection lost: reset", "c": "did not answer within 2 s"})
+    found = advice_on(
+        {
+            "b": "refuses connections",
+            "a": "connection lost: reset",
+            "c": "did not answer within 2 s",
+        }
+    )
     assert found is not None
     assert found.startswith("start the server of a, b, or correct its address; see whether")
     assert advice_on({"a": "something new"}) is None
@@ -61,14 +67,28 @@ def test_the_kind_of_a_silence_does_not_depend_on_the_words() -> None:
 def _with_past(uptime: int, *databases: str) -> NodeReport:
     found = stranger("b")
     return NodeReport(
-        found.node, {}, found.run_id, Log(0, "0-0", 0, ""), {}, {}, None, NOW_MILLIS, {}, (), {}, uptime, databases
+        found.node,
+        {},
+        found.run_id,
+        Log(0, "0-0", 0, ""),
+        {},
+        {},
+        None,
+        NOW_MILLIS,
+        {},
+        (),
+        {},
+        uptime,
+        databases,
     )
 
 
 def _seen(millis_ago: int) -> Reports:
     source = report("a", cursors={"b": ("5-0", 7)})
     cursor = source.cursors["b"]
-    return Reports({"a": report("a", cursors={}), "c": _confirmed(source, cursor.at_millis - millis_ago)})
+    return Reports(
+        {"a": report("a", cursors={}), "c": _confirmed(source, cursor.at_millis - millis_ago)}
+    )
 
 
 def _confirmed(source: NodeReport, at_millis: int) -> NodeReport:
@@ -99,7 +119,10 @@ def test_a_wrong_database_number_is_thought_of() -> None:
 
 
 def test_a_server_of_another_cluster_is_no_empty_one() -> None:
-    assert describe_stranger(stranger("b", bakery="x")) == "the server at its address belongs to cluster 'bakery'"
+    assert (
+        describe_stranger(stranger("b", bakery="x"))
+        == "the server at its address belongs to cluster 'bakery'"
+    )
 
 
 def test_what_addresses_answered_where_no_member_is_there() -> None:
@@ -130,22 +153,43 @@ def _caused(error: Exception, cause: Exception) -> Exception:
 @pytest.mark.parametrize(
     ("error", "advice"),
     [
-        (_caused(redis.ConnectionError("Error 111"), ConnectionRefusedError(111, "refused")), "start the server"),
-        (_caused(redis.ConnectionError("Error 2"), FileNotFoundError(2, "no such file")), "start the server"),
+        (
+            _caused(redis.ConnectionError("Error 111"), ConnectionRefusedError(111, "refused")),
+            "start the server",
+        ),
+        (
+            _caused(redis.ConnectionError("Error 2"), FileNotFoundError(2, "no such file")),
+            "start the server",
+        ),
         (_caused(redis.ConnectionError("Error -2"), socket.gaierror(-2, "unknown")), "DNS"),
-        (_caused(redis.ConnectionError("x"), ssl.SSLCertVerificationError(1, "self-signed")), "ssl_ca_certs"),
-        (_caused(redis.ConnectionError("x"), ssl.SSLError(1, "WRONG_VERSION_NUMBER")), "redis:// for others"),
+        (
+            _caused(redis.ConnectionError("x"), ssl.SSLCertVerificationError(1, "self-signed")),
+            "ssl_ca_certs",
+        ),
+        (
+            _caused(redis.ConnectionError("x"), ssl.SSLError(1, "WRONG_VERSION_NUMBER")),
+            "redis:// for others",
+        ),
         (
             _caused(redis.ConnectionError("x"), ssl.SSLError(1, "ALERT_CERTIFICATE_REQUIRED")),
             "[tls] certificate",
         ),
-        (_caused(redis.ConnectionError("x"), ssl.SSLError(1, "TLSV1_ALERT_UNKNOWN_CA")), "that the servers trust"),
+        (
+            _caused(redis.ConnectionError("x"), ssl.SSLError(1, "TLSV1_ALERT_UNKNOWN_CA")),
+            "that the servers trust",
+        ),
         (_caused(redis.ConnectionError("x"), _wrong_name()), "as the certificate does"),
         (TlsFileError("tls.ca /ca.crt: No such file or directory"), "correct the file"),
-        (redis.TimeoutError("_ssl.c:989: The handshake operation timed out"), "redis:// for others"),
+        (
+            redis.TimeoutError("_ssl.c:989: The handshake operation timed out"),
+            "redis:// for others",
+        ),
         (redis.TimeoutError("timed out"), "frozen or busy"),
         (ConnectionResetError(104, "reset by peer"), "needs rediss://"),
-        (hiredis.ProtocolError('Protocol error, got "H" as reply type byte'), "another service listens there"),
+        (
+            hiredis.ProtocolError('Protocol error, got "H" as reply type byte'),
+            "another service listens there",
+        ),
     ],
 )
 def test_each_error_of_an_opening_leads_to_its_own_advice(error: Exception, advice: str) -> None:
@@ -163,7 +207,10 @@ def test_each_error_of_an_opening_leads_to_its_own_advice(error: Exception, advi
         ("LOADING Redis is loading the dataset in memory", "wait until x has loaded"),
         ("ERR max number of clients reached", "maxclients"),
         ("ERR DB index is out of range", "database number"),
-        ("ERR unknown command 'HMGET', with args beginning with: 'shop:m:member'", "needs no Sentinel"),
+        (
+            "ERR unknown command 'HMGET', with args beginning with: 'shop:m:member'",
+            "needs no Sentinel",
+        ),
         ("CLUSTERDOWN Hash slot not served", "cluster-enabled no"),
         ("MOVED 3999 127.0.0.1:6381", "cluster-enabled no"),
     ],

@@ -26,7 +26,9 @@ def test_a_tombstone_is_nothing_but_its_header() -> None:
     assert parse_record(tombstone(STAMP, 5).encode()) == tombstone(STAMP, 5)
 
 
-@pytest.mark.parametrize("payload", [b"", b"|", b"\x00\n\xff", b"0660f71eb1536980001002d0000000000000000|"])
+@pytest.mark.parametrize(
+    "payload", [b"", b"|", b"\x00\n\xff", b"0660f71eb1536980001002d0000000000000000|"]
+)
 def test_causal_part_and_payload_are_told_apart(payload: bytes) -> None:
     record = value_record(STAMP, payload)._replace(causal=b"|cause")
     assert parse_record(record.encode()) == record
@@ -66,7 +68,12 @@ def test_a_value_reads_as_present_until_its_deadline() -> None:
     assert value_record(STAMP, b"", 0).is_live(10**15)
     record = value_record(STAMP, b"", 1000)
     assert [record.is_live(now) for now in (0, 999, 1000, 1001)] == [True, True, False, False]
-    assert [record.is_past_deadline(now) for now in (0, 999, 1000, 1001)] == [False, False, True, True]
+    assert [record.is_past_deadline(now) for now in (0, 999, 1000, 1001)] == [
+        False,
+        False,
+        True,
+        True,
+    ]
 
 
 def test_a_tombstone_is_never_present() -> None:

@@ -61,7 +61,9 @@ def rows_of(function: Callable[..., object]) -> list[Row]:
 def _row(cells: list[str]) -> Row:
     *values, outcome = cells
     assert set(values) <= {"yes", "no", "-"}
-    return Row({index: VALUES[value] for index, value in enumerate(values) if value != "-"}, outcome)
+    return Row(
+        {index: VALUES[value] for index, value in enumerate(values) if value != "-"}, outcome
+    )
 
 
 STEPS, METHODS = rows_of(step_for), rows_of(resync_method)
@@ -75,9 +77,13 @@ def _matching(rows: list[Row], fields: tuple[str, ...]) -> dict[tuple[bool, ...]
     return {facts: [row for row in rows if row.applies(facts)] for facts in _combinations(fields)}
 
 
-@pytest.mark.parametrize(("rows", "fields"), [(STEPS, Facts._fields), (METHODS, ResyncFacts._fields)])
+@pytest.mark.parametrize(
+    ("rows", "fields"), [(STEPS, Facts._fields), (METHODS, ResyncFacts._fields)]
+)
 def test_exactly_one_row_decides_every_case(rows: list[Row], fields: tuple[str, ...]) -> None:
-    undecided = {facts: found for facts, found in _matching(rows, fields).items() if len(found) != 1}
+    undecided = {
+        facts: found for facts, found in _matching(rows, fields).items() if len(found) != 1
+    }
     assert undecided == {}
 
 
@@ -98,7 +104,9 @@ def test_every_outcome_has_a_row(rows: list[Row], outcomes: type[Enum]) -> None:
     assert {row.outcome for row in rows} == set(outcomes.__members__)
 
 
-def _cluster(mode: Mode = Mode.PRIMARY_REPLICA, **members: dict[str, str]) -> tuple[Topology, Reports]:
+def _cluster(
+    mode: Mode = Mode.PRIMARY_REPLICA, **members: dict[str, str]
+) -> tuple[Topology, Reports]:
     """Three members that serve, each with these fields."""
     now = topology(3, mode, epoch=EPOCH)
     found: dict[str, NodeReport] = {}
@@ -164,7 +172,9 @@ def test_what_the_others_tell() -> None:
 def test_an_empty_server_is_no_member() -> None:
     now, reports = _cluster()
     empty = replace(reports.present["b"], member={})
-    facts = facts_of(ClusterView(now), empty, reports.updated(Reports({"b": empty})), [], True, None)
+    facts = facts_of(
+        ClusterView(now), empty, reports.updated(Reports({"b": empty})), [], True, None
+    )
     assert (facts.is_member, facts.has_source, facts.may_fail_over) == (False, False, True)
 
 
@@ -180,7 +190,9 @@ def test_what_ends_without_an_action_is_told_and_nothing_else() -> None:
         RecoveryStep.NO_SOURCE,
         NO_SOURCE,
     )
-    assert classify(view, found["c"], reports, sources, False, None) == Classification(RecoveryStep.RESYNC)
+    assert classify(view, found["c"], reports, sources, False, None) == Classification(
+        RecoveryStep.RESYNC
+    )
 
 
 def test_only_what_takes_the_role_or_gives_up_leaves_others_time() -> None:
@@ -189,7 +201,9 @@ def test_only_what_takes_the_role_or_gives_up_leaves_others_time() -> None:
     assert patient == {RecoveryStep.FAIL_OVER, RecoveryStep.REINSTATE, RecoveryStep.EMPTY_PRIMARY}
 
 
-def _resync_facts(fields: dict[str, str], mode: Mode = Mode.PRIMARY_REPLICA, has_mark: bool = True) -> ResyncFacts:
+def _resync_facts(
+    fields: dict[str, str], mode: Mode = Mode.PRIMARY_REPLICA, has_mark: bool = True
+) -> ResyncFacts:
     now, reports = _cluster(mode, b=fields)
     marks = {"a": (INCARNATION, "5-0", 3)} if has_mark else {}
     target = replace(reports.present["b"], marks=report("b", marks=marks).marks)
@@ -209,7 +223,9 @@ KNOWN = ResyncFacts(is_exact=False, is_walked=False, is_unknown=False, is_diverg
         ({"lineage": "0"}, KNOWN._replace(is_diverged=True)),
     ],
 )
-def test_what_a_copy_tells_of_how_it_is_resynced(fields: dict[str, str], expected: ResyncFacts) -> None:
+def test_what_a_copy_tells_of_how_it_is_resynced(
+    fields: dict[str, str], expected: ResyncFacts
+) -> None:
     assert _resync_facts(fields) == expected
 
 

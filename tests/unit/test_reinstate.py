@@ -44,7 +44,9 @@ def test_a_primary_that_lost_nothing_serves_again(nodes: Nodes) -> None:
 
 
 @pytest.mark.parametrize("holder", ["b", "c", "bc"])
-def test_a_change_that_the_primary_lost_is_rolled_forward_in_a_new_epoch(nodes: Nodes, holder: str) -> None:
+def test_a_change_that_the_primary_lost_is_rolled_forward_in_a_new_epoch(
+    nodes: Nodes, holder: str
+) -> None:
     committed = nodes.value(b"committed")
     nodes.write(f"a{holder}", b"last", committed)
     _lose(nodes, b"last")
@@ -94,7 +96,9 @@ def test_a_run_that_died_is_taken_up_by_the_next(nodes: Nodes) -> None:
     _lose(nodes, b"last")
     nodes.client("b").execute_command("HSET", nodes.layout.member, "epoch", "2", "state", "fenced")
     nodes.client("b").execute_command("SET", nodes.layout.guard, "2 fenced")
-    assert nodes.bring_up("b").notes == ["no node to bring it up from: none is active in this epoch"]
+    assert nodes.bring_up("b").notes == [
+        "no node to bring it up from: none is active in this epoch"
+    ]
     nodes.bring_up("a")
     assert (nodes.report("a").epoch, nodes.report("a").is_serving) == (3, True)
     for node in "bca":
@@ -103,8 +107,12 @@ def test_a_run_that_died_is_taken_up_by_the_next(nodes: Nodes) -> None:
     assert [nodes.contents(node) for node in "bc"] == [nodes.contents("a")] * 2
 
 
-def test_what_a_client_counts_as_committed_is_on_the_primary_after_its_restart(nodes: Nodes) -> None:
-    """The primary's answer came, it lost the write in the crash, and the replica's share of it arrives afterwards."""
+def test_what_a_client_counts_as_committed_is_on_the_primary_after_its_restart(
+    nodes: Nodes,
+) -> None:
+    """The primary's answer came, it lost the write in the crash, and the replica's share of it
+    arrives afterwards.
+    """
     record = nodes.value(b"committed")
     write = ByHand(write_one(nodes.view(), order(1), "last", b"last", record))
     requests = {request.node: request for request in write.sent}
@@ -116,11 +124,15 @@ def test_what_a_client_counts_as_committed_is_on_the_primary_after_its_restart(n
     if not write.is_done:
         write.times_out()
     stored = nodes.client("a").execute_command("GET", nodes.layout.data(b"last"))
-    assert write.result.outcome is not Outcome.COMMITTED or (stored is not None and parse_record(stored) == record)
+    assert write.result.outcome is not Outcome.COMMITTED or (
+        stored is not None and parse_record(stored) == record
+    )
 
 
 def test_a_primary_that_others_went_on_without_is_not_put_back(nodes: Nodes) -> None:
-    """What was under way there was told to be of no effect, and was sent again: it must not take effect after all."""
+    """What was under way there was told to be of no effect, and was sent again: it must not take
+    effect after all.
+    """
     former = nodes.view()
     nodes.down.add("a")
     nodes.run(fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at)))
@@ -155,16 +167,24 @@ def test_of_two_copies_the_primary_is_not_put_back_while_the_other_is_silent() -
     client, member = nodes.client("a"), nodes.layout.member
     client.execute_command("HSET", member, "state", "fenced", "lineage", "1", "era", "1")
     client.execute_command("HSET", nodes.layout.topology, "topology", former.encode())
-    assert [(nodes.report(node).epoch, nodes.report(node).state) for node in "ab"] == [(2, "fenced"), (2, "active")]
+    assert [(nodes.report(node).epoch, nodes.report(node).state) for node in "ab"] == [
+        (2, "fenced"),
+        (2, "active"),
+    ]
     assert nodes.report("a").topology == former
     nodes.down.add("b")
-    with pytest.raises(Unavailable, match="1 replica is needed to see that nobody went on without it"):
+    with pytest.raises(
+        Unavailable, match="1 replica is needed to see that nobody went on without it"
+    ):
         nodes.bring_up("a")
     nodes.down.clear()
     for _ in range(2):
         for node in "ba":
             nodes.bring_up(node)
-    assert [(nodes.report(node).epoch, nodes.report(node).state) for node in "ab"] == [(2, "active"), (2, "active")]
+    assert [(nodes.report(node).epoch, nodes.report(node).state) for node in "ab"] == [
+        (2, "active"),
+        (2, "active"),
+    ]
 
 
 def test_of_two_copies_the_primary_is_put_back_where_the_other_crashed() -> None:

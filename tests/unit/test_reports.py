@@ -10,17 +10,31 @@ from tests.unit.support.by_hand import topology
 from tests.unit.support.reports import report, stranger
 
 LIE = Unreadable("it lies", (b"7", b"active", b"run", b"id-d"))
-FOUND: dict[str, NodeReport | str] = {"c": report("c"), "b": "h:1 refuses connections", "a": report("a"), "d": LIE}
+FOUND: dict[str, NodeReport | str] = {
+    "c": report("c"),
+    "b": "h:1 refuses connections",
+    "a": report("a"),
+    "d": LIE,
+}
 REPORTS = Reports.collect(FOUND)
 
 
 def test_nodes_that_answered_are_told_from_those_that_did_not() -> None:
     assert REPORTS.present == {"c": FOUND["c"], "a": FOUND["a"]}
     assert REPORTS.silent == {"b": "h:1 refuses connections", "d": LIE}
-    assert (REPORTS.of("a"), REPORTS.of("b"), REPORTS.of("x"), REPORTS.of(None)) == (FOUND["a"], None, None, None)
+    assert (REPORTS.of("a"), REPORTS.of("b"), REPORTS.of("x"), REPORTS.of(None)) == (
+        FOUND["a"],
+        None,
+        None,
+        None,
+    )
     assert REPORTS.reason("b", "was not asked") == "h:1 refuses connections"
     assert REPORTS.reason("x", "was not asked") == "was not asked"
-    assert (REPORTS.unreadable("d"), REPORTS.unreadable("b"), REPORTS.unreadable("a")) == (LIE, None, None)
+    assert (REPORTS.unreadable("d"), REPORTS.unreadable("b"), REPORTS.unreadable("a")) == (
+        LIE,
+        None,
+        None,
+    )
 
 
 def test_all_is_in_the_order_in_which_the_nodes_were_asked() -> None:

@@ -13,7 +13,9 @@ def test_a_node_that_answered_and_restarted_since_is_not_used_for_the_rest_of_th
 
 
 def test_what_counts_is_the_first_run_that_answered() -> None:
-    """An answer of the later run may still come, on a connection that was opened before anything was concluded."""
+    """An answer of the later run may still come, on a connection that was opened before anything
+    was concluded.
+    """
     guard = RestartGuard()
     guard.note_reply("a", "run-1")
     guard.note_reply("a", "run-2")

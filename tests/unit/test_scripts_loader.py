@@ -38,7 +38,12 @@ LIKE_CLIENTS = {"mend", "probe_write"}
 
 def _included(name: str) -> list[str]:
     lines = (FOLDER / f"{name}.lua").read_text(encoding="utf-8").splitlines()
-    return [part for line in lines if line.startswith(INCLUDE) for part in line.removeprefix(INCLUDE).split()]
+    return [
+        part
+        for line in lines
+        if line.startswith(INCLUDE)
+        for part in line.removeprefix(INCLUDE).split()
+    ]
 
 
 def test_every_file_is_a_script() -> None:
@@ -59,19 +64,28 @@ def test_every_part_that_is_included_exists_and_comes_before_what_needs_it(name:
 
 
 def test_every_part_is_included_by_somebody() -> None:
-    assert {part for name in NAMES for part in _included(name)} == {path.stem for path in FOLDER.glob("parts/*.lua")}
+    assert {part for name in NAMES for part in _included(name)} == {
+        path.stem for path in FOLDER.glob("parts/*.lua")
+    }
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_digest_is_the_one_that_a_server_computes(name: str) -> None:
     script = all_scripts()[name]
-    assert script.sha == hashlib.sha1(script.source.encode(), usedforsecurity=False).hexdigest().encode()
+    assert (
+        script.sha
+        == hashlib.sha1(script.source.encode(), usedforsecurity=False).hexdigest().encode()
+    )
     assert fakeredis.FakeRedis(version=(7,)).script_load(script.source) == script.sha.decode()
 
 
 def test_every_script_that_writes_bookkeeping_passes_at_full_memory() -> None:
     assert {*BOOKKEEPING, *READING, *LIKE_CLIENTS, *AT_FULL_MEMORY} == set(NAMES)
-    flagged = {name for name, script in all_scripts().items() if script.source.startswith("#!lua flags=allow-oom\n")}
+    flagged = {
+        name
+        for name, script in all_scripts().items()
+        if script.source.startswith("#!lua flags=allow-oom\n")
+    }
     assert flagged == {*BOOKKEEPING, *(f"{name}_oom" for name in AT_FULL_MEMORY)}
 
 
@@ -80,7 +94,10 @@ def test_the_script_for_full_memory_differs_in_that_it_knows(name: str) -> None:
     first, second = all_scripts()[name].source, all_scripts()[f"{name}_oom"].source
     assert first.startswith("local AT_FULL_MEMORY = false\n")
     flags, _, rest = second.partition("\n")
-    assert (flags, rest) == ("#!lua flags=allow-oom", first.replace("FULL_MEMORY = false", "FULL_MEMORY = true", 1))
+    assert (flags, rest) == (
+        "#!lua flags=allow-oom",
+        first.replace("FULL_MEMORY = false", "FULL_MEMORY = true", 1),
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -90,7 +107,9 @@ def test_comments_stay_at_home_and_code_does_not(name: str) -> None:
         lines = lines[1:]
     assert lines
     assert not [line for line in lines if not line.strip() or line.lstrip().startswith("--")]
-    texts = [FOLDER / "parts" / f"{part}.lua" for part in _included(name)] + [FOLDER / f"{name}.lua"]
+    texts = [FOLDER / "parts" / f"{part}.lua" for part in _included(name)] + [
+        FOLDER / f"{name}.lua"
+    ]
     code = [
         line
         for text in texts
@@ -103,7 +122,9 @@ def test_comments_stay_at_home_and_code_does_not(name: str) -> None:
 
 
 def test_no_two_scripts_are_the_same() -> None:
-    assert len({script.sha for script in all_scripts().values()}) == len(NAMES) + len(AT_FULL_MEMORY)
+    assert len({script.sha for script in all_scripts().values()}) == len(NAMES) + len(
+        AT_FULL_MEMORY
+    )
 
 
 @pytest.mark.parametrize(
@@ -112,7 +133,17 @@ def test_no_two_scripts_are_the_same() -> None:
         name
         for name in NAMES
         if name
-        not in ("inspect", "enrol", "change_member", "leave", "disown", "digest", "log_page", "probe_write", "write")
+        not in (
+            "inspect",
+            "enrol",
+            "change_member",
+            "leave",
+            "disown",
+            "digest",
+            "log_page",
+            "probe_write",
+            "write",
+        )
     ],
 )
 def test_every_script_that_touches_data_reads_the_member_first(name: str) -> None:

@@ -14,7 +14,9 @@ from redrepl.values.node_url import public_url
 SECRET = "s3cr3t-word"
 
 
-def _load(tmp_path: Path, *lines: str, url: str = "redis://h:1/0", **environment: str) -> Configuration:
+def _load(
+    tmp_path: Path, *lines: str, url: str = "redis://h:1/0", **environment: str
+) -> Configuration:
     file = tmp_path / "redrepl.toml"
     node = ["[[nodes]]", 'id = "a"', f'url = "{url}"', 'role = "primary"', *lines]
     file.write_text("\n".join(['cluster = "shop"', *node]), encoding="utf-8")
@@ -22,7 +24,9 @@ def _load(tmp_path: Path, *lines: str, url: str = "redis://h:1/0", **environment
 
 
 def test_a_password_from_the_environment(tmp_path: Path) -> None:
-    found = _load(tmp_path, 'password_env = "MINE"', 'username = "ada"', MINE=SECRET, REDREPL_PASSWORD="other")
+    found = _load(
+        tmp_path, 'password_env = "MINE"', 'username = "ada"', MINE=SECRET, REDREPL_PASSWORD="other"
+    )
     assert (found.endpoints[0].username, found.endpoints[0].password) == ("ada", SECRET)
     with pytest.raises(ConfigError, match=r"nodes\[1\]\.password_env: the environment has no MINE"):
         _load(tmp_path, 'password_env = "MINE"')
@@ -50,7 +54,12 @@ def test_a_password_in_the_url_goes_to_the_login_alone(tmp_path: Path) -> None:
     found = _load(tmp_path, url=f"redis://ada:{SECRET}@h:1/0")
     endpoint = found.endpoints[0]
     assert (endpoint.url, endpoint.username, endpoint.password) == ("redis://h:1/0", "ada", SECRET)
-    assert _load(tmp_path, url=f"redis://:{SECRET}@h:1/0", REDREPL_PASSWORD="other").endpoints[0].password == "other"
+    assert (
+        _load(tmp_path, url=f"redis://:{SECRET}@h:1/0", REDREPL_PASSWORD="other")
+        .endpoints[0]
+        .password
+        == "other"
+    )
 
 
 @pytest.mark.parametrize(
@@ -65,7 +74,13 @@ def test_a_password_in_the_url_goes_to_the_login_alone(tmp_path: Path) -> None:
 def test_a_secret_shows_nowhere(tmp_path: Path, url: str) -> None:
     found = _load(tmp_path, url=url, REDREPL_QUEUE_URL=url)
     assert found.endpoints[0].password == SECRET
-    for shown in (repr(found), str(found), repr(found.members), found.topology().encode(), public_url(url)):
+    for shown in (
+        repr(found),
+        str(found),
+        repr(found.members),
+        found.topology().encode(),
+        public_url(url),
+    ):
         assert SECRET not in shown
 
 
@@ -108,7 +123,9 @@ def test_what_is_shown_of_a_url(url: str, shown: str) -> None:
 KEY = f"{SECRET}-of-the-queue"
 
 
-def test_the_queues_key_comes_from_the_environment_or_a_file_and_shows_nowhere(tmp_path: Path) -> None:
+def test_the_queues_key_comes_from_the_environment_or_a_file_and_shows_nowhere(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "key").write_text(f"{KEY}\n")
     named = {"REDREPL_QUEUE_KEY_FILE": str(tmp_path / "key")}
     for environment in ({"REDREPL_QUEUE_KEY": KEY}, named, {**named, "REDREPL_QUEUE_KEY": KEY}):
@@ -122,8 +139,13 @@ def test_the_queues_key_comes_from_the_environment_or_a_file_and_shows_nowhere(t
 
 def test_a_queue_key_that_cannot_be_one_is_not_echoed(tmp_path: Path) -> None:
     (tmp_path / "empty").write_text("\n")
-    for environment in ({"REDREPL_QUEUE_KEY": SECRET}, {"REDREPL_QUEUE_KEY_FILE": str(tmp_path / "empty")}):
-        with pytest.raises(ConfigError, match="queue_key must have at least 16 characters") as caught:
+    for environment in (
+        {"REDREPL_QUEUE_KEY": SECRET},
+        {"REDREPL_QUEUE_KEY_FILE": str(tmp_path / "empty")},
+    ):
+        with pytest.raises(
+            ConfigError, match="queue_key must have at least 16 characters"
+        ) as caught:
             _load(tmp_path, **environment)
         assert SECRET not in str(caught.value)
     file = tmp_path / "redrepl.toml"

@@ -23,12 +23,16 @@ def test_a_session_remembers_the_newest_stamp_of_each_key() -> None:
     assert session.at_least(b"z") is NO_STAMP
 
 
-def test_a_session_is_bounded_and_what_it_forgets_raises_the_floor(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_session_is_bounded_and_what_it_forgets_raises_the_floor(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(limits, "SESSION_KEYS", 3)
     session = Session()
     for number in range(10):
         session.note(b"%d" % number, Stamp(100 + number, 1))
-    assert [session.at_least(b"%d" % number) for number in (7, 8, 9)] == [Stamp(100 + n, 1) for n in (7, 8, 9)]
+    assert [session.at_least(b"%d" % number) for number in (7, 8, 9)] == [
+        Stamp(100 + n, 1) for n in (7, 8, 9)
+    ]
     for number in range(7):
         assert session.at_least(b"%d" % number) == Stamp(106, 1) >= Stamp(100 + number, 1)
     assert session.at_least(b"never seen") == Stamp(106, 1)
@@ -47,7 +51,11 @@ def test_a_session_goes_to_another_process_as_a_token() -> None:
     token = session.token()
     assert token.isascii()
     copy = Session.from_token(token)
-    assert [copy.at_least(key) for key in (b"\x00\xff", b"y", b"z")] == [Stamp(5, 1), Stamp(6, 2), Stamp(3, 3)]
+    assert [copy.at_least(key) for key in (b"\x00\xff", b"y", b"z")] == [
+        Stamp(5, 1),
+        Stamp(6, 2),
+        Stamp(3, 3),
+    ]
     copy.note(b"y", Stamp(9, 9))
     assert session.at_least(b"y") == Stamp(6, 2)
 
@@ -81,7 +89,14 @@ def test_garbage_is_no_token(token: object) -> None:
 
 def test_all_names_stand_under_the_clusters_prefix() -> None:
     layout = KeyLayout("shop")
-    names = [layout.member, layout.log, layout.cursors, layout.marks, layout.topology, layout.data(b"x")]
+    names = [
+        layout.member,
+        layout.log,
+        layout.cursors,
+        layout.marks,
+        layout.topology,
+        layout.data(b"x"),
+    ]
     assert all(name.startswith(b"shop:") for name in names)
     assert len(set(names)) == len(names)
     assert not CLUSTERS_KEY.startswith(b"shop:")
@@ -92,7 +107,13 @@ def test_all_names_stand_under_the_clusters_prefix() -> None:
 def test_no_users_key_meets_the_bookkeeping(key: bytes) -> None:
     layout = KeyLayout("shop")
     assert layout.user_key(layout.data(key)) == key
-    assert layout.data(key) not in (layout.member, layout.log, layout.cursors, layout.marks, layout.topology)
+    assert layout.data(key) not in (
+        layout.member,
+        layout.log,
+        layout.cursors,
+        layout.marks,
+        layout.topology,
+    )
 
 
 @pytest.mark.parametrize(

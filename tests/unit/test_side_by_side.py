@@ -15,12 +15,17 @@ PING = PlainCommand((b"PING",))
 
 def two_questions(node: str, steps: Steps) -> Plan[list[bytes]]:
     """One answer after the other."""
-    return [(yield from steps.ask(node, PING, "asking")), (yield from steps.ask(node, PING, "asking again"))]
+    return [
+        (yield from steps.ask(node, PING, "asking")),
+        (yield from steps.ask(node, PING, "asking again")),
+    ]
 
 
 def started(*nodes: str) -> tuple[ByHand[list[list[bytes]]], Steps]:
     steps = Steps(START, 2.0)
-    return ByHand(side_by_side([two_questions(node, steps_beside(steps)) for node in nodes], steps)), steps
+    return ByHand(
+        side_by_side([two_questions(node, steps_beside(steps)) for node in nodes], steps)
+    ), steps
 
 
 def test_each_goes_on_when_its_own_answer_comes() -> None:

@@ -20,7 +20,8 @@ def test_a_stamp_is_14_and_8_hexadecimal_digits() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [b"", b"0" * 21, b"0" * 23, b"g" * 22, "ü" * 22, b"\xff" * 22, b"0660f71eb15369 0000005."]
+    "text",
+    [b"", b"0" * 21, b"0" * 23, b"g" * 22, "ü" * 22, b"\xff" * 22, b"0660f71eb15369 0000005."],
 )
 def test_anything_else_is_no_stamp(text: bytes | str) -> None:
     with pytest.raises(ValueError, match=r"digits|invalid"):
@@ -28,7 +29,13 @@ def test_anything_else_is_no_stamp(text: bytes | str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["+660f71eb1536900000005", "0x60f71eb1536900000005", "0_60f71eb1536900000005", "0660f71eb15369      05"]
+    "text",
+    [
+        "+660f71eb1536900000005",
+        "0x60f71eb1536900000005",
+        "0_60f71eb1536900000005",
+        "0660f71eb15369      05",
+    ],
 )
 def test_signs_and_blanks_are_no_digits(text: str) -> None:
     with pytest.raises(ValueError, match=r"digits|invalid"):
@@ -36,7 +43,14 @@ def test_signs_and_blanks_are_no_digits(text: str) -> None:
 
 
 def test_micros_come_before_the_writer() -> None:
-    ordered = [NO_STAMP, Stamp(0, 1), Stamp(1, 0), Stamp(1, 0x7FFFFFFF), Stamp(1, 0x80000001), Stamp(2, 0)]
+    ordered = [
+        NO_STAMP,
+        Stamp(0, 1),
+        Stamp(1, 0),
+        Stamp(1, 0x7FFFFFFF),
+        Stamp(1, 0x80000001),
+        Stamp(2, 0),
+    ]
     assert all(earlier < later for earlier, later in pairwise(ordered))
 
 
@@ -97,7 +111,9 @@ def test_restamping_writers_are_made_of_epoch_and_number() -> None:
     assert restamp_writer(limits.MAX_EPOCH, 4095) == 0xFFFFFFFF
 
 
-@pytest.mark.parametrize(("epoch", "number"), [(0, 0), (-1, 0), (limits.MAX_EPOCH + 1, 0), (1, -1), (1, 4096)])
+@pytest.mark.parametrize(
+    ("epoch", "number"), [(0, 0), (-1, 0), (limits.MAX_EPOCH + 1, 0), (1, -1), (1, 4096)]
+)
 def test_what_does_not_fit_a_writer_is_refused(epoch: int, number: int) -> None:
     with pytest.raises(ValueError, match="writer id"):
         restamp_writer(epoch, number)

@@ -7,7 +7,14 @@ from collections import Counter
 import pytest
 
 from redrepl.plans.conditions import verdicts_on
-from redrepl.plans.status import Expectations, Survey, cluster_status, condition_of, lag_of, node_state
+from redrepl.plans.status import (
+    Expectations,
+    Survey,
+    cluster_status,
+    condition_of,
+    lag_of,
+    node_state,
+)
 from redrepl.plans.view import ClusterView
 from redrepl.values import limits
 from redrepl.values.effects import Command, PlainCommand
@@ -27,15 +34,20 @@ from tests.unit.support.reports import NOW_MILLIS, report, stranger
 ACTIVE, SYNCING, INACTIVE = NodeState.ACTIVE, NodeState.SYNCING, NodeState.INACTIVE
 
 
-def _status(cluster: ClusterView, node: str, state: NodeState = ACTIVE, healthy: bool = True) -> NodeStatus:
+def _status(
+    cluster: ClusterView, node: str, state: NodeState = ACTIVE, healthy: bool = True
+) -> NodeStatus:
     member = cluster.topology.member(node)
     return NodeStatus(node, member.url, member.role, state, healthy, 0, True, 0, 0.0, 0.0, 0, None)
 
 
-def _condition(level: Level, *states: NodeState, mode: Mode = Mode.PRIMARY_REPLICA, healthy: bool = True) -> Condition:
+def _condition(
+    level: Level, *states: NodeState, mode: Mode = Mode.PRIMARY_REPLICA, healthy: bool = True
+) -> Condition:
     cluster = view(len(states), mode)
     statuses = tuple(
-        _status(cluster, node, state, healthy and state is ACTIVE) for node, state in zip("abcde", states, strict=False)
+        _status(cluster, node, state, healthy and state is ACTIVE)
+        for node, state in zip("abcde", states, strict=False)
     )
     return condition_of(cluster, statuses, Expectations(level, 30.0, 1))
 
@@ -67,9 +79,18 @@ def test_the_condition_says_whether_a_write_can_be_confirmed(
 
 
 def test_of_several_primaries_any_may_decide() -> None:
-    assert _condition("quorum", INACTIVE, ACTIVE, ACTIVE, mode=Mode.MULTI_PRIMARY) is Condition.DEGRADED
-    assert _condition("quorum", INACTIVE, INACTIVE, ACTIVE, mode=Mode.MULTI_PRIMARY) is Condition.UNAVAILABLE
-    assert _condition("async", INACTIVE, INACTIVE, INACTIVE, mode=Mode.MULTI_PRIMARY) is Condition.UNAVAILABLE
+    assert (
+        _condition("quorum", INACTIVE, ACTIVE, ACTIVE, mode=Mode.MULTI_PRIMARY)
+        is Condition.DEGRADED
+    )
+    assert (
+        _condition("quorum", INACTIVE, INACTIVE, ACTIVE, mode=Mode.MULTI_PRIMARY)
+        is Condition.UNAVAILABLE
+    )
+    assert (
+        _condition("async", INACTIVE, INACTIVE, INACTIVE, mode=Mode.MULTI_PRIMARY)
+        is Condition.UNAVAILABLE
+    )
 
 
 def test_a_copy_that_lags_degrades() -> None:
@@ -112,7 +133,11 @@ def _survey(*reports: NodeReport | str, mode: Mode = Mode.PRIMARY_REPLICA) -> Su
 
 
 def test_lag_is_counted_in_the_log_of_the_primary() -> None:
-    survey = _survey(report("a", log=Log(5, "9-0", 10, "1-0"), cursors={"b": ("5-0", 7)}), report("b"), report("c"))
+    survey = _survey(
+        report("a", log=Log(5, "9-0", 10, "1-0"), cursors={"b": ("5-0", 7)}),
+        report("b"),
+        report("c"),
+    )
     survey.ages = {("a", "b"): 2.5}
     lag = lag_of(survey, "b")
     assert lag is not None
@@ -157,7 +182,11 @@ def _header(micros: int) -> bytes:
     ],
 )
 def test_the_verdicts_on_contents(
-    primary: dict[bytes, bytes], b: dict[bytes, bytes], c: dict[bytes, bytes], subset: bool, agreement: bool
+    primary: dict[bytes, bytes],
+    b: dict[bytes, bytes],
+    c: dict[bytes, bytes],
+    subset: bool,
+    agreement: bool,
 ) -> None:
     cluster = view(3)
     statuses = tuple(_status(cluster, node) for node in "abc")
@@ -168,19 +197,40 @@ def test_the_verdicts_on_contents(
 def test_the_verdicts_without_contents_or_copies() -> None:
     cluster = view(3)
     alone = (_status(cluster, "a"), _status(cluster, "b", INACTIVE), _status(cluster, "c", SYNCING))
-    assert [v.holds for v in verdicts_on(cluster, alone, {"a": {}}, 2)] == [True, True, False, False]
+    assert [v.holds for v in verdicts_on(cluster, alone, {"a": {}}, 2)] == [
+        True,
+        True,
+        False,
+        False,
+    ]
     all_up = tuple(_status(cluster, node) for node in "abc")
-    assert [v.holds for v in verdicts_on(cluster, all_up, {"a": {}, "b": {}}, 2)] == [None, None, True, True]
+    assert [v.holds for v in verdicts_on(cluster, all_up, {"a": {}, "b": {}}, 2)] == [
+        None,
+        None,
+        True,
+        True,
+    ]
     single = view(1)
-    assert [v.holds for v in verdicts_on(single, (_status(single, "a"),), {"a": {}}, 1)] == [True] * 4
+    assert [v.holds for v in verdicts_on(single, (_status(single, "a"),), {"a": {}}, 1)] == [
+        True
+    ] * 4
 
 
 def test_no_status_where_no_member_answers() -> None:
-    plan = ByHand(cluster_status(KeyLayout("shop"), ("a", "b"), Expectations("quorum", 30.0, 1), START))
+    plan = ByHand(
+        cluster_status(KeyLayout("shop"), ("a", "b"), Expectations("quorum", 30.0, 1), START)
+    )
     plan.fails("a", "down").replies("b", b"run_id:1\r\n", tag=0)
     with pytest.raises(Unavailable) as caught:
-        plan.replies("b", [[], [0, b"0-0", 0, b"", b"", 0], [], [], b"", b"%d" % NOW_MILLIS, [], [], [], b""], tag=1)
-    assert caught.value.evidence == {"a": "down", "b": "holds no membership of any cluster, and no keys at all"}
+        plan.replies(
+            "b",
+            [[], [0, b"0-0", 0, b"", b"", 0], [], [], b"", b"%d" % NOW_MILLIS, [], [], [], b""],
+            tag=1,
+        )
+    assert caught.value.evidence == {
+        "a": "down",
+        "b": "holds no membership of any cluster, and no keys at all",
+    }
 
 
 def _with_keys(nodes: Nodes) -> None:
@@ -195,7 +245,9 @@ def _with_keys(nodes: Nodes) -> None:
 
 
 @pytest.mark.parametrize(("limit", "sample"), [(1000, 10), (30, 10), (30, 1000)])
-def test_of_many_keys_status_looks_at_some(monkeypatch: pytest.MonkeyPatch, limit: int, sample: int) -> None:
+def test_of_many_keys_status_looks_at_some(
+    monkeypatch: pytest.MonkeyPatch, limit: int, sample: int
+) -> None:
     monkeypatch.setattr(limits, "STATUS_SCAN_KEYS", limit)
     monkeypatch.setattr(limits, "STATUS_SAMPLE_KEYS", sample)
     monkeypatch.setattr(limits, "SCAN_KEYS", 5)
@@ -209,7 +261,9 @@ def test_of_many_keys_status_looks_at_some(monkeypatch: pytest.MonkeyPatch, limi
 
     send = nodes.send
     monkeypatch.setattr(nodes, "send", counted)
-    status = nodes.run(cluster_status(nodes.layout, ("a", "b"), Expectations("quorum", 30.0, 1), nodes.at))
+    status = nodes.run(
+        cluster_status(nodes.layout, ("a", "b"), Expectations("quorum", 30.0, 1), nodes.at)
+    )
     for node in status.nodes:
         assert node.keys_exact is (limit == 1000)
         if limit == 1000 or sample == 1000:

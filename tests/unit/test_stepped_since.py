@@ -1,4 +1,6 @@
-"""A clock that steps ahead after its node was looked at: what the node lacks since may be what it dropped by that."""
+"""A clock that steps ahead after its node was looked at: what the node lacks since may be what it
+dropped by that.
+"""
 
 from __future__ import annotations
 
@@ -43,12 +45,16 @@ def test_what_the_primary_may_have_dropped_is_not_decided_as_deleted(nodes: Node
     with pytest.raises(Unavailable, match="stepped"):
         nodes.run(settle(nodes.view(), primary, nodes.report("b"), undecided, Steps(nodes.at)))
     assert (nodes.record("a", KEY), nodes.record("b", KEY)) == (None, held)
-    nodes.run(settle(nodes.view(), nodes.report("a"), nodes.report("b"), undecided, Steps(nodes.at)))
+    nodes.run(
+        settle(nodes.view(), nodes.report("a"), nodes.report("b"), undecided, Steps(nodes.at))
+    )
     assert nodes.record("b", KEY) != held, "with a steady clock the primary decides"
 
 
 def test_what_a_replica_may_only_be_hiding_is_not_passed_over(nodes: Nodes) -> None:
-    """A value that is past its deadline by a clock that is ahead is there again when that clock is right."""
+    """A value that is past its deadline by a clock that is ahead is there again when that clock is
+    right.
+    """
     primary = nodes.report("a")
     nodes.clocks_ahead["b"] = -TWO_DAYS
     replica = nodes.report("b")
@@ -56,7 +62,9 @@ def test_what_a_replica_may_only_be_hiding_is_not_passed_over(nodes: Nodes) -> N
     undecided = {nodes.layout.data(b"hidden"): nodes.value(b"of the replica alone").stamp}
     with pytest.raises(Unavailable, match="the clock of node 'b' stepped"):
         nodes.run(settle(nodes.view(), primary, replica, undecided, Steps(nodes.at)))
-    settled = nodes.run(settle(nodes.view(), primary, nodes.report("b"), undecided, Steps(nodes.at)))
+    settled = nodes.run(
+        settle(nodes.view(), primary, nodes.report("b"), undecided, Steps(nodes.at))
+    )
     assert settled == ({}, 0), "with a steady clock it has expired"
 
 
@@ -71,8 +79,11 @@ def test_what_the_source_may_have_dropped_is_not_copied_as_deleted(nodes: Nodes)
 
 
 @pytest.mark.parametrize("script", ["change_member", "log_page"])
-def test_a_member_whose_clock_stepped_in_the_midst_of_a_failover_is_no_yardstick(nodes: Nodes, script: str) -> None:
-    # The first look at it was compared with the others' clocks; the second one, after the step, is not.
+def test_a_member_whose_clock_stepped_in_the_midst_of_a_failover_is_no_yardstick(
+    nodes: Nodes, script: str
+) -> None:
+    # The first look at it was compared with the others' clocks; the second one, after the step, is
+    # not.
     held = nodes.record("b", KEY)
     nodes.meanwhile[script] = lambda: nodes.clocks_ahead.update(a=TWO_DAYS)
     with pytest.raises(Unavailable, match="stepped"):
@@ -80,7 +91,9 @@ def test_a_member_whose_clock_stepped_in_the_midst_of_a_failover_is_no_yardstick
     assert nodes.record("b", KEY) == held
 
 
-def test_a_restarted_primary_whose_clock_stepped_while_it_was_taken_back_is_not_admitted(nodes: Nodes) -> None:
+def test_a_restarted_primary_whose_clock_stepped_while_it_was_taken_back_is_not_admitted(
+    nodes: Nodes,
+) -> None:
     nodes.restart("a")
     nodes.meanwhile["change_member"] = lambda: nodes.clocks_ahead.update(b=TWO_DAYS)
     with pytest.raises(Unavailable, match="stepped"):
@@ -90,14 +103,18 @@ def test_a_restarted_primary_whose_clock_stepped_while_it_was_taken_back_is_not_
     assert nodes.report("a").is_serving
 
 
-def test_a_replica_whose_clock_stepped_while_it_was_set_to_syncing_is_looked_at_anew(nodes: Nodes) -> None:
+def test_a_replica_whose_clock_stepped_while_it_was_set_to_syncing_is_looked_at_anew(
+    nodes: Nodes,
+) -> None:
     nodes.restart("b")
     nodes.meanwhile["change_member"] = lambda: nodes.clocks_ahead.update(b=TWO_DAYS)
     with pytest.raises(Unavailable, match="stepped"):
         nodes.bring_up("b")
 
 
-def test_a_truth_whose_clock_stepped_after_the_operator_was_told_what_it_has_is_looked_at_again(nodes: Nodes) -> None:
+def test_a_truth_whose_clock_stepped_after_the_operator_was_told_what_it_has_is_looked_at_again(
+    nodes: Nodes,
+) -> None:
     for node in "bc":
         nodes.restart(node)
     order, fresh = FailoverOrder(nodes.at, "a"), Fresh("inc-new", FRESH)

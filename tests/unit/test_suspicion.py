@@ -26,7 +26,9 @@ def looks(**refusals: str | None) -> dict[str, NodeReport | str]:
     return {node: replace(each, refusal=refusals.get(node, "")) for node, each in found.items()}
 
 
-def judged(suspicion: Suspicion, found: Mapping[str, NodeReport | str], at: float, *more: Any) -> Verdict:
+def judged(
+    suspicion: Suspicion, found: Mapping[str, NodeReport | str], at: float, *more: Any
+) -> Verdict:
     """What a look that found this means."""
     return suspicion.judge(CLUSTER, Reports.collect(found), at, *more)
 
@@ -70,7 +72,10 @@ def test_the_role_does_not_go_round_where_too_few_take_writes(others: dict[str, 
     verdict = judged(suspicion, looks(a=OOM, **others), 20.0)
     assert not verdict.is_due
     assert "no node takes over: 2 of 3 members must take part" in verdict.why
-    assert all(f"{node}: takes no writes: {words}" in verdict.why for node, words in {"a": OOM, **others}.items())
+    assert all(
+        f"{node}: takes no writes: {words}" in verdict.why
+        for node, words in {"a": OOM, **others}.items()
+    )
 
 
 @pytest.mark.parametrize(
@@ -122,10 +127,16 @@ def under_way(**more: Any) -> dict[str, NodeReport | str]:
     return {"a": DOWN} | {node: report(node, **fields) for node in "bc"}
 
 
-def distances(now: float, usual_seconds: float, primary_seconds: float | None = None) -> dict[str, Silence]:
+def distances(
+    now: float, usual_seconds: float, primary_seconds: float | None = None
+) -> dict[str, Silence]:
     """Who has answered all, and how long its answers take."""
     far = usual_seconds if primary_seconds is None else primary_seconds
-    return {"a": Silence(now, far), "b": Silence(now, usual_seconds), "c": Silence(now, usual_seconds)}
+    return {
+        "a": Silence(now, far),
+        "b": Silence(now, usual_seconds),
+        "c": Silence(now, usual_seconds),
+    }
 
 
 @pytest.mark.parametrize(
@@ -139,7 +150,9 @@ def distances(now: float, usual_seconds: float, primary_seconds: float | None = 
     ],
     ids=["records", "mark", "cursor", "state", "epoch"],
 )
-def test_a_change_of_epoch_is_left_alone_while_somebody_goes_on_with_it(step: dict[str, Any]) -> None:
+def test_a_change_of_epoch_is_left_alone_while_somebody_goes_on_with_it(
+    step: dict[str, Any],
+) -> None:
     suspicion = Suspicion(0.1, 0.7)
     judged(suspicion, looks(), 9.0)
     assert not judged(suspicion, under_way(), 10.0).is_due
@@ -151,11 +164,15 @@ def test_a_change_of_epoch_is_left_alone_while_somebody_goes_on_with_it(step: di
 def test_who_goes_on_for_ever_holds_nobody_up() -> None:
     suspicion = Suspicion(0.1, 0.7)
     for second in range(int(LONGEST_CHANGE_SECONDS)):
-        assert not judged(suspicion, under_way(log=Log(1, "1-0", second, "1-0")), 10.0 + second).is_due
+        assert not judged(
+            suspicion, under_way(log=Log(1, "1-0", second, "1-0")), 10.0 + second
+        ).is_due
     assert judged(suspicion, under_way(), 10.0 + LONGEST_CHANGE_SECONDS).is_due
 
 
-@pytest.mark.parametrize(("chance", "usual", "seconds"), [(1.0, 0.01, 1.0), (0.0, 0.3, 3.0), (1.0, 0.3, 4.5)])
+@pytest.mark.parametrize(
+    ("chance", "usual", "seconds"), [(1.0, 0.01, 1.0), (0.0, 0.3, 3.0), (1.0, 0.3, 4.5)]
+)
 def test_who_ends_a_change_of_epoch_that_was_left_is_told_by_chance_where_members_are_far(
     chance: float, usual: float, seconds: float
 ) -> None:

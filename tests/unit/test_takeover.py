@@ -51,9 +51,13 @@ def test_half_of_five_down_with_the_primary() -> None:
 
 
 def test_two_of_five_down_beside_the_primary_can_be_replaced() -> None:
-    takeover = _took(5, {"a": DEAD, "b": DEAD, "c": _member("c"), "d": _member("d"), "e": _member("e")})
+    takeover = _took(
+        5, {"a": DEAD, "b": DEAD, "c": _member("c"), "d": _member("d"), "e": _member("e")}
+    )
     assert takeover.is_possible
-    assert "workers and monitors see to it" in what_comes_next(takeover, "primary 'a' is away", True, False)
+    assert "workers and monitors see to it" in what_comes_next(
+        takeover, "primary 'a' is away", True, False
+    )
     manual = what_comes_next(takeover, "primary 'a' is away", False, False)
     assert 'failover = "manual"' in manual
     assert "`redrepl failover`" in manual

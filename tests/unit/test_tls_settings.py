@@ -16,7 +16,9 @@ from redrepl.values.errors import ConfigError
 from tests.support.certificates import Authority
 
 
-def _load(tmp_path: Path, *table: str, url: str = "rediss://h", head: str = "", **environment: str) -> Configuration:
+def _load(
+    tmp_path: Path, *table: str, url: str = "rediss://h", head: str = "", **environment: str
+) -> Configuration:
     file = tmp_path / "redrepl.toml"
     node = ["[[nodes]]", 'id = "a"', f'url = "{url}"', 'role = "primary"']
     file.write_text("\n".join(['cluster = "shop"', head, "[tls]", *table, *node]), encoding="utf-8")
@@ -25,17 +27,29 @@ def _load(tmp_path: Path, *table: str, url: str = "rediss://h", head: str = "", 
 
 def test_its_settings_reach_the_nodes_and_the_queue(tmp_path: Path, authority: Authority) -> None:
     mine = authority.certify("mine")
-    table = (f'ca = "{authority.file}"', f'certificate = "{mine.file}"', f'key = "{mine.key}"', "check_names = false")
+    table = (
+        f'ca = "{authority.file}"',
+        f'certificate = "{mine.file}"',
+        f'key = "{mine.key}"',
+        "check_names = false",
+    )
     found = _load(tmp_path, *table, head='queue_url = "rediss://queue"')
     assert found.endpoints[0].tls == found.tls
-    assert found.tls == TlsSettings(str(authority.file), str(mine.file), str(mine.key), check_names=False)
+    assert found.tls == TlsSettings(
+        str(authority.file), str(mine.file), str(mine.key), check_names=False
+    )
     assert found.queue_url is not None
     assert split_url("queue", found.queue_url).tls == found.tls
     assert found.topology().members[0].url == "rediss://h"
 
 
 def test_the_environment_goes_over_it(tmp_path: Path, authority: Authority) -> None:
-    found = _load(tmp_path, 'ca = "/none"', REDREPL_TLS_CA=str(authority.file), REDREPL_TLS_CHECK_NAMES="false")
+    found = _load(
+        tmp_path,
+        'ca = "/none"',
+        REDREPL_TLS_CA=str(authority.file),
+        REDREPL_TLS_CHECK_NAMES="false",
+    )
     assert (found.tls.ca, found.tls.check_names) == (str(authority.file), False)
 
 
@@ -105,7 +119,11 @@ def test_a_key_with_a_password_asks_nobody(tmp_path: Path, authority: Authority)
     with pytest.raises(TlsFileError, match=r"tls\.certificate .*password of the key is wrong"):
         settings.context()
     (tmp_path / "password").write_text("hunter-2\n")
-    files = {"certificate": str(mine.file), "key": str(mine.key), "key_password_file": str(tmp_path / "password")}
+    files = {
+        "certificate": str(mine.file),
+        "key": str(mine.key),
+        "key_password_file": str(tmp_path / "password"),
+    }
     assert TlsSettings(**files, ca=str(authority.file)).context()  # type: ignore[arg-type]
 
 

@@ -131,7 +131,9 @@ def test_answers_of_any_size_are_all_read(pair: _Pair, size: int) -> None:
     writing.join()
 
 
-def test_answers_that_came_in_one_record_are_all_read(pair: _Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answers_that_came_in_one_record_are_all_read(
+    pair: _Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(connection, "RECEIVE_BYTES", 100)
     pair.far.sendall(b"+OK\r\n" * 1000)
     assert _received(pair, 1000) == [b"OK"] * 1000

@@ -12,7 +12,11 @@ from redrepl.values.topology import Member, Mode, NodeRole, Topology
 from tests.unit.support.by_hand import topology
 
 PRIMARY, REPLICA = NodeRole.PRIMARY, NodeRole.REPLICA
-A, B, C = Member("a", "redis://a", PRIMARY), Member("b", "redis://b", REPLICA), Member("c", "redis://c", REPLICA)
+A, B, C = (
+    Member("a", "redis://a", PRIMARY),
+    Member("b", "redis://b", REPLICA),
+    Member("c", "redis://c", REPLICA),
+)
 
 
 def _topology(*members: Member, mode: Mode = Mode.PRIMARY_REPLICA, epoch: int = 1) -> Topology:
@@ -27,7 +31,11 @@ def _topology(*members: Member, mode: Mode = Mode.PRIMARY_REPLICA, epoch: int = 
         ((A, Member("b", "redis://b", PRIMARY)), Mode.PRIMARY_REPLICA, "one primary, not 2: a, b"),
         ((A, B), Mode.MULTI_PRIMARY, "replicas given: b"),
         ((A, Member("a", "redis://b", REPLICA)), Mode.PRIMARY_REPLICA, "'a' is given twice"),
-        ((A, Member("b", "redis://a", REPLICA)), Mode.PRIMARY_REPLICA, "'a' and 'b' have the same url redis://a"),
+        (
+            (A, Member("b", "redis://a", REPLICA)),
+            Mode.PRIMARY_REPLICA,
+            "'a' and 'b' have the same url redis://a",
+        ),
     ],
 )
 def test_what_is_no_cluster(members: tuple[Member, ...], mode: Mode, said: str) -> None:
@@ -36,7 +44,10 @@ def test_what_is_no_cluster(members: tuple[Member, ...], mode: Mode, said: str) 
 
 
 def test_a_cluster_has_16_nodes_at_most() -> None:
-    members = [Member(f"n{i}", f"redis://n{i}", PRIMARY if not i else REPLICA) for i in range(limits.MAX_NODES + 1)]
+    members = [
+        Member(f"n{i}", f"redis://n{i}", PRIMARY if not i else REPLICA)
+        for i in range(limits.MAX_NODES + 1)
+    ]
     assert len(_topology(*members[:-1]).ids) == limits.MAX_NODES
     with pytest.raises(ConfigError, match="not 17"):
         _topology(*members)
@@ -77,7 +88,12 @@ def test_of_several_primaries_everybody_follows_everybody() -> None:
 def test_a_change_of_members_is_a_new_epoch() -> None:
     cluster = _topology(A, B, epoch=4)
     grown = cluster.with_member(C)
-    assert (grown.epoch, grown.ids, grown.cluster, grown.mode) == (5, ("a", "b", "c"), "shop", cluster.mode)
+    assert (grown.epoch, grown.ids, grown.cluster, grown.mode) == (
+        5,
+        ("a", "b", "c"),
+        "shop",
+        cluster.mode,
+    )
     shrunk = grown.without_member("b")
     assert (shrunk.epoch, shrunk.ids) == (6, ("a", "c"))
     assert cluster.ids == ("a", "b")

@@ -1,4 +1,6 @@
-"""Transactions: expectations, all or nothing, one outcome, what the transaction itself sees, limits, repeating."""
+"""Transactions: expectations, all or nothing, one outcome, what the transaction itself sees,
+limits, repeating.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,12 @@ import pytest
 
 from redrepl.doors.async_coordinator import AsyncCoordinator
 from redrepl.doors.batch import AsyncBatch
-from redrepl.doors.transaction import AsyncTransaction, Transaction, run_async_transactions, run_transactions
+from redrepl.doors.transaction import (
+    AsyncTransaction,
+    Transaction,
+    run_async_transactions,
+    run_transactions,
+)
 from redrepl.plans.operations.outgoing import ManyRecords
 from redrepl.plans.operations.transaction import Expectation, Transacted, transact
 from redrepl.plans.operations.write import replicate_decided
@@ -47,7 +54,7 @@ COUNTER = value_record(Stamp(1001, 1), b"42")
 DONE = [b"done", b"ok", STAMP.encode(), b"ok", COUNTER.encode()]
 
 
-# The plan, by hand ---------------------------------------------------------------------------------------------
+# The plan, by hand --------------------------------------------------------------------------------
 
 
 def _start(copies: int, required: int, reach_others: bool = True) -> ByHand[Transacted]:
@@ -60,7 +67,13 @@ def test_the_deciding_node_is_asked_alone_first() -> None:
     assert (plan.targets(), plan.exchange.required_node) == (["a"], "a")
     command = plan.sent[0].command
     assert isinstance(command, ScriptCall)
-    assert command.keys == (b"shop:m:member", b"shop:m:log", b"shop:k:seen", b"shop:k:x", b"shop:k:n")
+    assert command.keys == (
+        b"shop:m:member",
+        b"shop:m:log",
+        b"shop:k:seen",
+        b"shop:k:x",
+        b"shop:k:n",
+    )
     assert command.arguments == (
         *(b"7", b"unit", limits.TRANSACTION_BYTES, 2, 0, SEEN.encode(), 1, b""),
         *(1, b"set", STAMP.encode(), b"000000000123", b"payload"),
@@ -86,7 +99,9 @@ def test_the_stamps_that_the_deciding_node_gave_are_the_ones_that_count() -> Non
     assert plan.sent[0].command.arguments[1] == value_record(LATER, b"payload", 0x123).encode()
     done = plan.replies("b", [b"some", 0, b"has", STAMP.encode()]).result
     assert done.receipts[b"x"].stamp == LATER
-    assert {receipt.outcome for receipt in done.receipts.values()} == {UNKNOWN}, "one outcome for all keys"
+    assert {receipt.outcome for receipt in done.receipts.values()} == {UNKNOWN}, (
+        "one outcome for all keys"
+    )
 
 
 def test_a_copy_with_something_later_holds_it_too() -> None:
@@ -194,7 +209,7 @@ def test_spreading_counts_each_record_for_itself() -> None:
     assert "older" in receipts[1].failed["b"]
 
 
-# On a cluster in memory ------------------------------------------------------------------------------------------
+# On a cluster in memory ---------------------------------------------------------------------------
 
 
 def _seed(store: Store, **values: bytes) -> dict[str, Stamp]:
@@ -210,7 +225,9 @@ def test_what_was_read_and_still_stands_lets_it_through_as_one_entry() -> None:
     with store.transaction("all") as tx:
         total = int(tx.get("x") or 0) + int(tx.get("y") or 0)
         assert tx.get("absent") is None
-        tx.set("total", b"%d" % total).delete("x").increment("y", 5).expire("y", 60).add("new", b"v", ttl=60)
+        tx.set("total", b"%d" % total).delete("x").increment("y", 5).expire("y", 60).add(
+            "new", b"v", ttl=60
+        )
     assert {key: receipt.outcome for key, receipt in tx.receipts.items()} == dict.fromkeys(
         ["total", "x", "y", "new"], COMMITTED
     )
@@ -281,7 +298,12 @@ def test_it_sees_its_own_writes() -> None:
     tx = store.transaction()
     found = tx.get_record("x")
     assert found is not None
-    assert (found.value, found.stamp, found.expires_at, found.node) == (b"1", stamps["x"], None, "a")
+    assert (found.value, found.stamp, found.expires_at, found.node) == (
+        b"1",
+        stamps["x"],
+        None,
+        "a",
+    )
     tx.set("x", b"2", ttl=60)
     own = tx.get_record("x")
     assert own is not None
@@ -290,7 +312,11 @@ def test_it_sees_its_own_writes() -> None:
     assert (tx.delete("x").get("x"), tx.get_record("x")) == (None, None)
     assert tx.add("x", b"3").get("x") == b"3"
     assert (tx.increment("x", 4).get("x"), tx.expire("x", None).get("x")) == (b"7", b"7")
-    assert (tx.increment("n", 2).get("n"), tx.increment("n", 1).get("n"), tx.get("absent")) == (b"42", b"43", None)
+    assert (tx.increment("n", 2).get("n"), tx.increment("n", 1).get("n"), tx.get("absent")) == (
+        b"42",
+        b"43",
+        None,
+    )
     assert tx.increment("fresh").get("fresh") == b"1"
     assert tx.expire("word", 60).get("word") == b"one"
     with pytest.raises(RequestError, match="increment of key 'word'"):
@@ -301,7 +327,9 @@ def test_what_it_shows_is_what_it_stores() -> None:
     store = Store()
     _seed(store, n=b"40")
     with store.transaction() as tx:
-        tx.increment("n", 2).set("x", b"1").increment("x").delete("y").increment("y").expire("x", 60)
+        tx.increment("n", 2).set("x", b"1").increment("x").delete("y").increment("y").expire(
+            "x", 60
+        )
         shown = {key: tx.get(key) for key in "nxy"}
     assert {key: store.value(key) for key in "nxy"} == shown == {"n": b"42", "x": b"2", "y": b"1"}
     assert tx.sums == {"n": 42, "x": 2, "y": 1}
@@ -350,7 +378,7 @@ def test_conditions_that_cannot_hold_are_refused_at_once() -> None:
     assert len(tx) == 2
 
 
-# Outcomes ----------------------------------------------------------------------------------------------------------
+# Outcomes -----------------------------------------------------------------------------------------
 
 
 def test_unknown_as_a_whole_when_copies_are_missing() -> None:
@@ -405,7 +433,7 @@ def test_at_async_the_workers_bring_it_to_the_others() -> None:
     assert (store.values("x"), set(store.around.woken)) == ([b"1", None, None], {"b", "c"})
 
 
-# Life and limits -----------------------------------------------------------------------------------------------------
+# Life and limits ----------------------------------------------------------------------------------
 
 
 def test_a_block_that_raises_sends_nothing() -> None:
@@ -422,7 +450,12 @@ def test_it_is_over_after_its_commit() -> None:
         tx.set("x", b"1")
         assert tx.commit() == tx.receipts
     assert store.nodes.scripts("a") == ["transact"], "leaving the block does not commit again"
-    for use in (lambda: tx.set("y", b"1"), lambda: tx.get("y"), lambda: tx.check("y", None), tx.commit):
+    for use in (
+        lambda: tx.set("y", b"1"),
+        lambda: tx.get("y"),
+        lambda: tx.check("y", None),
+        tx.commit,
+    ):
         with pytest.raises(RequestError, match="is over"):
             use()
 
@@ -434,7 +467,9 @@ def test_an_empty_transaction_asks_nobody_and_expectations_alone_the_primary() -
     assert store.transaction().commit() == {}
     assert store.nodes.calls == []
     assert store.transaction().check("x", stamp).commit() == {}
-    assert [(node, name) for node, name, _ in store.nodes.calls] == [("a", "transact_oom")], "it stores nothing"
+    assert [(node, name) for node, name, _ in store.nodes.calls] == [("a", "transact_oom")], (
+        "it stores nothing"
+    )
     with pytest.raises(TransactionConflict):
         store.transaction().check("x", None).commit()
 
@@ -489,7 +524,7 @@ def test_bad_input_is_refused_by_the_method(queue: Any, says: str) -> None:
         store.transaction(3)
 
 
-# Repeating -----------------------------------------------------------------------------------------------------------
+# Repeating ----------------------------------------------------------------------------------------
 
 
 def _disturbed(store: Store, times: int) -> Callable[[Transaction[Any, bytes]], bytes]:
@@ -536,7 +571,9 @@ def test_what_the_function_raises_ends_it_and_nothing_is_sent() -> None:
 
 def test_a_function_may_commit_by_itself() -> None:
     store = Store()
-    receipts = run_transactions(store.transaction, lambda tx: tx.set("x", b"1").commit(), 3, store.run)
+    receipts = run_transactions(
+        store.transaction, lambda tx: tx.set("x", b"1").commit(), 3, store.run
+    )
     assert receipts["x"].outcome is COMMITTED
     assert store.nodes.scripts("a") == ["transact"]
 
@@ -548,7 +585,7 @@ def test_attempts_must_be_a_number_of_times(attempts: Any) -> None:
         run_transactions(store.transaction, lambda tx: tx.set("x", b"1"), attempts, store.run)
 
 
-# With asyncio --------------------------------------------------------------------------------------------------------
+# With asyncio -------------------------------------------------------------------------------------
 
 
 def test_the_asyncio_forms_are_the_same_plans() -> None:

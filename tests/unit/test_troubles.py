@@ -52,20 +52,26 @@ def test_the_end_is_said_with_how_long_it_took(
     assert caplog.messages == ["it is down", "it serves, after 12 s"]
 
 
-def test_another_cause_is_said_at_once(troubles: Troubles, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+def test_another_cause_is_said_at_once(
+    troubles: Troubles, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
     for cause in ("silent", "down", "silent", "down"):
         troubles.note("node b", cause, cause)
         clock.at += 1.0
     assert caplog.messages == ["silent", "down"]
 
 
-def test_subjects_do_not_hide_each_other(troubles: Troubles, caplog: pytest.LogCaptureFixture) -> None:
+def test_subjects_do_not_hide_each_other(
+    troubles: Troubles, caplog: pytest.LogCaptureFixture
+) -> None:
     troubles.note("node a", "down", "a is down")
     troubles.note("node b", "down", "b is down")
     assert caplog.messages == ["a is down", "b is down"]
 
 
-def test_what_comes_and_goes_fills_no_log(troubles: Troubles, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_comes_and_goes_fills_no_log(
+    troubles: Troubles, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
     seconds = 10 * QUIET_SECONDS
     for _ in range(int(seconds)):
         troubles.note("node b", "silent", "b is silent")

@@ -39,12 +39,18 @@ def look_after_primary(
     nodes: Nodes, fails_over: bool, is_so: Callable[[], bool], action: Callable[[], None]
 ) -> BroughtUp:
     """A worker's job, with something happening when this is so."""
-    order = BringUpOrder("inc-new", "id-new", Tolerances(), nodes.at, nodes.at + 60.0, False, fails_over)
-    return nodes.run(interrupted_once(bring_up(nodes.layout, nodes.first.ids, "a", order), is_so, action))
+    order = BringUpOrder(
+        "inc-new", "id-new", Tolerances(), nodes.at, nodes.at + 60.0, False, fails_over
+    )
+    return nodes.run(
+        interrupted_once(bring_up(nodes.layout, nodes.first.ids, "a", order), is_so, action)
+    )
 
 
 @pytest.mark.parametrize("fails_over", [True, False])
-def test_a_change_of_epoch_that_goes_on_is_left_to_whoever_is_at_work(nodes: Nodes, fails_over: bool) -> None:
+def test_a_change_of_epoch_that_goes_on_is_left_to_whoever_is_at_work(
+    nodes: Nodes, fails_over: bool
+) -> None:
     fence(nodes, "bc")
     began = nodes.at
 
@@ -53,7 +59,10 @@ def test_a_change_of_epoch_that_goes_on_is_left_to_whoever_is_at_work(nodes: Nod
 
     done = look_after_primary(nodes, fails_over, is_waited_for, lambda: fence(nodes, "c"))
     assert (done.notes, done.activated) == ([UNDER_WAY], False)
-    assert [(nodes.report(node).epoch, nodes.report(node).state) for node in "bc"] == [(2, "fenced"), (3, "fenced")]
+    assert [(nodes.report(node).epoch, nodes.report(node).state) for node in "bc"] == [
+        (2, "fenced"),
+        (3, "fenced"),
+    ]
 
 
 @pytest.mark.parametrize("fails_over", [True, False])

@@ -52,15 +52,28 @@ def test_at_async_nothing_more_is_sent() -> None:
 
 
 def test_one_copy_alone_is_done_at_once() -> None:
-    assert _start(1, 0).replies("a", [b"ok", RECORD.encode()]).result.receipt.outcome is Outcome.COMMITTED
+    assert (
+        _start(1, 0).replies("a", [b"ok", RECORD.encode()]).result.receipt.outcome
+        is Outcome.COMMITTED
+    )
 
 
 def test_unknown_when_the_others_do_not_confirm() -> None:
     update = _start(3, 1).replies("a", [b"ok", RECORD.encode()]).fails("b", "down")
     assert not update.is_done
     receipt = update.fails("c", "down").result.receipt
-    assert (receipt.outcome, set(receipt.failed), set(receipt.acked)) == (Outcome.UNKNOWN, {"b", "c"}, {"a"})
-    receipt = _start(3, 2).replies("a", [b"ok", RECORD.encode()]).replies("b", 1).times_out().result.receipt
+    assert (receipt.outcome, set(receipt.failed), set(receipt.acked)) == (
+        Outcome.UNKNOWN,
+        {"b", "c"},
+        {"a"},
+    )
+    receipt = (
+        _start(3, 2)
+        .replies("a", [b"ok", RECORD.encode()])
+        .replies("b", 1)
+        .times_out()
+        .result.receipt
+    )
     assert (receipt.outcome, copies_of(receipt)) == (Outcome.UNKNOWN, ({"a", "b"}, {"c"}, {}))
 
 
@@ -104,14 +117,21 @@ def test_verdicts_that_changed_nothing_are_errors() -> None:
 def test_a_deciding_node_that_does_not_serve_rejects(answer: list[bytes]) -> None:
     receipt, record, _ = _start(3, 1).replies("a", answer).result
     assert record is None
-    assert (receipt.outcome, receipt.applied, set(receipt.failed)) == (Outcome.REJECTED, False, {"a"})
+    assert (receipt.outcome, receipt.applied, set(receipt.failed)) == (
+        Outcome.REJECTED,
+        False,
+        {"a"},
+    )
 
 
 def test_an_update_that_was_turned_down_cannot_take_effect_later() -> None:
     with pytest.raises(ClockSkew) as caught:
         _start(3, 1).replies("a", [b"expired", b"1"])
     assert "it had no effect" in str(caught.value)
-    assert (caught.value.receipt.outcome, caught.value.receipt.pending) == (Outcome.REJECTED, frozenset())
+    assert (caught.value.receipt.outcome, caught.value.receipt.pending) == (
+        Outcome.REJECTED,
+        frozenset(),
+    )
 
 
 @pytest.mark.parametrize(("sent", "outcome"), [(True, Outcome.UNKNOWN), (False, Outcome.REJECTED)])
@@ -124,7 +144,10 @@ def test_a_deciding_node_that_fails(sent: bool, outcome: Outcome) -> None:
 
 def test_a_deciding_node_that_stays_silent_leaves_it_unknown() -> None:
     receipt = _start(3, 1).times_out().result.receipt
-    assert (receipt.outcome, copies_of(receipt)) == (Outcome.UNKNOWN, (set(), set(), {"a": "no answer in time"}))
+    assert (receipt.outcome, copies_of(receipt)) == (
+        Outcome.UNKNOWN,
+        (set(), set(), {"a": "no answer in time"}),
+    )
 
 
 @pytest.mark.parametrize("answer", [[b"ok", RECORD.encode()], [b"unmet", STANDING.encode()]])
@@ -134,8 +157,12 @@ def test_elapsed_counts_the_deciding_nodes_answer(answer: list[bytes]) -> None:
 
 
 @pytest.mark.parametrize("looks", [0, 1, 3])
-def test_however_far_the_deciding_node_is_nobody_takes_an_answer_to_another_question(looks: int) -> None:
-    """While it is waited for, the others are asked for the topology; what they say to that confirms nothing."""
+def test_however_far_the_deciding_node_is_nobody_takes_an_answer_to_another_question(
+    looks: int,
+) -> None:
+    """While it is waited for, the others are asked for the topology; what they say to that confirms
+    nothing.
+    """
     update = _start(3, 1)
     for _ in range(looks):
         update.looks_around()

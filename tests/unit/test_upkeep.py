@@ -7,7 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from redrepl.plans.recovery.upkeep import REPLICA_LOG_MARGIN_SECONDS, Retention, needs_bringing_up, trim_floor
+from redrepl.plans.recovery.upkeep import (
+    REPLICA_LOG_MARGIN_SECONDS,
+    Retention,
+    needs_bringing_up,
+    trim_floor,
+)
 from redrepl.values.report import Log, NodeReport
 from redrepl.values.reports import Reports
 from redrepl.values.topology import Mode, Topology
@@ -70,7 +75,9 @@ def test_nodes_that_do_not_answer_are_left_alone() -> None:
 def test_several_primaries_need_each_others_logs() -> None:
     place = (ENDED.last_id, 10)
     cluster = topology(3, Mode.MULTI_PRIMARY)
-    confirmed = {node: report(node, log=ENDED, cursors=dict.fromkeys("abc", place)) for node in "abc"}
+    confirmed = {
+        node: report(node, log=ENDED, cursors=dict.fromkeys("abc", place)) for node in "abc"
+    }
     reports: Found = {node: replace(each, topology=cluster) for node, each in confirmed.items()}
     assert _needs(cluster, reports) == []
     reports["c"] = replace(report("c", log=ENDED, cursors={"a": place}), topology=cluster)
@@ -85,10 +92,17 @@ LOG = _log(100, 900)
 
 
 def _floor(
-    retention: Retention = KEEP_NOTHING, *, log: Log = LOG, b: str = "500-0", c: str = "700-0", **member: str
+    retention: Retention = KEEP_NOTHING,
+    *,
+    log: Log = LOG,
+    b: str = "500-0",
+    c: str = "700-0",
+    **member: str,
 ) -> str | None:
     primary = report("a", log=log, cursors={"b": (b, 1), "c": (c, 1)}, member=member)
-    return trim_floor(topology(3), primary, Reports.collect({**_healthy(), "a": primary}), retention)
+    return trim_floor(
+        topology(3), primary, Reports.collect({**_healthy(), "a": primary}), retention
+    )
 
 
 def test_what_somebody_has_not_confirmed_is_kept() -> None:
@@ -111,7 +125,9 @@ def test_nothing_is_cut_twice() -> None:
 def test_confirmed_entries_are_kept_for_a_while() -> None:
     log = _log(NOW_MILLIS - 100_000, NOW_MILLIS)
     place = f"{NOW_MILLIS - 10}-0"
-    assert _floor(Retention(60.0, 1000, 1000), log=log, b=place, c=place) == f"{NOW_MILLIS - 60_000}-0"
+    assert (
+        _floor(Retention(60.0, 1000, 1000), log=log, b=place, c=place) == f"{NOW_MILLIS - 60_000}-0"
+    )
     assert _floor(Retention(0.005, 1000, 1000), log=log, b=place, c=place) == place
 
 
@@ -124,13 +140,23 @@ def test_of_many_confirmed_entries_none_is_kept_for_its_age() -> None:
 def test_a_log_that_nobody_reads_is_cut_by_its_age() -> None:
     alone = report("a", log=_log(100, NOW_MILLIS - 5))
     reports = Reports({"a": alone})
-    assert trim_floor(topology(1), alone, reports, Retention(0.0, 1000, 10)) == f"{NOW_MILLIS - 5}-0"
-    assert trim_floor(topology(1), alone, reports, Retention(9.0, 1000, 10)) == f"{NOW_MILLIS - 9000}-0"
+    assert (
+        trim_floor(topology(1), alone, reports, Retention(0.0, 1000, 10)) == f"{NOW_MILLIS - 5}-0"
+    )
+    assert (
+        trim_floor(topology(1), alone, reports, Retention(9.0, 1000, 10))
+        == f"{NOW_MILLIS - 9000}-0"
+    )
 
 
 def _replica_floor(primary: NodeReport | str, confirmed: str) -> str | None:
     replica = report("b", log=_log(100, NOW_MILLIS), cursors={"a": (confirmed, 2)})
-    return trim_floor(topology(3), replica, Reports.collect({**_healthy(), "a": primary, "b": replica}), KEEP_NOTHING)
+    return trim_floor(
+        topology(3),
+        replica,
+        Reports.collect({**_healthy(), "a": primary, "b": replica}),
+        KEEP_NOTHING,
+    )
 
 
 def test_a_replicas_log_is_kept_until_every_copy_has_the_primarys_changes() -> None:
@@ -138,7 +164,9 @@ def test_a_replicas_log_is_kept_until_every_copy_has_the_primarys_changes() -> N
     here = f"{NOW_MILLIS}-0"
     in_order = report("a", log=ENDED, cursors={"b": (here, 10), "c": (here, 10)})
     assert _replica_floor(in_order, here) == f"{NOW_MILLIS - margin}-0"
-    lagging = report("a", log=ENDED, cursors={"b": (here, 10), "c": (f"{NOW_MILLIS - 500_000}-0", 3)})
+    lagging = report(
+        "a", log=ENDED, cursors={"b": (here, 10), "c": (f"{NOW_MILLIS - 500_000}-0", 3)}
+    )
     assert _replica_floor(lagging, here) == f"{NOW_MILLIS - 500_000 - margin}-0"
     never = report("a", log=ENDED, cursors={"b": (here, 10)})
     assert _replica_floor(never, here) is None

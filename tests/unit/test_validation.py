@@ -9,7 +9,14 @@ import pytest
 
 from redrepl.values import limits
 from redrepl.values.errors import RequestError
-from redrepl.values.validation import check_integer, check_key, check_name, check_timeout, check_ttl, check_value
+from redrepl.values.validation import (
+    check_integer,
+    check_key,
+    check_name,
+    check_timeout,
+    check_ttl,
+    check_value,
+)
 
 
 def _refused(check: Callable[[object], object], given: object, *said: str) -> None:
@@ -80,7 +87,9 @@ def test_times_to_live(ttl: float | None, millis: int | None) -> None:
     assert check_ttl(ttl) == millis
 
 
-@pytest.mark.parametrize("ttl", [0, -1, 0.0009, limits.MAX_TTL_SECONDS + 1, math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize(
+    "ttl", [0, -1, 0.0009, limits.MAX_TTL_SECONDS + 1, math.nan, math.inf, -math.inf]
+)
 def test_times_to_live_out_of_range(ttl: float) -> None:
     _refused(check_ttl, ttl, "ttl", repr(ttl), "0.001..3153600000")
 
@@ -98,7 +107,9 @@ def test_timeouts(timeout: float) -> None:
 
 @pytest.mark.parametrize("timeout", [0, -1, 25.1, math.nan, math.inf])
 def test_timeouts_out_of_range(timeout: float) -> None:
-    _refused(check_timeout, timeout, "timeout_seconds", repr(timeout), "more than 0 and at most 25.0")
+    _refused(
+        check_timeout, timeout, "timeout_seconds", repr(timeout), "more than 0 and at most 25.0"
+    )
 
 
 @pytest.mark.parametrize("timeout", ["1", None, True])
@@ -126,6 +137,14 @@ def test_names(name: str) -> None:
     assert check_name("node id", name) == name
 
 
-@pytest.mark.parametrize("name", ["", "-a", "_a", "a b", "a:b", "a\n", "\na", "ü", "a*", "x" * 65, None, 1, b"a"])
+@pytest.mark.parametrize(
+    "name", ["", "-a", "_a", "a b", "a:b", "a\n", "\na", "ü", "a*", "x" * 65, None, 1, b"a"]
+)
 def test_what_is_no_name(name: object) -> None:
-    _refused(lambda given: check_name("node id", given), name, "node id", repr(name), "1 to 64 letters, digits")
+    _refused(
+        lambda given: check_name("node id", given),
+        name,
+        "node id",
+        repr(name),
+        "1 to 64 letters, digits",
+    )

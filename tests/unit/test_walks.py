@@ -1,4 +1,6 @@
-"""A walk over all keys: its beginning holds the source's log, and whoever comes after a worker that died goes on."""
+"""A walk over all keys: its beginning holds the source's log, and whoever comes after a worker that
+died goes on.
+"""
 
 from __future__ import annotations
 
@@ -76,9 +78,21 @@ def _listed(nodes: Nodes, work: Callable[[], object]) -> int:
 def _trim(nodes: Nodes, retention: Retention, cap_bytes: int = 1 << 30) -> None:
     reports = {node: nodes.report(node) for node in nodes.first.ids}
     topology = nodes.view().topology
-    floor = trim_floor(topology, reports["a"], Reports(reports), retention) or reports["a"].log_floor
+    floor = (
+        trim_floor(topology, reports["a"], Reports(reports), retention) or reports["a"].log_floor
+    )
     held = held_from(topology, reports["a"])
-    nodes.run(trim_log(nodes.view(), reports["a"], floor, retention.cap_entries, Steps(nodes.at), held, cap_bytes))
+    nodes.run(
+        trim_log(
+            nodes.view(),
+            reports["a"],
+            floor,
+            retention.cap_entries,
+            Steps(nodes.at),
+            held,
+            cap_bytes,
+        )
+    )
 
 
 def test_a_job_whose_time_is_over_stops_between_pages_and_the_next_goes_on(nodes: Nodes) -> None:
@@ -94,7 +108,10 @@ def test_a_job_whose_time_is_over_stops_between_pages_and_the_next_goes_on(nodes
             break
     assert done.activated
     assert nodes.contents("c") == nodes.contents("a")
-    assert (read_walk(nodes.report("c"), "a"), held_from(nodes.view().topology, nodes.report("a"))) == (None, "")
+    assert (
+        read_walk(nodes.report("c"), "a"),
+        held_from(nodes.view().topology, nodes.report("a")),
+    ) == (None, "")
 
 
 def test_after_a_worker_that_died_little_is_read_again(nodes: Nodes) -> None:
@@ -119,7 +136,9 @@ def test_what_is_changed_and_deleted_behind_a_walk_arrives(nodes: Nodes) -> None
 
 
 @pytest.mark.parametrize("is_comparing", [False, True])
-def test_a_target_that_restarted_goes_on_where_its_data_allows(nodes: Nodes, is_comparing: bool) -> None:
+def test_a_target_that_restarted_goes_on_where_its_data_allows(
+    nodes: Nodes, is_comparing: bool
+) -> None:
     _part(nodes)
     nodes.put("c", b"surplus", nodes.value(b"surplus", OLD))
     while not is_comparing or _walk(nodes).phase != COMPARING:
@@ -156,7 +175,9 @@ def test_the_beginning_of_a_walk_holds_the_log_past_the_cap_in_entries(nodes: No
     assert held_from(nodes.view().topology, nodes.report("a")) == began.id
     _trim(nodes, FEW)
     report = nodes.report("a")
-    assert (report.log.length >= KEYS, report.log_floor) == (True, began.id), "what came before is needed by nobody"
+    assert (report.log.length >= KEYS, report.log_floor) == (True, began.id), (
+        "what came before is needed by nobody"
+    )
     assert nodes.bring_up("c").full_syncs == 1
     assert nodes.contents("c") == nodes.contents("a")
     assert held_from(nodes.view().topology, nodes.report("a")) == "", "nothing holds it any more"
@@ -172,9 +193,13 @@ def test_a_log_that_takes_too_many_bytes_is_cut_and_the_walk_says_so(nodes: Node
     nodes.meanwhile["headers"] = lambda: nodes.client("a").execute_command(*cut)
     source, target = nodes.report("a"), nodes.report("c")
     order = WalkOrder(stop_at=nodes.at)
-    with pytest.raises(Unavailable, match="cut while all its keys were copied to 'c', which begins anew"):
+    with pytest.raises(
+        Unavailable, match="cut while all its keys were copied to 'c', which begins anew"
+    ):
         nodes.run(full_sync(nodes.view(), source, target, Steps(nodes.at), order))
-    nodes.client("a").execute_command("HSET", nodes.layout.member, "log_floor", nodes.report("a").log.last_id)
+    nodes.client("a").execute_command(
+        "HSET", nodes.layout.member, "log_floor", nodes.report("a").log.last_id
+    )
     noted = _walk(nodes)
     assert noted.begun_anew == 1
     done = nodes.bring_up("c")
@@ -190,12 +215,17 @@ def test_a_hold_runs_out(nodes: Nodes) -> None:
     _part(nodes)
     report = nodes.report("a")
     assert held_for(report, "c", limits.HOLD_SECONDS) == _walk(nodes).began
-    field, text = next((name, text) for name, text in report.member.items() if name.startswith("hold "))
+    field, text = next(
+        (name, text) for name, text in report.member.items() if name.startswith("hold ")
+    )
     place, entries, until = text.split()
     for moved in (-2 * limits.HOLD_SECONDS, 2 * limits.HOLD_SECONDS):
         later = {**report.member, field: f"{place} {entries} {int(until) + int(moved * 1000)}"}
         assert held_for(_with(report, later), "c", limits.HOLD_SECONDS) is None
-    assert held_for(_with(report, {**report.member, field: "rubbish"}), "c", limits.HOLD_SECONDS) is None
+    assert (
+        held_for(_with(report, {**report.member, field: "rubbish"}), "c", limits.HOLD_SECONDS)
+        is None
+    )
 
 
 def _with(report: NodeReport, member: dict[str, str]) -> NodeReport:
@@ -213,13 +243,16 @@ def _with(report: NodeReport, member: dict[str, str]) -> NodeReport:
 
 
 def test_a_member_left_behind_is_walked_once(nodes: Nodes) -> None:
-    """Its own log does not tell what only it has. The walk is over before the log's rest is shipped, which takes
-    long.
+    """Its own log does not tell what only it has.
+
+    The walk is over before the log's rest is shipped, which takes long.
     """
     nodes.bring_up("c")
     nodes.client("c").execute_command("HSET", nodes.layout.member, "log_floor", "99999999999999-0")
     nodes.client("c").execute_command("HDEL", nodes.layout.marks, "a")
-    nodes.client("c").execute_command("HSET", nodes.layout.member, "state", "syncing", "lineage", "0")
+    nodes.client("c").execute_command(
+        "HSET", nodes.layout.member, "state", "syncing", "lineage", "0"
+    )
     for number in range(3 * KEYS):
         nodes.write("ab", b"later-%03d" % number, nodes.value(b"later"))
     assert not _part(nodes).finished
@@ -246,7 +279,9 @@ def test_undecided_records_are_not_passed_over_when_time_is_over(nodes: Nodes) -
     """They are too young to be judged when the walk comes by; who goes on finds them again."""
     nodes.bring_up("c")
     young = {b"young-%02d" % number: nodes.value(b"young") for number in range(12)}
-    nodes.client("a").execute_command("HSET", nodes.layout.member, "log_floor", nodes.report("a").log.last_id)
+    nodes.client("a").execute_command(
+        "HSET", nodes.layout.member, "log_floor", nodes.report("a").log.last_id
+    )
     nodes.client("c").execute_command("DEL", nodes.layout.marks)
     nodes.restart("c")
     for key, record in young.items():
@@ -263,7 +298,9 @@ def test_undecided_records_are_not_passed_over_when_time_is_over(nodes: Nodes) -
 
 
 class Braked:
-    """A brake in a walk over node a, where time passes only as a test says. answer_seconds: for next to nothing."""
+    """A brake in a walk over node a, where time passes only as a test says. answer_seconds: for
+    next to nothing.
+    """
 
     def __init__(self, keys_per_second: float = 0.0) -> None:
         self.answer_seconds = 0.0001
@@ -290,7 +327,9 @@ class Braked:
                 if effect.requests:
                     (request,) = effect.requests
                     assert (request.node, request.command) == ("a", PlainCommand((b"TIME",)))
-                    effect = plan.send(Reply("a", request.tag, [b"1", b"0"], self._steps.at + self.answer_seconds))
+                    effect = plan.send(
+                        Reply("a", request.tag, [b"1", b"0"], self._steps.at + self.answer_seconds)
+                    )
                 else:
                     rested += effect.until - self._steps.at
                     effect = plan.send(DeadlinePassed(effect.until))
@@ -300,7 +339,9 @@ class Braked:
 @pytest.mark.parametrize("work_seconds", [0.01, 0.1, 0.5])
 def test_beside_writes_a_walk_works_for_a_quarter_of_the_time(work_seconds: float) -> None:
     braked = Braked()
-    assert braked.rests_after(work_seconds) == pytest.approx(3 * work_seconds), "as long as nothing is known"
+    assert braked.rests_after(work_seconds) == pytest.approx(3 * work_seconds), (
+        "as long as nothing is known"
+    )
     braked.sees(writes_per_second=1000)
     for _ in range(5):
         assert braked.rests_after(work_seconds) == pytest.approx(3 * work_seconds)
@@ -315,7 +356,9 @@ def test_without_writes_a_walk_does_not_rest() -> None:
     assert braked.rests_after(0.5) == pytest.approx(1.5), "clients are there again"
 
 
-def test_a_walk_rests_longer_while_its_source_takes_long_for_little_and_goes_on_all_the_same() -> None:
+def test_a_walk_rests_longer_while_its_source_takes_long_for_little_and_goes_on_all_the_same() -> (
+    None
+):
     braked = Braked()
     braked.sees(writes_per_second=1000)
     braked.rests_after(0.2)
@@ -353,7 +396,9 @@ def _rests_of_a_walk(nodes: Nodes, monkeypatch: pytest.MonkeyPatch, writes_per_p
     def writing(node: str, command: Any) -> Any:
         if isinstance(command, PlainCommand) and command.arguments[0] == b"SCAN" and node == "a":
             for _ in range(writes_per_page):
-                call = seen.write_call(b"later-%03d" % next(numbers), nodes.value(b"later").encode())
+                call = seen.write_call(
+                    b"later-%03d" % next(numbers), nodes.value(b"later").encode()
+                )
                 assert [send(other, call) for other in "ab"] == [1, 1]
         return send(node, command)
 
@@ -377,5 +422,7 @@ def test_a_walk_that_fills_a_node_rests_after_each_page_while_clients_write(
     nodes: Nodes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pages = KEYS // 4 - 1
-    assert _rests_of_a_walk(nodes, monkeypatch, writes_per_page=0) <= 2, "as long as nothing is known"
+    assert _rests_of_a_walk(nodes, monkeypatch, writes_per_page=0) <= 2, (
+        "as long as nothing is known"
+    )
     assert _rests_of_a_walk(nodes, monkeypatch, writes_per_page=5) >= pages - 1

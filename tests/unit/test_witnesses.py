@@ -1,4 +1,6 @@
-"""Which replicas may tell what a restarted primary lost, and what is said where they are too few."""
+"""Which replicas may tell what a restarted primary lost, and what is said where they are too
+few.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +60,9 @@ def begin(nodes: Nodes, members: str) -> None:
 
 
 def crash(nodes: Nodes, *keys: bytes) -> None:
-    """The primary comes back with its data, but for the last writes to these keys, and what it noted of other logs."""
+    """The primary comes back with its data, but for the last writes to these keys, and what it
+    noted of other logs.
+    """
     nodes.restart("a")
     client = nodes.client("a")
     for key in keys:
@@ -82,8 +86,12 @@ def assert_reinstated_with(nodes: Nodes, *committed: Record) -> None:
     assert [nodes.record("a", LAST)] == list(committed or [None])
     nodes.down.clear()
     settle(nodes)
-    assert [nodes.report(node).is_serving for node in nodes.first.ids] == [True] * len(nodes.first.ids)
-    assert [nodes.contents(node) for node in nodes.first.ids] == [nodes.contents("a")] * len(nodes.first.ids)
+    assert [nodes.report(node).is_serving for node in nodes.first.ids] == [True] * len(
+        nodes.first.ids
+    )
+    assert [nodes.contents(node) for node in nodes.first.ids] == [nodes.contents("a")] * len(
+        nodes.first.ids
+    )
 
 
 def waits(nodes: Nodes) -> Unavailable:
@@ -97,7 +105,7 @@ def waits(nodes: Nodes) -> Unavailable:
     return caught.value
 
 
-# Members in whatever state ----------------------------------------------------------------------------------------
+# Members in whatever state ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("copies", [2, 3, 5])
@@ -112,7 +120,9 @@ def test_a_primary_that_restarts_again_while_its_replicas_are_brought_up(copies:
 
 
 @pytest.mark.parametrize("copies", [3, 5])
-def test_a_replica_of_an_older_lineage_makes_up_the_number_and_those_of_the_newest_give(copies: int) -> None:
+def test_a_replica_of_an_older_lineage_makes_up_the_number_and_those_of_the_newest_give(
+    copies: int,
+) -> None:
     nodes = cluster(copies)
     crash(nodes)
     nodes.bring_up("a")
@@ -128,11 +138,15 @@ def test_a_replica_of_an_older_lineage_makes_up_the_number_and_those_of_the_newe
 
 
 def test_what_the_cluster_went_on_without_does_not_come_back_with_such_a_replica() -> None:
-    """b has a write that nobody acknowledged, misses a failover, and is being brought up when the primary restarts."""
+    """b has a write that nobody acknowledged, misses a failover, and is being brought up when the
+    primary restarts.
+    """
     nodes = cluster(3)
     nodes.write("b", LAST, nodes.value(b"never acknowledged"))
     nodes.down.add("b")
-    nodes.run(fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at, "a", frozenset("b"))))
+    nodes.run(
+        fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at, "a", frozenset("b")))
+    )
     nodes.down.clear()
     begin(nodes, "b")
     crash(nodes)
@@ -143,7 +157,9 @@ def test_what_the_cluster_went_on_without_does_not_come_back_with_such_a_replica
 
 
 def test_a_replica_that_a_change_of_members_left_behind_still_gives() -> None:
-    """The write stands on b alone when a has lost it: c moved along without it, d is still empty."""
+    """The write stands on b alone when a has lost it: c moved along without it, d is still
+    empty.
+    """
     nodes = cluster(3)
     committed = commit(nodes, "b")
     nodes.down.add("b")
@@ -161,11 +177,13 @@ def test_a_failover_counts_such_a_replica_too() -> None:
     nodes.down.add("b")
     nodes.remove("e")
     nodes.down = {"a"}
-    done = nodes.run(fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at, None, frozenset("a"))))
+    done = nodes.run(
+        fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at, None, frozenset("a")))
+    )
     assert nodes.record(done.primary, LAST) == committed
 
 
-# Newcomers --------------------------------------------------------------------------------------------------------
+# Newcomers ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("copies", [2, 3, 4])
@@ -202,13 +220,17 @@ def test_a_newcomer_does_not_stand_in_for_a_replica_that_is_away() -> None:
 
 
 def test_a_newcomer_that_began_to_serve_meanwhile_is_not_passed_over() -> None:
-    """It may confirm something from now on: whoever counted it out finds it changed, and looks again."""
+    """It may confirm something from now on: whoever counted it out finds it changed, and looks
+    again.
+    """
     nodes = cluster(2)
     nodes.add("c")
     crash(nodes)
 
     def serve() -> None:
-        nodes.client("c").execute_command("HSET", nodes.layout.member, "state", "active", "lineage", "2", "era", "1")
+        nodes.client("c").execute_command(
+            "HSET", nodes.layout.member, "state", "active", "lineage", "2", "era", "1"
+        )
 
     order = BringUpOrder("inc-x", "id-new", Tolerances(), nodes.at, nodes.at + 60)
     with pytest.raises(Unavailable, match="'c' changed meanwhile"):
@@ -241,7 +263,9 @@ def _restarted_while_it_was_filled(nodes: Nodes) -> None:
     nodes.restart("c")
 
 
-@pytest.mark.parametrize("what", [_emptied, _emptied_while_it_was_filled, _restarted_while_it_was_filled])
+@pytest.mark.parametrize(
+    "what", [_emptied, _emptied_while_it_was_filled, _restarted_while_it_was_filled]
+)
 def test_whoever_may_have_lost_something_is_no_newcomer(what: Callable[[Nodes], None]) -> None:
     nodes = cluster(2)
     nodes.add("c")
@@ -251,7 +275,7 @@ def test_whoever_may_have_lost_something_is_no_newcomer(what: Callable[[Nodes], 
     assert "2 replicas are needed" in str(waits(nodes))
 
 
-# All at once ------------------------------------------------------------------------------------------------------
+# All at once --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("copies", [2, 3])
@@ -275,11 +299,13 @@ def test_all_restart_and_the_primary_is_of_an_older_epoch() -> None:
     begin(nodes, "b")
     for node in "abc":
         nodes.restart(node)
-    nodes.client("a").execute_command("HSET", nodes.layout.member, "lineage", "0", "state", "syncing")
+    nodes.client("a").execute_command(
+        "HSET", nodes.layout.member, "lineage", "0", "state", "syncing"
+    )
     assert "usable: c;" in str(waits(nodes))
 
 
-# Too few ----------------------------------------------------------------------------------------------------------
+# Too few ------------------------------------------------------------------------------------------
 
 
 def _restart(nodes: Nodes, node: str) -> str:
@@ -323,7 +349,10 @@ def test_with_too_few_sound_replicas_it_waits_and_says_what_can_be_done(
     crash(nodes, LAST)
     error = waits(nodes)
     usable = ", ".join(node for node in nodes.first.ids if node not in f"a{faulty}")
-    start = f"primary 'a' restarted; {needed} replicas are needed to see what it lost, usable: {usable}; "
+    start = (
+        f"primary 'a' restarted; {needed} replicas are needed to see what it lost, usable: "
+        f"{usable}; "
+    )
     assert error.message.startswith(start)
     assert ("reachable again" in error.message) is (fault is _away)
     assert "acknowledged writes too: `redrepl failover --accept-loss --to c`" in error.message
@@ -340,14 +369,20 @@ def test_two_copies_wait_for_the_replica(fault: Callable[[Nodes, str], str]) -> 
     crash(nodes, LAST)
     error = waits(nodes)
     if fault is _empty:
-        assert error.message.startswith("no member serves, and to start again from their data all of them are needed; ")
+        assert error.message.startswith(
+            "no member serves, and to start again from their data all of them are needed; "
+        )
         assert error.evidence == {"b": "came back empty"}
     elif fault is _away:
-        assert error.message.startswith("no member serves, and to start again from their data all of them are needed; ")
+        assert error.message.startswith(
+            "no member serves, and to start again from their data all of them are needed; "
+        )
         assert "make b reachable again without restarting the server (" in error.message
         assert error.evidence == {"b": said}
     else:
-        assert error.message.startswith("primary 'a' restarted; 1 replica is needed to see what it lost, usable: none;")
+        assert error.message.startswith(
+            "primary 'a' restarted; 1 replica is needed to see what it lost, usable: none;"
+        )
         assert error.evidence == {"a": "restarted", "b": said}
     assert "`redrepl failover --accept-loss --to a`" in error.message
     assert shown(nodes) == str(error)
@@ -361,7 +396,9 @@ def test_a_failover_that_is_refused_says_the_same() -> None:
         nodes.run(fail_over(nodes.layout, nodes.first.ids, FailoverOrder(nodes.at)))
 
 
-@pytest.mark.parametrize(("copies", "said"), [(2, "redrepl failover --accept-loss --to b"), (3, "redrepl failover")])
+@pytest.mark.parametrize(
+    ("copies", "said"), [(2, "redrepl failover --accept-loss --to b"), (3, "redrepl failover")]
+)
 def test_an_empty_primary_is_told_what_is_possible(copies: int, said: str) -> None:
     nodes = cluster(copies)
     nodes.lose_everything("a")
@@ -384,10 +421,12 @@ def shown(nodes: Nodes, node: str = "a") -> str | None:
 
 def status_of(nodes: Nodes) -> ClusterStatus:
     """The whole status."""
-    return nodes.run(cluster_status(nodes.layout, nodes.first.ids, Expectations("quorum", 30.0, 1), nodes.at))
+    return nodes.run(
+        cluster_status(nodes.layout, nodes.first.ids, Expectations("quorum", 30.0, 1), nodes.at)
+    )
 
 
-# Changes of members -----------------------------------------------------------------------------------------------
+# Changes of members -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("change", ["add", "remove"])

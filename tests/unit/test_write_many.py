@@ -18,7 +18,10 @@ from redrepl.values.stamp import Stamp
 from redrepl.values.topology import Mode
 from tests.unit.support.by_hand import ByHand, all_written, copies_of, order, view, write_many
 
-ITEMS = [Item(name, name.encode(), value_record(Stamp(1000 + i, 1), b"%d" % i)) for i, name in enumerate("xyz")]
+ITEMS = [
+    Item(name, name.encode(), value_record(Stamp(1000 + i, 1), b"%d" % i))
+    for i, name in enumerate("xyz")
+]
 RESTAMPS = [Stamp(2001 + i, 0x80007000) for i in range(3)]
 UNKNOWN, COMMITTED, REJECTED = Outcome.UNKNOWN, Outcome.COMMITTED, Outcome.REJECTED
 
@@ -46,7 +49,11 @@ def test_at_async_the_deciding_node_alone_is_asked() -> None:
     batch = _start(3, 0, reach_others=False)
     assert batch.targets() == ["a"]
     receipts = batch.replies("a", [b"some", 1, b"ok", RESTAMPS[1].encode()]).result
-    assert [receipt.stamp for receipt in receipts] == [ITEMS[0].record.stamp, RESTAMPS[1], ITEMS[2].record.stamp]
+    assert [receipt.stamp for receipt in receipts] == [
+        ITEMS[0].record.stamp,
+        RESTAMPS[1],
+        ITEMS[2].record.stamp,
+    ]
     assert {receipt.acked for receipt in receipts} == {frozenset("a")}
     assert {receipt.outcome for receipt in receipts} == {COMMITTED}
 
@@ -56,7 +63,11 @@ def test_all_are_committed_when_the_required_copies_hold_all() -> None:
     assert not batch.is_done
     receipts = batch.replies("c", 1).result
     for item, receipt in zip(ITEMS, receipts, strict=True):
-        assert (receipt.key, receipt.stamp, receipt.outcome) == (item.user_key, item.record.stamp, COMMITTED)
+        assert (receipt.key, receipt.stamp, receipt.outcome) == (
+            item.user_key,
+            item.record.stamp,
+            COMMITTED,
+        )
         assert copies_of(receipt) == ({"a", "c"}, {"b"}, {})
         assert (receipt.applied, receipt.required) == (True, 1)
 
@@ -90,7 +101,11 @@ def test_only_restamped_items_go_out_again() -> None:
 def test_exceptions_of_the_second_round_are_counted_among_what_was_sent_in_it() -> None:
     exceptions = [b"some", 0, b"ok", RESTAMPS[0].encode(), 2, b"ok", RESTAMPS[2].encode()]
     batch = _start(2, 1).replies("b", 1).replies("a", exceptions)
-    assert _outcomes(batch.replies("b", [b"some", 1, b"skewed", b"9"], tag=1)) == [COMMITTED, COMMITTED, UNKNOWN]
+    assert _outcomes(batch.replies("b", [b"some", 1, b"skewed", b"9"], tag=1)) == [
+        COMMITTED,
+        COMMITTED,
+        UNKNOWN,
+    ]
 
 
 def test_first_round_answers_do_not_confirm_restamped_items() -> None:
@@ -124,21 +139,33 @@ def test_a_later_record_that_a_copy_showed_confirms_restamped_items_too() -> Non
 
 
 @pytest.mark.parametrize("is_first", [True, False])
-def test_what_the_primary_took_goes_once_more_to_a_copy_whose_clock_turned_it_down(is_first: bool) -> None:
+def test_what_the_primary_took_goes_once_more_to_a_copy_whose_clock_turned_it_down(
+    is_first: bool,
+) -> None:
     batch, turned_down = _start(2, 1), [b"some", 1, b"skewed", b"9"]
-    for node, answer in [("b", turned_down), ("a", 1)] if is_first else [("a", 1), ("b", turned_down)]:
+    for node, answer in (
+        [("b", turned_down), ("a", 1)] if is_first else [("a", 1), ("b", turned_down)]
+    ):
         batch.replies(node, answer)
     assert (batch.targets(), batch.sent[0].command.arguments[-1]) == (["b"], b"decided")
-    assert _outcomes(batch.replies("b", turned_down)) == [COMMITTED, UNKNOWN, COMMITTED], "it goes there once"
+    assert _outcomes(batch.replies("b", turned_down)) == [COMMITTED, UNKNOWN, COMMITTED], (
+        "it goes there once"
+    )
 
 
 def test_what_the_primary_turned_down_in_part_goes_to_no_copy_again() -> None:
-    batch = _start(2, 1).replies("b", [b"some", 1, b"skewed", b"9"]).replies("a", [b"some", 1, b"skewed", b"9"])
+    batch = (
+        _start(2, 1)
+        .replies("b", [b"some", 1, b"skewed", b"9"])
+        .replies("a", [b"some", 1, b"skewed", b"9"])
+    )
     assert [request.node for request in batch.everything] == ["a", "b"]
     assert _outcomes(batch) == [COMMITTED, UNKNOWN, COMMITTED]
 
 
-@pytest.mark.parametrize(("found", "outcome"), [(Stamp(9999, 1), COMMITTED), (Stamp(1001, 1), COMMITTED)])
+@pytest.mark.parametrize(
+    ("found", "outcome"), [(Stamp(9999, 1), COMMITTED), (Stamp(1001, 1), COMMITTED)]
+)
 def test_a_copy_with_a_later_stamp_counts(found: Stamp, outcome: Outcome) -> None:
     batch = _start(2, 1).replies("b", [b"some", 1, b"has", found.encode()]).replies("a", 1)
     assert _outcomes(batch) == [COMMITTED, outcome, COMMITTED]
@@ -154,7 +181,9 @@ def test_what_the_deciding_node_refuses_is_unknown_and_the_rest_is_not() -> None
 
 
 def test_one_of_several_primaries_keeps_what_is_later() -> None:
-    batch = _start(3, 1, mode=Mode.MULTI_PRIMARY).replies("a", [b"some", 1, b"has", Stamp(9999, 9).encode()])
+    batch = _start(3, 1, mode=Mode.MULTI_PRIMARY).replies(
+        "a", [b"some", 1, b"has", Stamp(9999, 9).encode()]
+    )
     assert batch.sent == ()
     receipts = batch.replies("b", 1).result
     assert [receipt.applied for receipt in receipts] == [True, False, True]
@@ -198,7 +227,7 @@ def test_a_failure_in_the_second_round_leaves_the_first_to_go_on() -> None:
     assert _outcomes(batch.replies("c", 1)) == [UNKNOWN, COMMITTED, COMMITTED]
 
 
-# Cutting -----------------------------------------------------------------------------------------------------------
+# Cutting ------------------------------------------------------------------------------------------
 
 
 def _draft(count: int, payload: bytes) -> Draft:
@@ -230,14 +259,21 @@ def test_a_chunk_carries_one_stamp() -> None:
     assert [parse_record(record) for record in chunk.records] == [
         value_record(Stamp(1000, 1), payload, 77) for payload in (b"1", b"2")
     ]
-    assert (chunk.user_keys, chunk.keys, chunk.stamps) == (["x", "y"], [b"x", b"y"], [Stamp(1000, 1)] * 2)
+    assert (chunk.user_keys, chunk.keys, chunk.stamps) == (
+        ["x", "y"],
+        [b"x", b"y"],
+        [Stamp(1000, 1)] * 2,
+    )
 
 
-# Several on their way ----------------------------------------------------------------------------------------------
+# Several on their way -----------------------------------------------------------------------------
 
 
 class Leaving:
-    """Chunks of one key each, counted as they are taken. Tags of chunk n: 2n, and 2n + 1 in its second round."""
+    """Chunks of one key each, counted as they are taken.
+
+    Tags of chunk n: 2n, and 2n + 1 in its second round.
+    """
 
     def __init__(self, count: int) -> None:
         self.left = 0
@@ -247,7 +283,9 @@ class Leaving:
         while self.left < self._count:
             self.left += 1
             key = b"%d" % self.left
-            yield Draft([key], [key], [b"v"], VALUE, 0).leave(slice(0, 1), Stamp(self.left, 1), order(1))
+            yield Draft([key], [key], [b"v"], VALUE, 0).leave(
+                slice(0, 1), Stamp(self.left, 1), order(1)
+            )
 
 
 def _fly(count: int) -> tuple[Leaving, ByHand[list[Written]]]:
@@ -257,9 +295,17 @@ def _fly(count: int) -> tuple[Leaving, ByHand[list[Written]]]:
 
 def test_the_next_chunk_leaves_when_somebody_answered_the_newest() -> None:
     leaving, batch = _fly(3)
-    assert (leaving.left, batch.targets(), isinstance(batch.exchange, Ask)) == (1, ["a", "b", "c"], True)
+    assert (leaving.left, batch.targets(), isinstance(batch.exchange, Ask)) == (
+        1,
+        ["a", "b", "c"],
+        True,
+    )
     batch.replies("c", 1)
-    assert (leaving.left, batch.targets(), batch.exchange.required_node) == (2, ["a", "b", "c"], "a")
+    assert (leaving.left, batch.targets(), batch.exchange.required_node) == (
+        2,
+        ["a", "b", "c"],
+        "a",
+    )
     assert isinstance(batch.exchange, Wait), "the answers to the first are still wanted"
     batch.replies("b", 1)
     assert (leaving.left, batch.sent) == (2, ()), "that was an answer to the first"
@@ -333,7 +379,11 @@ def test_what_the_deciding_node_refuses_keeps_its_error_and_those_under_way_land
     assert isinstance(first.error, NotAReplicatedRecord)
     assert isinstance(third.error, ClockSkew)
     assert second.error is None
-    assert [_outcome(written) for written in (first, second, third)] == [UNKNOWN, COMMITTED, UNKNOWN]
+    assert [_outcome(written) for written in (first, second, third)] == [
+        UNKNOWN,
+        COMMITTED,
+        UNKNOWN,
+    ]
     assert first.receipts is not None
     assert copies_of(first.receipts[0])[:2] == (set(), {"b", "c"}), "others may have it"
     assert "did not write" in first.receipts[0].failed["a"]
@@ -369,7 +419,11 @@ def test_where_the_primary_turned_writes_down_the_others_get_what_it_has_taken()
 
 
 def test_what_it_turns_down_again_no_copy_gets() -> None:
-    receipts = _start_at_home(1).fails("a", "OOM command not allowed when used memory > 'maxmemory'.").result
+    receipts = (
+        _start_at_home(1)
+        .fails("a", "OOM command not allowed when used memory > 'maxmemory'.")
+        .result
+    )
     assert [(each.outcome, each.acked, each.failed["a"][:3]) for each in receipts] == [
         (REJECTED, frozenset(), "OOM")
     ] * 3
@@ -380,5 +434,9 @@ def test_what_it_gives_a_later_stamp_goes_on_with_that() -> None:
     assert sorted(batch.targets()) == ["b", "b", "c", "c"]
     for node in "bc":
         batch.replies(node, 1, tag=0).replies(node, 1, tag=1)
-    assert [receipt.stamp for receipt in batch.result] == [ITEMS[0].record.stamp, RESTAMPS[1], ITEMS[2].record.stamp]
+    assert [receipt.stamp for receipt in batch.result] == [
+        ITEMS[0].record.stamp,
+        RESTAMPS[1],
+        ITEMS[2].record.stamp,
+    ]
     assert _outcomes(batch) == [COMMITTED] * 3

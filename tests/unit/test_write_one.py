@@ -26,7 +26,9 @@ RESTAMP = Stamp(2001, 0x80007000)
 def _start(
     copies: int, required: int, reach_others: bool = True, mode: Mode = Mode.PRIMARY_REPLICA
 ) -> ByHand[WriteReceipt]:
-    return ByHand(write_one(view(copies, mode), order(required, reach_others), "key", b"key", RECORD))
+    return ByHand(
+        write_one(view(copies, mode), order(required, reach_others), "key", b"key", RECORD)
+    )
 
 
 def _sent_record(write: ByHand[WriteReceipt]) -> Record:
@@ -50,9 +52,12 @@ def test_the_same_bytes_go_to_all_copies_at_once(copies: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("usual_seconds", "suspected_after"), [(0.001, SUSPECT_SECONDS), (0.5, 0.5), (30.0, limits.LONGEST_SUSPECT_SECONDS)]
+    ("usual_seconds", "suspected_after"),
+    [(0.001, SUSPECT_SECONDS), (0.5, 0.5), (30.0, limits.LONGEST_SUSPECT_SECONDS)],
 )
-def test_a_primary_that_is_far_is_suspected_later(usual_seconds: float, suspected_after: float) -> None:
+def test_a_primary_that_is_far_is_suspected_later(
+    usual_seconds: float, suspected_after: float
+) -> None:
     cluster = view(3)
     cluster.expect_answers_within(usual_seconds)
     write = ByHand(write_one(cluster, order(1), "key", b"key", RECORD))
@@ -73,7 +78,9 @@ def test_at_async_the_deciding_node_alone_is_asked() -> None:
     assert copies_of(receipt) == ({"a"}, {"b", "c"}, {})
 
 
-@pytest.mark.parametrize(("copies", "required"), [(1, 0), (2, 0), (2, 1), (3, 1), (3, 2), (5, 2), (5, 4)])
+@pytest.mark.parametrize(
+    ("copies", "required"), [(1, 0), (2, 0), (2, 1), (3, 1), (3, 2), (5, 2), (5, 4)]
+)
 def test_committed_as_soon_as_the_required_copies_hold_it(copies: int, required: int) -> None:
     others = ["b", "c", "d", "e"][: copies - 1]
     for first in permutations(["a", *others[:required]]):
@@ -85,7 +92,12 @@ def test_committed_as_soon_as_the_required_copies_hold_it(copies: int, required:
         assert receipt.outcome is Outcome.COMMITTED
         assert receipt.acked == set(first)
         assert receipt.pending == set(others) - set(first)
-        assert (receipt.failed, receipt.stamp, receipt.required, receipt.applied) == ({}, STAMP, required, True)
+        assert (receipt.failed, receipt.stamp, receipt.required, receipt.applied) == (
+            {},
+            STAMP,
+            required,
+            True,
+        )
         assert receipt.elapsed == pytest.approx(write.at - START)
 
 
@@ -122,7 +134,11 @@ def test_first_round_answers_do_not_confirm_a_restamped_record() -> None:
 
 
 def test_a_copy_that_has_what_the_primary_had_does_not_confirm_its_restamp() -> None:
-    write = _start(2, 1).replies("b", [b"has", Stamp(2000, 3).encode()]).replies("a", [b"ok", RESTAMP.encode()])
+    write = (
+        _start(2, 1)
+        .replies("b", [b"has", Stamp(2000, 3).encode()])
+        .replies("a", [b"ok", RESTAMP.encode()])
+    )
     assert not write.is_done
     assert write.replies("b", 1, tag=1).result.outcome is Outcome.COMMITTED
 
@@ -130,7 +146,11 @@ def test_a_copy_that_has_what_the_primary_had_does_not_confirm_its_restamp() -> 
 def test_a_copy_that_failed_may_still_take_the_second_round() -> None:
     write = _start(2, 1).fails("b").replies("a", [b"ok", RESTAMP.encode()])
     receipt = write.replies("b", 1, tag=1).result
-    assert (receipt.outcome, set(receipt.acked), dict(receipt.failed)) == (Outcome.COMMITTED, {"a", "b"}, {})
+    assert (receipt.outcome, set(receipt.acked), dict(receipt.failed)) == (
+        Outcome.COMMITTED,
+        {"a", "b"},
+        {},
+    )
 
 
 @pytest.mark.parametrize("failures", list(permutations(["b", "c", "d", "e"], 3)))
@@ -149,7 +169,11 @@ def test_failures_before_the_decision_wait_for_it() -> None:
     write = _start(3, 1).fails("b", "an error").fails("c", "an error")
     assert not write.is_done
     receipt = write.replies("a", 1).result
-    assert (receipt.outcome, set(receipt.acked), set(receipt.failed)) == (Outcome.UNKNOWN, {"a"}, {"b", "c"})
+    assert (receipt.outcome, set(receipt.acked), set(receipt.failed)) == (
+        Outcome.UNKNOWN,
+        {"a"},
+        {"b", "c"},
+    )
 
 
 def test_a_copy_whose_connection_is_lost_is_sent_the_record_again() -> None:
@@ -174,13 +198,21 @@ def test_a_copy_whose_connection_is_lost_is_sent_the_record_again() -> None:
 )
 def test_a_copy_that_turned_the_record_down_has_failed(answer: list[bytes]) -> None:
     receipt = _start(2, 1).replies("b", answer).replies("a", 1).result
-    assert (receipt.outcome, set(receipt.acked), set(receipt.failed)) == (Outcome.UNKNOWN, {"a"}, {"b"})
+    assert (receipt.outcome, set(receipt.acked), set(receipt.failed)) == (
+        Outcome.UNKNOWN,
+        {"a"},
+        {"b"},
+    )
 
 
 @pytest.mark.parametrize("is_first", [True, False])
-def test_what_the_primary_took_goes_once_more_to_a_copy_whose_clock_turned_it_down(is_first: bool) -> None:
+def test_what_the_primary_took_goes_once_more_to_a_copy_whose_clock_turned_it_down(
+    is_first: bool,
+) -> None:
     write = _start(2, 1)
-    for node, answer in [("b", [b"skewed", b"1"]), ("a", 1)] if is_first else [("a", 1), ("b", [b"skewed", b"1"])]:
+    for node, answer in (
+        [("b", [b"skewed", b"1"]), ("a", 1)] if is_first else [("a", 1), ("b", [b"skewed", b"1"])]
+    ):
         write.replies(node, answer)
     assert (write.targets(), write.sent[0].command.arguments[-1]) == (["b"], b"decided")
     receipt = write.replies("b", 1).result
@@ -188,7 +220,9 @@ def test_what_the_primary_took_goes_once_more_to_a_copy_whose_clock_turned_it_do
 
 
 @pytest.mark.parametrize("late", [[b"skewed", b"1"], [b"refused", b"7", b"syncing"]])
-def test_a_late_refusal_of_what_was_sent_first_says_nothing_of_the_decided_record(late: list[bytes]) -> None:
+def test_a_late_refusal_of_what_was_sent_first_says_nothing_of_the_decided_record(
+    late: list[bytes],
+) -> None:
     write = _start(2, 1).replies("a", [b"ok", RESTAMP.encode()]).replies("b", late)
     assert write.replies("b", 1, tag=1).result.outcome is Outcome.COMMITTED
 
@@ -249,7 +283,11 @@ def test_clocks_that_differ_too_much_are_an_error(verdict: bytes) -> None:
         write.replies("a", [verdict, b"123"])
     assert set(caught.value.evidence) == {"a"}
     receipt = caught.value.receipt
-    assert (receipt.outcome, receipt.applied, set(receipt.failed)) == (Outcome.UNKNOWN, False, {"a"})
+    assert (receipt.outcome, receipt.applied, set(receipt.failed)) == (
+        Outcome.UNKNOWN,
+        False,
+        {"a"},
+    )
     assert (receipt.acked, receipt.pending) == (frozenset(), frozenset("bc"))
 
 
@@ -262,7 +300,9 @@ def test_a_foreign_value_on_the_deciding_node_is_an_error() -> None:
 @pytest.mark.parametrize("copies", [1, 3])
 def test_one_of_several_primaries_keeps_what_is_later(copies: int) -> None:
     later = Stamp(3000, 5)
-    write = _start(copies, copies // 2, mode=Mode.MULTI_PRIMARY).replies("a", [b"has", later.encode()])
+    write = _start(copies, copies // 2, mode=Mode.MULTI_PRIMARY).replies(
+        "a", [b"has", later.encode()]
+    )
     if copies == 3:
         assert not write.is_done
         assert write.sent == ()
@@ -271,7 +311,9 @@ def test_one_of_several_primaries_keeps_what_is_later(copies: int) -> None:
     assert (receipt.outcome, receipt.applied, receipt.stamp) == (Outcome.COMMITTED, False, STAMP)
 
 
-def test_a_copy_whose_clock_was_behind_is_asked_again_also_where_the_write_has_lost_already() -> None:
+def test_a_copy_whose_clock_was_behind_is_asked_again_also_where_the_write_has_lost_already() -> (
+    None
+):
     write = _start(3, 1, mode=Mode.MULTI_PRIMARY).replies("b", [b"skewed", b"1"])
     write.replies("a", [b"has", Stamp(3000, 5).encode()])
     assert (write.targets(), write.sent[0].command.arguments[-1]) == (["b"], b"decided")
@@ -302,7 +344,11 @@ def test_nothing_required_is_nothing_waited_for() -> None:
 
 def test_the_deadline_ends_the_waiting() -> None:
     receipt = _start(3, 2).replies("a", 1).replies("b", 1).times_out().result
-    assert (receipt.outcome, set(receipt.acked), set(receipt.pending)) == (Outcome.UNKNOWN, {"a", "b"}, {"c"})
+    assert (receipt.outcome, set(receipt.acked), set(receipt.pending)) == (
+        Outcome.UNKNOWN,
+        {"a", "b"},
+        {"c"},
+    )
     assert receipt.elapsed == pytest.approx(1.0)
 
 
@@ -370,7 +416,11 @@ def test_rejected_where_the_others_took_nothing_for_other_reasons() -> None:
 def test_unknown_where_another_copy_took_it(first: str) -> None:
     """A failover may find it there, and it takes effect."""
     write = _start(3, 1)
-    write = write.fails("a", OOM).replies("b", 1) if first == "a" else write.replies("b", 1).fails("a", OOM)
+    write = (
+        write.fails("a", OOM).replies("b", 1)
+        if first == "a"
+        else write.replies("b", 1).fails("a", OOM)
+    )
     receipt = write.fails("c", OOM).result
     assert receipt.outcome is Outcome.UNKNOWN
     assert copies_of(receipt) == ({"b"}, set(), {"a": OOM, "c": OOM})
@@ -402,7 +452,9 @@ def test_a_copy_that_refuses_is_named_and_not_asked_again() -> None:
 
 def _start_at_home(required: int, mode: Mode = Mode.PRIMARY_REPLICA) -> ByHand[WriteReceipt]:
     """A write to three copies, of which the deciding one turned down what was written lately."""
-    plan = write_one(view(3, mode), order(required)._replace(home_first=True), "key", b"key", RECORD)
+    plan = write_one(
+        view(3, mode), order(required)._replace(home_first=True), "key", b"key", RECORD
+    )
     return ByHand(plan)
 
 

@@ -1,1 +1,3 @@
-"""The background side of redrepl: the RQ job that brings nodes up, the worker process, and its tick."""
+"""The background side of redrepl: the RQ job that brings nodes up, the worker process, and its
+tick.
+"""

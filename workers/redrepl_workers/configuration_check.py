@@ -8,7 +8,9 @@ from redrepl_workers.troubles import Troubles
 
 
 class ConfigurationCheck:
-    """Looks again when the members have changed, and not at every tick: it may have to contact other servers."""
+    """Looks again when the members have changed, and not at every tick: it may have to contact
+    other servers.
+    """
 
     def __init__(self, troubles: Troubles) -> None:
         self._troubles = troubles
@@ -25,7 +27,9 @@ class ConfigurationCheck:
         for node, text in found.items():
             self._troubles.note(_subject(node), text, f"node {node!r}: {text}")
         for node in self._wrong - found.keys():
-            self._troubles.over(_subject(node), f"node {node!r} is as {administration.configuration.origin} says")
+            self._troubles.over(
+                _subject(node), f"node {node!r} is as {administration.configuration.origin} says"
+            )
         self._wrong = set(found)
 
 

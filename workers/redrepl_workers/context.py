@@ -1,4 +1,6 @@
-"""What a job needs of the process it runs in: the configuration and connections that outlive single jobs."""
+"""What a job needs of the process it runs in: the configuration and connections that outlive single
+jobs.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ _log = logging.getLogger("redrepl.worker")
 
 
 class WorkerContext:
-    """One cluster's configuration and upkeep connections. ``is_stopping`` tells a long job to come to an end.
+    """One cluster's configuration and upkeep connections.
+
+    ``is_stopping`` tells a long job to come to an end.
 
     troubles: what was said of lasting trouble, for the whole process. observer: told what happens.
     part: of the worker, for the observer.
@@ -45,7 +49,8 @@ _current: WorkerContext | None = None
 def context_for(cluster: str) -> WorkerContext | None:
     """The context of a plain worker of RQ's, made from REDREPL_CONFIG.
 
-    None where the job is for another cluster than this process is configured for. Raises ConfigError.
+    None where the job is for another cluster than this process is configured for. Raises
+    ConfigError.
     """
     global _current
     if _current is None:

@@ -1,4 +1,6 @@
-"""Jobs that the tick asks for, offered to the queue in a thread of its own: a queue that is silent holds no tick up."""
+"""Jobs that the tick asks for, offered to the queue in a thread of its own: a queue that is silent
+holds no tick up.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ if TYPE_CHECKING:
 
 QUEUE_AWAY_SECONDS = 5.0
 LONGEST_QUEUE_AWAY_SECONDS = 20.0
-"""A queue that did not take a job is left alone for so long, and longer each time up to the longest."""
+"""A queue that did not take a job is left alone for so long, and longer each time up to the
+longest.
+"""
 
 HINTS_STOP_SECONDS = 1.0
 
@@ -28,7 +32,10 @@ Enqueue = Callable[["Queue"], bool]
 
 
 class Hints:
-    """Offers jobs to the queue. Without `start`, in the caller's thread: for one who waits for what comes of it."""
+    """Offers jobs to the queue.
+
+    Without `start`, in the caller's thread: for one who waits for what comes of it.
+    """
 
     def __init__(self, configuration: Configuration, troubles: Troubles) -> None:
         self._configuration = configuration
@@ -73,7 +80,9 @@ class Hints:
             return None if is_silent or self._queue is None else self._queue.connection
 
     def offer(self, name: str, enqueue: Enqueue) -> bool:
-        """Have a job offered; returns whether the queue took the last one by this name, as far as is known."""
+        """Have a job offered; returns whether the queue took the last one by this name, as far as
+        is known.
+        """
         with self._lock:
             self._offers[name] = enqueue
         if self._thread is None:
@@ -103,7 +112,9 @@ class Hints:
             self._queue = self._queue or open_queue(url, self._configuration.queue)
             for name, enqueue in offers.items():
                 taken[name] = enqueue(self._queue)
-        except Exception as error:  # whatever is wrong with the queue, the tick looks after the nodes
+        except (
+            Exception
+        ) as error:  # whatever is wrong with the queue, the tick looks after the nodes
             self._note(url, error)
         else:
             self._note(url, None)

@@ -1,6 +1,9 @@
-"""The jobs of redrepl. Their dotted paths are part of the wire format (`redrepl.values.jobs`).
+"""The jobs of redrepl.
 
-A redrepl worker calls what is with a lease; `bring_up` and `sweep` are what a plain worker of RQ finds by their paths.
+Their dotted paths are part of the wire format (`redrepl.values.jobs`).
+
+A redrepl worker calls what is with a lease; `bring_up` and `sweep` are what a plain worker of RQ
+finds by their paths.
 """
 
 from __future__ import annotations
@@ -29,13 +32,16 @@ _log = logging.getLogger("redrepl.worker")
 
 
 class Stopping(Exception):
-    """This job ends in the middle, for the reason given; whoever is next goes on from where it came."""
+    """This job ends in the middle, for the reason given; whoever is next goes on from where it
+    came.
+    """
 
 
 def bring_up(cluster: str, node: str) -> str:
     """Bring one node up to what the others have; answers in words what was done.
 
-    A node that fails in the middle is no failure of the job: the marks say where to go on, and the next tick does.
+    A node that fails in the middle is no failure of the job: the marks say where to go on, and the
+    next tick does.
     """
     context = context_for(cluster)
     if context is None:
@@ -53,7 +59,9 @@ def bring_up_with_lease(context: WorkerContext, connection: Any | None, node: st
         except Stopping as reason:
             return f"{node}: {reason}, to be continued"
         except RedreplError as error:
-            context.troubles.note(_upkeep_of(node), without_numbers(str(error)), f"bringing up {node}: {error}")
+            context.troubles.note(
+                _upkeep_of(node), without_numbers(str(error)), f"bringing up {node}: {error}"
+            )
             return f"{node}: {error}"
     context.troubles.over(_upkeep_of(node), f"{node} can be brought up again")
     return _report(done)
@@ -87,7 +95,10 @@ def _sweep_report(swept: Swept, repairs: bool) -> str:
     for mismatch in swept.mismatches[:SHOWN_MISMATCHES]:
         _log.warning("sweep: key %r differs on %s: %s", mismatch.key, mismatch.node, mismatch.kind)
     found, what = swept.findings, "mended" if repairs else "left as they are"
-    text = f"sweep: {found.keys} keys so far, {found.differences} differences {what}, {found.purged} tombstones purged"
+    text = (
+        f"sweep: {found.keys} keys so far, {found.differences} differences {what}, "
+        f"{found.purged} tombstones purged"
+    )
     if swept.report is not None:
         text = text.replace(" so far", "")
         if found.missed:
@@ -102,7 +113,9 @@ def _upkeep_of(node: str) -> str:
 
 
 class _Watch:
-    """Called between batches: keeps the lease, and ends the job when the worker is to stop or the lease is lost."""
+    """Called between batches: keeps the lease, and ends the job when the worker is to stop or the
+    lease is lost.
+    """
 
     def __init__(self, context: WorkerContext, held: Lease) -> None:
         self._context = context

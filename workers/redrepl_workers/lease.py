@@ -1,4 +1,6 @@
-"""One job per node at a time, across workers. A lease only saves work: two at once would do no harm.
+"""One job per node at a time, across workers.
+
+A lease only saves work: two at once would do no harm.
 
 So none is respected for ever: whoever may write to the queue could hold it.
 """
@@ -18,7 +20,9 @@ LEASE_SECONDS = 15.0
 """A worker that dies holds others up for at most this long."""
 
 ONE_JOB_SECONDS = 120.0
-"""No job takes so long: a lease that has one holder for longer is none of a worker's, and is not respected."""
+"""No job takes so long: a lease that has one holder for longer is none of a worker's, and is not
+respected.
+"""
 
 RESPECT_SECONDS = 600.0
 """A lease that others hold all the time, whoever they are, is not respected after so long."""
@@ -28,7 +32,9 @@ UNSEEN_SECONDS = 30.0
 
 _LEASE_TOKEN_BYTES = 64
 
-_RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
+_RELEASE = (
+    "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
+)
 _RENEW = """
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then return 0 end
@@ -38,7 +44,9 @@ return 1
 
 
 class Lease:
-    """A lease that was obtained, or none where the queue's Redis does not answer (then everybody may go on)."""
+    """A lease that was obtained, or none where the queue's Redis does not answer (then everybody
+    may go on).
+    """
 
     def __init__(self, connection: Any, key: str, token: str) -> None:
         self._connection = connection
@@ -47,12 +55,18 @@ class Lease:
         self._is_lost = False
 
     def renew(self) -> bool:
-        """Hold it for another LEASE_SECONDS; False where it had run out and another worker holds it by now."""
+        """Hold it for another LEASE_SECONDS; False where it had run out and another worker holds it
+        by now.
+        """
         if self._is_lost:
             return True
         try:
-            return bool(self._connection.eval(_RENEW, 1, self._key, self._token, int(LEASE_SECONDS * 1000)))
-        except RedisError:  # without the queue there is nobody to keep out, and it is not asked again
+            return bool(
+                self._connection.eval(_RENEW, 1, self._key, self._token, int(LEASE_SECONDS * 1000))
+            )
+        except (
+            RedisError
+        ):  # without the queue there is nobody to keep out, and it is not asked again
             self._is_lost = True
             return True
 
@@ -66,7 +80,9 @@ class Lease:
 
 @dataclass(slots=True)
 class _Held:
-    """A lease that others hold: by which token, since when that one, since when any, and when it was looked at."""
+    """A lease that others hold: by which token, since when that one, since when any, and when it
+    was looked at.
+    """
 
     token: bytes
     token_since: float
@@ -98,7 +114,9 @@ class Holders:
 
 
 @contextmanager
-def lease(connection: Any | None, cluster: str, node: str, holders: Holders | None = None) -> Iterator[Lease | None]:
+def lease(
+    connection: Any | None, cluster: str, node: str, holders: Holders | None = None
+) -> Iterator[Lease | None]:
     """The lease on a node while the block runs, None where another worker holds it."""
     key, token = f"redrepl:lease:{cluster}:{node}", secrets.token_hex(8)
     holders = holders or Holders()

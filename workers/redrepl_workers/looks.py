@@ -17,12 +17,19 @@ CLUSTER = "the cluster"
 MODE = "the mode"
 QUEUE = "the queue"
 
-FORGOT = "%s lost part of its memory while its server went on (%s); it serves nothing until it was brought up"
+FORGOT = (
+    "%s lost part of its memory while its server went on (%s); it serves nothing until it "
+    "was brought up"
+)
 """What is said of a member that was set aside since it forgot: which, and what shows it."""
 
 
-def tell(troubles: Troubles, configuration: Configuration, topology: Topology | None, reports: Reports) -> None:
-    """Say that no member answers, that single members do not, or that the file names another mode than the cluster."""
+def tell(
+    troubles: Troubles, configuration: Configuration, topology: Topology | None, reports: Reports
+) -> None:
+    """Say that no member answers, that single members do not, or that the file names another mode
+    than the cluster.
+    """
     if topology is None:
         tell_of_nobody(troubles, configuration, reports)
         return
@@ -37,7 +44,10 @@ def tell_of_nobody(troubles: Troubles, configuration: Configuration, reports: Re
     answers = answers_of(reports, configuration.cluster)
     cause = ", ".join(f"{node} {kind_of(answer)}" for node, answer in sorted(answers.items()))
     error = no_member_error(configuration.cluster, reports)
-    text = f"{configuration.origin}: {error}; nothing can be done until one does, and it is tried again all the time"
+    text = (
+        f"{configuration.origin}: {error}; nothing can be done until one does, and it is tried "
+        "again all the time"
+    )
     troubles.note(CLUSTER, cause, text)
 
 
@@ -60,7 +70,8 @@ def _tell_of_mode(troubles: Troubles, configuration: Configuration, topology: To
     troubles.note(
         MODE,
         wrong,
-        f'{configuration.origin} says mode = "{wrong}", but cluster {topology.cluster!r} was made with "{right}", '
+        f'{configuration.origin} says mode = "{wrong}", but cluster {topology.cluster!r} was made '
+        f'with "{right}", '
         "which is what counts; correct the file",
     )
 
@@ -74,4 +85,8 @@ def note_queue(troubles: Troubles, queue_url: str, error: Exception | None) -> N
     text = describe_queue_error(queue_url, error)
     is_away = isinstance(error, (ConnectionError, TimeoutError, OSError))
     cause = "away" if is_away else without_numbers(text)
-    troubles.note(QUEUE, cause, f"the queue on {where} cannot be used ({text}); the tick does the work until it can")
+    troubles.note(
+        QUEUE,
+        cause,
+        f"the queue on {where} cannot be used ({text}); the tick does the work until it can",
+    )

@@ -1,7 +1,7 @@
 """The monitor: watches the nodes and gives the role of a primary that is away to another one.
 
-Any number may run at once: what keeps them apart is the epoch, and who is second finds members changed and stops. A
-monitor that sees no majority can do nothing, touches nobody, and says so.
+Any number may run at once: what keeps them apart is the epoch, and who is second finds members
+changed and stops. A monitor that sees no majority can do nothing, touches nobody, and says so.
 """
 
 from __future__ import annotations
@@ -28,15 +28,22 @@ from redrepl_workers.troubles import Troubles, without_numbers
 
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 5.0
-"""After an attempt comes a random part of a pause that doubles each time, so that rivals do not meet again."""
+"""After an attempt comes a random part of a pause that doubles each time, so that rivals do not
+meet again.
+"""
 
 LONGEST_PAUSE_AFTER_CRASH_SECONDS = 0.4
-"""The same where the primary crashed for certain. Rivals are kept apart by what they see, too: members that are between
-epochs are left alone for a second (`UNFINISHED_SECONDS`)."""
+"""The same where the primary crashed for certain.
+
+Rivals are kept apart by what they see, too: members that are between epochs are left alone for a
+second (`UNFINISHED_SECONDS`).
+"""
 
 CALM_SECONDS = 30.0
-"""A monitor that has replaced a silent primary waits ever longer before it replaces a silent one again, until nothing
-happened for so long: one that sees the nodes differently from all others must not move the role round and round."""
+"""A monitor that has replaced a silent primary waits ever longer before it replaces a silent one
+again, until nothing happened for so long: one that sees the nodes differently from all others must
+not move the role round and round.
+"""
 
 UNWATCHED_PROBE_SECONDS = 5.0
 """Between looks where there is no one primary: whether there is one now."""
@@ -61,7 +68,8 @@ class Looked(NamedTuple):
 
 
 class Monitor:
-    """Looks at the nodes every ``probe_seconds``, over connections of its own; in a thread of its own, or in `run`.
+    """Looks at the nodes every ``probe_seconds``, over connections of its own; in a thread of its
+    own, or in `run`.
 
     tells: says what is wrong with the nodes, too; beside a worker's tick, which does, it need not.
     """
@@ -93,7 +101,10 @@ class Monitor:
         self._thread = threading.Thread(target=self.run, name="redrepl-monitor", daemon=True)
 
     def start(self) -> None:
-        """Begin watching in a thread. With failover = "manual" only unfinished changes of epoch are ended."""
+        """Begin watching in a thread.
+
+        With failover = "manual" only unfinished changes of epoch are ended.
+        """
         self._thread.start()
 
     def request_stop(self) -> None:
@@ -138,7 +149,9 @@ class Monitor:
         now = time.monotonic()
         self._tell(topology, reports, now)
         is_watched = topology is None or topology.mode is Mode.PRIMARY_REPLICA
-        self._interval_seconds = self._configuration.probe_seconds if is_watched else UNWATCHED_PROBE_SECONDS
+        self._interval_seconds = (
+            self._configuration.probe_seconds if is_watched else UNWATCHED_PROBE_SECONDS
+        )
         own_ahead = self._administration.wall_ahead_seconds()
         verdict = self._suspicion.judge(topology, reports, now, own_ahead, seen.silences)
         if verdict.blocked:
@@ -164,7 +177,8 @@ class Monitor:
         if (left := self._next_at - now) > TOLD_PAUSE_SECONDS and self._told_pause != self._next_at:
             self._told_pause = self._next_at
             _log.warning(
-                "%s; this monitor moved the role, or tried to, not long ago: it waits another %.1f s, unless "
+                "%s; this monitor moved the role, or tried to, not long ago: it waits another "
+                "%.1f s, unless "
                 "a crash shows; `redrepl failover` does it at once",
                 verdict.why,
                 left,
@@ -173,14 +187,22 @@ class Monitor:
 
     def _set_aside(self, topology: Topology, reports: Reports) -> None:
         for node, seconds in self._administration.set_aside_wrong_clocks(topology, reports).items():
-            text = "%s: its clock is %s; it serves nothing until that is right and all its keys were compared"
+            text = (
+                "%s: its clock is %s; it serves nothing until that is right and all its keys "
+                "were compared"
+            )
             _log.warning(text, node, describe_offset(seconds))
-        # Here too: the more often somebody looks, the less a log has grown again since it was set back.
-        for node, why in self._administration.set_forgetful_aside(topology, reports, asks_again=False).items():
+        # Here too: the more often somebody looks, the less a log has grown again since it was set
+        # back.
+        for node, why in self._administration.set_forgetful_aside(
+            topology, reports, asks_again=False
+        ).items():
             _log.warning(FORGOT, node, why)
 
     def _fail_over(self, verdict: Verdict, seen_epoch: int) -> FailedOver | None:
-        self._troubles.note(PRIMARY, without_numbers(f"failing over {verdict.why}"), f"failing over: {verdict.why}")
+        self._troubles.note(
+            PRIMARY, without_numbers(f"failing over {verdict.why}"), f"failing over: {verdict.why}"
+        )
         try:
             done = self._administration.failover(
                 away=verdict.away,
@@ -190,7 +212,9 @@ class Monitor:
         except RequestError:
             raise  # several primaries: there is nothing to do here
         except RedreplError as error:
-            self._troubles.note(PRIMARY, without_numbers(f"could not {error}"), f"could not fail over: {error}")
+            self._troubles.note(
+                PRIMARY, without_numbers(f"could not {error}"), f"could not fail over: {error}"
+            )
             self._pause(LONGEST_PAUSE_AFTER_CRASH_SECONDS)
             return None
         moved_lately = time.monotonic() - self._moved_at < CALM_SECONDS
@@ -212,5 +236,7 @@ class Monitor:
     def _pause(self, longest_after_crash_seconds: float) -> None:
         now, part = time.monotonic(), random.uniform(0.5, 1.0)
         self._next_at = now + part * self._pause_seconds
-        self._next_after_crash_at = now + part * min(self._pause_seconds, longest_after_crash_seconds)
+        self._next_after_crash_at = now + part * min(
+            self._pause_seconds, longest_after_crash_seconds
+        )
         self._pause_seconds = min(LONGEST_PAUSE_SECONDS, 2 * self._pause_seconds)

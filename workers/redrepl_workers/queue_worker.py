@@ -1,8 +1,10 @@
-"""Taking jobs off the queue and running them: the two kinds of redrepl's jobs, and nothing else, whatever is there.
+"""Taking jobs off the queue and running them: the two kinds of redrepl's jobs, and nothing else,
+whatever is there.
 
-The queue has RQ's format, and none of RQ's machinery runs here. That carries out more than jobs: failure callbacks of
-jobs that look abandoned, webhooks, commands of PUBLISH, retries and repeats, each of a writer's choice. A job is a
-hint, so nothing of that is needed: one that is lost with its worker is made up for by the next tick.
+The queue has RQ's format, and none of RQ's machinery runs here. That carries out more than jobs:
+failure callbacks of jobs that look abandoned, webhooks, commands of PUBLISH, retries and repeats,
+each of a writer's choice. A job is a hint, so nothing of that is needed: one that is lost with its
+worker is made up for by the next tick.
 """
 
 from __future__ import annotations
@@ -43,7 +45,10 @@ STOP_SECONDS = 10.0
 
 RECONNECT_SECONDS = 1.0
 LONGEST_RECONNECT_SECONDS = 10.0
-"""Pause before a new try where the queue's Redis is away; doubles up to the longest. The tick goes on meanwhile."""
+"""Pause before a new try where the queue's Redis is away; doubles up to the longest.
+
+The tick goes on meanwhile.
+"""
 
 LONGEST_BRAKE_SECONDS = 0.1
 
@@ -51,7 +56,9 @@ _log = logging.getLogger("redrepl.worker")
 
 
 class QueueWorker:
-    """Takes jobs and runs them one by one, in a thread of its own or, with `drain`, in the caller's."""
+    """Takes jobs and runs them one by one, in a thread of its own or, with `drain`, in the
+    caller's.
+    """
 
     def __init__(
         self,
@@ -67,7 +74,8 @@ class QueueWorker:
         self._stop = threading.Event()
         self._lock, self._is_working = threading.Lock(), False
         self._connection = queue_connection(self._url, SILENCE_SECONDS)
-        # What other clusters' workers hand on comes to the queue by the cluster's name, whatever this one's is.
+        # What other clusters' workers hand on comes to the queue by the cluster's name, whatever
+        # this one's is.
         names = dict.fromkeys((configuration.queue, default_queue(configuration.cluster)))
         queues = [JobQueue(self._connection, each, configuration.queue_key) for each in names]
         self._queues = {queue.list_key.encode(): queue for queue in queues}
@@ -84,7 +92,9 @@ class QueueWorker:
         self._thread.start()
 
     def stop(self) -> None:
-        """End after the batch at hand; a queue that is silent is told for FAREWELL_SECONDS and given up."""
+        """End after the batch at hand; a queue that is silent is told for FAREWELL_SECONDS and
+        given up.
+        """
         self._stop.set()
         until = time.monotonic() + STOP_SECONDS
         while self._thread.is_alive() and time.monotonic() < until:
@@ -103,7 +113,10 @@ class QueueWorker:
         """Run what is queued, until nothing is left, or the queue fails."""
         try:
             for queue in self._queues.values():
-                while not self._stop.is_set() and (job_id := self._connection.lpop(queue.list_key)) is not None:
+                while (
+                    not self._stop.is_set()
+                    and (job_id := self._connection.lpop(queue.list_key)) is not None
+                ):
                     self._handle(queue, job_id)
         except (RedisError, OSError) as error:
             note_queue(self._troubles, self._url, error)
@@ -132,25 +145,31 @@ class QueueWorker:
             note_queue(self._troubles, self._url, error)
             return
         text = "".join(traceback.format_exception(error))
-        self._troubles.note("taking jobs", without_numbers(repr(error)[:200]), f"taking jobs failed: {text}")
+        self._troubles.note(
+            "taking jobs", without_numbers(repr(error)[:200]), f"taking jobs failed: {text}"
+        )
 
     def _enter(self) -> None:
         if self._registration is None:
             name = free_name(self._connection, self._name) or secrets.token_hex(16)
-            self._registration = Registration(self._connection, name, [queue.name for queue in self._queues.values()])
+            self._registration = Registration(
+                self._connection, name, [queue.name for queue in self._queues.values()]
+            )
         self._registration.announce()
         self._pause_seconds = RECONNECT_SECONDS
 
     def _set_working(self, is_working: bool) -> None:
-        """Note whether the connection is needed to the end of what is being done, or may be closed to end a wait."""
+        """Note whether the connection is needed to the end of what is being done, or may be closed
+        to end a wait.
+        """
         with self._lock:
             self._is_working = is_working
 
     def _leave(self) -> None:
         if self._registration is None:
             return
-        # An entry whose answer was lost may stand all the same, so that it is taken out whatever came of announcing it.
-        # Connections keep the time-out that they were made with.
+        # An entry whose answer was lost may stand all the same, so that it is taken out whatever
+        # came of announcing it. Connections keep the time-out that they were made with.
         farewell = queue_connection(self._url, FAREWELL_SECONDS)
         with suppress(RedisError, OSError):  # its entry ends by itself
             self._registration.leave(farewell)
@@ -188,7 +207,10 @@ class QueueWorker:
 
     def _refuse(self, queue: JobQueue, refused: JobRefused) -> None:
         self._refused += 1
-        text = f"queue {queue.name!r}: a job was refused ({refused}); {self._refused} of all kinds since the start"
+        text = (
+            f"queue {queue.name!r}: a job was refused ({refused}); {self._refused} of all "
+            "kinds since the start"
+        )
         self._troubles.note(f"jobs on {queue.name}", refused.kind, text, logging.ERROR)
 
     def _work(self, queue: JobQueue, job_id: bytes, job: Job) -> None:
@@ -200,13 +222,17 @@ class QueueWorker:
                 bring_up_with_lease(self._context, self._connection, job.node)
         except Exception as error:  # the next tick tries again
             text = "".join(traceback.format_exception(error))
-            self._troubles.note("jobs", without_numbers(repr(error)[:200]), f"{job.description} failed: {text}")
+            self._troubles.note(
+                "jobs", without_numbers(repr(error)[:200]), f"{job.description} failed: {text}"
+            )
             queue.fail(job_id, text, now().timestamp())
             return
         queue.finish(job_id)
 
     def _hand_on(self, queue: JobQueue, job_id: bytes, job: Job) -> None:
-        """Two clusters share a queue, and this worker got a job that is not its own's: pass it on, and say so once."""
+        """Two clusters share a queue, and this worker got a job that is not its own's: pass it on,
+        and say so once.
+        """
         name, done = default_queue(job.cluster), "left to the ticks of its own workers"
         if name == queue.name:  # it came from there: it must not go round
             queue.finish(job_id)
@@ -215,9 +241,14 @@ class QueueWorker:
             queue.move(job_id, name)
             done = f"handed on to queue {name!r}"
         else:
-            self._refuse(queue, JobRefused("it is of one more cluster than is plausible", repr(job.cluster)))
+            self._refuse(
+                queue, JobRefused("it is of one more cluster than is plausible", repr(job.cluster))
+            )
             return
-        text = f"queue {queue.name!r} holds jobs of cluster {job.cluster!r}, which this worker does not serve; {done}."
+        text = (
+            f"queue {queue.name!r} holds jobs of cluster {job.cluster!r}, which this worker "
+            f"does not serve; {done}."
+        )
         advice = "Give each cluster a queue of its own: leave `queue` out of both configurations"
         self._troubles.note(f"jobs of cluster {job.cluster}", done, f"{text} {advice}")
 
@@ -225,7 +256,8 @@ class QueueWorker:
 def free_name(connection: Any, name: str | None) -> str | None:
     """The name that was asked for, or one made of it while another worker is registered under it.
 
-    A worker that was killed stays registered for a while, and the one that is started in its place must not wait.
+    A worker that was killed stays registered for a while, and the one that is started in its place
+    must not wait.
     """
     if name is None or not connection.exists(worker_key(name)):
         return name
@@ -234,7 +266,8 @@ def free_name(connection: Any, name: str | None) -> str | None:
             return name
     other = f"{name}-{secrets.token_hex(3)}"
     _log.warning(
-        "the queue knows a worker %r that has not said goodbye: it runs, or it was killed not long ago; this one works "
+        "the queue knows a worker %r that has not said goodbye: it runs, or it was killed not "
+        "long ago; this one works "
         "as %r",
         name,
         other,

@@ -1,4 +1,6 @@
-"""A worker's entry in the queue's Redis, in RQ's format: `status`, and RQ's own tools, count and show it there."""
+"""A worker's entry in the queue's Redis, in RQ's format: `status`, and RQ's own tools, count and
+show it there.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ TTL_SECONDS = 30
 
 HEARTBEAT_SECONDS = 10.0
 SAMPLE = 100
-"""Entries of other workers that are looked at with each heartbeat, whether their worker is still there."""
+"""Entries of other workers that are looked at with each heartbeat, whether their worker is still
+there.
+"""
 
 WORKERS = f"{RQ_KEY_PREFIX}:workers"
 
@@ -30,7 +34,10 @@ def worker_key(name: str) -> str:
 
 
 class Registration:
-    """The entry of one worker, which listens to these queues. The connection is the worker's own."""
+    """The entry of one worker, which listens to these queues.
+
+    The connection is the worker's own.
+    """
 
     def __init__(self, connection: Any, name: str, queues: Sequence[str]) -> None:
         self._connection = connection
@@ -70,7 +77,9 @@ class Registration:
             self._drop_dead(name)
 
     def leave(self, connection: Any) -> None:
-        """Take the entry out, over another connection: the worker's own may be waiting for something."""
+        """Take the entry out, over another connection: the worker's own may be waiting for
+        something.
+        """
         with connection.pipeline() as pipeline:
             for name in self._sets:
                 pipeline.srem(name, self._key)
@@ -85,7 +94,11 @@ class Registration:
                 return
             for entry in entries:
                 pipeline.exists(entry)
-            dead = [entry for entry, exists in zip(entries, _execute(pipeline), strict=True) if exists == 0]
+            dead = [
+                entry
+                for entry, exists in zip(entries, _execute(pipeline), strict=True)
+                if exists == 0
+            ]
             if dead:
                 pipeline.srem(name, *dead)
                 pipeline.srem(WORKERS, *dead)
@@ -93,7 +106,10 @@ class Registration:
 
 
 def _execute(pipeline: Any) -> list[Any]:
-    """The answers. A key of a kind that RQ never makes is left as it is, and keeps no worker from working."""
+    """The answers.
+
+    A key of a kind that RQ never makes is left as it is, and keeps no worker from working.
+    """
     answers: list[Any] = pipeline.execute(raise_on_error=False)
     for answer in answers:
         if isinstance(answer, ResponseError) and not str(answer).startswith("WRONGTYPE"):

@@ -1,4 +1,6 @@
-"""SIGTERM and SIGINT, noted whichever thread the system gives them to, and whatever the main thread does."""
+"""SIGTERM and SIGINT, noted whichever thread the system gives them to, and whatever the main thread
+does.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +28,9 @@ def call_on_stop(end: Callable[[], None]) -> None:
 class StopSignals:
     """Waits for the first signal to stop, from its making on.
 
-    A lock that a handler sets may be held by what it interrupts, and a wait for one is not ended by a signal that
-    another thread got: so the interpreter itself notes signals in a pipe, and no handler does anything.
+    A lock that a handler sets may be held by what it interrupts, and a wait for one is not ended by
+    a signal that another thread got: so the interpreter itself notes signals in a pipe, and no
+    handler does anything.
     """
 
     def __init__(self) -> None:

@@ -1,6 +1,7 @@
 """The tick: at regular times, look which nodes lack something and see that they get it.
 
-It is the guarantee behind the wake-ups. Where the queue does not take a job, or takes none up, the tick does the work.
+It is the guarantee behind the wake-ups. Where the queue does not take a job, or takes none up, the
+tick does the work.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
     from rq import Queue
 
 PATIENCE_TICKS = 3
-"""A node whose jobs have been waiting or stuck for this many ticks is brought up by the tick itself."""
+"""A node whose jobs have been waiting or stuck for this many ticks is brought up by the tick
+itself.
+"""
 
 TAKEN_TICKS = 6
 """The same where the queue takes a job each time, and the node lacks something all the same."""
@@ -38,7 +41,9 @@ _log = logging.getLogger("redrepl.worker")
 
 
 class Ticker:
-    """Looks at the nodes every ``tick_seconds``, in a thread of its own with connections of its own."""
+    """Looks at the nodes every ``tick_seconds``, in a thread of its own with connections of its
+    own.
+    """
 
     def __init__(
         self,
@@ -106,7 +111,9 @@ class Ticker:
         self._check.look(administration, topology, reports)
         targets = administration.targets(topology, reports)
         kept = (*targets, SWEEP_LEASE)
-        self._lacking = Counter({name: count for name, count in self._lacking.items() if name in kept})
+        self._lacking = Counter(
+            {name: count for name, count in self._lacking.items() if name in kept}
+        )
         cluster, key = self._context.configuration.cluster, self._context.configuration.queue_key
         for node in targets:
             enqueue = partial(enqueue_bring_up, cluster=cluster, node=node, key=key)
@@ -117,7 +124,9 @@ class Ticker:
         administration.trim_logs(topology, reports)
         return targets
 
-    def _see_to(self, name: str, enqueue: Callable[[Queue], bool], carry_out: Callable[[Any | None], str]) -> None:
+    def _see_to(
+        self, name: str, enqueue: Callable[[Queue], bool], carry_out: Callable[[Any | None], str]
+    ) -> None:
         """Have work done by a job; where none is taken, or none helps, here and now.
 
         A queue that takes each job is no proof that a worker does it.

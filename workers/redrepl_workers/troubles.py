@@ -1,7 +1,9 @@
-"""What a worker or monitor says about lasting trouble: once for each cause, again every few minutes, and its end.
+"""What a worker or monitor says about lasting trouble: once for each cause, again every few
+minutes, and its end.
 
-The nodes are looked at several times a second, and a log that repeats itself is not read. So each trouble has a subject
-(the cluster, a node, the queue) and a cause, which stays the same while the same thing is wrong, whatever the words.
+The nodes are looked at several times a second, and a log that repeats itself is not read. So each
+trouble has a subject (the cluster, a node, the queue) and a cause, which stays the same while the
+same thing is wrong, whatever the words.
 """
 
 from __future__ import annotations
@@ -19,12 +21,16 @@ REPEAT_SECONDS = 300.0
 """A cause that lasts is said again after so long, with how long it has lasted."""
 
 QUIET_SECONDS = 30.0
-"""A cause that comes back is not said again within this, so that what comes and goes fills no log."""
+"""A cause that comes back is not said again within this, so that what comes and goes fills no
+log.
+"""
 
 
 @dataclass(slots=True)
 class _Trouble:
-    """since: of the trouble under way, None where there is none. told: a line of it was logged. said_at: by cause."""
+    """since: of the trouble under way, None where there is none. told: a line of it was logged.
+    said_at: by cause.
+    """
 
     since: float | None = None
     told: bool = False
@@ -41,7 +47,9 @@ class Troubles:
         self._troubles: dict[str, _Trouble] = {}
 
     def note(self, subject: str, cause: str, text: str, level: int = logging.WARNING) -> None:
-        """Something is wrong with the subject, for this cause; say it unless it was said not long ago."""
+        """Something is wrong with the subject, for this cause; say it unless it was said not long
+        ago.
+        """
         with self._lock:
             now, trouble = self._now(), self._troubles.setdefault(subject, _Trouble())
             if len(self._troubles) > limits.MAX_TROUBLE_SUBJECTS:
@@ -49,22 +57,32 @@ class Troubles:
             is_new = trouble.since is None
             since = trouble.since = now if trouble.since is None else trouble.since
             said_at = trouble.said_at.get(cause)
-            if said_at is not None and now - said_at < (QUIET_SECONDS if is_new else REPEAT_SECONDS):
+            if said_at is not None and now - said_at < (
+                QUIET_SECONDS if is_new else REPEAT_SECONDS
+            ):
                 return
             trouble.said_at[cause] = now
             trouble.told = True
-        lasted = f" (for {_duration(now - since)} now)" if said_at is not None and not is_new else ""
+        lasted = (
+            f" (for {_duration(now - since)} now)" if said_at is not None and not is_new else ""
+        )
         self._log.log(level, "%s%s", text, lasted)
 
     def over(self, subject: str, text: str) -> None:
-        """Nothing is wrong with the subject: say so where a trouble was said, with how long it lasted."""
+        """Nothing is wrong with the subject: say so where a trouble was said, with how long it
+        lasted.
+        """
         with self._lock:
             trouble = self._troubles.get(subject)
             if trouble is None or trouble.since is None:
                 return
             lasted, told = self._now() - trouble.since, trouble.told
             trouble.since, trouble.told = None, False
-            trouble.said_at = {cause: at for cause, at in trouble.said_at.items() if self._now() - at < QUIET_SECONDS}
+            trouble.said_at = {
+                cause: at
+                for cause, at in trouble.said_at.items()
+                if self._now() - at < QUIET_SECONDS
+            }
         if told:
             self._log.info("%s, after %s", text, _duration(lasted))
 
@@ -77,11 +95,15 @@ class Troubles:
     def forget_others(self, subjects: set[str]) -> None:
         """Drop what is known about subjects that are gone."""
         with self._lock:
-            self._troubles = {name: trouble for name, trouble in self._troubles.items() if name in subjects}
+            self._troubles = {
+                name: trouble for name, trouble in self._troubles.items() if name in subjects
+            }
 
 
 def without_numbers(text: str) -> str:
-    """A cause made of a text: epochs, times and ports in it may change while the cause is the same."""
+    """A cause made of a text: epochs, times and ports in it may change while the cause is the
+    same.
+    """
     return re.sub(r"\d+", "#", text)
 
 

@@ -1,6 +1,8 @@
-"""The worker process: the tick, the monitor and what takes jobs off the queue, each in a thread of its own.
+"""The worker process: the tick, the monitor and what takes jobs off the queue, each in a thread of
+its own.
 
-None of them waits for another one: whatever is wrong with the queue, the tick and the monitor go on.
+None of them waits for another one: whatever is wrong with the queue, the tick and the monitor go
+on.
 """
 
 from __future__ import annotations
@@ -93,7 +95,11 @@ def _run_without_queue(configuration: Configuration, burst: bool, observer: Obse
     monitor = Monitor(configuration, observer=observer)
     ticker.start()
     monitor.start()
-    _log.info("worker for cluster %s without a queue: tick %g s", configuration.cluster, configuration.tick_seconds)
+    _log.info(
+        "worker for cluster %s without a queue: tick %g s",
+        configuration.cluster,
+        configuration.tick_seconds,
+    )
     signals.wait()
     _stop_all(ticker, monitor)
     return 0
@@ -122,7 +128,11 @@ def run_monitor(
     signals = StopSignals()
     monitor = Monitor(configuration, tells=True, observer=observer)
     monitor.start()
-    _log.info("monitor for cluster %s: looks every %g s", configuration.cluster, configuration.probe_seconds)
+    _log.info(
+        "monitor for cluster %s: looks every %g s",
+        configuration.cluster,
+        configuration.probe_seconds,
+    )
     signals.wait()
     _stop_all(monitor)
     return 0

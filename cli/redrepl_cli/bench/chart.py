@@ -28,12 +28,14 @@ TITLE = "What redrepl costs: ratios measured side by side"
 OUTAGE_TITLE = "How long writes stop when the primary goes"
 
 OUTAGE_CAPTION = (
-    "Bars: seconds from the signal to the end of the first write that began after it and was acknowledged; the median. "
+    "Bars: seconds from the signal to the end of the first write that began after it and was "
+    "acknowledged; the median. "
     "Lines, and brackets: from the shortest to the longest."
 )
 
 CAPTION = (
-    "Bars: the ratio of a call to the one named after the stroke, taken in each round; the median. Lines, and "
+    "Bars: the ratio of a call to the one named after the stroke, taken in each round; the "
+    "median. Lines, and "
     "brackets: the middle half of the rounds. Dashed: a ratio of 1."
 )
 
@@ -50,7 +52,9 @@ _DARK_STYLE = """
 
 
 class _Bar(NamedTuple):
-    """A bar to ``value`` with a line from ``low`` to ``high``; ``remark`` follows its name in a softer colour."""
+    """A bar to ``value`` with a line from ``low`` to ``high``; ``remark`` follows its name in a
+    softer colour.
+    """
 
     name: str
     remark: str
@@ -96,17 +100,22 @@ def _draw_group(page: Page, group: Group, results: list[Result]) -> None:
     _draw_heading(page, group.title, better(group))
     one = LABELS + BARS / longest
     page.elements.append(
-        f'<line class="one" x1="{one:g}" x2="{one:g}" y1="{page.y:g}" y2="{page.y + ROW * len(bars):g}"/>'
+        f'<line class="one" x1="{one:g}" x2="{one:g}" y1="{page.y:g}" '
+        f'y2="{page.y + ROW * len(bars):g}"/>'
     )
     _draw_bars(page, bars, longest)
 
 
-def _draw_outages(page: Page, group: OutageGroup, results: list[OutageResult], longest: float) -> None:
+def _draw_outages(
+    page: Page, group: OutageGroup, results: list[OutageResult], longest: float
+) -> None:
     """``longest``: of all faults, so that a second has the same length everywhere."""
     bars = []
     for result in results:
         found = result.seconds
-        bars.append(_Bar(result.name, "", found.median, found.lowest, found.highest, outage_text(found)))
+        bars.append(
+            _Bar(result.name, "", found.median, found.lowest, found.highest, outage_text(found))
+        )
     _draw_heading(page, group.title, "seconds, less is better")
     _draw_bars(page, bars, longest)
 
@@ -114,7 +123,12 @@ def _draw_outages(page: Page, group: OutageGroup, results: list[OutageResult], l
 def _bar(name: str, ratio: Ratio) -> _Bar:
     found = ratio.spread
     return _Bar(
-        name, f" / {ratio.baseline}", found.median, found.first_quartile, found.third_quartile, ratio_text(found)
+        name,
+        f" / {ratio.baseline}",
+        found.median,
+        found.first_quartile,
+        found.third_quartile,
+        ratio_text(found),
     )
 
 
@@ -136,7 +150,8 @@ def _draw_bar(page: Page, bar: _Bar, scale: float) -> None:
     page.elements += [
         f'<text x="{LABELS - 10}" y="{middle + 4:g}" text-anchor="end">{safe(bar.name)}'
         f'<tspan class="soft">{safe(bar.remark)}</tspan></text>',
-        f'<rect class="bar" x="{LABELS}" y="{middle - BAR / 2:g}" width="{end - LABELS:.1f}" height="{BAR}" rx="2"/>',
+        f'<rect class="bar" x="{LABELS}" y="{middle - BAR / 2:g}" width="{end - LABELS:.1f}" '
+        f'height="{BAR}" rx="2"/>',
         f'<line class="spread" x1="{low:.1f}" x2="{high:.1f}" y1="{middle:g}" y2="{middle:g}"/>',
     ]
     page.text(WIDTH - MARGIN, bar.text, anchor="end", dy=ROW / 2 + 4)

@@ -9,9 +9,11 @@ from redrepl_cli.output import say
 
 
 def sweep(configuration: Configuration) -> None:
-    """Delete what the subjects stored, over connections of its own: theirs may have been interrupted anywhere.
+    """Delete what the subjects stored, over connections of its own: theirs may have been
+    interrupted anywhere.
 
-    Never raises: the figures are there already, and what could not be deleted is said on standard error.
+    Never raises: the figures are there already, and what could not be deleted is said on standard
+    error.
     """
     from redis import RedisError
 

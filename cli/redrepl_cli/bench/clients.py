@@ -26,7 +26,9 @@ def client_of(endpoint: Endpoint) -> Iterator[Redis]:
     """redis-py as its users open it."""
     from redis import Redis
 
-    client = Redis.from_url(redis_url(endpoint), username=endpoint.username, password=endpoint.password)
+    client = Redis.from_url(
+        redis_url(endpoint), username=endpoint.username, password=endpoint.password
+    )
     try:
         yield client
     finally:

@@ -36,20 +36,53 @@ _FILE = click.Path(path_type=Path)
     type=click.Choice(list(SUITES)),
     default="basic",
     show_default=True,
-    help="basic: 15 s. peers: native replication, asyncio, faults, delay, memory; 1 to 3 min. memory: 2 min. failover: "
-    "how long writes stop when the primary is killed or freezes, beside Sentinel; 4 min, with --events 3 a minute. "
+    help="basic: 15 s. peers: native replication, asyncio, faults, delay, memory; 1 to 3 min. "
+    "memory: 2 min. failover: "
+    "how long writes stop when the primary is killed or freezes, beside Sentinel; 4 min, with "
+    "--events 3 a minute. "
     "large: an emptied replica of --keys keys is filled beside 5,000 writes a second; minutes.",
 )
-@click.option("--only", multiple=True, metavar="PATTERN", help="Measure what matches, as 'asyncio' or '*/*QUORUM*'.")
-@click.option("--config", type=_FILE, help="Measure this cluster [default: embedded servers made for the run].")
-@click.option("--binary", type=_FILE, help="Program of the embedded servers [default: what is found].")
 @click.option(
-    "--copies", type=click.IntRange(1, limits.MAX_NODES), default=3, show_default=True, help="On embedded servers."
+    "--only",
+    multiple=True,
+    metavar="PATTERN",
+    help="Measure what matches, as 'asyncio' or '*/*QUORUM*'.",
 )
-@click.option("--rounds", type=click.IntRange(1, 1000), default=60, show_default=True, help="Rounds that count.")
-@click.option("--operations", type=click.IntRange(1, 100_000), default=150, show_default=True, help="Calls per round.")
 @click.option(
-    "--events", type=click.IntRange(1, 1000), default=10, show_default=True, help="Faults for each (suite failover)."
+    "--config",
+    type=_FILE,
+    help="Measure this cluster [default: embedded servers made for the run].",
+)
+@click.option(
+    "--binary", type=_FILE, help="Program of the embedded servers [default: what is found]."
+)
+@click.option(
+    "--copies",
+    type=click.IntRange(1, limits.MAX_NODES),
+    default=3,
+    show_default=True,
+    help="On embedded servers.",
+)
+@click.option(
+    "--rounds",
+    type=click.IntRange(1, 1000),
+    default=60,
+    show_default=True,
+    help="Rounds that count.",
+)
+@click.option(
+    "--operations",
+    type=click.IntRange(1, 100_000),
+    default=150,
+    show_default=True,
+    help="Calls per round.",
+)
+@click.option(
+    "--events",
+    type=click.IntRange(1, 1000),
+    default=10,
+    show_default=True,
+    help="Faults for each (suite failover).",
 )
 @click.option(
     "--keys",
@@ -59,7 +92,11 @@ _FILE = click.Path(path_type=Path)
     help="Keys of the cluster (suite large); a copy of a million takes 0.3 GB.",
 )
 @click.option(
-    "--value-bytes", type=click.IntRange(0, 1_000_000), default=100, show_default=True, help="Size of a value."
+    "--value-bytes",
+    type=click.IntRange(0, 1_000_000),
+    default=100,
+    show_default=True,
+    help="Size of a value.",
 )
 @click.option(
     "--chart",
@@ -87,11 +124,13 @@ def bench(
     debug: bool,
     **sizes: int,
 ) -> ExitCode:
-    """Measure redrepl's operations beside redis-py's and native replication's, in turns, in one run.
+    """Measure redrepl's operations beside redis-py's and native replication's, in turns, in one
+    run.
 
-    Ratios are taken round by round. Without --config it starts servers of its own. On servers of yours it leaves out
-    what needs others; its keys begin with "redrepl-bench:" and are deleted at the end, also after Ctrl-C. What could
-    not be measured is said. Exit code 1 where that is everything.
+    Ratios are taken round by round. Without --config it starts servers of its own. On servers of
+    yours it leaves out what needs others; its keys begin with "redrepl-bench:" and are deleted at
+    the end, also after Ctrl-C. What could not be measured is said. Exit code 1 where that is
+    everything.
 
     \b
     Examples: redrepl bench
@@ -120,7 +159,9 @@ def _suite(name: str, only: tuple[str, ...]) -> Suite:
     chosen = suite.only(only)
     if not chosen.names:
         listed = ", ".join(suite.names)
-        raise click.BadParameter(f"nothing in suite {name} fits; it has {listed}", param_hint="--only")
+        raise click.BadParameter(
+            f"nothing in suite {name} fits; it has {listed}", param_hint="--only"
+        )
     return chosen
 
 
@@ -131,7 +172,9 @@ def _check_folder(chart_file: Path | None) -> None:
 
 
 def _binary(wanted: Path | None) -> ServerBinary | None:
-    """None where none is found: then nothing that needs one is measured, and the report says why."""
+    """None where none is found: then nothing that needs one is measured, and the report says
+    why.
+    """
     try:
         return find_server_binary(wanted)
     except EmbeddedError:

@@ -18,9 +18,14 @@ END_SECONDS = 5.0
 
 @contextmanager
 def delayed(ports: Sequence[int], seconds_each_direction: float) -> Iterator[list[int]]:
-    """Ports that lead to these after the delay. Raises CannotMeasure where no proxy can be started."""
+    """Ports that lead to these after the delay.
+
+    Raises CannotMeasure where no proxy can be started.
+    """
     command = [sys.executable, *CHILD, str(seconds_each_direction), *map(str, ports)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
         assert child.stdin is not None
         assert child.stdout is not None
         try:

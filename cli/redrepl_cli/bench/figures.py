@@ -10,7 +10,9 @@ from redrepl_cli.bench.subjects import Spec, Turn, Unit
 
 
 class Spread(NamedTuple):
-    """The median of the rounds; half of them lie within the quartiles, all within lowest and highest."""
+    """The median of the rounds; half of them lie within the quartiles, all within lowest and
+    highest.
+    """
 
     median: float
     first_quartile: float
@@ -36,9 +38,12 @@ class Ratio(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A subject's figures. ``calls``: timed ones in all rounds. ``rate`` None: compared by the time of a call.
+    """A subject's figures.
 
-    median_micros, p99_micros: of a round's calls, where one batch is one call. slowest_micros: of all calls.
+    ``calls``: timed ones in all rounds. ``rate`` None: compared by the time of a call.
+
+    median_micros, p99_micros: of a round's calls, where one batch is one call. slowest_micros: of
+    all calls.
     """
 
     group: str
@@ -59,7 +64,9 @@ class Result:
             "name": self.name,
             "baseline": main.baseline if main else None,
             **(main.spread.as_json("ratio") if main else {"ratio": None}),
-            "other_ratios": [{"baseline": r.baseline, **r.spread.as_json("ratio")} for r in self.ratios[1:]],
+            "other_ratios": [
+                {"baseline": r.baseline, **r.spread.as_json("ratio")} for r in self.ratios[1:]
+            ],
             "ratio_of": self.unit.value if self.rate else "median_micros",
             "operations": self.calls,
             **self.median_micros.as_json("median_micros"),
@@ -70,9 +77,14 @@ class Result:
 
 
 def summarise(group: str, spec: Spec, turns: Mapping[str, Sequence[Turn]]) -> Result:
-    """The figures of one subject. ``turns``: by subject, one per round; baselines not in it give no ratio."""
+    """The figures of one subject.
+
+    ``turns``: by subject, one per round; baselines not in it give no ratio.
+    """
     own = turns[spec.name]
-    ratios = [Ratio(base, _ratio(spec.unit, own, turns[base])) for base in spec.baselines if base in turns]
+    ratios = [
+        Ratio(base, _ratio(spec.unit, own, turns[base])) for base in spec.baselines if base in turns
+    ]
     return Result(
         group,
         spec.name,

@@ -1,5 +1,5 @@
-"""A cluster of many keys: how long an emptied replica takes until it serves again, beside writes, and what it costs
-them.
+"""A cluster of many keys: how long an emptied replica takes until it serves again, beside writes,
+and what it costs them.
 """
 
 from __future__ import annotations
@@ -33,11 +33,12 @@ STAGES = 3
 
 @dataclass(frozen=True, slots=True)
 class Large:
-    """What was found. refill_seconds: from the start of the worker's first job until the replica served.
+    """What was found. refill_seconds: from the start of the worker's first job until the replica
+    served.
 
-    writes_per_second: what was written meanwhile. alone_micros, beside_micros: the median of single QUORUM writes
-    without (before and afterwards) and with the refill, under the same load. worker_rss_bytes: resident memory of the
-    process that fills, twice a second.
+    writes_per_second: what was written meanwhile. alone_micros, beside_micros: the median of single
+    QUORUM writes without (before and afterwards) and with the refill, under the same load.
+    worker_rss_bytes: resident memory of the process that fills, twice a second.
     """
 
     keys: int
@@ -72,7 +73,9 @@ class Large:
 def measure_large(settings: Settings, on_stage: Callable[[int], None]) -> Large:
     """Fill a cluster of the run's own, empty one replica, and fill that. Raises CannotMeasure."""
     if settings.copies < 3:
-        raise CannotMeasure("needs three copies or more: a QUORUM write must not wait for the one that is filled")
+        raise CannotMeasure(
+            "needs three copies or more: a QUORUM write must not wait for the one that is filled"
+        )
     with embedded_servers(settings, settings.copies) as servers, TemporaryDirectory() as folder:
         configuration = configuration_of(servers.urls)
         initialise(configuration)
@@ -87,7 +90,11 @@ def measure_large(settings: Settings, on_stage: Callable[[int], None]) -> Large:
 
 
 def _measure(
-    cluster: Cluster, store: Coordinator[str, bytes], settings: Settings, file: Path, on_stage: Callable[[int], None]
+    cluster: Cluster,
+    store: Coordinator[str, bytes],
+    settings: Settings,
+    file: Path,
+    on_stage: Callable[[int], None],
 ) -> Large:
     node = store.topology.ids[-1]
     assert cluster.servers is not None
@@ -110,13 +117,25 @@ def _measure(
         raise CannotMeasure("the process that fills the replica ended without a word")
     found = json.loads(text)
     rate = written / (lasted + 2 * ALONE_SECONDS)
-    return Large(settings.keys, found["seconds"], rate, median(alone), median(beside), tuple(found["rss_bytes"]))
+    return Large(
+        settings.keys,
+        found["seconds"],
+        rate,
+        median(alone),
+        median(beside),
+        tuple(found["rss_bytes"]),
+    )
 
 
 def _write_file(folder: Path, configuration: Configuration) -> Path:
     lines = [f'cluster = "{configuration.cluster}"']
     for member in configuration.members:
-        lines += ["[[nodes]]", f'id = "{member.id}"', f'url = "{member.url}"', f'role = "{member.role.value}"']
+        lines += [
+            "[[nodes]]",
+            f'id = "{member.id}"',
+            f'url = "{member.url}"',
+            f'role = "{member.role.value}"',
+        ]
     file = folder / "redrepl.toml"
     file.write_text("\n".join(lines), encoding="utf-8")
     return file
@@ -125,11 +144,17 @@ def _write_file(folder: Path, configuration: Configuration) -> Path:
 def _fill(store: Coordinator[str, bytes], settings: Settings) -> None:
     for start in range(0, settings.keys, FILLED_AT_A_TIME):
         numbers = range(start, min(settings.keys, start + FILLED_AT_A_TIME))
-        store.set_many({f"{PREFIX}{number}": settings.value for number in numbers}, level="all", timeout_seconds=20.0)
+        store.set_many(
+            {f"{PREFIX}{number}": settings.value for number in numbers},
+            level="all",
+            timeout_seconds=20.0,
+        )
 
 
 def _refill(file: Path, node: str) -> None:
-    subprocess.run([sys.executable, *CHILD, "refill", str(file), node], stdout=subprocess.DEVNULL, check=True)
+    subprocess.run(
+        [sys.executable, *CHILD, "refill", str(file), node], stdout=subprocess.DEVNULL, check=True
+    )
 
 
 @contextmanager
@@ -137,15 +162,21 @@ def _load(settings: Settings, file: Path) -> Iterator[Callable[[], int]]:
     """Writes go on meanwhile; what is yielded ends them and answers how many there were."""
     sizes = (str(settings.keys), str(WRITES_PER_SECOND), str(settings.value_bytes))
     command = [sys.executable, *CHILD, "load", str(file), *sizes]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
         try:
             yield lambda: int(child.communicate()[0])
         finally:
             child.kill()
 
 
-def _write_until(store: Coordinator[str, bytes], settings: Settings, end: float | Callable[[], bool]) -> list[float]:
-    """Microseconds of single QUORUM writes, one after the other with a pause, until a time or a condition."""
+def _write_until(
+    store: Coordinator[str, bytes], settings: Settings, end: float | Callable[[], bool]
+) -> list[float]:
+    """Microseconds of single QUORUM writes, one after the other with a pause, until a time or a
+    condition.
+    """
     micros, number = [], 0
     while not (end() if callable(end) else time.monotonic() >= end):
         number += 1

@@ -3,8 +3,9 @@
     python -m redrepl_cli.bench.large_child load FILE KEYS RATE BYTES
     python -m redrepl_cli.bench.large_child refill FILE NODE
 
-`load` writes so many records a second until its standard input ends, and then prints how many. `refill` does a worker's
-jobs for a node until it serves, and prints the seconds, and its resident memory meanwhile, as JSON.
+`load` writes so many records a second until its standard input ends, and then prints how many.
+`refill` does a worker's jobs for a node until it serves, and prints the seconds, and its resident
+memory meanwhile, as JSON.
 """
 
 from __future__ import annotations

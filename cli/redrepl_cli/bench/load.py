@@ -1,4 +1,6 @@
-"""How busy other programs kept this machine during a run: they decide where the scheduler puts client and servers."""
+"""How busy other programs kept this machine during a run: they decide where the scheduler puts
+client and servers.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,9 @@ STAT = Path("/proc/stat")
 
 
 class ProcessorTimes(NamedTuple):
-    """Seconds since some moment, summed over all processors: all there were, all that were used, and used by us."""
+    """Seconds since some moment, summed over all processors: all there were, all that were used,
+    and used by us.
+    """
 
     available: float
     used: float
@@ -18,7 +22,10 @@ class ProcessorTimes(NamedTuple):
 
 
 def processor_times(stat: Path = STAT) -> ProcessorTimes | None:
-    """The times now; None where the system does not tell. ``own``: this process and its children that have ended."""
+    """The times now; None where the system does not tell.
+
+    ``own``: this process and its children that have ended.
+    """
     try:
         words = stat.read_text().partition("\n")[0].split()
         ticks = [int(word) for word in words[1:9]]

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 
 class Engine(NamedTuple):
-    """A server program. ``where``: embedded or configured; name and version None: it is not known."""
+    """A server program.
+
+    ``where``: embedded or configured; name and version None: it is not known.
+    """
 
     where: str
     name: str | None
@@ -44,13 +47,21 @@ def machine_facts(engine: Engine) -> dict[str, Any]:
 
 
 def find_engine(settings: Settings) -> Engine:
-    """The servers' program; configured servers are asked for it. Raises Unavailable where they do not answer."""
+    """The servers' program; configured servers are asked for it.
+
+    Raises Unavailable where they do not answer.
+    """
     if settings.own is None:
         binary = settings.binary
-        return Engine("embedded", binary.engine if binary else None, binary.version_text if binary else None)
+        return Engine(
+            "embedded", binary.engine if binary else None, binary.version_text if binary else None
+        )
     from redis import RedisError
 
-    with Coordinator[str, bytes](settings.own) as coordinator, client_of(primary_endpoint(coordinator)) as client:
+    with (
+        Coordinator[str, bytes](settings.own) as coordinator,
+        client_of(primary_endpoint(coordinator)) as client,
+    ):
         found: Mapping[str, Any] = {}
         with suppress(RedisError):  # whoever may not ask for INFO can measure all the same
             found = client.info("server")

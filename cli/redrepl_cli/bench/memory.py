@@ -1,4 +1,6 @@
-"""Whether a coordinator's memory stays flat: resident memory of this process over many operations."""
+"""Whether a coordinator's memory stays flat: resident memory of this process over many
+operations.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +21,17 @@ LOOKS = 10
 """Readings after the first one, at equal distances."""
 
 DIFFERENT_KEYS = 20_000
-"""Different keys on embedded servers: more than a session remembers one by one. On servers of yours a thousand."""
+"""Different keys on embedded servers: more than a session remembers one by one.
+
+On servers of yours a thousand.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Resident memory of the process, ``rss_bytes``, before the operations and after each tenth of them."""
+    """Resident memory of the process, ``rss_bytes``, before the operations and after each tenth of
+    them.
+    """
 
     operations: int
     different_keys: int
@@ -77,12 +84,16 @@ def _names(settings: Settings) -> list[str]:
 
 
 def _warm_up(store: Coordinator[str, bytes], names: Sequence[str], value: bytes) -> None:
-    """Caches and buffers reach their size, and the session its number of keys, before the first reading."""
+    """Caches and buffers reach their size, and the session its number of keys, before the first
+    reading.
+    """
     store.set_many(dict.fromkeys(names, value))
     _operate(store, names, value, range(KEYS))
 
 
-def _operate(store: Coordinator[str, bytes], names: Sequence[str], value: bytes, numbers: range) -> None:
+def _operate(
+    store: Coordinator[str, bytes], names: Sequence[str], value: bytes, numbers: range
+) -> None:
     for number in numbers:
         name = names[number // 2 % len(names)]
         if number % 2:
@@ -97,12 +108,17 @@ def _settled_bytes() -> int:
 
 
 def resident_bytes() -> int:
-    """Memory of this process that is in use now. Raises CannotMeasure where the system does not tell."""
+    """Memory of this process that is in use now.
+
+    Raises CannotMeasure where the system does not tell.
+    """
     statm = Path("/proc/self/statm")
     try:
         if statm.exists():
             return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
         command = ["ps", "-o", "rss=", "-p", str(os.getpid())]
-        return int(subprocess.run(command, capture_output=True, check=True, text=True).stdout) * 1024
+        return (
+            int(subprocess.run(command, capture_output=True, check=True, text=True).stdout) * 1024
+        )
     except (OSError, ValueError, subprocess.CalledProcessError) as error:
         raise CannotMeasure(f"this system does not tell a process's memory: {error}") from error

@@ -29,8 +29,8 @@ LOOK_MILLIS = 100
 WAIT_MILLIS = 1000
 """The time-out given to WAIT; as long as redrepl's own."""
 
-# By default a primary waits five seconds for more replicas before it sends its data, and a replica may take a second to
-# notice that it has received them in a file.
+# By default a primary waits five seconds for more replicas before it sends its data, and a replica
+# may take a second to notice that it has received them in a file.
 _AT_ONCE = ("--repl-diskless-sync-delay", "0", "--repl-diskless-load", "on-empty-db")
 
 
@@ -56,7 +56,9 @@ def native_primary(stage: Stage) -> Iterator[Redis]:
 
 
 def _await_replicas(client: Redis) -> None:
-    """Until both have confirmed a write: each side counts the other as connected some time before writes go there."""
+    """Until both have confirmed a write: each side counts the other as connected some time before
+    writes go there.
+    """
     client.set(plain_key("synced"), b"")
 
     def confirmed() -> int:
@@ -65,7 +67,9 @@ def _await_replicas(client: Redis) -> None:
     await_until(
         lambda: confirmed() == SERVERS - 1,
         SYNC_SECONDS,
-        lambda: f"only {confirmed()} of {SERVERS - 1} native replicas were synced in {SYNC_SECONDS:g} s",
+        lambda: (
+            f"only {confirmed()} of {SERVERS - 1} native replicas were synced in {SYNC_SECONDS:g} s"
+        ),
     )
 
 

@@ -14,7 +14,8 @@ from redrepl_cli.bench.stage import Stage
 from redrepl_cli.bench.writer import Writer
 
 LEAD_SECONDS = (0.2, 1.2)
-"""Writes before the fault, different each time: it must not always meet those who watch at the same moment.
+"""Writes before the fault, different each time: it must not always meet those who watch at the same
+moment.
 
 The longest of their periods is Sentinel's, a second.
 """
@@ -31,7 +32,10 @@ class OutageResults(NamedTuple):
 def measure_outages(
     groups: Sequence[OutageGroup], settings: Settings, on_outage: Callable[[int, int], None]
 ) -> OutageResults:
-    """All rounds. Who fails drops out. ``on_outage`` hears how many outages are over, and of how many."""
+    """All rounds.
+
+    Who fails drops out. ``on_outage`` hears how many outages are over, and of how many.
+    """
     subjects = {(group.name, spec.name): (group, spec) for group in groups for spec in group.specs}
     outages: dict[tuple[str, str], list[Outage]] = {key: [] for key in subjects}
     reasons: dict[tuple[str, str], str] = {}
@@ -42,8 +46,12 @@ def measure_outages(
         for key in chance.sample(sorted(outages), len(outages)):
             started = time.monotonic()
             try:
-                outages[key].append(take_outage(*subjects[key], settings, chance.uniform(*LEAD_SECONDS)))
-            except Exception as error:  # whatever keeps one subject from being measured, the others are
+                outages[key].append(
+                    take_outage(*subjects[key], settings, chance.uniform(*LEAD_SECONDS))
+                )
+            except (
+                Exception
+            ) as error:  # whatever keeps one subject from being measured, the others are
                 reasons[key] = reason_of(error)
                 del outages[key]
                 total -= settings.events - number - 1
@@ -57,7 +65,9 @@ def measure_outages(
     )
 
 
-def take_outage(group: OutageGroup, spec: OutageSpec, settings: Settings, lead_seconds: float) -> Outage:
+def take_outage(
+    group: OutageGroup, spec: OutageSpec, settings: Settings, lead_seconds: float
+) -> Outage:
     """One outage from servers' start to their end."""
     with Stage(settings) as stage:
         scene = spec.prepare(stage)

@@ -13,10 +13,12 @@ from redrepl_cli.bench.stage import Stage
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A system in good order, and its client. ``write`` stores the value of a number under a key of its own.
+    """A system in good order, and its client.
 
-    A write that returns was acknowledged; one that was not raises one of ``failures``. ``read``: what stands under the
-    numbers' keys now.
+    ``write`` stores the value of a number under a key of its own.
+
+    A write that returns was acknowledged; one that was not raises one of ``failures``. ``read``:
+    what stands under the numbers' keys now.
     """
 
     primary: EmbeddedServer
@@ -27,7 +29,9 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class OutageSpec:
-    """A subject: ``prepare`` opens its scene on a stage, anew for each outage; it may raise CannotMeasure."""
+    """A subject: ``prepare`` opens its scene on a stage, anew for each outage; it may raise
+    CannotMeasure.
+    """
 
     name: str
     prepare: Callable[[Stage], Scene]
@@ -44,10 +48,11 @@ class OutageGroup:
 
 
 class Outage(NamedTuple):
-    """``seconds`` from the fault to the end of the first write that began after it and was acknowledged.
+    """``seconds`` from the fault to the end of the first write that began after it and was
+    acknowledged.
 
-    failed: calls that ended without an acknowledgement. acknowledged: those that ended with one, before and after the
-    fault. lost: acknowledged ones that were not found when writes went on.
+    failed: calls that ended without an acknowledgement. acknowledged: those that ended with one,
+    before and after the fault. lost: acknowledged ones that were not found when writes went on.
     """
 
     seconds: float
@@ -95,7 +100,11 @@ class OutageResult:
             "acknowledged_writes": self.acknowledged,
             "lost_writes": self.lost,
             "each": [
-                {"seconds": round(outage.seconds, 4), "failed_calls": outage.failed, "lost_writes": outage.lost}
+                {
+                    "seconds": round(outage.seconds, 4),
+                    "failed_calls": outage.failed,
+                    "lost_writes": outage.lost,
+                }
                 for outage in self.outages
             ],
         }

@@ -21,8 +21,10 @@ PINGS = 50
 
 
 class Placement(NamedTuple):
-    """Round trip of a PING to each server in microseconds, None where it did not answer; and those at addresses of this
-    machine. Empty for embedded servers, which are all here.
+    """Round trip of a PING to each server in microseconds, None where it did not answer; and those
+    at addresses of this machine.
+
+    Empty for embedded servers, which are all here.
     """
 
     round_trip_micros: Mapping[str, float | None]
@@ -40,7 +42,9 @@ def find_placement(settings: Settings) -> Placement:
     with Coordinator[str, bytes](own) as coordinator:
         endpoints = endpoints_of(coordinator.topology, own)
     times = {endpoint.node: _round_trip(endpoint, own.timeout_seconds) for endpoint in endpoints}
-    return Placement(times, tuple(endpoint.node for endpoint in endpoints if is_here(endpoint.reached_at)))
+    return Placement(
+        times, tuple(endpoint.node for endpoint in endpoints if is_here(endpoint.reached_at))
+    )
 
 
 def _round_trip(endpoint: Endpoint, timeout_seconds: float) -> float | None:
@@ -60,7 +64,9 @@ def _round_trip(endpoint: Endpoint, timeout_seconds: float) -> float | None:
     try:
         for _ in range(PINGS + 1):
             start = perf_counter()
-            with suppress(ResponseError):  # a login that may not PING is told so, which takes as long
+            with suppress(
+                ResponseError
+            ):  # a login that may not PING is told so, which takes as long
                 client.ping()
             times.append(perf_counter() - start)
     except RedisError:
@@ -71,7 +77,10 @@ def _round_trip(endpoint: Endpoint, timeout_seconds: float) -> float | None:
 
 
 def is_here(url: str) -> bool:
-    """Whether the address is one of this machine's. A tunnel's end is too: there the round trip time tells."""
+    """Whether the address is one of this machine's.
+
+    A tunnel's end is too: there the round trip time tells.
+    """
     parts = urlsplit(url)
     if parts.scheme == "unix":
         return True

@@ -24,7 +24,10 @@ NOTABLE_PERCENT = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A run. ``machine``: the facts as `machine_facts` gives them. placement: where servers of yours are."""
+    """A run.
+
+    ``machine``: the facts as `machine_facts` gives them. placement: where servers of yours are.
+    """
 
     suite: str
     settings: Settings
@@ -48,14 +51,20 @@ class Report:
     def headline(self) -> str:
         """What was measured, in a line."""
         size = self.settings.value_bytes
-        return f"redrepl bench --suite {self.suite}: {self.copies} copies on {self.engine}, {size}-byte values"
+        return (
+            f"redrepl bench --suite {self.suite}: {self.copies} copies on {self.engine}, "
+            f"{size}-byte values"
+        )
 
     @property
     def circumstances(self) -> str:
         """What it was measured with, in a line."""
         facts = self.machine
         loop = "uvloop" if facts["uvloop"] else "no uvloop"
-        return f"{facts['cores']} cores, Python {facts['python']}, redis-py {facts['redis_py']}, {loop}; {self._extent}"
+        return (
+            f"{facts['cores']} cores, Python {facts['python']}, redis-py {facts['redis_py']}, "
+            f"{loop}; {self._extent}"
+        )
 
     @property
     def _extent(self) -> str:
@@ -72,7 +81,8 @@ class Report:
         found = [*self._distance(), *self._shared_cores(), *self._settings_of_outages()]
         if others is not None and others > NOTABLE_PERCENT:
             found.append(
-                f"Other programs used {others:.0f} % of the processors during this run, which moves the scheduler "
+                f"Other programs used {others:.0f} % of the processors during this run, which "
+                "moves the scheduler "
                 "towards that: measure again on an idle machine."
             )
         return found
@@ -83,18 +93,25 @@ class Report:
         if times:
             told = ", ".join(f"{node} {_micros_text(micros)}" for node, micros in times.items())
             yield (
-                f"The client ran on this machine ({self.machine['cores']} cores); a PING to each server took (median): "
+                f"The client ran on this machine ({self.machine['cores']} cores); a PING to each "
+                "server took (median): "
                 f"{told}. A call takes about as long at least."
             )
 
     def _shared_cores(self) -> Iterator[str]:
-        """That more programs than there are cores take part on this machine, the client and servers together."""
+        """That more programs than there are cores take part on this machine, the client and servers
+        together.
+        """
         here, cores = self.servers_here, self.machine["cores"]
         if here and cores <= here and not self.found.outage_groups:
-            servers = "servers" if here == self.copies else f"servers {', '.join(self.placement.here)}"
+            servers = (
+                "servers" if here == self.copies else f"servers {', '.join(self.placement.here)}"
+            )
             yield (
-                f"Client and {servers} share {cores} cores: where the scheduler puts a server on the client's own "
-                "core, a call to that one server is much faster than any network allows, and ratios of single calls "
+                f"Client and {servers} share {cores} cores: where the scheduler puts a server on "
+                "the client's own "
+                "core, a call to that one server is much faster than any network allows, and "
+                "ratios of single calls "
                 "to it are higher. Compare medians as well."
             )
 
@@ -102,10 +119,13 @@ class Report:
         """After how long each system takes a primary for gone: most of an outage is that."""
         if self.found.outage_groups:
             yield (
-                f"redrepl with its default settings: a primary is replaced that refuses connections for "
+                "redrepl with its default settings: a primary is replaced that refuses "
+                "connections for "
                 f"{limits.FAILOVER_AFTER_CRASH_SECONDS:g} s, or is silent for "
-                f"{limits.FAILOVER_AFTER_SILENCE_SECONDS:g} s; one worker watches. Sentinel: {sentinel.SENTINELS} of "
-                f"them, {_options_text(sentinel.OPTIONS)}, quorum {sentinel.QUORUM}; {native.SERVERS - 1} replicas; "
+                f"{limits.FAILOVER_AFTER_SILENCE_SECONDS:g} s; one worker watches. Sentinel: "
+                f"{sentinel.SENTINELS} of "
+                f"them, {_options_text(sentinel.OPTIONS)}, quorum {sentinel.QUORUM}; "
+                f"{native.SERVERS - 1} replicas; "
                 f"redis-py's client with time-outs of {sentinel.CLIENT_TIMEOUT_SECONDS:g} s."
             )
 
@@ -152,14 +172,16 @@ class Report:
             "notes": self.notes,
             "seconds": round(found.seconds, 2),
             "groups": [
-                {"name": name, "seconds": round(seconds, 2)} for name, seconds in self.found.group_seconds.items()
+                {"name": name, "seconds": round(seconds, 2)}
+                for name, seconds in self.found.group_seconds.items()
             ],
             "results": [result.as_json() for result in found.results],
             "outages": [result.as_json() for result in found.outages],
             "large": found.large.as_json() if found.large else None,
             "memory": found.memory.as_json() if found.memory else None,
             "not_measured": [
-                {"group": entry.group, "name": entry.name, "reason": entry.reason} for entry in found.not_measured
+                {"group": entry.group, "name": entry.name, "reason": entry.reason}
+                for entry in found.not_measured
             ],
         }
 

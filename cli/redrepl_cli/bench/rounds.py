@@ -1,4 +1,6 @@
-"""Interleaved timing: every subject takes its turn in every round, so that all meet the same noise."""
+"""Interleaved timing: every subject takes its turn in every round, so that all meet the same
+noise.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from redrepl_cli.bench.stage import Stage
 from redrepl_cli.bench.subjects import Group, TakeTurn, Turn
 
 WARM_UP_SHARE = 0.25
-"""Of a turn's calls, in the round before those that count: connections, scripts and caches are there then."""
+"""Of a turn's calls, in the round before those that count: connections, scripts and caches are
+there then.
+"""
 
 
 class NotMeasured(NamedTuple):
@@ -42,29 +46,42 @@ class GroupResult(NamedTuple):
 
 
 def measure_group(group: Group, settings: Settings, on_round: Callable[[int], None]) -> GroupResult:
-    """Open the group's stage, take all rounds, and close it. ``on_round`` hears how many rounds are over."""
+    """Open the group's stage, take all rounds, and close it.
+
+    ``on_round`` hears how many rounds are over.
+    """
     takers: dict[str, Taker] = {}
     reasons: dict[str, str] = {}
     with Stage(settings) as stage:
         for spec in group.specs:
             try:
                 takers[spec.name] = Taker(spec.prepare(stage), spec.calls(settings.operations))
-            except Exception as error:  # whatever keeps one subject from being measured, the others are
+            except (
+                Exception
+            ) as error:  # whatever keeps one subject from being measured, the others are
                 reasons[spec.name] = reason_of(error)
         turns = take_rounds(takers, settings.rounds, reasons, on_round)
     return GroupResult(
         [summarise(group.name, spec, turns) for spec in group.specs if spec.name in turns],
-        [NotMeasured(group.name, spec.name, reasons[spec.name]) for spec in group.specs if spec.name in reasons],
+        [
+            NotMeasured(group.name, spec.name, reasons[spec.name])
+            for spec in group.specs
+            if spec.name in reasons
+        ],
     )
 
 
 def take_rounds(
     takers: dict[str, Taker], rounds: int, reasons: dict[str, str], on_round: Callable[[int], None]
 ) -> dict[str, list[Turn]]:
-    """Turns by subject, one per round. Who fails drops out, and its reason is noted in ``reasons``."""
+    """Turns by subject, one per round.
+
+    Who fails drops out, and its reason is noted in ``reasons``.
+    """
     turns: dict[str, list[Turn]] = {name: [] for name in takers}
     for number in range(rounds + 1):
-        # Another order each round, so that nobody always follows the same neighbour; the same orders in each run.
+        # Another order each round, so that nobody always follows the same neighbour; the same
+        # orders in each run.
         for name in random.Random(number).sample(sorted(turns), len(turns)):
             try:
                 turn = takers[name].take(warm_up=number == 0)

@@ -23,10 +23,12 @@ OnProgress = Callable[[Progress], None]
 
 @dataclass(slots=True)
 class Measurements:
-    """All that a run has found. ``group_seconds``: by group, with starting and stopping its servers.
+    """All that a run has found.
 
-    others_percent: the part of this machine's processors that other programs used meanwhile; None where that is not
-    known, and on servers of yours, which may be such programs.
+    ``group_seconds``: by group, with starting and stopping its servers.
+
+    others_percent: the part of this machine's processors that other programs used meanwhile; None
+    where that is not known, and on servers of yours, which may be such programs.
     """
 
     groups: tuple[Group, ...]
@@ -68,10 +70,14 @@ def run_suite(suite: Suite, settings: Settings, on_progress: OnProgress) -> Meas
     return found
 
 
-def _memory(found: Measurements, operations: int, settings: Settings, on_progress: OnProgress) -> None:
+def _memory(
+    found: Measurements, operations: int, settings: Settings, on_progress: OnProgress
+) -> None:
     started = time.monotonic()
     try:
-        found.memory = measure_memory(settings, operations, lambda look: on_progress(Progress(MEMORY, look, LOOKS)))
+        found.memory = measure_memory(
+            settings, operations, lambda look: on_progress(Progress(MEMORY, look, LOOKS))
+        )
     except Exception as error:  # the other groups go on without it
         found.not_measured.append(NotMeasured(MEMORY, "coordinator", reason_of(error)))
     found.group_seconds[MEMORY] = time.monotonic() - started
@@ -80,7 +86,9 @@ def _memory(found: Measurements, operations: int, settings: Settings, on_progres
 def _large(found: Measurements, settings: Settings, on_progress: OnProgress) -> None:
     started = time.monotonic()
     try:
-        found.large = measure_large(settings, lambda stage: on_progress(Progress(LARGE, stage, STAGES)))
+        found.large = measure_large(
+            settings, lambda stage: on_progress(Progress(LARGE, stage, STAGES))
+        )
     except Exception as error:  # the other groups go on without it
         found.not_measured.append(NotMeasured(LARGE, "refill", reason_of(error)))
     found.group_seconds[LARGE] = time.monotonic() - started
@@ -89,14 +97,23 @@ def _large(found: Measurements, settings: Settings, on_progress: OnProgress) -> 
 def _group(found: Measurements, group: Group, settings: Settings, on_progress: OnProgress) -> None:
     started = time.monotonic()
     rounds = settings.rounds
-    measured = measure_group(group, settings, lambda number: on_progress(Progress(group.name, number, rounds)))
+    measured = measure_group(
+        group, settings, lambda number: on_progress(Progress(group.name, number, rounds))
+    )
     found.results += measured.results
     found.not_measured += measured.not_measured
     found.group_seconds[group.name] = time.monotonic() - started
 
 
-def _outages(found: Measurements, groups: tuple[OutageGroup, ...], settings: Settings, on_progress: OnProgress) -> None:
-    measured = measure_outages(groups, settings, lambda done, of: on_progress(Progress(OUTAGES, done, of)))
+def _outages(
+    found: Measurements,
+    groups: tuple[OutageGroup, ...],
+    settings: Settings,
+    on_progress: OnProgress,
+) -> None:
+    measured = measure_outages(
+        groups, settings, lambda done, of: on_progress(Progress(OUTAGES, done, of))
+    )
     found.outages += measured.results
     found.not_measured += measured.not_measured
     found.group_seconds |= measured.group_seconds

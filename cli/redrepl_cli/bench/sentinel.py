@@ -24,18 +24,23 @@ QUORUM = 2
 SERVICE = "bench"
 
 OPTIONS = {"down-after-milliseconds": 1000, "parallel-syncs": 1, "failover-timeout": 5000}
-"""The first is 30 s by default, the last 3 min; after a failover that failed the next one waits twice as long."""
+"""The first is 30 s by default, the last 3 min; after a failover that failed the next one waits
+twice as long.
+"""
 
 SETTLE_SECONDS = 20.0
 """For all to know all; it takes some tenths of a second."""
 
 HELLO_MILLIS = 2000
 FIRST_HELLO_MILLIS = 100
-"""How often a sentinel tells the others that it is there: its default, and until all know all, which makes the
-preparation of each outage two seconds shorter."""
+"""How often a sentinel tells the others that it is there: its default, and until all know all,
+which makes the preparation of each outage two seconds shorter.
+"""
 
 CLIENT_TIMEOUT_SECONDS = 0.25
-"""For connecting, and for an answer: a program that waits longer for a frozen server is away longer."""
+"""For connecting, and for an answer: a program that waits longer for a frozen server is away
+longer.
+"""
 
 WAIT_MILLIS = 200
 """The time-out of WAIT, within the client's."""
@@ -59,7 +64,10 @@ def _sentinels(stage: Stage) -> Iterator[EmbeddedCluster]:
             await_until(
                 lambda: all(map(_knows_all, clients)),
                 SETTLE_SECONDS,
-                lambda: f"the sentinels had not found each other and the replicas in {SETTLE_SECONDS:g} s",
+                lambda: (
+                    "the sentinels had not found each other and the replicas in "
+                    f"{SETTLE_SECONDS:g} s"
+                ),
             )
             for client in clients:
                 _say_hello_every(client, HELLO_MILLIS)
@@ -90,10 +98,15 @@ def _master_client(stage: Stage) -> Iterator[Redis]:
     from redis.retry import Retry
     from redis.sentinel import Sentinel
 
-    timeouts = {"socket_timeout": CLIENT_TIMEOUT_SECONDS, "socket_connect_timeout": CLIENT_TIMEOUT_SECONDS}
+    timeouts = {
+        "socket_timeout": CLIENT_TIMEOUT_SECONDS,
+        "socket_connect_timeout": CLIENT_TIMEOUT_SECONDS,
+    }
     # The writer tries again by itself, at once; redis-py's own retries would wait longer each time.
     options = {**timeouts, "retry": Retry(NoBackoff(), 0)}
-    addresses = [(LOOPBACK_ADDRESS, server.port) for server in stage.use(_sentinels).servers.values()]
+    addresses = [
+        (LOOPBACK_ADDRESS, server.port) for server in stage.use(_sentinels).servers.values()
+    ]
     sentinel = Sentinel(addresses, sentinel_kwargs=dict(options), **options)  # type: ignore[no-untyped-call]
     client: Redis = sentinel.master_for(SERVICE)  # type: ignore[no-untyped-call]
     try:
@@ -105,14 +118,18 @@ def _master_client(stage: Stage) -> Iterator[Redis]:
 
 
 def sentinel_scene(with_wait: bool, stage: Stage) -> Scene:
-    """Native replication under Sentinel; ``with_wait``: a write counts when one replica has confirmed it."""
+    """Native replication under Sentinel; ``with_wait``: a write counts when one replica has
+    confirmed it.
+    """
     from redis import RedisError
 
     client = stage.use(_master_client)
     value_bytes = stage.settings.value_bytes
     primary = next(iter(stage.use(native_servers).servers.values()))
     write = _set_and_wait(client, value_bytes) if with_wait else _set(client, value_bytes)
-    return Scene(primary, write, lambda numbers: _read(client, numbers), (RedisError, OSError, NotConfirmed))
+    return Scene(
+        primary, write, lambda numbers: _read(client, numbers), (RedisError, OSError, NotConfirmed)
+    )
 
 
 def _set(client: Redis, value_bytes: int) -> Callable[[int], object]:

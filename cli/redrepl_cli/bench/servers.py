@@ -51,7 +51,9 @@ def embedded_cluster(settings: Settings, copies: int) -> Iterator[Cluster]:
 def configuration_of(urls: dict[str, str]) -> Configuration:
     """A primary and its replicas behind these addresses."""
     endpoints = tuple(split_url(node, url) for node, url in urls.items())
-    return Configuration(CLUSTER, endpoints, (NodeRole.PRIMARY, *[NodeRole.REPLICA] * (len(urls) - 1)))
+    return Configuration(
+        CLUSTER, endpoints, (NodeRole.PRIMARY, *[NodeRole.REPLICA] * (len(urls) - 1))
+    )
 
 
 def initialise(configuration: Configuration) -> None:
@@ -68,7 +70,8 @@ def cluster(stage: Stage) -> Iterator[Cluster]:
         with embedded_cluster(stage.settings, stage.settings.copies) as made:
             yield made
         return
-    # No worker needs to be woken for what is deleted a moment later: what a copy lacks, the tick finds.
+    # No worker needs to be woken for what is deleted a moment later: what a copy lacks, the tick
+    # finds.
     configuration = replace(own, queue_url=None)
     try:
         yield Cluster(configuration, None)

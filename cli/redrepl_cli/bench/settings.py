@@ -24,9 +24,12 @@ TASKS = 64
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """``rounds`` count, ``operations``: calls of a subject in a round. ``own``: your cluster; None: embedded servers.
+    """``rounds`` count, ``operations``: calls of a subject in a round.
 
-    events: how often a fault happens to each subject, where faults are measured. keys: of the large cluster.
+    ``own``: your cluster; None: embedded servers.
+
+    events: how often a fault happens to each subject, where faults are measured. keys: of the large
+    cluster.
     binary: the embedded servers' program; None: what is found when it is needed.
     """
 

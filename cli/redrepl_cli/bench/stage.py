@@ -1,4 +1,6 @@
-"""What the subjects of one group run on: opened when the first of them asks, closed with the group."""
+"""What the subjects of one group run on: opened when the first of them asks, closed with the
+group.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ class Stage:
         self._failed: dict[object, Exception] = {}
 
     def use(self, opener: Callable[[Stage], AbstractContextManager[T]]) -> T:
-        """What ``opener`` opens; what could not be opened is not tried again, but raises its error again."""
+        """What ``opener`` opens; what could not be opened is not tried again, but raises its error
+        again.
+        """
         if opener in self._failed:
             raise self._failed[opener]
         if opener not in self._opened:
@@ -42,7 +46,10 @@ class Stage:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         # The error goes to nobody who was opened: a client that hears of it could hide it.
         self._stack.close()

@@ -13,7 +13,9 @@ from redrepl_cli.bench.stage import Stage
 
 
 class Unit(Enum):
-    """What a subject is compared by: the time of a call (less is better) or a rate (more is better)."""
+    """What a subject is compared by: the time of a call (less is better) or a rate (more is
+    better).
+    """
 
     MICROS = "micros"
     KEYS_PER_SECOND = "keys_per_second"
@@ -26,7 +28,9 @@ class Unit(Enum):
 
 
 class Turn(NamedTuple):
-    """One subject's turn in one round: microseconds of each call, and ``units`` done in ``seconds`` of the turn."""
+    """One subject's turn in one round: microseconds of each call, and ``units`` done in ``seconds``
+    of the turn.
+    """
 
     micros: list[float]
     seconds: float
@@ -39,7 +43,8 @@ TakeTurn = Callable[[int], Turn]
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """A subject: ``prepare`` opens what it needs on a stage and gives its turns; it may raise CannotMeasure.
+    """A subject: ``prepare`` opens what it needs on a stage and gives its turns; it may raise
+    CannotMeasure.
 
     baselines: names of subjects of the same group with which it is compared, the main one first.
     share: part of the run's operations that one turn takes, less for slow calls.
@@ -58,7 +63,10 @@ class Spec:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Subjects that take turns with each other. Those of one group are all rates, or all times of a call."""
+    """Subjects that take turns with each other.
+
+    Those of one group are all rates, or all times of a call.
+    """
 
     name: str
     title: str
@@ -71,7 +79,9 @@ class Group:
 
 
 def each_call(call: Callable[[int], Any], units: int = 1) -> TakeTurn:
-    """Turns that make one call after the other, each with its number; ``units``: keys of one call."""
+    """Turns that make one call after the other, each with its number; ``units``: keys of one
+    call.
+    """
 
     def take_turn(calls: int) -> Turn:
         clock = time.perf_counter_ns
@@ -93,7 +103,9 @@ def each_await(
     return lambda calls: runner.run(_shared(call, calls, tasks, units))
 
 
-async def _shared(call: Callable[[int], Awaitable[Any]], calls: int, tasks: int, units: int) -> Turn:
+async def _shared(
+    call: Callable[[int], Awaitable[Any]], calls: int, tasks: int, units: int
+) -> Turn:
     micros: list[float] = []
     numbers = iter(range(calls))
     clock = time.perf_counter_ns
@@ -104,7 +116,9 @@ async def _shared(call: Callable[[int], Awaitable[Any]], calls: int, tasks: int,
     return Turn(micros, (clock() - began) / 1e9, calls * units)
 
 
-async def _work(call: Callable[[int], Awaitable[Any]], numbers: Iterator[int], micros: list[float]) -> None:
+async def _work(
+    call: Callable[[int], Awaitable[Any]], numbers: Iterator[int], micros: list[float]
+) -> None:
     clock = time.perf_counter_ns
     for number in numbers:
         started = clock()

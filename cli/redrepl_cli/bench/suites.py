@@ -6,7 +6,16 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
-from redrepl_cli.bench.groups import batch, catching_up, concurrent, copies, distance, failover, faults, single
+from redrepl_cli.bench.groups import (
+    batch,
+    catching_up,
+    concurrent,
+    copies,
+    distance,
+    failover,
+    faults,
+    single,
+)
 from redrepl_cli.bench.outages import OutageGroup
 from redrepl_cli.bench.subjects import Group
 
@@ -22,7 +31,9 @@ OUTAGES = "outages"
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """``memory_operations`` 0: memory is not looked at. ``outages``: measured by faults instead of rounds of calls.
+    """``memory_operations`` 0: memory is not looked at.
+
+    ``outages``: measured by faults instead of rounds of calls.
 
     fills: a replica of many keys is emptied and filled.
     """
@@ -61,14 +72,18 @@ def _fits(name: str, pattern: str) -> bool:
 
 
 def _kept(group: OutageGroup, kept: Container[str]) -> OutageGroup:
-    return replace(group, specs=tuple(spec for spec in group.specs if f"{group.name}/{spec.name}" in kept))
+    return replace(
+        group, specs=tuple(spec for spec in group.specs if f"{group.name}/{spec.name}" in kept)
+    )
 
 
 def _reduced(group: Group, kept: Container[str]) -> Group:
     wanted = {spec.name for spec in group.specs if f"{group.name}/{spec.name}" in kept}
     pending = set(wanted)
     while pending:
-        pending = {base for spec in group.specs if spec.name in pending for base in spec.baselines} - wanted
+        pending = {
+            base for spec in group.specs if spec.name in pending for base in spec.baselines
+        } - wanted
         wanted |= pending
     return replace(group, specs=tuple(spec for spec in group.specs if spec.name in wanted))
 

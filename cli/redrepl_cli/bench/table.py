@@ -49,16 +49,30 @@ def write_tables(report: Report) -> None:
     if not report.found.is_empty:
         parts += report.notes
     for group, results in report.results_by_group():
-        parts += ["", _bold(f"{group.title} ({better(group)})"), group_table(group, results, is_wide)]
+        parts += [
+            "",
+            _bold(f"{group.title} ({better(group)})"),
+            group_table(group, results, is_wide),
+        ]
     for fault, outages in report.outages_by_group():
         parts += ["", _bold(fault.title), outage_table(outages)]
     if report.found.memory:
-        parts += ["", _bold("memory of this process over many operations"), memory_line(report.found.memory)]
+        parts += [
+            "",
+            _bold("memory of this process over many operations"),
+            memory_line(report.found.memory),
+        ]
     if report.found.large:
-        parts += ["", _bold("an emptied replica filled beside writes"), *large_lines(report.found.large)]
+        parts += [
+            "",
+            _bold("an emptied replica filled beside writes"),
+            *large_lines(report.found.large),
+        ]
     for reason, names in report.reasons().items():
         parts += ["", _bold("not measured: ") + printable(reason), *(f"  {name}" for name in names)]
-    times = ", ".join(f"{name} {seconds:.1f}" for name, seconds in report.found.group_seconds.items())
+    times = ", ".join(
+        f"{name} {seconds:.1f}" for name, seconds in report.found.group_seconds.items()
+    )
     parts += ["", f"took {report.found.seconds:.1f} s ({times})"]
     write(*parts)
 
@@ -69,10 +83,17 @@ def better(group: Group) -> str:
 
 
 def group_table(group: Group, results: Sequence[Result], is_wide: bool) -> Table:
-    """A line for each ratio; a subject's figures stand on its first. ``is_wide``: there is room for all brackets."""
+    """A line for each ratio; a subject's figures stand on its first.
+
+    ``is_wide``: there is room for all brackets.
+    """
     scale, unit = _scale(results)
     figures = ("thousand/s" if group.is_rate else f"median {unit}", f"p99 {unit}")
-    rows = [row for result, indent in _below_baselines(results) for row in _rows(result, indent, scale, is_wide)]
+    rows = [
+        row
+        for result, indent in _below_baselines(results)
+        for row in _rows(result, indent, scale, is_wide)
+    ]
     table = plain_table(("", "ratio", *figures), rows)
     for column in table.columns:
         column.no_wrap = True
@@ -118,14 +139,25 @@ def _below_baselines(results: Sequence[Result]) -> Iterator[tuple[Result, str]]:
     for base in results:
         if not base.ratios:
             yield base, ""
-            yield from ((r, "  ") for r in results if r.ratios and r.ratios[0].baseline == base.name)
+            yield from (
+                (r, "  ") for r in results if r.ratios and r.ratios[0].baseline == base.name
+            )
 
 
 def _rows(result: Result, indent: str, scale: float, is_wide: bool) -> list[tuple[str, ...]]:
-    main = _scattered(result.rate, MILLI) if result.rate else _scattered(result.median_micros, scale)
-    p99 = _scattered(result.p99_micros, scale) if is_wide else _short(result.p99_micros.median / scale)
+    main = (
+        _scattered(result.rate, MILLI) if result.rate else _scattered(result.median_micros, scale)
+    )
+    p99 = (
+        _scattered(result.p99_micros, scale)
+        if is_wide
+        else _short(result.p99_micros.median / scale)
+    )
     ratios = [ratio_text(ratio.spread) for ratio in result.ratios] or [""]
-    others = [(f"    to {ratio.baseline}", ratio_text(ratio.spread), " ", " ") for ratio in result.ratios[1:]]
+    others = [
+        (f"    to {ratio.baseline}", ratio_text(ratio.spread), " ", " ")
+        for ratio in result.ratios[1:]
+    ]
     return [(indent + result.name, ratios[0], main, p99), *others]
 
 
@@ -158,11 +190,14 @@ def large_lines(large: Large) -> list[str]:
     """How long it took, what it cost, and the memory it took."""
     rss = [value / 1e6 for value in large.worker_rss_bytes or (0,)]
     return [
-        f"{large.keys:,} keys in {large.refill_seconds:.0f} s, {large.keys / large.refill_seconds:,.0f} keys/s, beside "
+        f"{large.keys:,} keys in {large.refill_seconds:.0f} s, "
+        f"{large.keys / large.refill_seconds:,.0f} keys/s, beside "
         f"{large.writes_per_second:,.0f} writes/s",
-        f"median of QUORUM writes: {large.alone_micros:.0f} µs alone, {large.beside_micros:.0f} µs beside it, ratio "
+        f"median of QUORUM writes: {large.alone_micros:.0f} µs alone, {large.beside_micros:.0f} "
+        "µs beside it, ratio "
         f"{large.ratio:.2f}",
-        f"memory of the worker: {rss[0]:.1f} MB first, {max(rss):.1f} MB at most, {rss[-1]:.1f} MB last",
+        f"memory of the worker: {rss[0]:.1f} MB first, {max(rss):.1f} MB at most, {rss[-1]:.1f} "
+        "MB last",
     ]
 
 

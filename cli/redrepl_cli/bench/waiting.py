@@ -11,7 +11,9 @@ _POLL_SECONDS = 0.01
 
 
 def await_until(is_ready: Callable[[], bool], seconds: float, complaint: Callable[[], str]) -> None:
-    """Return as soon as ``is_ready`` says so; after so many seconds raise CannotMeasure with the ``complaint``."""
+    """Return as soon as ``is_ready`` says so; after so many seconds raise CannotMeasure with the
+    ``complaint``.
+    """
     give_up_at = time.monotonic() + seconds
     while not is_ready():
         if time.monotonic() > give_up_at:

@@ -18,7 +18,9 @@ LONGEST_SECONDS = 60.0
 """An outage that is longer is no figure but a failure."""
 
 RETRY_PAUSE_SECONDS = 0.01
-"""After a call that failed: a refused connection takes microseconds, and nobody tries again that fast."""
+"""After a call that failed: a refused connection takes microseconds, and nobody tries again that
+fast.
+"""
 
 READ_AT_ONCE = 1000
 
@@ -43,7 +45,11 @@ class Writer:
         self._error: Exception | None = None
         self._gone_at = float("inf")
         self._back_at: float | None = None
-        self._started, self._back, self._stop = threading.Event(), threading.Event(), threading.Event()
+        self._started, self._back, self._stop = (
+            threading.Event(),
+            threading.Event(),
+            threading.Event(),
+        )
         self._thread = threading.Thread(target=self._run, name="redrepl-bench-writer", daemon=True)
 
     def __enter__(self) -> Self:
@@ -51,7 +57,10 @@ class Writer:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._stop.set()
         self._thread.join()
@@ -61,11 +70,16 @@ class Writer:
         self._await(self._started, FIRST_SECONDS)
 
     def note_gone(self) -> None:
-        """The primary answers nobody any more: writes that begin from now on tell when the service is back."""
+        """The primary answers nobody any more: writes that begin from now on tell when the service
+        is back.
+        """
         self._gone_at = time.monotonic()
 
     def await_back(self) -> float:
-        """When the first write that began after `note_gone` was acknowledged. Raises CannotMeasure."""
+        """When the first write that began after `note_gone` was acknowledged.
+
+        Raises CannotMeasure.
+        """
         self._await(self._back, LONGEST_SECONDS)
         assert self._back_at is not None
         return self._back_at
@@ -76,7 +90,10 @@ class Writer:
         for first in range(0, len(numbers), READ_AT_ONCE):
             some = numbers[first : first + READ_AT_ONCE]
             found = self._scene.read(some)
-            lost += sum(value != event_value(number, value_bytes) for number, value in zip(some, found, strict=True))
+            lost += sum(
+                value != event_value(number, value_bytes)
+                for number, value in zip(some, found, strict=True)
+            )
         return Outage(seconds, self._failed, len(numbers), lost)
 
     def _await(self, event: threading.Event, seconds: float) -> None:

@@ -1,1 +1,3 @@
-"""`redrepl chaos`: faults on real servers, one after another, and proof of what clients saw meanwhile."""
+"""`redrepl chaos`: faults on real servers, one after another, and proof of what clients saw
+meanwhile.
+"""

@@ -2,8 +2,9 @@
 
     python -m redrepl_cli.chaos.client CONFIGURATION LOG NAME SEED KEYS
 
-It reads orders from its standard input, a line each, and answers each with a line: "go", "pause" (answered when nothing
-is under way), "skew SECONDS" (its clock then reads so much more than it should). It ends when the input does.
+It reads orders from its standard input, a line each, and answers each with a line: "go", "pause"
+(answered when nothing is under way), "skew SECONDS" (its clock then reads so much more than it
+should). It ends when the input does.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ BETWEEN_SECONDS = 0.001
 """After an operation. Clients, servers, proxies and workers share the processors of one machine."""
 
 AFTER_FAILURE_SECONDS = 0.05
-"""After an operation that failed: unknown writes in great numbers make histories hard to judge, and prove no more."""
+"""After an operation that failed: unknown writes in great numbers make histories hard to judge, and
+prove no more.
+"""
 
 CONNECT_AGAIN_SECONDS = 0.1
 
@@ -53,19 +56,26 @@ class Recorder:
         self._versions: dict[str, tuple[Stamp, Content]] = {}
 
     def carry_out(self, step: Step) -> Operation:
-        """One operation from its invocation to its outcome, both logged. Never raises what the operation raises."""
+        """One operation from its invocation to its outcome, both logged.
+
+        Never raises what the operation raises.
+        """
         stamp, expected = self._versions.pop(step.key, (None, None))
         is_of_version = step.kind.condition is Condition.VERSION
         kind = ADD if is_of_version and stamp is None else step.kind
         expected = expected if is_of_version else None
-        operation = Operation(self._client, step.key, kind, time.monotonic_ns(), step.argument, expected)
+        operation = Operation(
+            self._client, step.key, kind, time.monotonic_ns(), step.argument, expected
+        )
         self._write(begun_line(operation))
         try:
             answer = self._send(operation, stamp)
         except RedreplError as error:
             # Of a read that failed nothing is known, whatever the error.
             is_rejected = isinstance(error, WriteRejected)
-            operation = _ended(operation, Outcome.REJECTED if is_rejected else Outcome.UNKNOWN, error=error)
+            operation = _ended(
+                operation, Outcome.REJECTED if is_rejected else Outcome.UNKNOWN, error=error
+            )
         except Exception as error:  # whatever it is, the write may have left
             operation = _ended(operation, Outcome.UNKNOWN, error=error)
         else:
@@ -79,7 +89,9 @@ class Recorder:
             return self._read(key)
         has_deadline = kind.condition in (Condition.NONE, Condition.PRESENT)
         ttl = DEADLINE_SECONDS if has_deadline else None
-        return answer_of(kind, call(self._store, kind, key, operation.argument, stamp, ttl, level=LEVEL))
+        return answer_of(
+            kind, call(self._store, kind, key, operation.argument, stamp, ttl, level=LEVEL)
+        )
 
     def _read(self, key: str) -> Content:
         found = self._store.get_record(key, level=LEVEL)
@@ -95,9 +107,13 @@ class Recorder:
             self._log.flush()  # what was written outlives a kill
 
 
-def _ended(operation: Operation, outcome: Outcome, answer: Content = None, error: Exception | None = None) -> Operation:
+def _ended(
+    operation: Operation, outcome: Outcome, answer: Content = None, error: Exception | None = None
+) -> Operation:
     text = None if error is None else f"{type(error).__name__}: {error}"
-    return replace(operation, returned=time.monotonic_ns(), outcome=outcome, answer=answer, error=text)
+    return replace(
+        operation, returned=time.monotonic_ns(), outcome=outcome, answer=answer, error=text
+    )
 
 
 class Orders:
@@ -142,7 +158,9 @@ class Orders:
 
 
 def _connected(file: Path, orders: Orders) -> Store | None:
-    """A coordinator, as soon as there is a cluster to connect to; None where the orders end before."""
+    """A coordinator, as soon as there is a cluster to connect to; None where the orders end
+    before.
+    """
     configuration = load_configuration(file, environment={})
     while not orders.is_over:
         try:

@@ -46,7 +46,9 @@ class FaultsType(click.ParamType[list[Planned]]):
 _LIST = "\n".join(f"  {fault.name:<15} {fault.summary}" for fault in FAULTS.values())
 
 
-@click.command(epilog=f"\b\nFaults, each on the primary and on a replica where it hits a node:\n{_LIST}")
+@click.command(
+    epilog=f"\b\nFaults, each on the primary and on a replica where it hits a node:\n{_LIST}"
+)
 @click.option(
     "--seconds",
     type=FiniteRange(1, 3600),
@@ -54,11 +56,29 @@ _LIST = "\n".join(f"  {fault.name:<15} {fault.summary}" for fault in FAULTS.valu
     show_default=True,
     help="How long each fault lasts at least; with what is around it, each takes some 4 s more.",
 )
-@click.option("--faults", "plan", type=FaultsType(), metavar="LIST", help="As kill,freeze:primary [default: all].")
-@click.option("--copies", type=click.IntRange(FEWEST_COPIES, MOST_COPIES), default=3, show_default=True)
-@click.option("--clients", type=click.IntRange(1, 32), default=4, show_default=True, help="Processes.")
-@click.option("--keys", type=click.IntRange(1, 10_000), default=50, show_default=True, help="Fewer: more contention.")
-@click.option("--seed", type=int, help="Of what clients do; timing is never the same [default: random].")
+@click.option(
+    "--faults",
+    "plan",
+    type=FaultsType(),
+    metavar="LIST",
+    help="As kill,freeze:primary [default: all].",
+)
+@click.option(
+    "--copies", type=click.IntRange(FEWEST_COPIES, MOST_COPIES), default=3, show_default=True
+)
+@click.option(
+    "--clients", type=click.IntRange(1, 32), default=4, show_default=True, help="Processes."
+)
+@click.option(
+    "--keys",
+    type=click.IntRange(1, 10_000),
+    default=50,
+    show_default=True,
+    help="Fewer: more contention.",
+)
+@click.option(
+    "--seed", type=int, help="Of what clients do; timing is never the same [default: random]."
+)
 @click.option(
     "--report",
     "report_file",
@@ -66,7 +86,9 @@ _LIST = "\n".join(f"  {fault.name:<15} {fault.summary}" for fault in FAULTS.valu
     metavar="FILE",
     help="Also draw the run, as .html or .svg.",
 )
-@click.option("--binary", type=click.Path(path_type=Path), help="Server program [default: what is found].")
+@click.option(
+    "--binary", type=click.Path(path_type=Path), help="Server program [default: what is found]."
+)
 @click.option(
     "--format",
     "output_format",
@@ -90,10 +112,10 @@ def chaos(
 ) -> ExitCode:
     """Break a throw-away cluster in every way while clients use it, and prove what they saw.
 
-    Starts servers, a queue, workers and clients of its own, which are gone afterwards. Clients read and write at QUORUM
-    all the time. One fault follows another, on the primary and on a replica; after each, all copies must come back by
-    themselves and be equal. In the end all that clients saw must be linearizable, and nothing acknowledged be lost.
-    Exit code 1 if not.
+    Starts servers, a queue, workers and clients of its own, which are gone afterwards. Clients read
+    and write at QUORUM all the time. One fault follows another, on the primary and on a replica;
+    after each, all copies must come back by themselves and be equal. In the end all that clients
+    saw must be linearizable, and nothing acknowledged be lost. Exit code 1 if not.
 
     \b
     Examples: redrepl chaos --report chaos.html
@@ -130,7 +152,9 @@ def _all_that_can_be() -> list[Planned]:
 def _check_report_file(file: Path) -> None:
     """Before minutes of running."""
     if file.suffix.lower() not in FORMATS:
-        raise click.BadParameter(f"{file} must end in {' or '.join(FORMATS)}", param_hint="--report")
+        raise click.BadParameter(
+            f"{file} must end in {' or '.join(FORMATS)}", param_hint="--report"
+        )
     if not file.parent.is_dir():
         raise click.BadParameter(f"{file.parent} is no directory", param_hint="--report")
 

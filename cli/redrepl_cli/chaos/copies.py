@@ -1,6 +1,9 @@
-"""Are all copies byte-identical? Read past redrepl, with a plain client.
+"""Are all copies byte-identical?
 
-Old tombstones do not count: sweeps are purging them all the time, on one node a moment before the other.
+Read past redrepl, with a plain client.
+
+Old tombstones do not count: sweeps are purging them all the time, on one node a moment before the
+other.
 """
 
 from __future__ import annotations
@@ -29,7 +32,8 @@ def differences(urls: Mapping[str, str]) -> list[str]:
         differing = sorted(key for key in keys if held[first].get(key) != held[node].get(key))
         if differing:
             shown = "; ".join(
-                f"{key.decode()}: {held[first].get(key)!r} and {held[node].get(key)!r}" for key in differing[:SHOWN]
+                f"{key.decode()}: {held[first].get(key)!r} and {held[node].get(key)!r}"
+                for key in differing[:SHOWN]
             )
             found.append(f"{first} and {node} differ in {len(differing)} keys: {shown}")
     return found

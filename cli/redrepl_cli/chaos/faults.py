@@ -1,7 +1,7 @@
 """The faults: each does harm when it is entered and heals it when it is left.
 
-Between, and for a while after, clients go on. Each tells the moment of its harm by `Scene.begins`, because some
-faults need preparation.
+Between, and for a while after, clients go on. Each tells the moment of its harm by `Scene.begins`,
+because some faults need preparation.
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ OLD_SECONDS = 2.0
 """Age of the older copy that a node is restarted with."""
 
 BROKEN_SECONDS, WHOLE_SECONDS = 1.3 * TIMEOUT_SECONDS, 0.3
-"""Of a flaky link. An operation times out while it is broken, and arrives when others have gone on."""
+"""Of a flaky link.
+
+An operation times out while it is broken, and arrives when others have gone on.
+"""
 
 BETWEEN_CLIENTS_SECONDS = 1.0
 """One client after the other is killed."""
@@ -41,10 +44,12 @@ SKEWS_SECONDS = (0.75 * MAX_SKEW_SECONDS, -0.75 * MAX_SKEW_SECONDS, 2.5 * MAX_SK
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A kind of fault. ``targets``: the roles that it can hit. ``moves_clocks``: the nodes' clocks must be movable.
+    """A kind of fault.
 
-    replaces: a primary that it hits is replaced by another node while it lasts. stops_writes_on: the targets on which
-    no QUORUM write can be committed while it lasts.
+    ``targets``: the roles that it can hit. ``moves_clocks``: the nodes' clocks must be movable.
+
+    replaces: a primary that it hits is replaced by another node while it lasts. stops_writes_on:
+    the targets on which no QUORUM write can be committed while it lasts.
     """
 
     name: str
@@ -198,19 +203,34 @@ _ALL = (
     Fault("kill", "kill -9, started again at the end", _kill, replaces=True),
     Fault("freeze", "SIGSTOP, resumed at the end", _freeze, replaces=True),
     Fault("empty", "restarted without its data", _empty, replaces=True),
-    Fault("old", f"restarted with a copy of its data that is {OLD_SECONDS:g} s old", _old_copy, replaces=True),
+    Fault(
+        "old",
+        f"restarted with a copy of its data that is {OLD_SECONDS:g} s old",
+        _old_copy,
+        replaces=True,
+    ),
     Fault(
         "cut",
         "cut off from clients and workers; what was sent meanwhile arrives late",
         _cut(*EVERYBODY),
         replaces=True,
     ),
-    Fault("cut-clients", "cut off from clients alone", _cut(CLIENTS, HALF), stops_writes_on=(PRIMARY,)),
-    Fault("flaky", "cut off from half of the clients again and again; what they sent arrives late", _flaky),
+    Fault(
+        "cut-clients", "cut off from clients alone", _cut(CLIENTS, HALF), stops_writes_on=(PRIMARY,)
+    ),
+    Fault(
+        "flaky",
+        "cut off from half of the clients again and again; what they sent arrives late",
+        _flaky,
+    ),
     Fault("cut-workers", "cut off from workers alone", _cut(WORKERS)),
     Fault("slow", f"{DELAY_SECONDS * 1000:g} ms delay each way", links.slow(DELAY_SECONDS)),
     Fault("far", f"{links.FAR_SECONDS:g} s away, each way", links.slow(links.FAR_SECONDS)),
-    Fault("narrow", f"{links.NARROW_BYTES_PER_SECOND // 1024} KiB a second on each connection", links.narrow),
+    Fault(
+        "narrow",
+        f"{links.NARROW_BYTES_PER_SECOND // 1024} KiB a second on each connection",
+        links.narrow,
+    ),
     Fault(
         "reset",
         f"all connections are reset every {links.BETWEEN_RESETS_SECONDS:g} s",
@@ -218,11 +238,15 @@ _ALL = (
     ),
     Fault(
         "forget",
-        f"all connections stay open and pass nothing any more, every {links.BETWEEN_FORGETTING_SECONDS:g} s",
+        "all connections stay open and pass nothing any more, every "
+        f"{links.BETWEEN_FORGETTING_SECONDS:g} s",
         links.again_and_again(TcpProxy.forget, links.BETWEEN_FORGETTING_SECONDS),
     ),
     Fault(
-        "no-replicas", "takes no writes (min-replicas-to-write)", refusals.refuses(refusals.NO_REPLICAS), replaces=True
+        "no-replicas",
+        "takes no writes (min-replicas-to-write)",
+        refusals.refuses(refusals.NO_REPLICAS),
+        replaces=True,
     ),
     Fault(
         "read-only",
@@ -230,7 +254,12 @@ _ALL = (
         refusals.refuses(refusals.READ_ONLY),
         replaces=True,
     ),
-    Fault("denied", "takes no writes (the login lost XADD)", refusals.refuses(refusals.NO_PERMISSION), replaces=True),
+    Fault(
+        "denied",
+        "takes no writes (the login lost XADD)",
+        refusals.refuses(refusals.NO_PERMISSION),
+        replaces=True,
+    ),
     Fault("full", "its memory is full", refusals.refuses(refusals.FULL)),
     Fault(
         "all-full",
@@ -253,26 +282,39 @@ _ALL = (
         twins.replaced,
         replaces=True,
     ),
-    Fault("refill", f"restarted without its data, beside {holdings.BULK_KEYS:,} more keys", holdings.refilled),
+    Fault(
+        "refill",
+        f"restarted without its data, beside {holdings.BULK_KEYS:,} more keys",
+        holdings.refilled,
+    ),
     Fault("clocks", "the clients' clocks jump, one of them too far", _clocks, (NOBODY,)),
     Fault(
         "clock-ahead",
-        f"the node's clock steps {node_clocks.STEP_SECONDS / 3600:g} hours ahead, and back at the end",
+        f"the node's clock steps {node_clocks.STEP_SECONDS / 3600:g} hours ahead, and back at the "
+        "end",
         node_clocks.stepped(node_clocks.STEP_SECONDS),
         moves_clocks=True,
         replaces=True,
     ),
     Fault(
         "clock-behind",
-        f"the node's clock steps {node_clocks.STEP_SECONDS / 3600:g} hours back, and is set right at the end",
+        f"the node's clock steps {node_clocks.STEP_SECONDS / 3600:g} hours back, and is set right "
+        "at the end",
         node_clocks.stepped(-node_clocks.STEP_SECONDS),
         moves_clocks=True,
         replaces=True,
     ),
-    Fault("lies", "a replica tells of topologies and epochs that nobody began", lies.lies, (REPLICA,)),
+    Fault(
+        "lies", "a replica tells of topologies and epochs that nobody began", lies.lies, (REPLICA,)
+    ),
     Fault("clients", "kill -9 of one client after the other", _clients, (NOBODY,)),
     Fault("workers", "kill -9 of all workers, started again at the end", _workers, (NOBODY,)),
-    Fault("queue", "kill -9 of the queue's server, started again empty at the end", _queue_away, (NOBODY,)),
+    Fault(
+        "queue",
+        "kill -9 of the queue's server, started again empty at the end",
+        _queue_away,
+        (NOBODY,),
+    ),
     Fault("queue-emptied", "the queue loses everything", _queue_emptied, (NOBODY,)),
     Fault(
         "forged-jobs",
@@ -285,12 +327,15 @@ FAULTS: Final = {fault.name: fault for fault in _ALL}
 
 
 def planned(names: str | None, *, clocks_can_be_moved: bool = True) -> list[Planned]:
-    """The faults of a list such as "kill,freeze:primary", in its order; all that can be had where there is none.
+    """The faults of a list such as "kill,freeze:primary", in its order; all that can be had where
+    there is none.
 
     Raises ValueError for a name or target that does not exist.
     """
     chosen: list[Planned] = []
-    possible = [name for name, fault in FAULTS.items() if clocks_can_be_moved or not fault.moves_clocks]
+    possible = [
+        name for name, fault in FAULTS.items() if clocks_can_be_moved or not fault.moves_clocks
+    ]
     for text in [name.strip() for name in names.split(",")] if names is not None else possible:
         name, _, role = text.partition(":")
         fault = FAULTS.get(name)

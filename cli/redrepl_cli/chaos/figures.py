@@ -37,8 +37,9 @@ class ActFigures:
     """Figures of one act; None where it did not come.
 
     committed_during_fault: writes that were begun and committed between the harm and its healing.
-    without_writes: the longest pause between the harm and the end of the load. first_write_seconds: from the harm until
-    the first write that began after it was committed. back_seconds: from healing until all copies served again.
+    without_writes: the longest pause between the harm and the end of the load. first_write_seconds:
+    from the harm until the first write that began after it was committed. back_seconds: from
+    healing until all copies served again.
     settled_seconds: from the end of the load until the workers had nothing left to do.
     """
 
@@ -75,29 +76,44 @@ class ActFigures:
 def count(operations: Iterable[Operation]) -> Counts:
     """Operations of clients by kind and outcome."""
     found = Counter((each.kind, each.outcome) for each in operations if each.client != JUDGE)
-    return {kind.name: {outcome.value: found[kind, outcome] for outcome in Outcome} for kind in OPERATIONS}
+    return {
+        kind.name: {outcome.value: found[kind, outcome] for outcome in Outcome}
+        for kind in OPERATIONS
+    }
 
 
 class Load:
     """All operations of a run, in order, for questions about parts of it."""
 
     def __init__(self, operations: Iterable[Operation]) -> None:
-        self.operations = sorted((each for each in operations if each.client != JUDGE), key=lambda each: each.invoked)
+        self.operations = sorted(
+            (each for each in operations if each.client != JUDGE), key=lambda each: each.invoked
+        )
         self._invoked = [each.invoked for each in self.operations]
-        committed = [each for each in self.operations if each.is_committed_write and each.returned is not None]
+        committed = [
+            each
+            for each in self.operations
+            if each.is_committed_write and each.returned is not None
+        ]
         self.committed = sorted(committed, key=lambda each: each.returned or 0)
         self._commits = [each.returned or 0 for each in self.committed]
 
     def begun_between(self, from_ns: int, to_ns: int) -> list[Operation]:
         """Operations that were begun in this time."""
-        return self.operations[bisect_left(self._invoked, from_ns) : bisect_left(self._invoked, to_ns)]
+        return self.operations[
+            bisect_left(self._invoked, from_ns) : bisect_left(self._invoked, to_ns)
+        ]
 
     def committed_between(self, from_ns: int, to_ns: int) -> list[Operation]:
         """Writes that were committed in this time."""
-        return self.committed[bisect_left(self._commits, from_ns) : bisect_left(self._commits, to_ns)]
+        return self.committed[
+            bisect_left(self._commits, from_ns) : bisect_left(self._commits, to_ns)
+        ]
 
     def pauses(self, from_ns: int, to_ns: int) -> list[Pause]:
-        """The times between committed writes from the last one before this time to its end, the longest first."""
+        """The times between committed writes from the last one before this time to its end, the
+        longest first.
+        """
         first = max(0, bisect_right(self._commits, from_ns) - 1)
         times = [*self._commits[first : bisect_left(self._commits, to_ns)], to_ns]
         if times[0] > from_ns:
@@ -120,9 +136,14 @@ def figures_of(act: Act, load: Load) -> ActFigures:
     return ActFigures(
         act,
         count(load.begun_between(act.started_ns, act.ended_ns)),
-        sum(each.invoked >= act.began_ns for each in load.committed_between(act.began_ns, act.healed_ns)),
+        sum(
+            each.invoked >= act.began_ns
+            for each in load.committed_between(act.began_ns, act.healed_ns)
+        ),
         next(iter(load.pauses(act.began_ns, end_ns)), Pause(act.began_ns, end_ns)),
-        None if first is None or first.returned is None else (first.returned - act.began_ns) / NANOS,
+        None
+        if first is None or first.returned is None
+        else (first.returned - act.began_ns) / NANOS,
         _between(act.healed_ns, act.back_ns),
         _between(act.paused_ns, act.settled_ns),
     )

@@ -1,4 +1,6 @@
-"""The fault of a queue that others write to: jobs that redrepl did not queue, and keys of other kinds."""
+"""The fault of a queue that others write to: jobs that redrepl did not queue, and keys of other
+kinds.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +67,9 @@ def killed_in_a_flood(scene: Scene) -> Iterator[None]:
 
 
 def _forge(queue: Any, start: int) -> None:
-    """Jobs of every content under made-up ids, those of nodes among them, as RQ would have written them."""
+    """Jobs of every content under made-up ids, those of nodes among them, as RQ would have written
+    them.
+    """
     with queue.pipeline(transaction=False) as pipeline:
         for number in range(start, start + AT_ONCE):
             name = job_id(CLUSTER, "abc"[number % 3], 0) if number % 50 == 0 else f"forged-{number}"

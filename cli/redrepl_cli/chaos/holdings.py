@@ -20,7 +20,9 @@ _STORE_SECONDS = 60.0
 
 @contextmanager
 def flushed(scene: Scene) -> Iterator[None]:
-    """All keys are gone at once, the bookkeeping too; the server is the same and its connections stay."""
+    """All keys are gone at once, the bookkeeping too; the server is the same and its connections
+    stay.
+    """
     scene.begins()
     tell(scene.server, ("FLUSHALL",))
     yield

@@ -21,7 +21,9 @@ PAUSE_SECONDS = 0.5
 
 @contextmanager
 def lies(scene: Scene) -> Iterator[None]:
-    """The node says, in turns, that it is the only member, that it works in the last epoch there is, and nonsense."""
+    """The node says, in turns, that it is the only member, that it works in the last epoch there
+    is, and nonsense.
+    """
     scene.begins()
     with meanwhile(lambda over: _tell_lies(scene, over)):
         yield
@@ -48,8 +50,15 @@ def _claim_all(client: redis.Redis, layout: KeyLayout, node: str, told: dict[str
     assert isinstance(members, list)
     epoch = int(str(told["epoch"])) + 1
     alone = [{**member, "role": "primary"} for member in members if member["id"] == node]
-    client.hset(layout.topology.decode(), "topology", json.dumps({**told, "epoch": epoch, "members": alone}))
-    fields = {"epoch": str(epoch), "lineage": str(epoch), "state": MemberState.ACTIVE, "rule": "decide"}
+    client.hset(
+        layout.topology.decode(), "topology", json.dumps({**told, "epoch": epoch, "members": alone})
+    )
+    fields = {
+        "epoch": str(epoch),
+        "lineage": str(epoch),
+        "state": MemberState.ACTIVE,
+        "rule": "decide",
+    }
     for field, value in fields.items():
         client.hset(layout.member.decode(), field, value)
     client.set(layout.guard, f"{epoch} active")

@@ -10,7 +10,9 @@ from redrepl.embedded.proxy import TcpProxy
 from redrepl_cli.chaos.scene import Harm, Scene, meanwhile
 
 FAR_SECONDS = 0.3
-"""Each way: from one side of the earth to the other and back by a bad line; a round trip is within the time-out."""
+"""Each way: from one side of the earth to the other and back by a bad line; a round trip is within
+the time-out.
+"""
 
 NARROW_BYTES_PER_SECOND = 64 * 1024
 """Of one connection, each way: some hundred small records a second."""
@@ -51,7 +53,9 @@ def narrow(scene: Scene) -> Iterator[None]:
 
 
 def again_and_again(order: Callable[[TcpProxy], None], between_seconds: float) -> Harm:
-    """All that is open at that moment breaks in a way, again and again; new connections are served."""
+    """All that is open at that moment breaks in a way, again and again; new connections are
+    served.
+    """
 
     @contextmanager
     def harm(scene: Scene) -> Iterator[None]:

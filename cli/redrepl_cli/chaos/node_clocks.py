@@ -9,7 +9,9 @@ from redrepl_cli.chaos.client import DEADLINE_SECONDS
 from redrepl_cli.chaos.scene import Harm, Scene
 
 STEP_SECONDS = 2 * DEADLINE_SECONDS
-"""A machine that resumed, a wrong time server: more than any tolerance, and than the deadlines of what is stored."""
+"""A machine that resumed, a wrong time server: more than any tolerance, and than the deadlines of
+what is stored.
+"""
 
 
 def stepped(seconds: float) -> Harm:

@@ -1,4 +1,7 @@
-"""The report as one HTML file: the picture, the figures and what was found. It needs nothing else."""
+"""The report as one HTML file: the picture, the figures and what was found.
+
+It needs nothing else.
+"""
 
 from __future__ import annotations
 
@@ -46,5 +49,10 @@ def html(report: Report) -> str:
 
 def _table(name: str, columns: tuple[str, ...], rows: list[tuple[object, ...]]) -> str:
     head = "".join(f"<th>{escape(column)}</th>" for column in columns)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(str(cell))}</td>' for cell in row)}</tr>" for row in rows)
-    return f'<div class="wide {name}"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    body = "".join(
+        f"<tr>{''.join(f'<td>{escape(str(cell))}</td>' for cell in row)}</tr>" for row in rows
+    )
+    return (
+        '<div class="wide '
+        f'{name}"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    )

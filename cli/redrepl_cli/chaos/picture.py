@@ -30,8 +30,10 @@ LOWEST_MILLIS, HIGHEST_MILLIS = 0.1, 10_000.0
 """The scale of latencies, which is logarithmic."""
 
 CAPTION = (
-    "Upper curve: committed writes per second of all clients. Lower curves: milliseconds that a committed write took, "
-    "median and 99th percentile, on a logarithmic scale. Orange: the fault lasts. Yellow: healed, but not all copies "
+    "Upper curve: committed writes per second of all clients. Lower curves: milliseconds that a "
+    "committed write took, "
+    "median and 99th percentile, on a logarithmic scale. Orange: the fault lasts. Yellow: healed, "
+    "but not all copies "
     "serve yet. Grey: clients wait while all copies are compared. Red: no write was committed for "
     f"{SHOWN_PAUSE_SECONDS} s or more."
 )
@@ -152,7 +154,10 @@ def _pauses(row: _Row, figures: ActFigures, load: Load, y: float) -> Iterator[st
 
 def _rectangle(row: _Row, style: str, from_ns: int, to_ns: int, top: float, bottom: float) -> str:
     x, width = row.x(from_ns), max(0.5, row.x(to_ns) - row.x(from_ns))
-    return f'<rect class="{style}" x="{x:.1f}" y="{top:.1f}" width="{width:.1f}" height="{bottom - top:.1f}"/>'
+    return (
+        f'<rect class="{style}" x="{x:.1f}" y="{top:.1f}" width="{width:.1f}" '
+        f'height="{bottom - top:.1f}"/>'
+    )
 
 
 class _Bin(NamedTuple):
@@ -171,7 +176,9 @@ def _bins(row: _Row, load: Load) -> Iterator[_Bin]:
 
 def _top_rate(report: Report) -> float:
     """A round number above the highest rate."""
-    highest = max((len(b.millis) for row in _rows(report.figures) for b in _bins(row, report.load)), default=1)
+    highest = max(
+        (len(b.millis) for row in _rows(report.figures) for b in _bins(row, report.load)), default=1
+    )
     rate = max(1.0, highest / BIN_SECONDS)
     step = 10.0 ** math.floor(math.log10(rate)) / 2
     return math.ceil(rate / step) * step
@@ -197,7 +204,9 @@ def _latency_curves(row: _Row, bins: Sequence[_Bin], top: float) -> Iterator[str
             elif places:
                 # A single place has no line; twice the same with round ends is a dot.
                 ends = places if len(places) > 1 else places * 2
-                yield f'<polyline class="{style}" stroke-linecap="round" points="{" ".join(ends)}"/>'
+                yield (
+                    f'<polyline class="{style}" stroke-linecap="round" points="{" ".join(ends)}"/>'
+                )
                 places = []
 
 
@@ -206,15 +215,28 @@ def _latency_y(millis: float, top: float) -> float:
     return top + LATENCY_HEIGHT * (1 - share / math.log(HIGHEST_MILLIS / LOWEST_MILLIS))
 
 
-def _draw_scales(page: Page, row: _Row, rate_top: float, latency_top: float, top_rate: float) -> None:
-    marks = [(rate_top + RATE_HEIGHT * (1 - share), f"{top_rate * share:,.0f}") for share in (0.0, 0.5, 1.0)]
-    marks += [(_latency_y(millis, latency_top), f"{millis:g}") for millis in (1.0, 10.0, 100.0, 1000.0)]
+def _draw_scales(
+    page: Page, row: _Row, rate_top: float, latency_top: float, top_rate: float
+) -> None:
+    marks = [
+        (rate_top + RATE_HEIGHT * (1 - share), f"{top_rate * share:,.0f}")
+        for share in (0.0, 0.5, 1.0)
+    ]
+    marks += [
+        (_latency_y(millis, latency_top), f"{millis:g}") for millis in (1.0, 10.0, 100.0, 1000.0)
+    ]
     for y, text in marks:
-        page.elements.append(f'<line class="grid" x1="{LEFT}" x2="{row.right:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>')
         page.elements.append(
-            f'<text class="small soft" x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{safe(text)}</text>'
+            f'<line class="grid" x1="{LEFT}" x2="{row.right:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>'
         )
-    for top, height, text in ((rate_top, RATE_HEIGHT, "writes/s"), (latency_top, LATENCY_HEIGHT, "ms")):
+        page.elements.append(
+            f'<text class="small soft" x="{LEFT - 6}" y="{y + 4:.1f}" '
+            f'text-anchor="end">{safe(text)}</text>'
+        )
+    for top, height, text in (
+        (rate_top, RATE_HEIGHT, "writes/s"),
+        (latency_top, LATENCY_HEIGHT, "ms"),
+    ):
         middle = top + height / 2
         page.elements.append(
             f'<text class="small soft" transform="translate({MARGIN},{middle:.1f}) rotate(-90)" '
@@ -223,8 +245,12 @@ def _draw_scales(page: Page, row: _Row, rate_top: float, latency_top: float, top
 
 
 def _draw_times(page: Page, row: _Row, run_started_ns: int) -> None:
-    page.elements.append(f'<line class="axis" x1="{LEFT}" x2="{row.right:.1f}" y1="{page.y:.1f}" y2="{page.y:.1f}"/>')
+    page.elements.append(
+        f'<line class="axis" x1="{LEFT}" x2="{row.right:.1f}" y1="{page.y:.1f}" y2="{page.y:.1f}"/>'
+    )
     first = math.ceil((row.from_ns - run_started_ns) / NANOS / 5) * 5
     last = int((row.to_ns - run_started_ns) / NANOS)
     for second in range(first, last + 1, 5):
-        page.text(row.x(run_started_ns + second * NANOS), f"{second} s", "small soft", "middle", dy=14)
+        page.text(
+            row.x(run_started_ns + second * NANOS), f"{second} s", "small soft", "middle", dy=14
+        )

@@ -33,21 +33,35 @@ class ClientProcess:
         self._log = folder / f"{name}.jsonl"
         self._errors = folder / f"{name}.err"
         self._log.touch()
-        command = [sys.executable, *SAFE_PATH, "-m", "redrepl_cli.chaos.client", str(configuration), str(self._log)]
+        command = [
+            sys.executable,
+            *SAFE_PATH,
+            "-m",
+            "redrepl_cli.chaos.client",
+            str(configuration),
+            str(self._log),
+        ]
         with self._errors.open("ab") as errors:
             self._process = subprocess.Popen(
                 [*command, name, str(seed), str(keys)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
-                env={name: value for name, value in os.environ.items() if not name.startswith("REDREPL_")},
+                env={
+                    name: value
+                    for name, value in os.environ.items()
+                    if not name.startswith("REDREPL_")
+                },
                 start_new_session=True,
                 bufsize=0,
             )
         watchdog.register_process(self._process.pid)
 
     def order(self, text: str) -> None:
-        """Give an order; `followed` waits until it is done. Raises ClientFailed where the client has ended."""
+        """Give an order; `followed` waits until it is done.
+
+        Raises ClientFailed where the client has ended.
+        """
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(f"{text}\n".encode())
@@ -77,7 +91,9 @@ class ClientProcess:
         with self._log.open("rb") as log:
             log.seek(max(0, log.seek(0, os.SEEK_END) - LATEST_BYTES))
             lines = log.read().decode().splitlines(keepends=True)
-        begun = next((number for number, line in enumerate(lines) if line.startswith('["')), len(lines))
+        begun = next(
+            (number for number, line in enumerate(lines) if line.startswith('["')), len(lines)
+        )
         return read_log(self.name, lines[begun:])
 
     def kill(self) -> None:

@@ -47,7 +47,9 @@ def all_refuse(commands: tuple[Commands, Commands]) -> Harm:
     return _told(commands, lambda scene: list(scene.stage.servers.values()))
 
 
-def _told(commands: tuple[Commands, Commands], who: Callable[[Scene], list[EmbeddedServer]]) -> Harm:
+def _told(
+    commands: tuple[Commands, Commands], who: Callable[[Scene], list[EmbeddedServer]]
+) -> Harm:
     harming, healing = commands
 
     @contextmanager

@@ -18,15 +18,21 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 
 LEGEND = (
-    "no write for: the longest time from the fault to the end of the load in which no client had a write committed. "
-    "first write: from the fault to the first write begun after it that was committed. back: from healing until all "
-    "copies served again. settled: from the end of the load until the workers had nothing left to do."
+    "no write for: the longest time from the fault to the end of the load in which no client had "
+    "a write committed. "
+    "first write: from the fault to the first write begun after it that was committed. back: from "
+    "healing until all "
+    "copies served again. settled: from the end of the load until the workers had nothing left to "
+    "do."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A run and its judgement. ``lost``: acknowledged writes that were not found again, in words."""
+    """A run and its judgement.
+
+    ``lost``: acknowledged writes that were not found again, in words.
+    """
 
     run: Run
     load: Load
@@ -37,7 +43,11 @@ class Report:
     @property
     def violations(self) -> list[KeyVerdict]:
         """Keys with an operation that no order explains."""
-        return [verdict for verdict in self.verdicts if verdict.violation is not None and not verdict.gave_up]
+        return [
+            verdict
+            for verdict in self.verdicts
+            if verdict.violation is not None and not verdict.gave_up
+        ]
 
     @property
     def gave_up(self) -> list[KeyVerdict]:
@@ -58,8 +68,14 @@ class Report:
     def headline(self) -> str:
         """What ran, in a line."""
         settings = self.run.settings
-        faults = f"{len(self.figures)} fault{'s' if len(self.figures) != 1 else ''} of {settings.seconds:g} s"
-        size = f"{settings.copies} copies on {self.run.engine}, {settings.clients} clients, {settings.keys} keys"
+        faults = (
+            f"{len(self.figures)} fault{'s' if len(self.figures) != 1 else ''} of "
+            f"{settings.seconds:g} s"
+        )
+        size = (
+            f"{settings.copies} copies on {self.run.engine}, {settings.clients} clients, "
+            f"{settings.keys} keys"
+        )
         return f"redrepl chaos: {faults}, {size}, seed {settings.seed}"
 
     @property
@@ -69,7 +85,8 @@ class Report:
         if not self.passed:
             return f"FAILED: {len(list(self.complaints()))} findings in {operations:,} operations"
         return (
-            f"{operations:,} operations are linearizable, no acknowledged write is lost, and after each fault all "
+            f"{operations:,} operations are linearizable, no acknowledged write is lost, and "
+            "after each fault all "
             "copies were equal"
         )
 
@@ -82,7 +99,10 @@ class Report:
         for figures in self.figures:
             yield from (f"{figures.act.name}: {problem}" for problem in figures.act.problems)
         for verdict in self.gave_up:
-            yield f"not judged, key {verdict.key}: the search was too long, and stuck at: {verdict.violation}"
+            yield (
+                f"not judged, key {verdict.key}: the search was too long, and stuck at: "
+                f"{verdict.violation}"
+            )
         if self.run.not_run:
             yield f"not run, because the cluster did not recover: {', '.join(self.run.not_run)}"
 
@@ -116,14 +136,26 @@ class Report:
 def judge(run: Run) -> Report:
     """Check the history of a run."""
     load = Load(run.operations)
-    lost = [f"after {act.name}: {text}" for act in run.acts for text in lost_writes(run.operations, act.reads)]
+    lost = [
+        f"after {act.name}: {text}"
+        for act in run.acts
+        for text in lost_writes(run.operations, act.reads)
+    ]
     figures = tuple(figures_of(act, load) for act in run.acts)
     return Report(run, load, figures, tuple(check(run.operations)), tuple(lost))
 
 
 def write_report(report: Report) -> None:
     """Everything, on standard output."""
-    parts: list[RenderableType] = [report.headline, "", _faults_table(report), "", _kinds_table(report), "", LEGEND]
+    parts: list[RenderableType] = [
+        report.headline,
+        "",
+        _faults_table(report),
+        "",
+        _kinds_table(report),
+        "",
+        LEGEND,
+    ]
     if notes := list(report.notes()):
         parts += ["", "notes:", *(f"  {note}" for note in notes)]
     if not report.passed:
@@ -153,9 +185,16 @@ def fault_rows(report: Report) -> list[tuple[object, ...]]:
 
 
 def _fault_row(figures: ActFigures) -> tuple[object, ...]:
-    outcomes = [sum(by[outcome] for by in figures.counts.values()) for outcome in ("ok", "unknown", "rejected")]
+    outcomes = [
+        sum(by[outcome] for by in figures.counts.values())
+        for outcome in ("ok", "unknown", "rejected")
+    ]
     act = figures.act
-    moved = f"{act.primaries[0]} to {act.primaries[1]}" if act.primaries[0] != act.primaries[1] else act.node
+    moved = (
+        f"{act.primaries[0]} to {act.primaries[1]}"
+        if act.primaries[0] != act.primaries[1]
+        else act.node
+    )
     return (
         act.name,
         moved,

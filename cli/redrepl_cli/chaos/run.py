@@ -1,4 +1,6 @@
-"""A chaos run: one fault after the other, each with harm, healing, settling and a look at all copies."""
+"""A chaos run: one fault after the other, each with harm, healing, settling and a look at all
+copies.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +23,15 @@ from redrepl_cli.chaos.stage import Settings, Stage
 from redrepl_cli.chaos.workload import is_passing, names_of_keys
 
 LONGEST_CALM_SECONDS = 1.0
-"""Load without a fault: before each of them, and after all copies are back. Shorter where faults are short."""
+"""Load without a fault: before each of them, and after all copies are back.
+
+Shorter where faults are short.
+"""
 
 SETTLE_SECONDS = 90.0
-"""For copies to come back, and again for the workers to have nothing left to do; both take seconds."""
+"""For copies to come back, and again for the workers to have nothing left to do; both take
+seconds.
+"""
 
 EFFECT_SECONDS = 30.0
 """For what a fault is to cause, beyond the time that it lasts at least."""
@@ -44,10 +51,11 @@ Say = Callable[[str], None]
 
 @dataclass(slots=True)
 class Act:
-    """What happened around one fault; times in nanoseconds of the monotonic clock, None for what did not come.
+    """What happened around one fault; times in nanoseconds of the monotonic clock, None for what
+    did not come.
 
-    back_ns: all copies serve again in one epoch. paused_ns: the clients wait. settled_ns: the workers have nothing
-    left to do. problems: what must not be, in words. epochs: before and after.
+    back_ns: all copies serve again in one epoch. paused_ns: the clients wait. settled_ns: the
+    workers have nothing left to do. problems: what must not be, in words. epochs: before and after.
     """
 
     name: str
@@ -74,7 +82,10 @@ class Act:
 
 @dataclass(slots=True)
 class Run:
-    """All that a run has seen. ``not_run``: faults that were left out because an earlier one did not heal."""
+    """All that a run has seen.
+
+    ``not_run``: faults that were left out because an earlier one did not heal.
+    """
 
     settings: Settings
     engine: str
@@ -85,7 +96,10 @@ class Run:
 
 
 def perform(settings: Settings, plan: Sequence[Planned], say: Say) -> Run:
-    """Carry out the faults. Raises EmbeddedError, ClientFailed and RedreplError where the stage itself fails."""
+    """Carry out the faults.
+
+    Raises EmbeddedError, ClientFailed and RedreplError where the stage itself fails.
+    """
     acts: list[Act] = []
     with Stage(settings) as stage:
         _warm_up(stage)
@@ -96,7 +110,9 @@ def perform(settings: Settings, plan: Sequence[Planned], say: Say) -> Run:
                 break
         operations = stage.operations()
         if acts[-1].has_recovered:
-            _read_in_peace(stage, acts[-1], sorted({each.key for each in operations if is_passing(each.key)}))
+            _read_in_peace(
+                stage, acts[-1], sorted({each.key for each in operations if is_passing(each.key)})
+            )
         log = "" if acts[-1].has_recovered else stage.worker_log()
         reads = [read for act in acts for read in act.reads]
         not_run = [planned.name for planned in plan[len(acts) :]]
@@ -107,16 +123,27 @@ def _warm_up(stage: Stage) -> None:
     stage.go()
 
     def are_at_work() -> bool:
-        done = [sum(each.outcome is Outcome.OK for each in client.operations()) for client in stage.clients]
+        done = [
+            sum(each.outcome is Outcome.OK for each in client.operations())
+            for client in stage.clients
+        ]
         return min(done) >= START_OPERATIONS
 
     if _wait(are_at_work, START_SECONDS) is None:
-        raise ClientFailed(f"clients did not do {START_OPERATIONS} operations within {START_SECONDS:g} s")
+        raise ClientFailed(
+            f"clients did not do {START_OPERATIONS} operations within {START_SECONDS:g} s"
+        )
 
 
 def _perform_one(stage: Stage, planned: Planned, number: str, say: Say) -> Act:
     primary = stage.primary()
-    node = NOBODY if planned.role == NOBODY else primary if planned.role == PRIMARY else stage.replicas()[0]
+    node = (
+        NOBODY
+        if planned.role == NOBODY
+        else primary
+        if planned.role == PRIMARY
+        else stage.replicas()[0]
+    )
     act = Act(planned.name, node, planned.role, time.monotonic_ns())
     say(f"{number} {planned.name}{f' ({node})' if node else ''}: {planned.fault.summary}")
     epoch = _epoch(stage)
@@ -133,7 +160,9 @@ def _perform_one(stage: Stage, planned: Planned, number: str, say: Say) -> Act:
     time.sleep(calm_seconds)  # load, to see that all is as before
     stage.pause()
     act.paused_ns = time.monotonic_ns()
-    act.settled_ns = _wait(lambda: not lacking(stage), SETTLE_SECONDS) if act.back_ns is not None else None
+    act.settled_ns = (
+        _wait(lambda: not lacking(stage), SETTLE_SECONDS) if act.back_ns is not None else None
+    )
     _judge(stage, act)
     act.epochs, act.primaries = (epoch, _epoch(stage)), (primary, stage.primary())
     act.ended_ns = time.monotonic_ns()
@@ -142,8 +171,13 @@ def _perform_one(stage: Stage, planned: Planned, number: str, say: Say) -> Act:
 
 
 def _await_effect(stage: Stage, planned: Planned, act: Act, primary: str) -> None:
-    """Let the fault last until it has done what it is for: another node took over, and clients write again."""
-    if planned.replaces_primary and _wait(lambda: stage.primary() != primary, EFFECT_SECONDS) is None:
+    """Let the fault last until it has done what it is for: another node took over, and clients
+    write again.
+    """
+    if (
+        planned.replaces_primary
+        and _wait(lambda: stage.primary() != primary, EFFECT_SECONDS) is None
+    ):
         act.problems.append(f"no other node took over within {EFFECT_SECONDS:g} s")
     elif planned.lets_write:
         _wait(lambda: stage.has_committed_since(act.began_ns), EFFECT_SECONDS)
@@ -169,16 +203,22 @@ def _judge(stage: Stage, act: Act) -> None:
         act.problems.append(f"verify failed: {error}")
     else:
         if not report.consistent:
-            shown = ", ".join(f"{m.key.decode()} {m.kind} on {m.node}" for m in report.mismatches[:5])
+            shown = ", ".join(
+                f"{m.key.decode()} {m.kind} on {m.node}" for m in report.mismatches[:5]
+            )
             act.problems.append(
-                f"verify found {len(report.mismatches)} differences: {shown} {report.unreachable or ''}"
+                f"verify found {len(report.mismatches)} differences: {shown} "
+                f"{report.unreachable or ''}"
             )
     act.problems += differences({node: server.url for node, server in stage.servers.items()})
     _read_in_peace(stage, act, names_of_keys(stage.settings.keys))
 
 
 def _read_in_peace(stage: Stage, act: Act, keys: Sequence[str]) -> None:
-    """Read keys while nobody writes. A read that fails is tried again, because what is there must be known."""
+    """Read keys while nobody writes.
+
+    A read that fails is tried again, because what is there must be known.
+    """
     recorder = Recorder(stage.store, JUDGE)
     left = list(keys)
     give_up_at = time.monotonic() + READ_SECONDS
@@ -200,16 +240,24 @@ def all_serve(stage: Stage) -> bool:
     if topology is None or len(topology.ids) != len(stage.servers):
         return False
     serving = [report for report in reports.members(topology) if report.is_serving]
-    return len(serving) == len(topology.ids) and {report.epoch for report in serving} == {topology.epoch}
+    return len(serving) == len(topology.ids) and {report.epoch for report in serving} == {
+        topology.epoch
+    }
 
 
 def lacking(stage: Stage) -> list[str]:
-    """Nodes that do not answer or need the workers, noticed by these or not yet: empty when all is done."""
+    """Nodes that do not answer or need the workers, noticed by these or not yet: empty when all is
+    done.
+    """
     topology, reports = stage.administration.inspect()
     if topology is None:
         return list(stage.servers)
     silent = [node for node in topology.ids if node not in reports.present]
-    return [*silent, *stage.administration.targets(topology, reports), *forgetful_members(topology, reports)]
+    return [
+        *silent,
+        *stage.administration.targets(topology, reports),
+        *forgetful_members(topology, reports),
+    ]
 
 
 def _describe(stage: Stage) -> str:

@@ -19,7 +19,9 @@ EVERYBODY = (CLIENTS, HALF, WORKERS)
 
 @dataclass(slots=True)
 class Scene:
-    """What a fault may touch: the stage, the node that it is for, and where to note the moment of the harm."""
+    """What a fault may touch: the stage, the node that it is for, and where to note the moment of
+    the harm.
+    """
 
     stage: Stage
     node: str
@@ -57,7 +59,9 @@ def tell(server: EmbeddedServer, *commands: tuple[str, ...]) -> None:
 
 @contextmanager
 def meanwhile(work: Callable[[threading.Event], None]) -> Iterator[None]:
-    """Let a thread work until the block ends, which sets the event; what it raises is raised then."""
+    """Let a thread work until the block ends, which sets the event; what it raises is raised
+    then.
+    """
     over = threading.Event()
     errors: list[Exception] = []
 

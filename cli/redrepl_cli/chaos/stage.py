@@ -1,4 +1,6 @@
-"""What a chaos run plays on: servers behind proxies, a queue, workers and clients; all gone when the run is over."""
+"""What a chaos run plays on: servers behind proxies, a queue, workers and clients; all gone when
+the run is over.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,10 @@ CLUSTER = "chaos"
 MAY_DEBUG = ("--enable-debug-command", "local")
 WORKER_PROCESSES = 2
 CLIENTS, HALF, WORKERS = "clients", "half", "workers"
-"""Names of configuration files. Every second client is of the HALF, which can be cut off while the others go on."""
+"""Names of configuration files.
+
+Every second client is of the HALF, which can be cut off while the others go on.
+"""
 
 TIMEOUT_SECONDS = 1.0
 TICK_SECONDS = 0.25
@@ -38,12 +43,17 @@ MAX_AGE_SECONDS = 5.0
 MAX_SKEW_SECONDS = 2.0
 
 TOMBSTONE_RETENTION_SECONDS = 2 * (MAX_AGE_SECONDS + MAX_SKEW_SECONDS)
-"""The shortest that is allowed: keys are deleted and written again while their tombstones are purged."""
+"""The shortest that is allowed: keys are deleted and written again while their tombstones are
+purged.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The size of a run. ``seconds``: how long each fault lasts. ``moves_clocks``: some of them move nodes' clocks."""
+    """The size of a run.
+
+    ``seconds``: how long each fault lasts. ``moves_clocks``: some of them move nodes' clocks.
+    """
 
     binary: ServerBinary
     seconds: float = 6.0
@@ -55,7 +65,10 @@ class Settings:
 
 
 class Stage:
-    """A cluster under load. The owner reaches the servers directly, clients and workers through proxies."""
+    """A cluster under load.
+
+    The owner reaches the servers directly, clients and workers through proxies.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -74,7 +87,10 @@ class Stage:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._stack.close()
 
@@ -144,13 +160,19 @@ class Stage:
         lines = [f"{option} = {json.dumps(value)}" for option, value in settings.items()]
         for number, (node, server) in enumerate(self.servers.items()):
             role = NodeRole.REPLICA if number else NodeRole.PRIMARY
-            lines += ["", "[[nodes]]", f'id = "{node}"', f'url = "{server.url}"', f'role = "{role.value}"']
+            lines += [
+                "",
+                "[[nodes]]",
+                f'id = "{node}"',
+                f'url = "{server.url}"',
+                f'role = "{role.value}"',
+            ]
             if proxies:
                 lines.append(f'connect_url = "{proxies[node].url(server.url)}"')
         self._file(name).write_text("\n".join(lines) + "\n", encoding="utf-8")
         return load_configuration(self._file(name), environment={})
 
-    # Looking ------------------------------------------------------------------------------------------------------
+    # Looking --------------------------------------------------------------------------------------
 
     @property
     def engine(self) -> str:
@@ -171,7 +193,9 @@ class Stage:
 
     def operations(self) -> list[Operation]:
         """All that clients have logged so far."""
-        return [each for client in (*self._ended_clients, *self.clients) for each in client.operations()]
+        return [
+            each for client in (*self._ended_clients, *self.clients) for each in client.operations()
+        ]
 
     def has_committed_since(self, moment_ns: int) -> bool:
         """Whether a client's write that began after this moment was committed."""
@@ -181,11 +205,12 @@ class Stage:
     def worker_log(self) -> str:
         """The end of what the workers wrote."""
         texts = [
-            path.read_text(encoding="utf-8", errors="replace") for path in sorted(self.folder.glob("worker-*.log"))
+            path.read_text(encoding="utf-8", errors="replace")
+            for path in sorted(self.folder.glob("worker-*.log"))
         ]
         return "\n".join(text[-3000:] for text in texts)
 
-    # Workers and clients ------------------------------------------------------------------------------------------
+    # Workers and clients --------------------------------------------------------------------------
 
     def start_workers(self) -> None:
         """Start those that are missing."""
@@ -213,7 +238,9 @@ class Stage:
         """Start one more, which waits for "go"."""
         settings, number = self.settings, len(self.clients) + len(self._ended_clients)
         file = self._file(CLIENTS if number % 2 else HALF)
-        self.clients.append(ClientProcess(file, self.folder, f"c{number}", settings.seed, settings.keys))
+        self.clients.append(
+            ClientProcess(file, self.folder, f"c{number}", settings.seed, settings.keys)
+        )
 
     def replace_client(self) -> None:
         """SIGKILL the client that has been there longest and start another in its place."""

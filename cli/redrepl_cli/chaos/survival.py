@@ -1,4 +1,6 @@
-"""Did acknowledged writes survive? A check of its own, simpler than linearizability: what a key holds in the end.
+"""Did acknowledged writes survive?
+
+A check of its own, simpler than linearizability: what a key holds in the end.
 
 It needs values that are written once. A value must not be found where an acknowledged write began
 after the value's own write had returned; a key that is only added to, as a counter, holds all
@@ -15,7 +17,9 @@ from redrepl.testing.model import Content, payload_of
 
 
 def lost_writes(history: Iterable[Operation], final_reads: Iterable[Operation]) -> list[str]:
-    """In words, for each read at a quiet moment that contradicts the writes before it, what was lost or made up."""
+    """In words, for each read at a quiet moment that contradicts the writes before it, what was
+    lost or made up.
+    """
     writes: defaultdict[str, list[Operation]] = defaultdict(list)
     for operation in history:
         if operation.changes and operation.outcome is not Outcome.REJECTED:
@@ -64,4 +68,6 @@ def _judge_value(writes: Sequence[Operation], read: Operation) -> str | None:
 
 def _overwritten_by(writes: Sequence[Operation], ended: int) -> Operation | None:
     """An acknowledged write that began after this time."""
-    return next((write for write in writes if write.is_committed_write and write.invoked > ended), None)
+    return next(
+        (write for write in writes if write.is_committed_write and write.invoked > ended), None
+    )

@@ -1,4 +1,6 @@
-"""Faults of servers that are not what their members are any more: replaced, or set back while they go on."""
+"""Faults of servers that are not what their members are any more: replaced, or set back while they
+go on.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,10 @@ _AGAIN_SECONDS = 0.2
 
 @contextmanager
 def replaced(scene: Scene) -> Iterator[None]:
-    """A machine hangs and another server gets its place. Then the former one goes on with what it has, in the same run:
-    half of the clients reach it, as with a file of another time, and the others reach the new server.
+    """A machine hangs and another server gets its place.
+
+    Then the former one goes on with what it has, in the same run: half of the clients reach it, as
+    with a file of another time, and the others reach the new server.
     """
     former, stage = scene.server, scene.stage
     scene.begins()
@@ -58,8 +62,10 @@ def _lead(scene: Scene, newcomer: EmbeddedServer, *between: str) -> None:
 
 @contextmanager
 def set_back(scene: Scene) -> Iterator[None]:
-    """The server's memory is what it was a while ago, in the same run, as after a machine was set back to a snapshot
-    with its memory. Its append-only file begins anew with that.
+    """The server's memory is what it was a while ago, in the same run, as after a machine was set
+    back to a snapshot with its memory.
+
+    Its append-only file begins anew with that.
     """
     server = scene.server
     tell(server, ("SAVE",))

@@ -26,7 +26,9 @@ LARGEST_AMOUNT = 1000
 """Increments by different amounts tell from a sum which of them it holds."""
 
 ONCE_EVERY = 25
-"""One step in so many writes a key of its own, once: what a copy missed of the shared keys is soon overwritten."""
+"""One step in so many writes a key of its own, once: what a copy missed of the shared keys is soon
+overwritten.
+"""
 
 TEXT_STEPS = 200
 """Steps of a client after which it begins another text, so that texts stay short."""

@@ -24,7 +24,9 @@ PLACEHOLDER = ">PASSWORD"
 COMMAND, FILE = "command", "file"
 
 _USER = re.compile(r"[^\s\x00()\"'\\]+")
-"""What a user may be called; quotes and backslashes would have to be written differently in the two forms."""
+"""What a user may be called; quotes and backslashes would have to be written differently in the two
+forms.
+"""
 
 
 class _About(NamedTuple):
@@ -37,8 +39,18 @@ class _About(NamedTuple):
 
 
 @click.command
-@click.option("--role", type=click.Choice([role.value for role in Role]), required=True, help="What the login is for.")
-@click.option("--queue", "for_queue", is_flag=True, help="The login on the Redis of the queue, not that on the nodes.")
+@click.option(
+    "--role",
+    type=click.Choice([role.value for role in Role]),
+    required=True,
+    help="What the login is for.",
+)
+@click.option(
+    "--queue",
+    "for_queue",
+    is_flag=True,
+    help="The login on the Redis of the queue, not that on the nodes.",
+)
 @click.option("--user", metavar="NAME", help="Name of the login [default: CLUSTER-ROLE].")
 @click.option(
     "--form",
@@ -51,7 +63,8 @@ class _About(NamedTuple):
     "--password-file",
     type=click.Path(path_type=Path),
     metavar="PATH",
-    help="Print the SHA-256 of the password in this file, as servers keep it, in place of >PASSWORD.",
+    help="Print the SHA-256 of the password in this file, as servers keep it, in place of "
+    ">PASSWORD.",
 )
 @click.option(
     "--cluster",
@@ -76,8 +89,8 @@ def acl(
     operator     all commands
     read-only    reading at every level, status
 
-    The line goes to every node, or with --queue to the server of queue_url. Servers are not contacted. Nothing of
-    another cluster can be changed by any of these logins.
+    The line goes to every node, or with --queue to the server of queue_url. Servers are not
+    contacted. Nothing of another cluster can be changed by any of these logins.
 
     \b
     Examples: redrepl acl --role application
@@ -87,13 +100,27 @@ def acl(
     about, wanted = _about(invocation, cluster), Role(role)
     name = f"{about.cluster}-{role}" if user is None else user
     if not _USER.fullmatch(name):
-        raise click.UsageError(f"--user {name!r} is no name for a login: no spaces, brackets, quotes or backslashes")
+        raise click.UsageError(
+            f"--user {name!r} is no name for a login: no spaces, brackets, quotes or backslashes"
+        )
     rules = _queue_rules(about, wanted) if for_queue else _node_rules(about, wanted)
     rules = ["on", PLACEHOLDER if password_file is None else _digest(password_file), *rules]
-    line = f"user {name} {' '.join(rules)}" if form == FILE else f"ACL SETUSER {name} reset {' '.join(rules)}"
+    line = (
+        f"user {name} {' '.join(rules)}"
+        if form == FILE
+        else f"ACL SETUSER {name} reset {' '.join(rules)}"
+    )
     if invocation.as_json:
         head = {"schema_version": SCHEMA_VERSION, "cluster": about.cluster, "role": role}
-        write_json({**head, "server": "queue" if for_queue else "nodes", "user": name, "rules": rules, "line": line})
+        write_json(
+            {
+                **head,
+                "server": "queue" if for_queue else "nodes",
+                "user": name,
+                "rules": rules,
+                "line": line,
+            }
+        )
         return
     write_text(line)
     if password_file is None:
@@ -101,7 +128,9 @@ def acl(
 
 
 def _about(invocation: Invocation, cluster: str | None) -> _About:
-    """From the configuration, unless a cluster is named: logins are made before the passwords that a file refers to."""
+    """From the configuration, unless a cluster is named: logins are made before the passwords that
+    a file refers to.
+    """
     if cluster is not None:
         return _About(check_name("--cluster", cluster), (), default_queue(cluster), None)
     found = invocation.configuration()
@@ -121,7 +150,9 @@ def _queue_rules(about: _About, role: Role) -> list[str]:
 
 
 def _options(endpoints: Sequence[Endpoint]) -> tuple[bool, bool]:
-    """Whether connections select another database than 0, and whether they give themselves a name."""
+    """Whether connections select another database than 0, and whether they give themselves a
+    name.
+    """
     selects = any(place_of(endpoint.reached_at)[1] != 0 for endpoint in endpoints)
     return selects, any(endpoint.client_name for endpoint in endpoints)
 

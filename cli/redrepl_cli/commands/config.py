@@ -28,7 +28,8 @@ def config() -> None:
 @click.option("--connect", is_flag=True, help="Also contact the nodes and the queue.")
 @common_options
 def check(invocation: Invocation, connect: bool) -> ExitCode:
-    """Load the configuration and say what is wrong with it; --connect contacts the nodes and the queue as well.
+    """Load the configuration and say what is wrong with it; --connect contacts the nodes and the
+    queue as well.
 
     Exit codes: 1 it is wrong; with --connect 3 something does not answer, 4 no node answers.
 
@@ -57,24 +58,32 @@ def check_fit(configuration: Configuration) -> None:
         raise ConfigError(f"{where}: {error.message}") from error
     if configuration.required_readers > copies:
         raise ConfigError(
-            f"{where}: required_readers is {configuration.required_readers}, but there are {copies} nodes"
+            f"{where}: required_readers is {configuration.required_readers}, but there are "
+            f"{copies} nodes"
         )
     seen: dict[object, str] = {}
     for endpoint in configuration.endpoints:
         server = place_of(endpoint.reached_at)
         if server in seen:
-            raise ConfigError(f"{where}: nodes {seen[server]!r} and {endpoint.node!r} are the same server and database")
+            raise ConfigError(
+                f"{where}: nodes {seen[server]!r} and {endpoint.node!r} are the same server and "
+                "database"
+            )
         seen[server] = endpoint.node
 
 
 def contacted(configuration: Configuration) -> dict[str, str | None]:
-    """Each configured node, and the queue if there is one: None where it answers and fits, else why not.
+    """Each configured node, and the queue if there is one: None where it answers and fits, else why
+    not.
 
     Members that the configuration does not name are among them.
     """
     with Administration(configuration) as administration:
         topology, reports = administration.inspect()
-        wrong = {**administration.contradictions(topology, reports), **administration.unfit_servers()}
+        wrong = {
+            **administration.contradictions(topology, reports),
+            **administration.unfit_servers(),
+        }
     configured = [endpoint.node for endpoint in configuration.endpoints]
     answers = {node: reports.silent.get(node) for node in reports.nodes}
     found = {node: wrong.get(node) or answers.get(node) for node in (*configured, *wrong)}
@@ -90,32 +99,51 @@ def _exit_code(answers: dict[str, str | None]) -> ExitCode:
     return ExitCode.UNAVAILABLE if all(error is not None for error in nodes) else ExitCode.DEGRADED
 
 
-def _show(invocation: Invocation, configuration: Configuration, answers: dict[str, str | None] | None) -> None:
+def _show(
+    invocation: Invocation, configuration: Configuration, answers: dict[str, str | None] | None
+) -> None:
     if invocation.as_json:
         write_json(_as_json(configuration, answers))
     else:
         nodes = ", ".join(f"{member.id} ({member.role.value})" for member in configuration.members)
         write_text(
-            f"{configuration.origin}: cluster {configuration.cluster}, {configuration.mode.value}, nodes {nodes}"
+            f"{configuration.origin}: cluster {configuration.cluster}, "
+            f"{configuration.mode.value}, nodes {nodes}"
         )
         if answers is not None:
-            write(plain_table(["name", "answers"], [(name, error is None) for name, error in answers.items()]))
+            write(
+                plain_table(
+                    ["name", "answers"], [(name, error is None) for name, error in answers.items()]
+                )
+            )
     failed = {name: error for name, error in (answers or {}).items() if error is not None}
     if failed:
-        show("not everything answers as it should", failed, advice_on(failed) or "see what each of them answered")
+        show(
+            "not everything answers as it should",
+            failed,
+            advice_on(failed) or "see what each of them answered",
+        )
     elif answers is None:
         say("the configuration is well formed; --connect also contacts the nodes")
 
 
 def _as_json(configuration: Configuration, answers: dict[str, str | None] | None) -> dict[str, Any]:
-    content: dict[str, Any] = {"schema_version": SCHEMA_VERSION, "valid": True, "file": configuration.origin}
+    content: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "valid": True,
+        "file": configuration.origin,
+    }
     content |= {"cluster": configuration.cluster, "problems": []}
     nodes: list[dict[str, Any]] = [{"id": endpoint.node} for endpoint in configuration.endpoints]
     if answers is None:
         return {**content, "nodes": nodes, "queue": None}
     for node in nodes:
         node |= {"reachable": answers[node["id"]] is None, "error": answers[node["id"]]}
-    queue = {"reachable": answers["queue"] is None, "error": answers["queue"]} if "queue" in answers else None
+    queue = (
+        {"reachable": answers["queue"] is None, "error": answers["queue"]}
+        if "queue" in answers
+        else None
+    )
     return {**content, "nodes": nodes, "queue": queue}
 
 

@@ -20,23 +20,30 @@ from redrepl_cli.views.receipts import receipt_json, show_receipt, shown_if_fail
 
 Store = Coordinator[bytes, bytes]
 
-node_option = click.option("--node", metavar="NODE", required=True, help="The node whose log names the record.")
+node_option = click.option(
+    "--node", metavar="NODE", required=True, help="The node whose log names the record."
+)
 
 
 @click.group
 def discarded() -> None:
-    """Records that nodes gave up: writes without an outcome, and what the cluster went on without."""
+    """Records that nodes gave up: writes without an outcome, and what the cluster went on
+    without.
+    """
 
 
 @discarded.command("list")
 @click.option("--node", metavar="NODE", help="One node alone [default: every node].")
-@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Records of each node.")
+@click.option(
+    "--limit", type=click.IntRange(1), default=20, show_default=True, help="Records of each node."
+)
 @common_options
 def list_discarded(invocation: Invocation, node: str | None, limit: int) -> ExitCode:
     """Show what nodes gave up, the newest of each node first.
 
-    "undecided": a copy had it, and the primary never took it. "diverged": written to a former primary, or to its
-    copies, after the cluster had gone on without them. Exit code 3: not every node could be asked.
+    "undecided": a copy had it, and the primary never took it. "diverged": written to a former
+    primary, or to its copies, after the cluster had gone on without them. Exit code 3: not every
+    node could be asked.
 
     \b
     Example: redrepl discarded list --node a --limit 100
@@ -45,12 +52,18 @@ def list_discarded(invocation: Invocation, node: str | None, limit: int) -> Exit
         found = administration.discarded(node, limit)
     if invocation.as_json:
         records = [_as_json(record) for record in found.records]
-        write_json({"schema_version": SCHEMA_VERSION, "records": records, "unreachable": found.unreachable})
+        write_json(
+            {"schema_version": SCHEMA_VERSION, "records": records, "unreachable": found.unreachable}
+        )
     elif found.records:
         columns = ["node", "id", "time", "key", "what", "stamp", "why", "epoch", "replaced by"]
         write(plain_table(columns, [_cells(record) for record in found.records]))
     if found.unreachable:
-        show("these nodes could not be asked", found.unreachable, "`redrepl status` shows what is wrong with them")
+        show(
+            "these nodes could not be asked",
+            found.unreachable,
+            "`redrepl status` shows what is wrong with them",
+        )
     elif not found.records:
         say("nothing was given up")
     return ExitCode.DEGRADED if found.unreachable else ExitCode.DONE
@@ -82,10 +95,11 @@ def show_discarded(invocation: Invocation, record_id: str, node: str) -> None:
 @yes_option
 @common_options
 def restore(invocation: Invocation, record_id: str, node: str, yes: bool) -> None:
-    """Write what a node gave up once more, as a new write at the configured level; a delete deletes.
+    """Write what a node gave up once more, as a new write at the configured level; a delete
+    deletes.
 
-    A value keeps its deadline. Where the key changes between the question and the answer, nothing is written. Exit
-    code 4: the required copies did not confirm.
+    A value keeps its deadline. Where the key changes between the question and the answer, nothing
+    is written. Exit code 4: the required copies did not confirm.
 
     \b
     Example: redrepl discarded restore 1764000000000-0 --node a
@@ -98,26 +112,41 @@ def restore(invocation: Invocation, record_id: str, node: str, yes: bool) -> Non
     with Store(configuration) as store:
         standing = store.get_record(record.key)
         new = _described(record.value)
-        confirm(yes, "discarded restore", f"key {printable(record.key)!r}: {_standing_text(standing)} -> {new}")
+        confirm(
+            yes,
+            "discarded restore",
+            f"key {printable(record.key)!r}: {_standing_text(standing)} -> {new}",
+        )
         receipt = shown_if_failed(
-            lambda: _write(store, record, standing), lambda receipts: show_receipt(receipts[0], invocation.as_json)
+            lambda: _write(store, record, standing),
+            lambda receipts: show_receipt(receipts[0], invocation.as_json),
         )
     if not receipt.applied:
         raise CommandFailed(
-            "the key changed meanwhile; nothing was written", ExitCode.ERROR, "look at it, and try again"
+            "the key changed meanwhile; nothing was written",
+            ExitCode.ERROR,
+            "look at it, and try again",
         )
     if invocation.as_json:
-        content = {"restored": _as_json(record), "replaced": _standing_json(standing), "receipt": receipt_json(receipt)}
+        content = {
+            "restored": _as_json(record),
+            "replaced": _standing_json(standing),
+            "receipt": receipt_json(receipt),
+        }
         write_json({"schema_version": SCHEMA_VERSION, **content})
     else:
         show_receipt(receipt, as_json=False)
         say(f"replaced: {_standing_text(standing)}")
 
 
-def _write(store: Store, record: DiscardedRecord, standing: FoundRecord[bytes] | None) -> WriteReceipt:
+def _write(
+    store: Store, record: DiscardedRecord, standing: FoundRecord[bytes] | None
+) -> WriteReceipt:
     expected = None if standing is None else standing.stamp
     if record.value is not None:
-        return store.compare_and_set(record.key, record.value, expected=expected, ttl=_seconds_left(record))
+        return store.compare_and_set(
+            record.key, record.value, expected=expected, ttl=_seconds_left(record)
+        )
     with store.transaction() as transaction:
         transaction.check(record.key, expected).delete(record.key)
     return transaction.receipts[record.key]
@@ -129,7 +158,9 @@ def _seconds_left(record: DiscardedRecord) -> float | None:
         return None
     left = record.expires_at - time.time()
     if left <= 0:
-        raise CommandFailed(f"the deadline of this value passed at {_moment(record.expires_at)}", ExitCode.ERROR)
+        raise CommandFailed(
+            f"the deadline of this value passed at {_moment(record.expires_at)}", ExitCode.ERROR
+        )
     return left
 
 
@@ -146,14 +177,21 @@ def _described(value: bytes | None) -> str:
 
 
 def _standing_text(standing: FoundRecord[bytes] | None) -> str:
-    return "nothing" if standing is None else f"{_described(standing.value)}, stamp {standing.stamp}"
+    return (
+        "nothing" if standing is None else f"{_described(standing.value)}, stamp {standing.stamp}"
+    )
 
 
 def _standing_json(standing: FoundRecord[bytes] | None) -> dict[str, Any] | None:
     if standing is None:
         return None
     value, encoding = decoded(standing.value)
-    return {"value": value, "encoding": encoding, "stamp": str(standing.stamp), "expires_at": standing.expires_at}
+    return {
+        "value": value,
+        "encoding": encoding,
+        "stamp": str(standing.stamp),
+        "expires_at": standing.expires_at,
+    }
 
 
 def _cells(record: DiscardedRecord) -> tuple[object, ...]:

@@ -21,8 +21,9 @@ from redrepl_cli.text import printable
 def switchover(invocation: Invocation, to: str, yes: bool) -> ExitCode:
     """Give the primary's role to another node without losing anything.
 
-    First the node is brought up while writes go on, then writes pause for a moment; none fails. The present primary
-    must answer. Exit codes: 3 done, but a node was left to the workers; 4 nodes that are needed do not answer.
+    First the node is brought up while writes go on, then writes pause for a moment; none fails. The
+    present primary must answer. Exit codes: 3 done, but a node was left to the workers; 4 nodes
+    that are needed do not answer.
 
     \b
     Example: redrepl switchover --to b --yes
@@ -31,27 +32,37 @@ def switchover(invocation: Invocation, to: str, yes: bool) -> ExitCode:
     with Administration(invocation.configuration()) as administration:
         topology = administration.find_members()
         if to in topology.ids and topology.decider not in (None, to):
-            confirm(yes, "switchover", f"{_moves(topology, to, topology.epoch + 1)}\nnothing is lost")
+            confirm(
+                yes, "switchover", f"{_moves(topology, to, topology.epoch + 1)}\nnothing is lost"
+            )
         with shown_progress() as on_progress:
             done = administration.switchover(to, on_progress)
     return _show(invocation, done)
 
 
 @click.command
-@click.option("--to", metavar="NODE", help="The node that becomes the primary [default: the one that has seen most].")
+@click.option(
+    "--to",
+    metavar="NODE",
+    help="The node that becomes the primary [default: the one that has seen most].",
+)
 @click.option(
     "--accept-loss",
     is_flag=True,
-    help="Where too few nodes are left that lost nothing: take the data of --to for the truth as it is.",
+    help="Where too few nodes are left that lost nothing: take the data of --to for the truth as "
+    "it is.",
 )
 @yes_option
 @common_options
 def failover(invocation: Invocation, to: str | None, accept_loss: bool, yes: bool) -> ExitCode:
-    """Replace a primary that is away. No acknowledged QUORUM write is lost; says before it begins what may be.
+    """Replace a primary that is away.
 
-    It needs a majority of the nodes that have lost nothing. Where fewer are left, --accept-loss goes on with one node's
-    data and gives up everything that it does not have, acknowledged writes too. Make sure then that nodes that do not
-    answer are really stopped. Exit codes: 3 done, but a node was left to the workers; 4 too few nodes can take part.
+    No acknowledged QUORUM write is lost; says before it begins what may be.
+
+    It needs a majority of the nodes that have lost nothing. Where fewer are left, --accept-loss
+    goes on with one node's data and gives up everything that it does not have, acknowledged writes
+    too. Make sure then that nodes that do not answer are really stopped. Exit codes: 3 done, but a
+    node was left to the workers; 4 too few nodes can take part.
 
     \b
     Examples: redrepl failover
@@ -64,7 +75,9 @@ def failover(invocation: Invocation, to: str | None, accept_loss: bool, yes: boo
         require_terminal_or_yes(yes, "failover")
     with Administration(invocation.configuration()) as administration:
         topology = administration.find_members()
-        foreseen = administration.foresee_failover(to, accept_loss)  # says why not, also where it cannot ask
+        foreseen = administration.foresee_failover(
+            to, accept_loss
+        )  # says why not, also where it cannot ask
         require_terminal_or_yes(yes, "failover")
         if accept_loss:
             confirm_by_name(yes, "failover", _warning(topology, foreseen), foreseen.primary)
@@ -75,13 +88,19 @@ def failover(invocation: Invocation, to: str | None, accept_loss: bool, yes: boo
 
 
 def _moves(topology: Topology, to: str, epoch: int) -> str:
-    move = f"primary {topology.decider} stays" if to == topology.decider else f"primary {topology.decider} -> {to}"
+    move = (
+        f"primary {topology.decider} stays"
+        if to == topology.decider
+        else f"primary {topology.decider} -> {to}"
+    )
     return f"{move}, epoch {topology.epoch} -> {epoch}"
 
 
 def _changes(topology: Topology, foreseen: Foreseen) -> str:
     lines = [_moves(topology, foreseen.primary, foreseen.epoch)]
-    lines += [f"left to the workers: {node}: {printable(why)}" for node, why in foreseen.left.items()]
+    lines += [
+        f"left to the workers: {node}: {printable(why)}" for node, why in foreseen.left.items()
+    ]
     return "\n".join([*lines, printable(foreseen.loss.text, keep="\n")])
 
 
@@ -129,5 +148,10 @@ def _rows(done: FailedOver, loss: PossibleLoss | None) -> list[tuple[str, object
         ("seconds", f"{done.seconds:.3f}"),
     ]
     if loss is not None:
-        rows.append(("could be lost", "not known" if loss.changes is None else f"up to {loss.changes} changes"))
+        rows.append(
+            (
+                "could be lost",
+                "not known" if loss.changes is None else f"up to {loss.changes} changes",
+            )
+        )
     return rows

@@ -25,11 +25,14 @@ from redrepl_cli.text import argument_key, decoded, printable
 )
 @timeout_option
 @common_options
-def get(invocation: Invocation, key: str, level: str | None, prefer: str, timeout_seconds: float | None) -> ExitCode:
+def get(
+    invocation: Invocation, key: str, level: str | None, prefer: str, timeout_seconds: float | None
+) -> ExitCode:
     """Read the value of KEY.
 
-    A pipe or a file receives exactly the bytes of the value; a terminal receives them with a newline, and with control
-    characters escaped. An absent key: exit code 1. The level defaults to one: one copy answers.
+    A pipe or a file receives exactly the bytes of the value; a terminal receives them with a
+    newline, and with control characters escaped. An absent key: exit code 1. The level defaults to
+    one: one copy answers.
 
     \b
     Examples: redrepl get user:1
@@ -38,7 +41,9 @@ def get(invocation: Invocation, key: str, level: str | None, prefer: str, timeou
     """
     with Coordinator[str, bytes](invocation.configuration()) as coordinator:
         timeout = timeout_for(coordinator, timeout_seconds)
-        found = coordinator.get_record(argument_key(key), level=level or "one", prefer=prefer, timeout_seconds=timeout)
+        found = coordinator.get_record(
+            argument_key(key), level=level or "one", prefer=prefer, timeout_seconds=timeout
+        )
     if invocation.as_json:
         write_json(_as_json(key, found))
     elif found is not None:
@@ -51,7 +56,11 @@ def get(invocation: Invocation, key: str, level: str | None, prefer: str, timeou
 
 def _as_json(key: str, found: FoundRecord[bytes] | None) -> dict[str, object]:
     shown_key, _ = decoded(key)
-    content: dict[str, object] = {"schema_version": SCHEMA_VERSION, "key": shown_key, "found": found is not None}
+    content: dict[str, object] = {
+        "schema_version": SCHEMA_VERSION,
+        "key": shown_key,
+        "found": found is not None,
+    }
     if found is None:
         return content | dict.fromkeys(("value", "encoding", "stamp", "expires_at", "node"))
     value, encoding = decoded(found.value)

@@ -15,8 +15,8 @@ from redrepl_cli.output import plain_table, write, write_json
 def init(invocation: Invocation) -> None:
     """Make the configured nodes a cluster.
 
-    Writes epoch 1 to every node; all of them must be reachable. Doing it again changes nothing. A node where another
-    cluster lives is refused before anything is written.
+    Writes epoch 1 to every node; all of them must be reachable. Doing it again changes nothing. A
+    node where another cluster lives is refused before anything is written.
 
     \b
     Example: redrepl init --config redrepl.toml
@@ -26,6 +26,8 @@ def init(invocation: Invocation) -> None:
         done = administration.initialise()
     if invocation.as_json:
         nodes = [{"id": node, "result": result} for node, result in done.items()]
-        write_json({"schema_version": SCHEMA_VERSION, "cluster": configuration.cluster, "nodes": nodes})
+        write_json(
+            {"schema_version": SCHEMA_VERSION, "cluster": configuration.cluster, "nodes": nodes}
+        )
     else:
         write(plain_table(["node", "result"], list(done.items())))

@@ -44,7 +44,11 @@ def list_nodes(invocation: Invocation) -> ExitCode:
         raise no_member_error(configuration.cluster, reports)
     rows = _rows(topology, reports)
     if invocation.as_json:
-        head = {"schema_version": SCHEMA_VERSION, "cluster": topology.cluster, "mode": topology.mode.value}
+        head = {
+            "schema_version": SCHEMA_VERSION,
+            "cluster": topology.cluster,
+            "mode": topology.mode.value,
+        }
         write_json({**head, "epoch": topology.epoch, "primary": topology.decider, "nodes": rows})
     else:
         columns = ["id", "role", "state", "epoch", "url"]
@@ -63,7 +67,12 @@ def _rows(topology: Topology, reports: Reports) -> list[dict[str, Any]]:
         report = reports.of(member.id)
         state, error = states[member.id]
         epoch = report.epoch if report is not None and report.member else None
-        row = {"id": member.id, "url": shown_url(member.url), "role": member.role.value, "state": state.value}
+        row = {
+            "id": member.id,
+            "url": shown_url(member.url),
+            "role": member.role.value,
+            "state": state.value,
+        }
         rows.append({**row, "epoch": epoch, "error": error})
     return rows
 
@@ -71,14 +80,24 @@ def _rows(topology: Topology, reports: Reports) -> list[dict[str, Any]]:
 @nodes.command("add")
 @click.argument("node", metavar="ID")
 @click.argument("url")
-@click.option("--username", metavar="NAME", help="Login of the node [default: that of the first configured node].")
-@click.option("--password-env", metavar="VARIABLE", help="Environment variable that holds the node's password.")
+@click.option(
+    "--username",
+    metavar="NAME",
+    help="Login of the node [default: that of the first configured node].",
+)
+@click.option(
+    "--password-env",
+    metavar="VARIABLE",
+    help="Environment variable that holds the node's password.",
+)
 @common_options
-def add(invocation: Invocation, node: str, url: str, username: str | None, password_env: str | None) -> None:
+def add(
+    invocation: Invocation, node: str, url: str, username: str | None, password_env: str | None
+) -> None:
     """Take a server in as a node: as a replica, or as one more primary in multi-primary mode.
 
-    It must be free of other clusters. The workers fill it; until then it is syncing. Passwords come from the
-    environment, never from the command line.
+    It must be free of other clusters. The workers fill it; until then it is syncing. Passwords come
+    from the environment, never from the command line.
 
     \b
     Example: redrepl nodes add d redis://10.0.0.4:6379/0 --password-env NODE_D_PASSWORD
@@ -96,10 +115,18 @@ def add(invocation: Invocation, node: str, url: str, username: str | None, passw
 @nodes.command("replace")
 @click.argument("node", metavar="ID")
 @click.argument("url")
-@click.option("--username", metavar="NAME", help="Login of the new server [default: that of the node].")
-@click.option("--password-env", metavar="VARIABLE", help="Environment variable that holds the new server's password.")
 @click.option(
-    "--accept-loss", is_flag=True, help="The members that do not answer are gone for good: go on without them."
+    "--username", metavar="NAME", help="Login of the new server [default: that of the node]."
+)
+@click.option(
+    "--password-env",
+    metavar="VARIABLE",
+    help="Environment variable that holds the new server's password.",
+)
+@click.option(
+    "--accept-loss",
+    is_flag=True,
+    help="The members that do not answer are gone for good: go on without them.",
 )
 @yes_option
 @common_options
@@ -114,16 +141,18 @@ def replace_node(
 ) -> None:
     """Give a node's place to another server, for a machine that is dead or is to go; writes go on.
 
-    The new server must be free. The workers fill it; until then it is syncing. Where URL leads to the very server that
-    the node is, only its address changes. The one primary, if it answers, hands its role over first; if it does not,
-    `redrepl failover` comes first.
+    The new server must be free. The workers fill it; until then it is syncing. Where URL leads to
+    the very server that the node is, only its address changes. The one primary, if it answers,
+    hands its role over first; if it does not, `redrepl failover` comes first.
 
     \b
     Example: redrepl nodes replace c redis://10.0.0.9:6379/0 --yes
     """
     configuration = invocation.configuration()
     known, what = {each.node: each for each in configuration.endpoints}, f"replacing node {node!r}"
-    endpoint = _endpoint(node, url, username, password_env, known.get(node, configuration.endpoints[0]))
+    endpoint = _endpoint(
+        node, url, username, password_env, known.get(node, configuration.endpoints[0])
+    )
     require_terminal_or_yes(yes, what)
     with Administration(configuration) as administration:
         topology = administration.find_members()
@@ -139,13 +168,25 @@ def replace_node(
 def _replacement_text(topology: Topology, node: str, endpoint: Endpoint, accept_loss: bool) -> str:
     old, is_primary = shown_url(topology.member(node).url), node == topology.decider
     lines = [f"primary {node!r} first hands its role over to another node"] if is_primary else []
-    lines.append(f"node {node!r} of cluster {topology.cluster!r}: {old} -> {shown_url(endpoint.url)}, in a new epoch")
+    lines.append(
+        f"node {node!r} of cluster {topology.cluster!r}: {old} -> {shown_url(endpoint.url)}, in a "
+        "new epoch"
+    )
     if _is_at(topology, node, endpoint):
-        lines.append("the server there gets its own place anew: its bookkeeping goes, and the workers fill it")
+        lines.append(
+            "the server there gets its own place anew: its bookkeeping goes, and the workers fill "
+            "it"
+        )
     else:
-        lines.append(f"the server at {old} is no member any more, whatever it holds, and is refused if it comes back")
+        lines.append(
+            f"the server at {old} is no member any more, whatever it holds, and is refused if it "
+            "comes back"
+        )
     if accept_loss:
-        lines.append("members that do not answer are taken to be gone for good; if one still runs, its writes are lost")
+        lines.append(
+            "members that do not answer are taken to be gone for good; if one still runs, its "
+            "writes are lost"
+        )
     return "\n".join(lines)
 
 
@@ -154,14 +195,21 @@ def _is_at(topology: Topology, node: str, endpoint: Endpoint) -> bool:
     return place_of(endpoint.url) == place_of(topology.member(node).url)
 
 
-def _endpoint(node: str, url: str, username: str | None, password_env: str | None, other: Endpoint) -> Endpoint:
-    """The address of the command line, with the login given there or else that of another node, and its TLS."""
+def _endpoint(
+    node: str, url: str, username: str | None, password_env: str | None, other: Endpoint
+) -> Endpoint:
+    """The address of the command line, with the login given there or else that of another node, and
+    its TLS.
+    """
     try:
         endpoint = split_url(check_name("node id", node), url, other.tls)
     except ConfigError as error:
         raise RequestError(error.message) from error
     if endpoint.password is not None or endpoint.tls.key_password != other.tls.key_password:
-        raise RequestError("the url must carry no password: command lines are visible to others; use --password-env")
+        raise RequestError(
+            "the url must carry no password: command lines are visible to others; use "
+            "--password-env"
+        )
     password = None
     if password_env is not None:
         password = os.environ.get(password_env)
@@ -184,15 +232,19 @@ def _as_toml(endpoint: Endpoint, role: str, password_env: str | None) -> str:
 @nodes.command("remove")
 @click.argument("node", metavar="ID")
 @click.option(
-    "--accept-loss", is_flag=True, help="The members that do not answer are gone for good: go on without them."
+    "--accept-loss",
+    is_flag=True,
+    help="The members that do not answer are gone for good: go on without them.",
 )
 @yes_option
 @common_options
 def remove(invocation: Invocation, node: str, accept_loss: bool, yes: bool) -> None:
-    """Take a node out of the cluster. Its records stay on its server.
+    """Take a node out of the cluster.
 
-    The one primary hands its role over first, without losing anything. Enough of the nodes that stay are brought up
-    before the node goes.
+    Its records stay on its server.
+
+    The one primary hands its role over first, without losing anything. Enough of the nodes that
+    stay are brought up before the node goes.
 
     \b
     Example: redrepl nodes remove c --yes
@@ -211,10 +263,13 @@ def remove(invocation: Invocation, node: str, accept_loss: bool, yes: bool) -> N
 def _removal_text(topology: Topology, node: str) -> str:
     left = ", ".join(topology.others(node)) or "none"
     url, is_primary = shown_url(topology.member(node).url), node == topology.decider
-    handing_over = f"primary {node!r} first hands its role over to another node\n" if is_primary else ""
+    handing_over = (
+        f"primary {node!r} first hands its role over to another node\n" if is_primary else ""
+    )
     epoch = topology.epoch + (2 if is_primary else 1)
     return (
-        f"{handing_over}node {node!r} ({url}) leaves cluster {topology.cluster!r}, epoch {topology.epoch} -> {epoch}\n"
+        f"{handing_over}node {node!r} ({url}) leaves cluster {topology.cluster!r}, epoch "
+        f"{topology.epoch} -> {epoch}\n"
         f"copies left: {left}\n"
         "its records stay on its server, but no longer follow the cluster"
     )

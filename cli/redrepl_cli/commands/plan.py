@@ -15,7 +15,12 @@ MINUTES_PER_YEAR = 365.25 * 24 * 60
 
 
 @click.command
-@click.option("--copies", type=click.IntRange(1, limits.MAX_NODES), required=True, help="Copies, the primary included.")
+@click.option(
+    "--copies",
+    type=click.IntRange(1, limits.MAX_NODES),
+    required=True,
+    help="Copies, the primary included.",
+)
 @click.option(
     "--availability",
     "availabilities",
@@ -23,9 +28,15 @@ MINUTES_PER_YEAR = 365.25 * 24 * 60
     multiple=True,
     required=True,
     metavar="P",
-    help="How likely a copy is up, as 0.999 or 99.9%: once for all, or once per copy, the primary's first.",
+    help="How likely a copy is up, as 0.999 or 99.9%: once for all, or once per copy, the "
+    "primary's first.",
 )
-@click.option("--reads-per-second-per-copy", type=FiniteRange(0), metavar="R", help="Reads that one copy can serve.")
+@click.option(
+    "--reads-per-second-per-copy",
+    type=FiniteRange(0),
+    metavar="R",
+    help="Reads that one copy can serve.",
+)
 @click.option(
     "--failover",
     type=click.Choice([AUTOMATIC, MANUAL]),
@@ -39,7 +50,8 @@ MINUTES_PER_YEAR = 365.25 * 24 * 60
     default=limits.SWITCHING_SECONDS,
     show_default=True,
     metavar="S",
-    help="From a primary's failure until another one takes writes: how soon it is noticed, and the failover.",
+    help="From a primary's failure until another one takes writes: how soon it is noticed, and "
+    "the failover.",
 )
 @click.option(
     "--away-minutes",
@@ -61,9 +73,10 @@ def plan(
 ) -> None:
     """Compute how likely writes and reads succeed with this many copies that fail independently.
 
-    With automatic failover a write at QUORUM needs any majority of the copies, and some moments pass each time that a
-    primary is replaced; without, it needs the primary, and as many other copies as its level says. Nodes are not
-    contacted. Copies that share a machine, a rack or a mistake fail together: then the truth is worse.
+    With automatic failover a write at QUORUM needs any majority of the copies, and some moments
+    pass each time that a primary is replaced; without, it needs the primary, and as many other
+    copies as its level says. Nodes are not contacted. Copies that share a machine, a rack or a
+    mistake fail together: then the truth is worse.
 
     \b
     Examples: redrepl plan --copies 3 --availability 99.9%
@@ -72,7 +85,9 @@ def plan(
                            --reads-per-second-per-copy 50000
     """
     if len(availabilities) not in (1, copies):
-        raise click.UsageError(f"give --availability once or {copies} times, not {len(availabilities)} times")
+        raise click.UsageError(
+            f"give --availability once or {copies} times, not {len(availabilities)} times"
+        )
     each = availabilities if len(availabilities) == copies else availabilities * copies
     switching = Switching(switching_seconds, away_minutes * 60) if failover == AUTOMATIC else None
     found = plan_availability(each, reads_per_second_per_copy, switching)
@@ -84,21 +99,30 @@ def plan(
 
 def _show(found: AvailabilityPlan) -> None:
     rows = [
-        (f"write {_level_text(level.names, level.required)}", *_chance_cells(level.write_availability))
+        (
+            f"write {_level_text(level.names, level.required)}",
+            *_chance_cells(level.write_availability),
+        )
         for level in found.levels
     ]
     rows.append(("read QUORUM", *_chance_cells(found.quorum_read_availability)))
     rows.append(("read from any copy", *_chance_cells(found.any_copy_read_availability)))
     write(plain_table(["operation", "succeeds", "fails per year"], rows))
     if found.reads_per_second is not None:
-        capacity = f"{found.reads_per_second:,.0f} reads/s, {found.expected_reads_per_second:,.0f} on average"
+        capacity = (
+            f"{found.reads_per_second:,.0f} reads/s, "
+            f"{found.expected_reads_per_second:,.0f} on average"
+        )
         write("", listing([("all copies carry", capacity)]))
     write("", *_assumptions(found))
 
 
 def _assumptions(found: AvailabilityPlan) -> list[str]:
     """What the figures take for granted."""
-    lines = ["taken for granted: copies fail independently; one that fails counts again once it has been brought up"]
+    lines = [
+        "taken for granted: copies fail independently; one that fails counts again once it has "
+        "been brought up"
+    ]
     if found.switching is None:
         return [*lines, "a primary that fails stays the primary, so writes wait for it"]
     seconds, minutes = found.switching.seconds, found.switching.away_seconds / 60
@@ -107,10 +131,14 @@ def _assumptions(found: AvailabilityPlan) -> list[str]:
             *lines,
             "a failover takes a majority without the primary: there is none, so writes wait for it",
         ]
-    each_year = f"{found.switches_per_year:.3g} times a year, {found.switches_per_year * seconds:.3g} s in all"
+    each_year = (
+        f"{found.switches_per_year:.3g} times a year, "
+        f"{found.switches_per_year * seconds:.3g} s in all"
+    )
     return [
         *lines,
-        f"a primary that fails is replaced {seconds:g} s later by any majority that is up (a worker or monitor runs)",
+        f"a primary that fails is replaced {seconds:g} s later by any majority that is up (a "
+        "worker or monitor runs)",
         f"that happens {each_year}, where a copy that fails is away for {minutes:g} minutes",
     ]
 

@@ -25,7 +25,9 @@ Look = tuple[ClusterStatus, QueueStatistics]
 
 
 @click.command
-@click.option("--watch", is_flag=True, help="Refresh until Ctrl-C; with --format json, one object per line.")
+@click.option(
+    "--watch", is_flag=True, help="Refresh until Ctrl-C; with --format json, one object per line."
+)
 @click.option(
     "--interval",
     "interval_seconds",
@@ -38,10 +40,11 @@ Look = tuple[ClusterStatus, QueueStatistics]
 @click.option("--no-keys", is_flag=True, help="Do not count keys: a light look at large clusters.")
 @common_options
 def status(invocation: Invocation, watch: bool, interval_seconds: float, no_keys: bool) -> ExitCode:
-    """Show every node's health and lag, statistics, the conditions of correct replication, and the queue.
+    """Show every node's health and lag, statistics, the conditions of correct replication, and the
+    queue.
 
-    Exit codes: 0 healthy, 3 degraded (a copy is missing or behind), 4 unavailable (writes at the configured level
-    cannot be confirmed).
+    Exit codes: 0 healthy, 3 degraded (a copy is missing or behind), 4 unavailable (writes at the
+    configured level cannot be confirmed).
 
     \b
     Examples: redrepl status
@@ -85,7 +88,9 @@ def _look(
         return unanswered_status(administration.configuration, error), queue, error
 
 
-def _looks(administration: Administration, look_at_keys: bool, interval_seconds: float) -> Iterator[Look]:
+def _looks(
+    administration: Administration, look_at_keys: bool, interval_seconds: float
+) -> Iterator[Look]:
     """A look at every interval, for ever."""
     while True:
         found, queue, _ = _look(administration, look_at_keys)
@@ -97,7 +102,9 @@ def _watch_live(looks: Iterator[Look]) -> None:
     from rich.live import Live
     from rich.text import Text
 
-    with Live(Text("looking ..."), console=console_for(sys.stdout), auto_refresh=False, screen=True) as live:
+    with Live(
+        Text("looking ..."), console=console_for(sys.stdout), auto_refresh=False, screen=True
+    ) as live:
         for look in looks:
             live.update(_view(look), refresh=True)
 

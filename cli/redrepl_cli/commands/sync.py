@@ -40,9 +40,9 @@ class Synced:
 def sync(invocation: Invocation, node: str | None, yes: bool) -> ExitCode:
     """Make one NODE, or every node but the primary, exactly equal to the primary, walking all keys.
 
-    What a node lacks is copied to it; what it holds beyond the primary is deleted. With several primaries nothing is
-    deleted: of each key the later version stays. The workers do what is usually needed by themselves. Exit codes: 3
-    some nodes could not be synced, 4 none could.
+    What a node lacks is copied to it; what it holds beyond the primary is deleted. With several
+    primaries nothing is deleted: of each key the later version stays. The workers do what is
+    usually needed by themselves. Exit codes: 3 some nodes could not be synced, 4 none could.
 
     \b
     Example: redrepl sync b --yes
@@ -72,11 +72,18 @@ def _targets(topology: Topology, node: str | None) -> list[str]:
 def _change_text(topology: Topology, targets: list[str]) -> str:
     names = ", ".join(targets)
     if topology.decider is None:
-        return f"brought up to all the other primaries: {names}\nof each key the later version stays"
-    return f"made equal to primary {topology.decider!r}: {names}\nrecords that only these nodes hold are deleted"
+        return (
+            f"brought up to all the other primaries: {names}\nof each key the later version stays"
+        )
+    return (
+        f"made equal to primary {topology.decider!r}: {names}\nrecords that only these nodes "
+        "hold are deleted"
+    )
 
 
-def _sync_each(administration: Administration, targets: list[str], on_progress: OnProgress) -> Synced:
+def _sync_each(
+    administration: Administration, targets: list[str], on_progress: OnProgress
+) -> Synced:
     """One after the other; a node that fails does not keep the rest waiting."""
     synced = Synced()
     for target in targets:
@@ -111,10 +118,21 @@ def _show(invocation: Invocation, synced: Synced) -> None:
         columns = ["node", "records copied", "bytes", "surplus replaced", "admitted again", "notes"]
         write(plain_table(columns, [_cells(done) for done in synced.done]))
     if synced.failed:
-        show("nodes could not be synced", synced.failed, "`redrepl status` shows what is wrong with the nodes")
+        show(
+            "nodes could not be synced",
+            synced.failed,
+            "`redrepl status` shows what is wrong with the nodes",
+        )
     elif not synced.done:
         say("there is no other node to sync")
 
 
 def _cells(done: BroughtUp) -> tuple[object, ...]:
-    return (done.node, done.records, done.payload_bytes, done.undecided_replaced, done.activated, "; ".join(done.notes))
+    return (
+        done.node,
+        done.records,
+        done.payload_bytes,
+        done.undecided_replaced,
+        done.activated,
+        "; ".join(done.notes),
+    )

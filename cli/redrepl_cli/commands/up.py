@@ -19,9 +19,15 @@ from redrepl_cli.output import say, write_json, write_text
 
 
 @click.command
-@click.option("--nodes", type=click.IntRange(1, limits.MAX_NODES), help="Copies [default: 3, or what is there].")
 @click.option(
-    "--mode", type=click.Choice([mode.value for mode in Mode]), help="[default: primary-replica, or what is there]"
+    "--nodes",
+    type=click.IntRange(1, limits.MAX_NODES),
+    help="Copies [default: 3, or what is there].",
+)
+@click.option(
+    "--mode",
+    type=click.Choice([mode.value for mode in Mode]),
+    help="[default: primary-replica, or what is there]",
 )
 @click.option(
     "--directory",
@@ -30,9 +36,15 @@ from redrepl_cli.output import say, write_json, write_text
     show_default=True,
     help="Where data and the generated redrepl.toml lie.",
 )
-@click.option("--cluster", metavar="NAME", help="Name of the cluster [default: local, or what is there].")
-@click.option("--no-worker", is_flag=True, help="Start no worker: nothing is caught up or readmitted then.")
-@click.option("--binary", type=click.Path(path_type=Path), help="Server program [default: what is found].")
+@click.option(
+    "--cluster", metavar="NAME", help="Name of the cluster [default: local, or what is there]."
+)
+@click.option(
+    "--no-worker", is_flag=True, help="Start no worker: nothing is caught up or readmitted then."
+)
+@click.option(
+    "--binary", type=click.Path(path_type=Path), help="Server program [default: what is found]."
+)
 @common_options
 def up(
     invocation: Invocation,
@@ -45,8 +57,9 @@ def up(
 ) -> None:
     """Run a local cluster: a server per node, a queue and a worker, until Ctrl-C.
 
-    For development and for trying things out. Data stays in the directory: the next `redrepl up` goes on with it, on
-    the same ports where they are free. --config plays no part here: the directory holds the configuration.
+    For development and for trying things out. Data stays in the directory: the next `redrepl up`
+    goes on with it, on the same ports where they are free. --config plays no part here: the
+    directory holds the configuration.
 
     \b
     Example: redrepl up --nodes 3
@@ -66,7 +79,8 @@ def up(
 def _show_json(local: LocalCluster) -> None:
     servers = local.servers.nodes
     nodes = [
-        {"id": m.id, "url": m.url, "role": m.role.value, "pid": servers[m.id].pid} for m in local.configuration.members
+        {"id": m.id, "url": m.url, "role": m.role.value, "pid": servers[m.id].pid}
+        for m in local.configuration.members
     ]
     content = {
         "schema_version": SCHEMA_VERSION,
@@ -98,7 +112,10 @@ def _say_rest(local: LocalCluster) -> None:
     for name in local.servers.moved:
         say(f"warning: the port of {name} was taken; it has another one now")
     if not local.is_healthy:
-        say("warning: the cluster is not healthy yet; `redrepl status` says more, `redrepl worker` brings nodes up")
+        say(
+            "warning: the cluster is not healthy yet; `redrepl status` says more, `redrepl "
+            "worker` brings nodes up"
+        )
         for problem in local.status.problems if local.status else ():
             say(f"  {problem}")
     say("Ctrl-C stops it; the data stays")

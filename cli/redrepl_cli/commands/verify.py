@@ -29,8 +29,8 @@ SHOWN_MISMATCHES = 100
 def verify(invocation: Invocation, repair: bool, yes: bool) -> ExitCode:
     """Compare every copy with the primary, record by record, and prove that they are equal.
 
-    Exit codes: 0 equal, 3 a copy differs or could not be compared, 4 the primary does not answer. With --repair,
-    0 where all are equal afterwards.
+    Exit codes: 0 equal, 3 a copy differs or could not be compared, 4 the primary does not answer.
+    With --repair, 0 where all are equal afterwards.
 
     \b
     Examples: redrepl verify --format json
@@ -60,7 +60,11 @@ def _repair_if_wanted(administration: Administration) -> VerifyReport:
         return report
     nodes = ", ".join(sorted({mismatch.node for mismatch in report.mismatches}))
     write(_mismatch_table(report))
-    confirm(False, "verify --repair", f"{len(report.mismatches)} records on {nodes} are replaced by the primary's")
+    confirm(
+        False,
+        "verify --repair",
+        f"{len(report.mismatches)} records on {nodes} are replaced by the primary's",
+    )
     return _verify(administration, repair=True)
 
 
@@ -70,7 +74,11 @@ def _show(invocation: Invocation, report: VerifyReport) -> None:
     else:
         _show_table(report)
     if report.unreachable:
-        show("these nodes could not be compared", report.unreachable, "`redrepl status` shows what is wrong with them")
+        show(
+            "these nodes could not be compared",
+            report.unreachable,
+            "`redrepl status` shows what is wrong with them",
+        )
 
 
 def _show_table(report: VerifyReport) -> None:
@@ -81,10 +89,15 @@ def _show_table(report: VerifyReport) -> None:
         say(f"and {left} more; --format json gives all")
     verdict = "consistent" if report.consistent else "NOT consistent"
     repaired = f", {report.repaired} records repaired" if report.repaired else ""
-    write(f"{verdict}: {report.keys_checked} keys checked, {len(report.mismatches)} mismatches{repaired}")
+    write(
+        f"{verdict}: {report.keys_checked} keys checked, {len(report.mismatches)} "
+        f"mismatches{repaired}"
+    )
 
 
 def _mismatch_table(report: VerifyReport) -> Table:
     columns = ["key", "node", "kind", "primary's stamp", "node's stamp"]
     shown = report.mismatches[:SHOWN_MISMATCHES]
-    return plain_table(columns, [(printable(m.key), m.node, m.kind, m.primary_stamp, m.node_stamp) for m in shown])
+    return plain_table(
+        columns, [(printable(m.key), m.node, m.kind, m.primary_stamp, m.node_stamp) for m in shown]
+    )

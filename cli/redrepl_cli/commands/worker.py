@@ -15,8 +15,9 @@ from redrepl_cli.options import Invocation, common_options, log_level_option
 def worker(invocation: Invocation, burst: bool, name: str | None, log_level: str) -> int:
     """Run a worker: it keeps the copies equal and the cluster serving.
 
-    It brings up nodes that lag, that restarted or that were added, replaces a primary that is away, keeps the change
-    logs short, and compares all keys of all copies once a day (`anti_entropy` in the configuration).
+    It brings up nodes that lag, that restarted or that were added, replaces a primary that is away,
+    keeps the change logs short, and compares all keys of all copies once a day (`anti_entropy` in
+    the configuration).
 
     Any number may run, on any machine. SIGTERM and Ctrl-C end it after the batch at hand.
 
@@ -26,4 +27,6 @@ def worker(invocation: Invocation, burst: bool, name: str | None, log_level: str
     """
     from redrepl_workers.worker import run_worker
 
-    return run_worker(invocation.configuration(), burst=burst, name=name, log_level=log_level.upper())
+    return run_worker(
+        invocation.configuration(), burst=burst, name=name, log_level=log_level.upper()
+    )

@@ -20,7 +20,9 @@ STANDARD_INPUT = "-"
 @click.command("set")
 @click.argument("key")
 @click.argument("value")
-@click.option("--ttl", type=float, metavar="SECONDS", help="Every copy forgets the value after this time.")
+@click.option(
+    "--ttl", type=float, metavar="SECONDS", help="Every copy forgets the value after this time."
+)
 @level_option
 @timeout_option
 @common_options
@@ -34,8 +36,8 @@ def set_value(
 ) -> None:
     """Store VALUE under KEY; a VALUE of - is read from standard input, byte by byte.
 
-    Prints the receipt. Exit code 4: the required copies did not confirm; the receipt says what is known. A key or value
-    that starts with a dash goes after --.
+    Prints the receipt. Exit code 4: the required copies did not confirm; the receipt says what is
+    known. A key or value that starts with a dash goes after --.
 
     \b
     Examples: redrepl set user:1 ada --ttl 60 --level all
@@ -47,7 +49,9 @@ def set_value(
     with Coordinator[str, bytes](configuration) as coordinator:
         timeout = timeout_for(coordinator, timeout_seconds)
         receipt = shown_if_failed(
-            lambda: coordinator.set(argument_key(key), content, ttl=ttl, level=level, timeout_seconds=timeout),
+            lambda: coordinator.set(
+                argument_key(key), content, ttl=ttl, level=level, timeout_seconds=timeout
+            ),
             lambda receipts: show_receipt(receipts[0], invocation.as_json),
         )
     show_receipt(receipt, invocation.as_json)
@@ -58,8 +62,12 @@ def set_value(
 @level_option
 @timeout_option
 @common_options
-def delete(invocation: Invocation, keys: tuple[str, ...], level: str | None, timeout_seconds: float | None) -> None:
-    """Delete keys. A key that does not exist is no error: afterwards it is absent on the copies that confirmed.
+def delete(
+    invocation: Invocation, keys: tuple[str, ...], level: str | None, timeout_seconds: float | None
+) -> None:
+    """Delete keys.
+
+    A key that does not exist is no error: afterwards it is absent on the copies that confirmed.
 
     Prints a receipt for each key. Exit code 4: the required copies did not confirm.
 
@@ -77,7 +85,9 @@ def delete(invocation: Invocation, keys: tuple[str, ...], level: str | None, tim
 
 
 def _read_input() -> bytes:
-    """Standard input, up to just beyond what a value may have, so that the library can refuse it."""
+    """Standard input, up to just beyond what a value may have, so that the library can refuse
+    it.
+    """
     if sys.stdin.isatty():
         say("reading the value from the terminal; end it with Ctrl-D")
     return sys.stdin.buffer.read(limits.MAX_VALUE_BYTES + 1)

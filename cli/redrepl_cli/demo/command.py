@@ -32,8 +32,9 @@ from redrepl_cli.demo.stage import DemoFailed, Stage
 def demo(mode: str, binary: str | None, output_format: str) -> None:
     """Show the main job on real servers, in about ten seconds.
 
-    Starts three servers, a queue and a worker; kills a replica while a client writes; brings it back empty; and proves
-    that nothing acknowledged was lost and that all copies are equal. Leaves nothing behind; exit code 1 if that fails.
+    Starts three servers, a queue and a worker; kills a replica while a client writes; brings it
+    back empty; and proves that nothing acknowledged was lost and that all copies are equal. Leaves
+    nothing behind; exit code 1 if that fails.
     """
     narrator = Narrator(to_stderr=output_format == "json")
     scenario = multi_primary if mode == Mode.MULTI_PRIMARY.value else primary_replica
@@ -42,7 +43,11 @@ def demo(mode: str, binary: str | None, output_format: str) -> None:
             result = scenario.run(stage, narrator)
     except (EmbeddedError, DemoFailed) as error:
         raise click.ClickException(str(error)) from error
-    good = result["converged"] and result["acked_writes_lost"] == 0 and not result.get("expired_keys_alive")
+    good = (
+        result["converged"]
+        and result["acked_writes_lost"] == 0
+        and not result.get("expired_keys_alive")
+    )
     narrator.headline(f"{'Done' if good else 'FAILED'} in {result['seconds']:.1f} s")
     if output_format == "json":
         click.echo(json.dumps(result))

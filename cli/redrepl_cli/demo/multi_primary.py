@@ -1,4 +1,6 @@
-"""Three primaries, two of them cut from each other while clients on both sides write the same keys."""
+"""Three primaries, two of them cut from each other while clients on both sides write the same
+keys.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ SIDES = ("a", "b")
 
 
 class Contest:
-    """For each key the acknowledged write with the latest stamp: what must be found everywhere in the end."""
+    """For each key the acknowledged write with the latest stamp: what must be found everywhere in
+    the end.
+    """
 
     def __init__(self) -> None:
         self.winner: dict[str, tuple[Stamp, bytes | None]] = {}
@@ -57,7 +61,10 @@ def _write_on_both_sides(stage: Stage, narrator: Narrator, documents: dict[str, 
     narrator.headline("a and b are cut from each other; clients on both sides write the same keys")
     contest, choose = Contest(), random.Random(7)
     with _closed_port() as dead_url:
-        sides = {side: Coordinator[str, bytes](cut_off(stage.configuration, side, dead_url)) for side in SIDES}
+        sides = {
+            side: Coordinator[str, bytes](cut_off(stage.configuration, side, dead_url))
+            for side in SIDES
+        }
         for number in range(ROUNDS):
             for key in documents:
                 side = choose.choice(SIDES)
@@ -66,15 +73,22 @@ def _write_on_both_sides(stage: Stage, narrator: Narrator, documents: dict[str, 
         for coordinator in sides.values():
             coordinator.close()
     narrator.say(
-        f"{contest.acked} writes acknowledged by one primary each (level ASYNC), {contest.deletes} of them deletes"
+        f"{contest.acked} writes acknowledged by one primary each (level ASYNC), "
+        f"{contest.deletes} of them deletes"
     )
     differing = stage.administration.verify()
     narrator.say(f"{len(differing.mismatches)} differences between the copies now")
     return contest
 
 
-def _write(coordinator: Coordinator[str, bytes], contest: Contest, key: str, value: bytes | None) -> None:
-    receipt = coordinator.delete(key, level="async") if value is None else coordinator.set(key, value, level="async")
+def _write(
+    coordinator: Coordinator[str, bytes], contest: Contest, key: str, value: bytes | None
+) -> None:
+    receipt = (
+        coordinator.delete(key, level="async")
+        if value is None
+        else coordinator.set(key, value, level="async")
+    )
     contest.note(key, receipt.stamp, value)
 
 
@@ -87,17 +101,23 @@ def _closed_port() -> Iterator[str]:
 
 
 def _judge(
-    narrator: Narrator, coordinator: Coordinator[str, bytes], contest: Contest, report: Any, seconds: float
+    narrator: Narrator,
+    coordinator: Coordinator[str, bytes],
+    contest: Contest,
+    report: Any,
+    seconds: float,
 ) -> dict[str, Any]:
     wrong = 0
     for node in coordinator.topology.ids:
         found = _values_on(coordinator, node, list(contest.winner))
         wrong += sum(1 for key, (_, value) in contest.winner.items() if found[key] != value)
     narrator.verdict(
-        wrong == 0, f"{len(contest.winner)} keys on three copies: {wrong} without the later acknowledged write"
+        wrong == 0,
+        f"{len(contest.winner)} keys on three copies: {wrong} without the later acknowledged write",
     )
     narrator.verdict(
-        report.consistent, f"{report.keys_checked} records compared on every copy: {len(report.mismatches)} differ"
+        report.consistent,
+        f"{report.keys_checked} records compared on every copy: {len(report.mismatches)} differ",
     )
     return {
         "schema_version": 1,
@@ -112,9 +132,13 @@ def _judge(
     }
 
 
-def _values_on(coordinator: Coordinator[str, bytes], node: str, keys: list[str]) -> dict[str, bytes | None]:
+def _values_on(
+    coordinator: Coordinator[str, bytes], node: str, keys: list[str]
+) -> dict[str, bytes | None]:
     """What one node answers, read through a client whose home it is."""
     from dataclasses import replace
 
-    with Coordinator[str, bytes](replace(coordinator.configuration, home=node, queue_url=None)) as reader:
+    with Coordinator[str, bytes](
+        replace(coordinator.configuration, home=node, queue_url=None)
+    ) as reader:
         return reader.get_many(keys)

@@ -1,4 +1,6 @@
-"""Telling what happens, with the time since the start: on standard output, or on standard error beside JSON."""
+"""Telling what happens, with the time since the start: on standard output, or on standard error
+beside JSON.
+"""
 
 from __future__ import annotations
 

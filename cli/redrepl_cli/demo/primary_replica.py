@@ -1,4 +1,6 @@
-"""One primary, two replicas: a replica and then the primary die during writes, and the worker sees to both."""
+"""One primary, two replicas: a replica and then the primary die during writes, and the worker sees
+to both.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,14 @@ from typing import Any
 from redrepl import Coordinator, NodeState, ReplicatedCache
 from redrepl_cli.demo.narrator import Narrator
 from redrepl_cli.demo.stage import TICK_SECONDS, Stage, everything_arrived
-from redrepl_cli.demo.workload import SHORT_SESSIONS, Ledger, Traffic, library_files, load, open_sessions
+from redrepl_cli.demo.workload import (
+    SHORT_SESSIONS,
+    Ledger,
+    Traffic,
+    library_files,
+    load,
+    open_sessions,
+)
 
 PRIMARY = "a"
 VICTIM = "c"
@@ -30,7 +39,14 @@ def run(stage: Stage, narrator: Narrator) -> dict[str, Any]:
         traffic.stop()
         narrator.headline("The traffic stops, and everything is compared")
         stage.wait_for("everything caught up", everything_arrived)
-        return _judge(stage, narrator, coordinator, cache, ledger, {**during, **back, **over, "sessions": sessions})
+        return _judge(
+            stage,
+            narrator,
+            coordinator,
+            cache,
+            ledger,
+            {**during, **back, **over, "sessions": sessions},
+        )
 
 
 def _fill(
@@ -44,13 +60,17 @@ def _fill(
     narrator.headline(f"Three servers ({stage.engine}), a queue and a worker process")
     stage.start_worker()
     narrator.say(
-        f"a: primary, b and c: replicas; level {coordinator.configuration.level}: a write counts once 2 of 3 have it"
+        f"a: primary, b and c: replicas; level {coordinator.configuration.level}: a write counts "
+        "once 2 of 3 have it"
     )
     size = sum(map(len, documents.values()))
     started = time.monotonic()
     load(coordinator, ledger, documents)
     seconds = time.monotonic() - started
-    narrator.say(f"{len(documents)} files of Python's standard library stored ({size / 1e6:.1f} MB in {seconds:.2f} s)")
+    narrator.say(
+        f"{len(documents)} files of Python's standard library stored ({size / 1e6:.1f} MB in "
+        f"{seconds:.2f} s)"
+    )
     sessions = open_sessions(cache)
     narrator.say(f"{sessions} sessions cached as JSON, {SHORT_SESSIONS} of them for 2 seconds only")
     return sessions
@@ -83,9 +103,14 @@ def _kill_primary(stage: Stage, narrator: Narrator, ledger: Ledger) -> dict[str,
     status, _ = stage.wait_for("another primary", lambda status: status.primary != PRIMARY)
     _wait_for_writes(ledger, 200)
     waited, successor = ledger.slowest_seconds, status.primary
-    narrator.say(f"{successor} took over; the slowest write took {waited:.2f} s, {ledger.writes - before} came through")
+    narrator.say(
+        f"{successor} took over; the slowest write took {waited:.2f} s, {ledger.writes - before} "
+        "came through"
+    )
     stage.servers[PRIMARY].start()
-    stage.wait_for(f"{PRIMARY} admitted again", lambda status: _state(status, PRIMARY) is NodeState.ACTIVE)
+    stage.wait_for(
+        f"{PRIMARY} admitted again", lambda status: _state(status, PRIMARY) is NodeState.ACTIVE
+    )
     narrator.say(f"{PRIMARY} is back, as a replica of {successor}")
     return {
         "primary_after_failover": successor,
@@ -103,15 +128,21 @@ def _wait_for_writes(ledger: Ledger, count: int) -> None:
 def _bring_back(stage: Stage, narrator: Narrator) -> dict[str, Any]:
     narrator.headline(f"Replica {VICTIM} returns, with nothing on it")
     stage.servers[VICTIM].restart(empty=True)
-    _, noticed = stage.wait_for(f"{VICTIM} noticed", lambda status: _state(status, VICTIM) is not NodeState.INACTIVE)
-    _, copied = stage.wait_for(f"{VICTIM} admitted again", lambda status: _state(status, VICTIM) is NodeState.ACTIVE)
+    _, noticed = stage.wait_for(
+        f"{VICTIM} noticed", lambda status: _state(status, VICTIM) is not NodeState.INACTIVE
+    )
+    _, copied = stage.wait_for(
+        f"{VICTIM} admitted again", lambda status: _state(status, VICTIM) is NodeState.ACTIVE
+    )
     counted = stage.administration.status()
     keys = next(node.keys for node in counted.nodes if node.id == VICTIM) or 0
     narrator.say(
-        f"refused by the guard until the worker noticed it, after {noticed:.2f} s (it looks every {TICK_SECONDS} s)"
+        f"refused by the guard until the worker noticed it, after {noticed:.2f} s (it looks every "
+        f"{TICK_SECONDS} s)"
     )
     narrator.say(
-        f"filled and admitted again {copied:.2f} s later: {keys} keys, {keys / copied:,.0f} keys/s beside the writes"
+        f"filled and admitted again {copied:.2f} s later: {keys} keys, {keys / copied:,.0f} "
+        "keys/s beside the writes"
     )
     return {
         "noticed_seconds": round(noticed, 3),
@@ -138,11 +169,19 @@ def _judge(
     lost = ledger.lost(found)
     short = cache.get_many([f"short-{n}" for n in range(SHORT_SESSIONS)])
     report = stage.administration.verify()
-    narrator.verdict(not lost, f"{ledger.writes} acknowledged writes on {len(ledger.acked)} keys: {len(lost)} lost")
-    narrator.verdict(figures["writes_failed"] == 0, f"{figures['writes_failed']} writes failed or uncertain")
-    narrator.verdict(not short, f"{len(short)} of {SHORT_SESSIONS} short sessions outlived their time")
     narrator.verdict(
-        report.consistent, f"{report.keys_checked} records compared on every copy: {len(report.mismatches)} differ"
+        not lost,
+        f"{ledger.writes} acknowledged writes on {len(ledger.acked)} keys: {len(lost)} lost",
+    )
+    narrator.verdict(
+        figures["writes_failed"] == 0, f"{figures['writes_failed']} writes failed or uncertain"
+    )
+    narrator.verdict(
+        not short, f"{len(short)} of {SHORT_SESSIONS} short sessions outlived their time"
+    )
+    narrator.verdict(
+        report.consistent,
+        f"{report.keys_checked} records compared on every copy: {len(report.mismatches)} differ",
     )
     return {
         "schema_version": 1,

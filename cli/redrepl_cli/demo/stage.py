@@ -1,4 +1,6 @@
-"""The demo's servers, queue, configuration file and worker process; all gone when the demo is over."""
+"""The demo's servers, queue, configuration file and worker process; all gone when the demo is
+over.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from redrepl import Administration, ClusterStatus, Configuration, Mode, RedreplError, load_configuration
+from redrepl import (
+    Administration,
+    ClusterStatus,
+    Configuration,
+    Mode,
+    RedreplError,
+    load_configuration,
+)
 from redrepl.embedded import EmbeddedCluster, EmbeddedServer
 from redrepl_cli.children import SAFE_PATH
 
@@ -40,9 +49,13 @@ class Stage:
 
     def __enter__(self) -> Self:
         try:
-            self.servers = self._stack.enter_context(EmbeddedCluster(names=NODES, binary=self._binary)).servers
+            self.servers = self._stack.enter_context(
+                EmbeddedCluster(names=NODES, binary=self._binary)
+            ).servers
             self._queue = self._stack.enter_context(EmbeddedServer("queue", binary=self._binary))
-            folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="redrepl-demo-")))
+            folder = Path(
+                self._stack.enter_context(tempfile.TemporaryDirectory(prefix="redrepl-demo-"))
+            )
             self.file = folder / "redrepl.toml"
             self._log = folder / "worker.log"
             self.file.write_text(self._configuration_text(), encoding="utf-8")
@@ -55,7 +68,10 @@ class Stage:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.stop_worker()
         self._stack.close()
@@ -67,16 +83,34 @@ class Stage:
         return f"{binary.engine} {binary.version_text}"
 
     def _configuration_text(self) -> str:
-        lines = [f'cluster = "{CLUSTER}"', f'mode = "{self.mode.value}"', f"tick_seconds = {TICK_SECONDS}"]
+        lines = [
+            f'cluster = "{CLUSTER}"',
+            f'mode = "{self.mode.value}"',
+            f"tick_seconds = {TICK_SECONDS}",
+        ]
         lines.append(f"queue_url = {json.dumps(self._queue.url)}")
         for number, (node, server) in enumerate(self.servers.items()):
             role = "primary" if number == 0 or self.mode is Mode.MULTI_PRIMARY else "replica"
-            lines += ["", "[[nodes]]", f'id = "{node}"', f"url = {json.dumps(server.url)}", f'role = "{role}"']
+            lines += [
+                "",
+                "[[nodes]]",
+                f'id = "{node}"',
+                f"url = {json.dumps(server.url)}",
+                f'role = "{role}"',
+            ]
         return "\n".join(lines) + "\n"
 
     def start_worker(self) -> None:
         """Start `redrepl worker` as a process of its own."""
-        command = [sys.executable, *SAFE_PATH, "-m", "redrepl_cli", "worker", "--config", str(self.file)]
+        command = [
+            sys.executable,
+            *SAFE_PATH,
+            "-m",
+            "redrepl_cli",
+            "worker",
+            "--config",
+            str(self.file),
+        ]
         with self._log.open("ab") as log:
             self._worker = subprocess.Popen(
                 command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
@@ -97,7 +131,10 @@ class Stage:
     def wait_for(
         self, what: str, condition: Callable[[ClusterStatus], bool], timeout_seconds: float = 20.0
     ) -> tuple[ClusterStatus, float]:
-        """Look at the status until the condition holds; answers it and the seconds it took. Raises DemoFailed."""
+        """Look at the status until the condition holds; answers it and the seconds it took.
+
+        Raises DemoFailed.
+        """
         started = time.monotonic()
         while True:
             try:
@@ -108,7 +145,9 @@ class Stage:
             except RedreplError as error:
                 seen = str(error)
             if self._worker is not None and self._worker.poll() is not None:
-                raise DemoFailed(f"the worker process ended by itself:\n{self._log.read_text()[-2000:]}")
+                raise DemoFailed(
+                    f"the worker process ended by itself:\n{self._log.read_text()[-2000:]}"
+                )
             if time.monotonic() - started > timeout_seconds:
                 raise DemoFailed(f"{what}: not within {timeout_seconds:g} s; last seen: {seen}")
             time.sleep(_POLL_SECONDS)
@@ -120,8 +159,12 @@ def everything_arrived(status: ClusterStatus) -> bool:
 
 
 def cut_off(configuration: Configuration, own: str, dead_url: str) -> Configuration:
-    """The configuration of a client that reaches its own primary alone: everybody else is behind a closed port."""
+    """The configuration of a client that reaches its own primary alone: everybody else is behind a
+    closed port.
+    """
     from dataclasses import replace
 
-    endpoints = tuple(e if e.node == own else replace(e, connect_url=dead_url) for e in configuration.endpoints)
+    endpoints = tuple(
+        e if e.node == own else replace(e, connect_url=dead_url) for e in configuration.endpoints
+    )
     return replace(configuration, endpoints=endpoints, home=own, queue_url=None)

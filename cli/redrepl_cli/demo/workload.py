@@ -1,7 +1,7 @@
 """Real data and steady traffic, with a ledger of what was acknowledged.
 
-The data are the source files of Python's standard library as they lie on this machine, sessions with a time to live in
-a `ReplicatedCache`, page counters, and deletes.
+The data are the source files of Python's standard library as they lie on this machine, sessions
+with a time to live in a `ReplicatedCache`, page counters, and deletes.
 """
 
 from __future__ import annotations
@@ -28,9 +28,15 @@ _LEFT_OUT = {"site-packages", "test", "tests", "idlelib", "lib2to3", "__pycache_
 
 
 def library_files() -> dict[str, bytes]:
-    """Source files of the standard library, each cut at MOST_FILE_BYTES, under keys like `stdlib:json/decoder.py`."""
+    """Source files of the standard library, each cut at MOST_FILE_BYTES, under keys like
+    `stdlib:json/decoder.py`.
+    """
     root = Path(sysconfig.get_paths()["stdlib"])
-    paths = (p for p in sorted(root.rglob("*.py")) if not _LEFT_OUT.intersection(p.relative_to(root).parts))
+    paths = (
+        p
+        for p in sorted(root.rglob("*.py"))
+        if not _LEFT_OUT.intersection(p.relative_to(root).parts)
+    )
     return {
         f"stdlib:{path.relative_to(root).as_posix()}": path.read_bytes()[:MOST_FILE_BYTES]
         for path in itertools.islice(paths, MOST_FILES)
@@ -39,9 +45,12 @@ def library_files() -> dict[str, bytes]:
 
 @dataclass(slots=True)
 class Ledger:
-    """What was acknowledged, and what may have happened besides. Values by key; None: deleted.
+    """What was acknowledged, and what may have happened besides.
 
-    slowest_seconds: the slowest write since `mark`. maybe: values of unknown writes after the last acknowledged one.
+    Values by key; None: deleted.
+
+    slowest_seconds: the slowest write since `mark`. maybe: values of unknown writes after the last
+    acknowledged one.
     """
 
     acked: dict[str, bytes | None] = field(default_factory=dict)
@@ -73,9 +82,14 @@ class Ledger:
 
 
 class Traffic:
-    """A thread that keeps writing: new revisions, counters, deletes. Every key is written by this thread alone."""
+    """A thread that keeps writing: new revisions, counters, deletes.
 
-    def __init__(self, coordinator: Coordinator[Any, Any], ledger: Ledger, documents: dict[str, bytes]) -> None:
+    Every key is written by this thread alone.
+    """
+
+    def __init__(
+        self, coordinator: Coordinator[Any, Any], ledger: Ledger, documents: dict[str, bytes]
+    ) -> None:
         self._coordinator = coordinator
         self._ledger = ledger
         self._documents = documents
@@ -117,7 +131,9 @@ class Traffic:
                 yield name, None
 
 
-def write(coordinator: Coordinator[Any, Any], ledger: Ledger, key: str, value: bytes | None) -> None:
+def write(
+    coordinator: Coordinator[Any, Any], ledger: Ledger, key: str, value: bytes | None
+) -> None:
     """One write into the store and the ledger."""
     started = time.monotonic()
     try:

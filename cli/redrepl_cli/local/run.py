@@ -24,7 +24,9 @@ from redrepl_cli.output import say
 from redrepl_cli.queue import queue_statistics
 
 HEALTHY_SECONDS = 30.0
-"""Nodes with much data take a while to be readmitted; after this the person is told, and the cluster goes on."""
+"""Nodes with much data take a while to be readmitted; after this the person is told, and the
+cluster goes on.
+"""
 
 LOOK_SECONDS = 0.1
 """Between two looks while waiting to be healthy."""
@@ -52,7 +54,10 @@ class LocalCluster:
 
 
 def run(
-    settings: LocalSettings, binary: ServerBinary, with_worker: bool, on_ready: Callable[[LocalCluster], None]
+    settings: LocalSettings,
+    binary: ServerBinary,
+    with_worker: bool,
+    on_ready: Callable[[LocalCluster], None],
 ) -> None:
     """Start everything, call ``on_ready``, stay until a signal, and stop everything."""
     with _signals_interrupt(), locked(settings.directory), ExitStack() as stack:
@@ -62,7 +67,9 @@ def run(
         _admit(configuration)
         worker = None
         if with_worker:
-            worker = stack.enter_context(WorkerProcess(settings.file, settings.directory / "worker.log"))
+            worker = stack.enter_context(
+                WorkerProcess(settings.file, settings.directory / "worker.log")
+            )
         status = _wait_until_ready(configuration, with_worker)
         on_ready(LocalCluster(settings, configuration, servers, worker, status))
         _stay(servers, worker)
@@ -77,7 +84,9 @@ def _admit(configuration: Configuration) -> None:
 
 
 def _wait_until_ready(configuration: Configuration, with_worker: bool) -> ClusterStatus | None:
-    """Until the cluster is healthy and the worker listens; without a worker there is nothing to wait for."""
+    """Until the cluster is healthy and the worker listens; without a worker there is nothing to
+    wait for.
+    """
     give_up_at = time.monotonic() + (HEALTHY_SECONDS if with_worker else 0.0)
     with Administration(configuration) as administration:
         while True:
@@ -86,14 +95,19 @@ def _wait_until_ready(configuration: Configuration, with_worker: bool) -> Cluste
             except Unavailable:
                 status = None
             is_healthy = status is not None and status.condition is Condition.HEALTHY
-            is_ready = is_healthy and (not with_worker or bool(queue_statistics(configuration).workers))
+            is_ready = is_healthy and (
+                not with_worker or bool(queue_statistics(configuration).workers)
+            )
             if is_ready or time.monotonic() > give_up_at:
                 return status
             time.sleep(LOOK_SECONDS)
 
 
 def _stay(servers: LocalServers, worker: WorkerProcess | None) -> None:
-    """Until a signal. What ends meanwhile is said once: taking servers away is what local clusters are for."""
+    """Until a signal.
+
+    What ends meanwhile is said once: taking servers away is what local clusters are for.
+    """
     gone: set[str] = set()
     try:
         while True:

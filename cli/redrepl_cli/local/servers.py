@@ -22,7 +22,9 @@ QUEUE = "queue"
 
 
 class LocalServers:
-    """One server per node, with data that stays, and one for the queue, which may lose everything."""
+    """One server per node, with data that stays, and one for the queue, which may lose
+    everything.
+    """
 
     def __init__(self, settings: LocalSettings, binary: ServerBinary) -> None:
         self._settings = settings
@@ -34,13 +36,18 @@ class LocalServers:
     def __enter__(self) -> Self:
         with ExitStack() as started:
             for name in self._settings.names:
-                self.nodes[name] = started.enter_context(self._start(name, self._settings.directory / name, "aof"))
+                self.nodes[name] = started.enter_context(
+                    self._start(name, self._settings.directory / name, "aof")
+                )
             self.queue = started.enter_context(self._start(QUEUE, None, "none"))
             self._stack = started.pop_all()
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._stack.close()
 
@@ -63,13 +70,25 @@ class LocalServers:
 
 
 class WorkerProcess:
-    """A worker of its own session, so that Ctrl-C reaches `up` alone; it does not outlive `up` however that ends."""
+    """A worker of its own session, so that Ctrl-C reaches `up` alone; it does not outlive `up`
+    however that ends.
+    """
 
     def __init__(self, configuration_file: Path, log_file: Path) -> None:
         self.log_file = log_file
-        command = [sys.executable, *SAFE_PATH, "-m", "redrepl_cli", "worker", "--config", str(configuration_file)]
+        command = [
+            sys.executable,
+            *SAFE_PATH,
+            "-m",
+            "redrepl_cli",
+            "worker",
+            "--config",
+            str(configuration_file),
+        ]
         # Settings of the environment may speak of another cluster.
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("REDREPL_")}
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith("REDREPL_")
+        }
         with log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 command,
@@ -95,7 +114,10 @@ class WorkerProcess:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._process.terminate()
         try:

@@ -1,4 +1,6 @@
-"""What `up` keeps in its directory: the generated `redrepl.toml`, one folder of data per node, the worker's log."""
+"""What `up` keeps in its directory: the generated `redrepl.toml`, one folder of data per node, the
+worker's log.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,10 @@ class Wishes:
 
 @dataclass(frozen=True, slots=True)
 class LocalSettings:
-    """A local cluster. ``ports`` by node name and "queue": those of the last time, empty at the first."""
+    """A local cluster.
+
+    ``ports`` by node name and "queue": those of the last time, empty at the first.
+    """
 
     directory: Path
     cluster: str
@@ -52,10 +57,19 @@ class LocalSettings:
 
     def write(self, urls: dict[str, str], queue_url: str) -> None:
         """Write the configuration, whole or not at all."""
-        lines = ["# written by `redrepl up`, which keeps what is here", f'cluster = "{self.cluster}"']
+        lines = [
+            "# written by `redrepl up`, which keeps what is here",
+            f'cluster = "{self.cluster}"',
+        ]
         lines += [f'mode = "{self.mode.value}"', f'queue_url = "{queue_url}"']
         for name in self.names:
-            lines += ["", "[[nodes]]", f'id = "{name}"', f'url = "{urls[name]}"', f'role = "{self.role(name).value}"']
+            lines += [
+                "",
+                "[[nodes]]",
+                f'id = "{name}"',
+                f'url = "{urls[name]}"',
+                f'role = "{self.role(name).value}"',
+            ]
             # Where a port was taken, the server has another one than the cluster knows.
             lines.append(f'connect_url = "{urls[name]}"')
         draft = self.file.with_suffix(".new")
@@ -64,7 +78,10 @@ class LocalSettings:
 
 
 def settle(directory: Path, wishes: Wishes) -> LocalSettings:
-    """The settings of a directory: those it has, or new ones. Raises CommandFailed where they contradict the wishes."""
+    """The settings of a directory: those it has, or new ones.
+
+    Raises CommandFailed where they contradict the wishes.
+    """
     directory = directory.absolute()
     file = directory / DEFAULT_FILE
     if not file.exists():
@@ -74,11 +91,20 @@ def settle(directory: Path, wishes: Wishes) -> LocalSettings:
     # The environment is left out: it may speak of another cluster.
     found = load_configuration(file, environment={})
     _check_wishes(file, found, wishes)
-    return LocalSettings(directory, found.cluster, found.mode, tuple(m.id for m in found.members), _ports(file, found))
+    return LocalSettings(
+        directory,
+        found.cluster,
+        found.mode,
+        tuple(m.id for m in found.members),
+        _ports(file, found),
+    )
 
 
 def _check_wishes(file: Path, found: Configuration, wishes: Wishes) -> None:
-    pairs = [("--nodes", wishes.nodes, len(found.members)), ("--cluster", wishes.cluster, found.cluster)]
+    pairs = [
+        ("--nodes", wishes.nodes, len(found.members)),
+        ("--cluster", wishes.cluster, found.cluster),
+    ]
     pairs.append(("--mode", wishes.mode and wishes.mode.value, found.mode.value))
     for option, wanted, existing in pairs:
         if wanted is not None and wanted != existing:
@@ -97,14 +123,19 @@ def _ports(file: Path, found: Configuration) -> dict[str, int]:
     for name, url in urls.items():
         parsed = parse_node_url(url)
         if parsed.host != "127.0.0.1":
-            raise ConfigError(f"{file}: {name} is at {parsed.public}: `redrepl up` runs servers on 127.0.0.1 only")
+            raise ConfigError(
+                f"{file}: {name} is at {parsed.public}: `redrepl up` runs servers on 127.0.0.1 only"
+            )
         ports[name] = parsed.port
     return ports
 
 
 @contextmanager
 def locked(directory: Path) -> Iterator[None]:
-    """Hold the directory: two servers on one set of data would destroy it. Raises CommandFailed where it is held."""
+    """Hold the directory: two servers on one set of data would destroy it.
+
+    Raises CommandFailed where it is held.
+    """
     if not directory.exists():
         directory.mkdir(parents=True, exist_ok=True)
         # Data, and the addresses of this machine: nothing for a repository.
@@ -114,6 +145,8 @@ def locked(directory: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise CommandFailed(
-                f"another `redrepl up` runs in {directory}", ExitCode.ERROR, "stop it, or give another --directory"
+                f"another `redrepl up` runs in {directory}",
+                ExitCode.ERROR,
+                "stop it, or give another --directory",
             ) from None
         yield

@@ -52,11 +52,17 @@ def configuration_toml(configuration: Configuration) -> str:
     if configuration.queue_key:
         lines.append("# queue_key is set; it is not shown")
     lines += ["", "[tls]"]
-    lines += [f"{name} = {_toml(value)}" for name, value in _tls(configuration).items() if value is not None]
+    lines += [
+        f"{name} = {_toml(value)}"
+        for name, value in _tls(configuration).items()
+        if value is not None
+    ]
     for endpoint, role in zip(configuration.endpoints, configuration.roles, strict=True):
         lines += ["", "[[nodes]]"]
         lines += [
-            f"{name} = {_toml(value)}" for name, value in _node(endpoint, role.value).items() if value is not None
+            f"{name} = {_toml(value)}"
+            for name, value in _node(endpoint, role.value).items()
+            if value is not None
         ]
         lines += ["# a password is set; it is not shown"] if _has_password(endpoint) else []
     return "\n".join(lines)
@@ -72,8 +78,17 @@ def _has_password(endpoint: Endpoint) -> bool:
 
 
 def _node(endpoint: Endpoint, role: str) -> dict[str, str | None]:
-    node = {"id": endpoint.node, "url": shown_url(endpoint.url), "role": role, "username": endpoint.username}
-    return node if endpoint.connect_url is None else {**node, "connect_url": shown_url(endpoint.connect_url)}
+    node = {
+        "id": endpoint.node,
+        "url": shown_url(endpoint.url),
+        "role": role,
+        "username": endpoint.username,
+    }
+    return (
+        node
+        if endpoint.connect_url is None
+        else {**node, "connect_url": shown_url(endpoint.connect_url)}
+    )
 
 
 def _toml(value: object) -> str:

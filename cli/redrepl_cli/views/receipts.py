@@ -50,9 +50,18 @@ def show_receipt(receipt: WriteReceipt, as_json: bool) -> None:
 def show_receipts(receipts: Sequence[WriteReceipt], as_json: bool) -> None:
     """The receipts of a batch."""
     if as_json:
-        write_json({"schema_version": SCHEMA_VERSION, "receipts": [receipt_json(receipt) for receipt in receipts]})
+        write_json(
+            {
+                "schema_version": SCHEMA_VERSION,
+                "receipts": [receipt_json(receipt) for receipt in receipts],
+            }
+        )
         return
-    write(plain_table(["key", *_COLUMNS], [[printable(receipt.key), *_cells(receipt)] for receipt in receipts]))
+    write(
+        plain_table(
+            ["key", *_COLUMNS], [[printable(receipt.key), *_cells(receipt)] for receipt in receipts]
+        )
+    )
 
 
 _COLUMNS = ("outcome", "stamp", "acked", "pending", "failed")
@@ -60,4 +69,8 @@ _COLUMNS = ("outcome", "stamp", "acked", "pending", "failed")
 
 def _cells(receipt: WriteReceipt) -> tuple[str, ...]:
     names = (receipt.acked, receipt.pending, receipt.failed)
-    return (receipt.outcome.value, str(receipt.stamp), *(", ".join(sorted(nodes)) for nodes in names))
+    return (
+        receipt.outcome.value,
+        str(receipt.stamp),
+        *(", ".join(sorted(nodes)) for nodes in names),
+    )

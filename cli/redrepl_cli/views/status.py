@@ -24,13 +24,19 @@ EXIT_CODES = {
     Condition.DEGRADED: ExitCode.DEGRADED,
     Condition.UNAVAILABLE: ExitCode.UNAVAILABLE,
 }
-_CONDITION_STYLES = {Condition.HEALTHY: "green", Condition.DEGRADED: "yellow", Condition.UNAVAILABLE: "bold red"}
+_CONDITION_STYLES = {
+    Condition.HEALTHY: "green",
+    Condition.DEGRADED: "yellow",
+    Condition.UNAVAILABLE: "bold red",
+}
 _STATE_STYLES = {NodeState.ACTIVE: "green", NodeState.SYNCING: "yellow", NodeState.INACTIVE: "red"}
 _NODE_COLUMNS = ("id", "role", "state", "healthy", "keys", "lag", "last sync", "address")
 
 
 def unanswered_status(configuration: Configuration, error: Unavailable) -> ClusterStatus:
-    """The status where no member answers: the configured nodes, each with what is known against it, in epoch 0."""
+    """The status where no member answers: the configured nodes, each with what is known against it,
+    in epoch 0.
+    """
     nodes = tuple(
         NodeStatus(
             id=member.id,
@@ -75,7 +81,15 @@ def status_view(status: ClusterStatus, queue: QueueStatistics, columns: int) -> 
 
     nodes = _node_blocks(status) if columns < NARROW_COLUMNS else _node_table(status)
     verdicts = [_verdict_line(verdict) for verdict in status.verdicts]
-    return Group(_head(status), "", *nodes, "", _counts(status, queue), *([""] if verdicts else []), *verdicts)
+    return Group(
+        _head(status),
+        "",
+        *nodes,
+        "",
+        _counts(status, queue),
+        *([""] if verdicts else []),
+        *verdicts,
+    )
 
 
 def _head(status: ClusterStatus) -> RenderableType:
@@ -83,12 +97,19 @@ def _head(status: ClusterStatus) -> RenderableType:
 
     condition = Text(status.condition.value, style=_CONDITION_STYLES[status.condition])
     pairs: list[tuple[str, object]] = [("cluster", status.cluster), ("mode", status.mode.value)]
-    pairs += [("epoch", status.epoch or ABSENT), ("primary", status.primary), ("condition", condition)]
+    pairs += [
+        ("epoch", status.epoch or ABSENT),
+        ("primary", status.primary),
+        ("condition", condition),
+    ]
     return listing(pairs)
 
 
 def _node_table(status: ClusterStatus) -> list[RenderableType]:
-    return [plain_table(_NODE_COLUMNS, [_node_cells(node) for node in status.nodes]), *_errors(status)]
+    return [
+        plain_table(_NODE_COLUMNS, [_node_cells(node) for node in status.nodes]),
+        *_errors(status),
+    ]
 
 
 def _node_blocks(status: ClusterStatus) -> list[RenderableType]:
@@ -108,14 +129,20 @@ def _errors(status: ClusterStatus) -> list[RenderableType]:
         if node.error
     ]
     told = {f"{node.id}: {node.error}" for node in status.nodes if node.error}
-    others = [Text(f"  {printable(problem)}", style="red") for problem in status.problems if problem not in told]
+    others = [
+        Text(f"  {printable(problem)}", style="red")
+        for problem in status.problems
+        if problem not in told
+    ]
     return [*of_nodes, *others]
 
 
 def _node_cells(node: NodeStatus) -> tuple[str | Text, ...]:
     from rich.text import Text
 
-    keys = ABSENT if node.keys is None else f"{node.keys}" if node.keys_exact else f"about {node.keys}"
+    keys = (
+        ABSENT if node.keys is None else f"{node.keys}" if node.keys_exact else f"about {node.keys}"
+    )
     return (
         node.id,
         node.role.value,
@@ -146,7 +173,10 @@ def ago_text(seconds: float | None) -> str:
 
 def _counts(status: ClusterStatus, queue: QueueStatistics) -> RenderableType:
     stats = status.stats
-    replicas = f"{stats.total_replicas}, {stats.active_replicas} active, {stats.synced_replicas} without lag"
+    replicas = (
+        f"{stats.total_replicas}, {stats.active_replicas} active, {stats.synced_replicas} "
+        "without lag"
+    )
     seconds = status.monitor_seconds_ago
     jobs = f"{queue.pending} pending, {queue.failed} failed, {queue.workers} workers"
     return listing(
@@ -155,7 +185,10 @@ def _counts(status: ClusterStatus, queue: QueueStatistics) -> RenderableType:
             ("keys on the primary", stats.primary_data_count),
             ("largest lag", f"{stats.max_lag_entries} entries, {stats.max_lag_seconds:.1f} s"),
             ("last sweep", _sweep_text(status.sweep)),
-            ("watched by a monitor", "never" if status.epoch and seconds is None else ago_text(seconds)),
+            (
+                "watched by a monitor",
+                "never" if status.epoch and seconds is None else ago_text(seconds),
+            ),
             ("queue", jobs if queue.error is None else printable(queue.error)),
         ]
     )
@@ -169,7 +202,10 @@ def _sweep_text(sweep: SweepStatus | None) -> str | None:
     if sweep.last is None:
         return going_on or "never"
     found = sweep.last
-    text = f"{ago_text(sweep.last_ended_seconds_ago)}: {found.keys} keys, {found.differences} differences"
+    text = (
+        f"{ago_text(sweep.last_ended_seconds_ago)}: {found.keys} keys, {found.differences} "
+        "differences"
+    )
     if found.differences:
         text += f", {found.repaired} repaired"
     if found.purged or found.waiting:
@@ -182,6 +218,8 @@ def _sweep_text(sweep: SweepStatus | None) -> str | None:
 def _verdict_line(verdict: Verdict) -> RenderableType:
     from rich.text import Text
 
-    mark, style = {True: ("yes", "green"), False: ("NO", "bold red"), None: ("?", "yellow")}[verdict.holds]
+    mark, style = {True: ("yes", "green"), False: ("NO", "bold red"), None: ("?", "yellow")}[
+        verdict.holds
+    ]
     detail = "" if verdict.detail in ("yes", "") else f" ({verdict.detail})"
     return Text.assemble((f"{mark:<3}", style), f" {verdict.name}{detail}")

@@ -1,4 +1,6 @@
-"""Many keys written in chunks: what has ended is noted and let go, so that memory holds only what is on its way."""
+"""Many keys written in chunks: what has ended is noted and let go, so that memory holds only what
+is on its way.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ from redrepl.values.stamp import NO_STAMP, Stamp
 class ChunkWriter(Protocol):
     """What a batch needs of the writer that it is a part of."""
 
-    def is_open(self, chunk: Chunk, view: ClusterView, receipts: Sequence[WriteReceipt] | None) -> bool:
+    def is_open(
+        self, chunk: Chunk, view: ClusterView, receipts: Sequence[WriteReceipt] | None
+    ) -> bool:
         """Whether a chunk that left once in this view has to be seen through."""
         ...
 
@@ -32,7 +36,9 @@ class ChunkWriter(Protocol):
         """Its receipts in the end."""
         ...
 
-    def given_up(self, order: WriteOrder, user_key: str | bytes, stamp: Stamp, error: RedreplError) -> WriteReceipt:
+    def given_up(
+        self, order: WriteOrder, user_key: str | bytes, stamp: Stamp, error: RedreplError
+    ) -> WriteReceipt:
         """The receipt of a write of which no more can be learned."""
         ...
 
@@ -46,7 +52,9 @@ class ChunkWriter(Protocol):
 
 
 class _Open(NamedTuple):
-    """A chunk that left in this view and has to be seen through, in a new epoch or on another primary."""
+    """A chunk that left in this view and has to be seen through, in a new epoch or on another
+    primary.
+    """
 
     number: int
     chunk: Chunk
@@ -57,12 +65,16 @@ class _Open(NamedTuple):
 class BulkWrite:
     """One batch of any size on its way.
 
-    ``_receipts``: those of the chunks that have ended, by the chunk's place in the batch. ``_open``: chunks that need
-    questions of their own, for which those under way have to land first. ``_error``: what ends the batch.
-    ``_is_cut_off``: nothing could be sent to the primary, and no other took over in time; no more leave then.
+    ``_receipts``: those of the chunks that have ended, by the chunk's place in the batch.
+    ``_open``: chunks that need questions of their own, for which those under way have to land
+    first. ``_error``: what ends the batch.
+    ``_is_cut_off``: nothing could be sent to the primary, and no other took over in time; no more
+    leave then.
     """
 
-    def __init__(self, writer: ChunkWriter, cluster: ClusterState, draft: Draft, options: CallOptions) -> None:
+    def __init__(
+        self, writer: ChunkWriter, cluster: ClusterState, draft: Draft, options: CallOptions
+    ) -> None:
         _check_distinct(draft)
         self.order = cluster.order(options)
         self._writer = writer
@@ -78,14 +90,20 @@ class BulkWrite:
         self._is_cut_off = False
 
     def plan(self) -> Plan[list[WriteReceipt]]:
-        """A receipt for each key, whatever the outcome. Raises what the deciding node refused a chunk with, with all
-        receipts; what had not left is rejected then.
+        """A receipt for each key, whatever the outcome.
+
+        Raises what the deciding node refused a chunk with, with all receipts; what had not left is
+        rejected then.
         """
         while self._parts and self._error is None and not self._is_cut_off:
             self._view, self._first = self._cluster.view, len(self._receipts)
-            yield from write_chunks(self._view, self._leaving(self._view), self._take, self._cluster.driver.now())
+            yield from write_chunks(
+                self._view, self._leaving(self._view), self._take, self._cluster.driver.now()
+            )
             yield from self._see_through()
-        receipts = list(chain.from_iterable(self._receipts[number] for number in sorted(self._receipts)))
+        receipts = list(
+            chain.from_iterable(self._receipts[number] for number in sorted(self._receipts))
+        )
         receipts += self._not_sent()
         if self._error is not None:
             self._error.receipts = tuple(receipts)
@@ -96,7 +114,8 @@ class BulkWrite:
     def _leaving(self, view: ClusterView) -> Iterator[Chunk]:
         """Chunks as they leave, each stamped only then: the primary refuses what is too old.
 
-        Ends early where another thread has taken up another topology: an order belongs to the view it was made in.
+        Ends early where another thread has taken up another topology: an order belongs to the view
+        it was made in.
         """
         cluster = self._cluster
         while self._parts and not self._open:
@@ -141,7 +160,9 @@ class BulkWrite:
     def _not_sent(self) -> list[WriteReceipt]:
         order = self.order
         keys = self._draft.user_keys[self._parts[0].start :] if self._parts else ()
-        like = WriteReceipt.rejected(b"", NO_STAMP, failed={order.home: "not sent"}, required=order.required)
+        like = WriteReceipt.rejected(
+            b"", NO_STAMP, failed={order.home: "not sent"}, required=order.required
+        )
         return [like._replace(key=key) for key in keys]
 
 
@@ -152,5 +173,7 @@ def _check_distinct(draft: Draft) -> None:
     seen: set[bytes] = set()
     for user_key, key in zip(draft.user_keys, draft.keys, strict=True):
         if key in seen:
-            raise RequestError(f"key {user_key!r} is given twice in one batch (as str and as bytes?)")
+            raise RequestError(
+                f"key {user_key!r} is given twice in one batch (as str and as bytes?)"
+            )
         seen.add(key)

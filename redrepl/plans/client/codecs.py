@@ -25,7 +25,9 @@ class Codecs(Generic[K, V]):
     value_codec: None where values are bytes already.
     """
 
-    def __init__(self, key_codec: Codec[K] | None = None, value_codec: Codec[V] | None = None) -> None:
+    def __init__(
+        self, key_codec: Codec[K] | None = None, value_codec: Codec[V] | None = None
+    ) -> None:
         self._key_codec = key_codec
         self.value_codec = value_codec
 
@@ -51,10 +53,17 @@ class Codecs(Generic[K, V]):
 
     def decoded(self, key: Any, payload: bytes) -> V:
         """The value of these bytes. Raises UndecodableValue, naming the key as it was given."""
-        return cast(V, payload) if self.value_codec is None else decoded(self.value_codec, key, payload)
+        return (
+            cast(V, payload)
+            if self.value_codec is None
+            else decoded(self.value_codec, key, payload)
+        )
 
     def value_before(self, key: Any, before: Before) -> V | None:
-        """The value that an operation replaced, None where the key was absent. Raises as `decoded`."""
+        """The value that an operation replaced, None where the key was absent.
+
+        Raises as `decoded`.
+        """
         if before.payload is None or self.value_codec is None:
             return cast(V | None, before.payload)
         return decoded(self.value_codec, key, before.payload, "it is replaced all the same")
@@ -66,9 +75,14 @@ class Codecs(Generic[K, V]):
         return self.decoded(key, record.payload) if record.is_live(now_millis) else None
 
     def receipt_key(self, key: K | str | bytes) -> str | bytes:
-        """The key that stands in a receipt: as it was given where that is a text or bytes, else as bytes."""
+        """The key that stands in a receipt: as it was given where that is a text or bytes, else as
+        bytes.
+        """
         return key if isinstance(key, (str, bytes)) else self.key(key)
 
     def receipt_keys(self, keys: Iterable[Any], raw_keys: Sequence[bytes]) -> list[str | bytes]:
         """The same for many, whose bytes are known."""
-        return [key if isinstance(key, (str, bytes)) else raw for key, raw in zip(keys, raw_keys, strict=True)]
+        return [
+            key if isinstance(key, (str, bytes)) else raw
+            for key, raw in zip(keys, raw_keys, strict=True)
+        ]

@@ -74,7 +74,10 @@ class Reporter(Protocol):
     """Takes facts for an observer. Never blocks, and calls no foreign code."""
 
     def note(
-        self, fact: Callable[Concatenate[Observer, Source, P], object], *arguments: P.args, **named: P.kwargs
+        self,
+        fact: Callable[Concatenate[Observer, Source, P], object],
+        *arguments: P.args,
+        **named: P.kwargs,
     ) -> None:
         """Have a fact told: a method of `Observer` itself, and its arguments."""
         ...
@@ -85,11 +88,15 @@ class Reporter(Protocol):
 
 
 class NodeAccess(Protocol):
-    """Decides where the members are reached, and finds them again where all that are known are gone."""
+    """Decides where the members are reached, and finds them again where all that are known are
+    gone.
+    """
 
     @property
     def is_withheld(self) -> bool:
-        """Whether a member's address is not confirmed yet, so that the member is not connected to."""
+        """Whether a member's address is not confirmed yet, so that the member is not connected
+        to.
+        """
         ...
 
     def follow(self, topology: Topology) -> None:
@@ -101,9 +108,13 @@ class NodeAccess(Protocol):
         ...
 
     def confirm_addresses(self, topology: Topology) -> None:
-        """Have the configured addresses asked again for what members' addresses are, in the background."""
+        """Have the configured addresses asked again for what members' addresses are, in the
+        background.
+        """
         ...
 
     def find_elsewhere(self) -> Topology | None:
-        """Have the configured addresses asked for the cluster, in the background; what they told the last time."""
+        """Have the configured addresses asked for the cluster, in the background; what they told
+        the last time.
+        """
         ...

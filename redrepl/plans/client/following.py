@@ -1,4 +1,6 @@
-"""Following the cluster through a change of epoch, within each operation's deadline (docs/protocol.md, section 5.5)."""
+"""Following the cluster through a change of epoch, within each operation's deadline
+(docs/protocol.md, section 5.5).
+"""
 
 from __future__ import annotations
 
@@ -31,10 +33,12 @@ class EpochFollower:
         build: Callable[[ClusterView, WriteOrder], Plan[R]],
         give_up: Callable[[WriteOrder, RedreplError], R] | None = None,
     ) -> Plan[R]:
-        """Carry out a plan in the current epoch, reading the topology again where the epoch has moved.
+        """Carry out a plan in the current epoch, reading the topology again where the epoch has
+        moved.
 
-        Safe for writes: whoever says that the epoch has moved stored nothing, and the record keeps its stamp.
-        ``give_up`` makes the result where the new epoch cannot be followed; without it that is an error.
+        Safe for writes: whoever says that the epoch has moved stored nothing, and the record keeps
+        its stamp. ``give_up`` makes the result where the new epoch cannot be followed; without it
+        that is an error.
         """
         while True:
             try:
@@ -50,7 +54,8 @@ class EpochFollower:
     def follow(self, order: WriteOrder, moved: EpochMoved) -> Plan[WriteOrder]:
         """Read the topology again; answers the order as it is in the new epoch.
 
-        Raises Unavailable where that is not told in time, and RequestError where the level cannot be met there.
+        Raises Unavailable where that is not told in time, and RequestError where the level cannot
+        be met there.
         """
         if self._cluster.driver.now() >= order.until:
             raise _between_epochs(moved) from moved
@@ -59,7 +64,9 @@ class EpochFollower:
         if told.topology is None:
             raise Unavailable("no member could tell the topology", told.failures)
         self._cluster.access.hear(told, self._cluster.view.topology)
-        self._cluster.take_up(told.topology, was_heard=True)  # unless another task or thread was quicker
+        self._cluster.take_up(
+            told.topology, was_heard=True
+        )  # unless another task or thread was quicker
         if self._cluster.view.topology.epoch != known:
             yield from self._cluster.set_clock(order.until)
         if self._cluster.view.topology.epoch == known:
@@ -69,7 +76,9 @@ class EpochFollower:
                 raise _between_epochs(moved) from moved
         return self._cluster.renewed(order)
 
-    def reading(self, order: WriteOrder, build: Callable[[ClusterView, WriteOrder], Plan[R]]) -> Plan[R]:
+    def reading(
+        self, order: WriteOrder, build: Callable[[ClusterView, WriteOrder], Plan[R]]
+    ) -> Plan[R]:
         """Carry out a read, again with another primary where one takes over in time."""
         if self._cluster.view.decider is None:
             return (yield from self.following(order, build))
@@ -77,14 +86,21 @@ class EpochFollower:
             view = self._cluster.view
             try:
                 plan = build(view, order)
-                return (yield from watching(view, plan, self._cluster.driver.now(), view.others[order.home]))
+                return (
+                    yield from watching(
+                        view, plan, self._cluster.driver.now(), view.others[order.home]
+                    )
+                )
             except (EpochMoved, Unavailable) as error:
                 if not (yield from self.await_reader(view, error, order.home, order.until)):
                     raise as_unavailable(error) from error
                 order = self._cluster.renewed(order)
 
-    def await_reader(self, view: ClusterView, error: EpochMoved | Unavailable, home: str, until: float) -> Plan[bool]:
-        """After a read that failed in this view: wait for another primary, or for this one where it was out of reach.
+    def await_reader(
+        self, view: ClusterView, error: EpochMoved | Unavailable, home: str, until: float
+    ) -> Plan[bool]:
+        """After a read that failed in this view: wait for another primary, or for this one where it
+        was out of reach.
 
         False where neither comes in time, or where the primary is not what was missing.
         """
@@ -95,12 +111,18 @@ class EpochFollower:
             yield from self._watch.pause_between_epochs(until)
             if self._cluster.driver.trouble(home) is None and self._cluster.view is view:
                 return self._cluster.driver.now() < until
-        if not isinstance(error, Refused) and self._cluster.driver.trouble(home) is None and self._cluster.view is view:
+        if (
+            not isinstance(error, Refused)
+            and self._cluster.driver.trouble(home) is None
+            and self._cluster.view is view
+        ):
             return False
         return (yield from self.await_epoch_after(view.topology.epoch, until, home))
 
     def await_epoch_after(self, epoch: int, until: float, or_home: str | None = None) -> Plan[bool]:
-        """Wait until the cluster `_has_moved_on`, or until this node can be reached; False where neither comes."""
+        """Wait until the cluster `_has_moved_on`, or until this node can be reached; False where
+        neither comes.
+        """
         patient_until = self._watch.patient_until(epoch)
         look_seconds, view = self._cluster.look_seconds(), self._cluster.view
         while True:
@@ -119,7 +141,9 @@ class EpochFollower:
                     return self._cluster.driver.now() < until
 
     def look_around(self, until: float) -> Plan[None]:
-        """After something that did not come out in an epoch: let the members move, and see where they are by then."""
+        """After something that did not come out in an epoch: let the members move, and see where
+        they are by then.
+        """
         yield from self._watch.pause_between_epochs(until)
         if (now := self._cluster.driver.now()) < until:
             yield from self._watch.read(min(until, now + self._cluster.look_seconds()))

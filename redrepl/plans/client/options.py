@@ -8,7 +8,10 @@ from redrepl.values.level import Level
 
 
 class CallOptions(NamedTuple):
-    """Of one operation; None means the client's default. ``timeout_seconds`` is for the whole operation."""
+    """Of one operation; None means the client's default.
+
+    ``timeout_seconds`` is for the whole operation.
+    """
 
     level: Level | None
     timeout_seconds: float | None
@@ -29,7 +32,9 @@ class ClientSettings(Protocol):
 
     @property
     def home(self) -> str | None:
-        """With several primaries, the id of the one that this client writes to; None: the first that can be reached."""
+        """With several primaries, the id of the one that this client writes to; None: the first
+        that can be reached.
+        """
         ...
 
     @property

@@ -1,11 +1,13 @@
-"""Resolving the outcome of writes whose answer is missing, or that were under way when the epoch moved on.
+"""Resolving the outcome of writes whose answer is missing, or that were under way when the epoch
+moved on.
 
 See docs/protocol.md, section 5.5.
 
-A write is sent again only where it certainly has no effect yet, and with its stamp: nothing left this program, or the
-new primary does not have it. In a new epoch nobody can get it any more from messages of the old one, so what the new
-primary says is final. What it holds under the write's own stamp is committed like any other record; where something
-later stands nobody can tell whether the write took effect before that, and its outcome stays unknown.
+A write is sent again only where it certainly has no effect yet, and with its stamp: nothing left
+this program, or the new primary does not have it. In a new epoch nobody can get it any more from
+messages of the old one, so what the new primary says is final. What it holds under the write's own
+stamp is committed like any other record; where something later stands nobody can tell whether the
+write took effect before that, and its outcome stays unknown.
 """
 
 from __future__ import annotations
@@ -35,7 +37,9 @@ LONGEST_LOOK_PAUSE_SECONDS = 0.2
 class OutcomeResolver:
     """Finds out what became of writes, and sends again what certainly had no effect."""
 
-    def __init__(self, cluster: ClusterState, watch: TopologyWatch, follower: EpochFollower) -> None:
+    def __init__(
+        self, cluster: ClusterState, watch: TopologyWatch, follower: EpochFollower
+    ) -> None:
         self._cluster = cluster
         self._watch = watch
         self._follower = follower
@@ -46,7 +50,8 @@ class OutcomeResolver:
     ) -> Plan[Sequence[WriteReceipt]]:
         """See writes that left in this epoch through to their receipts.
 
-        ``receipts`` are those of the first attempt; None: the deciding node is in a later epoch and stored nothing.
+        ``receipts`` are those of the first attempt; None: the deciding node is in a later epoch and
+        stored nothing.
         """
         in_doubt = InDoubtWrites(chunk, epoch, receipts)
         followed = self.tell_in_doubt(in_doubt)
@@ -73,14 +78,18 @@ class OutcomeResolver:
         return final
 
     def look_up(self, in_doubt: InDoubtWrites) -> Plan[Record | None]:
-        """Look, in a later epoch, what became of one write that is not to be sent again; the record that stands."""
+        """Look, in a later epoch, what became of one write that is not to be sent again; the record
+        that stands.
+        """
         while in_doubt.open() and (yield from self._await_turn(in_doubt)):
             view = self._cluster.view
             if not in_doubt.writes[0].may_be_out:
                 in_doubt.writes[0].note_absent()
                 return None
             try:
-                records = yield from self._look_up_once(in_doubt, view, self._cluster.renewed(in_doubt.order))
+                records = yield from self._look_up_once(
+                    in_doubt, view, self._cluster.renewed(in_doubt.order)
+                )
                 if not in_doubt.may_still_arrive or not in_doubt.open():
                     return records[0] if records else None
                 yield from self._pause_between_looks(in_doubt)
@@ -90,12 +99,18 @@ class OutcomeResolver:
         return None
 
     def find_lost(
-        self, order: WriteOrder, keys: Sequence[bytes], receipts: Sequence[WriteReceipt], is_unit: bool = False
+        self,
+        order: WriteOrder,
+        keys: Sequence[bytes],
+        receipts: Sequence[WriteReceipt],
+        is_unit: bool = False,
     ) -> Plan[tuple[list[WriteReceipt], dict[bytes, Record]]]:
-        """Receipts as given, but for operations whose answer was lost with the connection; none is sent again.
+        """Receipts as given, but for operations whose answer was lost with the connection; none is
+        sent again.
 
-        They are looked for by their stamps; the last operation on a key stands for those before it. Also answers the
-        records that were found; of a unit none, unless every key has that of the unit or a later one.
+        They are looked for by their stamps; the last operation on a key stands for those before it.
+        Also answers the records that were found; of a unit none, unless every key has that of the
+        unit or a later one.
         """
         home = self._cluster.home()
         last = {key: n for n, key in enumerate(keys) if answer_was_lost(receipts[n], home)}
@@ -103,24 +118,35 @@ class OutcomeResolver:
             return list(receipts), {}
         lost = [receipts[index] for index in last.values()]
         stamps = [each.stamp for each in lost]
-        chunk = Chunk([each.key for each in lost], list(last), stamps, [b""] * len(lost), order._replace(home=home))
+        chunk = Chunk(
+            [each.key for each in lost],
+            list(last),
+            stamps,
+            [b""] * len(lost),
+            order._replace(home=home),
+        )
         in_doubt = InDoubtWrites(chunk, self._cluster.view.topology.epoch, lost)
         yield from self._look_up_all(in_doubt, is_unit)
         told = dict(zip(last.values(), in_doubt.receipts(), strict=True))
         if in_doubt.never_arrived:
             are_lost = [answer_was_lost(receipt, home) for receipt in receipts]
-            told = {n: receipts[n]._replace(outcome=Outcome.REJECTED) for n, is_lost in enumerate(are_lost) if is_lost}
+            told = {
+                n: receipts[n]._replace(outcome=Outcome.REJECTED)
+                for n, is_lost in enumerate(are_lost)
+                if is_lost
+            }
         found = in_doubt.found if in_doubt.is_told(is_unit) else {}
         return [told.get(index, receipt) for index, receipt in enumerate(receipts)], found
 
     def confirm_taken(
         self, order: WriteOrder, keys: Sequence[bytes], receipts: Sequence[WriteReceipt]
     ) -> Plan[list[WriteReceipt]]:
-        """Receipts as given, but for what the deciding node took just before the epoch moved on; none is sent again.
+        """Receipts as given, but for what the deciding node took just before the epoch moved on;
+        none is sent again.
 
-        Other copies, in the new epoch already, refused that. It is committed where a read in the new epoch finds it,
-        or what came after it on the same node, on as many copies as the level asks for. The last write of a key
-        stands for those before it.
+        Other copies, in the new epoch already, refused that. It is committed where a read in the
+        new epoch finds it, or what came after it on the same node, on as many copies as the level
+        asks for. The last write of a key stands for those before it.
         """
         home = self._cluster.home()
         last = {
@@ -129,11 +155,20 @@ class OutcomeResolver:
             if receipt.outcome is Outcome.UNKNOWN and home in receipt.acked
         }
         taken = [receipts[index] for index in last.values()]
-        newest = max((epoch_in_refusal(reason) for each in taken for reason in each.failed.values()), default=0)
+        newest = max(
+            (epoch_in_refusal(reason) for each in taken for reason in each.failed.values()),
+            default=0,
+        )
         if newest < self._cluster.view.topology.epoch:
             return list(receipts)
         stamps = [each.stamp for each in taken]
-        chunk = Chunk([each.key for each in taken], list(last), stamps, [b""] * len(taken), order._replace(home=home))
+        chunk = Chunk(
+            [each.key for each in taken],
+            list(last),
+            stamps,
+            [b""] * len(taken),
+            order._replace(home=home),
+        )
         in_doubt = InDoubtWrites(chunk, newest - 1, taken)
         yield from self._look_up_all(in_doubt)
         found = dict(zip(last, in_doubt.receipts(), strict=True))
@@ -167,12 +202,14 @@ class OutcomeResolver:
                 return
             yield from self._pause_between_looks(in_doubt)
 
-    def _look_up_once(self, in_doubt: InDoubtWrites, view: ClusterView, order: WriteOrder) -> Plan[list[Record | None]]:
+    def _look_up_once(
+        self, in_doubt: InDoubtWrites, view: ClusterView, order: WriteOrder
+    ) -> Plan[list[Record | None]]:
         """Read what stands for those writes that copies may have got.
 
-        What the primary does not have nobody needs to confirm. What it has must be confirmed as the writes ask for.
-        In the epoch in which they were sent, what it does not have it may take yet, unless it ends the connection on
-        which it was sent: then nothing is concluded.
+        What the primary does not have nobody needs to confirm. What it has must be confirmed as the
+        writes ask for. In the epoch in which they were sent, what it does not have it may take yet,
+        unless it ends the connection on which it was sent: then nothing is concluded.
         """
         in_doubt.begin_look(view)
         writes = in_doubt.to_look_up(view)
@@ -181,7 +218,8 @@ class OutcomeResolver:
             reasons = [write.reason_at(order.home) for write in writes]
             in_doubt.may_still_arrive = not (yield from cut_off(view, order, reasons))
 
-        # What the primary itself stored it is not asked for alone: the other copies have to confirm it.
+        # What the primary itself stored it is not asked for alone: the other copies have to confirm
+        # it.
         records: list[Record | None] = []
         if not all(write.was_taken_by(order.home, in_doubt.order) for write in writes):
             keys = [write.key for write in writes]
@@ -190,14 +228,18 @@ class OutcomeResolver:
 
         if writes:
             keys = [write.key for write in writes]
-            confirmed = yield from read_confirmed(view, order.home, keys, order.required, order.until)
+            confirmed = yield from read_confirmed(
+                view, order.home, keys, order.required, order.until
+            )
             in_doubt.take_confirmed(writes, confirmed, view.everybody, order.home)
             records = confirmed.records
         in_doubt.end_look(view)
         return records
 
     def tell_in_doubt(self, in_doubt: InDoubtWrites) -> list[int]:
-        """Tell the observer that what is open of these writes is followed up; returns their places."""
+        """Tell the observer that what is open of these writes is followed up; returns their
+        places.
+        """
         opened = in_doubt.open()
         why = next(filter(None, (write.reason_at(in_doubt.order.home) for write in opened)), "")
         places = [write.place for write in opened]
@@ -205,9 +247,11 @@ class OutcomeResolver:
         return places
 
     def _await_turn(self, in_doubt: InDoubtWrites) -> Plan[bool]:
-        """Wait until it is time to look what became of writes, or to send them again where none ever left.
+        """Wait until it is time to look what became of writes, or to send them again where none
+        ever left.
 
-        What was sent on a connection that was lost is looked for on a new one, in the same epoch too.
+        What was sent on a connection that was lost is looked for on a new one, in the same epoch
+        too.
         """
         home, until = in_doubt.order.home, in_doubt.order.until
         if not in_doubt.lost_its_answer():
@@ -223,7 +267,9 @@ class OutcomeResolver:
         return (yield from self._follower.await_epoch_after(in_doubt.epoch, until, home))
 
     def _pause_between_looks(self, in_doubt: InDoubtWrites) -> Plan[None]:
-        """What was sent may be under way still, on the connection that was lost: the node may take it later."""
+        """What was sent may be under way still, on the connection that was lost: the node may take
+        it later.
+        """
         in_doubt.looks += 1
         seconds = min(LONGEST_LOOK_PAUSE_SECONDS, BETWEEN_EPOCHS_SECONDS * 2.0**in_doubt.looks)
         return pause(min(in_doubt.order.until, self._cluster.driver.now() + seconds))
@@ -233,4 +279,6 @@ def _as_found(receipt: WriteReceipt, found: WriteReceipt) -> WriteReceipt:
     """A receipt after its write was looked up, alone or under a later one of its key."""
     if receipt.outcome is not Outcome.UNKNOWN or found.outcome is not Outcome.COMMITTED:
         return receipt
-    return receipt._replace(outcome=Outcome.COMMITTED, acked=found.acked, pending=found.pending, failed={})
+    return receipt._replace(
+        outcome=Outcome.COMMITTED, acked=found.acked, pending=found.pending, failed={}
+    )

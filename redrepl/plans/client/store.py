@@ -1,4 +1,6 @@
-"""A client of a replicated store: every operation of a coordinator as one plan, waiting left out."""
+"""A client of a replicated store: every operation of a coordinator as one plan, waiting left
+out.
+"""
 
 from __future__ import annotations
 
@@ -29,9 +31,11 @@ class ClientStore(Generic[K, V]):
     """Puts a client together from its parts, and offers its operations as plans.
 
     A method that ends in ``_plan`` returns a plan: nothing happens before a driver runs it. See
-    `redrepl.Coordinator` for what the operations mean; ``options`` hold level and time-out of the call.
+    `redrepl.Coordinator` for what the operations mean; ``options`` hold level and time-out of the
+    call.
 
-    cluster: members, epoch, clock. codecs, session: of this client. reader, writer, updater, outcomes: its parts.
+    cluster: members, epoch, clock. codecs, session: of this client. reader, writer, updater,
+    outcomes: its parts.
     """
 
     def __init__(
@@ -55,7 +59,7 @@ class ClientStore(Generic[K, V]):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.cluster.view}>"
 
-    # Writes ------------------------------------------------------------------------------------------------------
+    # Writes ---------------------------------------------------------------------------------------
 
     def set_plan(
         self, key: K | str | bytes, value: V | bytes, ttl: float | None, options: CallOptions
@@ -74,9 +78,13 @@ class ClientStore(Generic[K, V]):
         return self.writer.write_group(writes, options)
 
     def resolved(self, options: CallOptions) -> CallOptions:
-        """The same options with the defaults filled in, as those that a group of writes has in common."""
+        """The same options with the defaults filled in, as those that a group of writes has in
+        common.
+        """
         cluster = self.cluster
-        level, _ = cluster.view.resolve_level(cluster.default_level if options.level is None else options.level)
+        level, _ = cluster.view.resolve_level(
+            cluster.default_level if options.level is None else options.level
+        )
         return CallOptions(level, cluster.timeout(options.timeout_seconds))
 
     def set_many_plan(
@@ -85,7 +93,9 @@ class ClientStore(Generic[K, V]):
         """Store many values."""
         return self.writer.set_many(items, ttl, options)
 
-    def delete_many_plan(self, keys: Iterable[K | str | bytes], options: CallOptions) -> Plan[dict[Any, WriteReceipt]]:
+    def delete_many_plan(
+        self, keys: Iterable[K | str | bytes], options: CallOptions
+    ) -> Plan[dict[Any, WriteReceipt]]:
         """Delete many keys."""
         return self.writer.delete_many(keys, options)
 
@@ -96,7 +106,12 @@ class ClientStore(Generic[K, V]):
         return self.updater.change(ADD, key, value, ttl, options)
 
     def compare_and_set_plan(
-        self, key: K | str | bytes, value: V | bytes, expected: Stamp | None, ttl: float | None, options: CallOptions
+        self,
+        key: K | str | bytes,
+        value: V | bytes,
+        expected: Stamp | None,
+        ttl: float | None,
+        options: CallOptions,
     ) -> Plan[WriteReceipt]:
         """Store a value where this version is current; None: where the key reads as absent."""
         if expected is None:
@@ -107,11 +122,15 @@ class ClientStore(Generic[K, V]):
         """Add to a whole number; returns the sum."""
         return self.updater.number(INCREMENT, key, amount, options)
 
-    def append_plan(self, key: K | str | bytes, value: V | bytes, options: CallOptions) -> Plan[int]:
+    def append_plan(
+        self, key: K | str | bytes, value: V | bytes, options: CallOptions
+    ) -> Plan[int]:
         """Put bytes behind a value; returns its length."""
         return self.updater.number(APPEND, key, value, options)
 
-    def expire_plan(self, key: K | str | bytes, ttl: float | None, options: CallOptions) -> Plan[WriteReceipt]:
+    def expire_plan(
+        self, key: K | str | bytes, ttl: float | None, options: CallOptions
+    ) -> Plan[WriteReceipt]:
         """Give a value another deadline."""
         return self.updater.change(EXPIRE, key, None, ttl, options)
 
@@ -121,7 +140,7 @@ class ClientStore(Generic[K, V]):
         """Store a value; returns the one before it."""
         return self.updater.value_before(GET_AND_SET, key, value, ttl, options)
 
-    # Reads -------------------------------------------------------------------------------------------------------
+    # Reads ----------------------------------------------------------------------------------------
 
     def get_plan(
         self,
@@ -154,20 +173,27 @@ class ClientStore(Generic[K, V]):
         return self.reader.get_many(keys, level, prefer, timeout_seconds)
 
     def ttl_plan(
-        self, key: K | str | bytes, level: Level = ConsistencyLevel.ONE, timeout_seconds: float | None = None
+        self,
+        key: K | str | bytes,
+        level: Level = ConsistencyLevel.ONE,
+        timeout_seconds: float | None = None,
     ) -> Plan[float]:
         """Seconds that a value has left."""
         return self.reader.ttl(key, level, timeout_seconds)
 
-    def keys_page_plan(self, start: bytes, walk: Walk, timeout_seconds: float | None) -> Plan[tuple[Walk, list[bytes]]]:
+    def keys_page_plan(
+        self, start: bytes, walk: Walk, timeout_seconds: float | None
+    ) -> Plan[tuple[Walk, list[bytes]]]:
         """The next page of a walk over the keys that begin with ``start``."""
         return self.reader.keys_page(start, walk, timeout_seconds)
 
     def live_value(self, key: Any, record: Record) -> V | None:
-        """The value of a record by the time that it is now; None where it is deleted or past its deadline."""
+        """The value of a record by the time that it is now; None where it is deleted or past its
+        deadline.
+        """
         return self.codecs.live_value(key, record, self.cluster.clock.physical.millis())
 
-    # Clocks ------------------------------------------------------------------------------------------------------
+    # Clocks ---------------------------------------------------------------------------------------
 
     def compare_clocks_plan(self) -> Plan[None]:
         """After a refusal for its clock: set this client's by the nodes'."""

@@ -1,10 +1,12 @@
-"""Looking which topology the members know, and whether the primary that a program knows may still be the primary.
+"""Looking which topology the members know, and whether the primary that a program knows may still
+be the primary.
 
 See docs/protocol.md, sections 4 and 5.5.
 
-A look counts where it told something: a majority, or all that is to be had of the members in the time that they get.
-One that the operation's own deadline cut short told nothing. Where a member is in a later epoch and too many others are
-silent, it is not known whether the primary was replaced, and nobody reads from it before that is decided.
+A look counts where it told something: a majority, or all that is to be had of the members in the
+time that they get. One that the operation's own deadline cut short told nothing. Where a member is
+in a later epoch and too many others are silent, it is not known whether the primary was replaced,
+and nobody reads from it before that is decided.
 """
 
 from __future__ import annotations
@@ -23,20 +25,28 @@ BETWEEN_EPOCHS_SECONDS = 0.02
 """Pause before the topology is read again while a change of members is under way."""
 
 TOPOLOGY_SECONDS = 2.0
-"""How long a program that only reads may miss that another node is the primary, where the former one is cut off."""
+"""How long a program that only reads may miss that another node is the primary, where the former
+one is cut off.
+"""
 
 TOPOLOGY_WAIT_SECONDS = 0.25
-"""How long such a program waits for the members to tell, unless they are known to be farther away."""
+"""How long such a program waits for the members to tell, unless they are known to be farther
+away.
+"""
 
 FAR_FACTOR = 4.0
 """How many of their round trips to wait for members that are far away."""
 
 PATIENCE_SECONDS = 5.0
-"""While a primary has been away for less, operations wait for another one until their deadlines; after that hardly."""
+"""While a primary has been away for less, operations wait for another one until their deadlines;
+after that hardly.
+"""
 
 
 class Outage(NamedTuple):
-    """A primary that is away: the epoch, since when operations have met this, and when the last one did."""
+    """A primary that is away: the epoch, since when operations have met this, and when the last one
+    did.
+    """
 
     epoch: int
     since: float
@@ -64,10 +74,13 @@ class TopologyWatch:
         self._dispute: Dispute | None = None
 
     def renew(self, until: float) -> Plan[None]:
-        """Ask the members which topology they know. Raises Unavailable where they do not tell whether this one is over.
+        """Ask the members which topology they know.
 
-        Reads at ONE ask one node alone. One that is cut off from the others and was replaced believes that it serves.
-        Another operation of this program that asks just now is enough, for as long as an answer may take.
+        Raises Unavailable where they do not tell whether this one is over.
+
+        Reads at ONE ask one node alone. One that is cut off from the others and was replaced
+        believes that it serves. Another operation of this program that asks just now is enough, for
+        as long as an answer may take.
         """
         while True:
             view, now = self._cluster.view, self._cluster.driver.now()
@@ -93,7 +106,8 @@ class TopologyWatch:
         dispute, topology = self._dispute, self._cluster.view.topology
         if dispute is not None and dispute.epoch == topology.epoch:
             text = (
-                f"node {topology.decider!r} may have been replaced as the primary: a member is in a later epoch than "
+                f"node {topology.decider!r} may have been replaced as the primary: a member is in "
+                "a later epoch than "
                 f"{dispute.epoch}, and too few others say whether that is so"
             )
             raise Unavailable(text, dispute.evidence)
@@ -114,7 +128,9 @@ class TopologyWatch:
                 self.read_at = float("-inf")  # its own members tell whether it is the newest
 
     def _note_look(self, told: Told, started: float, found: Topology) -> None:
-        """Note what a look told: who the primary was when it began, that this is in dispute, or nothing."""
+        """Note what a look told: who the primary was when it began, that this is in dispute, or
+        nothing.
+        """
         if told.dispute:
             self._dispute = Dispute(found.epoch, told.dispute)
             if found.epoch == self._cluster.view.topology.epoch:
@@ -124,17 +140,23 @@ class TopologyWatch:
             self.read_at = max(self.read_at, started)
         elif self._dispute is not None and self._dispute.epoch == found.epoch:
             pass  # who was heard to be in a later epoch, and is silent now, is not forgotten
-        elif not told.was_cut_short or self._cluster.driver.now() >= started + self._look_wait_seconds():
+        elif (
+            not told.was_cut_short
+            or self._cluster.driver.now() >= started + self._look_wait_seconds()
+        ):
             self.read_at = max(self.read_at, started)
 
     def _look_wait_seconds(self) -> float:
         """How long a look waits for members that are silent."""
         return max(
-            TOPOLOGY_WAIT_SECONDS, FAR_FACTOR * max(map(self._cluster.driver.latency_seconds, self._cluster.view.ids))
+            TOPOLOGY_WAIT_SECONDS,
+            FAR_FACTOR * max(map(self._cluster.driver.latency_seconds, self._cluster.view.ids)),
         )
 
     def patient_until(self, epoch: int) -> float:
-        """Until when another primary is waited for; after that one look has to do: this one has been away for long."""
+        """Until when another primary is waited for; after that one look has to do: this one has
+        been away for long.
+        """
         now, outage = self._cluster.driver.now(), self._outage
         if outage is None or outage.epoch != epoch or now > outage.seen_at + PATIENCE_SECONDS:
             outage = Outage(epoch, now, now)

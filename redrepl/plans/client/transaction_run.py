@@ -23,7 +23,9 @@ from redrepl.values.stamp import NO_STAMP, Stamp
 
 FIRST_CONFLICT_PAUSE_SECONDS = 0.002
 LONGEST_CONFLICT_PAUSE_SECONDS = 0.1
-"""After a conflict comes a random part of a pause that doubles each time, so that rivals do not meet again."""
+"""After a conflict comes a random part of a pause that doubles each time, so that rivals do not
+meet again.
+"""
 
 
 class _Seen(NamedTuple):
@@ -37,7 +39,9 @@ class _Seen(NamedTuple):
 class TransactionQueue(OperationQueue[K, V]):
     """The operations of a transaction, what it has read, and what came of it."""
 
-    def __init__(self, store: ClientStore[K, V], level: Level | None, timeout_seconds: float | None) -> None:
+    def __init__(
+        self, store: ClientStore[K, V], level: Level | None, timeout_seconds: float | None
+    ) -> None:
         super().__init__(store, level, timeout_seconds)
         self.receipts: dict[Any, WriteReceipt] = {}
         self.sums: dict[Any, int] = {}
@@ -48,7 +52,10 @@ class TransactionQueue(OperationQueue[K, V]):
         self._is_over = False
 
     def __repr__(self) -> str:
-        cluster, state = self._store.cluster.view.topology.cluster, "over" if self._is_over else "open"
+        cluster, state = (
+            self._store.cluster.view.topology.cluster,
+            "over" if self._is_over else "open",
+        )
         counts = f"queued={len(self._operations)} expected={len(self._expectations)}"
         return f"<{type(self).__name__} {cluster} {counts} {state}>"
 
@@ -58,20 +65,28 @@ class TransactionQueue(OperationQueue[K, V]):
         return self._is_over
 
     def check(self, key: K | str | bytes, stamp: Stamp | None) -> Self:
-        """Expect this version of the key (of a receipt or a record) at commit; None: that the key reads as absent."""
+        """Expect this version of the key (of a receipt or a record) at commit; None: that the key
+        reads as absent.
+        """
         if stamp is not None and not isinstance(stamp, Stamp):
-            raise RequestError(f"stamp must be a Stamp (of a receipt or a record) or None, not {stamp!r}")
+            raise RequestError(
+                f"stamp must be a Stamp (of a receipt or a record) or None, not {stamp!r}"
+            )
         raw = self._store.codecs.key(key)
         self._reserve(raw)
         self._expect(key, raw, stamp)
         return self
 
     def add(self, key: K | str | bytes, value: V | bytes, ttl: float | None = None) -> Self:
-        """Store a value, and expect the key to read as absent when the transaction comes to this."""
+        """Store a value, and expect the key to read as absent when the transaction comes to
+        this.
+        """
         return super().add(key, value, ttl)
 
     def expire(self, key: K | str | bytes, ttl: float | None) -> Self:
-        """Give a value ``ttl`` more seconds, or no deadline with None, and expect that the key has one."""
+        """Give a value ``ttl`` more seconds, or no deadline with None, and expect that the key has
+        one.
+        """
         return super().expire(key, ttl)
 
     def _take(self, operation: Operation) -> None:
@@ -96,7 +111,10 @@ class TransactionQueue(OperationQueue[K, V]):
         return [operation for operation in self._operations if operation.key == raw]
 
     def _reserve(self, raw: bytes, operand_bytes: int = 0) -> None:
-        """Make room for a key and what is to be stored there. Raises RequestError where there is none."""
+        """Make room for a key and what is to be stored there.
+
+        Raises RequestError where there is none.
+        """
         if self._is_over:
             raise RequestError("this transaction is over; begin another one")
         is_new = raw not in self._keys
@@ -104,14 +122,18 @@ class TransactionQueue(OperationQueue[K, V]):
             raise RequestError(f"a transaction has at most {limits.BATCH_KEYS} keys")
         size = self._bytes + operand_bytes + (len(raw) if is_new else 0)
         if size > limits.TRANSACTION_BYTES:
-            raise RequestError(f"a transaction has at most {limits.TRANSACTION_BYTES} bytes of keys and values")
+            raise RequestError(
+                f"a transaction has at most {limits.TRANSACTION_BYTES} bytes of keys and values"
+            )
         self._keys.add(raw)
         self._bytes = size
 
     def _expect(self, key: K | str | bytes, raw: bytes, stamp: Stamp | None) -> None:
-        self._expectations.setdefault((raw, stamp), Expectation(self._store.codecs.receipt_key(key), raw, stamp))
+        self._expectations.setdefault(
+            (raw, stamp), Expectation(self._store.codecs.receipt_key(key), raw, stamp)
+        )
 
-    # Reading ---------------------------------------------------------------------------------------------------
+    # Reading --------------------------------------------------------------------------------------
 
     def get_plan(self, key: K | str | bytes) -> Plan[V | None]:
         """The value as the transaction sees it; None where the key reads as absent."""
@@ -136,18 +158,22 @@ class TransactionQueue(OperationQueue[K, V]):
         if raw not in self._seen:
             store = self._store
             order = store.cluster.order(self._options)
-            record, node = yield from store.reader.reading_at_one(order, lambda view, o: _read_from_home(view, o, raw))
+            record, node = yield from store.reader.reading_at_one(
+                order, lambda view, o: _read_from_home(view, o, raw)
+            )
             seen = _Seen(None, NO_STAMP, node)
             if record is not None:
                 store.session.note(raw, record.stamp)
                 store.cluster.clock.observe(record.stamp.micros)
                 if record.is_live(store.cluster.clock.physical.millis()):
-                    seen = _Seen(Preview(record.payload, record.deadline_millis), record.stamp, node)
+                    seen = _Seen(
+                        Preview(record.payload, record.deadline_millis), record.stamp, node
+                    )
             self._expect(key, raw, None if seen.value is None else seen.stamp)
             self._seen[raw] = seen
         return self._seen[raw]
 
-    # Committing ------------------------------------------------------------------------------------------------
+    # Committing -----------------------------------------------------------------------------------
 
     def _end(self) -> None:
         if self._is_over:
@@ -161,7 +187,10 @@ class TransactionQueue(OperationQueue[K, V]):
         if not (expectations or self._operations):
             return self.receipts
         now_millis = store.cluster.clock.physical.millis()
-        leaving = [operation.leaving(store.cluster.clock.next(), now_millis) for operation in self._operations]
+        leaving = [
+            operation.leaving(store.cluster.clock.next(), now_millis)
+            for operation in self._operations
+        ]
         order = store.cluster.order(self._options)
         done = yield from store.writer.deciding(
             order,
@@ -175,27 +204,44 @@ class TransactionQueue(OperationQueue[K, V]):
         store.writer.settle_batch(list(self.receipts.values()), order.reach_others)
         return self.receipts
 
-    def _given_up(self, leaving: Sequence[Operation], order: WriteOrder, error: RedreplError) -> Transacted:
-        """Nothing was written anywhere: the deciding node was in another epoch until time ran out."""
+    def _given_up(
+        self, leaving: Sequence[Operation], order: WriteOrder, error: RedreplError
+    ) -> Transacted:
+        """Nothing was written anywhere: the deciding node was in another epoch until time ran
+        out.
+        """
         if not leaving:
             raise error
         given_up = self._store.writer.given_up
         return Transacted(
-            {each.key: given_up(order, each.user_key, each.stamp, error, at_home_alone=True) for each in leaving}, {}
+            {
+                each.key: given_up(order, each.user_key, each.stamp, error, at_home_alone=True)
+                for each in leaving
+            },
+            {},
         )
 
     def _find_lost(self, order: WriteOrder, done: Transacted) -> Plan[Transacted]:
-        """What came of a transaction whose answer was lost. One of its records proves that all were stored."""
+        """What came of a transaction whose answer was lost.
+
+        One of its records proves that all were stored.
+        """
         keys, receipts = list(done.receipts), list(done.receipts.values())
-        receipts, found = yield from self._store.outcomes.find_lost(order, keys, receipts, is_unit=True)
+        receipts, found = yield from self._store.outcomes.find_lost(
+            order, keys, receipts, is_unit=True
+        )
         told = dict(zip(keys, receipts, strict=True))
         proof = next((told[key] for key in found), None)
         if proof is not None and proof.outcome is Outcome.COMMITTED:
-            told = {key: proof._replace(key=each.key, stamp=each.stamp) for key, each in told.items()}
+            told = {
+                key: proof._replace(key=each.key, stamp=each.stamp) for key, each in told.items()
+            }
         return done._replace(receipts=told, records={**done.records, **found})
 
     def _confirm_taken(self, order: WriteOrder, done: Transacted) -> Plan[Transacted]:
-        """As for other writes, but all or nothing: committed where the same copies are found to hold every record."""
+        """As for other writes, but all or nothing: committed where the same copies are found to
+        hold every record.
+        """
         receipts = yield from self._store.outcomes.confirm_taken(
             order, list(done.receipts), list(done.receipts.values())
         )
@@ -204,13 +250,19 @@ class TransactionQueue(OperationQueue[K, V]):
         return done._replace(receipts=dict(zip(done.receipts, receipts, strict=True)))
 
     def pause_plan(self, conflicts: int, share: float) -> Plan[None]:
-        """Wait before the transaction is repeated after so many conflicts: this share, 0 to 1, of the longest pause."""
+        """Wait before the transaction is repeated after so many conflicts: this share, 0 to 1, of
+        the longest pause.
+        """
         longest = min(LONGEST_CONFLICT_PAUSE_SECONDS, FIRST_CONFLICT_PAUSE_SECONDS * 2.0**conflicts)
         yield from pause(self._store.cluster.driver.now() + share * longest)
 
     def _keep(self, done: Transacted) -> None:
         given = {operation.key: operation.given for operation in reversed(self._operations)}
-        last = {operation.key: operation.kind for operation in self._operations if not operation.kind.keeps_value}
+        last = {
+            operation.key: operation.kind
+            for operation in self._operations
+            if not operation.kind.keeps_value
+        }
         for key, receipt in done.receipts.items():
             self._store.writer.note(key, receipt)
             self.receipts[given[key]] = receipt

@@ -24,7 +24,10 @@ from redrepl.values.stamp import Stamp
 
 
 class Updater(Generic[K, V]):
-    """Plans of single operations, by their row of the table. The primary decides, and is asked alone first."""
+    """Plans of single operations, by their row of the table.
+
+    The primary decides, and is asked alone first.
+    """
 
     def __init__(
         self,
@@ -52,7 +55,9 @@ class Updater(Generic[K, V]):
         updated = yield from self._update(kind, key, argument, ttl, options)
         return updated.receipt
 
-    def number(self, kind: OperationKind, key: K | str | bytes, argument: Any, options: CallOptions) -> Plan[int]:
+    def number(
+        self, kind: OperationKind, key: K | str | bytes, argument: Any, options: CallOptions
+    ) -> Plan[int]:
         """Carry out an operation that returns a number of the value that is stored then."""
         updated = yield from self._update(kind, key, argument, None, options)
         assert kind.number is not None
@@ -94,14 +99,21 @@ class Updater(Generic[K, V]):
         self._writer.settle(updated.receipt, order.reach_others or not updated.receipt.applied)
         return updated
 
-    def _updated(self, order: WriteOrder, user_key: str | bytes, raw: bytes, update: Update) -> Plan[Updated]:
-        """What came of an update in the end. Where it certainly had no effect it is carried out in the new epoch."""
+    def _updated(
+        self, order: WriteOrder, user_key: str | bytes, raw: bytes, update: Update
+    ) -> Plan[Updated]:
+        """What came of an update in the end.
+
+        Where it certainly had no effect it is carried out in the new epoch.
+        """
 
         is_out, chunk = False, Chunk((user_key,), (raw,), (update.stamp,), (b"",), order)
         facts = self._outcomes.facts
 
         def give_up(order: WriteOrder, error: RedreplError) -> Updated:
-            receipt = self._writer.given_up(order, user_key, update.stamp, error, at_home_alone=True)
+            receipt = self._writer.given_up(
+                order, user_key, update.stamp, error, at_home_alone=True
+            )
             if is_out:
                 receipt = unsure(receipt)
                 facts.resolved(chunk, (0,), (receipt,))
@@ -109,15 +121,19 @@ class Updater(Generic[K, V]):
 
         if self._cluster.view.decider is None:
             return (yield from self._updated_anywhere(order, user_key, raw, update, give_up))
-        # Once an attempt may be out nothing is rejected any more, and another one is made only where the primary was
-        # asked for it: one that no majority followed may be passed over by the next, which may have that attempt.
+        # Once an attempt may be out nothing is rejected any more, and another one is made only
+        # where the primary was asked for it: one that no majority followed may be passed over by
+        # the next, which may have that attempt.
         tried: list[Stamp] = []
         asked: ClusterView | None = None
         updated: Updated | None = None
         while True:
             view = self._cluster.view
             if updated is not None and asked is not None and view is not asked:
-                updated, epoch = updated._replace(receipt=unsure(updated.receipt)), asked.topology.epoch
+                updated, epoch = (
+                    updated._replace(receipt=unsure(updated.receipt)),
+                    asked.topology.epoch,
+                )
             else:
                 order, epoch = self._cluster.renewed(order), view.topology.epoch
                 try:
@@ -144,7 +160,8 @@ class Updater(Generic[K, V]):
             found = yield from self._outcomes.look_up(in_doubt)
             asked = in_doubt.asked or asked
             (write,) = in_doubt.writes
-            # Later than that a tombstone may have been purged: nothing there does not tell that it had no effect.
+            # Later than that a tombstone may have been purged: nothing there does not tell that it
+            # had no effect.
             is_too_late = write.may_be_out and self._cluster.driver.now() >= order.until
             if is_too_late or write.fate is not Fate.ABSENT:
                 receipt = unsure(in_doubt.receipts()[0]) if is_out else in_doubt.receipts()[0]
@@ -152,7 +169,8 @@ class Updater(Generic[K, V]):
                 facts.resolved(chunk, followed, (receipt,))
                 return Updated(receipt, found if has_found else updated.record or found)
             facts.sent_again(chunk, (0,), self._cluster.home())
-            # What it makes depends on what stands: a former primary may hold other bytes under the stamp it had there.
+            # What it makes depends on what stands: a former primary may hold other bytes under the
+            # stamp it had there.
             update = update._replace(stamp=self._cluster.clock.next())
 
     def _updated_anywhere(

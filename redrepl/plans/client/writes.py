@@ -18,7 +18,12 @@ from redrepl.plans.operations.in_doubt import InDoubtWrites, answer_was_lost
 from redrepl.plans.operations.write import WriteOrder, clock_error, write_one
 from redrepl.plans.view import ClusterView, EpochMoved, is_clock_refusal
 from redrepl.values.effects import Plan
-from redrepl.values.errors import NotAReplicatedRecord, RedreplError, WriteNotConfirmed, WriteRejected
+from redrepl.values.errors import (
+    NotAReplicatedRecord,
+    RedreplError,
+    WriteNotConfirmed,
+    WriteRejected,
+)
 from redrepl.values.reasons import LOST, is_refusal
 from redrepl.values.receipt import Outcome, WriteReceipt
 from redrepl.values.record import NO_DEADLINE, TOMBSTONE, VALUE, Record
@@ -30,7 +35,9 @@ R = TypeVar("R")
 
 
 class PendingWrite(NamedTuple):
-    """One write before it is stamped: the key as the caller gave it and as bytes, and what to store."""
+    """One write before it is stamped: the key as the caller gave it and as bytes, and what to
+    store.
+    """
 
     user_key: str | bytes
     key: bytes
@@ -40,7 +47,9 @@ class PendingWrite(NamedTuple):
 
 
 class Writer(Generic[K, V]):
-    """Plans of single writes and of batches, and what every operation that writes does with its receipts."""
+    """Plans of single writes and of batches, and what every operation that writes does with its
+    receipts.
+    """
 
     def __init__(
         self,
@@ -68,11 +77,18 @@ class Writer(Generic[K, V]):
         """Delete a key."""
         return (yield from self.write_alone(self.pending_delete(key), options))
 
-    def pending_set(self, key: K | str | bytes, value: V | bytes, ttl: float | None) -> PendingWrite:
-        """A value to be stored; its ``ttl`` begins now. Raises RequestError for what cannot be stored."""
+    def pending_set(
+        self, key: K | str | bytes, value: V | bytes, ttl: float | None
+    ) -> PendingWrite:
+        """A value to be stored; its ``ttl`` begins now.
+
+        Raises RequestError for what cannot be stored.
+        """
         raw = self._codecs.key(key)
         user_key = key if isinstance(key, (str, bytes)) else raw
-        return PendingWrite(user_key, raw, VALUE, self._codecs.value(value), self._cluster.deadline(ttl))
+        return PendingWrite(
+            user_key, raw, VALUE, self._codecs.value(value), self._cluster.deadline(ttl)
+        )
 
     def pending_delete(self, key: K | str | bytes) -> PendingWrite:
         """A deletion to be stored."""
@@ -87,15 +103,25 @@ class Writer(Generic[K, V]):
         check_items(items)
         keys = self._codecs.keys(items)
         values = self._codecs.values(items.values())
-        draft = Draft(self._codecs.receipt_keys(items, keys), keys, values, VALUE, self._cluster.deadline(ttl))
+        draft = Draft(
+            self._codecs.receipt_keys(items, keys), keys, values, VALUE, self._cluster.deadline(ttl)
+        )
         receipts = yield from self._write_batch(draft, options)
         return dict(zip(items, receipts, strict=True))
 
-    def delete_many(self, keys: Iterable[K | str | bytes], options: CallOptions) -> Plan[dict[Any, WriteReceipt]]:
+    def delete_many(
+        self, keys: Iterable[K | str | bytes], options: CallOptions
+    ) -> Plan[dict[Any, WriteReceipt]]:
         """Delete many keys; returns a receipt for each key."""
         unique = list(dict.fromkeys(check_keys(keys)))
         encoded = self._codecs.keys(unique)
-        draft = Draft(self._codecs.receipt_keys(unique, encoded), encoded, [b""] * len(unique), TOMBSTONE, NO_DEADLINE)
+        draft = Draft(
+            self._codecs.receipt_keys(unique, encoded),
+            encoded,
+            [b""] * len(unique),
+            TOMBSTONE,
+            NO_DEADLINE,
+        )
         receipts = yield from self._write_batch(draft, options)
         return dict(zip(unique, receipts, strict=True))
 
@@ -106,7 +132,8 @@ class Writer(Generic[K, V]):
         record = Record(self._cluster.clock.next(), kind, deadline_millis, payload)
         receipt: WriteReceipt | None = None
         try:
-            # Nearly always this is all: no layer more than needed around it, it is the price of every write.
+            # Nearly always this is all: no layer more than needed around it, it is the price of
+            # every write.
             receipt = yield from write_one(view, order, user_key, raw, record)
         except EpochMoved:
             receipt = None
@@ -114,16 +141,20 @@ class Writer(Generic[K, V]):
             self._cluster.note_decision(order, receipt)
         if receipt is None or receipt.outcome is not Outcome.COMMITTED:
             chunk = Chunk((user_key,), (raw,), (record.stamp,), (record.encode(),), order)
-            (receipt,) = yield from self.see_through(chunk, view, None if receipt is None else (receipt,))
+            (receipt,) = yield from self.see_through(
+                chunk, view, None if receipt is None else (receipt,)
+            )
         self.note(raw, receipt)
         return self.settle(receipt, order.reach_others)
 
     def see_through(
         self, chunk: Chunk, view: ClusterView, receipts: Sequence[WriteReceipt] | None
     ) -> Plan[Sequence[WriteReceipt]]:
-        """The receipts of writes that left once, in this view: through changes of epoch, and on to other primaries.
+        """The receipts of writes that left once, in this view: through changes of epoch, and on to
+        other primaries.
 
-        ``receipts``: as the first attempt gave them; None where the deciding node is in another epoch.
+        ``receipts``: as the first attempt gave them; None where the deciding node is in another
+        epoch.
         """
         if receipts:
             self._cluster.note_decision(chunk.order, receipts[0])
@@ -132,10 +163,14 @@ class Writer(Generic[K, V]):
         if view.decider is not None:
             return (yield from self._outcomes.resolve(chunk, view.topology.epoch, receipts))
         home = chunk.order.home
-        # Each of several primaries keeps the later of two stamps: what may have been lost, or what one of them turned
-        # down, is sent again as it was.
+        # Each of several primaries keeps the later of two stamps: what may have been lost, or what
+        # one of them turned down, is sent again as it was.
         was_lost = receipts is not None and answer_was_lost(receipts[0], home)
-        if receipts is not None and not was_lost and not self._may_go_on_elsewhere(receipts[0], home):
+        if (
+            receipts is not None
+            and not was_lost
+            and not self._may_go_on_elsewhere(receipts[0], home)
+        ):
             return receipts
         places = range(len(chunk.keys))
         self._outcomes.facts.sent_again(chunk, places, self._cluster.home())
@@ -160,35 +195,56 @@ class Writer(Generic[K, V]):
         return was_turned_down and self._cluster.home() != home
 
     def given_up(
-        self, order: WriteOrder, user_key: str | bytes, stamp: Stamp, error: RedreplError, at_home_alone: bool = False
+        self,
+        order: WriteOrder,
+        user_key: str | bytes,
+        stamp: Stamp,
+        error: RedreplError,
+        at_home_alone: bool = False,
     ) -> WriteReceipt:
-        """The receipt of a write whose deciding node was in another epoch, and stored nothing, until time ran out.
+        """The receipt of a write whose deciding node was in another epoch, and stored nothing,
+        until time ran out.
 
         Other copies may have it, unless it was sent to the deciding node alone.
         """
         failed, elapsed = {order.home: error.message}, self._cluster.driver.now() - order.started
         if at_home_alone or not order.reach_others:
-            return WriteReceipt.rejected(user_key, stamp, failed=failed, required=order.required, elapsed=elapsed)
+            return WriteReceipt.rejected(
+                user_key, stamp, failed=failed, required=order.required, elapsed=elapsed
+            )
         others = self._cluster.view.everybody - {order.home}
         return WriteReceipt.unknown(
             user_key, stamp, pending=others, failed=failed, required=order.required, elapsed=elapsed
         )
 
-    def write_group(self, writes: Sequence[PendingWrite], options: CallOptions) -> Plan[list[WriteReceipt | Exception]]:
-        """Writes of different keys that came together; for each, in this order, its receipt or its error."""
+    def write_group(
+        self, writes: Sequence[PendingWrite], options: CallOptions
+    ) -> Plan[list[WriteReceipt | Exception]]:
+        """Writes of different keys that came together; for each, in this order, its receipt or its
+        error.
+        """
         if len(writes) == 1:
             try:
                 return [(yield from self.write_alone(writes[0], options))]
             except RedreplError as error:
                 return [error]
-        order, view, stamp = self._cluster.order(options), self._cluster.view, self._cluster.clock.next()
-        records = [Record(stamp, write.kind, write.deadline_millis, write.payload) for write in writes]
+        order, view, stamp = (
+            self._cluster.order(options),
+            self._cluster.view,
+            self._cluster.clock.next(),
+        )
+        records = [
+            Record(stamp, write.kind, write.deadline_millis, write.payload) for write in writes
+        ]
         user_keys, keys = [write.user_key for write in writes], [write.key for write in writes]
-        chunk = Chunk(user_keys, keys, [stamp] * len(writes), [record.encode() for record in records], order)
+        chunk = Chunk(
+            user_keys, keys, [stamp] * len(writes), [record.encode() for record in records], order
+        )
         try:
             receipts = yield from self.write_chunk(chunk, view)
         except NotAReplicatedRecord:
-            # The deciding node stored nothing, because of one key. With the stamps they have, the others stand alone.
+            # The deciding node stored nothing, because of one key. With the stamps they have, the
+            # others stand alone.
             return (yield from self._write_one_by_one(chunk))
         self.note_chunk(chunk, receipts)
         return self._settle_group(receipts, order)
@@ -205,7 +261,10 @@ class Writer(Generic[K, V]):
     def _write_one_by_one(self, chunk: Chunk) -> Plan[list[WriteReceipt | Exception]]:
         results: list[WriteReceipt | Exception] = []
         for index, key in enumerate(chunk.keys):
-            view, alone = self._cluster.view, chunk.part((index,), self._cluster.renewed(chunk.order))
+            view, alone = (
+                self._cluster.view,
+                chunk.part((index,), self._cluster.renewed(chunk.order)),
+            )
             try:
                 (receipt,) = yield from self.write_chunk(alone, view)
                 self.note(key, receipt)
@@ -214,29 +273,39 @@ class Writer(Generic[K, V]):
                 results.append(error)
         return results
 
-    def _settle_group(self, receipts: Sequence[WriteReceipt], order: WriteOrder) -> list[WriteReceipt | Exception]:
+    def _settle_group(
+        self, receipts: Sequence[WriteReceipt], order: WriteOrder
+    ) -> list[WriteReceipt | Exception]:
         """`_settle` for writes that came together, each with an outcome of its own."""
         if not order.reach_others:
             self._wake_ups.request(self._cluster.view.others[self._cluster.home()])
         elif behind := {
-            node for each in receipts if each.failed and each.outcome is not Outcome.REJECTED for node in each.failed
+            node
+            for each in receipts
+            if each.failed and each.outcome is not Outcome.REJECTED
+            for node in each.failed
         }:
             self._wake(behind)
         return [
-            receipt if receipt.outcome is Outcome.COMMITTED else _failure_of_one(receipt, order) for receipt in receipts
+            receipt if receipt.outcome is Outcome.COMMITTED else _failure_of_one(receipt, order)
+            for receipt in receipts
         ]
 
     def _write_batch(self, draft: Draft, options: CallOptions) -> Plan[Sequence[WriteReceipt]]:
         bulk = BulkWrite(self, self._cluster, draft, options)
         return self.settle_batch((yield from bulk.plan()), bulk.order.reach_others)
 
-    def is_open(self, chunk: Chunk, view: ClusterView, receipts: Sequence[WriteReceipt] | None) -> bool:
+    def is_open(
+        self, chunk: Chunk, view: ClusterView, receipts: Sequence[WriteReceipt] | None
+    ) -> bool:
         """Whether a chunk that left once in this view has to be seen through."""
         if receipts is None:
             return True
         if view.decider is None:
             home = chunk.order.home
-            return answer_was_lost(receipts[0], home) or self._may_go_on_elsewhere(receipts[0], home)
+            return answer_was_lost(receipts[0], home) or self._may_go_on_elsewhere(
+                receipts[0], home
+            )
         return any(each.outcome is not Outcome.COMMITTED for each in receipts) and bool(
             InDoubtWrites(chunk, view.topology.epoch, receipts).open()
         )
@@ -249,9 +318,11 @@ class Writer(Generic[K, V]):
         tried: tuple[str, ...],
         give_up: Callable[[WriteOrder, RedreplError], R],
     ) -> Plan[R]:
-        """`_following` for writes: where the deciding node could not be asked, or turned it down, go to the next one.
+        """`_following` for writes: where the deciding node could not be asked, or turned it down,
+        go to the next one.
 
-        ``receipt_of``: one that tells what became of it; None where nothing is to be done elsewhere.
+        ``receipt_of``: one that tells what became of it; None where nothing is to be done
+        elsewhere.
         """
         while True:
             epoch = self._cluster.view.topology.epoch
@@ -259,12 +330,18 @@ class Writer(Generic[K, V]):
             receipt = receipt_of(result)
             if receipt is not None:
                 self._cluster.note_decision(order, receipt)
-            if receipt is None or not is_rejected(receipt) or self._cluster.driver.now() >= order.until:
+            if (
+                receipt is None
+                or not is_rejected(receipt)
+                or self._cluster.driver.now() >= order.until
+            ):
                 return result
             tried = (*tried, order.home)
             if self._cluster.view.decider is not None:
                 # Another node may become the primary in time.
-                if not (yield from self._follower.await_epoch_after(epoch, order.until, order.home)):
+                if not (
+                    yield from self._follower.await_epoch_after(epoch, order.until, order.home)
+                ):
                     return result
                 order = self._cluster.renewed(order)
             elif (home := self._cluster.home()) in tried:
@@ -297,13 +374,17 @@ class Writer(Generic[K, V]):
             raise _failure(receipt, (receipt,))
         return receipt
 
-    def settle_batch(self, receipts: Sequence[WriteReceipt], reached_others: bool) -> Sequence[WriteReceipt]:
+    def settle_batch(
+        self, receipts: Sequence[WriteReceipt], reached_others: bool
+    ) -> Sequence[WriteReceipt]:
         """Wake the workers where copies are behind; raise where a write is not committed."""
         self.wake_for(receipts, reached_others)
         lost = [receipt for receipt in receipts if receipt.outcome is not Outcome.COMMITTED]
         if lost:
             # One that may have taken effect stands for all: "rejected" would say that none has.
-            raise _failure(next((each for each in lost if each.outcome is Outcome.UNKNOWN), lost[0]), receipts)
+            raise _failure(
+                next((each for each in lost if each.outcome is Outcome.UNKNOWN), lost[0]), receipts
+            )
         return receipts
 
     def wake_for(self, receipts: Sequence[WriteReceipt], reached_others: bool) -> None:
@@ -315,18 +396,28 @@ class Writer(Generic[K, V]):
             self._wake_ups.request(self._cluster.view.others[self._cluster.home()])
 
     def _wake(self, behind: Iterable[str]) -> None:
-        """Wake the workers for copies that answered but are behind; who cannot be reached is the tick's business."""
+        """Wake the workers for copies that answered but are behind; who cannot be reached is the
+        tick's business.
+        """
         if reachable := [node for node in behind if self._cluster.driver.trouble(node) is None]:
             self._wake_ups.request(reachable)
 
 
 def unsure(receipt: WriteReceipt) -> WriteReceipt:
-    """The receipt of a second attempt, after one in another epoch: other copies may hold the record since then."""
-    return receipt._replace(outcome=Outcome.UNKNOWN) if receipt.outcome is Outcome.REJECTED else receipt
+    """The receipt of a second attempt, after one in another epoch: other copies may hold the record
+    since then.
+    """
+    return (
+        receipt._replace(outcome=Outcome.UNKNOWN)
+        if receipt.outcome is Outcome.REJECTED
+        else receipt
+    )
 
 
 def without_result(receipt: WriteReceipt, home: str) -> WriteReceipt:
-    """The receipt of an operation without the answer: where it is stored, what it was to return is lost."""
+    """The receipt of an operation without the answer: where it is stored, what it was to return is
+    lost.
+    """
     if receipt.outcome is not Outcome.COMMITTED:
         return receipt
     failed = {**receipt.failed, home: "the answer was lost, and with it what the key held before"}
@@ -345,9 +436,15 @@ def _failure_of_one(receipt: WriteReceipt, order: WriteOrder) -> RedreplError:
     return _failure(receipt, (receipt,))
 
 
-def _failure(receipt: WriteReceipt, receipts: Sequence[WriteReceipt]) -> WriteNotConfirmed | WriteRejected:
+def _failure(
+    receipt: WriteReceipt, receipts: Sequence[WriteReceipt]
+) -> WriteNotConfirmed | WriteRejected:
     failed = sum(1 for each in receipts if each.outcome is not Outcome.COMMITTED)
-    what = f"write of {receipt.key!r}" if len(receipts) == 1 else f"write of {failed} of {len(receipts)} keys"
+    what = (
+        f"write of {receipt.key!r}"
+        if len(receipts) == 1
+        else f"write of {failed} of {len(receipts)} keys"
+    )
     if receipt.outcome is Outcome.REJECTED:
         refused = any(map(is_refusal, receipt.failed.values()))
         did_not_arrive = any(LOST in reason for reason in receipt.failed.values())
@@ -355,7 +452,10 @@ def _failure(receipt: WriteReceipt, receipts: Sequence[WriteReceipt]) -> WriteNo
         why = "no copy that was asked takes writes now" if refused else why
         return WriteRejected(f"{what} was rejected: {why}", receipt, receipts=receipts)
     held = ", ".join(sorted(receipt.acked)) or "no copy"
-    needed = f"needs {receipt.required} {'copy' if receipt.required == 1 else 'copies'} besides the primary"
+    needed = (
+        f"needs {receipt.required} {'copy' if receipt.required == 1 else 'copies'} besides "
+        "the primary"
+    )
     text = f"{what} is not confirmed: it {needed}, confirmed by {held}; the outcome is unknown"
     evidence = {**dict.fromkeys(receipt.pending, "no answer yet"), **receipt.failed}
     return WriteNotConfirmed(text, receipt, evidence, receipts)

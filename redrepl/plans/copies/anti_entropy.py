@@ -1,10 +1,12 @@
-"""Anti-entropy: a sweep over all keys of all copies, a part at a time (docs/protocol.md, section 6.1).
+"""Anti-entropy: a sweep over all keys of all copies, a part at a time (docs/protocol.md, section
+6.1).
 
-It finds what no log names, brings copies what they lack, and purges tombstones that nothing needs any more. It takes
-nothing away from anybody: what a copy has more than the reference is reported. The reference's keys are walked
-first and compared on all copies, then each copy's, for what it has too much. Of each page of names the nodes make
-digests, and only where these differ records are looked at. Where a sweep stands is kept on the reference after each
-part, so that whoever comes next goes on there.
+It finds what no log names, brings copies what they lack, and purges tombstones that nothing needs
+any more. It takes nothing away from anybody: what a copy has more than the reference is reported.
+The reference's keys are walked first and compared on all copies, then each copy's, for what it has
+too much. Of each page of names the nodes make digests, and only where these differ records are
+looked at. Where a sweep stands is kept on the reference after each part, so that whoever comes next
+goes on there.
 """
 
 from __future__ import annotations
@@ -28,7 +30,15 @@ from redrepl.values.effects import Plan, Progress, ScriptCall
 from redrepl.values.keys import KeyLayout
 from redrepl.values.report import NodeReport
 from redrepl.values.stamp import Stamp
-from redrepl.values.sweep import LAST, UNDER_WAY, Findings, Sweep, SweepReport, read_last, read_under_way
+from redrepl.values.sweep import (
+    LAST,
+    UNDER_WAY,
+    Findings,
+    Sweep,
+    SweepReport,
+    read_last,
+    read_under_way,
+)
 from redrepl.values.topology import Mode
 
 LONGEST_PART_SECONDS = 2.0
@@ -38,9 +48,11 @@ _START = "0"
 
 
 class SweepOrder(NamedTuple):
-    """How to go about it. started: the driver's clock. repairs: bring copies what they lack; else that is only counted.
+    """How to go about it. started: the driver's clock. repairs: bring copies what they lack; else
+    that is only counted.
 
-    retention_seconds: how long tombstones stay at least. own_ahead: see `redrepl.plans.doubtful_clocks.wrong_clocks`.
+    retention_seconds: how long tombstones stay at least. own_ahead: see
+    `redrepl.plans.doubtful_clocks.wrong_clocks`.
     """
 
     started: float
@@ -60,7 +72,9 @@ class Swept:
 
 
 def is_sweep_due(reference: NodeReport, every_seconds: float) -> bool:
-    """Whether a sweep is under way, or so long has passed since the last one, by the reference's clock."""
+    """Whether a sweep is under way, or so long has passed since the last one, by the reference's
+    clock.
+    """
     last = read_last(reference.sweep)
     if last is None or read_under_way(reference.sweep) is not None:
         return True
@@ -69,7 +83,10 @@ def is_sweep_due(reference: NodeReport, every_seconds: float) -> bool:
 
 
 def sweep(layout: KeyLayout, nodes: tuple[str, ...], order: SweepOrder) -> Plan[Swept]:
-    """Do a part of the sweep under way, or begin one. Raises Unavailable where a node fails; the next call goes on."""
+    """Do a part of the sweep under way, or begin one.
+
+    Raises Unavailable where a node fails; the next call goes on.
+    """
     steps = Steps(order.started)
     view, reference, present, _ = yield from find_comparable(layout, nodes, steps, order.own_ahead)
     state = _go_on(view, reference, present)
@@ -90,7 +107,9 @@ def _go_on(view: ClusterView, reference: NodeReport, present: Mapping[str, NodeR
 
 
 def _is_of_the_future(state: Sweep, reference: NodeReport) -> bool:
-    """Whether the clock was ahead when it was begun or went on: what it may purge is not to be believed then."""
+    """Whether the clock was ahead when it was begun or went on: what it may purge is not to be
+    believed then.
+    """
     tolerated_millis = reference.max_skew_micros // 1000
     return max(state.began_millis, state.at_millis) > reference.now_millis + tolerated_millis
 
@@ -114,26 +133,45 @@ def _begin(view: ClusterView, reference: NodeReport, present: Mapping[str, NodeR
 
 
 def _start_walk(state: Sweep, nodes: tuple[str, ...], present: Mapping[str, NodeReport]) -> Sweep:
-    """Begin the walk over the first of these nodes that is there; the others' turn comes after it."""
+    """Begin the walk over the first of these nodes that is there; the others' turn comes after
+    it.
+    """
     there = [node for node in nodes if node in present]
-    missed = tuple(dict.fromkeys((*state.findings.missed, *(node for node in nodes if node not in present))))
+    missed = tuple(
+        dict.fromkeys((*state.findings.missed, *(node for node in nodes if node not in present)))
+    )
     findings = replace(state.findings, missed=missed)
     if not there:
         return replace(state, node="", left=(), cursor=_START, findings=findings)
     node, *left = there
-    return replace(state, node=node, run_id=present[node].run_id, left=tuple(left), cursor=_START, findings=findings)
+    return replace(
+        state,
+        node=node,
+        run_id=present[node].run_id,
+        left=tuple(left),
+        cursor=_START,
+        findings=findings,
+    )
 
 
-def may_purge(view: ClusterView, reference: NodeReport, present: Mapping[str, NodeReport], state: Sweep) -> bool:
-    """Whether all members have what had been decided when the sweep began, and nothing older can come from them.
+def may_purge(
+    view: ClusterView, reference: NodeReport, present: Mapping[str, NodeReport], state: Sweep
+) -> bool:
+    """Whether all members have what had been decided when the sweep began, and nothing older can
+    come from them.
 
-    All members serve; the reference's log is confirmed on each up to where it was, and what their own logs named then
-    was checked. With several primaries older writes may still be under way, whatever their age: nothing is purged.
+    All members serve; the reference's log is confirmed on each up to where it was, and what their
+    own logs named then was checked. With several primaries older writes may still be under way,
+    whatever their age: nothing is purged.
     """
     if view.topology.mode is not Mode.PRIMARY_REPLICA or set(present) != set(view.ids):
         return False
     for node in view.others[reference.node]:
-        cursor, mark, to_check = reference.cursors.get(node), reference.marks.get(node), state.checked_entries.get(node)
+        cursor, mark, to_check = (
+            reference.cursors.get(node),
+            reference.marks.get(node),
+            state.checked_entries.get(node),
+        )
         if cursor is None or cursor.position.entries < state.confirmed_entries:
             return False
         if mark is None or to_check is None or mark.incarnation != present[node].incarnation:
@@ -181,7 +219,9 @@ class _Part:
 
     def _page(self) -> Plan[int]:
         node = self.state.node
-        cursor, names = yield from scan_page(self.view, node, self.state.cursor.encode(), self.steps)
+        cursor, names = yield from scan_page(
+            self.view, node, self.state.cursor.encode(), self.steps
+        )
         others = [other for other in self.present if other != node]
         if node != self.reference.node:
             others = [self.reference.node]
@@ -205,27 +245,35 @@ class _Part:
         for node, other in theirs.items():
             suspects = names_that_may_differ(names, own, other)
             copy = walked if node == self.reference.node else node
-            suspects = yield from self._settled(copy, suspects, only_surplus=walked != self.reference.node)
+            suspects = yield from self._settled(
+                copy, suspects, only_surplus=walked != self.reference.node
+            )
             unequal.update((yield from self._mend(copy, suspects)))
-        yield from self._purge(walked, {name: stamp for name, stamp in own.old.items() if name not in unequal})
+        yield from self._purge(
+            walked, {name: stamp for name, stamp in own.old.items() if name not in unequal}
+        )
 
     def _mend(self, node: str, suspects: list[bytes]) -> Plan[list[bytes]]:
         """Count what differs on a copy and stays so, and mend it; answers the names."""
         if not suspects:
             return []
-        comparison = Comparison(self.view, self.reference, self.present[node], self._yardstick, self.steps)
+        comparison = Comparison(
+            self.view, self.reference, self.present[node], self._yardstick, self.steps
+        )
         names = yield from comparison.still_differing(suspects)
         self.mismatches += [comparison.mismatches[name] for name in names]
         repaired = 0
         if self.order.repairs and names:
-            # What a copy has more is left to an operator: somebody may have deleted it on the primary by hand.
+            # What a copy has more is left to an operator: somebody may have deleted it on the
+            # primary by hand.
             repaired = yield from comparison.repair(names, takes_away=False)
         self._note(differences=len(names), repaired=repaired)
         return names
 
     def _settled(self, node: str, names: list[bytes], only_surplus: bool) -> Plan[list[bytes]]:
-        """Without those that were written lately: these the logs bring. ``only_surplus``: nothing stands on the
-        reference; its own walk goes over everything else.
+        """Without those that were written lately: these the logs bring.
+
+        ``only_surplus``: nothing stands on the reference; its own walk goes over everything else.
         """
         if not names:
             return []
@@ -239,9 +287,13 @@ class _Part:
         ]
 
     def _purge(self, walked: str, old: dict[bytes, Stamp]) -> Plan[None]:
-        """Remove old tombstones on all copies; from a copy's walk those that the reference has purged already."""
+        """Remove old tombstones on all copies; from a copy's walk those that the reference has
+        purged already.
+        """
         before = self.state.purge_before
-        ripe = {name: stamp for name, stamp in old.items() if self._purges and stamp.micros < before}
+        ripe = {
+            name: stamp for name, stamp in old.items() if self._purges and stamp.micros < before
+        }
         nodes = [walked]
         if walked == self.reference.node:
             nodes = list(self.present)
@@ -251,9 +303,13 @@ class _Part:
         if ripe:
             yield from self._remove(nodes, ripe, walked)
 
-    def _remove(self, nodes: Sequence[str], tombstones: dict[bytes, Stamp], walked: str) -> Plan[None]:
+    def _remove(
+        self, nodes: Sequence[str], tombstones: dict[bytes, Stamp], walked: str
+    ) -> Plan[None]:
         """Remove these tombstones on nodes, and count those that go from the one that is walked."""
-        call = self.view.purge_call(tombstones, min(self.state.purge_before, self._yardstick.old_before))
+        call = self.view.purge_call(
+            tombstones, min(self.state.purge_before, self._yardstick.old_before)
+        )
         gathered = yield from self.steps.gather(dict.fromkeys(nodes, call))
         purged = {
             node: admitted(parse_count(content), node, self.view.epoch).number
@@ -265,8 +321,14 @@ class _Part:
     def _gone_on_reference(self, tombstones: dict[bytes, Stamp]) -> Plan[dict[bytes, Stamp]]:
         """Those of a copy's tombstones under whose names the reference has nothing."""
         names = list(tombstones)
-        current = yield from read_headers(self.view, self.reference.node, names, self.steps, ON_ACTIVE)
-        return {name: tombstones[name] for name, header in zip(names, current, strict=True) if not header}
+        current = yield from read_headers(
+            self.view, self.reference.node, names, self.steps, ON_ACTIVE
+        )
+        return {
+            name: tombstones[name]
+            for name, header in zip(names, current, strict=True)
+            if not header
+        }
 
     def _note(self, **more: int) -> None:
         found = self.state.findings

@@ -9,13 +9,17 @@ from redrepl.values import limits
 from redrepl.values.effects import PlainCommand, Plan
 
 SHARE_BESIDE_WRITES = 0.25
-"""The largest part of the time in which a walk works while clients write to its source: most writes meet none of it."""
+"""The largest part of the time in which a walk works while clients write to its source: most writes
+meet none of it.
+"""
 
 LEAST_SHARE = 0.2
 """It goes on however slow the source answers: the log that it holds grows meanwhile."""
 
 SLOW_FACTOR = 3.0
-"""A source that takes so many times as long as at its best for next to nothing is busy with others."""
+"""A source that takes so many times as long as at its best for next to nothing is busy with
+others.
+"""
 
 SLOW_SECONDS = 0.002
 """And not below this: times of fractions of a millisecond vary by themselves."""
@@ -29,13 +33,17 @@ _LIGHT = PlainCommand((b"TIME",))
 
 
 class Brake:
-    """Rests after each page: for a fixed rate, or for a share of the time that follows what clients need.
+    """Rests after each page: for a fixed rate, or for a share of the time that follows what clients
+    need.
 
-    Without writes at the source it does not rest. Beside them it works for a quarter of the time at most; less while
-    the source takes long for a request that is next to nothing, which is asked right after a rest.
+    Without writes at the source it does not rest. Beside them it works for a quarter of the time at
+    most; less while the source takes long for a request that is next to nothing, which is asked
+    right after a rest.
     """
 
-    def __init__(self, view: ClusterView, source: str, lanes: Lanes, steps: Steps, keys_per_second: float) -> None:
+    def __init__(
+        self, view: ClusterView, source: str, lanes: Lanes, steps: Steps, keys_per_second: float
+    ) -> None:
         self.share = SHARE_BESIDE_WRITES
         self._view = view
         self._source = source
@@ -56,7 +64,9 @@ class Brake:
         return min(limits.SCAN_KEYS, max(FEWEST_KEYS, int(self._keys_per_second / 2)))
 
     def note_writes(self, added: int) -> None:
-        """Take in how many entries the source's log has ever had: clients that write are there, or not."""
+        """Take in how many entries the source's log has ever had: clients that write are there, or
+        not.
+        """
         if self._writes is not None and self._steps.at > self._writes[1]:
             before, at = self._writes
             self._is_busy = (added - before) / (self._steps.at - at) >= FEW_WRITES_PER_SECOND
@@ -71,7 +81,11 @@ class Brake:
             rest = worked * (1 / self.share - 1) if self._is_busy else 0.0
         if rest > 0:
             yield from self._lanes.rest(min(rest, LONGEST_REST_SECONDS))
-        if self._is_busy and self._keys_per_second <= 0 and self._steps.at >= self._probed_at + BRAKE_PROBE_SECONDS:
+        if (
+            self._is_busy
+            and self._keys_per_second <= 0
+            and self._steps.at >= self._probed_at + BRAKE_PROBE_SECONDS
+        ):
             yield from self._probe()
         self._worked_from = self._steps.at
 

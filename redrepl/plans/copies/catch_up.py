@@ -1,4 +1,5 @@
-"""Catching up from a change log: newest state per key, the mark moving with the data, then the cursor on the source.
+"""Catching up from a change log: newest state per key, the mark moving with the data, then the
+cursor on the source.
 
 See docs/protocol.md, section 6.
 """
@@ -30,7 +31,10 @@ from redrepl.values.report import LOG_START, Mark, NodeReport, Position, id_orde
 from redrepl.values.stamp import Stamp, is_possible
 
 PAGE_CHANGES = 1000
-"""Changes to read from a log at a time. An entry of a batch holds many, so the number of entries follows."""
+"""Changes to read from a log at a time.
+
+An entry of a batch holds many, so the number of entries follows.
+"""
 
 FIRST_PAGE_ENTRIES = 10
 """Entries in the first page, before it is known how many changes an entry holds."""
@@ -39,7 +43,9 @@ _fields_of = itemgetter(1)
 
 
 class Page(NamedTuple):
-    """A stretch of a change log: the newest stamp of each name as written there, the entries, the place after them."""
+    """A stretch of a change log: the newest stamp of each name as written there, the entries, the
+    place after them.
+    """
 
     stamps: dict[bytes, bytes]
     entries: list[tuple[bytes, list[bytes]]]
@@ -56,7 +62,9 @@ class Page(NamedTuple):
         return sum(map(len, map(_fields_of, self.entries))) // 2
 
 
-def read_page(view: ClusterView, source: NodeReport, after: Position, count: int, steps: Steps) -> Plan[Page]:
+def read_page(
+    view: ClusterView, source: NodeReport, after: Position, count: int, steps: Steps
+) -> Plan[Page]:
     """The next entries of a node's log.
 
     ``source``: as the node was when the place was found in its log. Raises Unavailable where the
@@ -67,14 +75,18 @@ def read_page(view: ClusterView, source: NodeReport, after: Position, count: int
     return _page_of(parse_log_page(content), after, source.node, view.layout.data_prefix)
 
 
-def _page_of(answer: LogPage | LogCut | LogReplaced, after: Position, node: str, prefix: bytes) -> Page:
+def _page_of(
+    answer: LogPage | LogCut | LogReplaced, after: Position, node: str, prefix: bytes
+) -> Page:
     """The page in a node's answer.
 
     Raises Unavailable where the log is not what it was when the place was found.
     """
     if isinstance(answer, LogCut):
         reason = f"cut up to {answer.floor}, and {after.id} was reached"
-        raise Unavailable("the change log was cut while it was read; a full sync is needed", {node: reason})
+        raise Unavailable(
+            "the change log was cut while it was read; a full sync is needed", {node: reason}
+        )
     if isinstance(answer, LogReplaced):
         reason = "restarted, or lost its log, and was brought up since"
         raise Unavailable("the change log was begun anew while it was read", {node: reason})
@@ -96,16 +108,25 @@ def _newest_stamps(entries: Sequence[Entry], prefix: bytes) -> dict[bytes, bytes
         # Of one length and case, they compare as the stamps do.
         if stamp > stamps.get(name, b""):
             stamps[name] = stamp
-    if not all(map(is_possible, stamps.values())) or not all(name.startswith(prefix) for name in stamps):
-        return {name: stamp for name, stamp in stamps.items() if name.startswith(prefix) and is_possible(stamp)}
+    if not all(map(is_possible, stamps.values())) or not all(
+        name.startswith(prefix) for name in stamps
+    ):
+        return {
+            name: stamp
+            for name, stamp in stamps.items()
+            if name.startswith(prefix) and is_possible(stamp)
+        }
     return stamps
 
 
 def _end_of(entries: Sequence[tuple[bytes, Any]], after: Position, log_end: Position) -> Position:
-    """Where a page ends. It counts no more entries up to there than the log itself has had.
+    """Where a page ends.
 
-    The place after which it begins is the target's word, and one that counts too many would be noted at the source: it
-    would look as if it had lost a part of its log. One that counts too few stepped over some, and stays as it is.
+    It counts no more entries up to there than the log itself has had.
+
+    The place after which it begins is the target's word, and one that counts too many would be
+    noted at the source: it would look as if it had lost a part of its log. One that counts too few
+    stepped over some, and stays as it is.
     """
     last = entries[-1][0].decode() if entries else after.id
     most = log_end.entries if id_order(last) >= log_end.order else max(0, log_end.entries - 1)
@@ -123,8 +144,11 @@ def next_count(page: Page) -> int:
 
 
 class CaughtUp(NamedTuple):
-    """What a catch-up did. ``finished``: the log's end was reached. ``foreign``: names left as they are, because
-    something stands there that redrepl did not write. ``reached``: the place in the log up to which it was done.
+    """What a catch-up did.
+
+    ``finished``: the log's end was reached. ``foreign``: names left as they are, because something
+    stands there that redrepl did not write. ``reached``: the place in the log up to which it was
+    done.
     ``newest_entry``: of the target's own log.
     """
 
@@ -149,10 +173,12 @@ def ship_log(
     skips_gone: bool = False,
     newest_entry: bytes = b"",
 ) -> Plan[CaughtUp]:
-    """Ship what the log names after ``start``, until where it ended in the report, or until ``stop_at``.
+    """Ship what the log names after ``start``, until where it ended in the report, or until
+    ``stop_at``.
 
-    What came after the report is the next call's: under steady writes the end would move on for ever. While the target
-    stores one page, the next is read. ``merges``, ``skips_gone``, ``newest_entry``: see `Copier`.
+    What came after the report is the next call's: under steady writes the end would move on for
+    ever. While the target stores one page, the next is read. ``merges``, ``skips_gone``,
+    ``newest_entry``: see `Copier`.
     """
     copier = Copier(view, source, target, steps, where, merges, skips_gone)
     copier.frees_memory = True
@@ -161,13 +187,23 @@ def ship_log(
     finished = yield from shipping.carry_out(stop_at)
 
     shipped, foreign = shipping.shipped, tuple(copier.foreign)
-    return CaughtUp(shipped, copier.records, copier.bytes, finished, foreign, shipping.reached, copier.newest_entry)
+    return CaughtUp(
+        shipped,
+        copier.records,
+        copier.bytes,
+        finished,
+        foreign,
+        shipping.reached,
+        copier.newest_entry,
+    )
 
 
 class _Shipping:
     """Shipping a source's log to one target: while this stores a page, the next one is read."""
 
-    def __init__(self, view: ClusterView, source: NodeReport, copier: Copier, start: Mark, steps: Steps) -> None:
+    def __init__(
+        self, view: ClusterView, source: NodeReport, copier: Copier, start: Mark, steps: Steps
+    ) -> None:
         self._view = view
         self._source = source
         self._copier = copier
@@ -232,9 +268,14 @@ class _Shipping:
 
 
 class _Confirming:
-    """Notes on the source what is on the target, without waiting each time. ``reached``: the last place noted."""
+    """Notes on the source what is on the target, without waiting each time.
 
-    def __init__(self, view: ClusterView, source: NodeReport, target: str, lanes: Lanes, start: Position) -> None:
+    ``reached``: the last place noted.
+    """
+
+    def __init__(
+        self, view: ClusterView, source: NodeReport, target: str, lanes: Lanes, start: Position
+    ) -> None:
         self.reached = start
         self._view = view
         self._source = source
@@ -277,18 +318,24 @@ def confirm(
 
 
 def forget_cursors(view: ClusterView, source: NodeReport, steps: Steps) -> Plan[None]:
-    """Have a log that replaced a lost one count as confirmed nowhere: the old cursors would hide what it names."""
+    """Have a log that replaced a lost one count as confirmed nowhere: the old cursors would hide
+    what it names.
+    """
     for target, cursor in source.cursors.items():
         if cursor.position.entries > source.log.added:
             call = _cursor_call(view, target, Position(LOG_START, 0), force=True, incarnation="")
             yield from note_on_member(view, source.node, call, "noting what is confirmed", steps)
 
 
-def _confirm_call(view: ClusterView, source: NodeReport, target: str, position: Position, force: bool) -> ScriptCall:
+def _confirm_call(
+    view: ClusterView, source: NodeReport, target: str, position: Position, force: bool
+) -> ScriptCall:
     return _cursor_call(view, target, position, force, source.incarnation)
 
 
-def _cursor_call(view: ClusterView, target: str, position: Position, force: bool, incarnation: str) -> ScriptCall:
+def _cursor_call(
+    view: ClusterView, target: str, position: Position, force: bool, incarnation: str
+) -> ScriptCall:
     """``incarnation``: of the log that the place is in; '' for the beginning of any log."""
     layout, field = view.layout, view.position_fields[target]
     place = (position.id.encode(), position.entries)
@@ -313,7 +360,9 @@ def trim_log(
     places = (keep_from.encode(), cap_entries, held.encode(), cap_bytes)
     arguments = (view.epoch, *places, source.incarnation.encode())
     call = ScriptCall("trim", (layout.member, layout.log), arguments)
-    return (yield from ask_member(view, node, call, parse_count, "cutting the change log", steps)).number
+    return (
+        yield from ask_member(view, node, call, parse_count, "cutting the change log", steps)
+    ).number
 
 
 def positions_before(page: Page, names: Sequence[bytes], start: Position) -> Position:

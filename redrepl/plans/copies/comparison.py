@@ -1,7 +1,8 @@
 """Comparing one copy with the reference key by key, and making it equal.
 
-Records past their deadline do not count, because a node may have dropped them or not. Neither do tombstones that are
-old enough to be purged. All others do: an old write that arrives late must meet the same answer everywhere.
+Records past their deadline do not count, because a node may have dropped them or not. Neither do
+tombstones that are old enough to be purged. All others do: an old write that arrives late must meet
+the same answer everywhere.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ DAMAGED = b"damaged"
 
 
 class Yardstick(NamedTuple):
-    """What counts. now_millis: the reference's clock. old_before: microseconds before which a tombstone may have been
-    purged, so that it is like nothing; 0 where none is.
+    """What counts. now_millis: the reference's clock. old_before: microseconds before which a
+    tombstone may have been purged, so that it is like nothing; 0 where none is.
     """
 
     now_millis: int
@@ -41,7 +42,9 @@ class Yardstick(NamedTuple):
 
 
 class Mismatch(NamedTuple):
-    """A key that differs between the primary and another copy; stamps as text, '' where nothing stands."""
+    """A key that differs between the primary and another copy; stamps as text, '' where nothing
+    stands.
+    """
 
     key: bytes
     node: str
@@ -65,7 +68,12 @@ class Comparison:
     """Key by key, one copy against the reference."""
 
     def __init__(
-        self, view: ClusterView, reference: NodeReport, copy: NodeReport, yardstick: Yardstick, steps: Steps
+        self,
+        view: ClusterView,
+        reference: NodeReport,
+        copy: NodeReport,
+        yardstick: Yardstick,
+        steps: Steps,
     ) -> None:
         self.view = view
         self.reference = reference
@@ -108,7 +116,9 @@ class Comparison:
     def _read(self, node: str, names: Sequence[bytes]) -> Plan[list[bytes | None]]:
         """What stands under the first of these names, as many as one answer holds."""
         call = self.view.read_call(names)
-        answer = yield from ask_member(self.view, node, call, parse_read_many, "comparing records", self.steps)
+        answer = yield from ask_member(
+            self.view, node, call, parse_read_many, "comparing records", self.steps
+        )
         return answer.records
 
     def _mismatch(self, name: bytes, own: bytes | None, other: bytes | None) -> Mismatch | None:
@@ -139,7 +149,9 @@ class Comparison:
 
     def _counts(self, record: Record | None) -> bool:
         """Whether a copy without this record would differ."""
-        return record is not None and (record.kind != TOMBSTONE or record.stamp.micros >= self.yardstick.old_before)
+        return record is not None and (
+            record.kind != TOMBSTONE or record.stamp.micros >= self.yardstick.old_before
+        )
 
     def repair(self, names: Sequence[bytes], takes_away: bool = True) -> Plan[int]:
         """Bring the copy to the reference's records; with several primaries, both to the later one.
@@ -147,10 +159,18 @@ class Comparison:
         takes_away: replace what the copy has and the one primary never took, or has lost.
         """
         found = {name: self.mismatches[name] for name in names}
-        wanted = {name: Stamp.parse(each.primary_stamp) for name, each in found.items() if each.primary_stamp}
+        wanted = {
+            name: Stamp.parse(each.primary_stamp)
+            for name, each in found.items()
+            if each.primary_stamp
+        }
         repaired = yield from self._copy(self.reference, self.node, wanted)
 
-        ahead = {name: Stamp.parse(each.node_stamp) for name, each in found.items() if each.kind in ("ahead", "extra")}
+        ahead = {
+            name: Stamp.parse(each.node_stamp)
+            for name, each in found.items()
+            if each.kind in ("ahead", "extra")
+        }
         if self.view.decider is None:
             return repaired + (yield from self._copy(self.copy, self.reference.node, ahead))
         if takes_away:

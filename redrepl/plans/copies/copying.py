@@ -1,6 +1,7 @@
 """Moving records from one node to another: read what stands there now, and let the later stamp win.
 
-Stamps are compared as they are written, 22 digits of the same case: bytes then compare as the stamps do.
+Stamps are compared as they are written, 22 digits of the same case: bytes then compare as the
+stamps do.
 """
 
 from __future__ import annotations
@@ -35,10 +36,14 @@ from redrepl.values.report import Mark, NodeReport, Position
 from redrepl.values.stamp import STAMP_BYTES, Stamp
 
 MOSTLY_LACKING = 0.9
-"""Where the target lacked this share of what was looked at last, it is not asked first: it compares by itself."""
+"""Where the target lacked this share of what was looked at last, it is not asked first: it compares
+by itself.
+"""
 
 REMEMBERED_NAMES = 20_000
-"""Names of records sent lately: a key that is written all the time is sent once, for the newest of its stamps."""
+"""Names of records sent lately: a key that is written all the time is sent once, for the newest of
+its stamps.
+"""
 
 _AT_ALL = b"~"
 """In place of a stamp that is wanted: whatever stands there. It is later than any."""
@@ -65,22 +70,23 @@ class _Slice(NamedTuple):
 class Copier:
     """Copies records from a source to a target in slices of bounded bytes, and counts them.
 
-    While the target stores a slice the next one is read. One at a time is under way to the target: a mark never leaves
-    before everything that it stands for has been stored.
+    While the target stores a slice the next one is read. One at a time is under way to the target:
+    a mark never leaves before everything that it stands for has been stored.
 
     records, bytes: what was new on the target, and what was sent. foreign: names left as they are.
     stored: the last mark that the target has answered for.
-    frees_memory: what is done about a target at full memory: the deletes among the records are brought to it all the
-    same, and ``full`` is the error that remains. Without it the error ends the copying.
-    merges: the target lacks nothing that is older than the tombstones it has purged; where the source has something so
-    old, it was deleted since, and is passed over.
-    newest_entry: the newest entry of the target's own log that is known, b"" for none. Where it is gone the target
-    forgot what was brought to it, and the copying ends with an error.
-    skips_gone: the source may have dropped records by a wrong clock. That its log names one that is gone says nothing
-    then; as a tombstone it would end the copies of others.
+    frees_memory: what is done about a target at full memory: the deletes among the records are
+    brought to it all the same, and ``full`` is the error that remains. Without it the error ends
+    the copying.
+    merges: the target lacks nothing that is older than the tombstones it has purged; where the
+    source has something so old, it was deleted since, and is passed over.
+    newest_entry: the newest entry of the target's own log that is known, b"" for none. Where it is
+    gone the target forgot what was brought to it, and the copying ends with an error.
+    skips_gone: the source may have dropped records by a wrong clock. That its log names one that is
+    gone says nothing then; as a tombstone it would end the copies of others.
 
-    The source is given as it was found. Where its clock has stepped ahead since, nothing is concluded from what is gone
-    there: the copying ends with an error.
+    The source is given as it was found. Where its clock has stepped ahead since, nothing is
+    concluded from what is gone there: the copying ends with an error.
     """
 
     def __init__(
@@ -116,14 +122,20 @@ class Copier:
         self._sent_before: dict[bytes, bytes] = {}
 
     def copy(self, wanted: Mapping[bytes, Stamp], mark: Mark | None = None) -> Plan[None]:
-        """Bring the target to at least these stamps. The mark moves with the last record, never before it."""
-        # A walk over many keys would meet every purge meanwhile, and be tried again from its beginning.
+        """Bring the target to at least these stamps.
+
+        The mark moves with the last record, never before it.
+        """
+        # A walk over many keys would meet every purge meanwhile, and be tried again from its
+        # beginning.
         self._seen_purged_before = None
         yield from self.send({name: stamp.encode() for name, stamp in wanted.items()}, mark)
         yield from self.settle()
 
     def send(self, wanted: Mapping[bytes, bytes], mark: Mark | None = None) -> Plan[None]:
-        """`copy` for encoded stamps; the last slice may still be under way afterwards: `settle` waits for it."""
+        """`copy` for encoded stamps; the last slice may still be under way afterwards: `settle`
+        waits for it.
+        """
         if wanted and self._seen_purged_before is None and not self.merges:
             self._seen_purged_before = yield from self._purged_before()
         names = yield from self._to_read(wanted)
@@ -140,12 +152,14 @@ class Copier:
             yield from self._store((), (), mark)
 
     def send_page(self, names: Sequence[bytes]) -> Plan[None]:
-        """Bring the target to what stands under these names now; the last slice may still be under way afterwards.
+        """Bring the target to what stands under these names now; the last slice may still be under
+        way afterwards.
 
-        Where the target lacks nearly all, records are read at once. One that is gone since the name was listed is
-        passed over, like those that were gone before.
+        Where the target lacks nearly all, records are read at once. One that is gone since the name
+        was listed is passed over, like those that were gone before.
         """
-        # A walk over many keys would meet every purge meanwhile, and be tried again from its beginning.
+        # A walk over many keys would meet every purge meanwhile, and be tried again from its
+        # beginning.
         self._seen_purged_before = None
         if self._asks_first and names:
             headers = yield from self._headers(self.source, names, self.where)
@@ -178,7 +192,9 @@ class Copier:
         if mark is not None:
             self.stored = mark.position
 
-    def absorb(self, names: Sequence[bytes], records: Sequence[bytes], mark: Mark | None) -> Plan[None]:
+    def absorb(
+        self, names: Sequence[bytes], records: Sequence[bytes], mark: Mark | None
+    ) -> Plan[None]:
         """Store records on the target unless later ones stand there, and move the mark."""
         yield from self._store(names, records, mark)
         yield from self.settle()
@@ -190,8 +206,8 @@ class Copier:
             raise clock_stepped(self.source)
 
     def _purged_before(self) -> Plan[int]:
-        """Up to which stamp the target has purged tombstones, asked before anything is read: what is read after that is
-        later than they were, or was never deleted.
+        """Up to which stamp the target has purged tombstones, asked before anything is read: what
+        is read after that is later than they were, or was never deleted.
         """
         command = PlainCommand((b"HGET", self.view.layout.member, b"purged_before"))
         noted = (yield from self.lanes.ask(self.target, command, "looking at the target")) or 0
@@ -203,18 +219,27 @@ class Copier:
             ) from error
 
     def _checked(self, content: Answer) -> Absorbed | Foreign:
-        """What the target made of a slice. Raises where it refused, forgot, or has purged tombstones since the records
-        were read.
+        """What the target made of a slice.
+
+        Raises where it refused, forgot, or has purged tombstones since the records were read.
         """
         answer = parse_absorb(content)
         if isinstance(answer, NotAdmitted):
             raise not_admitted_error(answer, self.target, self.view.epoch)
         if answer is NotAbsorbed.PURGED:
-            text = f"node {self.target!r} purged tombstones while records were copied to it; it is tried again"
+            text = (
+                f"node {self.target!r} purged tombstones while records were copied to it; it "
+                "is tried again"
+            )
             raise Unavailable(text, {self.target: "purged"})
         if answer is NotAbsorbed.SET_BACK:
-            text = f"node {self.target!r} forgot a part of what was brought to it; it is tried again"
-            raise Unavailable(text, {self.target: f"entry {self.newest_entry.decode()} is gone from its change log"})
+            text = (
+                f"node {self.target!r} forgot a part of what was brought to it; it is tried again"
+            )
+            raise Unavailable(
+                text,
+                {self.target: f"entry {self.newest_entry.decode()} is gone from its change log"},
+            )
         return answer
 
     def _to_read(self, wanted: Mapping[bytes, bytes]) -> Plan[list[bytes]]:
@@ -227,11 +252,17 @@ class Copier:
         return lacking
 
     def _not_sent_yet(self, wanted: Mapping[bytes, bytes]) -> list[bytes]:
-        """What was read for an earlier stamp was sent as it stood then, which may have been this one."""
+        """What was read for an earlier stamp was sent as it stood then, which may have been this
+        one.
+        """
         sent, before = self._sent, self._sent_before
         if sent.keys().isdisjoint(wanted) and before.keys().isdisjoint(wanted):
             return list(wanted)
-        return [name for name, stamp in wanted.items() if sent.get(name, b"") < stamp and before.get(name, b"") < stamp]
+        return [
+            name
+            for name, stamp in wanted.items()
+            if sent.get(name, b"") < stamp and before.get(name, b"") < stamp
+        ]
 
     def _remember(self, names: Iterable[bytes], records: Sequence[bytes]) -> None:
         if len(self._sent) >= REMEMBERED_NAMES:
@@ -241,7 +272,9 @@ class Copier:
     def _lacking(self, names: Sequence[bytes], wanted: Mapping[bytes, bytes]) -> Plan[list[bytes]]:
         """Names of records that stand on the target with an earlier stamp, or not at all."""
         lacking = []
-        for name, header in zip(names, (yield from self._headers(self.target, names, FOR_UPKEEP)), strict=True):
+        for name, header in zip(
+            names, (yield from self._headers(self.target, names, FOR_UPKEEP)), strict=True
+        ):
             if header == FOREIGN:
                 self.foreign.append(name)
             elif header[:STAMP_BYTES] < wanted[name]:
@@ -257,9 +290,13 @@ class Copier:
         return headers
 
     def _read(self, names: Sequence[bytes]) -> Plan[tuple[Sequence[bytes], Sequence[Any]]]:
-        """The first of these names, as many as one answer holds, and what stands under them on the source now."""
+        """The first of these names, as many as one answer holds, and what stands under them on the
+        source now.
+        """
         call = self.view.read_call(names, self.where)
-        answer = parse_read_many((yield from self.lanes.ask(self.source, call, "reading records to copy")))
+        answer = parse_read_many(
+            (yield from self.lanes.ask(self.source, call, "reading records to copy"))
+        )
         stored = admitted(answer, self.source, self.view.epoch).records
         self._slice_keys = keys_to_ask(len(stored))
         return names[: len(stored)], stored
@@ -283,27 +320,40 @@ class Copier:
             if stored is None and (self.skips_gone or wanted[name] == _AT_ALL):
                 continue
             if stored is None:
-                # Gone although the log names it: expired or evicted. The target must not keep an older value.
-                records[name] = tombstone(Stamp.parse(wanted[name]), self._found.now_millis).encode()
+                # Gone although the log names it: expired or evicted. The target must not keep an
+                # older value.
+                records[name] = tombstone(
+                    Stamp.parse(wanted[name]), self._found.now_millis
+                ).encode()
             elif is_record(stored):
                 records[name] = stored
             else:
                 self.foreign.append(name)
         return list(records), list(records.values())
 
-    def _store(self, names: Sequence[bytes], records: Sequence[bytes], mark: Mark | None) -> Plan[None]:
-        """Have a slice stored, once everything before it is. Where the target is full, nothing but its deletes is."""
+    def _store(
+        self, names: Sequence[bytes], records: Sequence[bytes], mark: Mark | None
+    ) -> Plan[None]:
+        """Have a slice stored, once everything before it is.
+
+        Where the target is full, nothing but its deletes is.
+        """
         yield from self.settle()
         slice_ = _Slice(names, records, mark, 0, self._seen_purged_before or 0)
         if self.full is not None:
             yield from self._free_memory(slice_)
             return
         call = self._absorb_call(slice_)
-        ticket = self.lanes.start(self.target, call, "storing copied records", is_alone=self.frees_memory)
+        ticket = self.lanes.start(
+            self.target, call, "storing copied records", is_alone=self.frees_memory
+        )
         self._under_way = slice_._replace(ticket=ticket)
 
     def _free_memory(self, sent: _Slice) -> Plan[None]:
-        """Bring the target those of these tombstones that replace values there. The mark stays where it is."""
+        """Bring the target those of these tombstones that replace values there.
+
+        The mark stays where it is.
+        """
         pairs = zip(sent.names, sent.records, strict=True)
         graves = {name: record for name, record in pairs if is_tombstone(record)}
         headers = yield from self._headers(self.target, list(graves), FOR_UPKEEP)
@@ -318,36 +368,61 @@ class Copier:
             self.newest_entry = stored.entry_id or self.newest_entry
 
     def _store_around(self, sent: _Slice) -> Plan[Absorbed]:
-        """Store the rest of a slice of which nothing was stored, because redrepl did not write what stands there.
+        """Store the rest of a slice of which nothing was stored, because redrepl did not write what
+        stands there.
 
         Raises NotAReplicatedRecord where such a value comes up meanwhile.
         """
         names, records = sent.names, sent.records
         stamps = [record[:STAMP_BYTES] for record in records]
         lacking = set((yield from self._lacking(names, dict(zip(names, stamps, strict=True)))))
-        rest = [(name, record) for name, record in zip(names, records, strict=True) if name in lacking]
-        part = sent._replace(names=[name for name, _ in rest], records=[record for _, record in rest])
+        rest = [
+            (name, record) for name, record in zip(names, records, strict=True) if name in lacking
+        ]
+        part = sent._replace(
+            names=[name for name, _ in rest], records=[record for _, record in rest]
+        )
         call = self._absorb_call(part)
-        answer = self._checked((yield from self.lanes.ask(self.target, call, "storing copied records")))
+        answer = self._checked(
+            (yield from self.lanes.ask(self.target, call, "storing copied records"))
+        )
         if isinstance(answer, Foreign):
             raise foreign_value(self.view.layout, self.target, answer.name)
         return answer
 
     def _absorb_call(self, sent: _Slice, script: str = "") -> ScriptCall:
-        """At full memory a mark alone may move, and a change of epoch must not wait: it copies the last few writes."""
+        """At full memory a mark alone may move, and a change of epoch must not wait: it copies the
+        last few writes.
+        """
         layout = self.view.layout
         names, records, mark = sent.names, sent.records, sent.mark
         script = script or ("absorb" if names and self.where == ON_ACTIVE else "absorb_oom")
         seen: bytes | int = b"" if self.merges else sent.seen
         source = self.view.position_fields[self.source]
-        arguments: list[bytes | int] = [self.view.epoch, source, b"", b"", 0, seen, self.newest_entry]
+        arguments: list[bytes | int] = [
+            self.view.epoch,
+            source,
+            b"",
+            b"",
+            0,
+            seen,
+            self.newest_entry,
+        ]
         if mark is not None:
-            arguments[2:5] = [mark.incarnation.encode(), mark.position.id.encode(), mark.position.entries]
-        return ScriptCall(script, (layout.member, layout.log, layout.marks, *names), (*arguments, *records))
+            arguments[2:5] = [
+                mark.incarnation.encode(),
+                mark.position.id.encode(),
+                mark.position.entries,
+            ]
+        return ScriptCall(
+            script, (layout.member, layout.log, layout.marks, *names), (*arguments, *records)
+        )
 
 
 def copy_all(copier: Copier, steps: Steps) -> Plan[None]:
-    """Walk over all keys of the source, wherever it may be read, and bring the target to at least its stamps."""
+    """Walk over all keys of the source, wherever it may be read, and bring the target to at least
+    its stamps.
+    """
     keys = KeyWalk(copier.view, copier.source, steps)
     while not keys.is_over:
         names = yield from keys.next_page()
@@ -373,5 +448,6 @@ def clock_stepped(node: str) -> Unavailable:
     """The error where a node's clock is ahead of what it was when the node was looked at."""
     reason = "its clock has stepped ahead"
     return Unavailable(
-        f"the clock of node {node!r} stepped while records were compared; it is tried again", {node: reason}
+        f"the clock of node {node!r} stepped while records were compared; it is tried again",
+        {node: reason},
     )

@@ -39,7 +39,9 @@ class PageDigests(NamedTuple):
     old: dict[bytes, Stamp]
 
 
-def digest_page(node: str, names: Sequence[bytes], yardstick: Yardstick, steps: Steps) -> Plan[PageDigests]:
+def digest_page(
+    node: str, names: Sequence[bytes], yardstick: Yardstick, steps: Steps
+) -> Plan[PageDigests]:
     """Have a node digest its records under these names, NAMES_PER_RANGE of them in one range."""
     numbers = _range_numbers(names)
     digests = PageDigests({}, {})
@@ -54,7 +56,9 @@ def digest_page(node: str, names: Sequence[bytes], yardstick: Yardstick, steps: 
     return digests
 
 
-def _add(digests: PageDigests, names: Sequence[bytes], found: Sequence[Any], tombstones: Sequence[Any]) -> None:
+def _add(
+    digests: PageDigests, names: Sequence[bytes], found: Sequence[Any], tombstones: Sequence[Any]
+) -> None:
     """Add what a node answered about the first of these names."""
     sums = digests.sums
     for number, keys, amount in zip(found[::3], found[1::3], found[2::3], strict=True):
@@ -63,7 +67,9 @@ def _add(digests: PageDigests, names: Sequence[bytes], found: Sequence[Any], tom
         digests.old[names[index]] = Stamp.parse(stamp[:STAMP_BYTES])
 
 
-def names_that_may_differ(names: Sequence[bytes], first: PageDigests, second: PageDigests) -> list[bytes]:
+def names_that_may_differ(
+    names: Sequence[bytes], first: PageDigests, second: PageDigests
+) -> list[bytes]:
     """Those of a page's names that are in ranges in which two nodes hold different records."""
     nothing = RangeDigest()
     return [

@@ -1,4 +1,6 @@
-"""Reading the discarded logs: records that nodes gave up for earlier ones (docs/protocol.md, sections 3 and 5.4)."""
+"""Reading the discarded logs: records that nodes gave up for earlier ones (docs/protocol.md,
+sections 3 and 5.4).
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,9 @@ _MOST_PER_PAGE = 100
 class DiscardedRecord(NamedTuple):
     """A record that a node gave up.
 
-    id: names it on that node. why: "undecided" (the primary never took it) or "diverged" (the cluster went on without
-    it). epoch: in which it was given up. replaced_by: the stamp of the record that stands instead.
+    id: names it on that node. why: "undecided" (the primary never took it) or "diverged" (the
+    cluster went on without it). epoch: in which it was given up. replaced_by: the stamp of the
+    record that stands instead.
     at: seconds since 1970, by the node's clock.
     """
 
@@ -49,13 +52,17 @@ class DiscardedRecord(NamedTuple):
 
 
 class DiscardedRecords(NamedTuple):
-    """Records node by node, the newest of each first, and which nodes could not be asked and why."""
+    """Records node by node, the newest of each first, and which nodes could not be asked and
+    why.
+    """
 
     records: tuple[DiscardedRecord, ...]
     unreachable: dict[str, str]
 
 
-def list_discarded(layout: KeyLayout, nodes: tuple[str, ...], limit: int, started: float) -> Plan[DiscardedRecords]:
+def list_discarded(
+    layout: KeyLayout, nodes: tuple[str, ...], limit: int, started: float
+) -> Plan[DiscardedRecords]:
     """Up to ``limit`` records of each node. Raises Unavailable where no node could be asked."""
     if limit < 1:
         raise RequestError(f"limit must be at least 1, not {limit}")
@@ -70,14 +77,19 @@ def list_discarded(layout: KeyLayout, nodes: tuple[str, ...], limit: int, starte
     return DiscardedRecords(tuple(found), unreachable)
 
 
-def read_discarded(layout: KeyLayout, node: str, record_id: str, started: float) -> Plan[DiscardedRecord]:
+def read_discarded(
+    layout: KeyLayout, node: str, record_id: str, started: float
+) -> Plan[DiscardedRecord]:
     """One record. Raises RequestError where the node's log has none with this id."""
     if _ID.fullmatch(record_id) is None:
         raise RequestError(
-            f"id must be two numbers with a dash between, as `redrepl discarded list` shows, not {record_id!r}"
+            "id must be two numbers with a dash between, as `redrepl discarded list` shows, not "
+            f"{record_id!r}"
         )
     name = record_id.encode()
-    entries = yield from Steps(started).ask(node, _range(layout, b"XRANGE", name, name, 1), "reading the discarded log")
+    entries = yield from Steps(started).ask(
+        node, _range(layout, b"XRANGE", name, name, 1), "reading the discarded log"
+    )
     if not entries:
         raise RequestError(f"the discarded log of node {node!r} has no record {record_id}")
     return _parse(layout, node, entries[0])
@@ -117,7 +129,8 @@ def _parse(layout: KeyLayout, node: str, entry: Answer) -> DiscardedRecord:
             raise ValueError(f"no key of a user's: {name!r:.80}")
     except (KeyError, ValueError) as error:
         raise Unavailable(
-            f"the discarded log of node {node!r} cannot be read", {node: f"something else wrote {record_id}: {error!r}"}
+            f"the discarded log of node {node!r} cannot be read",
+            {node: f"something else wrote {record_id}: {error!r}"},
         ) from error
     key, at = layout.user_key(name), id_order(record_id)[0] / 1000
     return DiscardedRecord(node, record_id, key, record, why, epoch, replaced_by, at)

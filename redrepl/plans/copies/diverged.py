@@ -1,8 +1,10 @@
-"""What only a member of an older lineage holds (docs/protocol.md, section 5): it gives it up before it serves.
+"""What only a member of an older lineage holds (docs/protocol.md, section 5): it gives it up before
+it serves.
 
-Nobody can take such records any more: whoever sent them addressed an epoch that is over. Those that are later than the
-primary's are replaced by its records. Those that the primary has written over since, without ever having had them,
-would go without a trace. Both are kept in the node's discarded log.
+Nobody can take such records any more: whoever sent them addressed an epoch that is over. Those that
+are later than the primary's are replaced by its records. Those that the primary has written over
+since, without ever having had them, would go without a trace. Both are kept in the node's discarded
+log.
 """
 
 from __future__ import annotations
@@ -20,7 +22,9 @@ from redrepl.values.report import NodeReport, Position, id_order
 from redrepl.values.stamp import Stamp
 
 
-def discard_diverged(view: ClusterView, primary: NodeReport, target: NodeReport, steps: Steps) -> Plan[int | None]:
+def discard_diverged(
+    view: ClusterView, primary: NodeReport, target: NodeReport, steps: Steps
+) -> Plan[int | None]:
     """Replace what only the target has; returns how many records were replaced.
 
     None: the target's log does not tell them all.
@@ -33,7 +37,9 @@ def discard_diverged(view: ClusterView, primary: NodeReport, target: NodeReport,
         yield from _leave_known(view, primary, target, overwritten, start.position, steps)
     replaced = 0
     for name, stamp in overwritten.items():
-        replaced += yield from replace_record(view, primary, target.node, name, stamp, steps, DIVERGED, True)
+        replaced += yield from replace_record(
+            view, primary, target.node, name, stamp, steps, DIVERGED, True
+        )
     checked = yield from check_log(view, target, primary, start, steps, float("inf"), DIVERGED)
     return replaced + checked.records
 
@@ -41,7 +47,9 @@ def discard_diverged(view: ClusterView, primary: NodeReport, target: NodeReport,
 def _overwritten(
     view: ClusterView, primary: NodeReport, target: NodeReport, start: Position, steps: Steps
 ) -> Plan[dict[bytes, Stamp]]:
-    """Records that the target's log names and still holds, where the primary holds later ones; the newest of them."""
+    """Records that the target's log names and still holds, where the primary holds later ones; the
+    newest of them.
+    """
     found: dict[bytes, Stamp] = {}
     log = LogReader(view, target, start, steps)
     while (page := (yield from log.next_page())) is not None:
@@ -65,9 +73,11 @@ def _leave_known(
     start: Position,
     steps: Steps,
 ) -> Plan[None]:
-    """Leave out what the primary's own log names: it had these records, and somebody wrote over them as usual.
+    """Leave out what the primary's own log names: it had these records, and somebody wrote over
+    them as usual.
 
-    It is read from well before the first of them; what was cut there is no longer known, and is kept.
+    It is read from well before the first of them; what was cut there is no longer known, and is
+    kept.
     """
     earliest = min(id_order(start.id)[0], *(stamp.micros // 1000 for stamp in overwritten.values()))
     margin_millis = 2 * max_age_micros(target) // 1000

@@ -19,7 +19,9 @@ class LogReader:
     position: up to where it has been read.
     """
 
-    def __init__(self, view: ClusterView, source: NodeReport, start: Position, steps: Steps) -> None:
+    def __init__(
+        self, view: ClusterView, source: NodeReport, start: Position, steps: Steps
+    ) -> None:
         self.position = start
         self._view = view
         self._source = source
@@ -28,7 +30,9 @@ class LogReader:
 
     def next_page(self) -> Plan[Page | None]:
         """The next entries; None at the end of the log. Raises as `read_page` does."""
-        page = yield from read_page(self._view, self._source, self.position, self._count, self._steps)
+        page = yield from read_page(
+            self._view, self._source, self.position, self._count, self._steps
+        )
         if not page.entries:
             return None
 

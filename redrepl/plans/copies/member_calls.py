@@ -31,6 +31,8 @@ def ask_member(
     return admitted(answer, node, view.epoch)
 
 
-def note_on_member(view: ClusterView, node: str, command: Command, doing: str, steps: Steps) -> Plan[None]:
+def note_on_member(
+    view: ClusterView, node: str, command: Command, doing: str, steps: Steps
+) -> Plan[None]:
     """Have a member store a note of upkeep. Raises as `ask_member` does."""
     yield from ask_member(view, node, command, parse_noted, doing, steps)

@@ -28,7 +28,9 @@ from redrepl.values.stamp import Stamp
 
 UNDECIDED = b"undecided"
 DIVERGED = b"diverged"
-"""Why a record goes: the primary did not take it in time, or it was written in an epoch that went on without it."""
+"""Why a record goes: the primary did not take it in time, or it was written in an epoch that went
+on without it.
+"""
 
 BURIED = b"buried"
 """Why nothing gives way to a tombstone. Nothing is not kept, so no discarded log has this word."""
@@ -69,12 +71,14 @@ def settle(
     steps: Steps,
     why: bytes = UNDECIDED,
 ) -> Plan[Settled]:
-    """Replace, on the replica, those of these records that the primary does not have and no longer can take.
+    """Replace, on the replica, those of these records that the primary does not have and no longer
+    can take.
 
-    Both are given as they were found. Raises Unavailable where the clock of one has stepped ahead since, and this may
-    be why it does not show a record.
+    Both are given as they were found. Raises Unavailable where the clock of one has stepped ahead
+    since, and this may be why it does not show a record.
 
-    DIVERGED records were written in an older epoch alone: no primary can take them any more, however young they are.
+    DIVERGED records were written in an older epoch alone: no primary can take them any more,
+    however young they are.
     """
     young: dict[bytes, Stamp] = {}
     replaced = 0
@@ -86,7 +90,9 @@ def settle(
             case _Fate.YOUNG:
                 young[name] = stamps[name]
             case _Fate.REPLACED:
-                replaced += yield from replace_record(view, primary, replica.node, name, stamp_in(header), steps, why)
+                replaced += yield from replace_record(
+                    view, primary, replica.node, name, stamp_in(header), steps, why
+                )
     return Settled(young, replaced)
 
 
@@ -106,7 +112,8 @@ def _judge(
         return {}
     on_replica = yield from read_headers(view, replica.node, list(ahead), steps)
     if b"" in on_replica:
-        # What a clock that is ahead hides is there again when the clock is right: it would have been passed over.
+        # What a clock that is ahead hides is there again when the clock is right: it would have
+        # been passed over.
         yield from read_clock(replica, steps)
     now_micros = yield from read_clock(primary, steps)
     return {
@@ -125,14 +132,18 @@ def _ahead_of(
     return {name: header for name, header in found if stamp_in(header) < stamps[name]}
 
 
-def _fate_of(header: bytes, on_primary: bytes, primary: NodeReport, now_micros: int, why: bytes) -> _Fate:
+def _fate_of(
+    header: bytes, on_primary: bytes, primary: NodeReport, now_micros: int, why: bytes
+) -> _Fate:
     """What becomes of a replica's record with this header.
 
     ``on_primary``: what is there under its name.
     """
     # By the time of the look, at which the primary's clock was compared with the others': what is
     # passed over here must not come to life again by a clock that is set back.
-    if not holds_record(header) or _is_past_deadline(header, min(now_micros, primary.now_millis * 1000)):
+    if not holds_record(header) or _is_past_deadline(
+        header, min(now_micros, primary.now_millis * 1000)
+    ):
         return _Fate.LEFT
     if not on_primary and _is_purged(header, primary):
         return _Fate.PURGED
@@ -162,12 +173,16 @@ def _is_past_deadline(header: bytes, now_micros: int) -> bool:
 def _purge(
     view: ClusterView, primary: NodeReport, replica: str, name: bytes, header: bytes, steps: Steps
 ) -> Plan[None]:
-    """Remove a tombstone that the primary has purged: the replica was away then, or got it from an old log entry."""
+    """Remove a tombstone that the primary has purged: the replica was away then, or got it from an
+    old log entry.
+    """
     call = view.purge_call({name: stamp_in(header)}, primary.purged_before)
     yield from ask_member(view, replica, call, parse_count, "purging a tombstone", steps)
 
 
-def fresh_tombstone(view: ClusterView, primary: NodeReport, found: Stamp, steps: Steps) -> Plan[bytes]:
+def fresh_tombstone(
+    view: ClusterView, primary: NodeReport, found: Stamp, steps: Steps
+) -> Plan[bytes]:
     """A tombstone of the primary's present, and later than ``found``.
 
     An old stamp would not do: by its age a tombstone counts as known to all members, and is purged.
@@ -177,7 +192,9 @@ def fresh_tombstone(view: ClusterView, primary: NodeReport, found: Stamp, steps:
 
 
 def read_clock(looked_at: NodeReport, steps: Steps) -> Plan[int]:
-    """A node's clock, in microseconds. Raises Unavailable where it has stepped ahead since the node was looked at.
+    """A node's clock, in microseconds.
+
+    Raises Unavailable where it has stepped ahead since the node was looked at.
 
     What it lacks may be what it dropped by that, and nothing may be concluded from it.
     """
@@ -187,12 +204,18 @@ def read_clock(looked_at: NodeReport, steps: Steps) -> Plan[int]:
     return now_micros
 
 
-def replace_exactly(view: ClusterView, node: str, call: ScriptCall, doing: str, steps: Steps) -> Plan[bool]:
+def replace_exactly(
+    view: ClusterView, node: str, call: ScriptCall, doing: str, steps: Steps
+) -> Plan[bool]:
     """Carry out a `ClusterView.replace_call`; returns whether the expected record was there."""
-    return (yield from ask_member(view, node, call, parse_replace, doing, steps)) is Replacement.DONE
+    return (
+        yield from ask_member(view, node, call, parse_replace, doing, steps)
+    ) is Replacement.DONE
 
 
-def _bury(view: ClusterView, primary: NodeReport, name: bytes, found: Stamp, steps: Steps) -> Plan[bytes | None]:
+def _bury(
+    view: ClusterView, primary: NodeReport, name: bytes, found: Stamp, steps: Steps
+) -> Plan[bytes | None]:
     """Have the primary decide that a key under which it has nothing is deleted, later than what a
     replica holds there.
 
@@ -202,7 +225,9 @@ def _bury(view: ClusterView, primary: NodeReport, name: bytes, found: Stamp, ste
     """
     grave = yield from fresh_tombstone(view, primary, found, steps)
     call = view.replace_call(name, None, grave, BURIED)
-    is_done = yield from replace_exactly(view, primary.node, call, "deciding that it is deleted", steps)
+    is_done = yield from replace_exactly(
+        view, primary.node, call, "deciding that it is deleted", steps
+    )
     return grave if is_done else None
 
 
@@ -216,12 +241,15 @@ def replace_record(
     why: bytes,
     by_later: bool = False,
 ) -> Plan[int]:
-    """Replace exactly this record on the replica by the primary's; unless ``by_later``, only where that is earlier.
+    """Replace exactly this record on the replica by the primary's; unless ``by_later``, only where
+    that is earlier.
 
     Returns how many were replaced.
     """
     call = view.read_call((name,))
-    answer = yield from ask_member(view, primary.node, call, parse_read_many, "reading the primary's record", steps)
+    answer = yield from ask_member(
+        view, primary.node, call, parse_read_many, "reading the primary's record", steps
+    )
     record = answer.records[0]
     if record is None:
         record = yield from _bury(view, primary, name, found, steps)
@@ -265,7 +293,9 @@ class _LogCheck:
     finished: it has come to the log's end, or to what is too young.
     """
 
-    def __init__(self, view: ClusterView, replica: NodeReport, primary: NodeReport, start: Mark, steps: Steps) -> None:
+    def __init__(
+        self, view: ClusterView, replica: NodeReport, primary: NodeReport, start: Mark, steps: Steps
+    ) -> None:
         self.reached = start.position
         self.replaced = 0
         self.finished = True
@@ -281,9 +311,15 @@ class _LogCheck:
         """Settle page after page."""
         log = LogReader(self._view, self._replica, self._start.position, self._steps)
         while (page := (yield from log.next_page())) is not None:
-            settled = yield from settle(self._view, self._primary, self._replica, page.newest, self._steps, why)
+            settled = yield from settle(
+                self._view, self._primary, self._replica, page.newest, self._steps, why
+            )
             self.replaced += settled.replaced
-            checked = positions_before(page, list(settled.young), self.reached) if settled.young else page.end
+            checked = (
+                positions_before(page, list(settled.young), self.reached)
+                if settled.young
+                else page.end
+            )
             if checked != self.reached:
                 self.reached = checked
                 yield from self._marker.absorb((), (), Mark(self._start.incarnation, checked))

@@ -1,4 +1,5 @@
-"""Proving that every replica equals the primary: digests of a few records first, then key by key where they differ.
+"""Proving that every replica equals the primary: digests of a few records first, then key by key
+where they differ.
 
 It goes page by page and keeps nothing of what is equal, so its memory does not grow with the keys.
 """
@@ -28,13 +29,17 @@ from redrepl.values.status import SCHEMA_VERSION
 from redrepl.values.topology import Mode
 
 SUSPECTS = 2000
-"""Keys that may differ are looked at together, so many at a time: each look takes a while, so that what is under way
-arrives."""
+"""Keys that may differ are looked at together, so many at a time: each look takes a while, so that
+what is under way arrives.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class VerifyReport:
-    """Whether all copies are equal. ``unreachable``: members that could not be compared: no equality either."""
+    """Whether all copies are equal.
+
+    ``unreachable``: members that could not be compared: no equality either.
+    """
 
     consistent: bool
     keys_checked: int
@@ -55,11 +60,18 @@ class VerifyReport:
 
 
 def verify(
-    layout: KeyLayout, nodes: tuple[str, ...], started: float, repair: bool = False, retention_seconds: float = 0.0
+    layout: KeyLayout,
+    nodes: tuple[str, ...],
+    started: float,
+    repair: bool = False,
+    retention_seconds: float = 0.0,
 ) -> Plan[VerifyReport]:
-    """Compare all members with the primary (or the first of several). Raises Unavailable if that one is away.
+    """Compare all members with the primary (or the first of several).
 
-    ``retention_seconds``: older tombstones may have been purged and are like nothing; 0 where none are.
+    Raises Unavailable if that one is away.
+
+    ``retention_seconds``: older tombstones may have been purged and are like nothing; 0 where none
+    are.
     """
     steps = Steps(started)
     view, reference, present, unreachable = yield from find_comparable(layout, nodes, steps)
@@ -70,7 +82,9 @@ def verify(
         if node != reference.node:
             yield from walk.find_surplus(node)
     if walk.decided:
-        yield from _spread(view, reference, [n for n in present if n != reference.node], walk.decided, steps)
+        yield from _spread(
+            view, reference, [n for n in present if n != reference.node], walk.decided, steps
+        )
     found = walk.mismatches()
     return VerifyReport(not found and not unreachable, walk.keys, found, walk.repaired, unreachable)
 
@@ -80,8 +94,8 @@ def find_comparable(
 ) -> Plan[tuple[ClusterView, NodeReport, dict[str, NodeReport], dict[str, str]]]:
     """The view, the node to compare with, all members that can be compared, and why others cannot.
 
-    Nothing is compared with members whose clocks cannot be trusted (``own_ahead``: see `wrong_clocks`).
-    Raises Unavailable where nobody answers, or not the one to compare with.
+    Nothing is compared with members whose clocks cannot be trusted (``own_ahead``: see
+    `wrong_clocks`). Raises Unavailable where nobody answers, or not the one to compare with.
     """
     reports = yield from steps.inspect(layout, nodes)
     topology = newest_topology(reports)
@@ -90,21 +104,32 @@ def find_comparable(
     view, reference = ClusterView(topology), topology.primaries[0]
     if view.decider is None:
         reference = next((report.node for report in reports.members(topology)), reference)
-    present, unreachable = _comparable(view, reports, doubtful_members(topology, reports, own_ahead))
+    present, unreachable = _comparable(
+        view, reports, doubtful_members(topology, reports, own_ahead)
+    )
     if reference not in present:
         raise Unavailable(f"node {reference!r} is needed to compare with", unreachable)
     return view, present[reference], present, unreachable
 
 
 def yardstick_for(view: ClusterView, reference: NodeReport, retention_seconds: float) -> Yardstick:
-    """What counts as a difference, by the reference's clock. With several primaries no tombstone is ever purged."""
+    """What counts as a difference, by the reference's clock.
+
+    With several primaries no tombstone is ever purged.
+    """
     is_purged = retention_seconds > 0 and view.topology.mode is Mode.PRIMARY_REPLICA
-    old_before = reference.now_millis * 1000 - int(retention_seconds * 1_000_000) if is_purged else 0
+    old_before = (
+        reference.now_millis * 1000 - int(retention_seconds * 1_000_000) if is_purged else 0
+    )
     return Yardstick(reference.now_millis, old_before)
 
 
-def _spread(view: ClusterView, reference: NodeReport, nodes: list[str], names: list[bytes], steps: Steps) -> Plan[None]:
-    """Bring what the primary decided during the repair to all copies: equal now, not after the next catch-up."""
+def _spread(
+    view: ClusterView, reference: NodeReport, nodes: list[str], names: list[bytes], steps: Steps
+) -> Plan[None]:
+    """Bring what the primary decided during the repair to all copies: equal now, not after the next
+    catch-up.
+    """
     wanted = yield from read_stamps(view, reference.node, names, steps, ON_ACTIVE)
     for node in nodes:
         copier = Copier(view, reference, node, steps)
@@ -130,8 +155,10 @@ def _comparable(
 
 
 class _Verification:
-    """The reference's keys are compared with all copies, page by page; then each copy's keys are looked at, for what it
-    has too much. Nothing is kept of what is equal.
+    """The reference's keys are compared with all copies, page by page; then each copy's keys are
+    looked at, for what it has too much.
+
+    Nothing is kept of what is equal.
 
     keys: of the reference. repaired, decided: see `Comparison`.
     """
@@ -154,20 +181,26 @@ class _Verification:
         self._steps = steps
         self._repair = repair
         others = [node for node in present if node != reference.node]
-        self._comparisons = {node: Comparison(view, reference, present[node], yardstick, steps) for node in others}
+        self._comparisons = {
+            node: Comparison(view, reference, present[node], yardstick, steps) for node in others
+        }
         self._suspects: dict[str, list[bytes]] = {node: [] for node in others}
         self._found: dict[str, dict[bytes, Mismatch]] = {node: {} for node in others}
 
     def compare_reference(self) -> Plan[None]:
         """Compare each of the reference's keys with all copies."""
-        total: int = yield from self._steps.ask(self._reference, PlainCommand((b"DBSIZE",)), "counting keys")
+        total: int = yield from self._steps.ask(
+            self._reference, PlainCommand((b"DBSIZE",)), "counting keys"
+        )
         looked, lately = 0, _Lately()
         keys = KeyWalk(self._view, self._reference, self._steps)
         while not keys.is_over:
             fresh = lately.without((yield from keys.next_page()))
             yield from self._compare(fresh)
             looked += len(fresh)
-            yield Progress(f"digest {self._reference}", looked, looked if keys.is_over else max(total, looked))
+            yield Progress(
+                f"digest {self._reference}", looked, looked if keys.is_over else max(total, looked)
+            )
         for node in self._comparisons:
             yield from self._look(node)
 
@@ -181,7 +214,9 @@ class _Verification:
                 yield from self._look(node)
 
     def find_surplus(self, node: str) -> Plan[None]:
-        """Look at a copy's keys for those under which the reference has nothing; all others have been compared."""
+        """Look at a copy's keys for those under which the reference has nothing; all others have
+        been compared.
+        """
         looked = 0
         keys = KeyWalk(self._view, node, self._steps)
         while not keys.is_over:
@@ -198,11 +233,15 @@ class _Verification:
         if not names:
             return []
         there: int = yield from self._steps.ask(
-            self._reference, PlainCommand((b"EXISTS", *names)), "looking for what a copy has too much"
+            self._reference,
+            PlainCommand((b"EXISTS", *names)),
+            "looking for what a copy has too much",
         )
         if there == len(names):
             return []
-        headers = yield from read_headers(self._view, self._reference, names, self._steps, ON_ACTIVE)
+        headers = yield from read_headers(
+            self._view, self._reference, names, self._steps, ON_ACTIVE
+        )
         return [name for name, header in zip(names, headers, strict=True) if not header]
 
     def _look(self, node: str) -> Plan[None]:
@@ -218,13 +257,20 @@ class _Verification:
         comparison.forget()
 
     def mismatches(self) -> tuple[Mismatch, ...]:
-        """All that differ, node by node. A foreign value on the reference comes up with every copy, and counts once."""
-        found = [mismatches[name] for mismatches in self._found.values() for name in sorted(mismatches)]
+        """All that differ, node by node.
+
+        A foreign value on the reference comes up with every copy, and counts once.
+        """
+        found = [
+            mismatches[name] for mismatches in self._found.values() for name in sorted(mismatches)
+        ]
         return tuple(dict.fromkeys(found))
 
 
 class _Lately:
-    """Names that came a short while ago: a server that resizes its table in a SCAN names some of them again."""
+    """Names that came a short while ago: a server that resizes its table in a SCAN names some of
+    them again.
+    """
 
     def __init__(self) -> None:
         self._last: set[bytes] = set()

@@ -1,9 +1,10 @@
 """Going on from one named member where too few sound ones are left (docs/protocol.md, section 5.6).
 
-What this member has becomes the truth, although the others may have had more. Only an operator can decide that: nobody
-is asked whether it holds all committed writes, and members that do not answer are not fenced, so they go on among
-themselves, where they can, until they see the new epoch. Everybody else is left to the workers, who bring them to this
-member's state; what they held beyond it goes to their discarded logs.
+What this member has becomes the truth, although the others may have had more. Only an operator can
+decide that: nobody is asked whether it holds all committed writes, and members that do not answer
+are not fenced, so they go on among themselves, where they can, until they see the new epoch.
+Everybody else is left to the workers, who bring them to this member's state; what they held beyond
+it goes to their discarded logs.
 """
 
 from __future__ import annotations
@@ -26,7 +27,13 @@ from redrepl.plans.epochs.membership import (
     settled_fields,
     trusted_fields,
 )
-from redrepl.plans.epochs.soundness import SKIPPED_EPOCHS, newest_epoch, sound_members, successors, why_left
+from redrepl.plans.epochs.soundness import (
+    SKIPPED_EPOCHS,
+    newest_epoch,
+    sound_members,
+    successors,
+    why_left,
+)
 from redrepl.plans.inspect import VISITOR, newest_topology
 from redrepl.plans.steps import Steps
 from redrepl.plans.strangers import check_reached, no_member_error
@@ -43,10 +50,11 @@ from redrepl.values.topology import Topology
 class Fresh(NamedTuple):
     """What is drawn for a loss that is accepted.
 
-    incarnation: of the truth's log, used if its server restarted. identities: for every member, used for the truth and
-    for those that came back empty. Where the truth is a copy restored elsewhere, the server that it was copied from may
-    come back, and is another server then. url: where the truth is reached, if not where the topology says. tolerances:
-    for those that are enrolled anew. reached: see `redrepl.plans.strangers.check_reached`; but for the truth's, if it
+    incarnation: of the truth's log, used if its server restarted. identities: for every member,
+    used for the truth and for those that came back empty. Where the truth is a copy restored
+    elsewhere, the server that it was copied from may come back, and is another server then. url:
+    where the truth is reached, if not where the topology says. tolerances: for those that are
+    enrolled anew. reached: see `redrepl.plans.strangers.check_reached`; but for the truth's, if it
     has a url here.
     """
 
@@ -57,11 +65,13 @@ class Fresh(NamedTuple):
     reached: Mapping[str, str] = {}
 
 
-def accept_loss(layout: KeyLayout, nodes: tuple[str, ...], order: FailoverOrder, fresh: Fresh) -> Plan[FailedOver]:
+def accept_loss(
+    layout: KeyLayout, nodes: tuple[str, ...], order: FailoverOrder, fresh: Fresh
+) -> Plan[FailedOver]:
     """Make ``order.to`` the primary of a new epoch as it is.
 
-    Raises RequestError where nothing need be lost or the node is no member, Unavailable where it cannot be used, or
-    where somebody else changed it meanwhile; then it may be tried again.
+    Raises RequestError where nothing need be lost or the node is no member, Unavailable where it
+    cannot be used, or where somebody else changed it meanwhile; then it may be tried again.
     """
     steps = Steps(order.started, order.step_seconds)
     topology, reports = yield from _look(layout, nodes, order, fresh, steps)
@@ -73,7 +83,9 @@ def accept_loss(layout: KeyLayout, nodes: tuple[str, ...], order: FailoverOrder,
 
     left = {node: why_behind(node, reports) for node in topology.others(truth.node)}
     previous = check_failover(topology, None)
-    return FailedOver(changed.epoch, truth.node, previous, (truth.node,), 0, left, steps.at - order.started)
+    return FailedOver(
+        changed.epoch, truth.node, previous, (truth.node,), 0, left, steps.at - order.started
+    )
 
 
 def _look(
@@ -113,14 +125,20 @@ def _topology_of(topology: Topology, truth: str, reports: Reports, fresh: Fresh)
     moved = topology.with_primary(truth, epoch_after_loss(reports))
     renewed = {truth, *_empty_members(topology, reports)}
     members = (
-        replace(each, identity=fresh.identities[each.id]) if each.id in renewed else each for each in moved.members
+        replace(each, identity=fresh.identities[each.id]) if each.id in renewed else each
+        for each in moved.members
     )
-    placed = (replace(each, url=fresh.url) if fresh.url and each.id == truth else each for each in members)
+    placed = (
+        replace(each, url=fresh.url) if fresh.url and each.id == truth else each for each in members
+    )
     return replace(moved, members=tuple(placed))
 
 
 def _empty_members(topology: Topology, reports: Reports) -> list[str]:
-    """Members that came back empty. The operator's word that all is lost but the truth holds for their data too."""
+    """Members that came back empty.
+
+    The operator's word that all is lost but the truth holds for their data too.
+    """
     return [report.node for report in reports.members(topology) if not report.member]
 
 
@@ -130,7 +148,9 @@ def _enrol_empty(changed: Topology, reports: Reports, fresh: Fresh, steps: Steps
     for node in _empty_members(changed, reports):
         report = reports.present[node]
         incarnation = f"{fresh.incarnation}-{node}"
-        calls[node] = enrol_call(changed, node, MemberState.SYNCING, report.run_id, incarnation, fresh.tolerances)
+        calls[node] = enrol_call(
+            changed, node, MemberState.SYNCING, report.run_id, incarnation, fresh.tolerances
+        )
     yield from steps.gather(calls)
 
 
@@ -147,7 +167,8 @@ def check_acceptable(topology: Topology, reports: Reports, order: FailoverOrder)
     if successors(topology, reports, order.own_ahead, order.away):
         names = [report.node for report in sound_members(topology, reports, order.away)]
         raise RequestError(
-            f"nothing needs to be lost: {', '.join(names)} have lost nothing and can fail over without accepting a "
+            f"nothing needs to be lost: {', '.join(names)} have lost nothing and can fail over "
+            "without accepting a "
             "loss; stop the server of a node that keeps them from it"
         )
     truth = reports.of(order.to)
@@ -182,7 +203,11 @@ def _fence(
 
 def _moved(members: Mapping[str, NodeReport], after: Reports, epoch: int) -> dict[str, NodeReport]:
     """Those of the members that are in the new epoch, in the same run of their servers."""
-    stayed = {node: report for node, report in after.present.items() if report.run_id == members[node].run_id}
+    stayed = {
+        node: report
+        for node, report in after.present.items()
+        if report.run_id == members[node].run_id
+    }
     return {node: report for node, report in stayed.items() if report.epoch == epoch}
 
 
@@ -191,10 +216,17 @@ def _not_taken(node: str, changes: MemberChanges) -> Unavailable:
     return Unavailable(f"node {node!r} could not be taken as the truth", {node: reason})
 
 
-def _install(layout: KeyLayout, topology: Topology, truth: NodeReport, fresh: Fresh, steps: Steps) -> Plan[None]:
-    fields = {**epoch_fields(topology, truth.node), **active_fields(topology), "identity": fresh.identities[truth.node]}
-    # The members count as known to a majority, so that one that is lost for good can be taken out of two.
-    # And the operator's word is that this is the truth, whatever it may have dropped while its clock was ahead.
+def _install(
+    layout: KeyLayout, topology: Topology, truth: NodeReport, fresh: Fresh, steps: Steps
+) -> Plan[None]:
+    fields = {
+        **epoch_fields(topology, truth.node),
+        **active_fields(topology),
+        "identity": fresh.identities[truth.node],
+    }
+    # The members count as known to a majority, so that one that is lost for good can be taken out
+    # of two. And the operator's word is that this is the truth, whatever it may have dropped while
+    # its clock was ahead.
     fields |= settled_fields(topology) | trusted_fields(truth) | {"pending": ""}
     if truth.has_restarted:
         yield from forget_cursors(ClusterView(topology), truth, steps)

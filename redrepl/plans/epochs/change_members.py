@@ -1,12 +1,15 @@
-"""Changing who belongs to a cluster, by one member at a time (docs/protocol.md, section 5.2): one more, one less, or
-another server in the place of one, which may be the same server at another address.
+"""Changing who belongs to a cluster, by one member at a time (docs/protocol.md, section 5.2): one
+more, one less, or another server in the place of one, which may be the same server at another
+address.
 
-With one primary the new epoch is won before it is used, as in a failover: old members are moved to it one by one, each
-only if it still is as it was seen, the primary first. Of all who try in one epoch only one gets enough of them. Nobody
-learns the new topology before that, and no record is copied: the primary goes on with what it has.
+With one primary the new epoch is won before it is used, as in a failover: old members are moved to
+it one by one, each only if it still is as it was seen, the primary first. Of all who try in one
+epoch only one gets enough of them. Nobody learns the new topology before that, and no record is
+copied: the primary goes on with what it has.
 
-A run that dies leaves members fenced in an epoch that nobody publishes; the monitors end that by a failover among the
-members there were. Once the primary serves with the new topology, the workers bring everybody else over.
+A run that dies leaves members fenced in an epoch that nobody publishes; the monitors end that by a
+failover among the members there were. Once the primary serves with the new topology, the workers
+bring everybody else over.
 """
 
 from __future__ import annotations
@@ -61,11 +64,13 @@ def change_topology(
     """Move the cluster to ``new``, which differs by one member; answers what happened on each node.
 
     The epoch is that of ``new``, or a later one where a member told of that and is not believed.
-    newcomer: under which name the driver reaches the server that takes a member's place; None: at the member's own
-    address, where it came back empty. accept_loss: the operator's word that the members that are missing are gone for
-    good; the primary then moves without them, far ahead of all that they may have begun.
-    Raises Unavailable where too few members can be moved, or somebody else moves them. Then nothing was changed, or the
-    monitors end what was begun; it may be tried again. Raises RequestError for a server that cannot come in.
+    newcomer: under which name the driver reaches the server that takes a member's place; None: at
+    the member's own address, where it came back empty. accept_loss: the operator's word that the
+    members that are missing are gone for good; the primary then moves without them, far ahead of
+    all that they may have begun.
+    Raises Unavailable where too few members can be moved, or somebody else moves them. Then nothing
+    was changed, or the monitors end what was begun; it may be tried again. Raises RequestError for
+    a server that cannot come in.
     """
     layout, steps = KeyLayout(new.cluster), Steps(started, step_seconds)
     reports = yield from steps.inspect(layout, _names_to_ask(old, new, newcomer), known=old)
@@ -86,8 +91,9 @@ def _names_to_ask(old: Topology, new: Topology, newcomer: str | None) -> tuple[s
 
 
 class What(NamedTuple):
-    """What a change is about. replaced: the member whose place goes to another server. newcomer: the name under which
-    the driver reaches the one that comes in, whatever its name as a member. accepts_loss: see `change_topology`.
+    """What a change is about. replaced: the member whose place goes to another server. newcomer:
+    the name under which the driver reaches the one that comes in, whatever its name as a member.
+    accepts_loss: see `change_topology`.
     """
 
     replaced: str | None = None
@@ -119,18 +125,21 @@ def _what_changes(old: Topology, new: Topology, newcomer: str | None, accepts_lo
 def members_to_move(old: Topology, primary: NodeReport) -> int:
     """How many of the old members must come along, the primary among them.
 
-    So many that whoever fences a majority needs one of these. Where it is not certain that a majority knows the present
-    members, a majority, which is told of them: else those who know only the members before could go on without.
+    So many that whoever fences a majority needs one of these. Where it is not certain that a
+    majority knows the present members, a majority, which is told of them: else those who know only
+    the members before could go on without.
     """
     copies = len(old.ids)
     return copies - copies // 2 if primary.settled_epoch == old.epoch else majority_of(old)
 
 
 def check_serving(old: Topology, reports: Reports, what: What) -> NodeReport:
-    """The one primary. Raises Unavailable unless it serves, and enough others answer.
+    """The one primary.
 
-    What a primary that restarted has lost is to be found out among the members it had: with fewer, a committed write
-    could be missed by all that are left.
+    Raises Unavailable unless it serves, and enough others answer.
+
+    What a primary that restarted has lost is to be found out among the members it had: with fewer,
+    a committed write could be missed by all that are left.
     """
     primary = reports.present[old.primaries[0]]
     if not (primary.is_serving and primary.epoch == old.epoch):
@@ -138,7 +147,8 @@ def check_serving(old: Topology, reports: Reports, what: What) -> NodeReport:
         if primary.has_restarted or not primary.is_itself:
             found = why_left(primary.node, reports)
         raise Unavailable(
-            "members are changed while the primary serves; look at `redrepl status`", {primary.node: found}
+            "members are changed while the primary serves; look at `redrepl status`",
+            {primary.node: found},
         )
     if not what.accepts_loss:
         _check_enough(old, reports, what, members_to_move(old, primary))
@@ -146,38 +156,52 @@ def check_serving(old: Topology, reports: Reports, what: What) -> NodeReport:
 
 
 def pending_enrolment(topology: Topology, node: str, joins: bool) -> str:
-    """What stands in the primary's member hash until it is noted that this member's server was enrolled.
+    """What stands in the primary's member hash until it is noted that this member's server was
+    enrolled.
 
-    As long as it does no server has served with this identity: whoever brings one up takes the note off first. It is
-    gone once the primary restarted, or the role moved: others may have brought one up then, and not taken it off.
-    joins: whether it is one member more, and takes nobody's place, so that it cannot have confirmed anything.
+    As long as it does no server has served with this identity: whoever brings one up takes the note
+    off first. It is gone once the primary restarted, or the role moved: others may have brought one
+    up then, and not taken it off.
+    joins: whether it is one member more, and takes nobody's place, so that it cannot have confirmed
+    anything.
     """
     return f"{node} {topology.identities[node]}{' joins' if joins else ''}"
 
 
 def joins_as(topology: Topology, node: str, primary: NodeReport | None) -> bool | None:
-    """Whether a server that is still to be enrolled as this member is one more, as the primary notes; None where there
-    is no such note, or the primary that has it works in another epoch.
+    """Whether a server that is still to be enrolled as this member is one more, as the primary
+    notes; None where there is no such note, or the primary that has it works in another epoch.
     """
     if primary is None or primary.epoch != topology.epoch:
         return None
     noted = primary.member.get("pending")
-    return next((joins for joins in (True, False) if noted == pending_enrolment(topology, node, joins)), None)
+    return next(
+        (joins for joins in (True, False) if noted == pending_enrolment(topology, node, joins)),
+        None,
+    )
 
 
 def note_enrolled(layout: KeyLayout, primary: NodeReport, steps: Steps) -> Plan[None]:
-    """Take the note off the primary that a member is to be enrolled: from now on its server may serve."""
-    yield from change_member(primary, layout, {"pending": ""}, None, "noting that it is enrolled", steps)
+    """Take the note off the primary that a member is to be enrolled: from now on its server may
+    serve.
+    """
+    yield from change_member(
+        primary, layout, {"pending": ""}, None, "noting that it is enrolled", steps
+    )
 
 
 def check_majority(old: Topology, reports: Reports, what: What) -> None:
-    """Several primaries: raise Unavailable unless so many are there that nobody else moves others to the same epoch."""
+    """Several primaries: raise Unavailable unless so many are there that nobody else moves others
+    to the same epoch.
+    """
     if what.replaced is not None and not what.accepts_loss:
         _check_enough(old, reports, what, majority_of(old) if len(old.ids) > 2 else 1)
 
 
 def why_not_replaced(old: Topology, reports: Reports, node: str) -> str | None:
-    """Why a member that came back empty cannot be given its place again, in words; None where it can."""
+    """Why a member that came back empty cannot be given its place again, in words; None where it
+    can.
+    """
     what = What(node, node)
     try:
         if old.decider is None:
@@ -190,7 +214,9 @@ def why_not_replaced(old: Topology, reports: Reports, node: str) -> str | None:
 
 
 def is_one_server(member: NodeReport | None, other: NodeReport | None) -> bool:
-    """Whether a server reached under another name is the very server that a member is, and not a copy of it."""
+    """Whether a server reached under another name is the very server that a member is, and not a
+    copy of it.
+    """
     if member is None or other is None or not member.is_itself:
         return False
     held = (other.member.get("node"), other.identity)
@@ -198,8 +224,9 @@ def is_one_server(member: NodeReport | None, other: NodeReport | None) -> bool:
 
 
 def _check_enough(old: Topology, reports: Reports, what: What, needed: int) -> None:
-    """Raise Unavailable where fewer of the members can be moved. Who is replaced cannot be counted: whoever knows only
-    the members before may still reach it.
+    """Raise Unavailable where fewer of the members can be moved.
+
+    Who is replaced cannot be counted: whoever knows only the members before may still reach it.
     """
     present = [node for node in old.ids if node != what.replaced and _can_move(reports.of(node))]
     if len(present) >= needed:
@@ -207,8 +234,10 @@ def _check_enough(old: Topology, reports: Reports, what: What, needed: int) -> N
     missing = {node: _why_missing(node, reports) for node in old.ids if node not in present}
     text = (
         f"to change the members, {needed} of the present {len(old.ids)} must be there; usable: "
-        f"{', '.join(present) or 'none'}; bring the others back. For machines that are gone for good, `redrepl nodes "
-        "replace ID URL --accept-loss` gives a place to an empty server, and `redrepl nodes remove ID --accept-loss` "
+        f"{', '.join(present) or 'none'}; bring the others back. For machines that are gone for "
+        "good, `redrepl nodes "
+        "replace ID URL --accept-loss` gives a place to an empty server, and `redrepl nodes "
+        "remove ID --accept-loss` "
         "gives it up"
     )
     raise Unavailable(text, missing)
@@ -233,16 +262,22 @@ def _check_nodes(old: Topology, reports: Reports, what: What) -> None:
             raise Unavailable("the topology cannot be changed without this node", {node: why})
     if what.newcomer is not None:
         found = reports.present[what.newcomer]
-        others = [report for node, report in reports.present.items() if node not in (what.replaced, what.newcomer)]
+        others = [
+            report
+            for node, report in reports.present.items()
+            if node not in (what.replaced, what.newcomer)
+        ]
         check_newcomer(old, what.replaced or what.newcomer, found, others)
 
 
 def _drop_unreadable(old: Topology, reports: Reports, what: What, steps: Steps) -> Plan[Reports]:
-    """The report of a member that is to get its own place anew, after its bookkeeping was dropped, where that cannot be
-    read: nobody can tell any more what it was. Its records stay.
+    """The report of a member that is to get its own place anew, after its bookkeeping was dropped,
+    where that cannot be read: nobody can tell any more what it was.
 
-    Only at the member's own address, which nobody can have mistyped; only where a second look finds the same; and only
-    where the change can go on after that.
+    Its records stay.
+
+    Only at the member's own address, which nobody can have mistyped; only where a second look finds
+    the same; and only where the change can go on after that.
     """
     node, layout = what.replaced or "", KeyLayout(old.cluster)
     found = reports.unreadable(node)
@@ -258,13 +293,16 @@ def _drop_unreadable(old: Topology, reports: Reports, what: What, steps: Steps) 
         check_serving(old, reports, what)
     else:
         return NO_REPORTS
-    yield from steps.ask(node, disown_call(layout, found.as_found), "dropping bookkeeping that cannot be read")
+    yield from steps.ask(
+        node, disown_call(layout, found.as_found), "dropping bookkeeping that cannot be read"
+    )
     return (yield from steps.inspect(layout, (node,), known=old))
 
 
 def _check_no_change_under_way(old: Topology, reports: Reports) -> None:
-    """Raise Unavailable where a member is in a later epoch: it must not be moved a second time to one that somebody has
-    begun, nor back from it."""
+    """Raise Unavailable where a member is in a later epoch: it must not be moved a second time to
+    one that somebody has begun, nor back from it.
+    """
     newest = newest_topology(reports.only(old.ids))
     ahead = {
         report.node: f"epoch {report.epoch}, {report.state}"
@@ -273,7 +311,8 @@ def _check_no_change_under_way(old: Topology, reports: Reports) -> None:
     }
     if ahead or (newest is not None and newest.epoch > old.epoch):
         text = (
-            "another change of epoch is under way; try again in a moment (where neither worker nor monitor runs, "
+            "another change of epoch is under way; try again in a moment (where neither worker "
+            "nor monitor runs, "
             "`redrepl failover` ends one that was left half done)"
         )
         raise Unavailable(text, ahead)
@@ -293,7 +332,9 @@ class _Change:
         incarnation: str,
         what: What,
     ) -> None:
-        self.done = {node: _left(new, node, reports) for node in dict.fromkeys((*old.ids, *new.ids))}
+        self.done = {
+            node: _left(new, node, reports) for node in dict.fromkeys((*old.ids, *new.ids))
+        }
         self._what = what
         self._layout = layout
         self._old = old
@@ -313,19 +354,24 @@ class _Change:
         else:
             yield from self._move_with(check_serving(old, reports, what))
 
-    # Several primaries -----------------------------------------------------------------------------------------
+    # Several primaries ----------------------------------------------------------------------------
 
     def _move_all(self) -> Plan[None]:
-        """Move one after the other; all are primaries. Of two who do this the second stops at the first member."""
+        """Move one after the other; all are primaries.
+
+        Of two who do this the second stops at the first member.
+        """
         for node, report in self._found.items():
             if node in self._old.ids and self._stays(node) and report.is_itself:
                 serves = active_fields(self._new) if report.state.serves else {}
-                yield from self._move(report, {**epoch_fields(self._new, node), **serves}, self._new)
+                yield from self._move(
+                    report, {**epoch_fields(self._new, node), **serves}, self._new
+                )
                 self.done[node] = f"moved to epoch {self._new.epoch}"
         yield from self._bring_in()
         yield from self._take_out_others()
 
-    # One primary -----------------------------------------------------------------------------------------------
+    # One primary ----------------------------------------------------------------------------------
 
     def _move_with(self, primary: NodeReport) -> Plan[None]:
         """Win the new epoch, begin it, and tell the others."""
@@ -347,7 +393,11 @@ class _Change:
         need not pause.
         """
         needed = 1 if self._what.accepts_loss else members_to_move(self._old, primary)
-        others = [self._found[node] for node in self._old.others(primary.node) if _can_move(self._found.get(node))]
+        others = [
+            self._found[node]
+            for node in self._old.others(primary.node)
+            if _can_move(self._found.get(node))
+        ]
         if needed > 1:
             primary = yield from self._move(primary, self._fenced_fields(primary), self._old)
             others = yield from self._win(others, needed)
@@ -355,7 +405,8 @@ class _Change:
         return primary, others
 
     def _win(self, others: Sequence[NodeReport], needed: int) -> Plan[list[NodeReport]]:
-        """Have enough old members come to the new epoch besides the primary; answers all, as they are then.
+        """Have enough old members come to the new epoch besides the primary; answers all, as they
+        are then.
 
         They serve nobody there yet, and learn among whom they are counted.
         """
@@ -364,56 +415,81 @@ class _Change:
         count = 1 + sum(report.node != self._what.replaced for report in moved)
         if count < needed:
             text = (
-                f"only {count} of {needed} members could be moved to epoch {self._new.epoch}; the workers, or "
-                "`redrepl failover`, end what was begun, with the members as they were; then try again"
+                f"only {count} of {needed} members could be moved to epoch {self._new.epoch}; the "
+                "workers, or "
+                "`redrepl failover`, end what was begun, with the members as they were; then try "
+                "again"
             )
             raise Unavailable(text, why)
         return [*moved, *(report for report in others if report.node in why)]
 
     def _activate(self, others: Sequence[NodeReport]) -> Plan[list[NodeReport]]:
         """Have those serve that did before. No client knows the epoch yet."""
-        ready = [r for r in others if self._stays(r.node) and r.epoch == self._new.epoch and self._served(r.node)]
+        ready = [
+            r
+            for r in others
+            if self._stays(r.node) and r.epoch == self._new.epoch and self._served(r.node)
+        ]
         wanted = {report.node: self._final_fields(report, True) for report in ready}
         active, _ = yield from self._move_many(ready, wanted, None)
         names = {report.node for report in active}
         return [*active, *(report for report in others if report.node not in names)]
 
     def _tell(self, others: Sequence[NodeReport]) -> Plan[None]:
-        """Give the new topology to the others. Who was not moved yet, as the primary could do without, comes along now.
+        """Give the new topology to the others.
+
+        Who was not moved yet, as the primary could do without, comes along now.
 
         Who did not serve before does not serve now: a merge may have left it behind.
         """
-        wanted = {report.node: self._final_fields(report, self._served(report.node)) for report in others}
+        wanted = {
+            report.node: self._final_fields(report, self._served(report.node)) for report in others
+        }
         told, why = yield from self._move_many(others, wanted, self._new)
         self.done |= {report.node: f"moved to epoch {self._new.epoch}" for report in told}
         self.done |= {node: f"{LEFT}: {reason}" for node, reason in why.items()}
 
     def _settle(self, primary: NodeReport) -> Plan[None]:
-        """Note on the primary that a majority knows the new members: who counts by the old ones meets one of these."""
+        """Note on the primary that a majority knows the new members: who counts by the old ones
+        meets one of these.
+        """
         knows = [node for node in self._new.ids if not self.done[node].startswith(LEFT)]
         if len(knows) < majority_of(self._new) and not self._what.accepts_loss:
             left = {node: self.done[node] for node in self._new.ids if node not in knows}
-            text = "the primary serves with the new members, but too few others could be told; look at `redrepl status`"
+            text = (
+                "the primary serves with the new members, but too few others could be told; "
+                "look at `redrepl status`"
+            )
             raise Unavailable(text, left)
-        call = change_call(primary, self._layout, {**settled_fields(self._new), "pending": ""}, None)
+        call = change_call(
+            primary, self._layout, {**settled_fields(self._new), "pending": ""}, None
+        )
         with suppress(Unavailable):  # without it the next change needs a majority, no more
             yield from self._steps.ask(primary.node, call, "noting that the members are known")
 
-    # Parts -----------------------------------------------------------------------------------------------------
+    # Parts ----------------------------------------------------------------------------------------
 
     def _stays(self, node: str) -> bool:
         """Whether the server that was this member is one still."""
         return node in self._new.ids and node != self._what.replaced
 
     def _fenced_fields(self, report: NodeReport) -> dict[str, str]:
-        """Who is active stops; who is being brought up goes on with that. All learn whom nobody may count any more."""
+        """Who is active stops; who is being brought up goes on with that.
+
+        All learn whom nobody may count any more.
+        """
         fields = {"epoch": str(self._new.epoch), "state": report.state.when_stopped}
         if (node := self._what.replaced) is None:
             return fields
-        return {**fields, "voided": Voided(self._new.epoch, node, self._old.identities[node]).encode()}
+        return {
+            **fields,
+            "voided": Voided(self._new.epoch, node, self._old.identities[node]).encode(),
+        }
 
     def _pending_fields(self) -> dict[str, str]:
-        """The primary notes who is to be enrolled, so that the workers do it where this run dies before."""
+        """The primary notes who is to be enrolled, so that the workers do it where this run dies
+        before.
+        """
         if self._what.newcomer is None:
             return {}
         node = self._what.replaced or self._what.newcomer
@@ -432,7 +508,9 @@ class _Change:
             return {**fields, **active_fields(self._new)}
         return {**fields, "state": report.state.when_stopped}
 
-    def _move(self, report: NodeReport, fields: dict[str, str], topology: Topology) -> Plan[NodeReport]:
+    def _move(
+        self, report: NodeReport, fields: dict[str, str], topology: Topology
+    ) -> Plan[NodeReport]:
         """Change one member, on which everything depends; returns its report after that."""
         doing = f"moving it to epoch {self._new.epoch}"
         error = f"node {report.node!r} changed meanwhile; look at `redrepl status` and try again"
@@ -440,7 +518,10 @@ class _Change:
         return _after(report, fields)
 
     def _move_many(
-        self, reports: Sequence[NodeReport], wanted: Mapping[str, dict[str, str]], topology: Topology | None
+        self,
+        reports: Sequence[NodeReport],
+        wanted: Mapping[str, dict[str, str]],
+        topology: Topology | None,
     ) -> Plan[tuple[list[NodeReport], dict[str, str]]]:
         """Change several at once; returns those that were, and why the others were not."""
         calls = {r.node: change_call(r, self._layout, wanted[r.node], topology) for r in reports}
@@ -462,10 +543,15 @@ class _Change:
             return
         with suppress(Unavailable):  # it stays in an epoch that is over, and nobody counts it
             yield from self._steps.ask(node, call, "taking the former server out")
-            self.done[node] += "; the former server was taken out, its records stay until you delete them"
+            self.done[node] += (
+                "; the former server was taken out, its records stay until you delete them"
+            )
 
     def _bring_in(self) -> Plan[None]:
-        """Enrol the server that comes in. One that takes another's place may have to have confirmed what that had."""
+        """Enrol the server that comes in.
+
+        One that takes another's place may have to have confirmed what that had.
+        """
         if (name := self._what.newcomer) is None:
             return
         node, report = self._what.replaced or name, self._found[name]

@@ -1,4 +1,6 @@
-"""Keeping members whose clocks cannot be trusted from serving: see `redrepl.plans.doubtful_clocks`."""
+"""Keeping members whose clocks cannot be trusted from serving: see
+`redrepl.plans.doubtful_clocks`.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ from redrepl.values.topology import Topology
 
 
 def kept_doubt(report: NodeReport, doubtful: Mapping[str, str]) -> dict[str, str]:
-    """The member fields by which one that is moved to another epoch stays in doubt; none where it can be trusted."""
+    """The member fields by which one that is moved to another epoch stays in doubt; none where it
+    can be trusted.
+    """
     if report.node not in doubtful:
         return {}
     was_ahead = f"{report.was_ahead_seconds:.1f} s ahead" if report.was_ahead_seconds else ""
@@ -32,8 +36,8 @@ def set_aside(
     steps: Steps,
     own_ahead: float | None = None,
 ) -> Plan[dict[str, float]]:
-    """Have members serve nothing whose clocks are off, the primary too; answers those that were stopped, and how far
-    they are off.
+    """Have members serve nothing whose clocks are off, the primary too; answers those that were
+    stopped, and how far they are off.
     """
     off = wrong_clocks(topology, reports, own_ahead)
     calls = {}

@@ -1,15 +1,20 @@
-"""Giving the primary's role to another node (protocol, section 5): failover, switchover, and taking up what was left.
+"""Giving the primary's role to another node (protocol, section 5): failover, switchover, and taking
+up what was left.
 
-Any number may try at once; what keeps them apart is the epoch. Each step changes a member only if it still is as it was
-seen, so at most one of them fences a majority in one epoch. Whoever is overtaken stops, and whoever comes after a run
-that died starts over in a higher epoch: until members are active in the new epoch, all that was done to them is that
-they got records which others of their lineage had.
+Any number may try at once; what keeps them apart is the epoch. Each step changes a member only if
+it still is as it was seen, so at most one of them fences a majority in one epoch. Whoever is
+overtaken stops, and whoever comes after a run that died starts over in a higher epoch: until
+members are active in the new epoch, all that was done to them is that they got records which others
+of their lineage had.
 
 1. Fence a majority of all members: nothing commits in the old epoch any more.
-2. The members of the highest lineage among them, and of its era, hold every committed write between them. One becomes
+2. The members of the highest lineage among them, and of its era, hold every committed write between
+them. One becomes
    the new primary and takes what the others' logs name beyond what it has seen of them.
-3. The others take what its log names. They become active, then it does, and then the topology is told.
-4. Whoever was away, or is of an older lineage, is brought up by the workers (plans/recovery/bring_up.py).
+3. The others take what its log names. They become active, then it does, and then the topology is
+told.
+4. Whoever was away, or is of an older lineage, is brought up by the workers
+(plans/recovery/bring_up.py).
 """
 
 from __future__ import annotations
@@ -23,8 +28,19 @@ from redrepl.plans.copies.copying import Copier, copy_all
 from redrepl.plans.copies.marks import checkpoint_call, mark_of_remains, starting_mark, why_no_mark
 from redrepl.plans.doubtful_clocks import check_trusted, doubtful_members
 from redrepl.plans.epochs.fencing import Divided, Fencing
-from redrepl.plans.epochs.member_changes import change_member, change_members, look_again, try_to_change_member
-from redrepl.plans.epochs.membership import EPOCH_STEP_SECONDS, active_fields, change_call, epoch_fields, settled_fields
+from redrepl.plans.epochs.member_changes import (
+    change_member,
+    change_members,
+    look_again,
+    try_to_change_member,
+)
+from redrepl.plans.epochs.membership import (
+    EPOCH_STEP_SECONDS,
+    active_fields,
+    change_call,
+    epoch_fields,
+    settled_fields,
+)
 from redrepl.plans.epochs.soundness import (
     donors_among,
     majority_of,
@@ -55,11 +71,15 @@ MOVED_MEANWHILE = "somebody else moved the cluster to another epoch meanwhile"
 class FailoverOrder(NamedTuple):
     """How to go about it.
 
-    to: the node that is to become primary; None: the one that has seen most, the present primary where it can stay.
-    away: nodes known not to answer; nobody waits for them. planned: nothing may be lost, not even what was never
-    acknowledged, so the present primary must take part. own_ahead: see `redrepl.plans.doubtful_clocks.wrong_clocks`.
-    seen_epoch: the newest epoch that a member was in when this was decided; None: it is right whoever moved them since.
-    last_entries: see `inspect_nodes`: who forgot a moment ago, and was not set aside yet, takes no part.
+    to: the node that is to become primary; None: the one that has seen most, the present primary
+    where it can stay.
+    away: nodes known not to answer; nobody waits for them. planned: nothing may be lost, not even
+    what was never acknowledged, so the present primary must take part. own_ahead: see
+    `redrepl.plans.doubtful_clocks.wrong_clocks`.
+    seen_epoch: the newest epoch that a member was in when this was decided; None: it is right
+    whoever moved them since.
+    last_entries: see `inspect_nodes`: who forgot a moment ago, and was not set aside yet, takes no
+    part.
     """
 
     started: float
@@ -74,9 +94,11 @@ class FailoverOrder(NamedTuple):
 
 @dataclass(slots=True)
 class FailedOver:
-    """What came of it. active: members that serve in the new epoch. records: copied between them before that.
+    """What came of it. active: members that serve in the new epoch. records: copied between them
+    before that.
 
-    left: the other members, and why the workers have to bring them up. seconds: from the order to the end.
+    left: the other members, and why the workers have to bring them up. seconds: from the order to
+    the end.
     """
 
     epoch: int
@@ -91,14 +113,15 @@ class FailedOver:
 def fail_over(layout: KeyLayout, nodes: tuple[str, ...], order: FailoverOrder) -> Plan[FailedOver]:
     """Move the cluster to a new epoch, with another primary or the same.
 
-    Raises RequestError for what cannot be, Unavailable where too few members can take part, or where somebody else
-    changed one meanwhile; then it may be tried again.
+    Raises RequestError for what cannot be, Unavailable where too few members can take part, or
+    where somebody else changed one meanwhile; then it may be tried again.
     """
     steps = Steps(order.started, order.step_seconds, last_entries=order.last_entries)
     try:
         return (yield from _try_once(layout, nodes, order, steps))
     except Divided as divided:
-        # The others stop. Who waited like them would meet them again, as each is nearer to other members.
+        # The others stop. Who waited like them would meet them again, as each is nearer to other
+        # members.
         order = order._replace(seen_epoch=divided.epoch)
     try:
         return (yield from _try_once(layout, nodes, order, steps))
@@ -119,7 +142,9 @@ class _Seen(NamedTuple):
     doubtful: dict[str, str]
 
 
-def _try_once(layout: KeyLayout, nodes: tuple[str, ...], order: FailoverOrder, steps: Steps) -> Plan[FailedOver]:
+def _try_once(
+    layout: KeyLayout, nodes: tuple[str, ...], order: FailoverOrder, steps: Steps
+) -> Plan[FailedOver]:
     seen = yield from _look(layout, nodes, order, steps)
     # Fence a majority, so that nothing commits in the old epoch any more.
     epoch = newest_epoch(seen.reports) + 1
@@ -157,8 +182,13 @@ def _install_primary(
     return done
 
 
-def _look(layout: KeyLayout, nodes: tuple[str, ...], order: FailoverOrder, steps: Steps) -> Plan[_Seen]:
-    """How the cluster is. Raises Unavailable or RequestError where it cannot fail over as it is to."""
+def _look(
+    layout: KeyLayout, nodes: tuple[str, ...], order: FailoverOrder, steps: Steps
+) -> Plan[_Seen]:
+    """How the cluster is.
+
+    Raises Unavailable or RequestError where it cannot fail over as it is to.
+    """
     asked = tuple(node for node in nodes if node not in order.away)
     reports = yield from steps.inspect(layout, asked, probe_as=VISITOR)
     topology = newest_topology(reports)
@@ -169,7 +199,9 @@ def _look(layout: KeyLayout, nodes: tuple[str, ...], order: FailoverOrder, steps
 
     members = sound_members(topology, reports, order.away)
     check_enough(topology, members, reports, order)
-    return _Seen(topology, reports, previous, members, doubtful_members(topology, reports, order.own_ahead))
+    return _Seen(
+        topology, reports, previous, members, doubtful_members(topology, reports, order.own_ahead)
+    )
 
 
 def _step(topology: Topology, stage: str, members: Sequence[NodeReport]) -> Progress:
@@ -179,33 +211,46 @@ def _step(topology: Topology, stage: str, members: Sequence[NodeReport]) -> Prog
 
 
 def check_failover(topology: Topology, to: str | None) -> str:
-    """The present primary. Raises RequestError unless the role can be moved at all, and to this node."""
+    """The present primary.
+
+    Raises RequestError unless the role can be moved at all, and to this node.
+    """
     if topology.decider is None:
-        raise RequestError("in multi-primary mode every node is a primary: there is nothing to fail over")
+        raise RequestError(
+            "in multi-primary mode every node is a primary: there is nothing to fail over"
+        )
     if to is not None and to not in topology.ids:
         raise RequestError(f"node {to!r} is no member; members are {', '.join(topology.ids)}")
     return topology.decider
 
 
 def _check_nobody_began(reports: Reports, seen_epoch: int | None) -> None:
-    """Raise Unavailable where a member is in a later epoch than any was when the failover was decided.
+    """Raise Unavailable where a member is in a later epoch than any was when the failover was
+    decided.
 
-    Where members are far, that was a while ago: another monitor that decided the same is at work, and would have to
-    start over, or has come to its end.
+    Where members are far, that was a while ago: another monitor that decided the same is at work,
+    and would have to start over, or has come to its end.
     """
-    gone_on = [report for report in reports.present.values() if seen_epoch is not None and report.epoch > seen_epoch]
+    gone_on = [
+        report
+        for report in reports.present.values()
+        if seen_epoch is not None and report.epoch > seen_epoch
+    ]
     if gone_on:
         evidence = {report.node: f"epoch {report.epoch}, {report.state}" for report in gone_on}
         raise Unavailable(MOVED_MEANWHILE, evidence)
 
 
-def check_enough(topology: Topology, sound: Sequence[NodeReport], reports: Reports, order: FailoverOrder) -> None:
+def check_enough(
+    topology: Topology, sound: Sequence[NodeReport], reports: Reports, order: FailoverOrder
+) -> None:
     """Raise Unavailable where too few members can take part, or not the one that must."""
     needed, names = majority_of(topology), [report.node for report in sound]
     evidence = {node: why_left(node, reports) for node in topology.ids if node not in names}
     if len(sound) < needed:
         text = (
-            f"{needed} of {len(topology.ids)} members must take part, which have lost nothing since they served; "
+            f"{needed} of {len(topology.ids)} members must take part, which have lost nothing "
+            "since they served; "
             f"usable: {', '.join(names) or 'none'}; {way_out(topology, reports)}"
         )
         raise Unavailable(text, evidence)
@@ -219,16 +264,22 @@ def check_enough(topology: Topology, sound: Sequence[NodeReport], reports: Repor
     if order.to is not None:
         _check_candidate(order.to, candidates, sound)
     if order.planned and topology.decider not in names:
-        text = f"a switchover needs the present primary {topology.decider!r}; without it, use failover"
+        text = (
+            f"a switchover needs the present primary {topology.decider!r}; without it, use failover"
+        )
         raise Unavailable(text, evidence)
 
 
-def _check_candidate(node: str, candidates: Sequence[NodeReport], sound: Sequence[NodeReport]) -> None:
+def _check_candidate(
+    node: str, candidates: Sequence[NodeReport], sound: Sequence[NodeReport]
+) -> None:
     """Raise Unavailable where the one that is asked for cannot become the primary."""
     if node not in [report.node for report in candidates]:
         raise _cannot_become_primary(node, {node: LEFT_BEHIND})
     if refusal := _refusal_of(node, sound):
-        raise Unavailable(f"node {node!r} takes no writes, and cannot become the primary", {node: refusal})
+        raise Unavailable(
+            f"node {node!r} takes no writes, and cannot become the primary", {node: refusal}
+        )
 
 
 def _cannot_become_primary(node: str, evidence: Mapping[str, str]) -> Unavailable:
@@ -240,9 +291,16 @@ def _refusal_of(node: str, members: Sequence[NodeReport]) -> str | None:
 
 
 def _returned(report: NodeReport | None, fenced: Sequence[NodeReport]) -> NodeReport | None:
-    """The present primary, where it restarted: what its log still names was decided, although others may lack it."""
+    """The present primary, where it restarted: what its log still names was decided, although
+    others may lack it.
+    """
     lineage = max(each.lineage for each in fenced)
-    if report is not None and report.is_itself and report.has_restarted and report.lineage == lineage:
+    if (
+        report is not None
+        and report.is_itself
+        and report.has_restarted
+        and report.lineage == lineage
+    ):
         return report
     return None
 
@@ -250,15 +308,18 @@ def _returned(report: NodeReport | None, fenced: Sequence[NodeReport]) -> NodeRe
 def choose(
     donors: Sequence[NodeReport], previous: str, order: FailoverOrder, doubtful: Mapping[str, str]
 ) -> NodeReport:
-    """The new primary: the one that was asked for, else the present one, else the one that has seen most of its log.
+    """The new primary: the one that was asked for, else the present one, else the one that has seen
+    most of its log.
 
-    Not one whose clock cannot be trusted, even where the role was to stay with it. One that takes writes comes before
-    one that does not, as long as there is one.
+    Not one whose clock cannot be trusted, even where the role was to stay with it. One that takes
+    writes comes before one that does not, as long as there is one.
     """
     check_trusted(doubtful, donors, order.to)
     by_name = {report.node: report for report in donors}
     if order.planned and previous not in by_name:
-        raise Unavailable("the present primary could not be fenced", {previous: "changed meanwhile"})
+        raise Unavailable(
+            "the present primary could not be fenced", {previous: "changed meanwhile"}
+        )
     if order.to is not None:
         if order.to not in by_name:
             raise _cannot_become_primary(order.to, {order.to: LEFT_BEHIND})
@@ -296,28 +357,44 @@ class _Installation:
 
     def carry_out(self) -> Plan[None]:
         """All steps. Raises Unavailable where a node fails on which it depends."""
-        # From each donor at once, and then to each: what comes from one stands in no other's way, as the later stamp
-        # wins, and where members are far it is the round trips that take the time.
+        # From each donor at once, and then to each: what comes from one stands in no other's way,
+        # as the later stamp wins, and where members are far it is the round trips that take the
+        # time.
         yield from self._with_each(self._others, self._take_from)
         self._primary = yield from self._report(self._primary)
-        yield Progress(f"records that {self._primary.node} took from the others", self._done.records, None)
-        # Who may have dropped records by a wrong clock is left to the workers, who compare all keys.
+        yield Progress(
+            f"records that {self._primary.node} took from the others", self._done.records, None
+        )
+        # Who may have dropped records by a wrong clock is left to the workers, who compare all
+        # keys.
         trusted = [donor for donor in self._others if donor.node not in self._doubtful]
-        ready = [donor for donor in (yield from self._with_each(trusted, self._give_to)) if donor is not None]
+        ready = [
+            donor
+            for donor in (yield from self._with_each(trusted, self._give_to))
+            if donor is not None
+        ]
         active = yield from self._activate(ready)
         yield from self._activate_primary()
-        yield _step(self._view.topology, f"serving in epoch {self._done.epoch}", [self._primary, *active])
+        yield _step(
+            self._view.topology, f"serving in epoch {self._done.epoch}", [self._primary, *active]
+        )
         self._done.active = (self._primary.node, *(report.node for report in active))
-        self._done.left = {node: why for node, why in self._done.left.items() if node not in self._done.active}
+        self._done.left = {
+            node: why for node, why in self._done.left.items() if node not in self._done.active
+        }
         yield from self._publish(active)
 
     def take_along(self, witness: NodeReport) -> Plan[None]:
-        """What a restarted primary's log still names beyond what the new one has seen of it. It may fail: nothing that
-        is acknowledged at QUORUM depends on it."""
+        """What a restarted primary's log still names beyond what the new one has seen of it.
+
+        It may fail: nothing that is acknowledged at QUORUM depends on it.
+        """
         view, steps = self._view, self._steps
         fields = {"epoch": str(view.topology.epoch), "state": MemberState.SYNCING}
         try:
-            change = yield from try_to_change_member(witness, view.layout, fields, None, "fencing it", steps)
+            change = yield from try_to_change_member(
+                witness, view.layout, fields, None, "fencing it", steps
+            )
             if not change.is_done:
                 return
             mark = mark_of_remains(witness, self._primary)
@@ -326,13 +403,18 @@ class _Installation:
         except (Unavailable, EpochMoved):
             return
 
-    def _with_each(self, donors: Sequence[NodeReport], do: Callable[[NodeReport, Steps], Plan[R]]) -> Plan[list[R]]:
+    def _with_each(
+        self, donors: Sequence[NodeReport], do: Callable[[NodeReport, Steps], Plan[R]]
+    ) -> Plan[list[R]]:
         """Do something with all donors side by side."""
         plans = [do(donor, steps_beside(self._steps)) for donor in donors]
         return (yield from side_by_side(plans, self._steps))
 
     def _take_from(self, donor: NodeReport, steps: Steps) -> Plan[None]:
-        """Bring what a donor has to the new primary. The later stamp wins, so nothing is undone there."""
+        """Bring what a donor has to the new primary.
+
+        The later stamp wins, so nothing is undone there.
+        """
         mark = starting_mark(donor, self._primary)
         if mark is None:
             yield from self._walk(donor, self._primary, steps)
@@ -340,10 +422,14 @@ class _Installation:
             yield from self._ship(donor, self._primary, mark, steps)
 
     def _give_to(self, donor: NodeReport, steps: Steps) -> Plan[NodeReport | None]:
-        """Bring a donor to the new primary's state; answers None where it is left to the workers."""
+        """Bring a donor to the new primary's state; answers None where it is left to the
+        workers.
+        """
         mark = starting_mark(self._primary, donor)
         if mark is None:
-            self._done.left[donor.node] = f"is filled by the workers, as {why_no_mark(self._primary, donor)}"
+            self._done.left[donor.node] = (
+                f"is filled by the workers, as {why_no_mark(self._primary, donor)}"
+            )
             return None
         try:
             yield from self._ship(self._primary, donor, mark, steps)
@@ -356,9 +442,13 @@ class _Installation:
         return donor
 
     def _checkpoint(self, donor: NodeReport) -> Checkpoint:
-        """All that the donor's log named when it was fenced is in the new primary's log up to its present end."""
+        """All that the donor's log named when it was fenced is in the new primary's log up to its
+        present end.
+        """
         mark = Mark(self._primary.incarnation, self._primary.log_end)
-        return Checkpoint(donor.incarnation, donor.log_end, self._primary.node, mark, self._view.topology.epoch)
+        return Checkpoint(
+            donor.incarnation, donor.log_end, self._primary.node, mark, self._view.topology.epoch
+        )
 
     def _ship(
         self, source: NodeReport, target: NodeReport, mark: Mark, steps: Steps, merges: bool = False
@@ -389,7 +479,9 @@ class _Installation:
 
     def _report(self, member: NodeReport) -> Plan[NodeReport]:
         view = self._view
-        return (yield from look_again(member, view.layout, view.topology, self._done.epoch, self._steps))
+        return (
+            yield from look_again(member, view.layout, view.topology, self._done.epoch, self._steps)
+        )
 
     def _active_fields(self, node: str) -> dict[str, str]:
         return {**epoch_fields(self._view.topology, node), **active_fields(self._view.topology)}
@@ -401,18 +493,27 @@ class _Installation:
         changes = yield from change_members(calls, self._steps)
         for report in ready:
             if report.node not in changes.done:
-                self._done.left[report.node] = changes.failures.get(report.node, "changed meanwhile")
+                self._done.left[report.node] = changes.failures.get(
+                    report.node, "changed meanwhile"
+                )
         return [report for report in ready if report.node in changes.done]
 
     def _activate_primary(self) -> Plan[None]:
         primary, view = self._primary, self._view
         fields = {**self._active_fields(primary.node), **settled_fields(view.topology)}
         if primary.node != self._done.previous:
-            fields["pending"] = ""  # another primary has seen to that since, or it is for an operator
-        yield from change_member(primary, view.layout, fields, view.topology, "making it the primary", self._steps)
+            fields["pending"] = (
+                ""  # another primary has seen to that since, or it is for an operator
+            )
+        yield from change_member(
+            primary, view.layout, fields, view.topology, "making it the primary", self._steps
+        )
 
     def _publish(self, active: Sequence[NodeReport]) -> Plan[None]:
-        """Tell the others the topology, so that clients learn it from whomever they ask. The primary has it anyway."""
+        """Tell the others the topology, so that clients learn it from whomever they ask.
+
+        The primary has it anyway.
+        """
         view = self._view
         calls = {}
         for report in active:

@@ -69,7 +69,9 @@ class Fencing:
         Raises Unavailable, or Divided, where too few could be fenced.
         """
         changes = yield from self._move(must)
-        reports = yield from self._steps.inspect(self._layout, tuple(changes.done), known=self._topology)
+        reports = yield from self._steps.inspect(
+            self._layout, tuple(changes.done), known=self._topology
+        )
 
         fenced = self._fenced_among(reports)
         if len(fenced) < majority_of(self._topology):
@@ -80,7 +82,9 @@ class Fencing:
     def _move(self, must: str | None) -> Plan[MemberChanges]:
         fields = {"epoch": str(self._epoch), "state": MemberState.FENCED}
         calls = {
-            report.node: change_call(report, self._layout, fields | kept_doubt(report, self._doubtful), self._topology)
+            report.node: change_call(
+                report, self._layout, fields | kept_doubt(report, self._doubtful), self._topology
+            )
             for report in self._members
         }
 
@@ -95,15 +99,26 @@ class Fencing:
         """Those that are in the new epoch still, in the same run of their servers."""
         run_ids = {report.node: report.run_id for report in self._members}
         found = reports.present.values()
-        stayed = [report for report in found if report.run_id == run_ids[report.node] and not report.has_restarted]
+        stayed = [
+            report
+            for report in found
+            if report.run_id == run_ids[report.node] and not report.has_restarted
+        ]
         return [report for report in stayed if report.epoch == self._epoch]
 
     def _too_few(self, fenced: Sequence[NodeReport], changes: MemberChanges) -> Unavailable:
         topology, members, won = self._topology, self._members, changes.done
-        text = f"only {len(fenced)} of {len(topology.ids)} members could be fenced in epoch {self._epoch}"
+        text = (
+            f"only {len(fenced)} of {len(topology.ids)} members could be fenced in epoch "
+            f"{self._epoch}"
+        )
         # The first of all is fenced by one process at most; others that have a majority continue.
         has_rivals = bool(changes.found_instead)
-        if has_rivals and members[0].node in won and len(members) - len(won) < majority_of(topology):
+        if (
+            has_rivals
+            and members[0].node in won
+            and len(members) - len(won) < majority_of(topology)
+        ):
             return Divided(text, changes.why_not, self._epoch)
         return Unavailable(text, changes.why_not)
 
@@ -124,16 +139,23 @@ def _check_moved(changes: MemberChanges, primary: str) -> None:
     What it takes meanwhile would be left behind.
     """
     if primary not in changes.done:
-        text = f"the present primary {primary!r} could not be fenced, and the role was not moved; try again"
+        text = (
+            f"the present primary {primary!r} could not be fenced, and the role was not moved; "
+            "try again"
+        )
         raise Unavailable(text, {primary: changes.why_not[primary]})
 
 
-def _check_not_replaced(topology: Topology, members: Sequence[NodeReport], fenced: Sequence[str]) -> None:
+def _check_not_replaced(
+    topology: Topology, members: Sequence[NodeReport], fenced: Sequence[str]
+) -> None:
     """Raise Unavailable where one of these members knew that the place of one that was fenced is
     given away, and the primary went on since the look. A change of members moves it first, so that
     there is none where it was fenced.
     """
-    voided = noted_as_voided(topology, Reports({report.node: report for report in members})).intersection(fenced)
+    voided = noted_as_voided(
+        topology, Reports({report.node: report for report in members})
+    ).intersection(fenced)
     if voided and topology.decider not in fenced:
         evidence = dict.fromkeys(sorted(voided), "its place is given to another server")
         raise Unavailable("somebody else changed the members meanwhile", evidence)

@@ -1,10 +1,21 @@
-"""Which servers can be nodes at all: plain ones that follow nobody, keep what they have, and are one copy each."""
+"""Which servers can be nodes at all: plain ones that follow nobody, keep what they have, and are
+one copy each.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from redrepl.values.effects import Ask, DeadlinePassed, Exchange, PlainCommand, Plan, Reply, Request, Wait
+from redrepl.values.effects import (
+    Ask,
+    DeadlinePassed,
+    Exchange,
+    PlainCommand,
+    Plan,
+    Reply,
+    Request,
+    Wait,
+)
 from redrepl.values.errors import RequestError
 
 Facts = Mapping[str, str]
@@ -36,14 +47,18 @@ def unfit_servers(found: Mapping[str, Facts]) -> dict[str, str]:
         other = seen.setdefault(facts.get("run_id", node), node)
         if other != node:
             unfit[node] = (
-                f"is the same server as node {other!r} (they have the same run id): one server under two names, or two "
-                "of its databases, are one copy and fail together; give each node a server of its own"
+                f"is the same server as node {other!r} (they have the same run id): one server "
+                "under two names, or two "
+                "of its databases, are one copy and fail together; give each node a server of its "
+                "own"
             )
     return unfit
 
 
 def check_fit(found: Mapping[str, Facts], newcomer: str | None = None) -> None:
-    """Raise RequestError where a server cannot be a node; with ``newcomer``, the last one, where that cannot."""
+    """Raise RequestError where a server cannot be a node; with ``newcomer``, the last one, where
+    that cannot.
+    """
     unfit = {node: why for node, why in unfit_servers(found).items() if newcomer in (None, node)}
     if unfit:
         raise RequestError("servers that cannot be nodes as they are", unfit)
@@ -51,17 +66,23 @@ def check_fit(found: Mapping[str, Facts], newcomer: str | None = None) -> None:
 
 def _why_unfit(facts: Facts) -> str | None:
     if facts.get("cluster_enabled") == "1" or facts.get("redis_mode") == "cluster":
-        return "runs in Redis Cluster mode, which moves keys between servers: set cluster-enabled no"
+        return (
+            "runs in Redis Cluster mode, which moves keys between servers: set cluster-enabled no"
+        )
     if facts.get("redis_mode") == "sentinel":
         return "is a Sentinel and holds no data: give the address of a server"
     if facts.get("role", "master") != "master":
         host = f"{facts.get('master_host', '?')}:{facts.get('master_port', '?')}"
         return f"is a native replica of {host}, which overwrites it: REPLICAOF NO ONE ends that"
     if (attached := facts.get("connected_slaves", "0")) != "0":
-        return f"has {attached} native replicas attached: a node copies to no other server by itself, so detach them"
+        return (
+            f"has {attached} native replicas attached: a node copies to no other server by "
+            "itself, so detach them"
+        )
     if (policy := facts.get("maxmemory_policy", "")).startswith("allkeys"):
         return (
-            f"evicts keys when memory is full (maxmemory-policy {policy}), acknowledged records and its membership "
+            f"evicts keys when memory is full (maxmemory-policy {policy}), acknowledged records "
+            "and its membership "
             "among them: set maxmemory-policy noeviction"
         )
     return None
@@ -69,4 +90,8 @@ def _why_unfit(facts: Facts) -> str | None:
 
 def _fields(content: bytes) -> Facts:
     lines = content.decode("utf-8", "replace").splitlines()
-    return {name: value.strip() for name, separator, value in (line.partition(":") for line in lines) if separator}
+    return {
+        name: value.strip()
+        for name, separator, value in (line.partition(":") for line in lines)
+        if separator
+    }

@@ -1,4 +1,6 @@
-"""What a failover would do, and what it could lose, told from reports before anything is changed."""
+"""What a failover would do, and what it could lose, told from reports before anything is
+changed.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,10 @@ from redrepl.values.topology import Topology
 
 
 class PossibleLoss(NamedTuple):
-    """Changes that could be lost, and in words why. ``changes``: 0 for certainly none, None where it cannot be told."""
+    """Changes that could be lost, and in words why.
+
+    ``changes``: 0 for certainly none, None where it cannot be told.
+    """
 
     changes: int | None
     text: str
@@ -50,12 +55,16 @@ def foresee_loss(topology: Topology, reports: Reports, order: FailoverOrder) -> 
     truth = check_acceptable(topology, reports, order)
     previous = check_failover(topology, None)
     left = {node: why_behind(node, reports) for node in topology.others(truth.node)}
-    return Foreseen(epoch_after_loss(reports), truth.node, previous, left, _accepted(topology, reports, truth))
+    return Foreseen(
+        epoch_after_loss(reports), truth.node, previous, left, _accepted(topology, reports, truth)
+    )
 
 
 def _nothing(primary: str) -> PossibleLoss:
     return PossibleLoss(
-        0, f"nothing can be lost: primary {primary!r} answers and takes part (a planned move is `redrepl switchover`)"
+        0,
+        f"nothing can be lost: primary {primary!r} answers and takes part (a planned move is "
+        "`redrepl switchover`)",
     )
 
 
@@ -65,12 +74,17 @@ def _beyond(reports: Reports, primary: str, successor: NodeReport) -> PossibleLo
     changes = None if report is None else unseen_changes(report, successor)
     why = why_left(primary, reports, by_itself=True)
     text = (
-        f"primary {primary!r} takes no part ({why}). Writes at levels below QUORUM and writes whose "
-        "outcome is unknown, where it alone has them, are lost, or found in its discarded log if it comes back with "
+        f"primary {primary!r} takes no part ({why}). Writes at levels below QUORUM and writes "
+        "whose "
+        "outcome is unknown, where it alone has them, are lost, or found in its discarded log if "
+        "it comes back with "
         "them. "
     )
     if changes is not None:
-        text += f"Its log names up to {changes} changes beyond what {successor.node!r} has noted; they are taken along"
+        text += (
+            f"Its log names up to {changes} changes beyond what {successor.node!r} has noted; "
+            "they are taken along"
+        )
         return PossibleLoss(changes, text + " where it stays")
     reason = "the end of its log is not known" if report is None else "its log cannot be compared"
     return PossibleLoss(None, f"{text}How many: not known, as {reason}")
@@ -94,7 +108,9 @@ def _accepted(topology: Topology, reports: Reports, truth: NodeReport) -> Possib
 def _flaw(truth: NodeReport) -> str:
     """What is wrong with the truth itself."""
     if truth.lineage == 0:
-        return f"{truth.node} itself never served: it was being filled, and may lack most of the data"
+        return (
+            f"{truth.node} itself never served: it was being filled, and may lack most of the data"
+        )
     if truth.has_restarted:
         return f"{truth.node} itself restarted: what it lost is not known"
     return ""
@@ -103,7 +119,9 @@ def _flaw(truth: NodeReport) -> str:
 def _described(node: str, reports: Reports, changes: int | None) -> str:
     report, why = reports.of(node), why_left(node, reports, by_itself=True)
     if report is None:
-        return f"{why}: what it has is not known, and it goes on by itself until it sees the new epoch"
+        return (
+            f"{why}: what it has is not known, and it goes on by itself until it sees the new epoch"
+        )
     if not report.is_itself:
         return f"{why}: nothing is left to compare"
     state = "restarted" if report.has_restarted else f"is {report.state}"
@@ -113,7 +131,8 @@ def _described(node: str, reports: Reports, changes: int | None) -> str:
 
 
 def unseen_changes(source: NodeReport, target: NodeReport) -> int | None:
-    """Entries of a log beyond what another node is known to have of it; None where they do not compare.
+    """Entries of a log beyond what another node is known to have of it; None where they do not
+    compare.
 
     An upper bound: what was written to both at once counts until it is noted.
     """

@@ -1,9 +1,10 @@
-"""Members that forgot while their servers went on (docs/protocol.md, section 6): a running machine was set back to a
-snapshot with its memory, or an older copy was loaded.
+"""Members that forgot while their servers went on (docs/protocol.md, section 6): a running machine
+was set back to a snapshot with its memory, or an older copy was loaded.
 
-The run id tells nothing then, and what the member noted went back with the rest. But its log ends before a place up to
-which another member has it; and whoever looks at it again and again misses the entry that was the newest at the last
-look. (A log that is gone while the cursors stay shows by itself: `NodeReport.has_lost_log`.)
+The run id tells nothing then, and what the member noted went back with the rest. But its log ends
+before a place up to which another member has it; and whoever looks at it again and again misses the
+entry that was the newest at the last look. (A log that is gone while the cursors stay shows by
+itself: `NodeReport.has_lost_log`.)
 """
 
 from __future__ import annotations
@@ -21,21 +22,31 @@ from redrepl.values.reports import Reports
 from redrepl.values.topology import Topology
 
 BRIEFLY_SECONDS = 0.25
-"""A monitor is to judge the primary: who says that it forgot, and then nothing, must not keep it from that."""
+"""A monitor is to judge the primary: who says that it forgot, and then nothing, must not keep it
+from that.
+"""
 
 
 def forgetful_members(topology: Topology, reports: Reports) -> dict[str, str]:
     """Members that lost a part of their log, and what shows it, in words.
 
-    What others had of it makes sure only where a member was asked after these: see `set_forgetful_aside`.
+    What others had of it makes sure only where a member was asked after these: see
+    `set_forgetful_aside`.
     """
     return {**_shorter_than_read(topology, reports), **members_that_miss(topology, reports)}
 
 
 def members_that_miss(topology: Topology, reports: Reports) -> dict[str, str]:
-    """Members whose logs miss what whoever asked had seen there, in words. That alone makes sure."""
+    """Members whose logs miss what whoever asked had seen there, in words.
+
+    That alone makes sure.
+    """
     found = reports.members(topology)
-    return {report.node: _missed(report.lost) for report in found if report.lost is not None and report.misses_entry}
+    return {
+        report.node: _missed(report.lost)
+        for report in found
+        if report.lost is not None and report.misses_entry
+    }
 
 
 def _missed(lost: LastEntry) -> str:
@@ -48,7 +59,9 @@ def _shorter_than_read(topology: Topology, reports: Reports) -> dict[str, str]:
     for report in reports.members(topology):
         if not report.is_itself or report.has_restarted:
             continue
-        witness = next((node for node, place in _places(report, reports) if _is_beyond(place, report)), None)
+        witness = next(
+            (node for node, place in _places(report, reports) if _is_beyond(place, report)), None
+        )
         if witness is not None:
             found[report.node] = f"its change log ends before what {witness} had of it"
     return found
@@ -65,8 +78,12 @@ def _places(report: NodeReport, reports: Reports) -> list[tuple[str, Position]]:
 
 
 def _is_beyond(place: Position, report: NodeReport) -> bool:
-    """Who has read no entry of a log, as of one that was begun anew and is empty, has nothing that it could lack."""
-    return place.entries > 0 and (place.order > report.log.end.order or place.entries > report.log.added)
+    """Who has read no entry of a log, as of one that was begun anew and is empty, has nothing that
+    it could lack.
+    """
+    return place.entries > 0 and (
+        place.order > report.log.end.order or place.entries > report.log.added
+    )
 
 
 def set_forgetful_aside(
@@ -96,7 +113,11 @@ def set_forgetful_aside(
 
 
 def _ask_again(
-    layout: KeyLayout, topology: Topology, reports: Reports, suspects: AbstractSet[str], steps: Steps
+    layout: KeyLayout,
+    topology: Topology,
+    reports: Reports,
+    suspects: AbstractSet[str],
+    steps: Steps,
 ) -> Plan[tuple[Reports, dict[str, str]]]:
     """The reports with what these members tell now, and those that forgot for certain, in words."""
     if not suspects:
@@ -107,13 +128,24 @@ def _ask_again(
 
 
 def _stop_call(layout: KeyLayout, report: NodeReport) -> ScriptCall:
-    """As one that was stopped in this epoch: where all members forgot, they begin again as after a restart of all."""
-    # Since this report others may have stopped it, and brought it up: then its log is of another incarnation.
-    fields = {"=incarnation": report.incarnation, "state": report.state.when_stopped, **forgotten_fields(report)}
+    """As one that was stopped in this epoch: where all members forgot, they begin again as after a
+    restart of all.
+    """
+    # Since this report others may have stopped it, and brought it up: then its log is of another
+    # incarnation.
+    fields = {
+        "=incarnation": report.incarnation,
+        "state": report.state.when_stopped,
+        **forgotten_fields(report),
+    }
     return change_call(report, layout, fields, None)
 
 
 def are_all_left(topology: Topology, reports: Reports, forgetful: Iterable[str]) -> bool:
-    """Whether nobody else serves, of several primaries: they bring together what they have, as they are."""
+    """Whether nobody else serves, of several primaries: they bring together what they have, as they
+    are.
+    """
     others = set(topology.ids).difference(forgetful)
-    return topology.decider is None and not any(report.is_serving for report in reports.among(others))
+    return topology.decider is None and not any(
+        report.is_serving for report in reports.among(others)
+    )

@@ -79,7 +79,9 @@ def change_members(calls: Mapping[str, Command], steps: Steps) -> Plan[MemberCha
     changes = parse_changes(gathered.answers)
 
     done = [node for node, change in changes.items() if change.is_done]
-    found_instead = {node: change.found_instead for node, change in changes.items() if not change.is_done}
+    found_instead = {
+        node: change.found_instead for node, change in changes.items() if not change.is_done
+    }
     return MemberChanges(done, found_instead, gathered.failures)
 
 
@@ -100,7 +102,9 @@ def look_again(
     reports = yield from steps.inspect(layout, (node,), known=known)
     now = reports.of(node)
     if now is None or now.run_id != before.run_id:
-        raise Unavailable(error or f"node {node!r} went away meanwhile", {node: why_gone(node, reports)})
+        raise Unavailable(
+            error or f"node {node!r} went away meanwhile", {node: why_gone(node, reports)}
+        )
     check_clock_steady(now, before)
     check_not_moved_on(now, epoch)
     return now

@@ -1,4 +1,6 @@
-"""When a primary counts as gone: what a monitor concludes from one look at the nodes after the other."""
+"""When a primary counts as gone: what a monitor concludes from one look at the nodes after the
+other.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,13 @@ from typing import NamedTuple
 
 from redrepl.plans.doubtful_clocks import doubtful_members
 from redrepl.plans.epochs.soundness import successors
-from redrepl.plans.epochs.takeover import Takeover, cause_of, takeover_of, what_comes_next, why_not_replaced
+from redrepl.plans.epochs.takeover import (
+    Takeover,
+    cause_of,
+    takeover_of,
+    what_comes_next,
+    why_not_replaced,
+)
 from redrepl.plans.epochs.under_way import CHANGE_ROUND_TRIPS, Trace, left_alone_seconds, trace_of
 from redrepl.plans.lookout import OPENING_ROUND_TRIPS, Silence
 from redrepl.plans.strangers import describe_stranger
@@ -19,8 +27,9 @@ from redrepl.values.reports import Reports
 from redrepl.values.topology import Topology
 
 HESITATION_ROUND_TRIPS = 5.0
-"""Up to so many more, by chance: monitors that saw the same would all begin again within one round trip, and each
-fence those members that are near to it."""
+"""Up to so many more, by chance: monitors that saw the same would all begin again within one round
+trip, and each fence those members that are near to it.
+"""
 
 LONGEST_CHANGE_SECONDS = 60.0
 """Whoever moves on and on for longer holds nobody up: it may be one member that lies."""
@@ -31,8 +40,9 @@ TURNS_AWAY = "turns this monitor away"
 class Verdict(NamedTuple):
     """What is to be done. is_due: fail over now. why: in words, '' where all is well.
 
-    away: members that do not answer, for whom nobody is to wait. is_proved: the primary crashed for certain and
-    is not merely silent. blocked: '' or, where it should be replaced and cannot be, what tells this cause from others.
+    away: members that do not answer, for whom nobody is to wait. is_proved: the primary crashed for
+    certain and is not merely silent. blocked: '' or, where it should be replaced and cannot be,
+    what tells this cause from others.
     """
 
     is_due: bool
@@ -48,9 +58,11 @@ NOT_SEEN_YET = Verdict(False, "how the members are since the last attempt is not
 
 
 class _Unfinished(NamedTuple):
-    """A change of epoch that is under way. since: when it was seen first; moved_at: when it was last seen to go on.
+    """A change of epoch that is under way. since: when it was seen first; moved_at: when it was
+    last seen to go on.
 
-    trace: what tells the one moment from the other. hesitation: how long beyond others this monitor waits, 0 to 1.
+    trace: what tells the one moment from the other. hesitation: how long beyond others this monitor
+    waits, 0 to 1.
     """
 
     epoch: int
@@ -123,12 +135,13 @@ class _Fault(NamedTuple):
 class Suspicion:
     """Remembers since when the primary has not been as it should.
 
-    A crash shows at once and for certain (nothing listens at the address); silence may also be a long command. A slow
-    answer is an answer: a node that is far gets its usual round trip besides. One that answers and takes no writes is
-    away for its clients, but it may be over in a moment; and where too few others take any, the role stays, because it
-    would only go round. One that refuses this program alone (its login, its certificate, one client more) is not
-    replaced for that. Times are in seconds, by the caller's clock. Without ``replaces`` a primary is never replaced,
-    and only changes of epoch that were left unfinished are due.
+    A crash shows at once and for certain (nothing listens at the address); silence may also be a
+    long command. A slow answer is an answer: a node that is far gets its usual round trip besides.
+    One that answers and takes no writes is away for its clients, but it may be over in a moment;
+    and where too few others take any, the role stays, because it would only go round. One that
+    refuses this program alone (its login, its certificate, one client more) is not replaced for
+    that. Times are in seconds, by the caller's clock. Without ``replaces`` a primary is never
+    replaced, and only changes of epoch that were left unfinished are due.
     """
 
     def __init__(
@@ -159,8 +172,8 @@ class Suspicion:
     ) -> Verdict:
         """What a look at this time means.
 
-        own_ahead: see `redrepl.plans.doubtful_clocks.wrong_clocks`. silences: since when nodes have left questions
-        unanswered; None: none has.
+        own_ahead: see `redrepl.plans.doubtful_clocks.wrong_clocks`. silences: since when nodes have
+        left questions unanswered; None: none has.
         """
         if topology is None or topology.decider is None:
             return _WELL
@@ -177,7 +190,9 @@ class Suspicion:
             return _turned_away(look, is_left_alone)
         return self._judge_fault(look, self._fault(look), left, is_left_alone)
 
-    def _judge_fault(self, look: _Look, fault: _Fault, left: Sequence[str], is_left_alone: bool) -> Verdict:
+    def _judge_fault(
+        self, look: _Look, fault: _Fault, left: Sequence[str], is_left_alone: bool
+    ) -> Verdict:
         """What is to be done about a primary that does not serve as it should."""
         why, away, is_proved = fault.why, look.away, fault.is_proved
         is_over = look.now - self._well_at >= fault.patience
@@ -194,14 +209,20 @@ class Suspicion:
         is_due = is_over and (is_left_alone or (self._replaces and not left))
         return Verdict(is_due, why, away, is_proved)
 
-    def _blocked(self, look: _Look, takeover: Takeover, fault: _Fault, is_over: bool) -> Verdict | None:
+    def _blocked(
+        self, look: _Look, takeover: Takeover, fault: _Fault, is_over: bool
+    ) -> Verdict | None:
         """The verdict where no member can take over, whatever is set; None where one can."""
         if not takeover.is_possible:
             # What is said may repeat what a node said: the cause is told by what stays the same.
             blocked = cause_of(takeover, look.reports) if is_over and self._replaces else ""
-            return Verdict(False, why_not_replaced(takeover, fault.why), look.away, fault.is_proved, blocked)
+            return Verdict(
+                False, why_not_replaced(takeover, fault.why), look.away, fault.is_proved, blocked
+            )
         if not successors(look.topology, look.reports, look.own_ahead, look.away):
-            text = f"{fault.why}, and no other node whose clock can be trusted is there to replace it"
+            text = (
+                f"{fault.why}, and no other node whose clock can be trusted is there to replace it"
+            )
             blocked = f"clocks: {', '.join(look.doubtful)}" if is_over else ""
             return Verdict(False, text, look.away, fault.is_proved, blocked)
         return None
@@ -213,20 +234,32 @@ class Suspicion:
         now: float,
         silences: Mapping[str, Silence],
     ) -> tuple[list[str], bool]:
-        """Members that were moved to an epoch that is not published, and whether nobody has gone on for long."""
+        """Members that were moved to an epoch that is not published, and whether nobody has gone on
+        for long.
+        """
         found = [report for report in reports.members(topology) if report.epoch > topology.epoch]
         if not found:
             self._unfinished = None
             return [], False
         seen = self._unfinished = self._followed(found, now)
-        answering = [silences[report.node].usual_seconds for report in found if report.node in silences]
+        answering = [
+            silences[report.node].usual_seconds for report in found if report.node in silences
+        ]
         round_trips = CHANGE_ROUND_TRIPS + seen.hesitation * HESITATION_ROUND_TRIPS
-        is_left_alone = now - seen.moved_at >= left_alone_seconds(max(answering, default=0.0), round_trips)
-        return [report.node for report in found], is_left_alone or now - seen.since >= LONGEST_CHANGE_SECONDS
+        is_left_alone = now - seen.moved_at >= left_alone_seconds(
+            max(answering, default=0.0), round_trips
+        )
+        return [
+            report.node for report in found
+        ], is_left_alone or now - seen.since >= LONGEST_CHANGE_SECONDS
 
     def _followed(self, found: Sequence[NodeReport], now: float) -> _Unfinished:
         """The change that is under way, as these members show it."""
-        epoch, trace, before = max(report.epoch for report in found), trace_of(found), self._unfinished
+        epoch, trace, before = (
+            max(report.epoch for report in found),
+            trace_of(found),
+            self._unfinished,
+        )
         if before is None:
             return _Unfinished(epoch, trace, now, now, self._chance())
         if before.epoch != epoch:
@@ -234,7 +267,9 @@ class Suspicion:
         return before if before.trace == trace else before._replace(trace=trace, moved_at=now)
 
     def _with_refusals(self, reports: Reports) -> Reports:
-        """The reports of this look; nodes that were not asked to write now have what they said last."""
+        """The reports of this look; nodes that were not asked to write now have what they said
+        last.
+        """
         found: dict[str, NodeReport] = {}
         for node, report in reports.present.items():
             refusal, denied = report.refusal, report.denied
@@ -252,7 +287,9 @@ class Suspicion:
             why = f"primary {look.primary!r}: {look.doubtful[look.primary]}"
             return fault._replace(why=why, patience=self._crash_seconds)
         answers = look.report is not None
-        distance = look.silence.usual_seconds if answers else _distance_seconds(look.reason, look.silence)
+        distance = (
+            look.silence.usual_seconds if answers else _distance_seconds(look.reason, look.silence)
+        )
         return fault._replace(patience=fault.patience + distance)
 
     def _fault_told(self, look: _Look) -> _Fault:
@@ -263,12 +300,24 @@ class Suspicion:
             patience = self._crash_seconds if is_proved else self._silence_seconds
             return _Fault(f"primary {primary!r} is away: {reason}", patience, is_proved)
         if not report.member:
-            return _Fault(f"primary {primary!r} {describe_stranger(report, look.reports)}", self._crash_seconds, True)
+            return _Fault(
+                f"primary {primary!r} {describe_stranger(report, look.reports)}",
+                self._crash_seconds,
+                True,
+            )
         if report.has_restarted:
             return _Fault(f"primary {primary!r} {report.restart}", self._crash_seconds, True)
         if report.refusal and report.is_serving:
-            return _Fault(f"primary {primary!r} takes no writes: {report.refusal}", self._refusal_seconds, False)
-        return _Fault(f"primary {primary!r} is {report.state} in epoch {report.epoch}", self._crash_seconds, False)
+            return _Fault(
+                f"primary {primary!r} takes no writes: {report.refusal}",
+                self._refusal_seconds,
+                False,
+            )
+        return _Fault(
+            f"primary {primary!r} is {report.state} in epoch {report.epoch}",
+            self._crash_seconds,
+            False,
+        )
 
 
 def _turned_away(look: _Look, is_left_alone: bool) -> Verdict:
@@ -277,16 +326,22 @@ def _turned_away(look: _Look, is_left_alone: bool) -> Verdict:
     Who has another login, or was connected before, may be served: that is no reason to replace it.
     A change of epoch that was left unfinished is ended all the same.
     """
-    text = f"primary {look.primary!r} {TURNS_AWAY}, which does not tell whether it serves others: {look.reason}"
+    text = (
+        f"primary {look.primary!r} {TURNS_AWAY}, which does not tell whether it serves others: "
+        f"{look.reason}"
+    )
     blocked = "" if is_left_alone else f"turned away: {look.primary}"
     return Verdict(is_left_alone, text, look.away, False, blocked)
 
 
 def _distance_seconds(reason: str, silence: Silence) -> float:
-    """What the distance of a node that gives no answer for this reason adds to the patience with it."""
+    """What the distance of a node that gives no answer for this reason adds to the patience with
+    it.
+    """
     if REFUSES in reason:
         return 0.0  # that nothing listens there is certain
     if kind_of(reason) != SILENT:
-        # A connection that was lost, or that ended while it was opened, is opened anew first, which tells.
+        # A connection that was lost, or that ended while it was opened, is opened anew first, which
+        # tells.
         return min(OPENING_ROUND_TRIPS * silence.usual_seconds, limits.FIRST_CONTACT_SECONDS)
     return silence.usual_seconds

@@ -1,4 +1,6 @@
-"""Writing many keys: one script call and one log entry per node and chunk, and several chunks on their way at once."""
+"""Writing many keys: one script call and one log entry per node and chunk, and several chunks on
+their way at once.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,16 @@ from redrepl.plans.operations.chunk import Chunk
 from redrepl.plans.operations.watch import watching
 from redrepl.plans.view import ClusterView, EpochMoved, Overtaken
 from redrepl.values import limits
-from redrepl.values.effects import Ask, DeadlinePassed, Exchange, Failure, Plan, Reply, Request, Wait
+from redrepl.values.effects import (
+    Ask,
+    DeadlinePassed,
+    Exchange,
+    Failure,
+    Plan,
+    Reply,
+    Request,
+    Wait,
+)
 from redrepl.values.errors import RedreplError
 from redrepl.values.receipt import WriteReceipt
 
@@ -18,7 +29,8 @@ from redrepl.values.receipt import WriteReceipt
 class Written(NamedTuple):
     """What became of a chunk.
 
-    number: its place among those that left. error: what the primary refused it with, having stored nothing.
+    number: its place among those that left. error: what the primary refused it with, having stored
+    nothing.
     receipts: which copies may have it; None where that error is EpochMoved: write it again.
     """
 
@@ -42,22 +54,28 @@ def write_chunk(view: ClusterView, chunk: Chunk) -> Plan[list[WriteReceipt]]:
 def write_chunks(
     view: ClusterView, leaving: Iterator[Chunk], take: Callable[[Written], None], started: float
 ) -> Plan[None]:
-    """Write chunks in this order, each taken from ``leaving`` at the moment it is sent; at its end ``take`` gets it.
+    """Write chunks in this order, each taken from ``leaving`` at the moment it is sent; at its end
+    ``take`` gets it.
 
-    Chunks end in any order, and no more of them are kept here than are on their way. Where the primary refuses
-    one, with what `write_one` raises, no more leave, and those under way are seen to their end.
+    Chunks end in any order, and no more of them are kept here than are on their way. Where the
+    primary refuses one, with what `write_one` raises, no more leave, and those under way are seen
+    to their end.
     """
     yield from _Flight(view, leaving, take).run(started)
 
 
 class _Flight:
-    """Chunks on their way. The tag of a request tells its chunk and round.
+    """Chunks on their way.
 
-    The next chunk leaves when a node has answered the newest: the connection to the primary is there then, and
-    nothing more is sent to nodes that are all silent.
+    The tag of a request tells its chunk and round.
+
+    The next chunk leaves when a node has answered the newest: the connection to the primary is
+    there then, and nothing more is sent to nodes that are all silent.
     """
 
-    def __init__(self, view: ClusterView, leaving: Iterator[Chunk], ended: Callable[[Written], None]) -> None:
+    def __init__(
+        self, view: ClusterView, leaving: Iterator[Chunk], ended: Callable[[Written], None]
+    ) -> None:
         self._view = view
         self._leaving: Iterator[Chunk] | None = leaving
         self._ended = ended
@@ -96,8 +114,8 @@ class _Flight:
             if not batch.replication.is_pending(passed):
                 self._land(number, batch.receipts(at))
         if requests:
-            # What is sent again goes alone, and not behind the gate of a chunk that leaves. Where all have landed
-            # nothing is waited for.
+            # What is sent again goes alone, and not behind the gate of a chunk that leaves. Where
+            # all have landed nothing is waited for.
             return Wait(self._until() if self._flying else at, tuple(requests))
         launched = self._launch()
         if launched is not None:
@@ -108,7 +126,11 @@ class _Flight:
         return Wait(self._until()) if self._flying else None
 
     def _launch(self) -> BatchRequest | None:
-        if self._leaving is None or not self._newest_is_answered or len(self._flying) >= limits.CHUNKS_IN_FLIGHT:
+        if (
+            self._leaving is None
+            or not self._newest_is_answered
+            or len(self._flying) >= limits.CHUNKS_IN_FLIGHT
+        ):
             return None
         chunk = next(self._leaving, None)
         if chunk is None:
@@ -119,7 +141,9 @@ class _Flight:
         self._newest_is_answered = False
         return batch
 
-    def _land(self, number: int, receipts: list[WriteReceipt] | None, error: RedreplError | None = None) -> None:
+    def _land(
+        self, number: int, receipts: list[WriteReceipt] | None, error: RedreplError | None = None
+    ) -> None:
         chunk = self._flying.pop(number).chunk
         self._newest_is_answered |= number == self._left - 1
         self._ended(Written(number, chunk, receipts, error))
@@ -140,7 +164,9 @@ class _Flight:
         except RedreplError as error:
             self._leaving = None
             assert isinstance(event, Reply), "a verdict of the primary"
-            self._land(number, None if isinstance(error, EpochMoved) else batch.not_stored(event), error)
+            self._land(
+                number, None if isinstance(error, EpochMoved) else batch.not_stored(event), error
+            )
             return
         if receipts is not None:
             self._land(number, receipts)

@@ -17,7 +17,13 @@ from redrepl.plans.operations.write import (
 )
 from redrepl.plans.view import ClusterView
 from redrepl.values.answers.refusals import NotAdmitted
-from redrepl.values.answers.writes import HasLater, Partly, Restamped, WriteVerdict, parse_write_many
+from redrepl.values.answers.writes import (
+    HasLater,
+    Partly,
+    Restamped,
+    WriteVerdict,
+    parse_write_many,
+)
 from redrepl.values.effects import Failure, Reply, Request
 from redrepl.values.reasons import is_refusal
 from redrepl.values.receipt import WriteReceipt

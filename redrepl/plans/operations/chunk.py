@@ -1,7 +1,8 @@
 """Many keys to write, in chunks of a bounded size.
 
-The records of a chunk carry one stamp: it names one record *of a key*, and a batch holds each key once. Their header is
-then made, checked and compared once for all of them, by the client and by every node, which halves what a chunk costs.
+The records of a chunk carry one stamp: it names one record *of a key*, and a batch holds each key
+once. Their header is then made, checked and compared once for all of them, by the client and by
+every node, which halves what a chunk costs.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ class Item(NamedTuple):
 
 
 class Draft(NamedTuple):
-    """A batch before it is stamped, in columns: keys as the caller gave them, as bytes (all different), payloads."""
+    """A batch before it is stamped, in columns: keys as the caller gave them, as bytes (all
+    different), payloads.
+    """
 
     user_keys: Sequence[str | bytes]
     keys: Sequence[bytes]
@@ -38,11 +41,15 @@ class Draft(NamedTuple):
     deadline_millis: int
 
     def parts(self) -> Iterator[slice]:
-        """Cuts into at most BATCH_KEYS keys and BATCH_BYTES bytes (a single record may be larger)."""
+        """Cuts into at most BATCH_KEYS keys and BATCH_BYTES bytes (a single record may be
+        larger).
+        """
         ends = list(accumulate(map(add, map(len, self.keys), map(len, self.payloads))))
         start, before = 0, 0
         while start < len(ends):
-            stop = min(start + limits.BATCH_KEYS, bisect_right(ends, before + limits.BATCH_BYTES, start))
+            stop = min(
+                start + limits.BATCH_KEYS, bisect_right(ends, before + limits.BATCH_BYTES, start)
+            )
             stop = max(stop, start + 1)
             yield slice(start, stop)
             start, before = stop, ends[stop - 1]
@@ -55,7 +62,9 @@ class Draft(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """Keys as the caller gave them and as bytes, stamps, and records as nodes store them; and how to write them."""
+    """Keys as the caller gave them and as bytes, stamps, and records as nodes store them; and how
+    to write them.
+    """
 
     user_keys: Sequence[str | bytes]
     keys: Sequence[bytes]
@@ -69,11 +78,15 @@ class Chunk(NamedTuple):
         def pick(column: Sequence[T]) -> list[T]:
             return [column[index] for index in indexes]
 
-        return Chunk(pick(self.user_keys), pick(self.keys), pick(self.stamps), pick(self.records), order)
+        return Chunk(
+            pick(self.user_keys), pick(self.keys), pick(self.stamps), pick(self.records), order
+        )
 
 
 def chunk_of(items: Sequence[Item], order: WriteOrder) -> Chunk:
     """These records as one chunk."""
     records = [item.record for item in items]
     encoded, stamps = [record.encode() for record in records], [record.stamp for record in records]
-    return Chunk([item.user_key for item in items], [item.key for item in items], stamps, encoded, order)
+    return Chunk(
+        [item.user_key for item in items], [item.key for item in items], stamps, encoded, order
+    )

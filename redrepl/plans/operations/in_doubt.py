@@ -1,6 +1,8 @@
-"""Writes in doubt: those that left in an epoch which may be over, and what is learned of each of them.
+"""Writes in doubt: those that left in an epoch which may be over, and what is learned of each of
+them.
 
-See docs/protocol.md, section 5.5. Pure bookkeeping: the nodes are asked by `redrepl.plans.client.outcomes`.
+See docs/protocol.md, section 5.5. Pure bookkeeping: the nodes are asked by
+`redrepl.plans.client.outcomes`.
 """
 
 from __future__ import annotations
@@ -42,8 +44,9 @@ class Finding(Enum):
     SAME: it carries the write's stamp.
     LATER: a later record has replaced whatever was there.
     MISSING: it is older than the write, or there is none.
-    LATER_AT_TAKER, MISSING_AT_TAKER: the same on the node that had stored the write. There a later record came after
-    the write; one that is missing was lost by the node, which tells nothing about the other copies.
+    LATER_AT_TAKER, MISSING_AT_TAKER: the same on the node that had stored the write. There a later
+    record came after the write; one that is missing was lost by the node, which tells nothing about
+    the other copies.
     """
 
     SAME = "same"
@@ -80,7 +83,17 @@ class InDoubtWrite:
     is_missing: the last look did not find it.
     """
 
-    __slots__ = ("attempt", "fate", "found", "is_missing", "key", "may_be_out", "place", "stamp", "user_key")
+    __slots__ = (
+        "attempt",
+        "fate",
+        "found",
+        "is_missing",
+        "key",
+        "may_be_out",
+        "place",
+        "stamp",
+        "user_key",
+    )
 
     def __init__(self, chunk: Chunk, place: int, attempt: WriteReceipt | None) -> None:
         self.place = place
@@ -89,13 +102,18 @@ class InDoubtWrite:
         self.stamp = chunk.stamps[place]
         self.attempt = attempt
         self.fate = fate_of(attempt, chunk.order.home)
-        # Without a receipt the deciding node refused it for its epoch; the other copies were sent it all the same.
-        self.may_be_out = chunk.order.reach_others if attempt is None else attempt.outcome is not Outcome.REJECTED
+        # Without a receipt the deciding node refused it for its epoch; the other copies were sent
+        # it all the same.
+        self.may_be_out = (
+            chunk.order.reach_others if attempt is None else attempt.outcome is not Outcome.REJECTED
+        )
         self.found: Record | None = None
         self.is_missing = False
 
     def is_open(self, epoch: int) -> bool:
-        """Whether more may be learned, or it is to be sent again, once the epoch has moved on beyond this one."""
+        """Whether more may be learned, or it is to be sent again, once the epoch has moved on
+        beyond this one.
+        """
         if self.fate is Fate.TAKEN:
             assert self.attempt is not None, "whoever took it said so"
             return any(epoch_in_refusal(reason) > epoch for reason in self.attempt.failed.values())
@@ -106,7 +124,9 @@ class InDoubtWrite:
         return "" if self.attempt is None else self.attempt.failed.get(node, "")
 
     def was_taken_by(self, node: str, order: WriteOrder) -> bool:
-        """Whether this node decided the last attempt, carried out as in ``order``, and stored it."""
+        """Whether this node decided the last attempt, carried out as in ``order``, and stored
+        it.
+        """
         return self.attempt is not None and order.home == node and node in self.attempt.acked
 
     def note_attempt(self, receipt: WriteReceipt, home: str) -> None:
@@ -133,7 +153,8 @@ class InDoubtWrites:
     settled_epoch: what became of the writes in all epochs before this one is known.
     may_still_arrive: what the last look did not find may be under way.
     never_arrived: nothing is there, nor ever will be.
-    looks: how often they were looked for in vain in their own epoch. asked: the view of the last look.
+    looks: how often they were looked for in vain in their own epoch. asked: the view of the last
+    look.
     """
 
     def __init__(
@@ -150,27 +171,40 @@ class InDoubtWrites:
         self.may_still_arrive = self.never_arrived = False
         self.asked: ClusterView | None = None
         attempts: Sequence[WriteReceipt | None] = receipts or [None for _ in chunk.keys]
-        self.writes = [InDoubtWrite(chunk, place, attempt) for place, attempt in enumerate(attempts)]
+        self.writes = [
+            InDoubtWrite(chunk, place, attempt) for place, attempt in enumerate(attempts)
+        ]
         self._also_as = frozenset(also_as)
         self._why = "it is in a later epoch"
 
-    # What is to be done ------------------------------------------------------------------------------------------
+    # What is to be done ---------------------------------------------------------------------------
 
     def open(self) -> list[InDoubtWrite]:
-        """Writes of which more may be learned once the epoch has moved on, or that are to be sent again."""
+        """Writes of which more may be learned once the epoch has moved on, or that are to be sent
+        again.
+        """
         return [write for write in self.writes if write.is_open(self.epoch)]
 
     def to_look_up(self, view: ClusterView) -> list[InDoubtWrite]:
-        """Writes of which the primary must be asked: some copy may have them, and the primary may have got them."""
+        """Writes of which the primary must be asked: some copy may have them, and the primary may
+        have got them.
+        """
         was_merged = view.topology.merged_epoch > self.settled_epoch
-        return [write for write in self.open() if write.may_be_out and (was_merged or write.fate is not Fate.ABSENT)]
+        return [
+            write
+            for write in self.open()
+            if write.may_be_out and (was_merged or write.fate is not Fate.ABSENT)
+        ]
 
     def to_send(self) -> list[int]:
-        """The places of writes that certainly no copy has, nor can get but by being sent them again."""
+        """The places of writes that certainly no copy has, nor can get but by being sent them
+        again.
+        """
         return [write.place for write in self.open() if write.fate in (Fate.ABSENT, Fate.REJECTED)]
 
     def never_left(self) -> bool:
-        """Whether the deciding node could not be reached, so that nothing of what is open was sent to any node.
+        """Whether the deciding node could not be reached, so that nothing of what is open was sent
+        to any node.
 
         One that refused would do so again: there another primary is waited for.
         """
@@ -180,11 +214,13 @@ class InDoubtWrites:
         return not any(write.may_be_out or write.fate is Fate.ABSENT for write in opened)
 
     def lost_its_answer(self) -> bool:
-        """Whether the connection to the deciding node was lost before it answered: it may have taken what is open."""
+        """Whether the connection to the deciding node was lost before it answered: it may have
+        taken what is open.
+        """
         attempts = [write.attempt for write in self.open()]
         return any(each is not None and answer_was_lost(each, self.order.home) for each in attempts)
 
-    # What is learned ---------------------------------------------------------------------------------------------
+    # What is learned ------------------------------------------------------------------------------
 
     def begin_look(self, view: ClusterView) -> None:
         """The primary of this view is asked now."""
@@ -212,7 +248,11 @@ class InDoubtWrites:
         return rest
 
     def take_confirmed(
-        self, writes: Sequence[InDoubtWrite], confirmed: Confirmed, members: frozenset[str], primary: str
+        self,
+        writes: Sequence[InDoubtWrite],
+        confirmed: Confirmed,
+        members: frozenset[str],
+        primary: str,
     ) -> None:
         """Note what the primary holds, as enough other copies confirm it."""
         for write, record in zip(writes, confirmed.records, strict=True):
@@ -230,7 +270,9 @@ class InDoubtWrites:
                 receipt = _confirmed_later(receipt, confirmed, members)
             write.settle(receipt)
 
-    def take_sent(self, places: Sequence[int], receipts: Sequence[WriteReceipt], order: WriteOrder) -> None:
+    def take_sent(
+        self, places: Sequence[int], receipts: Sequence[WriteReceipt], order: WriteOrder
+    ) -> None:
         """Note what came of sending these writes again, as in ``order``."""
         for place, receipt in zip(places, receipts, strict=True):
             self.writes[place].note_attempt(receipt, order.home)
@@ -251,7 +293,9 @@ class InDoubtWrites:
             return Finding.MISSING
 
         decided = write.stamp if write.attempt is None else write.attempt.stamp
-        if record is not None and (record.stamp in (decided, write.stamp) or record.stamp in self._also_as):
+        if record is not None and (
+            record.stamp in (decided, write.stamp) or record.stamp in self._also_as
+        ):
             return Finding.SAME
         if not is_taker:
             return Finding.LATER
@@ -259,12 +303,14 @@ class InDoubtWrites:
         return Finding.LATER_AT_TAKER if is_later else Finding.MISSING_AT_TAKER
 
     def _miss(self, write: InDoubtWrite) -> None:
-        """The primary does not have this write; in an epoch after its own it cannot get it any more."""
+        """The primary does not have this write; in an epoch after its own it cannot get it any
+        more.
+        """
         write.is_missing = True
         if not self.may_still_arrive:
             write.note_absent()
 
-    # What is told ------------------------------------------------------------------------------------------------
+    # What is told ---------------------------------------------------------------------------------
 
     @property
     def found(self) -> dict[bytes, Record]:
@@ -278,7 +324,8 @@ class InDoubtWrites:
     def is_told(self, is_unit: bool = False) -> bool:
         """Whether a record was found that tells that the call was carried out.
 
-        is_unit: all of them were stored or none, so that one that is missing makes the others no proof.
+        is_unit: all of them were stored or none, so that one that is missing makes the others no
+        proof.
         """
         return bool(self.found) and not (is_unit and self.missing())
 
@@ -307,7 +354,9 @@ class InDoubtWrites:
 
 
 def fate_of(attempt: WriteReceipt | None, home: str) -> Fate:
-    """What this receipt of an attempt, decided by ``home``, means; None: ``home`` refused it for its epoch."""
+    """What this receipt of an attempt, decided by ``home``, means; None: ``home`` refused it for
+    its epoch.
+    """
     if attempt is None:
         return Fate.ABSENT
     if attempt.outcome is Outcome.REJECTED:
@@ -322,12 +371,16 @@ def fate_of(attempt: WriteReceipt | None, home: str) -> Fate:
 
 
 def answer_was_lost(receipt: WriteReceipt, home: str) -> bool:
-    """Whether a write left for this node, which decides, on a connection that was lost before the answer came."""
+    """Whether a write left for this node, which decides, on a connection that was lost before the
+    answer came.
+    """
     is_open = receipt.outcome is Outcome.UNKNOWN and home not in receipt.acked
     return is_open and LOST in receipt.failed.get(home, "")
 
 
-def _confirmed_later(receipt: WriteReceipt, confirmed: Confirmed, members: frozenset[str]) -> WriteReceipt:
+def _confirmed_later(
+    receipt: WriteReceipt, confirmed: Confirmed, members: frozenset[str]
+) -> WriteReceipt:
     """The receipt after a read that found the write, or what came after it, on enough copies."""
     holders = confirmed.holders
     return receipt._replace(

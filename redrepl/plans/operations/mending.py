@@ -1,7 +1,8 @@
 """A confirmed read that finds nothing on the primary, where another copy holds a live record.
 
-The primary may have lost it: by a clock that was ahead and dropped what has a deadline, or by somebody's hand. Where
-the logs prove that it had exactly this record, it gets it back, and the read begins again (docs/protocol.md, 4.1).
+The primary may have lost it: by a clock that was ahead and dropped what has a deadline, or by
+somebody's hand. Where the logs prove that it had exactly this record, it gets it back, and the read
+begins again (docs/protocol.md, 4.1).
 """
 
 from __future__ import annotations
@@ -14,7 +15,16 @@ from redrepl.plans.view import ClocksDiffer, ClusterView, InDoubt, ask
 from redrepl.values import limits
 from redrepl.values.answers.reads import Headers, Vouched, parse_headers, parse_vouch
 from redrepl.values.answers.upkeep import Counted, parse_count
-from redrepl.values.effects import Ask, DeadlinePassed, Exchange, Plan, Reply, Request, ScriptCall, Wait
+from redrepl.values.effects import (
+    Ask,
+    DeadlinePassed,
+    Exchange,
+    Plan,
+    Reply,
+    Request,
+    ScriptCall,
+    Wait,
+)
 from redrepl.values.record import NO_DEADLINE, VALUE
 from redrepl.values.stamp import STAMP_BYTES
 
@@ -28,11 +38,14 @@ def read_mended(
     now_micros: int,
     compares: bool = False,
 ) -> Plan[Confirmed]:
-    """`read_confirmed`, after which the primary has again what it is proved to have lost of these keys.
+    """`read_confirmed`, after which the primary has again what it is proved to have lost of these
+    keys.
 
-    now_micros: the client's clock. What cannot be proved reads as absent, because only the primary decides. A primary
-    whose clock is known to have been ahead answers nothing instead, as `read_confirmed` says.
-    compares: the caller compares its clock with the nodes' where one differs, and reads again: raises ClocksDiffer.
+    now_micros: the client's clock. What cannot be proved reads as absent, because only the primary
+    decides. A primary whose clock is known to have been ahead answers nothing instead, as
+    `read_confirmed` says.
+    compares: the caller compares its clock with the nodes' where one differs, and reads again:
+    raises ClocksDiffer.
     """
     reading = read_confirmed(view, home, keys, required, until, now_micros)
     if view.decider is None or not required:
@@ -60,12 +73,21 @@ def read_mended(
 
 
 def _lost(
-    keys: Sequence[bytes], absent: Sequence[int], shown: Mapping[str, Sequence[bytes]], now_micros: int
+    keys: Sequence[bytes],
+    absent: Sequence[int],
+    shown: Mapping[str, Sequence[bytes]],
+    now_micros: int,
 ) -> dict[str, list[bytes]]:
-    """Keys that the primary may have lost, by the copy that shows the latest record of each, where that is live."""
+    """Keys that the primary may have lost, by the copy that shows the latest record of each, where
+    that is live.
+    """
     lost: dict[str, list[bytes]] = {}
     for place in absent:
-        found = [(headers[place][:STAMP_BYTES], node) for node, headers in shown.items() if headers[place] != FOREIGN]
+        found = [
+            (headers[place][:STAMP_BYTES], node)
+            for node, headers in shown.items()
+            if headers[place] != FOREIGN
+        ]
         stamp, node = max(found, default=(b"", ""))
         if stamp and _is_live(shown[node][place], now_micros):
             lost.setdefault(node, []).append(keys[place])
@@ -110,12 +132,18 @@ def _mend_all(
     return stored
 
 
-def _vouch(view: ClusterView, home: str, copy: str, keys: Sequence[bytes], until: float) -> Plan[Vouched | None]:
-    """What a copy's log tells of the first of these keys; None where it refused or did not answer."""
+def _vouch(
+    view: ClusterView, home: str, copy: str, keys: Sequence[bytes], until: float
+) -> Plan[Vouched | None]:
+    """What a copy's log tells of the first of these keys; None where it refused or did not
+    answer.
+    """
     layout, primary = view.layout, view.position_fields[home]
     arguments = (view.epoch, primary, limits.LOOKED_AT_NAMES, limits.BATCH_BYTES)
     names = tuple(layout.data(key) for key in keys)
-    call = ScriptCall("vouch", (layout.member, layout.log, layout.cursors, layout.marks, *names), arguments)
+    call = ScriptCall(
+        "vouch", (layout.member, layout.log, layout.cursors, layout.marks, *names), arguments
+    )
     event = yield ask(copy, call, until)
     answer = parse_vouch(event.content) if isinstance(event, Reply) else None
     return answer if isinstance(answer, Vouched) else None
@@ -132,9 +160,17 @@ def _mend(
 ) -> Plan[int]:
     """Have the primary store what a copy vouched for; returns how many records that were."""
     layout, field = view.layout, view.position_fields[copy]
-    head: tuple[bytes | int, ...] = (view.epoch, now_micros, field, *vouched.positions, limits.LOOKED_AT_NAMES)
+    head: tuple[bytes | int, ...] = (
+        view.epoch,
+        now_micros,
+        field,
+        *vouched.positions,
+        limits.LOOKED_AT_NAMES,
+    )
     names = tuple(layout.data(key) for key in keys)
-    call = ScriptCall("mend", (layout.member, layout.log, layout.marks, *names), (*head, *vouched.records))
+    call = ScriptCall(
+        "mend", (layout.member, layout.log, layout.marks, *names), (*head, *vouched.records)
+    )
     event = yield ask(home, call, until)
     answer = parse_count(event.content) if isinstance(event, Reply) else None
     return answer.number if isinstance(answer, Counted) else 0

@@ -10,7 +10,14 @@ from typing import NamedTuple, Protocol
 
 from redrepl.plans.view import ClusterView
 from redrepl.values.answers.refusals import Refusal, TooFarAhead, TooOld
-from redrepl.values.answers.writes import HasLater, Partly, Restamped, WriteVerdict, parse_write, parse_write_many
+from redrepl.values.answers.writes import (
+    HasLater,
+    Partly,
+    Restamped,
+    WriteVerdict,
+    parse_write,
+    parse_write_many,
+)
 from redrepl.values.effects import Answer, ScriptCall
 from redrepl.values.record import Record
 from redrepl.values.stamp import STAMP_BYTES, Stamp

@@ -22,9 +22,26 @@ from redrepl.plans.view import (
     not_admitted_error,
 )
 from redrepl.values import limits
-from redrepl.values.answers.refusals import Foreign, NotAdmitted, TooOld, parse_not_admitted, parse_refusal
+from redrepl.values.answers.refusals import (
+    Foreign,
+    NotAdmitted,
+    TooOld,
+    parse_not_admitted,
+    parse_refusal,
+)
 from redrepl.values.answers.writes import HasLater, Partly, Restamped, parse_write_many
-from redrepl.values.effects import Ask, DeadlinePassed, Event, Exchange, Failure, Plan, Reply, Request, ScriptCall, Wait
+from redrepl.values.effects import (
+    Ask,
+    DeadlinePassed,
+    Event,
+    Exchange,
+    Failure,
+    Plan,
+    Reply,
+    Request,
+    ScriptCall,
+    Wait,
+)
 from redrepl.values.errors import RedreplError, Unavailable
 from redrepl.values.reasons import LOST
 from redrepl.values.record import Record
@@ -42,7 +59,9 @@ class Found(NamedTuple):
     node: str
 
 
-def read_decider(view: ClusterView, key: bytes, started: float, until: float) -> Plan[Record | None]:
+def read_decider(
+    view: ClusterView, key: bytes, started: float, until: float
+) -> Plan[Record | None]:
     """One plain command on the one primary, whose record is the answer whatever it is.
 
     Raises Unavailable, EpochMoved.
@@ -68,9 +87,15 @@ def _wait(until: float) -> Plan[Event]:
 
 
 def read_one(
-    view: ClusterView, key: bytes, candidates: Sequence[str], at_least: Stamp, started: float, until: float
+    view: ClusterView,
+    key: bytes,
+    candidates: Sequence[str],
+    at_least: Stamp,
+    started: float,
+    until: float,
 ) -> Plan[Found]:
-    """One plain command on the first candidate that serves, answers and is no older than ``at_least``.
+    """One plain command on the first candidate that serves, answers and is no older than
+    ``at_least``.
 
     Raises Unavailable when none does, EpochMoved where one is in a later epoch.
     """
@@ -99,8 +124,9 @@ def read_one(
 class Confirmed(NamedTuple):
     """Records that enough copies hold, in the order of the keys.
 
-    node: whose records they are. holders: the copies that hold all of them, or later ones. repaired: records pushed to
-    lagging copies. shown: headers that other copies had answered by then.
+    node: whose records they are. holders: the copies that hold all of them, or later ones.
+    repaired: records pushed to lagging copies. shown: headers that other copies had answered by
+    then.
     restored: records that ``node`` had lost and got back before it was read.
     """
 
@@ -114,15 +140,22 @@ class Confirmed(NamedTuple):
 
 
 def read_confirmed(
-    view: ClusterView, home: str, keys: Sequence[bytes], required: int, until: float, now_micros: int | None = None
+    view: ClusterView,
+    home: str,
+    keys: Sequence[bytes],
+    required: int,
+    until: float,
+    now_micros: int | None = None,
 ) -> Plan[Confirmed]:
-    """Read what ``required`` copies besides ``home`` hold too; copies that lag get the record first.
+    """Read what ``required`` copies besides ``home`` hold too; copies that lag get the record
+    first.
 
-    With one primary its record is the answer, whatever later stamp a replica holds: only the primary decides.
-    With several, the latest record among those that answered is. Raises Unavailable; EpochMoved also where another copy
-    than ``home`` tells so and the read cannot be confirmed without it.
-    now_micros: the client's clock. A node whose own is ahead by more than `max_age` may have dropped what it is asked
-    for, and refuses.
+    With one primary its record is the answer, whatever later stamp a replica holds: only the
+    primary decides. With several, the latest record among those that answered is. Raises
+    Unavailable; EpochMoved also where another copy than ``home`` tells so and the read cannot be
+    confirmed without it.
+    now_micros: the client's clock. A node whose own is ahead by more than `max_age` may have
+    dropped what it is asked for, and refuses.
     """
     reading = _ConfirmedRead(view, home, keys, required, now_micros)
     effect: Exchange = reading.opening(until)
@@ -138,13 +171,17 @@ def read_confirmed(
                 # Enough copies hold it; the others get it too, and nobody is waited for.
                 yield effect._replace(until=event.at, is_deadline=False)
             holders = reading.holders()
-            return Confirmed(reading.records, reading.source, holders, reading.repaired, event.at, reading.shown)
+            return Confirmed(
+                reading.records, reading.source, holders, reading.repaired, event.at, reading.shown
+            )
         if reading.is_lost():
             raise reading.unconfirmed("cannot be confirmed")
 
 
 class _Repair(NamedTuple):
-    """Stamps that a copy holds when it has taken everything, and the parts that it has not: indexes of records."""
+    """Stamps that a copy holds when it has taken everything, and the parts that it has not: indexes
+    of records.
+    """
 
     pushed: list[Stamp]
     parts: list[list[int]]
@@ -153,14 +190,21 @@ class _Repair(NamedTuple):
 class _ConfirmedRead:
     """The state of one confirmed read: whose records are the answer, and which copies hold them.
 
-    Neither an answer nor a request holds more than BATCH_BYTES, unless a single record is larger: records come, and are
-    pushed to copies that lag, one part after the other. ``_arrived``: what has come of them so far.
-    ``_waiting``: copies that are asked again at ``_ask_again_at``, and why. ``_moved``: a copy is in a later epoch.
+    Neither an answer nor a request holds more than BATCH_BYTES, unless a single record is larger:
+    records come, and are pushed to copies that lag, one part after the other. ``_arrived``: what
+    has come of them so far.
+    ``_waiting``: copies that are asked again at ``_ask_again_at``, and why. ``_moved``: a copy is
+    in a later epoch.
     ``_has_left``: a copy is no member, so that this may be the view of an epoch that is over.
     """
 
     def __init__(
-        self, view: ClusterView, home: str, keys: Sequence[bytes], required: int, now_micros: int | None = None
+        self,
+        view: ClusterView,
+        home: str,
+        keys: Sequence[bytes],
+        required: int,
+        now_micros: int | None = None,
     ) -> None:
         self.view = view
         self.now_micros = now_micros
@@ -191,7 +235,9 @@ class _ConfirmedRead:
         """Records from home, headers from all others, at once."""
         requests = [Request(self.home, self._read_call(self.names), _RECORDS)]
         if self.required:
-            requests += [Request(node, self._headers, _HEADERS) for node in self.view.others[self.home]]
+            requests += [
+                Request(node, self._headers, _HEADERS) for node in self.view.others[self.home]
+            ]
         return Ask(tuple(requests), until)
 
     def take(self, event: Event) -> None:
@@ -199,7 +245,8 @@ class _ConfirmedRead:
         if isinstance(event, Failure):
             if event.node == self.home:
                 raise Unavailable(
-                    f"node {self.home!r} could not answer the read", {self.home: event.reason, **self.failed}
+                    f"node {self.home!r} could not answer the read",
+                    {self.home: event.reason, **self.failed},
                 )
             self._take_failure(event)
         elif isinstance(event, Reply):
@@ -208,7 +255,9 @@ class _ConfirmedRead:
             self._take_reply(event)
 
     def _take_failure(self, event: Failure) -> None:
-        """Another copy that could not be reached; for a moment it is asked again: to read twice does no harm."""
+        """Another copy that could not be reached; for a moment it is asked again: to read twice
+        does no harm.
+        """
         if self._grace_until is None:
             self._grace_until = event.at + GRACE_SECONDS
         if event.at < self._grace_until and (LOST in event.reason or not event.sent):
@@ -223,7 +272,9 @@ class _ConfirmedRead:
         self._ask_again_at = at + RESEND_SECONDS
 
     def _lose(self, node: str, reason: str) -> None:
-        """A copy that fails counts no more; if its record was being fetched, what else is known must do."""
+        """A copy that fails counts no more; if its record was being fetched, what else is known
+        must do.
+        """
         self.failed[node] = reason
         self.held.pop(node, None)
         self.repairing.pop(node, None)
@@ -242,7 +293,9 @@ class _ConfirmedRead:
             self._take_records(node, content[1:])
         elif reply.tag == _HEADERS:
             self.shown[node] = headers = content[1:]
-            self.held[node] = [Stamp.parse(header[:STAMP_BYTES]) if header else NO_STAMP for header in headers]
+            self.held[node] = [
+                Stamp.parse(header[:STAMP_BYTES]) if header else NO_STAMP for header in headers
+            ]
         elif node not in self.repairing:
             return  # it was lost meanwhile
         elif content == 1 or self._reads_alike(node, content):
@@ -251,7 +304,10 @@ class _ConfirmedRead:
             self._lose(node, "refused the repair")
 
     def _take_refusal(self, reply: Reply, refused: NotAdmitted) -> None:
-        """Another copy is in another epoch, or does not serve. One that is behind comes to this epoch in a moment."""
+        """Another copy is in another epoch, or does not serve.
+
+        One that is behind comes to this epoch in a moment.
+        """
         node, epoch = reply.node, self.view.epoch
         if refused.is_behind(epoch):
             self._wait_for(node, refused.reason, reply.at)
@@ -269,12 +325,17 @@ class _ConfirmedRead:
             self._due.append(Request(node, self._read_call(following), _RECORDS))
             return
         pairs, self._arrived = zip(self.names, self._arrived, strict=True), []
-        found = [None if content is None else self.view.record_at(node, name, content) for name, content in pairs]
+        found = [
+            None if content is None else self.view.record_at(node, name, content)
+            for name, content in pairs
+        ]
         self.held[node] = [record.stamp if record else NO_STAMP for record in found]
         if self.records is None:
             self.records = found
         else:
-            self.records = [max(pair, key=stamp_of) for pair in zip(self.records, found, strict=True)]
+            self.records = [
+                max(pair, key=stamp_of) for pair in zip(self.records, found, strict=True)
+            ]
         self._fetching = False
 
     def _wanted(self) -> list[Stamp]:
@@ -338,14 +399,16 @@ class _ConfirmedRead:
         part = self.repairing[node].parts[0]
         records = [(self.records or [])[index] for index in part]
         encoded = [record.encode() for record in records if record is not None]
-        call = self.view.write_many_call([self.keys[index] for index in part], encoded, are_decided=True)
+        call = self.view.write_many_call(
+            [self.keys[index] for index in part], encoded, are_decided=True
+        )
         self._due.append(Request(node, call, _REPAIR))
 
     def _reads_alike(self, node: str, content: Sequence[Any]) -> bool:
         """Whether a copy has taken what was pushed, or reads as that does without it.
 
-        Where nothing stands a copy takes nothing that is older than the tombstones it has purged. It needs no tombstone
-        then, nor what is past its deadline by the time that it tells.
+        Where nothing stands a copy takes nothing that is older than the tombstones it has purged.
+        It needs no tombstone then, nor what is past its deadline by the time that it tells.
         """
         answer = parse_write_many(content)
         if not isinstance(answer, Partly):
@@ -353,7 +416,9 @@ class _ConfirmedRead:
         for place, verdict in answer.exceptions.items():
             record = (self.records or [])[self.repairing[node].parts[0][place]]
             is_needless = (
-                isinstance(verdict, TooOld) and record is not None and not record.is_live(int(verdict.now) // 1000)
+                isinstance(verdict, TooOld)
+                and record is not None
+                and not record.is_live(int(verdict.now) // 1000)
             )
             if not (is_needless or isinstance(verdict, (Restamped, HasLater))):
                 return False
@@ -384,8 +449,15 @@ class _ConfirmedRead:
         """The error, with what each node did. Where one is in a later epoch, that is why."""
         if self._moved is not None:
             return self._moved
-        silent = {node: "no answer yet" for node in self.view.ids if node not in self.held and node not in self.failed}
-        text = f"the read of {len(self.keys)} key(s) {what}: {self.required} copies besides {self.home!r} are required"
+        silent = {
+            node: "no answer yet"
+            for node in self.view.ids
+            if node not in self.held and node not in self.failed
+        }
+        text = (
+            f"the read of {len(self.keys)} key(s) {what}: {self.required} copies besides "
+            f"{self.home!r} are required"
+        )
         kind = Refused if self._has_left else Unavailable
         return kind(text, {**silent, **self._waiting, **self.failed})
 

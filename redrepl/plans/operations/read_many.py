@@ -17,10 +17,14 @@ from redrepl.values.preference import ReadPreference
 from redrepl.values.stamp import Stamp
 
 SHARE_KEYS = 8
-"""Fewer keys of one read are not worth a request of their own, measured with three nodes on two cores."""
+"""Fewer keys of one read are not worth a request of their own, measured with three nodes on two
+cores.
+"""
 
 NEAR_FACTOR = 2.0
-"""Copies that take at most so many times what the nearest takes are near too: many keys are divided among them."""
+"""Copies that take at most so many times what the nearest takes are near too: many keys are divided
+among them.
+"""
 
 
 def width_of(
@@ -53,9 +57,9 @@ def read_many_from(
 ) -> Plan[list[Found]]:
     """Read many keys: divided among the first ``width`` nodes, asked at once, one plain MGET each.
 
-    What a node that fails or stays silent was asked for, and keys with a record older than ``at_least``, are asked for
-    elsewhere, in the order of ``nodes``; each gets its share of the time. Raises Unavailable where a key is left, and
-    EpochMoved where a node is in a later epoch.
+    What a node that fails or stays silent was asked for, and keys with a record older than
+    ``at_least``, are asked for elsewhere, in the order of ``nodes``; each gets its share of the
+    time. Raises Unavailable where a key is left, and EpochMoved where a node is in a later epoch.
     """
     reading = _DividedRead(view, keys, nodes, at_least, until)
     effect: Exchange = reading.opening(width, started)
@@ -82,12 +86,18 @@ class _Asked(NamedTuple):
 class _DividedRead:
     """The state of one read: which keys were found, and who was asked for the others.
 
-    ``_asked`` has one entry for each request, by tag. ``_due``: those that nobody else is asked for yet; ``_silent``:
-    those that others were asked for, whose answers still are welcome. ``_out``: nodes that are asked no more.
+    ``_asked`` has one entry for each request, by tag. ``_due``: those that nobody else is asked for
+    yet; ``_silent``: those that others were asked for, whose answers still are welcome. ``_out``:
+    nodes that are asked no more.
     """
 
     def __init__(
-        self, view: ClusterView, keys: Sequence[bytes], nodes: Sequence[str], at_least: Sequence[Stamp], until: float
+        self,
+        view: ClusterView,
+        keys: Sequence[bytes],
+        nodes: Sequence[str],
+        at_least: Sequence[Stamp],
+        until: float,
     ) -> None:
         self.failures: dict[str, str] = {}
         self._refusals = Refusals(view)
@@ -164,7 +174,11 @@ class _DividedRead:
         """Ask the next node for each key that is not found, if there is one left."""
         parts: dict[str, list[int]] = {}
         for index in indexes:
-            left = [node for node in self._nodes if node not in self._tried[index] and node not in self._out]
+            left = [
+                node
+                for node in self._nodes
+                if node not in self._tried[index] and node not in self._out
+            ]
             if index not in self._found and left:
                 parts.setdefault(left[0], []).append(index)
         return tuple(self._ask(node, part, at) for node, part in parts.items())
@@ -173,12 +187,16 @@ class _DividedRead:
         for index in indexes:
             self._tried[index].add(node)
         tried = self._tried[indexes[0]]
-        others_left = sum(1 for other in self._nodes if other not in tried and other not in self._out)
+        others_left = sum(
+            1 for other in self._nodes if other not in tried and other not in self._out
+        )
         asked = _Asked(node, indexes, at + max(0.0, self._until - at) / (others_left + 1))
         tag = len(self._asked)
         self._asked.append(asked)
         self._due[tag] = asked
-        return Request(node, self._view.get_many_command([self._names[index] for index in indexes]), tag)
+        return Request(
+            node, self._view.get_many_command([self._names[index] for index in indexes]), tag
+        )
 
     def next_look(self) -> float:
         """When the next node has had its time."""

@@ -1,4 +1,6 @@
-"""Nodes that a read at ONE met and that do not serve in the caller's epoch, and what that means for the read."""
+"""Nodes that a read at ONE met and that do not serve in the caller's epoch, and what that means for
+the read.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,10 @@ from redrepl.values.member_state import MemberState
 
 
 class Refusals:
-    """Those of one read. Another copy may answer it; where none does, they tell whether the topology is an old one."""
+    """Those of one read.
+
+    Another copy may answer it; where none does, they tell whether the topology is an old one.
+    """
 
     def __init__(self, view: ClusterView) -> None:
         self._view = view
@@ -19,8 +24,9 @@ class Refusals:
     def reason(self, node: str, guard: bytes | None) -> str | None:
         """Why a node with this guard is not to be read from, None where it is.
 
-        Raises EpochMoved where it serves in a later epoch: then no other copy of this one must answer either. A member
-        that was only fenced for a later epoch does not prove that anybody serves in it.
+        Raises EpochMoved where it serves in a later epoch: then no other copy of this one must
+        answer either. A member that was only fenced for a later epoch does not prove that anybody
+        serves in it.
         """
         view = self._view
         if guard == view.serving:

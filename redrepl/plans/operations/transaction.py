@@ -105,7 +105,9 @@ def transact(
             return Transacted(_as_unit(receipts, order), records)
 
 
-def change_each(view: ClusterView, order: WriteOrder, operations: Sequence[Operation]) -> Plan[list[Changed]]:
+def change_each(
+    view: ClusterView, order: WriteOrder, operations: Sequence[Operation]
+) -> Plan[list[Changed]]:
     """Carry out operations in order, each on its own; returns what came of each.
 
     Raises as `transact` does.
@@ -151,7 +153,9 @@ class _Call:
         Returns a Failure also where it does not serve, with whether it was sent.
         """
         order, view = self._order, self._view
-        event = yield from ask_decider(view, order.home, self._script_call(), order.started, order.until)
+        event = yield from ask_decider(
+            view, order.home, self._script_call(), order.started, order.until
+        )
         if isinstance(event, Failure):
             return event._replace(sent=event.sent and not is_refusal(event.reason))
         if not isinstance(event, Reply):
@@ -171,12 +175,23 @@ class _Call:
     def _script_call(self) -> ScriptCall:
         layout = self._view.layout
         index = {key: number for number, key in enumerate(self._keys)}
-        arguments: list[bytes | int] = [self._view.epoch, self._mode, limits.TRANSACTION_BYTES, len(self._expectations)]
+        arguments: list[bytes | int] = [
+            self._view.epoch,
+            self._mode,
+            limits.TRANSACTION_BYTES,
+            len(self._expectations),
+        ]
         for _, key, stamp in self._expectations:
             arguments += [index[key], b"" if stamp is None else stamp.encode()]
         for each in self._operations:
             deadline = b"%012x" % each.deadline_millis
-            arguments += [index[each.key], each.kind.wire, each.stamp.encode(), deadline, each.operand]
+            arguments += [
+                index[each.key],
+                each.kind.wire,
+                each.stamp.encode(),
+                deadline,
+                each.operand,
+            ]
         names = [layout.data(key) for key in self._keys]
         script = "transact_oom" if self._shrinks else "transact"
         return ScriptCall(script, (layout.member, layout.log, *names), tuple(arguments))
@@ -216,7 +231,9 @@ class _Call:
         match verdict:
             case Applied(made):
                 record, before = _made_by(operation, made)
-                receipt = receipts[operation.key]._replace(key=operation.user_key, stamp=record.stamp)
+                receipt = receipts[operation.key]._replace(
+                    key=operation.user_key, stamp=record.stamp
+                )
                 return Changed(receipt, record, before)
             case Unmet(found):
                 receipt = WriteReceipt.committed(
@@ -252,21 +269,35 @@ class _Call:
     def unanswered_unit(self, failure: Failure) -> Transacted:
         """The same for a transaction: one receipt for each key."""
         if not self._operations:
-            text = f"{len(self._expectations)} expectation(s) could not be verified on node {failure.node!r}"
+            text = (
+                f"{len(self._expectations)} expectation(s) could not be verified on node "
+                f"{failure.node!r}"
+            )
             raise Unavailable(text, {failure.node: failure.reason})
-        return Transacted({each.key: self.unanswered(each, failure) for each in self._operations}, {})
+        return Transacted(
+            {each.key: self.unanswered(each, failure) for each in self._operations}, {}
+        )
 
     def conflict(self, conflict: Conflict) -> TransactionConflict:
         """The error for expectations and conditions that do not hold."""
-        current = {self._user_keys[self._keys[place]]: stamp for place, stamp in conflict.found.items()}
+        current = {
+            self._user_keys[self._keys[place]]: stamp for place, stamp in conflict.found.items()
+        }
         first = next(iter(current))
         more = f" and {len(current) - 1} more" if len(current) > 1 else ""
-        text = f"key {first!r}{more} changed meanwhile, or is not as the transaction needs it: nothing was written"
-        return TransactionConflict(f"{text}; read again and repeat", current, {self._order.home: "conflict"})
+        text = (
+            f"key {first!r}{more} changed meanwhile, or is not as the transaction needs it: "
+            "nothing was written"
+        )
+        return TransactionConflict(
+            f"{text}; read again and repeat", current, {self._order.home: "conflict"}
+        )
 
     def unfit(self, operation: Operation, why: bytes) -> RequestError:
         """The error for an operation that cannot be carried out on what is stored."""
-        return RequestError(f"{operation.kind} of key {operation.user_key!r} is impossible: {words(why)}")
+        return RequestError(
+            f"{operation.kind} of key {operation.user_key!r} is impossible: {words(why)}"
+        )
 
 
 def _made_by(operation: Operation, detail: bytes) -> tuple[Record, Before | None]:

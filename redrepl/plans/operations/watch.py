@@ -1,4 +1,6 @@
-"""Waiting for a node that may have been replaced: after a moment the others are asked whether the epoch moved."""
+"""Waiting for a node that may have been replaced: after a moment the others are asked whether the
+epoch moved.
+"""
 
 from __future__ import annotations
 
@@ -33,14 +35,18 @@ LOOK = -1
 
 
 def watching(view: ClusterView, plan: Plan[R], started: float, asked: Sequence[str]) -> Plan[R]:
-    """Drive a plan; while it waits for long, look whether one of ``asked`` knows a later epoch. Then raises Overtaken.
+    """Drive a plan; while it waits for long, look whether one of ``asked`` knows a later epoch.
 
-    What the plan is waiting for may still come after that, and means nothing any more. Nor do answers to what was asked
-    here outlast it: to whatever comes next they would look like its own.
+    Then raises Overtaken.
+
+    What the plan is waiting for may still come after that, and means nothing any more. Nor do
+    answers to what was asked here outlast it: to whatever comes next they would look like its own.
     """
     look_at = started + view.suspect_seconds
     question = PlainCommand((b"HGET", view.layout.topology, b"topology"))
-    unanswered: set[str] = set()  # nodes that are not asked again before they have answered: they may be slow too
+    unanswered: set[str] = (
+        set()
+    )  # nodes that are not asked again before they have answered: they may be slow too
     try:
         effect = next(plan)
         while True:
@@ -54,7 +60,9 @@ def watching(view: ClusterView, plan: Plan[R], started: float, asked: Sequence[s
             while _is_our_own(event, until):
                 if isinstance(event, DeadlinePassed):
                     look_at = event.at + LOOK_SECONDS
-                    looks = tuple([Request(node, question, LOOK) for node in asked if node not in unanswered])
+                    looks = tuple(
+                        [Request(node, question, LOOK) for node in asked if node not in unanswered]
+                    )
                     unanswered.update(asked)
                     event = yield _until(Wait(until, looks), look_at)
                 else:
@@ -93,13 +101,20 @@ def _check(view: ClusterView, event: Reply | Failure) -> None:
         return  # whoever follows asks the others too
     if told.epoch > view.topology.epoch:
         evidence = {event.node: f"epoch {told.epoch}"}
-        overtaken = Overtaken(f"no answer before epoch {told.epoch} began, as node {event.node!r} tells", evidence)
+        overtaken = Overtaken(
+            f"no answer before epoch {told.epoch} began, as node {event.node!r} tells", evidence
+        )
         overtaken.at = event.at
         raise overtaken
 
 
-def ask_decider(view: ClusterView, home: str, command: Command, started: float, until: float) -> Plan[Event]:
-    """Ask the deciding node alone. Where a later epoch begins before it answers, that is a failure of what was sent."""
+def ask_decider(
+    view: ClusterView, home: str, command: Command, started: float, until: float
+) -> Plan[Event]:
+    """Ask the deciding node alone.
+
+    Where a later epoch begins before it answers, that is a failure of what was sent.
+    """
     question = _wait_for(Ask((Request(home, command),), until, home))
     if view.decider is None:
         return (yield from question)

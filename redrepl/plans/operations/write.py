@@ -80,7 +80,17 @@ def write_one(
         if len(holders) > order.required and home in holders:
             acked = frozenset(holders)
             pending, elapsed = view.everybody - acked, event.at - order.started
-            return WriteReceipt(user_key, stamp, Outcome.COMMITTED, True, acked, pending, {}, order.required, elapsed)
+            return WriteReceipt(
+                user_key,
+                stamp,
+                Outcome.COMMITTED,
+                True,
+                acked,
+                pending,
+                {},
+                order.required,
+                elapsed,
+            )
         wait = wait or Wait(until, is_deadline=is_patient)
         event = yield wait
     write = _SingleWrite(view, order, user_key, key, record)
@@ -146,7 +156,9 @@ def replicate_decided(
             acked = frozenset((order.home, *holders))
             pending, elapsed = view.everybody - acked, event.at - order.started
             return [
-                WriteReceipt(user_key, stamp, Outcome.COMMITTED, True, acked, pending, {}, required, elapsed)
+                WriteReceipt(
+                    user_key, stamp, Outcome.COMMITTED, True, acked, pending, {}, required, elapsed
+                )
                 for user_key, stamp in zip(user_keys, records.stamps, strict=True)
             ]
         wait = wait or Wait(order.until)
@@ -172,7 +184,9 @@ def _decided_receipts(
     """The receipts of records that the primary has, as far as the other copies have answered."""
     stamps, tracker = asked.records.stamps, asked.tracker
     return [
-        receipt_of(order, others, user_key, stamp, at, tracker.holders(place), asked.refusals(place))
+        receipt_of(
+            order, others, user_key, stamp, at, tracker.holders(place), asked.refusals(place)
+        )
         for place, (user_key, stamp) in enumerate(zip(user_keys, stamps, strict=True))
     ]
 

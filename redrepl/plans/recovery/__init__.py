@@ -1,1 +1,3 @@
-"""Plans that bring nodes back after a restart, an outage or a loss, and tell when that is needed."""
+"""Plans that bring nodes back after a restart, an outage or a loss, and tell when that is
+needed.
+"""

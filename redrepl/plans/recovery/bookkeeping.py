@@ -43,10 +43,14 @@ def disown(run: RecoveryRun, node: str) -> Plan[Reports]:
     before, found = reports.unreadable(node), now.unreadable(node)
     if found is None or before is None or not before.stands_in(found):
         return now
-    if (why := why_not_dropped(view, reports, node) or why_not_dropped(view, now, node)) is not None:
+    if (
+        why := why_not_dropped(view, reports, node) or why_not_dropped(view, now, node)
+    ) is not None:
         return Reports(silent={node: f"{found}; {why}"})
 
-    yield from steps.ask(node, disown_call(view.layout, found.as_found), "dropping bookkeeping that cannot be true")
+    yield from steps.ask(
+        node, disown_call(view.layout, found.as_found), "dropping bookkeeping that cannot be true"
+    )
     run.note(f"held bookkeeping that none of ours would write ({found}): it is filled anew")
     return (yield from steps.inspect(view.layout, (node,), known=view.topology))
 
@@ -59,7 +63,9 @@ def give_place(run: RecoveryRun, node: str) -> Plan[None]:
     """
     topology, order, steps = run.view.topology, run.order, run.steps
     changed = topology.with_replaced(replace(topology.member(node), identity=order.identity))
-    yield from steps.step(lambda _: change_topology(topology, changed, order.tolerances, order.incarnation, steps.at))
+    yield from steps.step(
+        lambda _: change_topology(topology, changed, order.tolerances, order.incarnation, steps.at)
+    )
     run.note("came back empty: it is a new server in this place, in a new epoch")
 
 
@@ -99,6 +105,8 @@ def _restore_guard(run: RecoveryRun, found: NodeReport) -> Plan[None]:
     if not (found.has_lost_guard or lacks) or not found.is_itself or found.has_restarted:
         return
     known = topology if lacks else None
-    change = yield from try_to_change_member(found, run.view.layout, {}, known, "restoring its guard", run.steps)
+    change = yield from try_to_change_member(
+        found, run.view.layout, {}, known, "restoring its guard", run.steps
+    )
     if change.is_done and found.has_lost_guard:
         run.note("its guard was deleted or overwritten: it was restored")

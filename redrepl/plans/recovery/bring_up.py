@@ -40,7 +40,9 @@ __all__ = ["UNDER_WAY", "BringUpOrder", "BroughtUp", "bring_up"]
 EMPTY_AGAIN = "came back empty again: its place goes to the empty server after a pause"
 
 
-def bring_up(layout: KeyLayout, nodes: tuple[str, ...], target: str, order: BringUpOrder) -> Plan[BroughtUp]:
+def bring_up(
+    layout: KeyLayout, nodes: tuple[str, ...], target: str, order: BringUpOrder
+) -> Plan[BroughtUp]:
     """Recover ``target``.
 
     Raises Unavailable where a node fails in the middle; running it again resumes.
@@ -83,7 +85,9 @@ def _recover(run: RecoveryRun, target: str) -> Plan[None]:
     found = yield from mend_bookkeeping(run, found)
 
     order = run.order
-    classification = classify(run.view, found, run.reports, sources, order.fails_over, order.own_ahead)
+    classification = classify(
+        run.view, found, run.reports, sources, order.fails_over, order.own_ahead
+    )
     if classification.reason:
         run.note(classification.reason)
     elif classification.step is not RecoveryStep.GIVE_PLACE:
@@ -117,7 +121,9 @@ def _is_set_aside(run: RecoveryRun, target: str) -> Plan[bool]:
     return True
 
 
-def _carry_out(step: RecoveryStep, run: RecoveryRun, target: NodeReport, sources: Sequence[NodeReport]) -> Plan[None]:
+def _carry_out(
+    step: RecoveryStep, run: RecoveryRun, target: NodeReport, sources: Sequence[NodeReport]
+) -> Plan[None]:
     """Do what has been decided for a member whose bookkeeping is in order."""
     primary, replica = PrimaryRecovery(run, target), ReplicaRecovery(run, target, sources)
     if step.leaves_others_time and (yield from primary.is_change_under_way()):

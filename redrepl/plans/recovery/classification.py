@@ -211,7 +211,9 @@ class ResyncFacts(NamedTuple):
     is_diverged: bool
 
 
-def resync_facts(view: ClusterView, source: NodeReport, target: NodeReport, is_exact: bool) -> ResyncFacts:
+def resync_facts(
+    view: ClusterView, source: NodeReport, target: NodeReport, is_exact: bool
+) -> ResyncFacts:
     """What `resync_method` goes by. ``is_exact``: all keys are to be walked in any case."""
     # A copy that may have dropped records by a wrong clock does not find in the log what it
     # dropped. Nor does one that lost memory: a catch-up that was under way has moved its applied

@@ -66,7 +66,9 @@ class PrimaryRecovery:
                 f"the log of {replica.node} may have been cut before it was looked through: "
                 "`redrepl verify --repair` finds what is undecided there"
             )
-        yield from confirm(self._view, replica, self._primary.node, mark.position, self._steps, force=True)
+        yield from confirm(
+            self._view, replica, self._primary.node, mark.position, self._steps, force=True
+        )
         return mark
 
     def hand_over_role(self) -> Plan[None]:
@@ -81,7 +83,9 @@ class PrimaryRecovery:
     def reinstate(self) -> Plan[None]:
         """Put it back to work."""
         run = self._run
-        reinstated = yield from reinstate(self._view, self._primary, run.reports, run.order.incarnation, self._steps)
+        reinstated = yield from reinstate(
+            self._view, self._primary, run.reports, run.order.incarnation, self._steps
+        )
         self._done.records += reinstated.records
         self._done.activated = True
         self._done.notes += reinstated.notes
@@ -90,12 +94,18 @@ class PrimaryRecovery:
         """The error where it came back empty, and no other member can take over."""
         reports = self._run.reports
         others = [report for report in reports.present.values() if report.member]
-        text = _EMPTY_PRIMARY.format(node=self._primary.node, way_out=way_out(self._view.topology, reports))
-        return RedreplError(text, {report.node: f"{report.log.added} changes in its log" for report in others})
+        text = _EMPTY_PRIMARY.format(
+            node=self._primary.node, way_out=way_out(self._view.topology, reports)
+        )
+        return RedreplError(
+            text, {report.node: f"{report.log.added} changes in its log" for report in others}
+        )
 
 
 _EMPTY_PRIMARY = (
-    "primary {node!r} came back empty, or is another server at its address: writes stay stopped, and it is not used to "
-    "bring up replicas, which would empty them. The replicas keep the data; restore the primary's data directory and "
+    "primary {node!r} came back empty, or is another server at its address: writes stay stopped, "
+    "and it is not used to "
+    "bring up replicas, which would empty them. The replicas keep the data; restore the primary's "
+    "data directory and "
     "restart it, or: {way_out}"
 )

@@ -1,17 +1,20 @@
-"""Putting a primary that restarted back to work, without losing what was acknowledged (docs/protocol.md, section 5.1).
+"""Putting a primary that restarted back to work, without losing what was acknowledged
+(docs/protocol.md, section 5.1).
 
-It may have missed something: writes under way when it died, or writes it lost with its last second of persistence.
-Nobody can tell these apart, so they are rolled forward in a new epoch. First the replicas are fenced, so that no write
-of the old epoch can come any more, not even one that waits in a socket: a replica would acknowledge it although the
-primary lost it. Then the primary takes what their logs name beyond its own marks, and then the new epoch begins.
+It may have missed something: writes under way when it died, or writes it lost with its last second
+of persistence. Nobody can tell these apart, so they are rolled forward in a new epoch. First the
+replicas are fenced, so that no write of the old epoch can come any more, not even one that waits in
+a socket: a replica would acknowledge it although the primary lost it. Then the primary takes what
+their logs name beyond its own marks, and then the new epoch begins.
 
-One that has lost nothing, and was fenced by somebody who then found too few members, is put back in the same way. It
-needs no more witnesses than make a majority with it: it only has to be certain that nobody has gone on without it. A
-member that served in a later epoch shows that somebody has, and then it is never put back: what was under way here was
-told to programs as of no effect, and they have sent it again.
+One that has lost nothing, and was fenced by somebody who then found too few members, is put back in
+the same way. It needs no more witnesses than make a majority with it: it only has to be certain
+that nobody has gone on without it. A member that served in a later epoch shows that somebody has,
+and then it is never put back: what was under way here was told to programs as of no effect, and
+they have sent it again.
 
-Every step changes a member only if it still is as it was seen; whoever is second stops, and whoever comes after a run
-that died starts over with a higher epoch.
+Every step changes a member only if it still is as it was seen; whoever is second stops, and whoever
+comes after a run that died starts over with a higher epoch.
 """
 
 from __future__ import annotations
@@ -90,15 +93,18 @@ def reinstate(
 
 
 def find_witnesses(view: ClusterView, primary: NodeReport, reports: Reports) -> list[NodeReport]:
-    """The replicas that are to be fenced: what the primary lost is on one of them, if it was committed.
+    """The replicas that are to be fenced: what the primary lost is on one of them, if it was
+    committed.
 
-    Sound replicas in whatever state, and newcomers, who must not begin to confirm while nobody counts them. Raises
-    Unavailable where they are too few.
+    Sound replicas in whatever state, and newcomers, who must not begin to confirm while nobody
+    counts them. Raises Unavailable where they are too few.
     """
     others = reports.among(view.others[primary.node])
     newcomers = [report for report in others if report.is_newcomer]
     copies = len(view.ids) - len(newcomers)
-    counted = [report for report in sound_members(view.topology, reports) if report.node != primary.node]
+    counted = [
+        report for report in sound_members(view.topology, reports) if report.node != primary.node
+    ]
     needed = _replicas_needed(view, primary, reports, copies)
     if not counted and needed and primary.has_restarted:
         counted = _at_their_word(view, primary, reports)
@@ -124,7 +130,9 @@ def _replicas_needed(view: ClusterView, primary: NodeReport, reports: Reports, c
 
 
 def why_primary_waits(view: ClusterView, reports: Reports) -> str | None:
-    """Why the one primary, which restarted, cannot be put back to work, in words; None where it can be."""
+    """Why the one primary, which restarted, cannot be put back to work, in words; None where it can
+    be.
+    """
     primary = reports.primary(view.topology)
     if primary is None or not primary.is_itself or not primary.has_restarted:
         return None
@@ -136,45 +144,64 @@ def why_primary_waits(view: ClusterView, reports: Reports) -> str | None:
 
 
 def _may_have_lost(primary: NodeReport) -> bool:
-    """Whether it may lack what it once confirmed: it restarted, or dropped records by a clock that was ahead."""
+    """Whether it may lack what it once confirmed: it restarted, or dropped records by a clock that
+    was ahead.
+    """
     return bool(primary.has_restarted or primary.is_in_doubt)
 
 
 def _are_all_heard(view: ClusterView, primary: NodeReport, reports: Reports) -> bool:
-    """Whether all other members answer, be it that they restarted or came back empty: then they serve nobody."""
+    """Whether all other members answer, be it that they restarted or came back empty: then they
+    serve nobody.
+    """
     others = view.others[primary.node]
     found = reports.among(others)
-    return len(found) == len(others) and all(report.is_itself or not report.member for report in found)
+    return len(found) == len(others) and all(
+        report.is_itself or not report.member for report in found
+    )
 
 
 def _start(witness: NodeReport, primary: NodeReport) -> Mark | None:
-    """From where the primary can take up what it lacks from a witness' log; None where all keys must be walked."""
+    """From where the primary can take up what it lacks from a witness' log; None where all keys
+    must be walked.
+    """
     return None if primary.is_in_doubt or primary.has_forgotten else starting_mark(witness, primary)
 
 
 def _at_their_word(view: ClusterView, primary: NodeReport, reports: Reports) -> list[NodeReport]:
-    """Where no member serves: those that served before they restarted, the primary too where all restarted.
+    """Where no member serves: those that served before they restarted, the primary too where all
+    restarted.
 
-    One that was being brought up then may have lost something before. A primary with the data of an older epoch has
-    lost something, although others' marks may not show it.
+    One that was being brought up then may have lost something before. A primary with the data of an
+    older epoch has lost something, although others' marks may not show it.
     """
     together = restarted_together(view, reports)
-    # One that forgot shows less than one that restarted: beside that it may lack what was confirmed.
+    # One that forgot shows less than one that restarted: beside that it may lack what was
+    # confirmed.
     all_forgot = all(report.has_forgotten for report in together)
     served = [r for r in together if r.state.is_filled and (all_forgot or not r.has_forgotten)]
-    is_primary_believed = all(r.has_restarted for r in together) and primary.lineage == view.topology.epoch
+    is_primary_believed = (
+        all(r.has_restarted for r in together) and primary.lineage == view.topology.epoch
+    )
     return [report for report in served if report.node != primary.node or is_primary_believed]
 
 
-def _too_few(view: ClusterView, primary: NodeReport, reports: Reports, counted: list[str], needed: int) -> Unavailable:
+def _too_few(
+    view: ClusterView, primary: NodeReport, reports: Reports, counted: list[str], needed: int
+) -> Unavailable:
     replicas = "1 replica is" if needed == 1 else f"{needed} replicas are"
     what = primary.restart if primary.has_restarted else f"was fenced in epoch {primary.epoch}"
-    why = "to see what it lost" if primary.has_restarted else "to see that nobody went on without it"
+    why = (
+        "to see what it lost" if primary.has_restarted else "to see that nobody went on without it"
+    )
     text = (
-        f"primary {primary.node!r} {what}; {replicas} needed {why}, usable: {', '.join(counted) or 'none'}; "
+        f"primary {primary.node!r} {what}; {replicas} needed {why}, usable: "
+        f"{', '.join(counted) or 'none'}; "
         f"{way_out(view.topology, reports)}"
     )
-    left = {node: why_left(node, reports) for node in view.others[primary.node] if node not in counted}
+    left = {
+        node: why_left(node, reports) for node in view.others[primary.node] if node not in counted
+    }
     return Unavailable(text, {primary.node: what, **left})
 
 
@@ -182,8 +209,10 @@ def _gone_on(primary: NodeReport, later: list[NodeReport]) -> Unavailable:
     """Others served in a later epoch than the primary, whose own has therefore ended."""
     names = ", ".join(report.node for report in later)
     text = (
-        f"primary {primary.node!r} served last in epoch {primary.lineage}, and {names} in a later one: it is not put "
-        "back, since the cluster went on without it; the other members that served in that epoch are waited for"
+        f"primary {primary.node!r} served last in epoch {primary.lineage}, and {names} in a later "
+        "one: it is not put "
+        "back, since the cluster went on without it; the other members that served in that epoch "
+        "are waited for"
     )
     return Unavailable(text, {report.node: f"served in epoch {report.lineage}" for report in later})
 
@@ -210,7 +239,9 @@ class _Reinstatement:
     primary, fenced: as they are since they were fenced.
     """
 
-    def __init__(self, view: ClusterView, primary: NodeReport, fenced: Sequence[NodeReport], steps: Steps) -> None:
+    def __init__(
+        self, view: ClusterView, primary: NodeReport, fenced: Sequence[NodeReport], steps: Steps
+    ) -> None:
         self._view = view
         self._primary = primary
         self._fenced = fenced
@@ -218,7 +249,11 @@ class _Reinstatement:
         own = [] if primary.has_restarted else [primary]
         donors = [each for each in donors_among([*own, *fenced]) if each.node != primary.node]
         self._donors = donors
-        self._left_behind = [each for each in fenced if primary.is_in_doubt and each.lineage > 0 and each not in donors]
+        self._left_behind = [
+            each
+            for each in fenced
+            if primary.is_in_doubt and each.lineage > 0 and each not in donors
+        ]
         self._newest_entry = primary.log.newest_id.encode()
 
     def roll_forward(self, done: Reinstated) -> Plan[None]:
@@ -239,11 +274,16 @@ class _Reinstatement:
             counted = [replica for replica in self._fenced if not replica.is_newcomer]
             given_up = yield from give_up_purged(view, primary, counted, steps)
             if given_up:
-                done.notes.append(f"gave up {given_up} records that were deleted, and purged, since its data was saved")
+                done.notes.append(
+                    f"gave up {given_up} records that were deleted, and purged, since its data "
+                    "was saved"
+                )
         for replica in walked:
             # Not sooner: whoever takes up a run that died sees by the mark's absence that there was
             # more to give up.
-            yield from self._copier(replica).absorb((), (), Mark(replica.incarnation, replica.log_end))
+            yield from self._copier(replica).absorb(
+                (), (), Mark(replica.incarnation, replica.log_end)
+            )
 
     def _take_from(self, replica: NodeReport) -> Plan[int]:
         """Take up what one replica has; returns how many records were new."""
@@ -259,7 +299,9 @@ class _Reinstatement:
         Of a replica that may have dropped records by a wrong clock nothing that is gone counts.
         """
         skips_gone = replica.is_in_doubt or replica in self._left_behind
-        copier = Copier(self._view, replica, self._primary.node, self._steps, FOR_UPKEEP, skips_gone=skips_gone)
+        copier = Copier(
+            self._view, replica, self._primary.node, self._steps, FOR_UPKEEP, skips_gone=skips_gone
+        )
         copier.newest_entry = self._newest_entry
         return copier
 
@@ -292,7 +334,11 @@ class _Reinstatement:
             theirs = yield from read_headers(view, replica.node, names, steps)
             ours = yield from read_headers(view, self._primary.node, names, steps)
             rows = zip(names, theirs, ours, strict=True)
-            dropped = {name: stamp_in(header) for name, header, own in rows if not own and _goes_by_time(header)}
+            dropped = {
+                name: stamp_in(header)
+                for name, header, own in rows
+                if not own and _goes_by_time(header)
+            }
             yield from copier.copy(dropped)
 
     def admit(self, incarnation: str) -> Plan[None]:
@@ -301,14 +347,20 @@ class _Reinstatement:
         now = yield from self._look_again()
 
         purged_before = max((replica.purged_before for replica in self._fenced), default=0)
-        fields = {**active_fields(view.topology), **settled_fields(view.topology), "run_id": now.run_id}
+        fields = {
+            **active_fields(view.topology),
+            **settled_fields(view.topology),
+            "run_id": now.run_id,
+        }
         fields |= purge_field(now, purged_before) | trusted_fields(now)
         if primary.has_restarted:
             yield from forget_cursors(view, primary, steps)
             # Who it was to enrol may have served since its data was saved.
             fields |= new_log_fields(primary, incarnation) | {"pending": ""}
         error = f"primary {primary.node!r} changed while it was checked"
-        yield from change_member(now, view.layout, fields, view.topology, "admitting it again", steps, error)
+        yield from change_member(
+            now, view.layout, fields, view.topology, "admitting it again", steps, error
+        )
 
     def _look_again(self) -> Plan[NodeReport]:
         """The primary's report.
@@ -316,13 +368,23 @@ class _Reinstatement:
         Raises Unavailable unless it is the server that took up the records, and has them.
         """
         view, primary = self._view, self._primary
-        seen = {primary.node: LastEntry(primary.identity, primary.incarnation, self._newest_entry.decode())}
-        found = yield from self._steps.inspect(view.layout, seen, known=view.topology, last_entries=seen)
+        seen = {
+            primary.node: LastEntry(
+                primary.identity, primary.incarnation, self._newest_entry.decode()
+            )
+        }
+        found = yield from self._steps.inspect(
+            view.layout, seen, known=view.topology, last_entries=seen
+        )
         now = found.of(primary.node)
         if now is None or now.run_id != primary.run_id:
-            raise Unavailable(f"primary {primary.node!r} restarted meanwhile", {primary.node: "restarted"})
+            raise Unavailable(
+                f"primary {primary.node!r} restarted meanwhile", {primary.node: "restarted"}
+            )
         if now.lost is not None or now.member.get("run_id") != primary.member.get("run_id"):
-            raise Unavailable(f"primary {primary.node!r} forgot meanwhile", {primary.node: now.restart})
+            raise Unavailable(
+                f"primary {primary.node!r} forgot meanwhile", {primary.node: now.restart}
+            )
         check_clock_steady(now, primary)
         check_not_moved_on(now, view.topology.epoch)
         return now

@@ -64,7 +64,9 @@ class ReplicaRecovery:
 
         # What it must have before it serves again is what the sources have now that it takes no
         # writes any more.
-        reports = yield from self._steps.inspect(self._view.layout, self._view.ids, known=self._view.topology)
+        reports = yield from self._steps.inspect(
+            self._view.layout, self._view.ids, known=self._view.topology
+        )
         self._sources = self._run.sources_of(self._target.node, reports)
         if not self._sources:
             # Without this it would be admitted with whatever it has, which may be nothing.
@@ -105,7 +107,9 @@ class ReplicaRecovery:
         if target.has_lost_log:
             fields |= self._fields_of_lost_log()
         error = f"node {target.node!r} changed while it was being looked at"
-        yield from change_member(target, view.layout, fields, view.topology, "setting it to syncing", steps, error)
+        yield from change_member(
+            target, view.layout, fields, view.topology, "setting it to syncing", steps, error
+        )
 
         yield from forget_cursors(view, target, steps)
         now = yield from self._run.look_at(target.node)
@@ -193,7 +197,9 @@ class ReplicaRecovery:
         """Bring it what the source's log names after this position."""
         view, target, done = self._view, self._target.node, self._done
         stop_at, newest_entry = self._order.stop_at, self._newest_entry
-        shipped = yield from ship_log(view, source, target, mark, self._steps, stop_at, newest_entry=newest_entry)
+        shipped = yield from ship_log(
+            view, source, target, mark, self._steps, stop_at, newest_entry=newest_entry
+        )
 
         self._newest_entry = shipped.newest_entry
         done.entries += shipped.entries
@@ -214,7 +220,9 @@ class ReplicaRecovery:
         has_new_log = target.lineage == 0 or target.has_forgotten
         if has_new_log and self._view.decider is not None:
             incarnation = self._order.incarnation if target.has_restarted else target.incarnation
-            yield from note_filled(self._view, (yield from self._run.look_at(target.node)), incarnation, self._steps)
+            yield from note_filled(
+                self._view, (yield from self._run.look_at(target.node)), incarnation, self._steps
+            )
         self._done.activated = yield from self._activate()
         if not self._done.activated:
             self._run.note(UNDER_WAY)
@@ -231,8 +239,12 @@ class ReplicaRecovery:
             return False
 
         view, target, steps = self._view, self._target, self._steps
-        known = {target.node: LastEntry(target.identity, target.incarnation, self._newest_entry.decode())}
-        reports = yield from steps.inspect(view.layout, known, known=view.topology, last_entries=known)
+        known = {
+            target.node: LastEntry(target.identity, target.incarnation, self._newest_entry.decode())
+        }
+        reports = yield from steps.inspect(
+            view.layout, known, known=view.topology, last_entries=known
+        )
         now = reported(target.node, reports)
         self._check_same(now)
 
@@ -268,14 +280,26 @@ class ReplicaRecovery:
         """
         target, node = self._target, self._target.node
         if now.run_id != target.run_id:
-            raise Unavailable(f"node {node!r} restarted while it was brought up", {node: "restarted"})
+            raise Unavailable(
+                f"node {node!r} restarted while it was brought up", {node: "restarted"}
+            )
         if now.state is not MemberState.SYNCING:
-            what = f"is {now.state} in epoch {now.epoch} by now" if now.member else "holds no membership any more"
+            what = (
+                f"is {now.state} in epoch {now.epoch} by now"
+                if now.member
+                else "holds no membership any more"
+            )
             raise Unavailable(f"node {node!r} changed while it was brought up", {node: what})
-        if now.lost is not None or (now.has_forgotten and now.member["run_id"] != target.member["run_id"]):
+        if now.lost is not None or (
+            now.has_forgotten and now.member["run_id"] != target.member["run_id"]
+        ):
             raise Unavailable(f"node {node!r} forgot while it was brought up", {node: now.restart})
         if now.epoch != self._view.topology.epoch:
             # A change of members moved it: it would serve in an epoch that may not have been won.
-            raise Unavailable(f"node {node!r} was moved while it was brought up", {node: f"epoch {now.epoch}"})
+            raise Unavailable(
+                f"node {node!r} was moved while it was brought up", {node: f"epoch {now.epoch}"}
+            )
         if not is_steady(target.clock, now.clock, now.max_skew_seconds):
-            raise Unavailable(f"the clock of node {node!r} moved while it was brought up", {node: "clock"})
+            raise Unavailable(
+                f"the clock of node {node!r} moved while it was brought up", {node: "clock"}
+            )

@@ -1,8 +1,10 @@
-"""When every member restarted at once: whether they can be taken at their word (docs/protocol.md, section 6).
+"""When every member restarted at once: whether they can be taken at their word (docs/protocol.md,
+section 6).
 
-Usually a node that restarted is brought up from members that did not. After a power cut or a planned stop of everything
-there are none, and nothing better than the copies at hand will come. They are taken together if all of them are there,
-each with its membership, and none shows that it lost data: no log may end before a mark that another member has of it.
+Usually a node that restarted is brought up from members that did not. After a power cut or a
+planned stop of everything there are none, and nothing better than the copies at hand will come.
+They are taken together if all of them are there, each with its membership, and none shows that it
+lost data: no log may end before a mark that another member has of it.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ from redrepl.values.reports import Reports
 
 
 def restarted_together(view: ClusterView, reports: Reports) -> list[NodeReport]:
-    """All members, where all restarted and can be taken at their word; nobody where a member serves.
+    """All members, where all restarted and can be taken at their word; nobody where a member
+    serves.
 
     Raises Unavailable saying what is missing.
     """
@@ -28,7 +31,9 @@ def restarted_together(view: ClusterView, reports: Reports) -> list[NodeReport]:
         if (report := reports.of(node)) is None:
             missing[node] = reports.reason(node, "its address is not known")
         elif not report.is_itself:
-            missing[node] = describe_other(report) if report.member else describe_stranger(report, reports)
+            missing[node] = (
+                describe_other(report) if report.member else describe_stranger(report, reports)
+            )
         else:
             found.append(report)
     # With several primaries there is no role to give to anybody.

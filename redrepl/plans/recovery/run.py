@@ -98,7 +98,11 @@ class RecoveryRun:
         be taken at their word.
         """
         doubtful = doubtful_members(self.view.topology, reports, self.order.own_ahead)
-        return [source for source in self._active_sources(target, reports) if source.node not in doubtful]
+        return [
+            source
+            for source in self._active_sources(target, reports)
+            if source.node not in doubtful
+        ]
 
     def _active_sources(self, target: str, reports: Reports) -> list[NodeReport]:
         topology = self.view.topology
@@ -109,7 +113,9 @@ class RecoveryRun:
         # Several primaries that all restarted: each has what it had, and they give it to each
         # other.
         together = restarted_together(self.view, reports)
-        return [r for r in together if r.node in names and r.state.serves and r.epoch == topology.epoch]
+        return [
+            r for r in together if r.node in names and r.state.serves and r.epoch == topology.epoch
+        ]
 
 
 def reported(node: str, reports: Reports) -> NodeReport:

@@ -1,4 +1,6 @@
-"""What the workers' tick decides from the nodes' reports: who needs to be brought up, and where logs may be cut."""
+"""What the workers' tick decides from the nodes' reports: who needs to be brought up, and where
+logs may be cut.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +16,14 @@ from redrepl.values.topology import Topology
 from redrepl.values.walk import held_for
 
 REPLICA_LOG_MARGIN_SECONDS = 60.0
-"""A replica's log is cut only where every copy confirmed the primary's log this much later: clocks differ a little."""
+"""A replica's log is cut only where every copy confirmed the primary's log this much later: clocks
+differ a little.
+"""
 
 
 class Retention(NamedTuple):
-    """How long confirmed entries stay, and how many unconfirmed ones a node keeps for a member that is away.
+    """How long confirmed entries stay, and how many unconfirmed ones a node keeps for a member that
+    is away.
 
     cap_bytes: how much of a log is kept for a walk that fills a node, however many entries that is.
     """
@@ -29,10 +34,13 @@ class Retention(NamedTuple):
     cap_bytes: int = limits.LOG_CAP_BYTES
 
 
-def needs_bringing_up(topology: Topology, reports: Reports, own_ahead: float | None = None) -> list[str]:
+def needs_bringing_up(
+    topology: Topology, reports: Reports, own_ahead: float | None = None
+) -> list[str]:
     """Reachable members that lack something, the primary first: the others need it.
 
-    Who was set aside because its clock is off waits until that is right. ``own_ahead``: see `wrong_clocks`.
+    Who was set aside because its clock is off waits until that is right. ``own_ahead``: see
+    `wrong_clocks`.
     """
     off = wrong_clocks(topology, reports, own_ahead)
     found = []
@@ -45,7 +53,9 @@ def needs_bringing_up(topology: Topology, reports: Reports, own_ahead: float | N
     return found
 
 
-def _lacks_something(topology: Topology, report: NodeReport, reports: Reports, off: Collection[str]) -> bool:
+def _lacks_something(
+    topology: Topology, report: NodeReport, reports: Reports, off: Collection[str]
+) -> bool:
     """Whether a member is to be brought up. ``off``: members whose clocks are wrong."""
     node = report.node
     is_out = not report.is_serving or report.epoch != topology.epoch
@@ -62,7 +72,8 @@ def _lacks_something(topology: Topology, report: NodeReport, reports: Reports, o
 
 
 def _has_less_than_noted(source: NodeReport, target: NodeReport) -> bool:
-    """Whether the target has less of this log than it had confirmed: it was set back, and nothing was written since.
+    """Whether the target has less of this log than it had confirmed: it was set back, and nothing
+    was written since.
 
     A look that asked the target first may show this for a moment. Then there is nothing to ship.
     """
@@ -72,30 +83,46 @@ def _has_less_than_noted(source: NodeReport, target: NodeReport) -> bool:
     return mark.position.order < cursor.position.order
 
 
-def trim_floor(topology: Topology, report: NodeReport, reports: Reports, retention: Retention) -> str | None:
+def trim_floor(
+    topology: Topology, report: NodeReport, reports: Reports, retention: Retention
+) -> str | None:
     """The first entry of a node's log to keep, None where nothing can be cut."""
     readers = [
-        target for target in topology.ids if target != report.node and report.node in topology.sources_of(target)
+        target
+        for target in topology.ids
+        if target != report.node and report.node in topology.sources_of(target)
     ]
     confirmed = [_needed_from(report, reader) for reader in readers]
     floor = min(confirmed, key=id_order, default=report.log.last_id)
     if report.log.length <= retention.entries:
         floor = _earlier(floor, report.now_millis - retention.seconds * 1000)
     if topology.decider is not None and report.node != topology.decider:
-        floor = _earlier(floor, _confirmed_everywhere_millis(topology, reports) - REPLICA_LOG_MARGIN_SECONDS * 1000)
+        floor = _earlier(
+            floor,
+            _confirmed_everywhere_millis(topology, reports) - REPLICA_LOG_MARGIN_SECONDS * 1000,
+        )
     return (
-        floor if id_order(floor) > max(id_order(report.log_floor), id_order(report.log.first_id or LOG_START)) else None
+        floor
+        if id_order(floor)
+        > max(id_order(report.log_floor), id_order(report.log.first_id or LOG_START))
+        else None
     )
 
 
 def held_from(topology: Topology, report: NodeReport) -> str:
     """From where on a node's log is held for walks that fill others, '' where it is not."""
-    holds = [held_for(report, target, limits.HOLD_SECONDS) for target in topology.ids if target != report.node]
+    holds = [
+        held_for(report, target, limits.HOLD_SECONDS)
+        for target in topology.ids
+        if target != report.node
+    ]
     return min((hold.id for hold in holds if hold is not None), key=id_order, default="")
 
 
 def _needed_from(report: NodeReport, reader: str) -> str:
-    """What a reader has confirmed; one that a walk fills needs what was added since that began, and nothing else."""
+    """What a reader has confirmed; one that a walk fills needs what was added since that began, and
+    nothing else.
+    """
     hold = held_for(report, reader, limits.HOLD_SECONDS)
     if hold is not None:
         return hold.id
@@ -115,6 +142,9 @@ def _confirmed_everywhere_millis(topology: Topology, reports: Reports) -> float:
     for replica in topology.others(primary.node):
         if primary.lag_of(replica):
             cursor = primary.cursors.get(replica)
-            # What was noted came before that; ids may be ahead of the clock for as long as it once was.
-            times.append(float(min(id_order(cursor.position.id)[0], cursor.at_millis)) if cursor else 0.0)
+            # What was noted came before that; ids may be ahead of the clock for as long as it once
+            # was.
+            times.append(
+                float(min(id_order(cursor.position.id)[0], cursor.at_millis)) if cursor else 0.0
+            )
     return min(times)

@@ -1,7 +1,8 @@
-"""What our scripts and commands answer, at the one edge where answers come in: a node that says anything else failed.
+"""What our scripts and commands answer, at the one edge where answers come in: a node that says
+anything else failed.
 
-Plans take answers as they are. So each kind of question has the shape of its answers here, with sizes and ranges; only
-what an answer means is left to the plans.
+Plans take answers as they are. So each kind of question has the shape of its answers here, with
+sizes and ranges; only what an answer means is left to the plans.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from redrepl.values.record import VALUE, parse_record
 from redrepl.values.stamp import STAMP_BYTES
 
 Shape: TypeAlias = Callable[[Answer, int], bool]
-"""Whether this answers a question about so many users' keys (of a plain command: so many arguments)."""
+"""Whether this answers a question about so many users' keys (of a plain command: so many
+arguments).
+"""
 
 _is_stamp = re.compile(rb"[0-9a-f]{22}").fullmatch
 _is_header = re.compile(rb"[0-9a-f]{22}[vd][0-9a-f]{12}").fullmatch
@@ -31,7 +34,9 @@ def is_ours(command: Command, content: Answer) -> bool:
     """Whether a node of ours can have answered this."""
     if type(command) is ScriptCall:
         script = command.script
-        if content == 1 and script in _WRITES:  # nearly every answer, so nothing else is done for it
+        if (
+            content == 1 and script in _WRITES
+        ):  # nearly every answer, so nothing else is done for it
             return True
         shape = _SCRIPTS.get(script) or _SCRIPTS.get(script.removesuffix("_oom"))
         if shape is None:
@@ -68,8 +73,12 @@ def _is_refusal(content: Answer, _: int = 0) -> bool:
         return False
     verdict, *rest = content
     if verdict == b"refused":
-        is_told = len(rest) == 2 and _is_epoch(rest[0]) is not None and len(rest[1]) <= MOST_WORD_BYTES
-        return is_told and bool(rest[0] or not rest[1])  # who is no member has neither epoch nor state
+        is_told = (
+            len(rest) == 2 and _is_epoch(rest[0]) is not None and len(rest[1]) <= MOST_WORD_BYTES
+        )
+        return is_told and bool(
+            rest[0] or not rest[1]
+        )  # who is no member has neither epoch nor state
     if verdict in (b"expired", b"skewed"):
         return len(rest) == 1 and _is_number(rest[0]) is not None
     return verdict == b"foreign" and len(rest) == 1
@@ -126,7 +135,9 @@ def _fits_update(call: ScriptCall, content: list[Answer]) -> bool:
 
 
 def _fits_transact(call: ScriptCall, content: list[Answer]) -> bool:
-    """Whether there is an answer to each operation, of the kind that this has; see `transact.lua`."""
+    """Whether there is an answer to each operation, of the kind that this has; see
+    `transact.lua`.
+    """
     expectations = call.arguments[3]
     assert type(expectations) is int
     names = call.arguments[4 + 2 * expectations + 1 :: 5]
@@ -172,21 +183,32 @@ def _check_of(kind: OperationKind) -> Callable[[bytes], bool]:
     return is_whole_and_fits
 
 
-_ANSWERS_OF_UPDATE: dict[bytes | int, Callable[[bytes], bool]] = {kind.wire: _check_of(kind) for kind in CHANGING}
+_ANSWERS_OF_UPDATE: dict[bytes | int, Callable[[bytes], bool]] = {
+    kind.wire: _check_of(kind) for kind in CHANGING
+}
 _ANSWERS_OF_TRANSACT: dict[bytes | int, Callable[[bytes], bool]] = {
     kind.wire: check
     for kind, check in zip(CHANGING, _ANSWERS_OF_UPDATE.values(), strict=True)
     if kind.answer is not AnswerForm.STAMP
 }
-"""By operation, what tells whether its answer can be ours. `transact` answers all others with a stamp."""
+"""By operation, what tells whether its answer can be ours.
+
+`transact` answers all others with a stamp.
+"""
 
 
 def _is_transact(content: Answer, keys: int) -> bool:
-    if type(content) is not list or not content or content[0] not in (b"done", b"conflict", b"unfit"):
+    if (
+        type(content) is not list
+        or not content
+        or content[0] not in (b"done", b"conflict", b"unfit")
+    ):
         return _is_refusal(content)
     verdict, *parts = content
     if verdict == b"unfit":
-        return len(parts) == 2 and type(parts[0]) is int and parts[0] >= 0 and type(parts[1]) is bytes
+        return (
+            len(parts) == 2 and type(parts[0]) is int and parts[0] >= 0 and type(parts[1]) is bytes
+        )
     if len(parts) % 2:
         return False
     pairs = list(zip(parts[::2], parts[1::2], strict=True))
@@ -205,7 +227,8 @@ def _is_headers(content: Answer, keys: int) -> bool:
     if type(content) is not list or len(content) != keys + 1 or content[0] != b"ok":
         return _is_turned_away(content)
     return all(
-        type(each) is bytes and (not each or each == b"foreign" or _is_header(each) is not None) for each in content[1:]
+        type(each) is bytes and (not each or each == b"foreign" or _is_header(each) is not None)
+        for each in content[1:]
     )
 
 
@@ -217,10 +240,16 @@ def _is_count(content: Answer, _: int) -> bool:
 
 
 def _is_absorbed(content: Answer, _: int) -> bool:
-    """{'ok', how many, id of an entry or nothing}, {'foreign', name}, 'purged', 'back', or a refusal."""
+    """{'ok', how many, id of an entry or nothing}, {'foreign', name}, 'purged', 'back', or a
+    refusal.
+    """
     if type(content) is list and len(content) == 3 and content[0] == b"ok":
         is_counted = type(content[1]) is int and content[1] >= 0
-        return is_counted and type(content[2]) is bytes and (not content[2] or _is_id(content[2]) is not None)
+        return (
+            is_counted
+            and type(content[2]) is bytes
+            and (not content[2] or _is_id(content[2]) is not None)
+        )
     if content in ([b"purged"], [b"back"]) or _is_turned_away(content):
         return True
     return type(content) is list and content[:1] == [b"foreign"] and _is_refusal(content)
@@ -240,17 +269,27 @@ def _is_change(content: Answer, _: int) -> bool:
     """Of a member: {'changed', epoch, state} where it was otherwise."""
     if content in (0, 1):
         return True
-    return type(content) is list and _are_short(content) and (content[:1] == [b"changed"]) == (len(content) == 3)
+    return (
+        type(content) is list
+        and _are_short(content)
+        and (content[:1] == [b"changed"]) == (len(content) == 3)
+    )
 
 
 def _is_enrolment(content: Answer, _: int) -> bool:
     if content == 1:
         return True
-    return type(content) is list and len(content) in (2, 5) and all(type(part) is bytes for part in content)
+    return (
+        type(content) is list
+        and len(content) in (2, 5)
+        and all(type(part) is bytes for part in content)
+    )
 
 
 def _are_short(parts: list[Answer]) -> bool:
-    return bool(parts) and all(type(part) is bytes and len(part) <= MOST_WORD_BYTES for part in parts)
+    return bool(parts) and all(
+        type(part) is bytes and len(part) <= MOST_WORD_BYTES for part in parts
+    )
 
 
 def _is_log_page(content: Answer, _: int) -> bool:
@@ -270,20 +309,36 @@ def _are_entries(entries: Answer, _: int) -> bool:
 
 
 def _is_entry(entry: Answer) -> bool:
-    if type(entry) is not list or len(entry) != 2 or type(entry[0]) is not bytes or type(entry[1]) is not list:
+    if (
+        type(entry) is not list
+        or len(entry) != 2
+        or type(entry[0]) is not bytes
+        or type(entry[1]) is not list
+    ):
         return False
     fields = entry[1]
-    return len(fields) % 2 == 0 and _is_id(entry[0]) is not None and all(type(field) is bytes for field in fields)
+    return (
+        len(fields) % 2 == 0
+        and _is_id(entry[0]) is not None
+        and all(type(field) is bytes for field in fields)
+    )
 
 
 def _is_hold(content: Answer, _: int) -> bool:
     if type(content) is list and len(content) == 3 and content[0] == b"ok":
-        return type(content[1]) is bytes and _is_id(content[1]) is not None and type(content[2]) is int
+        return (
+            type(content[1]) is bytes and _is_id(content[1]) is not None and type(content[2]) is int
+        )
     return _is_turned_away(content)
 
 
 def _is_digest(content: Answer, keys: int) -> bool:
-    if type(content) is not list or len(content) != 3 or type(content[0]) is not int or not 0 < content[0] <= keys:
+    if (
+        type(content) is not list
+        or len(content) != 3
+        or type(content[0]) is not int
+        or not 0 < content[0] <= keys
+    ):
         return False
     _, sums, old = content
     if type(sums) is not list or type(old) is not list or len(sums) % 3 or len(old) % 2:
@@ -293,7 +348,8 @@ def _is_digest(content: Answer, keys: int) -> bool:
         for index, stamp in zip(*_halves(old), strict=True)
     )
     return is_old and all(
-        type(count) is int and all(type(each) is bytes and _is_number(each) is not None for each in (number, total))
+        type(count) is int
+        and all(type(each) is bytes and _is_number(each) is not None for each in (number, total))
         for number, count, total in zip(sums[::3], sums[1::3], sums[2::3], strict=True)
     )
 
@@ -316,7 +372,9 @@ def _is_number_reply(content: Answer, _: int) -> bool:
 def _is_probe(content: Answer, _: int) -> bool:
     if type(content) is not list or len(content) != 2:
         return False
-    return type(content[0]) is int and type(content[1]) is bytes and len(content[1]) <= MOST_WORD_BYTES
+    return (
+        type(content[0]) is int and type(content[1]) is bytes and len(content[1]) <= MOST_WORD_BYTES
+    )
 
 
 def _is_text_or_nothing(content: Answer, _: int) -> bool:
@@ -335,11 +393,21 @@ def _is_mget(content: Answer, names: int) -> bool:
 
 
 def _is_time(content: Answer, _: int) -> bool:
-    return type(content) is list and len(content) == 2 and _are_short(content) and all(map(_is_number, content))
+    return (
+        type(content) is list
+        and len(content) == 2
+        and _are_short(content)
+        and all(map(_is_number, content))
+    )
 
 
 def _is_scan(content: Answer, _: int) -> bool:
-    if type(content) is not list or len(content) != 2 or type(content[0]) is not bytes or type(content[1]) is not list:
+    if (
+        type(content) is not list
+        or len(content) != 2
+        or type(content[0]) is not bytes
+        or type(content[1]) is not list
+    ):
         return False
     return _is_number(content[0]) is not None and all(type(name) is bytes for name in content[1])
 
@@ -378,10 +446,21 @@ _LONG_SCRIPTS = {"inspect", "log_page", "read_many", "transact", "update", "vouc
 _SHORT_SCRIPTS = _SCRIPTS.keys() - _LONG_SCRIPTS
 _SHORT_COMMANDS = (b"DBSIZE", b"EXISTS", b"HGET", b"INFO", b"PING", b"TIME")
 _WRITES = {"write", "write_oom", "write_many", "write_many_oom"}
-_FIRST_KEYS = {"write": 2, "write_many": 2, "update": 2, "transact": 2, "read_many": 1, "headers": 1, "vouch": 4}
+_FIRST_KEYS = {
+    "write": 2,
+    "write_many": 2,
+    "update": 2,
+    "transact": 2,
+    "read_many": 1,
+    "headers": 1,
+    "vouch": 4,
+}
 """Keys of the bookkeeping, which come before the users'."""
 
-_CLOSER: dict[str, Callable[[ScriptCall, list[Answer]], bool]] = {"update": _fits_update, "transact": _fits_transact}
+_CLOSER: dict[str, Callable[[ScriptCall, list[Answer]], bool]] = {
+    "update": _fits_update,
+    "transact": _fits_transact,
+}
 """Scripts whose answers depend on more than how many keys there are."""
 
 _COMMANDS: dict[bytes | int, Shape] = {

@@ -17,7 +17,11 @@ SETTINGS = Settings(ServerBinary(Path("/nowhere"), "valkey", (9, 1, 2)), seed=7)
 
 
 def write(
-    at_seconds: float, value: str, millis: float = 1.0, outcome: Outcome = Outcome.OK, key: str = "key-0"
+    at_seconds: float,
+    value: str,
+    millis: float = 1.0,
+    outcome: Outcome = Outcome.OK,
+    key: str = "key-0",
 ) -> Operation:
     """A set that was begun at this time and took so long."""
     invoked = round(at_seconds * SECOND)
@@ -51,10 +55,17 @@ def act(name: str, node: str, at_seconds: float) -> Act:
 
 def good_run() -> Run:
     """Two faults. During the first no write is committed for two seconds."""
-    times = [time / 10 for time in range(1, 15)] + [time / 10 for time in range(35, 110) if not 50 <= time < 61]
+    times = [time / 10 for time in range(1, 15)] + [
+        time / 10 for time in range(35, 110) if not 50 <= time < 61
+    ]
     operations = [write(time, f"v{number}") for number, time in enumerate(times)]
-    operations += [write(2.0, "lost", 900, Outcome.UNKNOWN), write(3.0, "refused", 1, Outcome.REJECTED)]
+    operations += [
+        write(2.0, "lost", 900, Outcome.UNKNOWN),
+        write(3.0, "refused", 1, Outcome.REJECTED),
+    ]
     first, second = act("kill:primary", "a", 0.0), act("queue", "", 6.0)
     first.reads = [read(5.6, f"v{times.index(4.9)}")]
     second.reads = [read(11.6, f"v{len(times) - 1}")]
-    return Run(SETTINGS, "valkey 9.1.2", [first, second], [*operations, *first.reads, *second.reads], [])
+    return Run(
+        SETTINGS, "valkey 9.1.2", [first, second], [*operations, *first.reads, *second.reads], []
+    )

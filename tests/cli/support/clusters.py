@@ -13,7 +13,9 @@ from redrepl.embedded import EmbeddedCluster, EmbeddedServer, ServerBinary
 from redrepl.values.keys import KeyLayout
 
 CLUSTER = f"cli-{os.getpid()}"
-"""Other runs on this machine may know a port from before: they must not take these servers for theirs."""
+"""Other runs on this machine may know a port from before: they must not take these servers for
+theirs.
+"""
 
 TIMEOUT_SECONDS = 10.0
 """Killed servers refuse at once; this is for machines that are busy with other tests."""
@@ -38,16 +40,24 @@ class CliCluster:
     def set_everywhere(self, **values: str) -> None:
         """Store values on all copies."""
         with Coordinator[str, bytes](self.configuration) as coordinator:
-            coordinator.set_many({key: value.encode() for key, value in values.items()}, level="all")
+            coordinator.set_many(
+                {key: value.encode() for key, value in values.items()}, level="all"
+            )
 
     def stored_name(self, key: str) -> bytes:
         """The name under which nodes store a key."""
         return KeyLayout(CLUSTER).data(key.encode())
 
 
-def write_configuration(file: Path, urls: dict[str, str], queue_url: str | None, **options: object) -> None:
+def write_configuration(
+    file: Path, urls: dict[str, str], queue_url: str | None, **options: object
+) -> None:
     """A configuration with the first node as primary; options are TOML values."""
-    settings: dict[str, object] = {"cluster": f'"{CLUSTER}"', "timeout_seconds": TIMEOUT_SECONDS, **options}
+    settings: dict[str, object] = {
+        "cluster": f'"{CLUSTER}"',
+        "timeout_seconds": TIMEOUT_SECONDS,
+        **options,
+    }
     if queue_url is not None:
         settings["queue_url"] = f'"{queue_url}"'
     lines = [f"{name} = {value}" for name, value in settings.items()]
@@ -58,7 +68,9 @@ def write_configuration(file: Path, urls: dict[str, str], queue_url: str | None,
 
 
 @contextmanager
-def running_cluster(binary: ServerBinary, directory: Path, initialise: bool = True) -> Iterator[CliCluster]:
+def running_cluster(
+    binary: ServerBinary, directory: Path, initialise: bool = True
+) -> Iterator[CliCluster]:
     """A cluster while the block runs."""
     with EmbeddedCluster(binary=binary) as servers, EmbeddedServer("queue", binary) as queue:
         file = directory / "redrepl.toml"

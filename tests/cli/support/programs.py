@@ -23,7 +23,11 @@ def environment(file: Path | None = None, extra: Mapping[str, str] | None = None
     if file is not None:
         found["REDREPL_CONFIG"] = str(file)
     # For runs without an installed redrepl; harmless with one.
-    return {**found, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path), **(extra or {})}
+    return {
+        **found,
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        **(extra or {}),
+    }
 
 
 def start(arguments: list[str], file: Path | None = None) -> subprocess.Popen[str]:
@@ -48,7 +52,9 @@ class Ended(NamedTuple):
 def run_on_terminal(
     arguments: list[str], file: Path, answers: Mapping[str, str] | None = None, columns: int = 100
 ) -> Ended:
-    """Run it on a terminal of this width; where a prompt (a key of ``answers``) appears, type the answer."""
+    """Run it on a terminal of this width; where a prompt (a key of ``answers``) appears, type the
+    answer.
+    """
     reader, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     process = subprocess.Popen(

@@ -19,12 +19,25 @@ import hiredis
 from redrepl.edges.admission import Admission, Purpose
 from redrepl.edges.configuration import configuration_of, load_configuration
 from redrepl.edges.connection import NodeConnection
-from redrepl.edges.endpoint import address, connection_options, place_of, split_url, with_connect_url
+from redrepl.edges.endpoint import (
+    address,
+    connection_options,
+    place_of,
+    split_url,
+    with_connect_url,
+)
 from redrepl.edges.files import FileUnreadable
 from redrepl.edges.introduction import NodeUnusable, introduce
 from redrepl.edges.job_queue import JobQueue
 from redrepl.edges.scripts import all_scripts
-from redrepl.edges.tls import TLS_KEYS, TlsFileError, TlsSettings, read_secret, read_tls_table, with_tls_of
+from redrepl.edges.tls import (
+    TLS_KEYS,
+    TlsFileError,
+    TlsSettings,
+    read_secret,
+    read_tls_table,
+    with_tls_of,
+)
 from redrepl.embedded.probe import ProbeError, _read_reply
 from redrepl.values.errors import ConfigError, RequestError
 from redrepl.values.jobs import BRING_UP, JobRefused
@@ -65,7 +78,9 @@ role = "replica"
 connect_url = "redis://tunnel:7000"
 username = "ada"
 """
-VARIABLES = b"REDREPL_TICK_SECONDS=0.5\nREDREPL_LEVEL=one\nREDREPL_LOG_CAP_ENTRIES=7\nREDREPL_PASSWORD=x"
+VARIABLES = (
+    b"REDREPL_TICK_SECONDS=0.5\nREDREPL_LEVEL=one\nREDREPL_LOG_CAP_ENTRIES=7\nREDREPL_PASSWORD=x"
+)
 SETTINGS = json.dumps(
     {
         "timeout_seconds": 0.5,
@@ -75,7 +90,9 @@ SETTINGS = json.dumps(
         "level": 1,
     }
 ).encode()
-TABLE = b'server_name = "db.example"\nminimum_version = "1.2"\ncheck_names = true\nca = "missing.pem"'
+TABLE = (
+    b'server_name = "db.example"\nminimum_version = "1.2"\ncheck_names = true\nca = "missing.pem"'
+)
 _CONFIGURATION_ERRORS: tuple[type[Exception], ...] = (ConfigError,)
 
 
@@ -129,7 +146,12 @@ def _settings(data: bytes) -> None:
         found = json.loads(data)
         settings = dict(found)
     except (ValueError, TypeError, RecursionError):
-        settings = {"queue": text(data), "level": text(data), "tick_seconds": text(data), "connect_urls": text(data)}
+        settings = {
+            "queue": text(data),
+            "level": text(data),
+            "tick_seconds": text(data),
+            "connect_urls": text(data),
+        }
     settings = {str(name): value for name, value in settings.items()}
     _usable(configuration_of(["redis://a", "redis://b"], "shop", settings))
 
@@ -208,7 +230,13 @@ _WELCOME = (
 
 def _introduced(data: bytes) -> None:
     talker: Any = _Talker(data)
-    introduce(talker, split_url("a", "redis://a"), SimpleNamespace(client_name=None, db=0), _ADMISSION, 1.0)
+    introduce(
+        talker,
+        split_url("a", "redis://a"),
+        SimpleNamespace(client_name=None, db=0),
+        _ADMISSION,
+        1.0,
+    )
 
 
 class _Queue:
@@ -235,7 +263,9 @@ def _queue_answer(data: bytes) -> None:
 
 
 def _failure(data: bytes) -> None:
-    found = JobQueue(_Queue([[b"1-1", {b"exc_string": data}]]), "redrepl-shop").failure("redrepl-4-shop-b-0")
+    found = JobQueue(_Queue([[b"1-1", {b"exc_string": data}]]), "redrepl-shop").failure(
+        "redrepl-4-shop-b-0"
+    )
     assert found is None or len(found) <= 1 << 16
 
 
@@ -289,7 +319,9 @@ PARSERS = (
     Parser("environment", _environment, _CONFIGURATION_ERRORS, (VARIABLES,)),
     Parser("name of a file", _file_name, (), (b"redrepl.toml",)),
     Parser("settings of a program", _settings, (ConfigError, RequestError), (SETTINGS,)),
-    Parser("table of TLS", _table, (ConfigError,), (TABLE, TABLE.rpartition(b"\n")[0]), examples=SLOW),
+    Parser(
+        "table of TLS", _table, (ConfigError,), (TABLE, TABLE.rpartition(b"\n")[0]), examples=SLOW
+    ),
     Parser("certificates", _certificates, (), (_CERTIFICATE,), examples=SLOW),
     Parser(
         "url with a login",
@@ -307,7 +339,12 @@ PARSERS = (
     Parser("introduction", _introduced, _NODE_ERRORS, (_WELCOME, *_RESP)),
     Parser("answer of the queue", _queue_answer, (JobRefused,), _SOUND_QUEUE),
     Parser("text of a failed job", _failure, (), (b"eJwLycgsVgCiRIWS1OISAB1fBG0=",)),
-    Parser("probe of a server", _probe, (ProbeError,), (b"+PONG\r\n", b"$5\r\nhello\r\n", b"-ERR x\r\n")),
+    Parser(
+        "probe of a server",
+        _probe,
+        (ProbeError,),
+        (b"+PONG\r\n", b"$5\r\nhello\r\n", b"-ERR x\r\n"),
+    ),
     Parser("options", _options, (), (b"quorum", b"99.9%", b"0.5", b"kill,freeze:primary", b"7")),
     Parser("what is printed", _shown, (), (b"key", b"\x1b[2Jkey\xff", b"\x7f" * 12)),
     Parser("COLUMNS", _columns, (), (b"80", b"0", b"200")),

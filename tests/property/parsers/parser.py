@@ -13,8 +13,9 @@ from tests.support.mutation import mutated
 class Parser(NamedTuple):
     """One way in.
 
-    read: takes bytes, and also asserts what holds of all that comes out. errors: those that it says it raises. sound:
-    inputs near which others are made. made: how inputs are made where `mutated` is not it.
+    read: takes bytes, and also asserts what holds of all that comes out. errors: those that it says
+    it raises. sound: inputs near which others are made. made: how inputs are made where `mutated`
+    is not it.
     examples: how many inputs `make test` tries.
     """
 
@@ -31,7 +32,10 @@ class Parser(NamedTuple):
         return self.made if self.made is not None else mutated(self.sound)
 
     def accepts(self, data: bytes) -> bool:
-        """Read these bytes: whether something came out of them. Anything but a documented error is raised."""
+        """Read these bytes: whether something came out of them.
+
+        Anything but a documented error is raised.
+        """
         try:
             self.read(data)
         except self.errors:
@@ -40,5 +44,7 @@ class Parser(NamedTuple):
 
 
 def text(data: bytes) -> str:
-    """Any text, with lone surrogates where the bytes are no UTF-8: so the environment and command lines give it."""
+    """Any text, with lone surrogates where the bytes are no UTF-8: so the environment and command
+    lines give it.
+    """
     return data.decode("utf-8", "surrogateescape")

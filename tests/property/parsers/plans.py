@@ -1,4 +1,7 @@
-"""Plans, as parsers of what nodes answer them. What no node of ours answers was sorted out before."""
+"""Plans, as parsers of what nodes answer them.
+
+What no node of ours answers was sorted out before.
+"""
 
 from __future__ import annotations
 
@@ -96,13 +99,17 @@ PARSERS = (
         read=lambda: read_decider(VIEW, KEY, 100.0, 101.0),
         read_elsewhere=lambda: read_one(VIEW, KEY, NODES, NO_STAMP, 100.0, 101.0),
         read_confirmed=lambda: read_mended(VIEW, "a", [KEY, b"k2"], 2, 101.0, NOW_MICROS),
-        read_many=lambda: read_many_from(VIEW, [KEY, b"k2"], NODES, [NO_STAMP, MINE], 100.0, 101.0, 2),
+        read_many=lambda: read_many_from(
+            VIEW, [KEY, b"k2"], NODES, [NO_STAMP, MINE], 100.0, 101.0, 2
+        ),
         read_in_a_later_epoch=lambda: read_mended(OTHER_VIEW, "a", [KEY], 2, 101.0, NOW_MICROS),
         keys=lambda: scan_names(VIEW, "a", b"", b"0", NOW_MICROS // 1000, Steps(100.0)),
         topology=lambda: read_topology(VIEW, 101.0),
         clocks=lambda: read_clocks(VIEW, 100.0, 101.0),
         discovery=lambda: discover(VIEW.layout, NODES, 101.0, 102.0),
-        inspection=lambda: inspect_nodes(VIEW.layout, NODES, 101.0, known=TOPOLOGY, probe_as=b"visitor"),
+        inspection=lambda: inspect_nodes(
+            VIEW.layout, NODES, 101.0, known=TOPOLOGY, probe_as=b"visitor"
+        ),
         status=lambda: cluster_status(VIEW.layout, NODES, Expectations("quorum", 30.0, 1), 100.0),
         log=lambda: read_page(VIEW, report("a"), Position("1-1", 1), 10, Steps(100.0)),
         discarded=lambda: list_discarded(VIEW.layout, NODES, 5, 100.0),
@@ -110,7 +117,11 @@ PARSERS = (
         verification=lambda: verify(VIEW.layout, NODES, 100.0, True, 60.0),
         sweep=lambda: sweep(VIEW.layout, NODES, SweepOrder(100.0, 1000.0, True, 100.0)),
         failover=lambda: fail_over(VIEW.layout, NODES, FailoverOrder(100.0, "b")),
-        initialisation=lambda: initialise(TOPOLOGY, dict.fromkeys(NODES, "inc"), Tolerances(), 100.0),
-        removal=lambda: change_topology(TOPOLOGY, TOPOLOGY.without_member("c"), Tolerances(), "inc", 100.0),
+        initialisation=lambda: initialise(
+            TOPOLOGY, dict.fromkeys(NODES, "inc"), Tolerances(), 100.0
+        ),
+        removal=lambda: change_topology(
+            TOPOLOGY, TOPOLOGY.without_member("c"), Tolerances(), "inc", 100.0
+        ),
     ),
 )

@@ -10,7 +10,12 @@ from typing import Any
 
 from redrepl.values import limits
 from redrepl.values.answers import is_ours, most_answer_bytes
-from redrepl.values.answers.membership import parse_change, parse_changes, parse_enrolment, parse_probe
+from redrepl.values.answers.membership import (
+    parse_change,
+    parse_changes,
+    parse_enrolment,
+    parse_probe,
+)
 from redrepl.values.answers.reads import parse_headers, parse_read_many, parse_vouch
 from redrepl.values.answers.refusals import parse_not_admitted, parse_refusal
 from redrepl.values.answers.upkeep import (
@@ -49,7 +54,14 @@ from redrepl.values.session import Session
 from redrepl.values.stamp import Stamp, is_possible
 from redrepl.values.sweep import Sweep, SweepReport, read_last, read_under_way
 from redrepl.values.topology import Member, Mode, NodeRole, Topology
-from redrepl.values.validation import check_integer, check_key, check_name, check_prefix, check_timeout, check_ttl
+from redrepl.values.validation import (
+    check_integer,
+    check_key,
+    check_name,
+    check_prefix,
+    check_timeout,
+    check_ttl,
+)
 from redrepl.values.walk import Walk, held_for, read_walk, walks_under_way
 from tests.property.parsers.parser import Parser, text
 from tests.support.answering import (
@@ -84,7 +96,9 @@ def _number(data: bytes) -> None:
     for each in (data, text(data)):
         found = whole_number(each)
         assert 0 <= found < 1 << 63
-        assert each in (b"%d" % found, str(found)) or each.startswith(("0", b"0")[type(each) is bytes])  # type: ignore[arg-type]  # of its own type
+        assert each in (b"%d" % found, str(found)) or each.startswith(
+            ("0", b"0")[type(each) is bytes]  # type: ignore[arg-type]
+        )  # of its own type
 
 
 def _entry_id(data: bytes) -> None:
@@ -191,7 +205,9 @@ def _url(data: bytes) -> None:
     assert len(found.public) <= limits.MAX_ADDRESS_CHARACTERS
     assert found.public.isascii()
     # What a configuration may have must be readable once it is stored.
-    stored = Topology("shop", 1, Mode.PRIMARY_REPLICA, (Member("a", found.public, NodeRole.PRIMARY),))
+    stored = Topology(
+        "shop", 1, Mode.PRIMARY_REPLICA, (Member("a", found.public, NodeRole.PRIMARY),)
+    )
     assert Topology.parse(stored.encode()) == stored
     assert found.path or found.host.encode("idna")
 
@@ -231,9 +247,19 @@ def _preview(data: bytes) -> None:
 
 def _arguments(data: bytes) -> None:
     """A caller's arguments: whatever a program passes on from its users."""
-    checks: list[Any] = [check_key, check_prefix, lambda each: check_name("node id", each), parse_preference]
+    checks: list[Any] = [
+        check_key,
+        check_prefix,
+        lambda each: check_name("node id", each),
+        parse_preference,
+    ]
     number = int.from_bytes(data, "big")
-    numbers: list[Any] = [check_ttl, check_timeout, lambda each: check_integer("amount", each), parse_level]
+    numbers: list[Any] = [
+        check_ttl,
+        check_timeout,
+        lambda each: check_integer("amount", each),
+        parse_level,
+    ]
     numbers.append(lambda each: required_copies(each, 2))
     pairs = [(check, text(data)) for check in checks] + [(check, number) for check in numbers]
     for check, value in pairs:
@@ -305,7 +331,9 @@ _MEANINGS: dict[str, Callable[[Answer], object]] = {
 
 
 def _meaning(data: bytes) -> None:
-    """Of whatever can be the answer of one of our nodes something typed is made, and a refusal stays one."""
+    """Of whatever can be the answer of one of our nodes something typed is made, and a refusal
+    stays one.
+    """
     answer = decode_answer(data)
     refused = parse_not_admitted(answer) if isinstance(answer, list) and len(answer) == 3 else None
     for name, parse in _MEANINGS.items():
@@ -367,7 +395,10 @@ _SOUND_ANSWERS: tuple[Answer, ...] = (
 PARSERS = (
     Parser("stamp", _stamp, (ValueError,), (STAMP, b"0" * 22)),
     Parser(
-        "record", _record, (ValueError,), (RECORD, HEADER + b"0003|abcxyz", Record(Stamp(7, 7), b"d", 9, b"").encode())
+        "record",
+        _record,
+        (ValueError,),
+        (RECORD, HEADER + b"0003|abcxyz", Record(Stamp(7, 7), b"d", 9, b"").encode()),
     ),
     Parser("number", _number, (ValueError,), (b"0", b"7", b"9223372036854775807")),
     Parser("entry id", _entry_id, (ValueError,), (b"0-0", b"1764000000000-12")),
@@ -399,8 +430,18 @@ PARSERS = (
         tuple(map(encode_answer, _SOUND_ANSWERS)),
     ),
     Parser("job", _job, (JobRefused,), (zlib.compress(_JOB),)),
-    Parser("job inflated", _inflated_job, (JobRefused,), (_JOB, json.dumps([SWEEP, None, ["shop"], {}]).encode())),
-    Parser("signature", _signature, (JobRefused,), (b'{"signature":"%b"}' % Job("shop", "b").signature(KEY).encode(),)),
+    Parser(
+        "job inflated",
+        _inflated_job,
+        (JobRefused,),
+        (_JOB, json.dumps([SWEEP, None, ["shop"], {}]).encode()),
+    ),
+    Parser(
+        "signature",
+        _signature,
+        (JobRefused,),
+        (b'{"signature":"%b"}' % Job("shop", "b").signature(KEY).encode(),),
+    ),
     Parser("url", _url, (UnreadableUrl,), _URLS),
     Parser("level", _level, (RequestError,), (b"quorum", b"ONE", b"2", b"-1")),
     Parser("token", _token, (RequestError,), (_SESSION,)),
@@ -408,6 +449,11 @@ PARSERS = (
     Parser("value of a key", _decoded_value, (UndecodableValue,), _SOUND_JSON),
     Parser("counter", _preview, (RequestError,), (b"7", b"-12", b"0")),
     Parser("arguments", _arguments, (RequestError,), (b"key", b"shop-1", b"nearest", b"\x01\x00")),
-    Parser("reason", _reasons, _NONE, (b"OOM command not allowed", b"connection lost: x (client 7 of the server)")),
+    Parser(
+        "reason",
+        _reasons,
+        _NONE,
+        (b"OOM command not allowed", b"connection lost: x (client 7 of the server)"),
+    ),
     Parser("name of a key", _names, _NONE, (b"key",)),
 )

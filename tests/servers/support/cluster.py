@@ -9,7 +9,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from redrepl import Administration, Configuration, Coordinator, Mode, NodeRole, NodeState, Session, load_configuration
+from redrepl import (
+    Administration,
+    Configuration,
+    Coordinator,
+    Mode,
+    NodeRole,
+    NodeState,
+    Session,
+    load_configuration,
+)
 from redrepl.embedded import EmbeddedCluster, EmbeddedServer, ServerBinary
 from redrepl.embedded.configuration import Persistence
 from redrepl.embedded.proxy import TcpProxy
@@ -45,7 +54,9 @@ class NodeProxy(TcpProxy):
 
 
 class Cluster:
-    """Servers a, b, c …, an initialised cluster "shop" on them, and what belongs to a test; `close()` ends it all."""
+    """Servers a, b, c …, an initialised cluster "shop" on them, and what belongs to a test;
+    `close()` ends it all.
+    """
 
     def __init__(
         self,
@@ -71,7 +82,9 @@ class Cluster:
         like: dict[str, Any] = {"persistence": persistence, "extra_arguments": extra_arguments}
         like["movable_clocks"] = movable_clocks
         self.servers = (
-            EmbeddedCluster(count, binary=binary, **like) if tls is None else TlsCluster(count, binary, tls, **like)
+            EmbeddedCluster(count, binary=binary, **like)
+            if tls is None
+            else TlsCluster(count, binary, tls, **like)
         )
         self.stack.enter_context(self.servers)
         self.queue: EmbeddedServer | None = None
@@ -107,22 +120,38 @@ class Cluster:
             return EmbeddedServer(name, binary, **options)
         return TlsServer(name, binary, self.tls, **options)
 
-    # Opening ------------------------------------------------------------------------------------------------------
+    # Opening --------------------------------------------------------------------------------------
 
     def configuration_file(self, urls: Mapping[str, str] | None = None, **options: Any) -> Path:
-        """A configuration file; ``urls``: where nodes are reached in place of the servers' own addresses."""
-        settings: dict[str, Any] = {"cluster": "shop", "mode": self.mode.value, **self.options, **options}
+        """A configuration file; ``urls``: where nodes are reached in place of the servers' own
+        addresses.
+        """
+        settings: dict[str, Any] = {
+            "cluster": "shop",
+            "mode": self.mode.value,
+            **self.options,
+            **options,
+        }
         if self.queue is not None:
             settings.setdefault("queue_url", self.queue.url)
         reached_at = urls or {}
         lines = [
-            f'{name} = "{value}"' if isinstance(value, str) else f"{name} = {value}" for name, value in settings.items()
+            f'{name} = "{value}"' if isinstance(value, str) else f"{name} = {value}"
+            for name, value in settings.items()
         ]
-        lines += ["[tls]", *(f"{name} = {json.dumps(value)}" for name, value in self.tls_table.items())]
+        lines += [
+            "[tls]",
+            *(f"{name} = {json.dumps(value)}" for name, value in self.tls_table.items()),
+        ]
         for number, node in enumerate(self.servers.servers):
             is_primary = number == 0 or self.mode is Mode.MULTI_PRIMARY
             role = NodeRole.PRIMARY if is_primary else NodeRole.REPLICA
-            lines += ["[[nodes]]", f'id = "{node}"', f'url = "{self.servers.urls[node]}"', f'role = "{role.value}"']
+            lines += [
+                "[[nodes]]",
+                f'id = "{node}"',
+                f'url = "{self.servers.urls[node]}"',
+                f'role = "{role.value}"',
+            ]
             lines += [f'connect_url = "{reached_at[node]}"'] if node in reached_at else []
         file = self.folder / f"redrepl-{len(list(self.folder.iterdir()))}.toml"
         file.write_text("\n".join(lines))
@@ -132,9 +161,13 @@ class Cluster:
         """The configuration as programs load it."""
         return load_configuration(self.configuration_file(urls, **options), {})
 
-    def open(self, urls: Mapping[str, str] | None = None, session: Session | None = None, **options: Any) -> Store:
+    def open(
+        self, urls: Mapping[str, str] | None = None, session: Session | None = None, **options: Any
+    ) -> Store:
         """A coordinator."""
-        return self.stack.enter_context(Coordinator(self.configuration(urls, **options), session=session))
+        return self.stack.enter_context(
+            Coordinator(self.configuration(urls, **options), session=session)
+        )
 
     def proxy(self, node: str) -> TcpProxy:
         """A proxy before a node; use its address with `open(urls=...)`."""
@@ -145,22 +178,28 @@ class Cluster:
         proxy = self.proxy(node)
         return proxy, self.open({node: proxy.url(self[node].url)})
 
-    # Workers and clients ------------------------------------------------------------------------------------------
+    # Workers and clients --------------------------------------------------------------------------
 
     def worker(self, urls: Mapping[str, str] | None = None, beginning: str = "") -> Child:
         """A worker process; ``beginning``: statements to run in it first."""
-        return self._child(start_worker(self.configuration_file(urls), self.folder / "worker.log", beginning))
+        return self._child(
+            start_worker(self.configuration_file(urls), self.folder / "worker.log", beginning)
+        )
 
     def writer(self, level: str, name: str = "w") -> Child:
         """A client process that writes until it is killed."""
-        return self._child(start_writer(self.configuration_file(), self.folder / "writer.log", level, name))
+        return self._child(
+            start_writer(self.configuration_file(), self.folder / "writer.log", level, name)
+        )
 
     def _child(self, child: Child) -> Child:
         self.stack.callback(child.close)
         return child
 
     def ticker(self, asks_queue: bool = False) -> Ticker:
-        """The worker's tick in this process, without a queue: cheaper than a process, and the same work."""
+        """The worker's tick in this process, without a queue: cheaper than a process, and the same
+        work.
+        """
         configuration = load_configuration(self.configuration_file(), {})
         ticker = Ticker(configuration if asks_queue else _without_queue(configuration))
         self.stack.callback(ticker.stop)
@@ -178,7 +217,7 @@ class Cluster:
         """What a job does for a node, in this process."""
         return self.administration.bring_up(node)
 
-    # Looking ------------------------------------------------------------------------------------------------------
+    # Looking --------------------------------------------------------------------------------------
 
     def raw(self, node: str) -> RawNode:
         """What stands on a node."""
@@ -209,13 +248,17 @@ class Cluster:
         """Wait until the status shows the node active and without lag."""
 
         def is_free() -> bool:
-            status = next(s for s in self.administration.status(look_at_keys=False).nodes if s.id == node)
+            status = next(
+                s for s in self.administration.status(look_at_keys=False).nodes if s.id == node
+            )
             return status.healthy and status.lag_entries == 0
 
         wait_until(is_free, timeout_seconds, f"{node} active without lag")
 
     def wait_active(self, node: str, timeout_seconds: float = SETTLE_SECONDS) -> None:
-        """Wait until the node admits clients; while writes go on it is never without lag for long."""
+        """Wait until the node admits clients; while writes go on it is never without lag for
+        long.
+        """
 
         def is_active() -> bool:
             status = self.administration.status(look_at_keys=False)
@@ -229,7 +272,9 @@ class Cluster:
         expected = self.raw(first).records()
         for node in others:
             found = self.raw(node).records()
-            differing = sorted(k for k in expected.keys() | found.keys() if expected.get(k) != found.get(k))
+            differing = sorted(
+                k for k in expected.keys() | found.keys() if expected.get(k) != found.get(k)
+            )
             shown = [(key, expected.get(key), found.get(key)) for key in differing[:5]]
             assert not differing, f"{first} and {node} differ in {len(differing)} keys: {shown}"
         return expected

@@ -35,7 +35,14 @@ def packed(function: object, *arguments: object, **named: object) -> bytes:
 def write(queue: Any, name: str | bytes, data: bytes, *, waits: bool = True, **fields: Any) -> None:
     """A job as RQ would have written it."""
     name = name.encode() if isinstance(name, str) else name
-    content = {"data": data, "created_at": CREATED, "origin": QUEUE, "status": "queued", "timeout": 60, **fields}
+    content = {
+        "data": data,
+        "created_at": CREATED,
+        "origin": QUEUE,
+        "status": "queued",
+        "timeout": 60,
+        **fields,
+    }
     queue.hset(b"rq:job:" + name, mapping=content)
     if waits:
         queue.rpush(LIST, name)
@@ -51,7 +58,12 @@ def _hooks(url: str) -> str:
 def abandoned(queue: Any, url: str) -> None:
     """RQ's maintenance would run its failure callback and send its webhook."""
     write(
-        queue, "abandoned", packed(BRING_UP, "shop", "b"), waits=False, failure_callback_name=MARK, webhooks=_hooks(url)
+        queue,
+        "abandoned",
+        packed(BRING_UP, "shop", "b"),
+        waits=False,
+        failure_callback_name=MARK,
+        webhooks=_hooks(url),
     )
     queue.zadd(f"rq:wip:{QUEUE}", {"abandoned:1": 1})
 
@@ -65,7 +77,9 @@ def stuck(queue: Any, url: str) -> None:
 
 def with_callbacks(queue: Any, url: str) -> None:
     """Sound work that names callbacks and webhooks, to be run when it has ended."""
-    names: dict[str, Any] = {f"{kind}_callback_name": MARK for kind in ("success", "failure", "stopped")}
+    names: dict[str, Any] = {
+        f"{kind}_callback_name": MARK for kind in ("success", "failure", "stopped")
+    }
     write(queue, OWN, packed(BRING_UP, "shop", "b"), webhooks=_hooks(url), result_ttl=1000, **names)
 
 
@@ -125,19 +139,27 @@ KINDS: dict[str, Callable[[Any, str], None]] = {
     "pickled": _job(zlib.compress(pickle.dumps((MARK, None, (), {})))),
     "not packed": _job(b"\x00" * 100),
     "empty": _job(b""),
-    "no content": lambda queue, _: queue.rpush(LIST, "hollow") and queue.hset("rq:job:hollow", "status", "queued"),
+    "no content": lambda queue, _: (
+        queue.rpush(LIST, "hollow") and queue.hset("rq:job:hollow", "status", "queued")
+    ),
     "bomb": _job(BOMB),
     "small bomb": _job(zlib.compress(b"0" * 500_000, 9)),
     "deep": _job(zlib.compress(b"[" * 2000)),
     "number": _job(zlib.compress(b"1e400")),
-    "instance": _job(zlib.compress(json.dumps([BRING_UP, {"a": 1}, ["shop", "b"], {}]).encode()), OWN),
+    "instance": _job(
+        zlib.compress(json.dumps([BRING_UP, {"a": 1}, ["shop", "b"], {}]).encode()), OWN
+    ),
     "named arguments": _job(packed(BRING_UP, "shop", node="b"), OWN),
     "too many arguments": _job(packed(SWEEP, "shop", "b"), sweep_job_id("shop")),
     "arguments of other types": _job(packed(BRING_UP, 1, ["b"]), OWN),
     "strange names": _job(packed(BRING_UP, "shop", "../b\x1b[2J"), OWN),
     "another id": _job(packed(BRING_UP, "shop", "b"), "any-id"),
-    "repeats and retries": _job(packed(MARK), "again", repeats_left=9, retries_left=9, repeat_intervals="[0]"),
-    "strange fields": _job(packed(MARK), "strange", enqueued_at="no date", timeout="never", status="no status"),
+    "repeats and retries": _job(
+        packed(MARK), "again", repeats_left=9, retries_left=9, repeat_intervals="[0]"
+    ),
+    "strange fields": _job(
+        packed(MARK), "strange", enqueued_at="no date", timeout="never", status="no status"
+    ),
     "other kinds": _other_kind,
     "huge hash": _huge_hash,
     "huge id": _huge_id,

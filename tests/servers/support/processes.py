@@ -24,7 +24,11 @@ sys.exit(run_worker(load_configuration(sys.argv[1])))
 
 def environment() -> dict[str, str]:
     """The environment in which a child imports the same redrepl as this process."""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(str(path) for path in _PATHS), "PYTHONDONTWRITEBYTECODE": "1"}
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(str(path) for path in _PATHS),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
 
 
 def memory_mib(pid: int, peak: bool = False) -> float:
@@ -79,10 +83,14 @@ class Child:
 
 
 def start_worker(configuration_file: Path, log: Path, beginning: str = "") -> Child:
-    """A worker process: `run_worker` as the command line runs it, after the statements of ``beginning``."""
+    """A worker process: `run_worker` as the command line runs it, after the statements of
+    ``beginning``.
+    """
     return Child("-c", beginning + _WORKER, str(configuration_file), log=log)
 
 
 def start_writer(configuration_file: Path, log: Path, level: str, name: str) -> Child:
     """A client process that writes until it is killed: see `writer.py`."""
-    return Child("-m", "tests.servers.support.writer", str(configuration_file), level, name, log=log)
+    return Child(
+        "-m", "tests.servers.support.writer", str(configuration_file), level, name, log=log
+    )

@@ -25,7 +25,9 @@ class RawNode:
         return connect(self.server, protocol=2)
 
     def records(self) -> Contents:
-        """Raw bytes by user's key; records past their deadline are left out, foreign types shown by their name."""
+        """Raw bytes by user's key; records past their deadline are left out, foreign types shown by
+        their name.
+        """
         with self.client as client:
             names = sorted(set(client.scan_iter(match=LAYOUT.data_pattern, count=1000)))
             seconds, micros = client.time()
@@ -71,7 +73,9 @@ class RawNode:
     def member(self) -> dict[str, str]:
         """The member hash."""
         with self.client as client:
-            return {name.decode(): text.decode() for name, text in client.hgetall(LAYOUT.member).items()}
+            return {
+                name.decode(): text.decode() for name, text in client.hgetall(LAYOUT.member).items()
+            }
 
     def log_length(self) -> int:
         """Entries of the change log."""
@@ -82,7 +86,9 @@ class RawNode:
         """Records that the node gave up, by user's key; the newest of each."""
         with self.client as client:
             entries = [fields for _, fields in client.xrange(LAYOUT.discarded)]
-        return {LAYOUT.user_key(fields[b"key"]): parse_record(fields[b"record"]) for fields in entries}
+        return {
+            LAYOUT.user_key(fields[b"key"]): parse_record(fields[b"record"]) for fields in entries
+        }
 
     def calls(self, command: str) -> int:
         """How often the server ran this command from outside scripts or within."""

@@ -1,4 +1,6 @@
-"""Embedded servers whose clients come over TLS; what starts and ends them uses a port of its own without it."""
+"""Embedded servers whose clients come over TLS; what starts and ends them uses a port of its own
+without it.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ HOSTS = ("DNS:localhost", "IP:127.0.0.1")
 
 @dataclass(frozen=True)
 class ServerTls:
-    """What servers show, whom they trust, and whether clients need a certificate of that authority."""
+    """What servers show, whom they trust, and whether clients need a certificate of that
+    authority.
+    """
 
     certificate: Certificate
     authority: Authority
@@ -34,11 +38,19 @@ class TlsServer(EmbeddedServer):
     """A server that clients reach over TLS: `port` and `url` say where."""
 
     def __init__(
-        self, name: str, binary: ServerBinary, tls: ServerTls, extra_arguments: tuple[str, ...] = (), **options: Any
+        self,
+        name: str,
+        binary: ServerBinary,
+        tls: ServerTls,
+        extra_arguments: tuple[str, ...] = (),
+        **options: Any,
     ) -> None:
         self._tls_port = ReservedPort()
         super().__init__(
-            name, binary, extra_arguments=(*extra_arguments, *tls.arguments(self._tls_port.number)), **options
+            name,
+            binary,
+            extra_arguments=(*extra_arguments, *tls.arguments(self._tls_port.number)),
+            **options,
         )
 
     @property
@@ -70,5 +82,8 @@ class TlsCluster(EmbeddedCluster):
     def __init__(self, count: int, binary: ServerBinary, tls: ServerTls, **options: Any) -> None:
         super().__init__(count, binary=binary)
         movable = options.pop("movable_clocks", False)
-        made = {name: TlsServer(name, binary, tls, movable_clock=movable, **options) for name in self.servers}
+        made = {
+            name: TlsServer(name, binary, tls, movable_clock=movable, **options)
+            for name in self.servers
+        }
         self.servers: Mapping[str, EmbeddedServer] = MappingProxyType(made)

@@ -1,5 +1,8 @@
-"""A client that writes and deletes in a loop. It tells what it sends, a line of number, key and value ('-' for a
-delete), and after that what was acknowledged: the number alone."""
+"""A client that writes and deletes in a loop.
+
+It tells what it sends, a line of number, key and value ('-' for a delete), and after that what was
+acknowledged: the number alone.
+"""
 
 from __future__ import annotations
 

@@ -14,16 +14,22 @@ KEYS = 50
 
 
 class Writers:
-    """Each thread sets its own keys over and over; `last` holds what was acknowledged, `errors` what was not."""
+    """Each thread sets its own keys over and over; `last` holds what was acknowledged, `errors`
+    what was not.
+    """
 
-    def __init__(self, store: Coordinator[Any, bytes], threads: int, level: str | int = "quorum") -> None:
+    def __init__(
+        self, store: Coordinator[Any, bytes], threads: int, level: str | int = "quorum"
+    ) -> None:
         self.store = store
         self.level = level
         self.written = 0
         self.last: dict[str, bytes] = {}
         self.errors: list[RedreplError] = []
         self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._write, args=(number,)) for number in range(threads)]
+        self._threads = [
+            threading.Thread(target=self._write, args=(number,)) for number in range(threads)
+        ]
 
     def _write(self, thread: int) -> None:
         number = 0
@@ -49,7 +55,10 @@ class Writers:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._stop.set()
         for thread in self._threads:

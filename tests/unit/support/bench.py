@@ -33,7 +33,9 @@ def spec(name: str, *baselines: str, unit: Unit = Unit.MICROS) -> Spec:
     return Spec(name, never_prepared, baselines, unit)
 
 
-TIMES = Group("single", "one operation", (spec("base"), spec("own", "base", "other"), spec("other", "base")))
+TIMES = Group(
+    "single", "one operation", (spec("base"), spec("own", "base", "other"), spec("other", "base"))
+)
 RATES = Group(
     "batch",
     "<batches> & more",
@@ -44,7 +46,10 @@ RATES = Group(
 def report(not_measured: Sequence[NotMeasured] = (), memory: Memory | None = None) -> Report:
     """Three rounds of five subjects in two groups."""
     times = {"base": turns(10, 20, 40), "own": turns(20, 30, 40), "other": turns(40, 60, 80)}
-    rates = {"pipe": turns(4000, 5000, 6000, units=1000), "many": turns(2000, 5000, 3000, units=1000)}
+    rates = {
+        "pipe": turns(4000, 5000, 6000, units=1000),
+        "many": turns(2000, 5000, 3000, units=1000),
+    }
     found = Measurements((TIMES, RATES), memory=memory, not_measured=list(not_measured))
     found.results = [summarise("single", each, times) for each in TIMES.specs]
     found.results += [summarise("batch", each, rates) for each in RATES.specs]

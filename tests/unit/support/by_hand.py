@@ -1,6 +1,7 @@
 """Driving a plan by hand: the test says what happens next, and looks at what the plan sends.
 
-As a driver does, it takes no events of requests that the plan never sent, or that a fresh exchange made unwanted.
+As a driver does, it takes no events of requests that the plan never sent, or that a fresh exchange
+made unwanted.
 """
 
 from __future__ import annotations
@@ -38,9 +39,12 @@ IDS = ("a", "b", "c", "d", "e", "f", "g")
 
 
 class ByHand(Generic[R]):
-    """A plan that has been started. ``sent``: requests of the last exchange; ``everything``: of all.
+    """A plan that has been started.
 
-    ``looks``: nodes that were asked, while the plan waited for long, whether the epoch has moved; in neither of these.
+    ``sent``: requests of the last exchange; ``everything``: of all.
+
+    ``looks``: nodes that were asked, while the plan waited for long, whether the epoch has moved;
+    in neither of these.
     """
 
     def __init__(self, plan: Plan[R]) -> None:
@@ -71,7 +75,9 @@ class ByHand(Generic[R]):
         """A node answers."""
         return self._happens(Reply(node, tag, content, self._tick()))
 
-    def fails(self, node: str, reason: str = "connection lost", sent: bool = True, tag: int = 0) -> ByHand[R]:
+    def fails(
+        self, node: str, reason: str = "connection lost", sent: bool = True, tag: int = 0
+    ) -> ByHand[R]:
         """A node gives no usable answer."""
         return self._happens(Failure(node, tag, reason, sent, self._tick()))
 
@@ -82,7 +88,9 @@ class ByHand(Generic[R]):
         return self.looks_around()
 
     def looks_around(self) -> ByHand[R]:
-        """Time passes until the plan wants to look whether the epoch has moved, or until its deadline."""
+        """Time passes until the plan wants to look whether the epoch has moved, or until its
+        deadline.
+        """
         self.at = max(self.at, self.exchange.until)
         return self._happens(DeadlinePassed(self.at))
 
@@ -96,7 +104,11 @@ class ByHand(Generic[R]):
 
     def scripts(self) -> list[str]:
         """Names of the scripts in the last exchange."""
-        return [request.command.script for request in self.sent if isinstance(request.command, ScriptCall)]
+        return [
+            request.command.script
+            for request in self.sent
+            if isinstance(request.command, ScriptCall)
+        ]
 
     def _tick(self) -> float:
         self.at += 0.01
@@ -105,7 +117,9 @@ class ByHand(Generic[R]):
     def _happens(self, event: Event) -> ByHand[R]:
         assert not self.is_done, f"the plan has ended with {self._result}"
         if isinstance(event, (Reply, Failure)):
-            assert (event.node, event.tag) in self._owed, f"no driver delivers this: only {self._owed} is owed"
+            assert (event.node, event.tag) in self._owed, (
+                f"no driver delivers this: only {self._owed} is owed"
+            )
             self._owed.remove((event.node, event.tag))
             self._questions.answered(self._plan, event)
         self._go_on(event)
@@ -120,7 +134,10 @@ class ByHand(Generic[R]):
             self._result.append(end.value)
 
     def _waits(self, effect: Effect) -> bool:
-        """Take note of an effect. Progress, and what is to be sent without waiting, are answered at once."""
+        """Take note of an effect.
+
+        Progress, and what is to be sent without waiting, are answered at once.
+        """
         if isinstance(effect, Progress):
             self.progress.append(effect)
             return False
@@ -137,7 +154,9 @@ class ByHand(Generic[R]):
         return effect.until > self.at
 
 
-def write_many(view: ClusterView, order: WriteOrder, items: Sequence[Item]) -> Plan[list[WriteReceipt]]:
+def write_many(
+    view: ClusterView, order: WriteOrder, items: Sequence[Item]
+) -> Plan[list[WriteReceipt]]:
     """`write_chunk` of some records."""
     return write_chunk(view, chunk_of(items, order))
 
@@ -151,8 +170,13 @@ def all_written(view: ClusterView, leaving: Iterator[Chunk]) -> Plan[list[Writte
 
 def topology(copies: int, mode: Mode = Mode.PRIMARY_REPLICA, epoch: int = 7) -> Topology:
     """Nodes a, b, c ...; a is the primary, or all are."""
-    roles = [NodeRole.PRIMARY if mode is Mode.MULTI_PRIMARY or not i else NodeRole.REPLICA for i in range(copies)]
-    members = tuple(Member(IDS[i], f"redis://{IDS[i]}:6379/0", role) for i, role in enumerate(roles))
+    roles = [
+        NodeRole.PRIMARY if mode is Mode.MULTI_PRIMARY or not i else NodeRole.REPLICA
+        for i in range(copies)
+    ]
+    members = tuple(
+        Member(IDS[i], f"redis://{IDS[i]}:6379/0", role) for i, role in enumerate(roles)
+    )
     return Topology("shop", epoch, mode, members)
 
 

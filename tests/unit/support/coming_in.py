@@ -15,7 +15,9 @@ def change_and_die(nodes: Nodes, changed: Topology, script: str) -> None:
     """Begin to change the members; whoever does it dies right before a server runs this script."""
     nodes.meanwhile[script] = die
     with contextlib.suppress(Died):
-        nodes.run(change_topology(nodes.view().topology, changed, Tolerances(), "inc-new", nodes.at))
+        nodes.run(
+            change_topology(nodes.view().topology, changed, Tolerances(), "inc-new", nodes.at)
+        )
     assert script not in nodes.meanwhile
     nodes.first = changed
 

@@ -1,8 +1,8 @@
 """Fake servers that compile a script once.
 
-fakeredis compiles a script and collects garbage at every call, and looks for new global variables at every command in
-it: two thirds of what the unit tests with several servers took. Real servers hold scripts to their rules in
-`tests/scripts`.
+fakeredis compiles a script and collects garbage at every call, and looks for new global variables
+at every command in it: two thirds of what the unit tests with several servers took. Real servers
+hold scripts to their rules in `tests/scripts`.
 """
 
 from __future__ import annotations
@@ -24,10 +24,16 @@ class _CompilingRuntime:
         self._calls = 0
 
     def execute(self, source: bytes | str) -> Any:
-        """Run a script; fakeredis' own call for a collection, which is text, counts now and then."""
+        """Run a script; fakeredis' own call for a collection, which is text, counts now and
+        then.
+        """
         if isinstance(source, str):
             self._calls += 1
-            return self._runtime.execute(source) if self._calls % CALLS_BETWEEN_COLLECTIONS == 0 else None
+            return (
+                self._runtime.execute(source)
+                if self._calls % CALLS_BETWEEN_COLLECTIONS == 0
+                else None
+            )
         function = self._functions.get(source)
         if function is None:
             function = self._functions[source] = self._runtime.compile(source)

@@ -1,4 +1,7 @@
-"""What `digest.lua` answers, in Python: fakeredis' scripts have no sha1hex. `tests/scripts` tests the real one."""
+"""What `digest.lua` answers, in Python: fakeredis' scripts have no sha1hex.
+
+`tests/scripts` tests the real one.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,11 @@ def digest(client: Any, call: ScriptCall) -> list[Any]:
         else:
             text = hashlib.sha1(name + b" " + stored, usedforsecurity=False).hexdigest()
             sums[number] = (count + 1, (amount + int(text[:12], 16)) % (1 << 52))
-    flat = [part for number, (count, amount) in sums.items() for part in (b"%d" % number, count, b"%d" % amount)]
+    flat = [
+        part
+        for number, (count, amount) in sums.items()
+        for part in (b"%d" % number, count, b"%d" % amount)
+    ]
     return [len(call.keys), flat, old]
 
 

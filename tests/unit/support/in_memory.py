@@ -1,4 +1,6 @@
-"""A cluster in memory: plans run against fakeredis nodes, with a clock that stands still until somebody waits."""
+"""A cluster in memory: plans run against fakeredis nodes, with a clock that stands still until
+somebody waits.
+"""
 
 from __future__ import annotations
 
@@ -48,11 +50,15 @@ FRESH = {node: f"id-fresh-{node}" for node in "abcdefgxy"}
 
 
 class Nodes:
-    """Servers a, b, c ... of one cluster. A node in ``down`` answers nothing.
+    """Servers a, b, c ... of one cluster.
 
-    clocks_ahead: seconds by which nodes' clocks are ahead when they are looked at; scripts and expiry do not follow.
-    meanwhile: what happens just before a script runs the next time, by the script's name. answer_seconds: how long a
-    node takes for each answer, one after the other; where it is more than QUICK_SECONDS, deadlines pass before that.
+    A node in ``down`` answers nothing.
+
+    clocks_ahead: seconds by which nodes' clocks are ahead when they are looked at; scripts and
+    expiry do not follow.
+    meanwhile: what happens just before a script runs the next time, by the script's name.
+    answer_seconds: how long a node takes for each answer, one after the other; where it is more
+    than QUICK_SECONDS, deadlines pass before that.
     """
 
     def __init__(self, copies: int, mode: Mode = Mode.PRIMARY_REPLICA) -> None:
@@ -69,7 +75,9 @@ class Nodes:
         self._runs = dict.fromkeys(self.first.ids, 1)
         self._ready_at: dict[str, float] = {}
         self._slept_seconds = 0.0
-        self.run(initialise(self.first, {n: f"inc-{n}" for n in self.first.ids}, Tolerances(), self.at))
+        self.run(
+            initialise(self.first, {n: f"inc-{n}" for n in self.first.ids}, Tolerances(), self.at)
+        )
 
     def run(self, plan: Plan[R]) -> R:
         """Drive a plan to its end."""
@@ -104,7 +112,9 @@ class Nodes:
             return digest(client, command)
         if isinstance(command, ScriptCall):
             sha = all_scripts()[command.script].sha.decode()
-            answer = client.execute_command("EVALSHA", sha, len(command.keys), *command.keys, *command.arguments)
+            answer = client.execute_command(
+                "EVALSHA", sha, len(command.keys), *command.keys, *command.arguments
+            )
             if command.script == "inspect":
                 shown = self.clocks_ahead.get(node, 0.0) + self._slept_seconds
                 answer[5] = b"%d" % (int(answer[5]) + int(1000 * shown))
@@ -151,7 +161,9 @@ class Nodes:
 
     def take_in(self, node: str) -> None:
         """Make a server a member, with whatever it holds."""
-        self._change(self.view().topology.with_member(Member(node, f"redis://{node}", NodeRole.REPLICA)))
+        self._change(
+            self.view().topology.with_member(Member(node, f"redis://{node}", NodeRole.REPLICA))
+        )
 
     def remove(self, node: str) -> None:
         """Take a member out."""
@@ -159,7 +171,9 @@ class Nodes:
 
     def _change(self, changed: Topology) -> None:
         old = self.view().topology
-        self.run(change_topology(old, changed, Tolerances(), f"inc-joined-{changed.epoch}", self.at))
+        self.run(
+            change_topology(old, changed, Tolerances(), f"inc-joined-{changed.epoch}", self.at)
+        )
         self.first = changed
 
     def report(self, node: str) -> NodeReport:
@@ -207,7 +221,9 @@ class Nodes:
         """Let a record and its log entry stand on a node, as if it had been written long ago."""
         client = self.client(node)
         client.execute_command("SET", self.layout.data(key), record.encode())
-        client.execute_command("XADD", self.layout.log, "*", self.layout.data(key), record.stamp.encode())
+        client.execute_command(
+            "XADD", self.layout.log, "*", self.layout.data(key), record.stamp.encode()
+        )
 
     def record(self, node: str, key: bytes) -> Record | None:
         """What stands on a node."""
@@ -217,17 +233,24 @@ class Nodes:
     def contents(self, node: str) -> dict[bytes, Record]:
         """All records of a node."""
         names = self.client(node).execute_command("KEYS", self.layout.data_pattern)
-        found = {self.layout.user_key(name): self.record(node, self.layout.user_key(name)) for name in names}
+        found = {
+            self.layout.user_key(name): self.record(node, self.layout.user_key(name))
+            for name in names
+        }
         return {key: record for key, record in found.items() if record is not None}
 
     def present(self, node: str) -> dict[bytes, Record]:
         """The records of a node that are no tombstones."""
-        return {key: record for key, record in self.contents(node).items() if record.kind != TOMBSTONE}
+        return {
+            key: record for key, record in self.contents(node).items() if record.kind != TOMBSTONE
+        }
 
     def value(self, payload: bytes, seconds_ago: float = 0.0, writer: int = 1) -> Record:
         """A record with a stamp so long before the servers' present."""
         seconds, micros = self.client("a").execute_command("TIME")
-        return value_record(Stamp(int(seconds) * SECOND + int(micros) - int(seconds_ago * SECOND), writer), payload)
+        return value_record(
+            Stamp(int(seconds) * SECOND + int(micros) - int(seconds_ago * SECOND), writer), payload
+        )
 
     def _next(self, events: deque[Event], until: float) -> Event:
         """The next event; of slow nodes, the deadline where that comes first."""
@@ -256,13 +279,17 @@ class Nodes:
         if self.answer_seconds <= QUICK_SECONDS:
             self.at += QUICK_SECONDS
             return self.at
-        at = self._ready_at[node] = max(self.at, self._ready_at.get(node, 0.0)) + self.answer_seconds
+        at = self._ready_at[node] = (
+            max(self.at, self._ready_at.get(node, 0.0)) + self.answer_seconds
+        )
         return at
 
     def _new_client(self, server: fakeredis.FakeServer) -> Any:
         client: Any = fakeredis.FakeRedis(server=server, protocol=2)
         compile_scripts_once(server, client)
-        load_scripts(server, (script for script in all_scripts().values() if script.name != "digest"))
+        load_scripts(
+            server, (script for script in all_scripts().values() if script.name != "digest")
+        )
         client.response_callbacks.clear()
         return client
 

@@ -19,8 +19,12 @@ def die() -> None:
     raise Died
 
 
-def interrupted_once(plan: Plan[R], is_so: Callable[[], bool], action: Callable[[], object]) -> Plan[R]:
-    """The plan, with something happening right before the first question that it asks when this is so."""
+def interrupted_once(
+    plan: Plan[R], is_so: Callable[[], bool], action: Callable[[], object]
+) -> Plan[R]:
+    """The plan, with something happening right before the first question that it asks when this is
+    so.
+    """
     try:
         effect = next(plan)
         while True:
@@ -32,7 +36,9 @@ def interrupted_once(plan: Plan[R], is_so: Callable[[], bool], action: Callable[
         return result
 
 
-def interrupted(plan: Plan[R], question: int, action: Callable[[], object], every_request: bool = False) -> Plan[R]:
+def interrupted(
+    plan: Plan[R], question: int, action: Callable[[], object], every_request: bool = False
+) -> Plan[R]:
     """The plan, with something happening right before it asks its ``question``-th question.
 
     every_request: what is sent while answers are waited for counts too.

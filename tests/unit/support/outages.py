@@ -18,8 +18,9 @@ class Away(Exception):
 
 
 class Invented:
-    """Keeps values in a dictionary; after its end so many calls fail, then another takes over without the ``loses``
-    newest values."""
+    """Keeps values in a dictionary; after its end so many calls fail, then another takes over
+    without the ``loses`` newest values.
+    """
 
     def __init__(self, failing_calls: int = 3, loses: int = 0) -> None:
         self.values: dict[int, bytes] = {}

@@ -24,14 +24,22 @@ def report(
     **more: str,
 ) -> NodeReport:
     """A report of an active member in epoch 7."""
-    fields = {"cluster": "shop", "node": node, "epoch": "7", "state": "active", "incarnation": INCARNATION}
+    fields = {
+        "cluster": "shop",
+        "node": node,
+        "epoch": "7",
+        "state": "active",
+        "incarnation": INCARNATION,
+    }
     fields |= {"run_id": RUN, "max_age_micros": "30000000", **(member or {}), **more}
     return NodeReport(
         node=node,
         member=fields,
         run_id=run_id,
         log=log,
-        cursors={name: Cursor(Position(*place), NOW_MILLIS) for name, place in (cursors or {}).items()},
+        cursors={
+            name: Cursor(Position(*place), NOW_MILLIS) for name, place in (cursors or {}).items()
+        },
         marks={name: Mark(mark[0], Position(*mark[1:])) for name, mark in (marks or {}).items()},
         topology=topology(3),
         now_millis=NOW_MILLIS,

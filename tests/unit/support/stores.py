@@ -1,4 +1,6 @@
-"""A coordinator on a cluster in memory, with faults: nodes that are down, and answers lost on their way back."""
+"""A coordinator on a cluster in memory, with faults: nodes that are down, and answers lost on their
+way back.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,10 @@ R = TypeVar("R")
 
 
 class FaultyNodes(Nodes):
-    """``lost``: nodes that carry out everything and whose answers do not arrive. ``calls``: what was sent, in order."""
+    """``lost``: nodes that carry out everything and whose answers do not arrive.
+
+    ``calls``: what was sent, in order.
+    """
 
     def __init__(self, copies: int, mode: Mode = Mode.PRIMARY_REPLICA) -> None:
         self.lost: set[str] = set()
@@ -45,7 +50,9 @@ class FaultyNodes(Nodes):
             self.calls.append((request.node, command.script, len(command.keys)))
         else:
             name = command.arguments[0]
-            self.calls.append((request.node, str(name, "ascii") if isinstance(name, bytes) else "", 0))
+            self.calls.append(
+                (request.node, str(name, "ascii") if isinstance(name, bytes) else "", 0)
+            )
         event = super()._event(request)
         if request.node in self.lost and isinstance(event, Reply):
             return Failure(request.node, request.tag, "connection lost", True, self.at)
@@ -53,7 +60,9 @@ class FaultyNodes(Nodes):
 
 
 class Surroundings:
-    """Driver and wake-ups of a coordinator in memory; ``latencies`` in seconds, ``troubled``: nodes known to be out."""
+    """Driver and wake-ups of a coordinator in memory; ``latencies`` in seconds, ``troubled``: nodes
+    known to be out.
+    """
 
     def __init__(self, nodes: FaultyNodes) -> None:
         self.nodes = nodes
@@ -95,11 +104,18 @@ class Store(ClientStore[Any, bytes]):
         ids = self.nodes.first.ids
         endpoints = tuple(split_url(node, f"redis://{node}:6379/0") for node in ids)
         roles = tuple(
-            NodeRole.PRIMARY if mode is Mode.MULTI_PRIMARY or node == "a" else NodeRole.REPLICA for node in ids
+            NodeRole.PRIMARY if mode is Mode.MULTI_PRIMARY or node == "a" else NodeRole.REPLICA
+            for node in ids
         )
         self.configuration = Configuration("shop", endpoints, roles, mode, level)
-        self.reporter = NOT_OBSERVED if observer is None else Reporter(Dispatcher(observer), "shop", Part.CLIENT)
-        cluster = ClusterState(self.configuration, self.nodes.first, self.around, StampClock(), ByName(), self.reporter)
+        self.reporter = (
+            NOT_OBSERVED
+            if observer is None
+            else Reporter(Dispatcher(observer), "shop", Part.CLIENT)
+        )
+        cluster = ClusterState(
+            self.configuration, self.nodes.first, self.around, StampClock(), ByName(), self.reporter
+        )
         super().__init__(cluster, self.around, Codecs(key_codec, value_codec), Session())
 
     def run(self, plan: Plan[R]) -> R:

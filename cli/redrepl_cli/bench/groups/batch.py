@@ -18,7 +18,11 @@ GETS = "redis-py pipeline of gets"
 
 def pipeline_of_sets(stage: Stage) -> TakeTurn:
     """redis-py's way to store many keys on one server."""
-    client, value, names = stage.use(plain), stage.settings.value, list(map(plain_key, batch_keys()))
+    client, value, names = (
+        stage.use(plain),
+        stage.settings.value,
+        list(map(plain_key, batch_keys())),
+    )
 
     def call(_number: int) -> None:
         pipeline = client.pipeline(transaction=False)
@@ -30,7 +34,11 @@ def pipeline_of_sets(stage: Stage) -> TakeTurn:
 
 
 def _pipeline_and_wait(stage: Stage) -> TakeTurn:
-    client, value, names = stage.use(native_primary), stage.settings.value, list(map(plain_key, batch_keys()))
+    client, value, names = (
+        stage.use(native_primary),
+        stage.settings.value,
+        list(map(plain_key, batch_keys())),
+    )
 
     def call(_number: int) -> None:
         pipeline = client.pipeline(transaction=False)

@@ -14,7 +14,9 @@ from redrepl_cli.bench.stage import CannotMeasure, Stage
 from redrepl_cli.bench.subjects import Group, Spec, TakeTurn, Turn, Unit
 
 RECORDS = 10_000
-"""Records that the copy lacks each time: written at ASYNC in batches, over those of the time before."""
+"""Records that the copy lacks each time: written at ASYNC in batches, over those of the time
+before.
+"""
 
 SHARE = 1 / 150
 """One catch-up a round."""
@@ -24,7 +26,9 @@ SHARE = 1 / 150
 def _administration(stage: Stage) -> Iterator[Administration]:
     configuration = stage.use(cluster).configuration
     if stage.settings.own is not None:
-        raise CannotMeasure("needs servers of its own: on those of --config your workers do the same work")
+        raise CannotMeasure(
+            "needs servers of its own: on those of --config your workers do the same work"
+        )
     if len(configuration.endpoints) < 2:
         raise CannotMeasure("a cluster of one copy has no replica to bring up")
     with Administration(configuration) as administration:
@@ -34,7 +38,9 @@ def _administration(stage: Stage) -> Iterator[Administration]:
 
 def _catch_up(stage: Stage) -> TakeTurn:
     administration, store = stage.use(_administration), stage.use(coordinator)
-    items = dict.fromkeys([f"{PREFIX}lag:{number}" for number in range(RECORDS)], stage.settings.value)
+    items = dict.fromkeys(
+        [f"{PREFIX}lag:{number}" for number in range(RECORDS)], stage.settings.value
+    )
     replica = store.topology.ids[-1]
 
     def take_turn(calls: int) -> Turn:

@@ -40,7 +40,9 @@ def _plain(stage: Stage) -> Iterator[Redis]:
     from redis.asyncio import Redis
 
     runner, endpoint = stage.use(_runner), primary_endpoint(stage.use(coordinator))
-    client = Redis.from_url(redis_url(endpoint), username=endpoint.username, password=endpoint.password)
+    client = Redis.from_url(
+        redis_url(endpoint), username=endpoint.username, password=endpoint.password
+    )
     try:
         yield client
     finally:
@@ -51,7 +53,10 @@ def _plain(stage: Stage) -> Iterator[Redis]:
 def _store(stage: Stage) -> Iterator[AsyncCoordinator[str, bytes]]:
     from redrepl import AsyncCoordinator
 
-    runner, store = stage.use(_runner), AsyncCoordinator[str, bytes](stage.use(cluster).configuration)
+    runner, store = (
+        stage.use(_runner),
+        AsyncCoordinator[str, bytes](stage.use(cluster).configuration),
+    )
     runner.run(store.open())
     try:
         yield store
@@ -61,16 +66,24 @@ def _store(stage: Stage) -> Iterator[AsyncCoordinator[str, bytes]]:
 
 def _plain_set(tasks: int, stage: Stage) -> TakeTurn:
     client, value = stage.use(_plain), stage.settings.value
-    return each_await(stage.use(_runner), lambda number: client.set(plain_key(single_key(number)), value), tasks)
+    return each_await(
+        stage.use(_runner), lambda number: client.set(plain_key(single_key(number)), value), tasks
+    )
 
 
 def _plain_get(stage: Stage) -> TakeTurn:
     client = stage.use(_plain)
-    return each_await(stage.use(_runner), lambda number: client.get(plain_key(single_key(number))), TASKS)
+    return each_await(
+        stage.use(_runner), lambda number: client.get(plain_key(single_key(number))), TASKS
+    )
 
 
 def _plain_batch(stage: Stage) -> TakeTurn:
-    client, value, names = stage.use(_plain), stage.settings.value, list(map(plain_key, batch_keys()))
+    client, value, names = (
+        stage.use(_plain),
+        stage.settings.value,
+        list(map(plain_key, batch_keys())),
+    )
 
     async def call(_number: int) -> None:
         pipeline = client.pipeline(transaction=False)
@@ -83,7 +96,11 @@ def _plain_batch(stage: Stage) -> TakeTurn:
 
 def _set(tasks: int, stage: Stage) -> TakeTurn:
     store, value = stage.use(_store), stage.settings.value
-    return each_await(stage.use(_runner), lambda number: store.set(single_key(number), value, level="quorum"), tasks)
+    return each_await(
+        stage.use(_runner),
+        lambda number: store.set(single_key(number), value, level="quorum"),
+        tasks,
+    )
 
 
 def _get(stage: Stage) -> TakeTurn:
@@ -93,7 +110,9 @@ def _get(stage: Stage) -> TakeTurn:
 
 def _set_many(stage: Stage) -> TakeTurn:
     store, items = stage.use(_store), dict.fromkeys(batch_keys(), stage.settings.value)
-    return each_await(stage.use(_runner), lambda _number: store.set_many(items, level="quorum"), units=BATCH_KEYS)
+    return each_await(
+        stage.use(_runner), lambda _number: store.set_many(items, level="quorum"), units=BATCH_KEYS
+    )
 
 
 _OPERATIONS = Unit.OPERATIONS_PER_SECOND

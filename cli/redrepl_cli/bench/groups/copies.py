@@ -21,7 +21,10 @@ COUNTS = (3, 5, 7)
 def _opener(copies: int) -> Callable[[Stage], AbstractContextManager[Store]]:
     @contextmanager
     def opened(stage: Stage) -> Iterator[Store]:
-        with embedded_cluster(stage.settings, copies) as cluster, Store(cluster.configuration) as store:
+        with (
+            embedded_cluster(stage.settings, copies) as cluster,
+            Store(cluster.configuration) as store,
+        ):
             yield store
 
     return opened
@@ -50,7 +53,10 @@ COPIES = Group(
     (
         Spec(SET, lambda stage: plain_sets(stage.use(_plain), stage.settings.value)),
         Spec(_name(COUNTS[0]), partial(_set, COUNTS[0]), (SET,)),
-        *(Spec(_name(copies), partial(_set, copies), (SET, _name(COUNTS[0]))) for copies in COUNTS[1:]),
+        *(
+            Spec(_name(copies), partial(_set, copies), (SET, _name(COUNTS[0])))
+            for copies in COUNTS[1:]
+        ),
     ),
 )
 """Each number of copies is a cluster of its own."""

@@ -1,7 +1,7 @@
 """Servers a millisecond away: how many round trips an operation takes.
 
-The delay lies between the client and each server. Native replicas stand beside their primary, without a delay between
-them, which favours WAIT.
+The delay lies between the client and each server. Native replicas stand beside their primary,
+without a delay between them, which favours WAIT.
 """
 
 from __future__ import annotations
@@ -61,7 +61,10 @@ def _far_client(stage: Stage) -> Iterator[Redis]:
 
 @contextmanager
 def _far_native(stage: Stage) -> Iterator[Redis]:
-    with delayed([stage.use(native_servers)[PRIMARY].port], SECONDS) as (port,), _client(port) as client:
+    with (
+        delayed([stage.use(native_servers)[PRIMARY].port], SECONDS) as (port,),
+        _client(port) as client,
+    ):
         yield client
 
 
@@ -100,8 +103,15 @@ DISTANCE = Group(
         Spec(DIRECT, partial(_plain, _near_client), share=SHARE),
         Spec(NO_DELAY, partial(_plain, _proxied_client), share=SHARE),
         Spec(SET, partial(_plain, _far_client), share=SHARE),
-        Spec("set QUORUM", lambda s: store_sets(s.use(_far_store), s.settings.value), (SET,), share=SHARE),
-        Spec("SET + WAIT 1, pipeline", partial(_wait, set_and_wait_in_pipeline), (SET,), share=SHARE),
+        Spec(
+            "set QUORUM",
+            lambda s: store_sets(s.use(_far_store), s.settings.value),
+            (SET,),
+            share=SHARE,
+        ),
+        Spec(
+            "SET + WAIT 1, pipeline", partial(_wait, set_and_wait_in_pipeline), (SET,), share=SHARE
+        ),
         Spec("SET + WAIT 1, two calls", partial(_wait, set_then_wait), (SET,), share=SHARE),
     ),
 )

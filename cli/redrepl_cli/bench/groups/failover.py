@@ -1,4 +1,6 @@
-"""How long a client is without its writes when the primary is killed or freezes, beside Sentinel."""
+"""How long a client is without its writes when the primary is killed or freezes, beside
+Sentinel.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ def _watched_cluster(stage: Stage) -> Iterator[Cluster]:
     """A cluster with one worker process."""
     copies = stage.settings.copies
     if copies < FEWEST_COPIES:
-        raise CannotMeasure(f"fewer than {FEWEST_COPIES} copies have no majority, and no automatic failover")
+        raise CannotMeasure(
+            f"fewer than {FEWEST_COPIES} copies have no majority, and no automatic failover"
+        )
     with (
         embedded_cluster(stage.settings, copies) as cluster,
         tempfile.TemporaryDirectory(prefix="redrepl-bench-") as folder,
@@ -57,7 +61,12 @@ def _text_of(configuration: Configuration) -> str:
     """The configuration file for the worker: default settings."""
     lines = [f"cluster = {json.dumps(configuration.cluster)}"]
     for endpoint, role in zip(configuration.endpoints, configuration.roles, strict=True):
-        lines += ["[[nodes]]", f'id = "{endpoint.node}"', f"url = {json.dumps(endpoint.url)}", f'role = "{role.value}"']
+        lines += [
+            "[[nodes]]",
+            f'id = "{endpoint.node}"',
+            f"url = {json.dumps(endpoint.url)}",
+            f'role = "{role.value}"',
+        ]
     return "\n".join(lines) + "\n"
 
 
@@ -79,7 +88,12 @@ def _redrepl_scene(stage: Stage) -> Scene:
         found = store.get_many([event_key(number) for number in numbers], level="quorum")
         return [found[event_key(number)] for number in numbers]
 
-    return Scene(servers[store.topology.primaries[0]], write, lambda numbers: read(list(numbers)), (RedreplError,))
+    return Scene(
+        servers[store.topology.primaries[0]],
+        write,
+        lambda numbers: read(list(numbers)),
+        (RedreplError,),
+    )
 
 
 _SPECS = (

@@ -1,4 +1,6 @@
-"""What a missing copy costs those who write: one replica killed, one frozen, beside a cluster that lacks nothing."""
+"""What a missing copy costs those who write: one replica killed, one frozen, beside a cluster that
+lacks nothing.
+"""
 
 from __future__ import annotations
 
@@ -15,18 +17,25 @@ from redrepl_cli.bench.stage import CannotMeasure, Stage
 from redrepl_cli.bench.subjects import Group, Spec, TakeTurn
 
 SETTLE_TIMEOUTS = 1.5
-"""Written before the rounds, in time-outs of an operation: by then a frozen copy's connection has been given up."""
+"""Written before the rounds, in time-outs of an operation: by then a frozen copy's connection has
+been given up.
+"""
 
 HEALTHY = "set QUORUM, healthy"
 
 
-def _opener(fault: Callable[[EmbeddedServer], None] | None) -> Callable[[Stage], AbstractContextManager[Store]]:
+def _opener(
+    fault: Callable[[EmbeddedServer], None] | None,
+) -> Callable[[Stage], AbstractContextManager[Store]]:
     @contextmanager
     def opened(stage: Stage) -> Iterator[Store]:
         copies = stage.settings.copies
         if fault is not None and copies < 2:
             raise CannotMeasure("a cluster of one copy has no replica to lose")
-        with embedded_cluster(stage.settings, copies) as cluster, Store(cluster.configuration) as store:
+        with (
+            embedded_cluster(stage.settings, copies) as cluster,
+            Store(cluster.configuration) as store,
+        ):
             if fault is not None and cluster.servers is not None:
                 store.set(single_key(0), b"", level="all")
                 fault(cluster.servers[store.topology.ids[-1]])
@@ -56,6 +65,8 @@ def _set(name: str, stage: Stage) -> TakeTurn:
 FAULTS = Group(
     "faults",
     "set QUORUM while a copy is missing",
-    tuple(Spec(name, partial(_set, name), () if name == HEALTHY else (HEALTHY,)) for name in _STORES),
+    tuple(
+        Spec(name, partial(_set, name), () if name == HEALTHY else (HEALTHY,)) for name in _STORES
+    ),
 )
 """Each fault has a cluster of its own."""
