@@ -110,7 +110,9 @@ class AsyncCoordinator(Generic[K, V]):
         session: Session | None = None,
         observer: Observer | None = None,
     ) -> AsyncCoordinator[OwnK, OwnV]:
-        """Open the cluster of a configuration file (default: REDREPL_CONFIG, then ./redrepl.toml).
+        """Open the cluster of a configuration file.
+
+        path: by default that of REDREPL_CONFIG, or else ./redrepl.toml.
 
         May be awaited or entered with ``async with``.
         """
@@ -227,7 +229,7 @@ class AsyncCoordinator(Generic[K, V]):
     # The cluster ----------------------------------------------------------------------------------
 
     async def health(self) -> ClusterStatus:
-        """Every node's state and lag, the cluster's condition, and the conditions of correctness.
+        """How every node and the cluster are, with lags and the conditions of correctness.
 
         This and the other operations on the whole cluster run in a thread.
         """

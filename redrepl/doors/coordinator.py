@@ -126,8 +126,9 @@ class Coordinator(Generic[K, V]):
         session: Session | None = None,
         observer: Observer | None = None,
     ) -> Coordinator[OwnK, OwnV]:
-        """Open the cluster of a configuration file (default: REDREPL_CONFIG, then
-        ./redrepl.toml).
+        """Open the cluster of a configuration file.
+
+        path: by default that of REDREPL_CONFIG, or else ./redrepl.toml.
         """
         kind = cast(type[Coordinator[OwnK, OwnV]], cls)
         return kind(
@@ -191,9 +192,7 @@ class Coordinator(Generic[K, V]):
     # The cluster ----------------------------------------------------------------------------------
 
     def health(self) -> ClusterStatus:
-        """Every node's state and lag, the cluster's condition, and the conditions of
-        correctness.
-        """
+        """How every node and the cluster are, with lags and the conditions of correctness."""
         with self._administration() as administration:
             return administration.status()
 

@@ -264,8 +264,8 @@ def _with_enough_sound(topology: Topology, reports: Reports) -> list[str]:
     """
     if successors(topology, reports):
         return [
-            "`redrepl failover` gives its role to another node and loses no acknowledged QUORUM "
-            "write"
+            "`redrepl failover` gives its role to another node "
+            "and loses no acknowledged QUORUM write"
         ]
     primary = reports.primary(topology)
     if primary is not None and primary.is_itself:
