@@ -230,7 +230,7 @@ def test_without_another_primary_what_is_refused_is_rejected_and_stays_without_e
 
     From then on it is asked alone first.
     """
-    cluster = make_cluster(persistence="none", failover="manual", timeout_seconds=0.3)
+    cluster = make_cluster(persistence="none", failover="manual", timeout_seconds=1.0)
     with cluster.open() as store:
         for kind in WRITES:
             store.set(kind, b"old", level="all")
@@ -253,7 +253,7 @@ def test_without_another_primary_what_is_refused_is_rejected_and_stays_without_e
 def test_a_primary_that_takes_writes_again_is_not_asked_alone_for_ever(
     make_cluster: MakeCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cluster = make_cluster(persistence="none", failover="manual", timeout_seconds=0.3)
+    cluster = make_cluster(persistence="none", failover="manual", timeout_seconds=1.0)
     with cluster.open() as store, redis.Redis.from_url(cluster["a"].url) as client:
         client.config_set("maxmemory", 1)
         for error in (WriteNotConfirmed, WriteRejected):
@@ -282,7 +282,7 @@ def test_another_of_several_primaries_takes_what_one_refuses(make_cluster: MakeC
 
 
 def test_tasks_are_told_that_what_is_refused_has_no_effect(make_cluster: MakeCluster) -> None:
-    cluster = make_cluster(persistence="none", failover="manual", timeout_seconds=0.3)
+    cluster = make_cluster(persistence="none", failover="manual", timeout_seconds=1.0)
 
     async def go() -> list[type]:
         async with AsyncCoordinator[str, bytes](cluster.configuration()) as store:
