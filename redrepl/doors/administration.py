@@ -355,7 +355,7 @@ class Administration(Reaching):
             self._driver.wall_ahead_seconds(),
             self.configuration.sync_keys_per_second,
             self._reached_urls,
-            self.replacements.may_replace(node, now),
+            may_replace=self.replacements.may_replace(node, now),
         )
         plan = bring_up(self._layout, self._nodes, node, order)
         why = why_resynced(reports.of(node), exactly)

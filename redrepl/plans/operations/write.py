@@ -136,9 +136,7 @@ def replicate_decided(
     """Bring records that the primary has stored to the other copies; a receipt for each."""
     others, required = view.others[order.home], order.required
     if not order.reach_others or not 0 < required <= len(others):
-        replication = Replication(others, required, view.epoch, order.started, order.until)
-        asked = replication.begin_round(records, FIRST_ROUND, is_decided=True)
-        replication.decide()
+        replication, asked = _begin_decided(view, order, records)
         if order.reach_others:
             asked.replicate()
         at = yield from replicate(replication, at)
@@ -164,14 +162,23 @@ def replicate_decided(
         wait = wait or Wait(order.until)
         event = yield wait
 
-    replication = Replication(others, required, view.epoch, order.started, order.until)
-    asked = replication.begin_round(records, FIRST_ROUND, is_decided=True)
-    replication.decide()
+    replication, asked = _begin_decided(view, order, records)
     asked.mark_sent()
     for copy in holders:
         asked.acknowledge(copy)
     at = yield from resume_replication(replication, event)
     return _decided_receipts(order, others, user_keys, asked, at)
+
+
+def _begin_decided(
+    view: ClusterView, order: WriteOrder, records: Outgoing
+) -> tuple[Replication, Round]:
+    """The replication of records that the primary has, and its one round."""
+    others = view.others[order.home]
+    replication = Replication(others, order.required, view.epoch, order.started, order.until)
+    asked = replication.begin_round(records, FIRST_ROUND, is_decided=True)
+    replication.decide()
+    return replication, asked
 
 
 def _decided_receipts(

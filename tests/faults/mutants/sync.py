@@ -323,7 +323,7 @@ MUTANTS = (
         killer="tests/unit/test_walks.py::"
         "test_a_walk_rests_longer_while_its_source_takes_long_for_little_and_goes_on_all_the_"
         "same",
-        evidence="three tenths of the time",
+        evidence="a fifth of the time",
     ),
     Mutant(
         name="a walk rests where nobody writes",
