@@ -247,7 +247,11 @@ class Coordinator(Generic[K, V]):
         self._check_open()
         reporter = self._reporter.beside(Part.ADMINISTRATION)
         administration = Administration(self.configuration, reporter=reporter)
-        administration.find_members()
+        try:
+            administration.find_members()
+        except BaseException:
+            administration.close()
+            raise
         return administration
 
     def _run(self, plan: Plan[R]) -> R:

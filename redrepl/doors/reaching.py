@@ -125,14 +125,12 @@ class Reaching:
         if self._lookout_channel is not None and not self._lookout_channel.is_usable:
             self._lookout_channel.close()
             self._lookout = self._lookout_channel = None
+        # Opening the channel may fail (no descriptors), and is then tried at the next look.
+        channel = self._lookout_channel = self._lookout_channel or self._driver.own_channel()
         if self._lookout is None:
             self._lookout = Lookout(self._layout, self._nodes, patience_seconds)
-            self._lookout_channel = self._lookout_channel or self._driver.own_channel()
-        assert self._lookout_channel is not None
         now = self._driver.now()
-        seen = self._lookout_channel.run(
-            self._lookout.look(now, now + wait_seconds, MONITOR if writes else None)
-        )
+        seen = channel.run(self._lookout.look(now, now + wait_seconds, MONITOR if writes else None))
         topology = self._newest(seen.reports)
         if seen.is_current:
             self._facts.looked(topology, seen.reports)

@@ -317,10 +317,10 @@ def test_where_a_later_write_stands_with_a_new_primary_the_outcome_is_unknown() 
         _stands(write, later, "c")
 
 
-def _silent(plan: ByHand[Any], around: Surroundings) -> ByHand[Any]:
-    """The primary does not answer; when the others are asked, b is the primary."""
+def _silent(plan: ByHand[Any], around: Surroundings, copies: int = 3) -> ByHand[Any]:
+    """The primary does not answer; when the others are asked, b is the primary of these copies."""
     around.plan = plan
-    new = topology(3).with_primary("b", 8).encode().encode()
+    new = topology(copies).with_primary("b", 8).encode().encode()
     plan.looks_around()
     assert set(plan.looks) == {"b", "c"}
     plan.replies("c", new, tag=LOOK)
@@ -449,6 +449,14 @@ def test_what_a_later_attempt_is_told_does_not_reject_an_operation_that_may_have
     around.down = {"a", "b", "c"}
     with pytest.raises(WriteNotConfirmed, match="the outcome is unknown"):
         _is_told(plan, "b", answer)
+
+
+def test_a_level_that_cannot_be_met_any_more_does_not_hide_what_may_have_been_carried_out() -> None:
+    """The first attempt may be out, and the present members are too few for the level."""
+    base, around = _coordinator(topology(3), "2")
+    plan = ByHand(base.increment_plan(b"n", 2, CallOptions(None, None)))
+    with pytest.raises(WriteNotConfirmed, match="the outcome is unknown"):
+        _silent(plan, around, copies=2)
 
 
 def test_what_may_have_been_carried_out_is_looked_for_with_each_primary_before_it_is_repeated() -> (

@@ -5,6 +5,7 @@ without secrets.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Iterator
 from contextlib import closing
@@ -23,12 +24,15 @@ from redrepl import (
     Transaction,
 )
 from redrepl.doors import coordinator, opening
+from redrepl.edges.channel import Channel
 from redrepl.edges.configuration import Configuration
 from redrepl.edges.connection import NodeConnection
+from redrepl.edges.driver import BlockingDriver
 from redrepl.edges.pending import Run
 from redrepl.plans.topology import Discovery
 from redrepl.plans.view import ClusterView
 from redrepl.values.effects import PlainCommand, Request
+from redrepl.values.errors import Unavailable
 from redrepl.values.reports import Reports
 from redrepl.values.stamp import Stamp
 from redrepl.values.topology import Mode
@@ -149,3 +153,40 @@ def test_an_administration(store: Coordinator[str, bytes]) -> None:
     assert repr(administration) == "<Administration shop nodes=seed-0,seed-1,seed-2>"
     administration.close()
     assert SECRET not in repr(administration)
+
+
+def test_an_administration_that_finds_no_member_is_closed(
+    store: Coordinator[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[str] = []
+    close = Administration.close
+
+    def find_no_member(_: Administration) -> None:
+        raise Unavailable("no member answers", {})
+
+    def note_and_close(administration: Administration) -> None:
+        closed.append(repr(administration))
+        close(administration)
+
+    monkeypatch.setattr(Administration, "find_members", find_no_member)
+    monkeypatch.setattr(Administration, "close", note_and_close)
+    with pytest.raises(Unavailable, match="no member answers"):
+        store.health()
+    assert len(closed) == 1
+
+
+def test_a_look_that_had_no_descriptors_is_repeated(
+    store: Coordinator[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with contextlib.closing(Administration(store.configuration)) as administration:
+        own_channel, failures = BlockingDriver.own_channel, [OSError(24, "Too many open files")]
+
+        def fail_once(driver: BlockingDriver) -> Channel:
+            if failures:
+                raise failures.pop()
+            return own_channel(driver)
+
+        monkeypatch.setattr(BlockingDriver, "own_channel", fail_once)
+        with pytest.raises(OSError, match="Too many open files"):
+            administration.probe(0.0, 1.0)
+        assert administration.probe(0.0, 1.0)[0] is None

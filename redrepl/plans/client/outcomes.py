@@ -93,6 +93,9 @@ class OutcomeResolver:
                 if not in_doubt.may_still_arrive or not in_doubt.open():
                     return records[0] if records else None
                 yield from self._pause_between_looks(in_doubt)
+            except RequestError as error:  # fewer members now than the level asks for
+                in_doubt.stay_open(error, view)
+                break
             except (EpochMoved, Unavailable) as error:
                 in_doubt.stay_open(error, view)
                 yield from self._follower.look_around(in_doubt.order.until)

@@ -135,8 +135,9 @@ class Updater(Generic[K, V]):
                     asked.topology.epoch,
                 )
             else:
-                order, epoch = self._cluster.renewed(order), view.topology.epoch
+                epoch = view.topology.epoch
                 try:
+                    order = self._cluster.renewed(order)
                     updated = yield from update_one(view, order, user_key, raw, update)
                 except EpochMoved as moved:
                     try:

@@ -244,4 +244,14 @@ MUTANTS = (
         killer="tests/unit/test_facts.py::test_a_write_in_another_epoch_is_sent_again",
         evidence="write_resolved",
     ),
+    Mutant(
+        name="a level that cannot be met any more hides an operation in doubt",
+        place="OutcomeResolver.look_up",
+        old="break",
+        new="raise",
+        killer="tests/unit/test_following_epochs.py::"
+        "test_a_level_that_cannot_be_met_any_more_does_not_hide_what_may_have_been_carried_out",
+        evidence="RequestError",
+        quick=True,
+    ),
 )
